@@ -1,0 +1,125 @@
+//! A chat with rooms: a page, and a WebSocket on the same path.
+
+use serde::{Deserialize, Serialize};
+use tidegate_sdk::{
+    Close, Frame, Handshake, Json, Response, Result, Socket, State, Websocket, export, http,
+    websocket,
+};
+
+mod text;
+
+use text::{Line, Name, Room};
+
+const PAGE: &str = include_str!("page.html");
+
+#[http("GET /chat")]
+fn lobby() -> Response {
+    page()
+}
+
+#[http("GET /chat/{room}")]
+fn room(_room: Room) -> Response {
+    page()
+}
+
+fn page() -> Response {
+    Response::html(PAGE)
+        .header("cache-control", "no-cache")
+        .header("content-security-policy", "default-src 'self' 'unsafe-inline'")
+}
+
+/// A connection to a room.
+struct Chat {
+    room: Room,
+}
+
+/// Who a connection belongs to. There is none before the client has said its name.
+#[derive(Serialize, Deserialize)]
+struct Member {
+    name: Name,
+}
+
+impl State for Member {}
+
+/// What a client says.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+enum Incoming {
+    Join { name: String },
+    Say { text: String },
+}
+
+/// What a client is told.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Outgoing<'a> {
+    Joined { name: &'a Name },
+    Said { name: &'a Name, text: &'a Line },
+    Left { name: &'a Name },
+    Error { text: &'a str },
+}
+
+#[websocket("/chat/{room}")]
+impl Websocket for Chat {
+    type State = Member;
+    type Incoming = Result<Json<Incoming>, String>;
+
+    fn connect(&self, socket: &mut Socket<Member>) -> Result<Handshake> {
+        socket.debug(format!("connected to {}", self.room.group()));
+        Ok(Handshake::accept())
+    }
+
+    fn receive(&self, socket: &mut Socket<Member>, incoming: Self::Incoming) -> Result<()> {
+        let outcome = match incoming {
+            Ok(Json(Incoming::Join { name })) => self.join(socket, &name)?,
+            Ok(Json(Incoming::Say { text })) => self.say(socket, &text)?,
+            Err(_) => Err("Please send JSON like {\"type\": \"say\", \"text\": \"Hello\"}."),
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(text) => socket.send_json(&Outgoing::Error { text }),
+        }
+    }
+
+    fn disconnect(&self, socket: &mut Socket<Member>, _close: Close) -> Result<()> {
+        let Some(Member { name }) = socket.state() else { return Ok(()) };
+        let notice = Frame::json(&Outgoing::Left { name })?;
+        socket.group_send(self.room.group(), &notice)?;
+        Ok(())
+    }
+}
+
+/// Done, or what to tell the client.
+type Answer = std::result::Result<(), &'static str>;
+
+impl Chat {
+    fn join(&self, socket: &mut Socket<Member>, name: &str) -> Result<Answer> {
+        if socket.state().is_some() {
+            return Ok(Err("You have a name already."));
+        }
+        let name = match name.parse::<Name>() {
+            Ok(name) => name,
+            Err(text) => return Ok(Err(text)),
+        };
+        let notice = Frame::json(&Outgoing::Joined { name: &name })?;
+        socket.set_state(Member { name })?;
+        // First in, then the notice: whoever joins sees it too, and knows that it worked.
+        socket.group_add(self.room.group())?;
+        socket.group_send(self.room.group(), &notice)?;
+        Ok(Ok(()))
+    }
+
+    fn say(&self, socket: &mut Socket<Member>, text: &str) -> Result<Answer> {
+        let Some(Member { name }) = socket.state() else {
+            return Ok(Err("Please join with a name first."));
+        };
+        let message = match text.parse::<Line>() {
+            Ok(text) => Frame::json(&Outgoing::Said { name, text: &text })?,
+            Err(text) => return Ok(Err(text)),
+        };
+        socket.group_send(self.room.group(), &message)?;
+        Ok(Ok(()))
+    }
+}
+
+export! { lobby, room, Chat }

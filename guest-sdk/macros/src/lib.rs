@@ -1,0 +1,32 @@
+//! Attribute macros of `tidegate-sdk`, documented where that crate re-exports them, so that the
+//! examples in the documentation are compiled against the real crate.
+//!
+//! Each checks the item below it and adds a shim of a few lines. The item itself is always emitted,
+//! errors or not, so that one mistake gives one message.
+
+use proc_macro::TokenStream;
+
+mod channel;
+mod errors;
+mod function;
+mod http;
+mod path;
+mod websocket;
+
+#[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
+#[proc_macro_attribute]
+pub fn http(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    http::expand(&attribute.into(), &item.into()).into()
+}
+
+#[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
+#[proc_macro_attribute]
+pub fn websocket(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    websocket::expand(&attribute.into(), &item.into()).into()
+}
+
+#[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
+#[proc_macro_attribute]
+pub fn channel(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    channel::expand(&attribute.into(), &item.into()).into()
+}

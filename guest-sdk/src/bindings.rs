@@ -1,0 +1,20 @@
+//! The contract in `wit/`, as `wit-bindgen` writes it. Only for WebAssembly.
+#![allow(
+    unsafe_code,
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    elided_lifetimes_in_paths,
+    unused_qualifications,
+    clippy::all,
+    reason = "generated"
+)]
+
+wit_bindgen::generate!({
+    path: "wit",
+    world: "module",
+    pub_export_macro: true,
+    export_macro_name: "export_module",
+    default_bindings_module: "tidegate_sdk::__private::bindings",
+    additional_derives: [PartialEq, Eq],
+});

@@ -1,0 +1,316 @@
+//! What every consumer can do: send, join groups, log, and facts of the invocation.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::host::{connection, layer, log, reply, types};
+use crate::payload;
+use crate::response::Answer;
+use crate::{FlushError, Group, Reply, ReplyError, Response, Scope, SendError};
+
+/// What a consumer does besides returning: send messages, join groups, write lines for the record.
+///
+/// Nothing here waits. What is sent, joined or left is kept in the invocation's *outbox*, which the
+/// host sends in order when the consumer has returned without fault; after a fault only what
+/// [`flush`](Self::flush) sent has been sent.
+///
+/// ```
+/// use std::time::Duration;
+/// use serde::{Deserialize, Serialize};
+/// use tidegate_sdk::{Context, Result, channel, export, http, testing::TestHost};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Reminder {
+///     text: String,
+/// }
+///
+/// #[http("POST /remind/{text}")]
+/// fn remind(cx: &mut Context, text: String) -> Result<(u16, &'static str)> {
+///     cx.send_later("reminders.due", &Reminder { text }, Duration::from_secs(60))?;
+///     Ok((202, "in a minute\n"))
+/// }
+///
+/// #[channel("reminders.due")]
+/// fn due(cx: &mut Context, reminder: Reminder) {
+///     cx.info(reminder.text);
+/// }
+///
+/// export! { remind, due }
+///
+/// let host = TestHost::new(consumers());
+/// assert_eq!(host.request("POST", "/remind/tea").send().status(), 202);
+/// assert!(host.logs().is_empty());
+/// host.advance(Duration::from_secs(60));
+/// assert_eq!(host.logs()[0].text, "tea");
+/// ```
+#[derive(Debug)]
+pub struct Context {
+    invocation: types::Invocation,
+    /// None where the scope has it, or where there is no connection.
+    reply_channel: Option<String>,
+    scope: OnceCell<Option<Rc<Scope>>>,
+}
+
+impl Context {
+    pub(crate) fn new(invocation: types::Invocation) -> Self {
+        Self { invocation, reply_channel: None, scope: OnceCell::new() }
+    }
+
+    pub(crate) fn set_scope(&mut self, scope: types::Scope) -> Rc<Scope> {
+        let scope = Rc::new(Scope(scope));
+        self.scope = OnceCell::from(Some(Rc::clone(&scope)));
+        scope
+    }
+
+    pub(crate) fn set_reply_channel(&mut self, channel: String) {
+        self.reply_channel = Some(channel);
+    }
+
+    /// The name under which the module is deployed.
+    #[must_use]
+    pub fn module(&self) -> &str {
+        &self.invocation.module
+    }
+
+    /// 32 hexadecimal digits that follow one event through the access log, records, replies and
+    /// background sends.
+    #[must_use]
+    pub fn correlation_id(&self) -> &str {
+        &self.invocation.correlation_id
+    }
+
+    /// The connection's own channel. None for a message on a channel of the application.
+    #[must_use]
+    pub fn reply_channel(&self) -> Option<&str> {
+        match (&self.reply_channel, self.scope.get()) {
+            (Some(channel), _) => Some(channel),
+            (None, Some(Some(scope))) => Some(scope.reply_channel()),
+            (None, _) => None,
+        }
+    }
+
+    /// The facts of the connection. None for a message on a channel of the application.
+    #[must_use]
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope
+            .get_or_init(|| connection::get_scope().map(|scope| Rc::new(Scope(scope))))
+            .as_deref()
+    }
+
+    /// Sends a message to a channel: one that this module declares, or a reply channel whose name it
+    /// was handed. `payload` is a struct with named fields, a map, or one of [`Frame`](crate::Frame),
+    /// [`Response`] and [`Close`](crate::Close) for a reply channel.
+    ///
+    /// # Errors
+    /// When the host refuses it, which [`SendError`] tells.
+    pub fn send(&mut self, channel: &str, payload: &impl Serialize) -> Result<(), SendError> {
+        Ok(layer::send(channel, &payload::encode(payload)?)?)
+    }
+
+    /// Sends a message to a channel, not before `delay` has passed. At most 24 hours.
+    ///
+    /// # Errors
+    /// As [`Context::send`].
+    pub fn send_later(
+        &mut self,
+        channel: &str,
+        payload: &impl Serialize,
+        delay: Duration,
+    ) -> Result<(), SendError> {
+        Ok(layer::send_later(channel, &payload::encode(payload)?, milliseconds(delay))?)
+    }
+
+    /// Makes this connection a member of a group, until it leaves or ends.
+    ///
+    /// # Errors
+    /// When the event has no connection, or the host refuses the name.
+    pub fn group_add<'a>(&mut self, group: impl Into<Group<'a>>) -> Result<(), SendError> {
+        let channel = self.reply_channel().ok_or(SendError::NoConnection)?;
+        Ok(layer::group_add(&group.into().full_name(self.module()), channel)?)
+    }
+
+    /// Makes any channel a member of a group.
+    ///
+    /// # Errors
+    /// When the host refuses a name.
+    pub fn group_add_channel<'a>(
+        &mut self,
+        group: impl Into<Group<'a>>,
+        channel: &str,
+    ) -> Result<(), SendError> {
+        Ok(layer::group_add(&group.into().full_name(self.module()), channel)?)
+    }
+
+    /// Ends this connection's membership in a group. Without one, it does nothing.
+    ///
+    /// # Errors
+    /// As [`Context::group_add`].
+    pub fn group_discard<'a>(&mut self, group: impl Into<Group<'a>>) -> Result<(), SendError> {
+        let channel = self.reply_channel().ok_or(SendError::NoConnection)?;
+        Ok(layer::group_discard(&group.into().full_name(self.module()), channel)?)
+    }
+
+    /// Ends any channel's membership in a group.
+    ///
+    /// # Errors
+    /// When the host refuses a name.
+    pub fn group_discard_channel<'a>(
+        &mut self,
+        group: impl Into<Group<'a>>,
+        channel: &str,
+    ) -> Result<(), SendError> {
+        Ok(layer::group_discard(&group.into().full_name(self.module()), channel)?)
+    }
+
+    /// Sends a message to every member of a group. `payload` is as in [`Context::send`]; for members
+    /// that are connections a [`Frame`](crate::Frame), [`Response`] or [`Close`](crate::Close).
+    ///
+    /// # Errors
+    /// As [`Context::send`].
+    pub fn group_send<'a>(
+        &mut self,
+        group: impl Into<Group<'a>>,
+        payload: &impl Serialize,
+    ) -> Result<(), SendError> {
+        let content = payload::encode(payload)?;
+        Ok(layer::group_send(&group.into().full_name(self.module()), &content)?)
+    }
+
+    /// Sends what is in the outbox now, replies included.
+    ///
+    /// # Errors
+    /// When an entry cannot be sent. What stood before it is sent, the entry is removed, the rest
+    /// stays.
+    pub fn flush(&mut self) -> Result<(), FlushError> {
+        Ok(layer::flush()?)
+    }
+
+    /// Keeps the HTTP request open after the consumer has returned, until somebody sends a
+    /// [`Response`] to its reply channel. After `timeout`, at most 1 hour, the host answers with
+    /// status 504, or with the response of [`Reply::or`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate_sdk::{Context, Reply, Response, Result, http};
+    ///
+    /// #[http("GET /news")]
+    /// fn news(cx: &mut Context) -> Result<Reply> {
+    ///     cx.group_add("waiting")?;
+    ///     Ok(cx.hold(Duration::from_secs(30)).or(Response::new(204)))
+    /// }
+    ///
+    /// #[http("POST /news")]
+    /// fn publish(cx: &mut Context) -> Result<&'static str> {
+    ///     cx.group_send("waiting", &Response::text("it rains\n"))?;
+    ///     Ok("published\n")
+    /// }
+    /// ```
+    pub fn hold(&mut self, timeout: Duration) -> Reply {
+        Reply(Answer::Hold { timeout, fallback: None })
+    }
+
+    /// Starts a response whose body follows in parts. The body of `head`, if there is one, is the
+    /// first part.
+    ///
+    /// To let a part go out before the consumer returns, call [`flush`](Self::flush).
+    ///
+    /// ```
+    /// use tidegate_sdk::{Context, Reply, Response, Result, http};
+    ///
+    /// #[http("GET /numbers")]
+    /// fn numbers(cx: &mut Context) -> Result<Reply> {
+    ///     cx.start_stream(Response::new(200).header("content-type", "text/plain"))?;
+    ///     for number in 1..=3 {
+    ///         cx.write(format!("{number}\n"))?;
+    ///         cx.flush()?;
+    ///     }
+    ///     Ok(cx.end_stream()?)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// When the event is no HTTP request, it is answered already, or the head may not be sent.
+    pub fn start_stream(&mut self, head: Response) -> Result<(), ReplyError> {
+        let types::Response { status, headers, body } = head.0;
+        reply::stream(&types::StreamPart::Start(types::ResponseHead { status, headers }))?;
+        if !body.is_empty() {
+            self.write(body)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a part of the body of a streamed response.
+    ///
+    /// # Errors
+    /// When no stream is open.
+    pub fn write(&mut self, chunk: impl Into<Vec<u8>>) -> Result<(), ReplyError> {
+        Ok(reply::stream(&types::StreamPart::Chunk(chunk.into()))?)
+    }
+
+    /// Ends a streamed response. An HTTP consumer returns what this returns. To go on later from the
+    /// reply channel, return [`Context::hold`] in its place.
+    ///
+    /// # Errors
+    /// When no stream is open.
+    pub fn end_stream(&mut self) -> Result<Reply, ReplyError> {
+        reply::stream(&types::StreamPart::End)?;
+        Ok(Reply(Answer::Streamed))
+    }
+}
+
+/// Lines for the record.
+impl Context {
+    /// Adds a line to the invocation's record.
+    pub fn log(&self, level: Level, text: impl AsRef<str>) {
+        let level = match level {
+            Level::Trace => log::Level::Trace,
+            Level::Debug => log::Level::Debug,
+            Level::Info => log::Level::Info,
+            Level::Warn => log::Level::Warn,
+            Level::Error => log::Level::Error,
+        };
+        log::log(level, text.as_ref());
+    }
+
+    /// Adds a line for whoever looks for a defect.
+    pub fn debug(&self, text: impl AsRef<str>) {
+        self.log(Level::Debug, text);
+    }
+
+    /// Adds a line that an operator may want to know.
+    pub fn info(&self, text: impl AsRef<str>) {
+        self.log(Level::Info, text);
+    }
+
+    /// Adds a line about something that looks wrong.
+    pub fn warn(&self, text: impl AsRef<str>) {
+        self.log(Level::Warn, text);
+    }
+
+    /// Adds a line about something that failed.
+    pub fn error(&self, text: impl AsRef<str>) {
+        self.log(Level::Error, text);
+    }
+}
+
+/// How much a line of the record matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Every step.
+    Trace,
+    /// For whoever looks for a defect.
+    Debug,
+    /// What an operator may want to know.
+    Info,
+    /// Something looks wrong, and work goes on.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+pub(crate) fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,244 @@
+//! What the macros' code calls. No part of the API.
+
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
+
+pub use crate::consumers::{Consumer, Entry, Trigger, check};
+pub use crate::host::consumer::Failure;
+pub use crate::host::types::{Event, PathParam};
+use crate::host::{reply, types};
+use crate::response::Answer;
+use crate::{
+    Close, Context, Error, Frame, FromFrame, IntoReply, Reply, Request, Result, Socket, Websocket,
+    context, payload, scope, websocket,
+};
+
+#[cfg(target_family = "wasm")]
+pub use crate::bindings;
+
+/// What the macro's shim for an HTTP consumer is.
+type Http = fn(&mut Context, Request) -> Result<Reply>;
+
+/// Runs an HTTP consumer.
+pub fn http(
+    mut cx: Context,
+    event: Event,
+    consumer: Http,
+    disconnect: Option<fn(&mut Context) -> Result<()>>,
+) -> Result<(), Failure> {
+    match (event, disconnect) {
+        (Event::HttpRequest(types::HttpRequest { scope, body }), _) => {
+            let scope = cx.set_scope(scope);
+            let reply = match consumer(&mut cx, Request { scope, body }) {
+                Ok(reply) => reply,
+                Err(error) => error.into_response()?.into(),
+            };
+            answer(reply).map_err(refused)
+        }
+        (Event::HttpDisconnect(event), Some(disconnect)) => {
+            cx.set_reply_channel(event.reply_channel);
+            disconnect(&mut cx).map_err(Error::into_failure)
+        }
+        (event, _) => Err(wrong(&event)),
+    }
+}
+
+fn answer(reply: Reply) -> Result<(), reply::ReplyError> {
+    match reply.0 {
+        Answer::Respond(response) => reply::respond(&response.0),
+        Answer::Hold { timeout, fallback } => {
+            let fallback = fallback.as_ref().map(|response| &response.0);
+            reply::hold(context::milliseconds(timeout), fallback)
+        }
+        Answer::Streamed => Ok(()),
+    }
+}
+
+/// Turns the answer of an HTTP consumer into a reply. A function of its own, so that a wrong return
+/// type is reported at the return type.
+pub fn into_reply(answer: impl IntoReply) -> Result<Reply> {
+    answer.into_reply()
+}
+
+/// The path parameter `name` of a request. One that does not parse answers with status 404.
+pub fn param<T: FromStr>(request: &Request, name: &str) -> Result<T> {
+    let text = request.param(name).unwrap_or_default();
+    text.parse().map_err(|_| Error::not_found("not found\n"))
+}
+
+/// Runs a WebSocket consumer. `read` makes it from the path parameters.
+pub fn websocket<W: Websocket>(
+    mut cx: Context,
+    event: Event,
+    read: fn(&Params<'_>) -> Result<W>,
+) -> Result<(), Failure> {
+    match event {
+        Event::WebsocketConnect(types::WebsocketConnect { scope }) => {
+            let scope = cx.set_scope(scope);
+            connect(Socket::connecting(cx), || read(&Params(&scope.0.path_params)))
+        }
+        Event::WebsocketReceive(event) => {
+            cx.set_reply_channel(event.reply_channel);
+            let consumer = read(&Params(&event.path_params)).map_err(Error::into_failure)?;
+            let mut socket = Socket::open(cx).map_err(Error::into_failure)?;
+            match W::Incoming::from_frame(Frame::from_wire(event.frame)) {
+                Ok(incoming) => {
+                    consumer.receive(&mut socket, incoming).map_err(Error::into_failure)
+                }
+                Err(reason) => reply::close(4400, short(&reason)).map_err(refused),
+            }
+        }
+        Event::WebsocketDisconnect(event) => {
+            cx.set_reply_channel(event.reply_channel);
+            let consumer = read(&Params(&event.path_params)).map_err(Error::into_failure)?;
+            let mut socket = Socket::open(cx).map_err(Error::into_failure)?;
+            let close = Close::new(event.code, event.reason);
+            consumer.disconnect(&mut socket, close).map_err(Error::into_failure)
+        }
+        event => Err(wrong(&event)),
+    }
+}
+
+fn connect<W: Websocket>(
+    mut socket: Socket<W::State>,
+    read: impl FnOnce() -> Result<W>,
+) -> Result<(), Failure> {
+    let handshake = read().and_then(|consumer| consumer.connect(&mut socket));
+    let answered = match handshake {
+        Ok(handshake) => socket.answer(handshake),
+        Err(error) => {
+            let _response = error.into_response()?;
+            websocket::deny()
+        }
+    };
+    answered.map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// The path parameters of a connection.
+#[derive(Debug)]
+pub struct Params<'a>(&'a [PathParam]);
+
+impl Params<'_> {
+    /// The parameter `name`. One that does not parse denies the handshake.
+    pub fn get<T: FromStr>(&self, name: &str) -> Result<T> {
+        let text = scope::param(self.0, name).unwrap_or_default();
+        text.parse().map_err(|_| Error::not_found("not found\n"))
+    }
+}
+
+/// Runs a consumer of a channel.
+pub fn channel(
+    mut cx: Context,
+    event: Event,
+    consumer: fn(&mut Context, &[u8]) -> Result<()>,
+) -> Result<(), Failure> {
+    match event {
+        Event::ChannelMessage(message) => {
+            consumer(&mut cx, &message.content).map_err(Error::into_failure)
+        }
+        event => Err(wrong(&event)),
+    }
+}
+
+/// Reads a message as the type that the consumer takes.
+pub fn read<T: DeserializeOwned>(content: &[u8]) -> Result<T> {
+    payload::decode(content).map_err(|error| {
+        let type_name = std::any::type_name::<T>();
+        Error::failed(format!("the message does not read as `{type_name}`: {error}"))
+    })
+}
+
+/// What a consumer without an answer may return.
+#[diagnostic::on_unimplemented(
+    message = "a consumer that answers nobody cannot return `{Self}`",
+    note = "return nothing, or a `Result<(), E>`"
+)]
+pub trait IntoDone {
+    fn into_done(self) -> Result<()>;
+}
+
+impl IntoDone for () {
+    fn into_done(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<E> IntoDone for Result<(), E>
+where
+    Error: From<E>,
+{
+    fn into_done(self) -> Result<()> {
+        Ok(self?)
+    }
+}
+
+/// As [`into_reply`], for consumers that answer nobody.
+pub fn into_done(outcome: impl IntoDone) -> Result<()> {
+    outcome.into_done()
+}
+
+fn refused(error: reply::ReplyError) -> Failure {
+    Failure::Failed(crate::ReplyError::from(error).to_string())
+}
+
+fn wrong(event: &Event) -> Failure {
+    let kind = match event {
+        Event::HttpRequest(_) => "http.request",
+        Event::HttpDisconnect(_) => "http.disconnect",
+        Event::WebsocketConnect(_) => "websocket.connect",
+        Event::WebsocketReceive(_) => "websocket.receive",
+        Event::WebsocketDisconnect(_) => "websocket.disconnect",
+        Event::ChannelMessage(_) => "a channel's message",
+    };
+    Failure::Failed(format!("the consumer is not made for {kind}"))
+}
+
+/// The part of a close reason that fits into a close frame.
+fn short(reason: &str) -> &str {
+    let end = (0..=reason.len().min(123)).rev().find(|&end| reason.is_char_boundary(end));
+    reason.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+#[cfg(target_family = "wasm")]
+pub use guest::{handle, routes};
+
+#[cfg(target_family = "wasm")]
+mod guest {
+    use crate::Consumers;
+    use crate::consumers::Trigger;
+    use crate::host::consumer::{self, Failure};
+    use crate::host::types::{Event, Invocation};
+
+    pub fn routes(consumers: Consumers) -> Vec<consumer::Route> {
+        let route = |entry: &super::Entry| consumer::Route {
+            consumer: entry.name.to_owned(),
+            trigger: match entry.trigger {
+                Trigger::Http { methods, path, disconnect } => {
+                    consumer::Trigger::Http(consumer::HttpTrigger {
+                        methods: methods.iter().map(|&method| method.to_owned()).collect(),
+                        path: path.to_owned(),
+                        disconnect,
+                    })
+                }
+                Trigger::Websocket { path } => {
+                    consumer::Trigger::Websocket(consumer::WebsocketTrigger {
+                        path: path.to_owned(),
+                    })
+                }
+                Trigger::Channel { name } => {
+                    consumer::Trigger::Channel(consumer::ChannelTrigger { name: name.to_owned() })
+                }
+            },
+        };
+        consumers.entries().iter().map(route).collect()
+    }
+
+    pub fn handle(
+        consumers: Consumers,
+        invocation: Invocation,
+        event: Event,
+    ) -> Result<(), Failure> {
+        consumers.run(invocation, event)
+    }
+}

@@ -1,0 +1,203 @@
+#![doc = include_str!("../docs/testing.md")]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Consumers, Group, Level, SendError, payload};
+
+mod call;
+pub mod cases;
+mod connection;
+mod driver;
+mod forms;
+mod http;
+mod routes;
+mod rules;
+mod value;
+mod websocket;
+mod world;
+
+pub use http::{TestRequest, TestResponse};
+/// Writes JSON in place: `json!({ "name": "Ada" })`.
+pub use serde_json::json;
+pub use websocket::{Denied, TestHandshake, TestSocket};
+use world::World;
+
+type SharedWorld = Rc<RefCell<World>>;
+
+/// Runs the consumers of a module natively; see [the module](self).
+///
+/// Everything happens on this thread and at once: when a call returns, the event and all that
+/// followed from it have run.
+#[derive(Debug)]
+pub struct TestHost {
+    world: SharedWorld,
+    /// The connections of cases, by name.
+    sockets: BTreeMap<String, TestSocket>,
+}
+
+impl TestHost {
+    /// A host with one module, named `test`.
+    #[must_use]
+    pub fn new(consumers: Consumers) -> Self {
+        let world = Rc::new(RefCell::new(World::new(consumers)));
+        Self { world, sockets: BTreeMap::new() }
+    }
+
+    /// Deploys the module under another name.
+    ///
+    /// # Panics
+    /// When the name is not 1 to 63 bytes of `a-z 0-9 -`.
+    #[must_use]
+    pub fn named(self, module: &str) -> Self {
+        assert!(rules::is_module(module), "{module:?} is not 1 to 63 bytes of a-z 0-9 -");
+        module.clone_into(&mut self.world.borrow_mut().module);
+        self
+    }
+
+    /// Allows the module a channel or a group that is not its own, as an operator may.
+    #[must_use]
+    pub fn granted(self, name: &str) -> Self {
+        self.world.borrow_mut().granted.insert(name.to_owned());
+        self
+    }
+
+    /// Deploys another version of the module: open connections stay, with their state, and the next
+    /// event meets the new consumers.
+    pub fn replace(&self, consumers: Consumers) {
+        self.world.borrow_mut().replace(consumers);
+    }
+
+    /// Sends a GET request.
+    #[must_use]
+    pub fn get(&self, path: &str) -> TestResponse {
+        self.request("GET", path).send()
+    }
+
+    /// Makes an HTTP request. The path may have a query.
+    pub fn request(&self, method: &str, path: &str) -> TestRequest {
+        TestRequest::new(Rc::clone(&self.world), method, path)
+    }
+
+    /// Asks for a WebSocket. The path may have a query.
+    pub fn websocket(&self, path: &str) -> TestHandshake {
+        TestHandshake::new(Rc::clone(&self.world), path)
+    }
+
+    /// Sends a message to a channel, as another program may.
+    ///
+    /// # Errors
+    /// When the name or the content breaks a rule.
+    pub fn send(&self, channel: &str, payload: &impl Serialize) -> Result<(), SendError> {
+        rules::channel(channel)?;
+        let content = payload::encode(payload)?;
+        rules::content(&content)?;
+        {
+            let mut world = self.world.borrow_mut();
+            let correlation = world.next_id();
+            world.send(channel.to_owned(), content, &correlation);
+        }
+        call::settle(&self.world);
+        Ok(())
+    }
+
+    /// Moves the clock. Runs what is due on the way, in the order of time.
+    pub fn advance(&self, span: Duration) {
+        let end = self.world.borrow().now + span;
+        loop {
+            let more = self.world.borrow_mut().next_due(end);
+            call::settle(&self.world);
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// What was sent to a channel so far, also by way of a delay that has passed.
+    #[must_use]
+    pub fn messages(&self, channel: &str) -> Vec<Sent> {
+        pick(&self.world.borrow().sent, channel)
+    }
+
+    /// The channels in a group.
+    #[must_use]
+    pub fn group<'a>(&self, group: impl Into<Group<'a>>) -> Vec<String> {
+        let world = self.world.borrow();
+        let members = world.groups.get(&*group.into().full_name(&world.module));
+        members.into_iter().flatten().cloned().collect()
+    }
+
+    /// What was sent to a group so far.
+    #[must_use]
+    pub fn group_messages<'a>(&self, group: impl Into<Group<'a>>) -> Vec<Sent> {
+        let world = self.world.borrow();
+        pick(&world.group_sent, &group.into().full_name(&world.module))
+    }
+
+    /// The lines that consumers logged. A fault does not take them back.
+    #[must_use]
+    pub fn logs(&self) -> Vec<LogLine> {
+        self.world.borrow().logs.clone()
+    }
+
+    /// The invocations that failed.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        self.world.borrow().faults.clone()
+    }
+
+    /// Why messages reached nobody: the connection is gone, or its kind takes no such message.
+    #[must_use]
+    pub fn drops(&self) -> Vec<String> {
+        self.world.borrow().drops.clone()
+    }
+}
+
+fn pick(sent: &[(String, Sent)], name: &str) -> Vec<Sent> {
+    sent.iter().filter(|(to, _)| to == name).map(|(_, message)| message.clone()).collect()
+}
+
+/// A message that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent(pub(crate) Vec<u8>);
+
+impl Sent {
+    /// Reads the content.
+    ///
+    /// # Panics
+    /// When the content does not read as `T`.
+    #[must_use]
+    #[track_caller]
+    pub fn read<T: DeserializeOwned>(&self) -> T {
+        match payload::decode(&self.0) {
+            Ok(content) => content,
+            Err(error) => {
+                panic!("the message does not read as `{}`: {error}", std::any::type_name::<T>())
+            }
+        }
+    }
+}
+
+/// A line that a consumer logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// The consumer.
+    pub consumer: String,
+    /// How much it matters.
+    pub level: Level,
+    /// The line.
+    pub text: String,
+}
+
+/// An invocation that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The consumer.
+    pub consumer: String,
+    /// Why, for the record.
+    pub text: String,
+}

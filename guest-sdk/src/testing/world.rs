@@ -1,0 +1,308 @@
+//! The in-memory layer of the test host: channels, groups, connections and the clock.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::Close;
+use crate::consumers::{Consumers, Entry, Trigger};
+use crate::host::types::{ChannelMessage, Event, HttpDisconnect, WebsocketDisconnect};
+
+use super::connection::{Connection, Kind, Phase};
+use super::forms::{self, Reply};
+use super::{Fault, LogLine, Sent};
+
+/// An event that waits for its consumer.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) entry: &'static Entry,
+    pub(super) event: Event,
+    /// The connection that the event came from.
+    pub(super) connection: Option<String>,
+    pub(super) correlation: String,
+}
+
+/// Something in an outbox.
+#[derive(Debug)]
+pub(super) enum Item {
+    Send { channel: String, content: Vec<u8> },
+    SendLater { channel: String, content: Vec<u8>, delay: u64 },
+    GroupAdd { group: String, channel: String },
+    GroupDiscard { group: String, channel: String },
+    GroupSend { group: String, content: Vec<u8> },
+    Reply(Reply),
+}
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) consumers: Consumers,
+    pub(super) module: String,
+    pub(super) granted: BTreeSet<String>,
+    pub(super) connections: BTreeMap<String, Connection>,
+    pub(super) groups: BTreeMap<String, BTreeSet<String>>,
+    pub(super) queue: VecDeque<Job>,
+    pub(super) now: Duration,
+    /// By the time and the order of sending.
+    later: BTreeMap<(Duration, u64), (String, Vec<u8>, String)>,
+    pub(super) sent: Vec<(String, Sent)>,
+    pub(super) group_sent: Vec<(String, Sent)>,
+    pub(super) logs: Vec<LogLine>,
+    pub(super) faults: Vec<Fault>,
+    /// Messages that reached nobody, with the reason.
+    pub(super) drops: Vec<String>,
+    counter: u64,
+}
+
+impl World {
+    pub(super) fn new(consumers: Consumers) -> Self {
+        Self {
+            consumers,
+            module: "test".to_owned(),
+            granted: BTreeSet::new(),
+            connections: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            queue: VecDeque::new(),
+            now: Duration::ZERO,
+            later: BTreeMap::new(),
+            sent: Vec::new(),
+            group_sent: Vec::new(),
+            logs: Vec::new(),
+            faults: Vec::new(),
+            drops: Vec::new(),
+            counter: 0,
+        }
+    }
+
+    /// Swaps the consumers. A connection whose consumer is gone closes with code 1012.
+    pub(super) fn replace(&mut self, consumers: Consumers) {
+        self.consumers = consumers;
+        let mut gone = Vec::new();
+        for (channel, connection) in &mut self.connections {
+            let Some(old) = connection.entry else { continue };
+            connection.entry = consumers.entries().iter().find(|entry| entry.name == old.name);
+            if connection.entry.is_none() {
+                gone.push(channel.clone());
+            }
+        }
+        for channel in gone {
+            self.close(&channel, Close::new(1012, ""));
+        }
+    }
+
+    pub(super) fn next_id(&mut self) -> String {
+        self.counter += 1;
+        format!("{:032x}", self.counter)
+    }
+
+    /// The consumer that declares a channel.
+    pub(super) fn owner(&self, channel: &str) -> Option<&'static Entry> {
+        self.consumers.entries().iter().find(|entry| match entry.trigger {
+            Trigger::Channel { name } => name == channel,
+            Trigger::Http { .. } | Trigger::Websocket { .. } => false,
+        })
+    }
+
+    pub(super) fn commit(&mut self, items: Vec<Item>, job: &JobFacts) {
+        for item in items {
+            match item {
+                Item::Send { channel, content } => self.send(channel, content, &job.correlation),
+                Item::SendLater { channel, content, delay } => {
+                    let due = self.now + Duration::from_millis(delay);
+                    self.counter += 1;
+                    let message = (channel, content, job.correlation.clone());
+                    self.later.insert((due, self.counter), message);
+                }
+                Item::GroupAdd { group, channel } => self.group_add(group, channel),
+                Item::GroupDiscard { group, channel } => {
+                    if let Some(members) = self.groups.get_mut(&group) {
+                        members.remove(&channel);
+                    }
+                }
+                Item::GroupSend { group, content } => {
+                    self.group_send(group, &content, &job.correlation);
+                }
+                Item::Reply(reply) => {
+                    if let Some(connection) = &job.connection {
+                        self.reply(connection, reply, false);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, channel: String, content: Vec<u8>, correlation: &str) {
+        self.deliver(&channel, &content, correlation, false);
+        self.sent.push((channel, Sent(content)));
+    }
+
+    fn deliver(&mut self, channel: &str, content: &[u8], correlation: &str, from_group: bool) {
+        if channel.contains('!') {
+            match forms::replies(content) {
+                Ok(replies) => {
+                    for reply in replies {
+                        self.reply(channel, reply, from_group);
+                    }
+                }
+                Err(reason) => self.drops.push(format!("{channel}: {reason}")),
+            }
+        } else if let Some(entry) = self.owner(channel) {
+            let message =
+                ChannelMessage { channel: channel.to_owned(), content: content.to_owned() };
+            self.queue.push_back(Job {
+                entry,
+                event: Event::ChannelMessage(message),
+                connection: None,
+                correlation: correlation.to_owned(),
+            });
+        }
+    }
+
+    fn group_add(&mut self, group: String, channel: String) {
+        let is_gone = channel.contains('!') && !self.is_alive(&channel);
+        if is_gone {
+            self.drops.push(format!("{group}: {channel} is gone"));
+        } else {
+            self.groups.entry(group).or_default().insert(channel);
+        }
+    }
+
+    fn is_alive(&self, channel: &str) -> bool {
+        self.connections.get(channel).is_some_and(|connection| match &connection.kind {
+            Kind::Http(http) => !http.is_complete && !http.has_left,
+            Kind::Websocket(websocket) => {
+                matches!(websocket.phase, Phase::Handshake | Phase::Open(_))
+            }
+        })
+    }
+
+    pub(super) fn group_send(&mut self, group: String, content: &[u8], correlation: &str) {
+        let members = self.groups.get(&group).cloned().unwrap_or_default();
+        for member in members {
+            self.deliver(&member, content, correlation, true);
+        }
+        self.group_sent.push((group, Sent(content.to_owned())));
+    }
+
+    /// Does something to a connection.
+    pub(super) fn reply(&mut self, channel: &str, reply: Reply, from_group: bool) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(channel) else {
+            self.drops.push(format!("{channel}: no such connection"));
+            return;
+        };
+        let was_closed = connection.is_closed_websocket();
+        if let Err(reason) = connection.apply(reply, from_group, now) {
+            self.drops.push(format!("{channel}: {reason}"));
+        }
+        if !was_closed && connection.is_closed_websocket() {
+            self.websocket_ended(channel);
+        } else if !self.is_alive(channel) {
+            self.leave_groups(channel);
+        }
+    }
+
+    /// Closes a WebSocket that is open, from either side.
+    pub(super) fn close(&mut self, channel: &str, close: Close) {
+        let websocket = self.connections.get_mut(channel).and_then(Connection::websocket);
+        if let Some(websocket) = websocket
+            && matches!(websocket.phase, Phase::Open(_))
+        {
+            websocket.phase = Phase::Closed(close);
+            self.websocket_ended(channel);
+        }
+    }
+
+    fn websocket_ended(&mut self, channel: &str) {
+        self.leave_groups(channel);
+        let correlation = self.next_id();
+        let Some(connection) = self.connections.get_mut(channel) else { return };
+        let (Some(entry), scope) = (connection.entry, connection.scope.clone()) else { return };
+        let Some(websocket) = connection.websocket() else { return };
+        let Phase::Closed(close) = websocket.phase.clone() else { return };
+        let event = WebsocketDisconnect {
+            reply_channel: scope.reply_channel,
+            path: scope.path,
+            path_params: scope.path_params,
+            order: websocket.order + 1,
+            code: close.code,
+            reason: close.reason,
+        };
+        let event = Event::WebsocketDisconnect(event);
+        self.queue.push_back(Job {
+            entry,
+            event,
+            connection: Some(channel.to_owned()),
+            correlation,
+        });
+    }
+
+    pub(super) fn leave_groups(&mut self, channel: &str) {
+        for members in self.groups.values_mut() {
+            members.remove(channel);
+        }
+    }
+
+    /// The client of an HTTP request goes away.
+    pub(super) fn http_left(&mut self, channel: &str) {
+        let correlation = self.next_id();
+        let Some(connection) = self.connections.get_mut(channel) else { return };
+        let (entry, scope) = (connection.entry, connection.scope.clone());
+        match connection.http() {
+            Some(http) if !http.is_complete && !http.has_left => http.has_left = true,
+            _ => return,
+        }
+        self.leave_groups(channel);
+        let Some(entry) = entry else { return };
+        if let Trigger::Http { disconnect: true, .. } = entry.trigger {
+            let event = Event::HttpDisconnect(HttpDisconnect {
+                reply_channel: scope.reply_channel,
+                path: scope.path,
+                path_params: scope.path_params,
+            });
+            let connection = Some(channel.to_owned());
+            self.queue.push_back(Job { entry, event, connection, correlation });
+        }
+    }
+
+    /// Moves the clock to the next thing that is due until `end`, and does it.
+    pub(super) fn next_due(&mut self, end: Duration) -> bool {
+        let message = self.later.keys().next().copied();
+        let hold = self
+            .connections
+            .iter_mut()
+            .filter_map(|(channel, connection)| {
+                let http = connection.http().filter(|http| !http.is_complete && !http.has_left)?;
+                Some((http.hold.as_ref()?.until, channel.clone()))
+            })
+            .min();
+        match (message, hold) {
+            (Some((due, number)), hold)
+                if due <= end && hold.as_ref().is_none_or(|(until, _)| due <= *until) =>
+            {
+                self.now = due;
+                if let Some((channel, content, correlation)) = self.later.remove(&(due, number)) {
+                    self.send(channel, content, &correlation);
+                }
+                true
+            }
+            (_, Some((until, channel))) if until <= end => {
+                self.now = until;
+                if let Some(http) = self.connections.get_mut(&channel).and_then(Connection::http) {
+                    http.expire();
+                }
+                self.leave_groups(&channel);
+                true
+            }
+            _ => {
+                self.now = end;
+                false
+            }
+        }
+    }
+}
+
+/// What outlives the event of a job.
+#[derive(Debug, Clone)]
+pub(super) struct JobFacts {
+    pub(super) connection: Option<String>,
+    pub(super) correlation: String,
+}

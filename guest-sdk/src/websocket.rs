@@ -1,0 +1,199 @@
+//! Consumers of WebSocket connections.
+
+use std::ops::{Deref, DerefMut};
+
+use serde::Serialize;
+
+use crate::host::{reply, types};
+use crate::{Close, Context, Frame, FromFrame, ReplyError, Result, State, state};
+
+/// A consumer of WebSocket connections; see [`websocket`](macro@crate::websocket).
+///
+/// The implementing struct holds what the path captured. Each call may come on a fresh instance of
+/// the module: what a connection needs to remember belongs into its [`State`].
+pub trait Websocket: Sized {
+    /// What the host keeps with each connection. `()` for nothing.
+    type State: State;
+
+    /// How messages are read: [`Frame`], [`String`] or [`Json`](crate::Json). A message that does
+    /// not read closes the connection with code 4400 and the reason; that is no fault. With
+    /// `Result<Json<T>, String>` the consumer gets the reason instead.
+    type Incoming: FromFrame;
+
+    /// A client asks for a connection. Accepts it unless overridden.
+    ///
+    /// What is sent to the connection here follows the acceptance. It is dropped when the handshake
+    /// is denied.
+    ///
+    /// # Errors
+    /// An error is a fault and denies the handshake; [`Error::response`](crate::Error::response) and
+    /// its kin deny it without a fault.
+    fn connect(&self, socket: &mut Socket<Self::State>) -> Result<Handshake> {
+        let _ = socket;
+        Ok(Handshake::accept())
+    }
+
+    /// A message from the client. The next one comes when this has returned.
+    ///
+    /// # Errors
+    /// An error is a fault: nothing is sent, and the connection closes with code 1011.
+    fn receive(&self, socket: &mut Socket<Self::State>, incoming: Self::Incoming) -> Result<()>;
+
+    /// The connection is over, from either side. Called once for each that was accepted.
+    ///
+    /// # Errors
+    /// An error is a fault.
+    fn disconnect(&self, socket: &mut Socket<Self::State>, close: Close) -> Result<()> {
+        let _ = (socket, close);
+        Ok(())
+    }
+}
+
+/// A WebSocket connection. Derefs to [`Context`].
+#[derive(Debug)]
+pub struct Socket<S> {
+    context: Context,
+    state: Option<S>,
+    /// What was sent before the handshake is accepted.
+    pending: Option<Vec<Outgoing>>,
+}
+
+#[derive(Debug)]
+enum Outgoing {
+    Frame(types::Frame),
+    Close(u16, String),
+}
+
+impl Outgoing {
+    fn send(&self) -> Result<(), ReplyError> {
+        match self {
+            Self::Frame(frame) => reply::send(frame)?,
+            Self::Close(code, reason) => reply::close(*code, reason)?,
+        }
+        Ok(())
+    }
+}
+
+impl<S: State> Socket<S> {
+    pub(crate) fn connecting(context: Context) -> Self {
+        Self { context, state: None, pending: Some(Vec::new()) }
+    }
+
+    pub(crate) fn open(context: Context) -> Result<Self> {
+        Ok(Self { context, state: state::load()?, pending: None })
+    }
+
+    /// Sends a message to the client.
+    ///
+    /// # Errors
+    /// In [`disconnect`](Websocket::disconnect), where nobody is left.
+    pub fn send(&mut self, frame: impl Into<Frame>) -> Result<(), ReplyError> {
+        self.put(Outgoing::Frame(frame.into().into_wire()))
+    }
+
+    /// Sends a text message that holds `value` as JSON.
+    ///
+    /// # Errors
+    /// As [`Socket::send`], or when JSON cannot hold the value.
+    pub fn send_json(&mut self, value: &impl Serialize) -> Result<()> {
+        Ok(self.send(Frame::json(value)?)?)
+    }
+
+    /// Closes the connection. `code` is 1000 or from 3000 to 4999; `reason` is at most 123 bytes.
+    ///
+    /// # Errors
+    /// When the code or the reason may not be sent.
+    pub fn close(&mut self, code: u16, reason: impl Into<String>) -> Result<(), ReplyError> {
+        self.put(Outgoing::Close(code, reason.into()))
+    }
+
+    /// The connection's state. None until it is set.
+    #[must_use]
+    pub fn state(&self) -> Option<&S> {
+        self.state.as_ref()
+    }
+
+    /// Sets the connection's state, at most 16 KiB.
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub fn set_state(&mut self, state: S) -> Result<()> {
+        state::store(&state)?;
+        self.state = Some(state);
+        Ok(())
+    }
+
+    fn put(&mut self, outgoing: Outgoing) -> Result<(), ReplyError> {
+        match &mut self.pending {
+            Some(pending) => pending.push(outgoing),
+            None => outgoing.send()?,
+        }
+        Ok(())
+    }
+
+    pub(crate) fn answer(mut self, handshake: Handshake) -> Result<(), ReplyError> {
+        let Some(accepted) = handshake.0 else {
+            return deny();
+        };
+        reply::accept(&accepted)?;
+        self.pending.take().unwrap_or_default().iter().try_for_each(Outgoing::send)
+    }
+}
+
+pub(crate) fn deny() -> Result<(), ReplyError> {
+    Ok(reply::close(1000, "")?)
+}
+
+impl<S> Deref for Socket<S> {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.context
+    }
+}
+
+impl<S> DerefMut for Socket<S> {
+    fn deref_mut(&mut self) -> &mut Context {
+        &mut self.context
+    }
+}
+
+/// The answer to a WebSocket handshake.
+///
+/// ```
+/// use tidegate_sdk::Handshake;
+///
+/// let answer = Handshake::accept().subprotocol("chat.v2").header("x-served-by", "tidegate");
+/// # let _ = answer;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "`connect` returns it"]
+pub struct Handshake(Option<types::Handshake>);
+
+impl Handshake {
+    /// The client is let in.
+    pub fn accept() -> Self {
+        Self(Some(types::Handshake { subprotocol: None, headers: Vec::new() }))
+    }
+
+    /// The client is turned away with status 403.
+    pub fn deny() -> Self {
+        Self(None)
+    }
+
+    /// Chooses one of the subprotocols that the client offered.
+    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
+        if let Some(handshake) = &mut self.0 {
+            handshake.subprotocol = Some(name.into());
+        }
+        self
+    }
+
+    /// Adds a header field to the handshake's response.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        if let Some(handshake) = &mut self.0 {
+            handshake.headers.push(types::Header { name: name.into(), value: value.into() });
+        }
+        self
+    }
+}

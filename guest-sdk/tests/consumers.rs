@@ -1,0 +1,13 @@
+//! The rules of the contract, seen from a consumer: what is sent, what is dropped, and what a client
+//! is told.
+
+#[path = "consumers/channels.rs"]
+mod channels;
+#[path = "consumers/http.rs"]
+mod http;
+#[path = "consumers/outbox.rs"]
+mod outbox;
+#[path = "consumers/state.rs"]
+mod state;
+#[path = "consumers/websocket.rs"]
+mod websocket;

@@ -1,0 +1,3 @@
+tidegate_sdk::export! {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use tidegate_sdk::export;
+
+struct Chat;
+
+export! { Chat }
+
+fn main() {}

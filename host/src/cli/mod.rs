@@ -1,0 +1,43 @@
+//! The command line. The one place that uses anyhow, prints, and owns the exit statuses.
+
+mod check;
+mod exit;
+mod routes;
+mod serve;
+mod settings;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::ExitStatus;
+use settings::Settings;
+
+/// Runs consumers that are compiled to WebAssembly, on HTTP and WebSocket.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, after_help = exit::HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve modules.
+    Serve(Settings),
+    /// List the routes of the modules.
+    Routes(Settings),
+    /// Check settings and modules without serving.
+    Check(Settings),
+}
+
+/// Runs the command and says how it ended.
+pub fn run(cli: Cli) -> ExitStatus {
+    let result = match cli.command {
+        Command::Serve(settings) => serve::run(settings),
+        Command::Routes(settings) => routes::run(settings),
+        Command::Check(settings) => check::run(settings),
+    };
+    match result {
+        Ok(()) => ExitStatus::Success,
+        Err(error) => exit::report(&error),
+    }
+}

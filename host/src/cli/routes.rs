@@ -1,0 +1,33 @@
+//! `tidegate routes`
+
+use std::io::Write as _;
+
+use anyhow::Result;
+
+use super::{check::load, settings::Settings};
+
+/// Prints a line for each route.
+pub(super) fn run(settings: Settings) -> Result<()> {
+    let registry = load(&settings.read()?)?;
+    let table = registry.routes().snapshot();
+    let mut lines: Vec<[String; 4]> = table
+        .listing()
+        .iter()
+        .map(|(kind, route)| {
+            let consumer = route.consumer.as_ref().to_owned();
+            [kind.clone(), route.pattern.to_string(), route.module.to_string(), consumer]
+        })
+        .collect();
+    lines.sort();
+    let width = |at: usize| lines.iter().filter_map(|line| line.get(at)).map(String::len).max();
+    let (kind, path, module) = (width(0), width(1), width(2));
+    let mut out = std::io::stdout().lock();
+    for [a, b, c, d] in &lines {
+        let (kind, path, module) = (kind.unwrap_or(0), path.unwrap_or(0), module.unwrap_or(0));
+        writeln!(out, "{a:kind$}  {b:path$}  {c:module$}  {d}")?;
+    }
+    for channel in registry.snapshot().custom_channels() {
+        writeln!(out, "{:width$}  {channel}", "CHANNEL", width = kind.unwrap_or(0))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! `tidegate serve`
+
+use std::io::Write as _;
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{ExitStatus, settings::Settings};
+use crate::config::{Config, ConfigError};
+
+/// Serves until a signal.
+pub(super) fn run(settings: Settings) -> Result<()> {
+    let config = settings.read()?;
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|error| ConfigError::new("log", &format!("{:?}: {error}", config.log)))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
+    if config.worker.is_none() {
+        tracing::warn!(
+            "no worker in this process, and the memory layer reaches no other: nothing will run"
+        );
+    }
+    if config.modules.is_empty() {
+        tracing::warn!("no modules: every request is answered with 404; give --module NAME=FILE");
+    }
+    let app = config.build().await?.start().await?;
+    announce(&app).context("the addresses cannot be printed")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping; a second signal exits at once");
+    let left = tokio::select! {
+        left = app.stop() => left,
+        _ = terminate.recv() => exit_now(),
+        _ = interrupt.recv() => exit_now(),
+    };
+    if left > 0 {
+        tracing::warn!(left, "connections were left when the grace period was over");
+    }
+    Ok(())
+}
+
+fn announce(app: &crate::app::RunningApp) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "serving http://{}", app.address())?;
+    writeln!(out, "admin   http://{}", app.admin_address())?;
+    out.flush()
+}
+
+#[expect(clippy::exit, reason = "asked for twice: nothing is waited for")]
+fn exit_now() -> ! {
+    std::process::exit(ExitStatus::Unexpected as i32)
+}

@@ -1,0 +1,95 @@
+//! The flags that all commands share, and the settings they lead to.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use toml::{Table, Value};
+
+use crate::config::{Config, ConfigError, Layers, from_environment};
+
+/// Read when no file is named.
+const DEFAULT_FILE: &str = "tidegate.toml";
+
+/// Flags as they are given. They go over `TIDEGATE_*`, which goes over the file.
+#[derive(Debug, Args)]
+pub(super) struct Settings {
+    /// Settings file [default: tidegate.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where to serve HTTP and WebSocket [default: 127.0.0.1:8000]; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where to serve health and metrics [default: 127.0.0.1:8001]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// A module to serve; may be given several times
+    #[arg(long = "module", value_name = "NAME=FILE", value_parser = name_and_file)]
+    modules: Vec<(String, String)>,
+    /// How many consumers run at the same time [default: four per core]
+    #[arg(long, value_name = "N")]
+    slots: Option<u32>,
+    /// Serve connections only; other processes run the consumers
+    #[arg(long)]
+    no_worker: bool,
+    /// Where compiled code is kept [default: tidegate-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+fn name_and_file(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+            Ok((name.to_owned(), file.to_owned()))
+        }
+        _ => Err("give NAME=FILE, such as chat=chat.wasm".to_owned()),
+    }
+}
+
+impl Settings {
+    /// File, environment and flags as one, checked.
+    pub(super) fn read(self) -> Result<Config> {
+        let mut layers = Layers::default();
+        let named = self.config.is_some();
+        let path = self.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        match std::fs::read_to_string(&path) {
+            Ok(text) => layers.add_file(&path.display().to_string(), &text)?,
+            Err(error) if named || error.kind() != std::io::ErrorKind::NotFound => {
+                let place = path.display().to_string();
+                return Err(ConfigError::new(&place, &format!("cannot be read: {error}")).into());
+            }
+            Err(_) => {}
+        }
+        from_environment(&mut layers, std::env::vars())?;
+        layers.add("flags", self.flags()?)?;
+        Ok(layers.finish()?)
+    }
+
+    fn flags(self) -> Result<Table, ConfigError> {
+        let mut table = Table::new();
+        let mut set = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                table.insert(name.to_owned(), value);
+            }
+        };
+        let text = |value: String| Value::String(value);
+        set("listen", self.listen.map(|address| text(address.to_string())));
+        set("admin", self.admin.map(|address| text(address.to_string())));
+        set("slots", self.slots.map(|slots| Value::Integer(slots.into())));
+        set("worker", self.no_worker.then_some(Value::Boolean(false)));
+        let data_dir = self.data_dir.map(|path| text(path.to_string_lossy().into_owned()));
+        set("data_dir", data_dir);
+        let mut modules = Table::new();
+        for (name, file) in self.modules {
+            let module = Table::from_iter([("file".to_owned(), text(file))]);
+            if modules.insert(name.clone(), Value::Table(module)).is_some() {
+                let problem = format!("{name} is given twice; a module has one file");
+                return Err(ConfigError::new("--module", &problem));
+            }
+        }
+        if !modules.is_empty() {
+            table.insert("modules".to_owned(), Value::Table(modules));
+        }
+        Ok(table)
+    }
+}

@@ -1,0 +1,134 @@
+//! The names of all settings, as they stand in `tidegate.toml`.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use serde::Deserialize;
+
+use super::{
+    units::{Size, Span},
+    validate::ConfigError,
+};
+use crate::routing::OnFault;
+
+/// Everything that can be set. What is missing has a default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawConfig {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) slots: Option<usize>,
+    pub(super) worker: Option<bool>,
+    pub(super) grace: Option<Span>,
+    pub(super) log: Option<String>,
+    pub(super) modules: BTreeMap<String, RawModule>,
+    pub(super) limits: RawLimits,
+    pub(super) interface: RawInterface,
+    pub(super) layer: RawLayer,
+    pub(super) breaker: RawBreaker,
+}
+
+/// `[modules.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawModule {
+    pub(super) file: PathBuf,
+    pub(super) reuse: Option<u32>,
+    pub(super) event_expiry: Option<Span>,
+    pub(super) on_fault: Option<OnFault>,
+    #[serde(default)]
+    pub(super) limits: RawLimits,
+}
+
+/// `[limits]`, and `[modules.NAME.limits]` over it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLimits {
+    pub(super) fuel: Option<u64>,
+    pub(super) deadline: Option<Span>,
+    pub(super) memory: Option<Size>,
+    pub(super) outbox_messages: Option<usize>,
+    pub(super) outbox_bytes: Option<Size>,
+    pub(super) log_bytes: Option<Size>,
+    pub(super) host_calls: Option<u64>,
+}
+
+/// `[interface]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawInterface {
+    pub(super) body_bytes: Option<Size>,
+    pub(super) frame_bytes: Option<Size>,
+    pub(super) inbound_frames: Option<usize>,
+    pub(super) inbound_bytes: Option<Size>,
+    pub(super) websocket_unsent: Option<Size>,
+    pub(super) http_unsent: Option<Size>,
+    pub(super) header_timeout: Option<Span>,
+    pub(super) body_timeout: Option<Span>,
+    pub(super) close_timeout: Option<Span>,
+}
+
+/// `[layer]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLayer {
+    pub(super) capacity: Option<usize>,
+    pub(super) capacities: toml::Table,
+    pub(super) expiry: Option<Span>,
+    pub(super) group_expiry: Option<Span>,
+    pub(super) inbox_bytes: Option<Size>,
+    pub(super) delayed_messages: Option<usize>,
+}
+
+/// `[breaker]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawBreaker {
+    pub(super) enabled: Option<bool>,
+    pub(super) faults: Option<usize>,
+    pub(super) window: Option<Span>,
+    pub(super) pause: Option<Span>,
+    pub(super) longest_pause: Option<Span>,
+}
+
+/// Reads a file; an error says the line.
+pub(super) fn parse(path: &str, text: &str) -> Result<toml::Table, ConfigError> {
+    let wrong = |error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| 1 + text.get(..span.start).map_or(0, lines));
+        ConfigError::new(&format!("{path} line {line}"), &with_suggestion(error.message()))
+    };
+    toml::from_str::<RawConfig>(text).map_err(wrong)?;
+    toml::from_str(text).map_err(wrong)
+}
+
+fn lines(text: &str) -> usize {
+    text.matches('\n').count()
+}
+
+/// Checks the names and types in a table.
+pub(super) fn check(source: &str, table: &toml::Table) -> Result<(), ConfigError> {
+    read(source, table.clone()).map(drop)
+}
+
+/// Reads a table.
+pub(super) fn read(source: &str, table: toml::Table) -> Result<RawConfig, ConfigError> {
+    table
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError::new(source, &with_suggestion(error.message())))
+}
+
+/// Serde lists the known names behind an unknown one; the nearest is the one that was meant.
+fn with_suggestion(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let (true, Some(unknown)) = (message.starts_with("unknown "), quoted.next()) else {
+        return message.to_owned();
+    };
+    let known: Vec<&str> = quoted.collect();
+    let distance = |name: &&&str| strsim::damerau_levenshtein(name, unknown);
+    match known.iter().min_by_key(distance) {
+        Some(nearest) if strsim::damerau_levenshtein(nearest, unknown) <= 3 => {
+            format!("there is no setting `{unknown}`; did you mean `{nearest}`?")
+        }
+        _ => format!("there is no setting `{unknown}`; there are: {}", known.join(", ")),
+    }
+}

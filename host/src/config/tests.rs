@@ -1,0 +1,98 @@
+use super::*;
+
+fn read(text: &str) -> Result<Config, ConfigError> {
+    let mut layers = Layers::default();
+    layers.add_file("tidegate.toml", text)?;
+    layers.finish()
+}
+
+fn refused(text: &str) -> String {
+    read(text).unwrap_err().to_string()
+}
+
+#[test]
+fn nothing_set_means_the_documented_defaults() {
+    let config = read("").unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8000");
+    assert_eq!(config.admin.to_string(), "127.0.0.1:8001");
+    let limits = crate::engine::Limits::default();
+    assert_eq!((limits.fuel, limits.host_calls), (1_000_000_000, 10_000));
+    assert_eq!(config.layer.message_bytes, (1024 + 64) * 1024);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
+    assert_eq!(
+        refused("slots = 4\n\n[limits]\nfule = 3\n"),
+        "tidegate.toml line 4: there is no setting `fule`; did you mean `fuel`?"
+    );
+    assert!(refused("colour = 'red'").contains("there is no setting `colour`; there are: listen"));
+    assert!(refused("[modules.a]\nfile = 'a'\nreuze = 2").contains("did you mean `reuse`?"));
+}
+
+#[test]
+fn zero_is_refused_wherever_it_would_let_nothing_pass() {
+    let table = [
+        ("slots = 0", "slots"),
+        ("grace = '0s'", "grace"),
+        ("[limits]\nfuel = 0", "limits.fuel"),
+        ("[limits]\ndeadline = '0s'", "limits.deadline"),
+        ("[limits]\nmemory = 0", "limits.memory"),
+        ("[limits]\noutbox_messages = 0", "limits.outbox_messages"),
+        ("[limits]\noutbox_bytes = 0", "limits.outbox_bytes"),
+        ("[limits]\nlog_bytes = 0", "limits.log_bytes"),
+        ("[limits]\nhost_calls = 0", "limits.host_calls"),
+        ("[interface]\nbody_bytes = 0", "interface.body_bytes"),
+        ("[layer]\ncapacity = 0", "layer.capacity"),
+        ("[layer.capacities]\n'a.*' = 0", "layer.capacities.\"a.*\""),
+        ("[breaker]\nfaults = 0", "breaker.faults"),
+        ("[modules.a]\nfile = 'a'\nreuse = 0", "modules.a.reuse"),
+        ("[modules.a]\nfile = 'a'\n[modules.a.limits]\nfuel = 0", "modules.a.limits.fuel"),
+    ];
+    for (text, place) in table {
+        let expected = format!("{place}: 0 lets nothing pass; give at least 1, or leave it out");
+        assert_eq!(refused(text), expected);
+    }
+}
+
+#[test]
+fn what_is_beyond_a_ceiling_or_has_no_unit_says_so() {
+    assert!(refused("[limits]\nmemory = '257MiB'").contains("at most 268435456"));
+    assert!(refused("[interface]\nbody_bytes = '9MiB'").contains("at most 8388608"));
+    assert!(refused("[limits]\ndeadline = '5'").contains("write \"5s\""));
+    assert!(refused("[limits]\nmemory = 'much'").contains("write \"64MiB\""));
+    assert!(refused("[modules.A]\nfile = 'a'").contains("modules.A: a module's name"));
+    assert!(refused("[layer.capacities]\n'a[' = 1").contains("no pattern of channel names"));
+}
+
+#[test]
+fn the_environment_goes_over_the_file_and_flags_over_both() {
+    let mut layers = Layers::default();
+    layers.add_file("tidegate.toml", "slots = 1\n[limits]\nfuel = 1\nhost_calls = 1").unwrap();
+    let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let variables = [
+        set("TIDEGATE_LIMITS_FUEL", "2"),
+        set("TIDEGATE_SLOTS", "2"),
+        set("TIDEGATE_MODULES", "a=a.wasm,b=dir/b.wasm"),
+        set("TIDEGATE_CONFIG", "elsewhere.toml"),
+        set("HOME", "/"),
+    ];
+    from_environment(&mut layers, variables.into_iter()).unwrap();
+    layers.add("--slots", toml::Table::from_iter([("slots".to_owned(), 3.into())])).unwrap();
+    let config = layers.finish().unwrap();
+    assert_eq!(config.worker.unwrap().slots, 3);
+    let limits = &config.modules[1].settings.limits;
+    assert_eq!((limits.fuel, limits.host_calls), (2, 1));
+    assert_eq!(config.modules[1].file.to_str(), Some("dir/b.wasm"));
+}
+
+#[test]
+fn an_unknown_variable_is_named() {
+    let mut layers = Layers::default();
+    let variable = ("TIDEGATE_LISTN".to_owned(), "x".to_owned());
+    let error = from_environment(&mut layers, [variable].into_iter()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "TIDEGATE_LISTN: there is no setting `listn`; did you mean `listen`?"
+    );
+}

@@ -1,0 +1,219 @@
+//! From settings as written to settings that can be worked with.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    Config, ModuleConfig,
+    file::{RawBreaker, RawConfig, RawInterface, RawLayer, RawLimits, RawModule},
+    units::{Size, Span},
+};
+use crate::{
+    engine::Limits,
+    interface::InterfaceConfig,
+    layer::{Capacities, LayerConfig},
+    message::ModuleName,
+    registry::ModuleSettings,
+    worker::{BreakerConfig, WorkerConfig},
+};
+
+/// The largest body of a request.
+const BODY_CEILING: usize = 8 * 1024 * 1024;
+/// What a message holds besides a body.
+const MESSAGE_EXTRA: usize = 64 * 1024;
+/// The largest memory of an instance: the ceiling of the pool's shape.
+const MEMORY_CEILING: usize = 256 * 1024 * 1024;
+
+/// A setting that cannot be: where it stands, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {problem}")]
+pub struct ConfigError {
+    place: String,
+    problem: String,
+}
+
+impl ConfigError {
+    /// Says where and what.
+    pub fn new(place: &str, problem: &str) -> Self {
+        Self { place: place.to_owned(), problem: problem.to_owned() }
+    }
+}
+
+type Checked<T> = Result<T, ConfigError>;
+
+pub(super) fn config(raw: RawConfig) -> Checked<Config> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let slots = at_least_one("slots", raw.slots, cores * 4)?;
+    let grace = span("grace", raw.grace, Duration::from_secs(30))?;
+    let interface = interface(&raw.interface, grace)?;
+    let message_bytes = interface.body_bytes.max(interface.frame_bytes) + MESSAGE_EXTRA;
+    let defaults = Limits { message_bytes, ..Limits::default() };
+    let limits = limits("limits", &raw.limits, &defaults)?;
+    let address = |text: &str| text.parse().expect("a fixed address is valid");
+    Ok(Config {
+        listen: raw.listen.unwrap_or_else(|| address("127.0.0.1:8000")),
+        admin: raw.admin.unwrap_or_else(|| address("127.0.0.1:8001")),
+        data_dir: raw.data_dir.unwrap_or_else(|| "tidegate-data".into()),
+        modules: modules(raw.modules, &limits)?,
+        interface,
+        layer: layer(&raw.layer, message_bytes)?,
+        worker: match raw.worker {
+            Some(false) => None,
+            _ => Some(WorkerConfig { slots, breaker: breaker(&raw.breaker)? }),
+        },
+        log: raw.log.unwrap_or_else(|| "info".to_owned()),
+    })
+}
+
+fn modules(raw: BTreeMap<String, RawModule>, limits: &Limits) -> Checked<Vec<ModuleConfig>> {
+    raw.into_iter().map(|(name, raw)| module(&name, raw, limits)).collect()
+}
+
+fn module(name: &str, raw: RawModule, over: &Limits) -> Checked<ModuleConfig> {
+    let place = format!("modules.{name}");
+    let valid = ModuleName::parse(name)
+        .map_err(|error| ConfigError::new(&place, &format!("a module's name: {error}")))?;
+    let default = ModuleSettings::default();
+    let event_expiry = format!("{place}.event_expiry");
+    let reuse = raw.reuse.map(|reuse| reuse as usize);
+    let reuse = at_least_one(&format!("{place}.reuse"), reuse, 1)?;
+    Ok(ModuleConfig {
+        name: valid,
+        file: raw.file,
+        settings: ModuleSettings {
+            limits: limits(&format!("{place}.limits"), &raw.limits, over)?,
+            reuse: u32::try_from(reuse).unwrap_or(u32::MAX),
+            event_expiry: span(&event_expiry, raw.event_expiry, default.event_expiry)?,
+            on_fault: raw.on_fault.unwrap_or_default(),
+        },
+    })
+}
+
+fn limits(place: &str, raw: &RawLimits, below: &Limits) -> Checked<Limits> {
+    let key = |name: &str| format!("{place}.{name}");
+    let memory = size(&key("memory"), raw.memory, below.memory)?;
+    if memory > MEMORY_CEILING {
+        return Err(ConfigError::new(
+            &key("memory"),
+            &format!("{memory} bytes are too many; an instance has at most {MEMORY_CEILING}"),
+        ));
+    }
+    Ok(Limits {
+        fuel: positive(&key("fuel"), raw.fuel, below.fuel)?,
+        deadline: span(&key("deadline"), raw.deadline, below.deadline)?,
+        memory,
+        outbox_messages: at_least_one(
+            &key("outbox_messages"),
+            raw.outbox_messages,
+            below.outbox_messages,
+        )?,
+        outbox_bytes: size(&key("outbox_bytes"), raw.outbox_bytes, below.outbox_bytes)?,
+        log_bytes: size(&key("log_bytes"), raw.log_bytes, below.log_bytes)?,
+        host_calls: positive(&key("host_calls"), raw.host_calls, below.host_calls)?,
+        state_bytes: below.state_bytes,
+        message_bytes: below.message_bytes,
+    })
+}
+
+fn interface(raw: &RawInterface, grace: Duration) -> Checked<InterfaceConfig> {
+    let key = |name: &str| format!("interface.{name}");
+    let d = InterfaceConfig::default();
+    let body_bytes = size(&key("body_bytes"), raw.body_bytes, d.body_bytes)?;
+    let frame_bytes = size(&key("frame_bytes"), raw.frame_bytes, d.frame_bytes)?;
+    for (name, bytes) in [("body_bytes", body_bytes), ("frame_bytes", frame_bytes)] {
+        if bytes > BODY_CEILING {
+            return Err(ConfigError::new(
+                &key(name),
+                &format!("{bytes} bytes are too many; at most {BODY_CEILING}"),
+            ));
+        }
+    }
+    Ok(InterfaceConfig {
+        body_bytes,
+        frame_bytes,
+        inbound_frames: at_least_one(
+            &key("inbound_frames"),
+            raw.inbound_frames,
+            d.inbound_frames,
+        )?,
+        inbound_bytes: size(&key("inbound_bytes"), raw.inbound_bytes, d.inbound_bytes)?,
+        websocket_unsent: size(
+            &key("websocket_unsent"),
+            raw.websocket_unsent,
+            d.websocket_unsent,
+        )?,
+        http_unsent: size(&key("http_unsent"), raw.http_unsent, d.http_unsent)?,
+        header_timeout: span(&key("header_timeout"), raw.header_timeout, d.header_timeout)?,
+        body_timeout: span(&key("body_timeout"), raw.body_timeout, d.body_timeout)?,
+        close_timeout: span(&key("close_timeout"), raw.close_timeout, d.close_timeout)?,
+        grace,
+    })
+}
+
+fn layer(raw: &RawLayer, message_bytes: usize) -> Checked<LayerConfig> {
+    let d = LayerConfig::default();
+    let capacity = at_least_one("layer.capacity", raw.capacity, 100)?;
+    let mut patterns = Vec::new();
+    for (pattern, value) in &raw.capacities {
+        let place = format!("layer.capacities.{pattern:?}");
+        let messages = value.as_integer().and_then(|n| usize::try_from(n).ok());
+        let Some(messages) = messages else {
+            return Err(ConfigError::new(&place, "it is not a number of messages"));
+        };
+        patterns.push((pattern.as_str(), at_least_one(&place, Some(messages), 1)?));
+    }
+    // What is built in comes last: the first pattern that matches decides.
+    patterns.push(("websocket.receive.*", 1_000));
+    Ok(LayerConfig {
+        message_bytes,
+        capacities: Capacities::new(capacity, patterns)
+            .map_err(|error| ConfigError::new("layer.capacities", &error.to_string()))?,
+        expiry: span("layer.expiry", raw.expiry, d.expiry)?,
+        group_expiry: span("layer.group_expiry", raw.group_expiry, d.group_expiry)?,
+        inbox_bytes: size("layer.inbox_bytes", raw.inbox_bytes, d.inbox_bytes)?,
+        delayed_messages: at_least_one(
+            "layer.delayed_messages",
+            raw.delayed_messages,
+            d.delayed_messages,
+        )?,
+    })
+}
+
+fn breaker(raw: &RawBreaker) -> Checked<BreakerConfig> {
+    let d = BreakerConfig::default();
+    Ok(BreakerConfig {
+        enabled: raw.enabled.unwrap_or(d.enabled),
+        faults: at_least_one("breaker.faults", raw.faults, d.faults)?,
+        window: span("breaker.window", raw.window, d.window)?,
+        pause: span("breaker.pause", raw.pause, d.pause)?,
+        longest_pause: span("breaker.longest_pause", raw.longest_pause, d.longest_pause)?,
+    })
+}
+
+fn zero(place: &str) -> ConfigError {
+    ConfigError::new(place, "0 lets nothing pass; give at least 1, or leave it out")
+}
+
+fn positive(place: &str, value: Option<u64>, default: u64) -> Checked<u64> {
+    match value.unwrap_or(default) {
+        0 => Err(zero(place)),
+        value => Ok(value),
+    }
+}
+
+fn at_least_one(place: &str, value: Option<usize>, default: usize) -> Checked<usize> {
+    match value.unwrap_or(default) {
+        0 => Err(zero(place)),
+        value => Ok(value),
+    }
+}
+
+fn size(place: &str, value: Option<Size>, default: usize) -> Checked<usize> {
+    at_least_one(place, value.map(|Size(bytes)| bytes), default)
+}
+
+fn span(place: &str, value: Option<Span>, default: Duration) -> Checked<Duration> {
+    match value.map_or(default, |Span(span)| span) {
+        Duration::ZERO => Err(zero(place)),
+        span => Ok(span),
+    }
+}

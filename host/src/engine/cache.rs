@@ -1,0 +1,119 @@
+//! Compiled code on disk, so that a module is compiled once per engine version and settings.
+//!
+//! A file is a checksum and what wasmtime serialized. Whatever is wrong with it, the code is compiled
+//! again. Whoever can write to the directory can run code in this process; it is made for its owner
+//! only.
+
+use std::{
+    fs, io,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use super::{Engine, LoadError};
+use crate::message::CorrelationId;
+
+/// Bytes of the checksum in front.
+const CHECKSUM: usize = 32;
+
+/// A directory of compiled code.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    directory: PathBuf,
+}
+
+impl Cache {
+    /// Opens a directory, and makes it if it is missing: for its owner only.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(directory)?;
+        Ok(Self { directory: directory.to_owned() })
+    }
+
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let mut bytes = fs::read(self.directory.join(name)).ok()?;
+        let code = bytes.split_off(CHECKSUM.min(bytes.len()));
+        (Sha256::digest(&code)[..] == bytes[..]).then_some(code)
+    }
+
+    /// Written beside its place and moved there, so that nobody reads half a file.
+    fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
+        let beside = self.directory.join(format!("{name}.{}", CorrelationId::random()));
+        let mut bytes = Sha256::digest(code).to_vec();
+        bytes.extend_from_slice(code);
+        fs::write(&beside, bytes)?;
+        fs::rename(&beside, self.directory.join(name)).inspect_err(|_| {
+            // The error that matters is the first one.
+            drop(fs::remove_file(&beside));
+        })
+    }
+}
+
+/// SHA-256 in hexadecimal.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+        text
+    })
+}
+
+/// The compiled component, from the cache if it is there and whole.
+pub(super) fn component(
+    engine: &Engine,
+    wasm: &[u8],
+    digest: &str,
+    cache: Option<&Cache>,
+) -> Result<Component, LoadError> {
+    let invalid = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
+    let Some(cache) = cache else {
+        return Component::from_binary(&engine.wasmtime, wasm).map_err(invalid);
+    };
+    let mut hasher = DefaultHasher::new();
+    engine.wasmtime.precompile_compatibility_hash().hash(&mut hasher);
+    let name = format!("{digest}-{:016x}.code", hasher.finish());
+    if let Some(component) = cache.read(&name).and_then(|code| deserialize(engine, &code)) {
+        return Ok(component);
+    }
+    let component = Component::from_binary(&engine.wasmtime, wasm).map_err(invalid)?;
+    let stored = component.serialize().map_err(invalid)?;
+    if let Err(error) = cache.write(&name, &stored) {
+        tracing::warn!(%error, directory = %cache.directory.display(), "compiled code is not kept");
+    }
+    Ok(component)
+}
+
+#[expect(unsafe_code, reason = "compiled code is native code; wasmtime cannot check it")]
+fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
+    // SAFETY: the bytes are what `Component::serialize` returned: they were written by `write` under
+    // a checksum, into a directory that only this user can write to. Code of another engine version
+    // or other settings is refused by wasmtime itself.
+    unsafe { Component::deserialize(&engine.wasmtime, code) }.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::open(directory.path()).unwrap();
+        cache.write("a", b"code").unwrap();
+        assert_eq!(cache.read("a").as_deref(), Some(&b"code"[..]));
+        let path = directory.path().join("a");
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(cache.read("a"), None);
+        fs::write(&path, b"short").unwrap();
+        assert_eq!(cache.read("a"), None);
+        assert_eq!(cache.read("missing"), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! Reads what a module declares, and checks it.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    Fault, Limits, LoadError, Program,
+    bindings::exports::tidegate::channels::consumer::{HttpTrigger, Route, Trigger as Declared},
+    instance,
+};
+use crate::{
+    message::ChannelName,
+    routing::{Pattern, RouteSpec, Trigger},
+};
+
+/// Runs the module's `routes` under the limits of an invocation.
+pub(super) async fn routes(
+    program: &Program,
+    limits: &Limits,
+) -> Result<Vec<RouteSpec>, LoadError> {
+    let limits = Arc::new(limits.clone());
+    let mut store = instance::new_store(program, &limits);
+    let ask = async {
+        store.set_fuel(limits.fuel)?;
+        store.set_epoch_deadline(1);
+        let module = program.pre.instantiate_async(&mut store).await?;
+        module.tidegate_channels_consumer().call_routes(&mut store).await
+    };
+    let declared = match tokio::time::timeout(limits.deadline, ask).await {
+        Ok(Ok(routes)) => routes,
+        Ok(Err(error)) => {
+            let fault = Fault::from_engine(&error);
+            let finished = instance::finish(&mut store, Some(fault.clone()), &limits);
+            return Err(LoadError::Routes(finished.fault.unwrap_or(fault)));
+        }
+        Err(_) => {
+            let limit = limits.deadline;
+            return Err(LoadError::Routes(Fault::Deadline { used: limit, limit }));
+        }
+    };
+    if declared.is_empty() {
+        return Err(LoadError::NoConsumers);
+    }
+    declared.into_iter().map(check).collect()
+}
+
+fn check(route: Route) -> Result<RouteSpec, LoadError> {
+    let consumer = route.consumer;
+    if let Err(error) = crate::message::GroupName::parse(&consumer) {
+        return Err(LoadError::ConsumerName { name: consumer, error });
+    }
+    let pattern = |path: String| {
+        Pattern::parse(&path).map_err(|error| LoadError::Path {
+            consumer: consumer.clone(),
+            path,
+            error,
+        })
+    };
+    let trigger = match route.trigger {
+        Declared::Http(HttpTrigger { methods, path, disconnect }) => {
+            let path = pattern(path)?;
+            Trigger::Http { methods: check_methods(&consumer, methods)?, path, disconnect }
+        }
+        Declared::Websocket(websocket) => Trigger::Websocket { path: pattern(websocket.path)? },
+        Declared::Channel(declared) => {
+            Trigger::Channel(check_channel(&consumer, &declared.name)?)
+        }
+    };
+    Ok(RouteSpec { consumer: consumer.into(), trigger })
+}
+
+fn check_methods(consumer: &str, methods: Vec<String>) -> Result<BTreeSet<String>, LoadError> {
+    if methods.is_empty() {
+        return Err(LoadError::NoMethods(consumer.to_owned()));
+    }
+    for method in &methods {
+        let token = http::Method::from_bytes(method.as_bytes()).is_ok();
+        if !token || method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            let (consumer, method) = (consumer.to_owned(), method.clone());
+            return Err(LoadError::Method { consumer, method });
+        }
+    }
+    Ok(methods.into_iter().collect())
+}
+
+fn check_channel(consumer: &str, name: &str) -> Result<ChannelName, LoadError> {
+    let wrong = |reason: String| LoadError::Channel {
+        consumer: consumer.to_owned(),
+        channel: name.to_owned(),
+        reason,
+    };
+    let channel = ChannelName::parse(name).map_err(|error| wrong(error.to_string()))?;
+    if channel.is_reserved() {
+        return Err(wrong("`http.` and `websocket.` belong to the interface server".into()));
+    }
+    if channel.is_reply_channel() {
+        return Err(wrong("a name with `!` is the channel of a connection".into()));
+    }
+    Ok(channel)
+}

@@ -1,0 +1,115 @@
+//! Why an invocation failed.
+
+use std::time::Duration;
+
+use wasmtime::Trap;
+use wasmtime_wasi::I32Exit;
+
+/// Why an invocation failed: a limit with the value that broke it, or what the guest did.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The guest computed for too long.
+    #[error("used {used} of {limit} fuel; raise limits.fuel, or look for a loop without end")]
+    Fuel {
+        /// Fuel used.
+        used: u64,
+        /// Fuel allowed.
+        limit: u64,
+    },
+    /// The run took too long by the clock, waits included.
+    #[error("ran for {used:?} of {limit:?}; raise limits.deadline, or wait for less")]
+    Deadline {
+        /// Time used.
+        used: Duration,
+        /// Time allowed.
+        limit: Duration,
+    },
+    /// The guest wanted more memory.
+    #[error("asked for {used} bytes of memory; limits.memory allows {limit}")]
+    Memory {
+        /// Bytes asked for in all.
+        used: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Too many entries in the outbox.
+    #[error("put {used} messages into the outbox; limits.outbox_messages allows {limit}")]
+    OutboxMessages {
+        /// Entries.
+        used: usize,
+        /// Entries allowed.
+        limit: usize,
+    },
+    /// Too many bytes in the outbox.
+    #[error("put {used} bytes into the outbox; limits.outbox_bytes allows {limit}")]
+    OutboxBytes {
+        /// Bytes.
+        used: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Too many calls into the host.
+    #[error("called the host {used} times; limits.host_calls allows {limit}")]
+    HostCalls {
+        /// Calls.
+        used: u64,
+        /// Calls allowed.
+        limit: u64,
+    },
+    /// The guest recursed too deep.
+    #[error("the call stack overflowed; look for a recursion without end")]
+    Stack,
+    /// The guest trapped.
+    #[error("trapped: {0}")]
+    Trap(String),
+    /// The guest ended the process it believes to be in.
+    #[error("called exit({0}); a consumer returns instead")]
+    Exit(i32),
+    /// The consumer reported a failure.
+    #[error("the consumer failed: {0}")]
+    Failed(String),
+    /// The consumer cannot read the connection's state.
+    #[error("the connection's state cannot be read: {0}")]
+    StateUnreadable(String),
+    /// The host could not run the guest.
+    #[error("the host could not run the consumer: {0}")]
+    Host(String),
+}
+
+impl Fault {
+    /// The word for metrics and records.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Fuel { .. } => "fuel",
+            Self::Deadline { .. } => "deadline",
+            Self::Memory { .. } => "memory",
+            Self::OutboxMessages { .. } => "outbox_messages",
+            Self::OutboxBytes { .. } => "outbox_bytes",
+            Self::HostCalls { .. } => "host_calls",
+            Self::Stack => "stack",
+            Self::Trap(_) => "trap",
+            Self::Exit(_) => "exit",
+            Self::Failed(_) => "failed",
+            Self::StateUnreadable(_) => "state_unreadable",
+            Self::Host(_) => "host",
+        }
+    }
+
+    /// What an error of the engine means, before limits are asked for their part in it.
+    pub(super) fn from_engine(error: &wasmtime::Error) -> Self {
+        if let Some(fault) = error.downcast_ref::<Self>() {
+            return fault.clone();
+        }
+        if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
+            return Self::Exit(*code);
+        }
+        match error.downcast_ref::<Trap>() {
+            // Filled in by the caller, who knows the numbers.
+            Some(Trap::OutOfFuel) => Self::Fuel { used: 0, limit: 0 },
+            Some(Trap::StackOverflow) => Self::Stack,
+            Some(trap) => Self::Trap(trap.to_string()),
+            None => Self::Host(format!("{error:#}")),
+        }
+    }
+}

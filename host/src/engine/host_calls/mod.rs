@@ -1,0 +1,11 @@
+//! What guests may call. Each view of a run sees only the parts that its interface needs.
+
+mod connection;
+mod layer;
+mod log;
+mod reply;
+
+pub(super) use connection::ConnectionCalls;
+pub(super) use layer::LayerCalls;
+pub(super) use log::LogCalls;
+pub(super) use reply::ReplyCalls;

@@ -1,0 +1,337 @@
+//! One invocation: an instance of a program, its meters, one call, what came of it.
+//!
+//! An instance ends after its one run, unless its module asks for reuse: then after so many runs,
+//! after a fault, or when its version is not active any more.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use wasmtime::{
+    CallHook, Store, UpdateDeadline,
+    component::ResourceTable,
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::{
+    Entry, Fault, Limits, LogLines, Outlet, Program,
+    bindings::{self, exports::tidegate::channels::consumer::Failure},
+    convert,
+    limits::{CallMeter, MemoryMeter},
+    log::LogSink,
+    outbox::Outbox,
+};
+use crate::message::{ChannelName, Content, CorrelationId, Event, ModuleName};
+
+/// The most random bytes that a guest gets in one call.
+const RANDOM_BYTES: u64 = 64 * 1024;
+
+/// What a consumer is run for.
+#[derive(Debug)]
+pub enum Task {
+    /// Something happened on a connection.
+    Event(Box<Event>),
+    /// A message came on a channel of the application.
+    Message {
+        /// The channel.
+        channel: ChannelName,
+        /// The message.
+        content: Content,
+    },
+}
+
+/// One invocation to be.
+pub struct Job {
+    /// The module's name.
+    pub module: ModuleName,
+    /// The consumer's name.
+    pub consumer: Arc<str>,
+    /// Follows the event.
+    pub correlation: CorrelationId,
+    /// What the consumer is run for.
+    pub task: Task,
+    /// What the run may use.
+    pub limits: Arc<Limits>,
+    /// Which module declares which channel.
+    pub owners: Arc<HashMap<ChannelName, ModuleName>>,
+    /// Where flushed messages go.
+    pub outlet: Arc<dyn Outlet>,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("module", &self.module)
+            .field("consumer", &self.consumer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a run used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Fuel.
+    pub fuel: u64,
+    /// Time by the clock.
+    pub wall: Duration,
+    /// The most linear memory, in bytes.
+    pub memory_peak: usize,
+    /// Entries put into the outbox.
+    pub messages: usize,
+    /// Calls into the host.
+    pub host_calls: u64,
+    /// Sends that the host refused.
+    pub sends_refused: u64,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Finished {
+    /// Why it failed, if it did. Then there is no outbox and no state.
+    pub fault: Option<Fault>,
+    /// What is to be sent.
+    pub outbox: Vec<Entry>,
+    /// The connection's state, if it was set.
+    pub state: Option<Bytes>,
+    /// What it used.
+    pub usage: Usage,
+    /// What it logged.
+    pub log: LogLines,
+}
+
+/// What the host keeps for a run, lent to host calls part by part.
+pub(super) struct Run {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    memory: MemoryMeter,
+    calls: CallMeter,
+    pub(super) log: LogSink,
+    pub(super) outbox: Outbox,
+    pub(super) state: Option<Bytes>,
+    pub(super) job: Option<JobView>,
+    pub(super) limits: Arc<Limits>,
+}
+
+/// The parts of a job that host calls look at.
+pub(super) struct JobView {
+    pub(super) module: ModuleName,
+    pub(super) event: Option<Box<Event>>,
+    pub(super) outlet: Arc<dyn Outlet>,
+    owners: Arc<HashMap<ChannelName, ModuleName>>,
+    /// Sends that the host refused.
+    pub(super) refused: u64,
+}
+
+impl JobView {
+    /// Whether the module declares a channel.
+    pub(super) fn owns(&self, channel: &ChannelName) -> bool {
+        self.owners.get(channel) == Some(&self.module)
+    }
+}
+
+impl WasiView for Run {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl bindings::tidegate::channels::types::Host for Run {}
+
+impl Run {
+    fn new(limits: &Arc<Limits>) -> Self {
+        let log = LogSink::new(limits.log_bytes);
+        let wasi = WasiCtx::builder()
+            .stdout(log.clone())
+            .stderr(log.clone())
+            .max_random_size(RANDOM_BYTES)
+            .build();
+        Self {
+            wasi,
+            table: ResourceTable::new(),
+            memory: MemoryMeter::new(limits.memory),
+            calls: CallMeter::new(limits),
+            log,
+            outbox: Outbox::default(),
+            state: None,
+            job: None,
+            limits: Arc::clone(limits),
+        }
+    }
+
+    fn begin(&mut self, limits: &Arc<Limits>) {
+        self.limits = Arc::clone(limits);
+        self.memory.restart(limits.memory);
+        self.calls = CallMeter::new(limits);
+        self.outbox = Outbox::default();
+        self.state = None;
+    }
+}
+
+/// An instance of a program.
+pub struct Instance {
+    store: Store<Run>,
+    module: bindings::Module,
+    program: Arc<Program>,
+    runs: u32,
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").field("runs", &self.runs).finish_non_exhaustive()
+    }
+}
+
+impl Instance {
+    /// Whether this is an instance of a program.
+    pub fn is_of(&self, program: &Arc<Program>) -> bool {
+        Arc::ptr_eq(&self.program, program)
+    }
+
+    /// The program.
+    pub const fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// How often it ran.
+    pub const fn runs(&self) -> u32 {
+        self.runs
+    }
+}
+
+/// Runs a job on a warm instance, or on a fresh one. Gives the instance back if it may run again.
+pub(super) async fn run(
+    program: &Arc<Program>,
+    job: Job,
+    warm: Option<Instance>,
+) -> (Finished, Option<Instance>) {
+    let limits = Arc::clone(&job.limits);
+    let mut store = None;
+    let deadline = tokio::time::Instant::now() + limits.deadline;
+    let work = call(program, job, warm, &mut store);
+    let result = tokio::time::timeout_at(deadline, work).await;
+    let (result, instance) = match result {
+        Ok(Ok((failure, module, runs))) => (failure, Some((module, runs))),
+        Ok(Err(error)) => (Some(Fault::from_engine(&error)), None),
+        Err(_) => {
+            let used = store.as_ref().map_or(limits.deadline, elapsed);
+            (Some(Fault::Deadline { used, limit: limits.deadline }), None)
+        }
+    };
+    let Some(mut store) = store else {
+        let fault = result.unwrap_or_else(|| Fault::Host("no store was made".into()));
+        return (Finished::failed(fault), None);
+    };
+    let finished = finish(&mut store, result, &limits);
+    let instance = match (&finished.fault, instance) {
+        (None, Some((module, runs))) => {
+            Some(Instance { store, module, program: Arc::clone(program), runs })
+        }
+        // Whatever went wrong may have left the guest's memory half-changed.
+        _ => None,
+    };
+    (finished, instance)
+}
+
+fn elapsed(store: &Store<Run>) -> Duration {
+    store.data().calls.started.elapsed()
+}
+
+type Called = (Option<Fault>, bindings::Module, u32);
+
+/// The store stays with the caller, also when the deadline drops this future.
+async fn call(
+    program: &Arc<Program>,
+    job: Job,
+    warm: Option<Instance>,
+    slot: &mut Option<Store<Run>>,
+) -> wasmtime::Result<Called> {
+    let (store, warm) = match warm {
+        Some(Instance { mut store, module, runs, .. }) => {
+            store.data_mut().begin(&job.limits);
+            (slot.insert(store), Some((module, runs)))
+        }
+        None => (slot.insert(new_store(program, &job.limits)), None),
+    };
+    store.set_fuel(job.limits.fuel)?;
+    store.set_epoch_deadline(1);
+    let (event, invocation) = convert::to_guest(&job);
+    store.data_mut().job = Some(JobView {
+        module: job.module,
+        outlet: job.outlet,
+        owners: job.owners,
+        event: match job.task {
+            Task::Event(event) => Some(event),
+            Task::Message { .. } => None,
+        },
+        refused: 0,
+    });
+    let (module, runs) = match warm {
+        Some(warm) => warm,
+        None => (program.pre.instantiate_async(&mut *store).await?, 0),
+    };
+    let answer = module
+        .tidegate_channels_consumer()
+        .call_handle(&mut *store, &invocation, &event)
+        .await?;
+    let fault = answer.err().map(|failure| match failure {
+        Failure::StateUnreadable(text) => Fault::StateUnreadable(text),
+        Failure::Failed(text) => Fault::Failed(text),
+    });
+    Ok((fault, module, runs + 1))
+}
+
+pub(super) fn new_store(program: &Program, limits: &Arc<Limits>) -> Store<Run> {
+    let mut store = Store::new(&program.engine.wasmtime, Run::new(limits));
+    store.limiter(|run| &mut run.memory);
+    store.call_hook(|mut context, hook| {
+        if let CallHook::CallingHost = hook {
+            context.data_mut().calls.call()?;
+        }
+        Ok(())
+    });
+    store.epoch_deadline_callback(|context| {
+        context.data().calls.check_deadline()?;
+        Ok(UpdateDeadline::Continue(1))
+    });
+    store
+}
+
+pub(super) fn finish(store: &mut Store<Run>, mut fault: Option<Fault>, limits: &Limits) -> Finished {
+    let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+    let run = store.data_mut();
+    fault = match fault {
+        Some(Fault::Fuel { .. }) => Some(Fault::Fuel { used: fuel, limit: limits.fuel }),
+        // What a guest does when it gets no memory is up to its allocator.
+        Some(Fault::Trap(_) | Fault::Host(_) | Fault::Exit(_)) => run.memory.fault().or(fault),
+        other => other,
+    };
+    let entries = run.outbox.take();
+    let state = run.state.take();
+    let job = run.job.take();
+    let usage = Usage {
+        fuel,
+        wall: run.calls.started.elapsed(),
+        memory_peak: run.memory.peak,
+        messages: run.outbox.total,
+        host_calls: run.calls.calls,
+        sends_refused: job.map_or(0, |job| job.refused),
+    };
+    let log = run.log.take();
+    match fault {
+        None => Finished { fault: None, outbox: entries, state, usage, log },
+        Some(fault) => {
+            Finished { fault: Some(fault), outbox: Vec::new(), state: None, usage, log }
+        }
+    }
+}
+
+impl Finished {
+    fn failed(fault: Fault) -> Self {
+        Self {
+            fault: Some(fault),
+            outbox: Vec::new(),
+            state: None,
+            usage: Usage::default(),
+            log: LogLines::default(),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The limits of one invocation, and the meters that watch them.
+
+use std::time::{Duration, Instant};
+
+use wasmtime::ResourceLimiter;
+
+use super::Fault;
+
+/// Elements of all tables of one instance. A ceiling of the pool's shape, not a setting.
+const TABLE_ELEMENTS: usize = 100_000;
+
+/// What one invocation may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Wasm instructions, roughly; instantiation included.
+    pub fuel: u64,
+    /// Time by the clock, waits in the host included.
+    pub deadline: Duration,
+    /// Bytes of linear memory.
+    pub memory: usize,
+    /// Entries that wait in the outbox.
+    pub outbox_messages: usize,
+    /// Bytes that wait in the outbox.
+    pub outbox_bytes: usize,
+    /// Bytes of log lines and output that the record keeps.
+    pub log_bytes: usize,
+    /// Calls into the host, those of the standard library included.
+    pub host_calls: u64,
+    /// Bytes of a connection's state.
+    pub state_bytes: usize,
+    /// Bytes of one message.
+    pub message_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fuel: 1_000_000_000,
+            deadline: Duration::from_secs(5),
+            memory: 64 * 1024 * 1024,
+            outbox_messages: 1_000,
+            outbox_bytes: 8 * 1024 * 1024,
+            log_bytes: 64 * 1024,
+            host_calls: 10_000,
+            state_bytes: 16 * 1024,
+            message_bytes: (1024 + 64) * 1024,
+        }
+    }
+}
+
+/// Watches memory and tables of an instance.
+#[derive(Debug)]
+pub(super) struct MemoryMeter {
+    limit: usize,
+    used: usize,
+    tables: usize,
+    /// The highest use of this run.
+    pub(super) peak: usize,
+    /// What was asked for when the limit said no.
+    denied: Option<usize>,
+}
+
+impl MemoryMeter {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self { limit, used: 0, tables: 0, peak: 0, denied: None }
+    }
+
+    /// Begins another run on a warm instance.
+    pub(super) const fn restart(&mut self, limit: usize) {
+        self.limit = limit;
+        self.peak = self.used;
+        self.denied = None;
+    }
+
+    /// A guest that was denied memory aborts in ways that do not say so.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.denied.map(|used| Fault::Memory { used, limit: self.limit })
+    }
+}
+
+impl ResourceLimiter for MemoryMeter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.used.saturating_sub(current).saturating_add(desired);
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        if total > self.limit {
+            self.denied = Some(total);
+            return Ok(false);
+        }
+        self.used = total;
+        self.peak = self.peak.max(total);
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.tables.saturating_sub(current).saturating_add(desired);
+        if maximum.is_some_and(|maximum| desired > maximum) || total > TABLE_ELEMENTS {
+            return Ok(false);
+        }
+        self.tables = total;
+        Ok(true)
+    }
+}
+
+/// Watches calls into the host and the clock.
+#[derive(Debug)]
+pub(super) struct CallMeter {
+    limit: u64,
+    pub(super) calls: u64,
+    pub(super) started: Instant,
+    deadline: Duration,
+}
+
+impl CallMeter {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            limit: limits.host_calls,
+            calls: 0,
+            started: Instant::now(),
+            deadline: limits.deadline,
+        }
+    }
+
+    pub(super) fn call(&mut self) -> Result<(), Fault> {
+        self.calls += 1;
+        if self.calls > self.limit {
+            return Err(Fault::HostCalls { used: self.calls, limit: self.limit });
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_deadline(&self) -> Result<(), Fault> {
+        let used = self.started.elapsed();
+        if used >= self.deadline {
+            return Err(self.deadline_fault(used));
+        }
+        Ok(())
+    }
+
+    pub(super) const fn deadline_fault(&self, used: Duration) -> Fault {
+        Fault::Deadline { used, limit: self.deadline }
+    }
+}

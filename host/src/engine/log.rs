@@ -1,0 +1,191 @@
+//! Log lines and output of one invocation, truncated with a note of how much is missing.
+
+use std::{
+    fmt::Write as _,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::{
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamResult},
+};
+
+/// How much a guest may write in one go: the figure of wasmtime's own streams.
+const WRITE_PERMIT: usize = 64 * 1024;
+
+/// What a guest logged and printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogLines {
+    /// The text, a line feed after each line. Control characters are escaped, so that no line can
+    /// pass for another one.
+    pub text: String,
+    /// Bytes that found no room.
+    pub truncated_bytes: usize,
+}
+
+/// Collects lines. Clones are the same collection: the guest's streams have one each.
+#[derive(Clone, Debug)]
+pub(super) struct LogSink(Arc<Mutex<Collected>>);
+
+#[derive(Debug)]
+struct Collected {
+    limit: usize,
+    lines: LogLines,
+}
+
+impl LogSink {
+    pub(super) fn new(limit: usize) -> Self {
+        Self(Arc::new(Mutex::new(Collected { limit, lines: LogLines::default() })))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Collected) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn line(&self, level: &str, message: &str) {
+        self.with(|collected| {
+            collected.add(level);
+            collected.add(" ");
+            collected.add(message.trim_end_matches('\n'));
+            collected.end_line();
+        });
+    }
+
+    fn output(&self, bytes: &[u8]) {
+        self.with(|collected| {
+            let text = String::from_utf8_lossy(bytes);
+            for line in text.split_inclusive('\n') {
+                let (line, ended) = match line.strip_suffix('\n') {
+                    Some(line) => (line, true),
+                    None => (line, false),
+                };
+                collected.add(line);
+                if ended {
+                    collected.end_line();
+                }
+            }
+        });
+    }
+
+    /// Takes what was collected; the next run starts with nothing.
+    pub(super) fn take(&self) -> LogLines {
+        self.with(|collected| std::mem::take(&mut collected.lines))
+    }
+}
+
+impl Collected {
+    fn add(&mut self, text: &str) {
+        let room = self.limit.saturating_sub(self.lines.text.len());
+        let fits = text.floor_char_boundary(room);
+        let (kept, lost) = text.split_at(fits);
+        for c in kept.chars() {
+            if c.is_control() && c != '\t' {
+                // Writing to a String cannot fail.
+                let _ = write!(self.lines.text, "{}", c.escape_default());
+            } else {
+                self.lines.text.push(c);
+            }
+        }
+        self.lines.truncated_bytes += lost.len();
+    }
+
+    fn end_line(&mut self) {
+        if self.lines.text.len() < self.limit {
+            self.lines.text.push('\n');
+        }
+    }
+}
+
+impl IsTerminal for LogSink {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for LogSink {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for LogSink {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for LogSink {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.output(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_PERMIT)
+    }
+}
+
+impl AsyncWrite for LogSink {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.output(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_much_is_cut_and_counted() {
+        let sink = LogSink::new(10);
+        sink.line("info", "123456");
+        sink.line("info", "more");
+        let lines = sink.take();
+        assert_eq!(lines.text, "info 12345");
+        assert_eq!(lines.truncated_bytes, 1 + "info more".len());
+        assert_eq!(sink.take(), LogLines::default());
+    }
+
+    #[test]
+    fn a_line_cannot_forge_another_one() {
+        let sink = LogSink::new(1_000);
+        sink.line("info", "a\nerror b\u{1b}[31m");
+        assert_eq!(sink.take().text, "info a\\nerror b\\u{1b}[31m\n");
+        sink.output(b"one\ntw");
+        sink.output(b"o\n");
+        assert_eq!(sink.take().text, "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_cut_never_splits_a_character() {
+        let sink = LogSink::new(6);
+        sink.output("aé€".as_bytes());
+        sink.output("é".as_bytes());
+        assert_eq!(sink.take().text, "aé€");
+    }
+}

@@ -1,0 +1,146 @@
+//! What an invocation sends, kept until it has returned without fault or flushes.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Fault, Limits};
+use crate::message::{ChannelName, Content, GroupName, Reply};
+
+/// One thing to do when the consumer has returned.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    /// Send a message to a channel.
+    Send {
+        /// The channel.
+        channel: ChannelName,
+        /// The message.
+        content: Content,
+    },
+    /// Send a message to a channel later.
+    SendLater {
+        /// The channel.
+        channel: ChannelName,
+        /// The message.
+        content: Content,
+        /// Not before this has passed.
+        delay: Duration,
+    },
+    /// Make a channel a member of a group.
+    GroupAdd {
+        /// The group.
+        group: GroupName,
+        /// The channel.
+        channel: ChannelName,
+    },
+    /// End a membership.
+    GroupDiscard {
+        /// The group.
+        group: GroupName,
+        /// The channel.
+        channel: ChannelName,
+    },
+    /// Send a message to a group.
+    GroupSend {
+        /// The group.
+        group: GroupName,
+        /// The message.
+        content: Content,
+    },
+    /// Answer the event's own connection.
+    Reply(Reply),
+}
+
+impl Entry {
+    /// The channel or group that this is about; empty for the event's own connection.
+    pub fn target(&self) -> &str {
+        match self {
+            Self::Send { channel, .. } | Self::SendLater { channel, .. } => channel.as_str(),
+            Self::GroupAdd { group, .. }
+            | Self::GroupDiscard { group, .. }
+            | Self::GroupSend { group, .. } => group.as_str(),
+            Self::Reply(_) => "",
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Send { content, .. }
+            | Self::SendLater { content, .. }
+            | Self::GroupSend { content, .. } => content.as_bytes().len(),
+            Self::Reply(reply) => reply.cost(),
+            Self::GroupAdd { .. } | Self::GroupDiscard { .. } => 0,
+        }
+    }
+}
+
+/// Entries in order, bounded in number and bytes.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    entries: Vec<Entry>,
+    bytes: usize,
+    /// Entries that were put in since the run began.
+    pub(super) total: usize,
+}
+
+impl Outbox {
+    /// Adds an entry. Beyond a limit it is a fault: the guest is out of control.
+    pub(super) fn push(&mut self, entry: Entry, limits: &Limits) -> Result<(), Fault> {
+        let messages = self.entries.len() + 1;
+        if messages > limits.outbox_messages {
+            return Err(Fault::OutboxMessages { used: messages, limit: limits.outbox_messages });
+        }
+        let bytes = self.bytes + entry.len();
+        if bytes > limits.outbox_bytes {
+            return Err(Fault::OutboxBytes { used: bytes, limit: limits.outbox_bytes });
+        }
+        self.bytes = bytes;
+        self.total += 1;
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// Takes what is in it now.
+    pub(super) fn take(&mut self) -> Vec<Entry> {
+        self.bytes = 0;
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Puts entries back in front, after a flush that stopped.
+    pub(super) fn put_back(&mut self, rest: Vec<Entry>) {
+        self.bytes += rest.iter().map(Entry::len).sum::<usize>();
+        self.entries.splice(0..0, rest);
+    }
+}
+
+/// Why a flush stopped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlushReason {
+    /// The channel is full.
+    #[error("the channel is full")]
+    ChannelFull,
+    /// The layer cannot be reached.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Where a flush stopped.
+#[derive(Debug)]
+pub struct Stopped {
+    /// The position of the entry that failed.
+    pub index: usize,
+    /// Its target.
+    pub target: String,
+    /// Why.
+    pub reason: FlushReason,
+    /// What stood behind it.
+    pub rest: Vec<Entry>,
+}
+
+/// Where flushed entries go.
+#[async_trait]
+pub trait Outlet: Send + Sync {
+    /// Sends entries in order. Stops at the first that fails and gives back those behind it.
+    async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped>;
+}

@@ -1,0 +1,146 @@
+//! The engine of the process: one wasmtime engine, its pool of instances, its clock.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use wasmtime::{
+    Config, InstanceAllocationStrategy, PoolingAllocationConfig,
+    component::{HasSelf, Linker},
+};
+
+use super::{bindings, host_calls, instance::Run};
+
+/// How often running guests are looked at.
+const TICK: Duration = Duration::from_millis(5);
+/// The largest memory that any module may be given: the pool's shape has one ceiling.
+pub(super) const MEMORY_CEILING: usize = 256 * 1024 * 1024;
+/// Warm instances that a slot keeps, for modules that ask for reuse.
+pub(crate) const WARM_PER_SLOT: usize = 4;
+
+/// Compiles and runs components. Clones are the same engine; a process has one.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) linker: Arc<Linker<Run>>,
+    pooled: bool,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("pooled", &self.pooled).finish_non_exhaustive()
+    }
+}
+
+/// The engine could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the wasm engine could not be made: {0}")]
+pub struct EngineError(String);
+
+impl Engine {
+    /// An engine for a number of slots.
+    pub fn new(slots: usize) -> Result<Self, EngineError> {
+        let failed = |error: wasmtime::Error| EngineError(format!("{error:#}"));
+        let mut config = config();
+        let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
+        let (wasmtime, pooled) = match wasmtime::Engine::new(&config) {
+            Ok(engine) => (engine, true),
+            Err(error) => {
+                tracing::warn!(
+                    reason = format!("{error:#}"),
+                    "no pool of instances: each is allocated when needed, which is slower"
+                );
+                let engine = wasmtime::Engine::new(&self::config()).map_err(failed)?;
+                (engine, false)
+            }
+        };
+        let mut linker = Linker::new(&wasmtime);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
+        add_host_calls(&mut linker).map_err(failed)?;
+        tick(&wasmtime)?;
+        Ok(Self { wasmtime, linker: Arc::new(linker), pooled })
+    }
+
+    /// Instances that are in the pool's hands out now; none without a pool.
+    pub fn live_instances(&self) -> Option<u64> {
+        self.wasmtime.pooling_allocator_metrics().map(|metrics| metrics.component_instances())
+    }
+
+    pub(super) const fn is_pooled(&self) -> bool {
+        self.pooled
+    }
+}
+
+fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
+    use bindings::tidegate::channels;
+    use host_calls::{ConnectionCalls, LayerCalls, LogCalls, ReplyCalls};
+    channels::types::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)?;
+    channels::layer::add_to_linker::<_, LayerCalls<'static>>(linker, Run::layer_calls)?;
+    channels::reply::add_to_linker::<_, ReplyCalls<'static>>(linker, Run::reply_calls)?;
+    channels::connection::add_to_linker::<_, ConnectionCalls<'static>>(linker, Run::connection_calls)?;
+    channels::log::add_to_linker::<_, LogCalls<'static>>(linker, Run::log_calls)
+}
+
+/// The one place that says how code is compiled; compiled code is cached under a hash of it.
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        // All functions of the contract are synchronous to the guest.
+        .concurrency_support(false)
+        .max_wasm_stack(512 * 1024)
+        .async_stack_size(1024 * 1024)
+        .wasm_memory64(false)
+        .relaxed_simd_deterministic(true)
+        .memory_init_cow(true);
+    config
+}
+
+fn pool(slots: u32) -> PoolingAllocationConfig {
+    let warm = u32::try_from(WARM_PER_SLOT).unwrap_or(u32::MAX);
+    // A few more for reading routes while every slot is busy.
+    let components = slots.saturating_mul(warm + 1).saturating_add(8);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(components)
+        // Standard libraries bring adapters: a small Rust guest has 3 core instances.
+        .max_core_instances_per_component(32)
+        .total_core_instances(components.saturating_mul(8))
+        .max_memories_per_component(4)
+        .total_memories(components.saturating_mul(2))
+        .max_tables_per_component(16)
+        .total_tables(components.saturating_mul(4))
+        .total_stacks(components)
+        .max_component_instance_size(4 * 1024 * 1024)
+        .max_core_instance_size(4 * 1024 * 1024)
+        .table_elements(100_000)
+        .max_memory_size(MEMORY_CEILING)
+        .max_unused_warm_slots(slots.saturating_mul(2))
+        // Cleaning small memories by hand is cheaper than giving them back to the kernel.
+        .linear_memory_keep_resident(512 * 1024)
+        .table_keep_resident(64 * 1024)
+        .async_stack_keep_resident(32 * 1024);
+    pool
+}
+
+/// A thread, not a task: guests that never yield must not keep it from running.
+fn tick(engine: &wasmtime::Engine) -> Result<(), EngineError> {
+    let engine = engine.weak();
+    let run = move || {
+        let mut next = Instant::now();
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            next += TICK;
+            std::thread::park_timeout(next.saturating_duration_since(Instant::now()));
+        }
+    };
+    std::thread::Builder::new()
+        .name("tidegate-epoch".into())
+        .spawn(run)
+        .map(drop)
+        .map_err(|error| EngineError(format!("no thread for the clock: {error}")))
+}

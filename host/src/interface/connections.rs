@@ -1,0 +1,87 @@
+//! The connections of this node, by their local names.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    Hub,
+    mailbox::{Mail, Mailbox},
+};
+use crate::{
+    message::{ChannelName, LocalName, Protocol},
+    telemetry::ByProtocol,
+};
+
+/// All connections. Locked for single operations only.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    open: Mutex<HashMap<LocalName, (Protocol, Arc<Mailbox>)>>,
+}
+
+impl Connections {
+    fn open(&self) -> MutexGuard<'_, HashMap<LocalName, (Protocol, Arc<Mailbox>)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn mailbox(&self, local: &LocalName) -> Option<Arc<Mailbox>> {
+        self.open().get(local).map(|(_, mailbox)| Arc::clone(mailbox))
+    }
+
+    /// The mailboxes of all connections of a protocol.
+    pub(super) fn of(&self, protocol: Protocol) -> Vec<Arc<Mailbox>> {
+        let open = self.open();
+        let wanted = open.values().filter(|(its, _)| *its == protocol);
+        wanted.map(|(_, mailbox)| Arc::clone(mailbox)).collect()
+    }
+}
+
+/// A connection that can be reached; dropping it ends that.
+#[derive(Debug)]
+pub(super) struct Registration {
+    hub: Arc<Hub>,
+    protocol: Protocol,
+    local: LocalName,
+    pub(super) channel: ChannelName,
+    pub(super) mailbox: Arc<Mailbox>,
+}
+
+impl Registration {
+    pub(super) fn new(hub: &Arc<Hub>, protocol: Protocol) -> Self {
+        let local = LocalName::random();
+        let limit = match protocol {
+            Protocol::Http => hub.config.http_unsent,
+            Protocol::Websocket => hub.config.websocket_unsent,
+        };
+        let mailbox = Arc::new(Mailbox::new(limit));
+        let entry = (protocol, Arc::clone(&mailbox));
+        hub.connections.open().insert(local.clone(), entry);
+        // One that comes while the others are told to go is told at once.
+        if hub.drain.is_stopping() {
+            mailbox.put(Mail::Drain);
+        }
+        gauge(hub, protocol).inc();
+        let channel = ChannelName::of_connection(&hub.node, &local);
+        Self { hub: Arc::clone(hub), protocol, local, channel, mailbox }
+    }
+
+    pub(super) fn hub(&self) -> Arc<Hub> {
+        Arc::clone(&self.hub)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.hub.connections.open().remove(&self.local);
+        gauge(&self.hub, self.protocol).dec();
+    }
+}
+
+fn gauge(hub: &Hub, protocol: Protocol) -> prometheus_client::metrics::gauge::Gauge {
+    let protocol = match protocol {
+        Protocol::Http => "http",
+        Protocol::Websocket => "websocket",
+    };
+    hub.metrics.connections.get_or_create(&ByProtocol { protocol }).clone()
+}

@@ -1,0 +1,220 @@
+//! One connection's talk with its consumer: one event in flight, state between events.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Hub,
+    connections::Registration,
+    mailbox::{Mail, Taken},
+};
+use crate::{
+    layer::SendError,
+    message::{
+        Done, Event, EventKind, Message, Outcome, Payload, Reply, Scope,
+    },
+    routing::Route,
+};
+
+/// What comes next on a connection.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// Something for the client.
+    Reply(Reply),
+    /// The event in flight is over.
+    Done(Outcome),
+    /// The event in flight will never be over.
+    Lost,
+    /// More waits for the client than may.
+    Overflow,
+    /// The interface server stops.
+    Drain,
+}
+
+/// The state of the talk. Knows no socket.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    pub(super) hub: Arc<Hub>,
+    pub(super) route: Arc<Route>,
+    pub(super) scope: Arc<Scope>,
+    registration: Registration,
+    next_order: u64,
+    in_flight: Option<InFlight>,
+    /// Replies of one mail that were not looked at yet.
+    replies: VecDeque<Reply>,
+    state: Option<Bytes>,
+    version: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    order: u64,
+    lost_at: Instant,
+}
+
+impl Conversation {
+    pub(super) fn new(route: Arc<Route>, scope: Scope, registration: Registration) -> Self {
+        Self {
+            hub: registration.hub(),
+            route,
+            scope: Arc::new(scope),
+            registration,
+            next_order: 0,
+            in_flight: None,
+            replies: VecDeque::new(),
+            state: None,
+            version: 0,
+        }
+    }
+
+    /// Whether an event is not over yet.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// Puts the next event in flight. It comes back as a message if its channel is full.
+    pub(super) async fn send(&mut self, kind: EventKind) -> Result<Option<Message>, SendError> {
+        let channel = self.route.channels.carrying(&kind).clone();
+        let message = self.message(kind);
+        let hub = Arc::clone(&self.hub);
+        let back = hub.lines.try_send(&*hub.layer, &channel, message).await?;
+        if back.is_none() {
+            self.is_sent();
+        }
+        Ok(back)
+    }
+
+    /// The event that was last made is on its channel now.
+    pub(super) fn is_sent(&mut self) {
+        let lost_at = Instant::now() + self.route.policy.lost_after();
+        self.in_flight = Some(InFlight { order: self.next_order - 1, lost_at });
+    }
+
+    fn message(&mut self, kind: EventKind) -> Message {
+        let event = Event {
+            scope: Arc::clone(&self.scope),
+            consumer: Arc::clone(&self.route.consumer),
+            order: self.next_order,
+            kind,
+            state: self.state.clone(),
+            version: self.version,
+        };
+        self.next_order += 1;
+        Message {
+            payload: Payload::Event(Box::new(event)),
+            correlation: self.scope.correlation,
+            expires_after: Some(self.route.policy.event_expiry),
+        }
+    }
+
+    /// What comes next. Dropping the future loses nothing.
+    pub(super) async fn next(&mut self) -> Happening {
+        loop {
+            if let Some(reply) = self.replies.pop_front() {
+                return Happening::Reply(reply);
+            }
+            let taken = match self.in_flight {
+                None => self.registration.mailbox.take().await,
+                Some(InFlight { lost_at, .. }) => {
+                    match timeout_at(lost_at, self.registration.mailbox.take()).await {
+                        Ok(taken) => taken,
+                        Err(_) => {
+                            self.in_flight = None;
+                            self.hub.metrics.events_lost.inc();
+                            return Happening::Lost;
+                        }
+                    }
+                }
+            };
+            let mail = match taken {
+                Taken::Mail(mail) => mail,
+                Taken::Overflow => return Happening::Overflow,
+            };
+            match mail {
+                Mail::Message(replies) => self.replies.extend(replies.iter().cloned()),
+                Mail::Answer { order, replies } if self.is_in_flight(order) => {
+                    self.replies.extend(replies);
+                }
+                Mail::Done { order, done } if self.is_in_flight(order) => {
+                    return Happening::Done(self.finish(done));
+                }
+                Mail::Answer { replies, .. } => {
+                    self.written(replies.iter().map(Reply::cost).sum());
+                    self.hub.metrics.dropped("stale");
+                }
+                Mail::Done { .. } => self.hub.metrics.dropped("stale"),
+                Mail::Drain => return Happening::Drain,
+            }
+        }
+    }
+
+    fn is_in_flight(&self, order: u64) -> bool {
+        self.in_flight.is_some_and(|event| event.order == order)
+    }
+
+    fn finish(&mut self, done: Done) -> Outcome {
+        self.in_flight = None;
+        self.version = self.version.max(done.version);
+        if done.state.is_some() && done.outcome == Outcome::Ok {
+            self.state = done.state;
+        }
+        done.outcome
+    }
+
+    /// Bytes have gone to the client, or never will.
+    pub(super) fn written(&self, bytes: usize) {
+        if bytes > 0 {
+            self.registration.mailbox.written(bytes);
+        }
+    }
+
+    /// A reply that this protocol has no use for.
+    pub(super) fn misfit(&self, reply: &Reply) {
+        self.written(reply.cost());
+        self.hub.metrics.dropped("wrong_protocol");
+    }
+
+    /// Waits for the event in flight, and drops what is for the client.
+    pub(super) async fn settle(&mut self) {
+        while self.is_busy() {
+            if let Happening::Reply(reply) = self.next().await {
+                self.written(reply.cost());
+            }
+        }
+    }
+
+    /// Tells the consumer that the connection is over, and waits until it knows. Then the connection
+    /// leaves its groups.
+    pub(super) async fn end(mut self, disconnect: Option<EventKind>) {
+        self.settle().await;
+        if let Some(kind) = disconnect {
+            let until = Instant::now() + self.route.policy.event_expiry;
+            let channel = self.route.channels.carrying(&kind).clone();
+            let message = self.message(kind);
+            let hub = Arc::clone(&self.hub);
+            match hub.lines.send(&*hub.layer, &channel, message, Some(until)).await {
+                Ok(()) => {
+                    self.is_sent();
+                    self.settle().await;
+                }
+                Err(error) => {
+                    hub.metrics.dropped("disconnect_lost");
+                    tracing::warn!(
+                        %error, correlation = %self.scope.correlation,
+                        "a consumer does not learn that a connection is over"
+                    );
+                }
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Leaves all groups. Nothing may be in flight that could join one.
+    pub(super) async fn leave(&self) {
+        if let Err(error) = self.hub.layer.leave_all(&self.registration.channel).await {
+            tracing::warn!(%error, "an ended connection stays in its groups for now");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Responses: those of consumers, and the short ones of the host.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::{Response, StatusCode, header};
+
+use crate::message::{self, CorrelationId, ResponseHead};
+
+/// The body of a response: whole, or streamed.
+pub(in crate::interface) type ResponseBody = UnsyncBoxBody<Bytes, Aborted>;
+
+/// A streamed body that ends early: the client must not take it for complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the response was aborted")]
+pub(in crate::interface) struct Aborted;
+
+/// A body that is known as a whole.
+pub(in crate::interface) fn whole(body: Bytes) -> ResponseBody {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A response of the host: what is wrong, and the id that finds more. Never more than that.
+pub(in crate::interface) fn plain(
+    status: StatusCode,
+    text: &str,
+    id: CorrelationId,
+) -> Response<ResponseBody> {
+    let body = format!("{status}: {text}\nid: {id}\n");
+    let mut response = Response::new(whole(body.into()));
+    *response.status_mut() = status;
+    let kind = header::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// A response of a consumer.
+pub(super) fn of(response: message::Response) -> Response<ResponseBody> {
+    with_head(response.head, whole(response.body))
+}
+
+/// A response with a head of a consumer.
+pub(super) fn with_head(head: ResponseHead, body: ResponseBody) -> Response<ResponseBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    for (name, value) in head.headers {
+        response.headers_mut().append(name, value);
+    }
+    response
+}
+
+/// No body.
+pub(in crate::interface) fn empty() -> ResponseBody {
+    whole(Bytes::new())
+}

@@ -1,0 +1,254 @@
+//! One request and its response: answered, streamed, or held.
+
+use std::{future::Future, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{Response, StatusCode, body::Frame, header};
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::{self, Aborted, ResponseBody, plain};
+use crate::{
+    interface::{
+        Hub,
+        connections::Registration,
+        conversation::{Conversation, Happening},
+    },
+    layer::SendError,
+    message::{self, CorrelationId, EventKind, Outcome, Reply, ResponseHead, Scope},
+    routing::Route,
+};
+
+/// A request that is being answered. Dropped before its end, the client has left.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// None when it is over.
+    conversation: Option<Conversation>,
+    /// Whether the consumer knows of the request.
+    is_sent: bool,
+    hold: Option<Hold>,
+    stopping: bool,
+}
+
+/// The request waits without a slot.
+#[derive(Debug)]
+struct Hold {
+    hub: Arc<Hub>,
+    until: Instant,
+    fallback: Option<message::Response>,
+}
+
+impl Hold {
+    fn new(hub: Arc<Hub>, until: Instant, fallback: Option<message::Response>) -> Self {
+        hub.metrics.holds.inc();
+        Self { hub, until, fallback }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.hub.metrics.holds.dec();
+    }
+}
+
+enum First {
+    Whole(message::Response),
+    Stream(ResponseHead),
+    Status(StatusCode, &'static str),
+}
+
+impl Exchange {
+    pub(super) fn new(route: Arc<Route>, scope: Scope, registration: Registration) -> Self {
+        Self {
+            conversation: Some(Conversation::new(route, scope, registration)),
+            is_sent: false,
+            hold: None,
+            stopping: false,
+        }
+    }
+
+    /// Sends the request. False if its channel is full.
+    pub(super) async fn send(&mut self, kind: EventKind) -> Result<bool, SendError> {
+        let Some(conversation) = &mut self.conversation else { return Ok(false) };
+        self.is_sent = conversation.send(kind).await?.is_none();
+        Ok(self.is_sent)
+    }
+
+    /// The response, whose body may go on for long.
+    pub(super) async fn response(mut self, id: CorrelationId) -> Response<ResponseBody> {
+        match self.first().await {
+            First::Whole(response) => {
+                self.finish().await;
+                answer::of(response)
+            }
+            First::Status(status, text) => {
+                self.finish().await;
+                let mut response = plain(status, text, id);
+                if status == StatusCode::SERVICE_UNAVAILABLE {
+                    let soon = header::HeaderValue::from_static("1");
+                    response.headers_mut().insert(header::RETRY_AFTER, soon);
+                }
+                response
+            }
+            First::Stream(head) => {
+                let parts = stream::unfold(Some(self), |exchange| async {
+                    let mut exchange = exchange?;
+                    match exchange.chunk().await {
+                        Ok(Some(chunk)) => Some((Ok(Frame::data(chunk)), Some(exchange))),
+                        Ok(None) => {
+                            exchange.finish().await;
+                            None
+                        }
+                        Err(aborted) => {
+                            exchange.finish().await;
+                            Some((Err(aborted), None))
+                        }
+                    }
+                });
+                answer::with_head(head, StreamBody::new(parts).boxed_unsync())
+            }
+        }
+    }
+
+    /// What happens next, or none when a hold is over.
+    async fn next(&mut self) -> Option<Happening> {
+        let conversation = self.conversation.as_mut()?;
+        match &self.hold {
+            Some(hold) if !conversation.is_busy() => {
+                timeout_at(hold.until, conversation.next()).await.ok()
+            }
+            _ => Some(conversation.next().await),
+        }
+    }
+
+    async fn first(&mut self) -> First {
+        use StatusCode as S;
+        loop {
+            let Some(happening) = self.next().await else {
+                let fallback = self.hold.take().and_then(|mut hold| hold.fallback.take());
+                let late = First::Status(S::GATEWAY_TIMEOUT, "nobody answered in time");
+                return fallback.map_or(late, First::Whole);
+            };
+            match happening {
+                Happening::Reply(Reply::Respond(response)) => return First::Whole(response),
+                Happening::Reply(Reply::StreamStart(head)) => return First::Stream(head),
+                Happening::Reply(Reply::Hold { timeout, fallback }) => self.hold(timeout, fallback),
+                Happening::Reply(other) => self.misfit(&other),
+                Happening::Done(Outcome::Ok) if self.hold.is_some() => {
+                    if self.stopping {
+                        return First::Status(S::SERVICE_UNAVAILABLE, "shutting down");
+                    }
+                }
+                Happening::Done(outcome) => return unanswered(outcome),
+                Happening::Lost => {
+                    return First::Status(S::SERVICE_UNAVAILABLE, "no worker took the request");
+                }
+                Happening::Overflow => {
+                    return First::Status(S::INTERNAL_SERVER_ERROR, "the response is too large");
+                }
+                Happening::Drain => {
+                    self.stopping = true;
+                    if self.is_held() {
+                        return First::Status(S::SERVICE_UNAVAILABLE, "shutting down");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next part of a streamed body; none at its end.
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Aborted> {
+        loop {
+            let Some(happening) = self.next().await else { return Ok(None) };
+            match happening {
+                Happening::Reply(Reply::StreamChunk(chunk)) => {
+                    if let Some(conversation) = &self.conversation {
+                        conversation.written(Reply::StreamChunk(chunk.clone()).cost());
+                    }
+                    return Ok(Some(chunk));
+                }
+                Happening::Reply(Reply::StreamEnd) => return Ok(None),
+                Happening::Reply(Reply::Hold { timeout, fallback }) => self.hold(timeout, fallback),
+                Happening::Reply(other) => self.misfit(&other),
+                Happening::Done(Outcome::Ok) if self.hold.is_none() || self.stopping => {
+                    return Ok(None);
+                }
+                Happening::Done(Outcome::Ok) => {}
+                Happening::Done(_) | Happening::Lost | Happening::Overflow => return Err(Aborted),
+                Happening::Drain => {
+                    self.stopping = true;
+                    if self.is_held() {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn hold(&mut self, timeout: std::time::Duration, fallback: Option<message::Response>) {
+        if let Some(conversation) = &self.conversation {
+            let until = Instant::now() + timeout;
+            self.hold = Some(Hold::new(Arc::clone(&conversation.hub), until, fallback));
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        let idle = |conversation: &Conversation| !conversation.is_busy();
+        self.hold.is_some() && self.conversation.as_ref().is_some_and(idle)
+    }
+
+    fn misfit(&self, reply: &Reply) {
+        if let Some(conversation) = &self.conversation {
+            conversation.misfit(reply);
+        }
+    }
+
+    /// The response is complete, or will never be.
+    async fn finish(&mut self) {
+        let Some(conversation) = self.conversation.take() else { return };
+        if conversation.is_busy() {
+            // Answered before the consumer has returned.
+            spawn(conversation, |conversation| conversation.end(None));
+        } else {
+            conversation.leave().await;
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let Some(conversation) = self.conversation.take() else { return };
+        let wants = self.is_sent && conversation.route.disconnect;
+        let disconnect = wants.then_some(EventKind::HttpDisconnect);
+        if self.is_sent {
+            spawn(conversation, move |conversation| conversation.end(disconnect));
+        }
+    }
+}
+
+fn spawn<F>(conversation: Conversation, end: impl FnOnce(Conversation) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let drain = conversation.hub.drain.clone();
+    drain.spawn("end of a request", end(conversation));
+}
+
+const fn unanswered(outcome: Outcome) -> First {
+    use StatusCode as S;
+    match outcome {
+        Outcome::Ok => {
+            First::Status(S::INTERNAL_SERVER_ERROR, "the consumer returned without an answer")
+        }
+        Outcome::Fault(_) | Outcome::StateUnreadable(_) => {
+            First::Status(S::INTERNAL_SERVER_ERROR, "the consumer failed")
+        }
+        Outcome::Gone => {
+            First::Status(S::SERVICE_UNAVAILABLE, "the consumer is not there any more")
+        }
+        Outcome::Refused => {
+            First::Status(S::SERVICE_UNAVAILABLE, "the consumer failed too often and rests")
+        }
+    }
+}

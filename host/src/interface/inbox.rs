@@ -1,0 +1,93 @@
+//! The reader of the node's inbox: hands what arrives to the connections.
+
+use std::sync::Arc;
+
+use tokio::time::{Duration, Instant};
+
+use super::{Hub, mailbox::Mail};
+use crate::message::{Answer, ChannelName, Content, InboxEntry, LocalName, Reply, replies_from};
+
+/// How long to wait before asking a layer again that could not answer.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Reads until the task is dropped: connections that end during shutdown still need their marks.
+pub(super) async fn read(hub: Arc<Hub>) {
+    loop {
+        match hub.layer.read_inbox(&hub.node).await {
+            Ok(entries) => {
+                for entry in entries {
+                    hand_out(&hub, entry).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the inbox is not read; trying again");
+                tokio::time::sleep_until(Instant::now() + RETRY).await;
+            }
+        }
+    }
+}
+
+async fn hand_out(hub: &Hub, entry: InboxEntry) {
+    match entry {
+        InboxEntry::Answer(answer) => hand_out_answer(hub, answer),
+        InboxEntry::Message { to, content, from_group, correlation } => {
+            let Some(replies) = read_forms(hub, &content, from_group, correlation) else { return };
+            for local in to {
+                let Some(mailbox) = hub.connections.mailbox(&local) else {
+                    hub.metrics.dropped("connection_gone");
+                    if from_group {
+                        forget(hub, &local).await;
+                    }
+                    continue;
+                };
+                if !mailbox.put(Mail::Message(Arc::clone(&replies))) {
+                    hub.metrics.dropped("too_slow");
+                }
+            }
+        }
+    }
+}
+
+fn hand_out_answer(hub: &Hub, answer: Answer) {
+    let Answer { to, order, replies, done } = answer;
+    let Some(mailbox) = hub.connections.mailbox(&to) else {
+        hub.metrics.dropped("connection_gone");
+        return;
+    };
+    if !replies.is_empty() && !mailbox.put(Mail::Answer { order, replies }) {
+        hub.metrics.dropped("too_slow");
+    }
+    if let Some(done) = done {
+        mailbox.put(Mail::Done { order, done });
+    }
+}
+
+fn read_forms(
+    hub: &Hub,
+    content: &Content,
+    from_group: bool,
+    correlation: crate::message::CorrelationId,
+) -> Option<Arc<[Reply]>> {
+    match replies_from(content) {
+        Ok(mut replies) => {
+            if from_group {
+                // Being a member is not being let in.
+                replies.retain(|reply| !matches!(reply, Reply::Accept(_) | Reply::Deny));
+            }
+            Some(replies.into())
+        }
+        Err(error) => {
+            tracing::warn!(%error, %correlation, "a message to a reply channel is dropped");
+            hub.metrics.dropped("unreadable");
+            None
+        }
+    }
+}
+
+/// A connection that somebody added to a group after it had ended.
+async fn forget(hub: &Hub, local: &LocalName) {
+    let channel = ChannelName::of_connection(&hub.node, local);
+    if let Err(error) = hub.layer.leave_all(&channel).await {
+        tracing::warn!(%error, "an ended connection stays in its groups for now");
+    }
+}

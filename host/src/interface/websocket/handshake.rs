@@ -1,0 +1,245 @@
+//! The handshake of RFC 6455, section 4.2, answered when the consumer has decided.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Request, Response, StatusCode, body::Incoming, header, upgrade::OnUpgrade};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        error::ProtocolError,
+        handshake::server::create_response_with_body,
+        protocol::{Role, WebSocketConfig},
+    },
+};
+
+use super::session::Session;
+use crate::{
+    interface::{
+        Hub,
+        connections::Registration,
+        conversation::{Conversation, Happening},
+        http::{Arrival, ResponseBody, empty, plain, scope},
+    },
+    layer::SendError,
+    message::{Close, EventKind, Handshake, Outcome, Protocol, Reply},
+    routing::{Found, Resolution},
+};
+
+/// Bytes read from a socket at a time: what an idle WebSocket keeps.
+const READ_BUFFER: usize = 4 * 1024;
+/// Bytes of frames written to a socket at a time.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// Whether a request asks for a WebSocket.
+pub(in crate::interface) fn is_upgrade(request: &Request<Incoming>) -> bool {
+    let upgrade = request.headers().get(header::UPGRADE);
+    upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Answers a handshake; an accepted one goes on as a task of its own.
+pub(in crate::interface) async fn open(
+    hub: &Arc<Hub>,
+    arrival: &Arrival,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let id = arrival.correlation;
+    let Found { route, params } = match hub.routes.snapshot().websocket(request.uri().path()) {
+        Resolution::Found(found) => found,
+        Resolution::NotFound | Resolution::WrongMethod(_) => {
+            return plain(StatusCode::FORBIDDEN, "no consumer serves this path", id);
+        }
+        Resolution::BadPath => {
+            return plain(StatusCode::BAD_REQUEST, "the path is not UTF-8", id);
+        }
+    };
+    let (head, incoming) = request.into_parts();
+    let mut request = Request::from_parts(head, incoming);
+    let upgrade = hyper::upgrade::on(&mut request);
+    let request = request.map(drop);
+    let accepting = match create_response_with_body(&request, || ()) {
+        Ok(response) => response,
+        Err(error) => return refuse(&error, id),
+    };
+    let registration = Registration::new(hub, Protocol::Websocket);
+    let Some(mut scope) = scope(Protocol::Websocket, arrival, &request, params, &registration)
+    else {
+        return plain(StatusCode::BAD_REQUEST, "the path is not UTF-8", id);
+    };
+    scope.subprotocols = subprotocols(request.headers());
+    let mut conversation = Conversation::new(route, scope, registration);
+    match conversation.send(EventKind::WebsocketConnect).await {
+        Ok(None) => {}
+        Ok(Some(_)) => {
+            hub.metrics.dropped("full");
+            return busy("too many handshakes wait already", id);
+        }
+        Err(error) => {
+            if !matches!(error, SendError::TooLarge { .. }) {
+                tracing::warn!(%error, correlation = %id, "a handshake is refused");
+            }
+            return busy("the handshake cannot be served now", id);
+        }
+    }
+    let mut pending = Pending { conversation: Some(conversation), early: Vec::new() };
+    match pending.decide().await {
+        Decision::Accept(handshake) => pending.accept(accepting, handshake, upgrade),
+        Decision::Refuse(status, text) => {
+            pending.refuse().await;
+            plain(status, text, id)
+        }
+    }
+}
+
+fn busy(text: &str, id: crate::message::CorrelationId) -> Response<ResponseBody> {
+    plain(StatusCode::SERVICE_UNAVAILABLE, text, id)
+}
+
+fn refuse(
+    error: &tokio_tungstenite::tungstenite::Error,
+    id: crate::message::CorrelationId,
+) -> Response<ResponseBody> {
+    use tokio_tungstenite::tungstenite::Error;
+    if let Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) = error {
+        // RFC 6455, section 4.4: say which version is spoken.
+        let mut response = plain(StatusCode::UPGRADE_REQUIRED, "version 13 is spoken", id);
+        let version = header::HeaderValue::from_static("13");
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);
+        return response;
+    }
+    plain(StatusCode::BAD_REQUEST, &format!("no valid handshake: {error}"), id)
+}
+
+fn subprotocols(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+enum Decision {
+    Accept(Handshake),
+    Refuse(StatusCode, &'static str),
+}
+
+/// A handshake that the consumer has not decided. Dropped, the client has left.
+struct Pending {
+    conversation: Option<Conversation>,
+    /// What came for the client before it was let in.
+    early: Vec<Reply>,
+}
+
+impl Pending {
+    async fn decide(&mut self) -> Decision {
+        use StatusCode as S;
+        let Some(conversation) = &mut self.conversation else {
+            return Decision::Refuse(S::INTERNAL_SERVER_ERROR, "the handshake is over");
+        };
+        loop {
+            return match conversation.next().await {
+                Happening::Reply(Reply::Accept(handshake)) => Decision::Accept(handshake),
+                Happening::Reply(Reply::Deny | Reply::Close(_)) => {
+                    Decision::Refuse(S::FORBIDDEN, "the consumer denied the handshake")
+                }
+                Happening::Reply(reply @ Reply::Send(_)) => {
+                    self.early.push(reply);
+                    continue;
+                }
+                Happening::Reply(other) => {
+                    conversation.misfit(&other);
+                    continue;
+                }
+                Happening::Done(outcome) => undecided(outcome),
+                Happening::Lost => {
+                    Decision::Refuse(S::SERVICE_UNAVAILABLE, "no worker took the handshake")
+                }
+                Happening::Overflow | Happening::Drain => {
+                    Decision::Refuse(S::SERVICE_UNAVAILABLE, "the handshake came at a bad time")
+                }
+            };
+        }
+    }
+
+    fn accept(
+        mut self,
+        accepting: Response<()>,
+        handshake: Handshake,
+        upgrade: OnUpgrade,
+    ) -> Response<ResponseBody> {
+        let mut response = accepting.map(|()| empty());
+        for (name, value) in handshake.headers {
+            response.headers_mut().append(name, value);
+        }
+        if let Some(chosen) = handshake.subprotocol
+            && let Ok(value) = header::HeaderValue::from_maybe_shared(Bytes::from(chosen))
+        {
+            response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);
+        }
+        if let Some(conversation) = self.conversation.take() {
+            let early = std::mem::take(&mut self.early);
+            let hub = Arc::clone(&conversation.hub);
+            hub.drain.spawn("websocket", upgraded(upgrade, conversation, early));
+        }
+        response
+    }
+
+    /// The connection is over before it began: a consumer that was not asked to let it in is not told
+    /// that it left.
+    async fn refuse(&mut self) {
+        let Some(conversation) = self.conversation.take() else { return };
+        if conversation.is_busy() {
+            let hub = Arc::clone(&conversation.hub);
+            hub.drain.spawn("refused handshake", conversation.end(None));
+        } else {
+            conversation.leave().await;
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let Some(conversation) = self.conversation.take() else { return };
+        let hub = Arc::clone(&conversation.hub);
+        let gone = EventKind::WebsocketDisconnect(Close::new(1006, ""));
+        hub.drain.spawn("abandoned handshake", conversation.end(Some(gone)));
+    }
+}
+
+const fn undecided(outcome: Outcome) -> Decision {
+    use StatusCode as S;
+    match outcome {
+        Outcome::Ok => Decision::Refuse(S::FORBIDDEN, "the consumer did not accept"),
+        Outcome::Fault(_) | Outcome::StateUnreadable(_) => {
+            Decision::Refuse(S::INTERNAL_SERVER_ERROR, "the consumer failed")
+        }
+        Outcome::Gone => {
+            Decision::Refuse(S::SERVICE_UNAVAILABLE, "the consumer is not there any more")
+        }
+        Outcome::Refused => {
+            Decision::Refuse(S::SERVICE_UNAVAILABLE, "the consumer failed too often and rests")
+        }
+    }
+}
+
+async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Reply>) {
+    let io = match upgrade.await {
+        Ok(io) => TokioIo::new(io),
+        Err(_) => {
+            let gone = EventKind::WebsocketDisconnect(Close::new(1006, ""));
+            return conversation.end(Some(gone)).await;
+        }
+    };
+    let limit = conversation.hub.config.frame_bytes;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_message_size(Some(limit))
+        .max_frame_size(Some(limit));
+    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+    Session::new(conversation, early).run(socket).await;
+}

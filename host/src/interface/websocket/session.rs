@@ -1,0 +1,344 @@
+//! An open WebSocket: frames become events one after the other, replies become frames.
+
+use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc};
+
+use futures_util::{Stream, StreamExt};
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{self, Message, error::CapacityError},
+};
+
+use super::outbound::Outbound;
+use crate::{
+    interface::{
+        access,
+        conversation::{Conversation, Happening},
+    },
+    layer::SendError,
+    message::{Close, EventKind, Frame, Outcome, Reply},
+    routing::OnFault,
+};
+
+type Sending = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
+
+/// An open WebSocket.
+pub(super) struct Session {
+    conversation: Conversation,
+    outbound: Outbound,
+    /// Frames that wait for their turn.
+    backlog: VecDeque<Frame>,
+    backlog_bytes: usize,
+    /// An event that waits for room in its channel.
+    sending: Option<Sending>,
+}
+
+/// How a socket ended.
+struct End {
+    close: Close,
+    by: By,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Client,
+    Application,
+    Host,
+}
+
+impl Session {
+    pub(super) fn new(conversation: Conversation, early: Vec<Reply>) -> Self {
+        let mut session = Self {
+            conversation,
+            outbound: Outbound::default(),
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
+            sending: None,
+        };
+        for reply in early {
+            // Only frames are kept before the handshake is decided.
+            drop(session.reply(reply));
+        }
+        session
+    }
+
+    /// Serves the socket to its end, and tells the consumer.
+    pub(super) async fn run<S>(mut self, socket: WebSocketStream<S>)
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    {
+        let (mut sink, mut stream) = socket.split();
+        let end = self.talk(&mut sink, &mut stream).await;
+        match end.by {
+            By::Client => {
+                // After its close frame a client takes no others.
+                self.outbound.clear();
+                self.shake_hands(&mut sink, &mut stream).await;
+            }
+            By::Application | By::Host => {
+                self.outbound.push_close(&end.close);
+                self.shake_hands(&mut sink, &mut stream).await;
+            }
+        }
+        drop((sink, stream));
+        let by_host = end.by == By::Host;
+        let conversation = &self.conversation;
+        access::websocket_end(
+            &conversation.hub,
+            &conversation.scope,
+            &end.close,
+            end.by != By::Client,
+        );
+        if end.by == By::Client {
+            self.serve_backlog().await;
+        }
+        if !self.backlog.is_empty() && by_host {
+            tracing::debug!(
+                frames = self.backlog.len(), correlation = %self.conversation.scope.correlation,
+                "frames of a closed socket are not served"
+            );
+        }
+        for _ in 0..self.backlog.len() {
+            self.conversation.hub.metrics.dropped("unread");
+        }
+        if let Some(sending) = self.sending.take() {
+            // The frame has its place in the line; the disconnect event must come after it.
+            if sending.await.is_ok() {
+                self.conversation.is_sent();
+            }
+        }
+        self.conversation.end(Some(EventKind::WebsocketDisconnect(end.close))).await;
+    }
+
+    async fn talk<K, R>(&mut self, sink: &mut K, stream: &mut R) -> End
+    where
+        K: futures_util::Sink<Message, Error = tungstenite::Error> + Unpin,
+        R: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+    {
+        loop {
+            if let Err(end) = self.send_next().await {
+                return end;
+            }
+            let reads = self.has_room();
+            tokio::select! {
+                biased;
+                written = self.outbound.write(sink), if !self.outbound.is_idle() => match written {
+                    Ok(bytes) => self.conversation.written(bytes),
+                    Err(_) => return End::broken(),
+                },
+                happening = self.conversation.next() => {
+                    if let Err(end) = self.on(happening) {
+                        return end;
+                    }
+                }
+                sent = poll_sending(&mut self.sending) => {
+                    self.sending = None;
+                    match sent {
+                        Ok(()) => self.conversation.is_sent(),
+                        Err(error) => return End::unsendable(&error),
+                    }
+                }
+                frame = stream.next(), if reads => {
+                    if let Err(end) = self.on_frame(frame) {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts the next frame in flight if nothing is.
+    async fn send_next(&mut self) -> Result<(), End> {
+        if self.conversation.is_busy() || self.sending.is_some() {
+            return Ok(());
+        }
+        let Some(frame) = self.backlog.pop_front() else { return Ok(()) };
+        self.backlog_bytes -= frame.len();
+        if self.backlog.is_empty() {
+            // An idle connection keeps no memory here.
+            self.backlog = VecDeque::new();
+        }
+        match self.conversation.send(EventKind::WebsocketReceive(frame)).await {
+            Ok(None) => Ok(()),
+            Ok(Some(message)) => {
+                let hub = Arc::clone(&self.conversation.hub);
+                let channel = self.conversation.route.channels.websocket_receive.clone();
+                self.sending = Some(Box::pin(async move {
+                    hub.lines.send(&*hub.layer, &channel, message, None).await
+                }));
+                Ok(())
+            }
+            Err(error) => Err(End::unsendable(&error)),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let config = &self.conversation.hub.config;
+        self.backlog.len() < config.inbound_frames && self.backlog_bytes < config.inbound_bytes
+    }
+
+    fn on(&mut self, happening: Happening) -> Result<(), End> {
+        match happening {
+            Happening::Reply(reply) => self.reply(reply),
+            Happening::Done(outcome) => self.done(outcome),
+            Happening::Lost => match self.conversation.route.policy.on_fault {
+                OnFault::Continue => Ok(()),
+                OnFault::Close => Err(End::host(1011, "an event was lost")),
+            },
+            Happening::Overflow => {
+                self.outbound.clear();
+                Err(End::host(1013, "too much waits for this client"))
+            }
+            Happening::Drain => Err(End::host(1001, "the server goes away")),
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) -> Result<(), End> {
+        let cost = reply.cost();
+        match reply {
+            Reply::Send(frame) => self.outbound.push(frame, cost),
+            Reply::Close(close) => return Err(End { close, by: By::Application }),
+            // Let in already: Channels 1 says to ignore these.
+            Reply::Accept(_) | Reply::Deny => self.conversation.written(cost),
+            other => self.conversation.misfit(&other),
+        }
+        Ok(())
+    }
+
+    fn done(&self, outcome: Outcome) -> Result<(), End> {
+        match outcome {
+            Outcome::Ok => Ok(()),
+            Outcome::Fault(id) => match self.conversation.route.policy.on_fault {
+                OnFault::Continue => Ok(()),
+                OnFault::Close => Err(End::host(1011, format!("the consumer failed, id {id}"))),
+            },
+            Outcome::Gone => Err(End::host(1012, "the consumer is not there any more")),
+            Outcome::StateUnreadable(id) => {
+                Err(End::host(1012, format!("the consumer has changed, id {id}")))
+            }
+            Outcome::Refused => Err(End::host(1013, "the consumer failed too often and rests")),
+        }
+    }
+
+    fn on_frame(
+        &mut self,
+        frame: Option<Result<Message, tungstenite::Error>>,
+    ) -> Result<(), End> {
+        let frame = match frame {
+            Some(Ok(Message::Text(text))) => Frame::Text(text.as_str().to_owned()),
+            Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes),
+            Some(Ok(Message::Close(close))) => {
+                // 1005 stands for a close frame without a code.
+                let close = close.map_or_else(
+                    || Close::new(1005, ""),
+                    |frame| Close::new(frame.code.into(), frame.reason.as_str()),
+                );
+                return Err(End { close, by: By::Client });
+            }
+            // The library answers pings.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
+            Some(Err(error)) => return Err(End::of(&error)),
+            None => return Err(End::broken()),
+        };
+        self.backlog_bytes += frame.len();
+        self.backlog.push_back(frame);
+        Ok(())
+    }
+
+    /// Writes what is left with the close frame, and waits for the client's. Frames that still come
+    /// are not served.
+    async fn shake_hands<K, R>(&mut self, sink: &mut K, stream: &mut R)
+    where
+        K: futures_util::Sink<Message, Error = tungstenite::Error> + Unpin,
+        R: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+    {
+        let until = Instant::now() + self.conversation.hub.config.close_timeout;
+        let work = async {
+            if self.outbound.write(sink).await.is_ok() {
+                while let Some(Ok(_)) = stream.next().await {}
+            }
+        };
+        // A client that takes no more must not keep the connection.
+        let _ = timeout_at(until, work).await;
+    }
+
+    /// What the client sent before it left is served like the rest.
+    async fn serve_backlog(&mut self) {
+        loop {
+            if self.send_next().await.is_err() {
+                return;
+            }
+            if let Some(sending) = self.sending.take() {
+                match sending.await {
+                    Ok(()) => self.conversation.is_sent(),
+                    Err(_) => return,
+                }
+            }
+            if !self.conversation.is_busy() && self.backlog.is_empty() {
+                return;
+            }
+            match self.conversation.next().await {
+                Happening::Reply(reply) => {
+                    self.conversation.written(reply.cost());
+                    self.conversation.hub.metrics.dropped("connection_gone");
+                    if let Reply::Close(_) = reply {
+                        return;
+                    }
+                }
+                Happening::Done(outcome) => {
+                    if self.done(outcome).is_err() {
+                        return;
+                    }
+                }
+                Happening::Lost if self.conversation.route.policy.on_fault == OnFault::Close => {
+                    return;
+                }
+                Happening::Lost | Happening::Overflow | Happening::Drain => {}
+            }
+        }
+    }
+}
+
+impl End {
+    fn host(code: u16, reason: impl Into<String>) -> Self {
+        Self { close: Close::new(code, reason), by: By::Host }
+    }
+
+    /// The connection ended without a close frame.
+    fn broken() -> Self {
+        Self { close: Close::new(1006, ""), by: By::Client }
+    }
+
+    /// The client broke a rule of RFC 6455, or the connection broke.
+    fn of(error: &tungstenite::Error) -> Self {
+        use tungstenite::Error;
+        match error {
+            Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+                Self::host(1009, "the message is too large")
+            }
+            Error::Utf8(_) => Self::host(1007, "a text message is not UTF-8"),
+            Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
+            | Error::Io(_)
+            | Error::ConnectionClosed
+            | Error::AlreadyClosed => Self::broken(),
+            _ => Self::host(1002, "a frame breaks the protocol"),
+        }
+    }
+
+    fn unsendable(error: &SendError) -> Self {
+        match error {
+            SendError::TooLarge { .. } => Self::host(1009, "the message is too large"),
+            SendError::ChannelFull(_) | SendError::Layer(_) => {
+                Self::host(1013, "the message cannot be served now")
+            }
+        }
+    }
+}
+
+/// Resolves when the waiting event is sent; never if none waits.
+async fn poll_sending(sending: &mut Option<Sending>) -> Result<(), SendError> {
+    match sending {
+        Some(sending) => sending.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,70 @@
+//! How many messages a channel holds, by the pattern that its name matches.
+
+use globset::{Glob, GlobMatcher};
+
+use crate::message::ChannelName;
+
+/// A pattern that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{pattern:?} is no pattern of channel names: {reason}")]
+pub struct PatternError {
+    pattern: String,
+    reason: String,
+}
+
+/// A default and exceptions by pattern; the first pattern that matches decides.
+#[derive(Clone, Debug)]
+pub struct Capacities {
+    default: usize,
+    patterns: Vec<(GlobMatcher, usize)>,
+}
+
+impl Capacities {
+    /// Capacities with a default and exceptions such as `("websocket.receive.*", 1000)`.
+    pub fn new<'a>(
+        default: usize,
+        patterns: impl IntoIterator<Item = (&'a str, usize)>,
+    ) -> Result<Self, PatternError> {
+        let patterns = patterns
+            .into_iter()
+            .map(|(pattern, capacity)| match Glob::new(pattern) {
+                Ok(glob) => Ok((glob.compile_matcher(), capacity)),
+                Err(error) => Err(PatternError {
+                    pattern: pattern.to_owned(),
+                    reason: error.kind().to_string(),
+                }),
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { default, patterns })
+    }
+
+    /// How many messages a channel holds.
+    pub fn of(&self, channel: &ChannelName) -> usize {
+        let fits = |(pattern, _): &&(GlobMatcher, usize)| pattern.is_match(channel.as_str());
+        self.patterns.iter().find(fits).map_or(self.default, |(_, capacity)| *capacity)
+    }
+}
+
+impl Default for Capacities {
+    fn default() -> Self {
+        Self::new(100, [("websocket.receive.*", 1_000)]).expect("the built-in pattern is valid")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_pattern_that_matches_decides() {
+        let capacities = Capacities::new(5, [("a.b.*", 1), ("a.*", 2)]).unwrap();
+        let of = |name: &str| capacities.of(&ChannelName::parse(name).unwrap());
+        assert_eq!((of("a.b.c"), of("a.c"), of("b")), (1, 2, 5));
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_be_read_is_named() {
+        let error = Capacities::new(5, [("a[", 1)]).unwrap_err();
+        assert!(error.to_string().starts_with("\"a[\" is no pattern"), "{error}");
+    }
+}

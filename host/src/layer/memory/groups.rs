@@ -1,0 +1,118 @@
+//! Groups: who is a member of what. Connections are kept by node, as they are reached.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::message::{ChannelName, GroupName, LocalName, NodeName};
+
+#[derive(Debug, Default)]
+struct Group {
+    connections: HashMap<NodeName, HashSet<LocalName>>,
+    /// Named channels, with the moment their membership ends.
+    named: HashMap<ChannelName, Instant>,
+}
+
+/// Where a message to a group goes.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    pub(super) connections: Vec<(NodeName, Vec<LocalName>)>,
+    pub(super) named: Vec<ChannelName>,
+}
+
+#[derive(Debug)]
+pub(super) struct Groups {
+    expiry: Duration,
+    /// A group without members has no entry.
+    groups: HashMap<GroupName, Group>,
+    /// The same the other way round, so that a connection can leave everything at once.
+    memberships: HashMap<ChannelName, HashSet<GroupName>>,
+}
+
+impl Groups {
+    pub(super) fn new(expiry: Duration) -> Self {
+        Self { expiry, groups: HashMap::new(), memberships: HashMap::new() }
+    }
+
+    pub(super) fn add(&mut self, name: &GroupName, channel: &ChannelName, now: Instant) {
+        let group = self.groups.entry(name.clone()).or_default();
+        match channel.connection() {
+            Some((node, local)) => {
+                group.connections.entry(node).or_default().insert(local);
+            }
+            None => {
+                group.named.insert(channel.clone(), now + self.expiry);
+            }
+        }
+        self.memberships.entry(channel.clone()).or_default().insert(name.clone());
+    }
+
+    pub(super) fn discard(&mut self, name: &GroupName, channel: &ChannelName) {
+        if let Some(groups) = self.memberships.get_mut(channel) {
+            groups.remove(name);
+            if groups.is_empty() {
+                self.memberships.remove(channel);
+            }
+        }
+        self.remove_member(name, channel);
+    }
+
+    pub(super) fn leave_all(&mut self, channel: &ChannelName) {
+        for name in self.memberships.remove(channel).unwrap_or_default() {
+            self.remove_member(&name, channel);
+        }
+    }
+
+    fn remove_member(&mut self, name: &GroupName, channel: &ChannelName) {
+        let Some(group) = self.groups.get_mut(name) else { return };
+        group.named.remove(channel);
+        if let Some((node, local)) = channel.connection()
+            && let Some(locals) = group.connections.get_mut(&node)
+        {
+            locals.remove(&local);
+            if locals.is_empty() {
+                group.connections.remove(&node);
+            }
+        }
+        if group.connections.is_empty() && group.named.is_empty() {
+            self.groups.remove(name);
+        }
+    }
+
+    pub(super) fn members(&mut self, name: &GroupName, now: Instant) -> Members {
+        let Some(group) = self.groups.get(name) else { return Members::default() };
+        let over = |&(_, end): &(&ChannelName, &Instant)| *end <= now;
+        let gone: Vec<_> =
+            group.named.iter().filter(over).map(|(channel, _)| channel.clone()).collect();
+        for channel in gone {
+            self.discard(name, &channel);
+        }
+        let Some(group) = self.groups.get(name) else { return Members::default() };
+        let locals = |locals: &HashSet<LocalName>| locals.iter().cloned().collect();
+        Members {
+            connections: group
+                .connections
+                .iter()
+                .map(|(node, set)| (node.clone(), locals(set)))
+                .collect(),
+            named: group.named.keys().cloned().collect(),
+        }
+    }
+
+    pub(super) fn forget_node(&mut self, node: &NodeName) {
+        let on_node = |channel: &&ChannelName| {
+            channel.connection().is_some_and(|(its_node, _)| its_node == *node)
+        };
+        let channels: Vec<_> = self.memberships.keys().filter(on_node).cloned().collect();
+        for channel in channels {
+            self.leave_all(&channel);
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.groups.len()
+    }
+}

@@ -1,0 +1,84 @@
+//! The inbox of each node: in order, bounded in bytes of data; done marks always fit.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::sync::Notify;
+
+use crate::{
+    message::{InboxEntry, NodeName},
+    telemetry::Metrics,
+};
+
+#[derive(Debug, Default)]
+struct Inbox {
+    entries: Vec<InboxEntry>,
+    bytes: usize,
+    arrived: Arc<Notify>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inboxes {
+    limit: usize,
+    inboxes: HashMap<NodeName, Inbox>,
+}
+
+impl Inboxes {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, inboxes: HashMap::new() }
+    }
+
+    pub(super) fn open(&mut self, node: &NodeName) {
+        self.inboxes.entry(node.clone()).or_default();
+    }
+
+    pub(super) fn close(&mut self, node: &NodeName) {
+        if let Some(inbox) = self.inboxes.remove(node) {
+            inbox.arrived.notify_waiters();
+        }
+    }
+
+    /// Adds an entry. False if its data was dropped.
+    pub(super) fn put(
+        &mut self,
+        node: &NodeName,
+        mut entry: InboxEntry,
+        metrics: &Metrics,
+    ) -> bool {
+        let Some(inbox) = self.inboxes.get_mut(node) else {
+            metrics.dropped("connection_gone");
+            return false;
+        };
+        let fits = inbox.bytes + entry.len() <= self.limit;
+        if !fits {
+            metrics.dropped("inbox_full");
+            if !entry.is_control() {
+                return false;
+            }
+            if let InboxEntry::Answer(answer) = &mut entry {
+                answer.replies.clear();
+            }
+        }
+        inbox.bytes += entry.len();
+        inbox.entries.push(entry);
+        inbox.arrived.notify_waiters();
+        fits
+    }
+
+    /// What a node's reader waits for. None without an inbox.
+    pub(super) fn notice(&self, node: &NodeName) -> Option<Arc<Notify>> {
+        self.inboxes.get(node).map(|inbox| Arc::clone(&inbox.arrived))
+    }
+
+    pub(super) fn take(&mut self, node: &NodeName) -> Vec<InboxEntry> {
+        let Some(inbox) = self.inboxes.get_mut(node) else { return Vec::new() };
+        inbox.bytes = 0;
+        std::mem::take(&mut inbox.entries)
+    }
+
+    /// Lets every reader look again at what is due.
+    pub(super) fn wake_all(&self) {
+        for inbox in self.inboxes.values() {
+            inbox.arrived.notify_waiters();
+        }
+    }
+}

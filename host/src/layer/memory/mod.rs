@@ -1,0 +1,261 @@
+//! The layer of one process: bounded queues in memory, nothing is serialized.
+
+mod groups;
+mod inboxes;
+mod queues;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{sync::Notify, time::Instant};
+
+use self::{groups::Groups, inboxes::Inboxes, queues::Queues};
+use super::{
+    ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Received, SendError, Statistics,
+};
+use crate::{
+    message::{
+        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
+        Payload,
+    },
+    telemetry::Metrics,
+};
+
+/// The channel layer of a single process.
+#[derive(Debug)]
+pub struct MemoryLayer {
+    config: LayerConfig,
+    metrics: Arc<Metrics>,
+    // Each lock is held for a few operations on maps, never across an await and never with another.
+    queues: Mutex<Queues>,
+    groups: Mutex<Groups>,
+    inboxes: Mutex<Inboxes>,
+    /// Told when a queue has a new message or the next delayed message is due earlier.
+    arrived: Notify,
+    /// Told when a queue that was full has room.
+    room: Notify,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves the maps whole: every change is a single operation.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MemoryLayer {
+    /// An empty layer.
+    pub fn new(config: LayerConfig, metrics: Arc<Metrics>) -> Self {
+        Self {
+            queues: Mutex::new(Queues::new(&config)),
+            groups: Mutex::new(Groups::new(config.group_expiry)),
+            inboxes: Mutex::new(Inboxes::new(config.inbox_bytes)),
+            config,
+            metrics,
+            arrived: Notify::new(),
+            room: Notify::new(),
+        }
+    }
+
+    fn check_size(&self, bytes: usize) -> Result<(), SendError> {
+        let limit = self.config.message_bytes;
+        if bytes > limit { Err(SendError::TooLarge { bytes, limit }) } else { Ok(()) }
+    }
+
+    fn put(&self, channel: &ChannelName, message: Message) -> Result<(), SendError> {
+        if let Some((node, local)) = channel.connection() {
+            let Payload::Custom(content) = message.payload else {
+                return Err(LayerError::new("an event was sent to a reply channel").into());
+            };
+            let entry = InboxEntry::Message {
+                to: vec![local],
+                content,
+                from_group: false,
+                correlation: message.correlation,
+            };
+            lock(&self.inboxes).put(&node, entry, &self.metrics);
+            self.metrics.messages_sent.inc();
+            return Ok(());
+        }
+        let pushed = lock(&self.queues).push(channel, message, Instant::now());
+        self.count_drops(pushed.expired, "expired");
+        if pushed.full {
+            return Err(SendError::ChannelFull(channel.clone()));
+        }
+        self.metrics.messages_sent.inc();
+        self.arrived.notify_waiters();
+        Ok(())
+    }
+
+    fn count_drops(&self, count: usize, reason: &'static str) {
+        for _ in 0..count {
+            self.metrics.dropped(reason);
+        }
+    }
+
+    /// Sends the delayed messages that are due, and says when the next one is.
+    fn promote(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let due = lock(&self.queues).due(now);
+        for (channel, delayed) in due {
+            // Tried again until the message would have expired in the channel.
+            if self.put(&channel, delayed.message.clone()).is_err()
+                && !lock(&self.queues).postpone(channel, delayed, now)
+            {
+                self.metrics.dropped("full");
+            }
+        }
+        lock(&self.queues).next_due()
+    }
+}
+
+/// Waits for a notice, or until a moment if there is one.
+async fn wait(notice: impl Future<Output = ()>, until: Option<Instant>) {
+    match until {
+        None => notice.await,
+        Some(moment) => drop(tokio::time::timeout_at(moment, notice).await),
+    }
+}
+
+#[async_trait]
+impl ChannelLayer for MemoryLayer {
+    async fn send(&self, channel: &ChannelName, message: Message) -> Result<(), SendError> {
+        self.check_size(message.len())?;
+        self.put(channel, message)
+    }
+
+    async fn send_later(
+        &self,
+        channel: &ChannelName,
+        message: Message,
+        delay: Duration,
+    ) -> Result<(), SendError> {
+        self.check_size(message.len())?;
+        if !lock(&self.queues).delay(channel, message, Instant::now() + delay) {
+            return Err(SendError::ChannelFull(channel.clone()));
+        }
+        self.arrived.notify_waiters();
+        lock(&self.inboxes).wake_all();
+        Ok(())
+    }
+
+    async fn room(&self, channel: &ChannelName) {
+        let notice = self.room.notified();
+        tokio::pin!(notice);
+        notice.as_mut().enable();
+        let until = match lock(&self.queues).room_at(channel) {
+            None => return,
+            Some(first_expiry) => first_expiry,
+        };
+        wait(notice, Some(until)).await;
+    }
+
+    async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError> {
+        loop {
+            let notice = self.arrived.notified();
+            tokio::pin!(notice);
+            // From here on a message that arrives is noticed, also between the look and the wait.
+            notice.as_mut().enable();
+            let next = self.promote();
+            let popped = lock(&self.queues).pop(demand, Instant::now());
+            self.count_drops(popped.expired, "expired");
+            if popped.made_room {
+                self.room.notify_waiters();
+            }
+            if !popped.received.is_empty() {
+                self.metrics.messages_received.inc_by(popped.received.len() as u64);
+                return Ok(popped.received);
+            }
+            wait(notice, next).await;
+        }
+    }
+
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), LayerError> {
+        lock(&self.groups).add(group, channel, Instant::now());
+        Ok(())
+    }
+
+    async fn group_discard(
+        &self,
+        group: &GroupName,
+        channel: &ChannelName,
+    ) -> Result<(), LayerError> {
+        lock(&self.groups).discard(group, channel);
+        Ok(())
+    }
+
+    async fn leave_all(&self, channel: &ChannelName) -> Result<(), LayerError> {
+        lock(&self.groups).leave_all(channel);
+        Ok(())
+    }
+
+    async fn group_send(
+        &self,
+        group: &GroupName,
+        content: Content,
+        correlation: CorrelationId,
+    ) -> Result<GroupSent, SendError> {
+        self.check_size(content.as_bytes().len())?;
+        let members = lock(&self.groups).members(group, Instant::now());
+        let mut sent = GroupSent::default();
+        for (node, to) in members.connections {
+            let count = to.len();
+            let entry =
+                InboxEntry::Message { to, content: content.clone(), from_group: true, correlation };
+            if lock(&self.inboxes).put(&node, entry, &self.metrics) {
+                sent.delivered += count;
+            } else {
+                sent.dropped += count;
+            }
+        }
+        for channel in members.named {
+            let message = Message::custom(content.clone(), correlation);
+            match self.put(&channel, message) {
+                Ok(()) => sent.delivered += 1,
+                Err(_) => {
+                    self.metrics.dropped("group_full");
+                    sent.dropped += 1;
+                }
+            }
+        }
+        Ok(sent)
+    }
+
+    async fn open_inbox(&self, node: &NodeName) -> Result<(), LayerError> {
+        lock(&self.inboxes).open(node);
+        Ok(())
+    }
+
+    async fn answer(&self, node: &NodeName, answer: Answer) -> Result<(), LayerError> {
+        lock(&self.inboxes).put(node, InboxEntry::Answer(answer), &self.metrics);
+        Ok(())
+    }
+
+    async fn read_inbox(&self, node: &NodeName) -> Result<Vec<InboxEntry>, LayerError> {
+        loop {
+            let Some(arrived) = lock(&self.inboxes).notice(node) else {
+                return Err(LayerError::new(format!("node {node} has no inbox")));
+            };
+            let notice = arrived.notified();
+            tokio::pin!(notice);
+            notice.as_mut().enable();
+            let next = self.promote();
+            let entries = lock(&self.inboxes).take(node);
+            if !entries.is_empty() {
+                return Ok(entries);
+            }
+            wait(notice, next).await;
+        }
+    }
+
+    async fn close_inbox(&self, node: &NodeName) {
+        lock(&self.inboxes).close(node);
+        lock(&self.groups).forget_node(node);
+    }
+
+    fn statistics(&self) -> Statistics {
+        let (channels, delayed) = lock(&self.queues).statistics(Instant::now());
+        Statistics { channels, delayed, groups: lock(&self.groups).count() }
+    }
+}

@@ -1,0 +1,226 @@
+//! Named channels: first in, first out, bounded, with exact expiry; and messages to be sent later.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    layer::{Capacities, Demand, LayerConfig, Received},
+    message::{ChannelName, Message, ModuleName},
+};
+
+/// How soon a delayed message whose channel is full is tried again.
+const POSTPONE: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+struct Entry {
+    message: Message,
+    sent: Instant,
+    expires: Instant,
+}
+
+#[derive(Debug)]
+struct Queue {
+    entries: VecDeque<Entry>,
+    capacity: usize,
+}
+
+/// A message whose time has come.
+#[derive(Debug)]
+pub(super) struct Delayed {
+    pub(super) message: Message,
+    due: Instant,
+}
+
+/// What came of a push.
+#[derive(Debug, Default)]
+pub(super) struct Pushed {
+    pub(super) full: bool,
+    pub(super) expired: usize,
+}
+
+/// What came of a pop.
+#[derive(Debug, Default)]
+pub(super) struct Popped {
+    pub(super) received: Vec<Received>,
+    pub(super) expired: usize,
+    pub(super) made_room: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Queues {
+    capacities: Capacities,
+    expiry: Duration,
+    delayed_limit: usize,
+    /// An empty channel has no entry.
+    queues: HashMap<ChannelName, Queue>,
+    /// The channels with messages, the one that was served last at the end.
+    ready: VecDeque<ChannelName>,
+    delayed: BTreeMap<(Instant, u64), (ChannelName, Delayed)>,
+    next_delayed: u64,
+    swept: Instant,
+}
+
+impl Queues {
+    pub(super) fn new(config: &LayerConfig) -> Self {
+        Self {
+            capacities: config.capacities.clone(),
+            expiry: config.expiry,
+            delayed_limit: config.delayed_messages,
+            queues: HashMap::new(),
+            ready: VecDeque::new(),
+            delayed: BTreeMap::new(),
+            next_delayed: 0,
+            swept: Instant::now(),
+        }
+    }
+
+    pub(super) fn push(&mut self, channel: &ChannelName, message: Message, now: Instant) -> Pushed {
+        let mut pushed = Pushed { expired: self.sweep_now_and_then(now), full: false };
+        if !self.queues.contains_key(channel) {
+            let capacity = self.capacities.of(channel);
+            self.queues.insert(channel.clone(), Queue { entries: VecDeque::new(), capacity });
+            self.ready.push_back(channel.clone());
+        }
+        let Some(queue) = self.queues.get_mut(channel) else { return pushed };
+        if queue.entries.len() >= queue.capacity {
+            pushed.expired += queue.drop_expired(now);
+        }
+        if queue.entries.len() >= queue.capacity {
+            pushed.full = true;
+            return pushed;
+        }
+        let expires = now + message.expires_after.unwrap_or(self.expiry);
+        queue.entries.push_back(Entry { message, sent: now, expires });
+        pushed
+    }
+
+    /// Takes up to `demand.max` messages: from the module that holds fewest, and among its channels
+    /// from the one that was served longest ago.
+    pub(super) fn pop(&mut self, demand: &Demand<'_>, now: Instant) -> Popped {
+        let mut held = demand.held.clone();
+        let mut popped = Popped::default();
+        while popped.received.len() < demand.max {
+            let Some((at, module)) = self.choose(demand, &held) else { break };
+            let Some(channel) = self.ready.remove(at) else { break };
+            let Some(queue) = self.queues.get_mut(&channel) else { continue };
+            popped.made_room |= queue.entries.len() >= queue.capacity;
+            let fresh = loop {
+                match queue.entries.pop_front() {
+                    Some(entry) if entry.expires <= now => popped.expired += 1,
+                    other => break other,
+                }
+            };
+            if let Some(Entry { message, sent, .. }) = fresh {
+                *held.entry(module.clone()).or_default() += 1;
+                let (channel, waited) = (channel.clone(), now - sent);
+                popped.received.push(Received { channel, module, message, waited });
+            }
+            if queue.entries.is_empty() {
+                self.queues.remove(&channel);
+            } else {
+                self.ready.push_back(channel);
+            }
+        }
+        popped
+    }
+
+    fn choose(
+        &self,
+        demand: &Demand<'_>,
+        held: &HashMap<ModuleName, usize>,
+    ) -> Option<(usize, ModuleName)> {
+        let mut best: Option<(usize, &ModuleName, usize)> = None;
+        for (at, channel) in self.ready.iter().enumerate() {
+            let Some(module) = demand.owners.get(channel) else { continue };
+            let holds = held.get(module).copied().unwrap_or(0);
+            if holds < demand.ceiling && best.is_none_or(|(_, _, fewest)| holds < fewest) {
+                best = Some((at, module, holds));
+                if holds == 0 {
+                    break;
+                }
+            }
+        }
+        best.map(|(at, module, _)| (at, module.clone()))
+    }
+
+    /// When a channel may have room: now if none, or when its first message expires.
+    pub(super) fn room_at(&self, channel: &ChannelName) -> Option<Instant> {
+        let queue = self.queues.get(channel).filter(|q| q.entries.len() >= q.capacity)?;
+        queue.entries.iter().map(|entry| entry.expires).min()
+    }
+
+    /// Keeps a message until it is due. False if too many wait already.
+    pub(super) fn delay(&mut self, channel: &ChannelName, message: Message, due: Instant) -> bool {
+        if self.delayed.len() >= self.delayed_limit {
+            return false;
+        }
+        self.keep(due, channel.clone(), Delayed { message, due });
+        true
+    }
+
+    /// Puts a due message off, unless it has waited for room as long as it may. False if it has.
+    pub(super) fn postpone(&mut self, channel: ChannelName, late: Delayed, now: Instant) -> bool {
+        if now >= late.due + late.message.expires_after.unwrap_or(self.expiry) {
+            return false;
+        }
+        self.keep(now + POSTPONE, channel, late);
+        true
+    }
+
+    fn keep(&mut self, at: Instant, channel: ChannelName, delayed: Delayed) {
+        self.delayed.insert((at, self.next_delayed), (channel, delayed));
+        self.next_delayed += 1;
+    }
+
+    /// The messages that are due, in order.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<(ChannelName, Delayed)> {
+        let mut due = Vec::new();
+        while let Some(first) = self.delayed.first_entry()
+            && first.key().0 <= now
+        {
+            due.push(first.remove());
+        }
+        due
+    }
+
+    /// When the next delayed message is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.delayed.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Channels that nobody reads must not keep what has expired.
+    fn sweep_now_and_then(&mut self, now: Instant) -> usize {
+        if now - self.swept < self.expiry {
+            return 0;
+        }
+        self.swept = now;
+        let expired = self.queues.values_mut().map(|queue| queue.drop_expired(now)).sum();
+        self.queues.retain(|_, queue| !queue.entries.is_empty());
+        self.ready.retain(|channel| self.queues.contains_key(channel));
+        expired
+    }
+
+    pub(super) fn statistics(
+        &self,
+        now: Instant,
+    ) -> (HashMap<ChannelName, (usize, Duration)>, usize) {
+        let depth = |queue: &Queue| {
+            let oldest = queue.entries.front().map_or(Duration::ZERO, |entry| now - entry.sent);
+            (queue.entries.len(), oldest)
+        };
+        let channels = self.queues.iter().map(|(name, queue)| (name.clone(), depth(queue)));
+        (channels.collect(), self.delayed.len())
+    }
+}
+
+impl Queue {
+    fn drop_expired(&mut self, now: Instant) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.expires > now);
+        before - self.entries.len()
+    }
+}

@@ -1,0 +1,219 @@
+//! The channel layer: carries messages from interface servers to workers and answers back.
+//!
+//! Delivery is at most once, and first in first out per channel with one reader. Every message that
+//! is lost is counted with a reason. [`conformance`] holds what every implementation must do.
+
+mod capacity;
+#[cfg(test)]
+mod conformance;
+mod memory;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+
+pub use capacity::{Capacities, PatternError};
+pub use memory::MemoryLayer;
+
+use crate::message::{
+    Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, ModuleName,
+    NodeName,
+};
+
+/// What a layer holds at most, and for how long.
+#[derive(Clone, Debug)]
+pub struct LayerConfig {
+    /// The largest message, in bytes.
+    pub message_bytes: usize,
+    /// Messages that a channel holds.
+    pub capacities: Capacities,
+    /// How long a message waits to be read, unless it says otherwise.
+    pub expiry: Duration,
+    /// How long a named channel stays in a group after it was last added. Connections stay until
+    /// they end.
+    pub group_expiry: Duration,
+    /// Bytes of data that wait in a node's inbox.
+    pub inbox_bytes: usize,
+    /// Messages that wait to be sent later.
+    pub delayed_messages: usize,
+}
+
+impl Default for LayerConfig {
+    fn default() -> Self {
+        Self {
+            message_bytes: (1024 + 64) * 1024,
+            capacities: Capacities::default(),
+            expiry: Duration::from_secs(60),
+            group_expiry: Duration::from_secs(86_400),
+            inbox_bytes: 64 * 1024 * 1024,
+            delayed_messages: 10_000,
+        }
+    }
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The channel holds as many messages as it may.
+    #[error("channel {0} is full")]
+    ChannelFull(ChannelName),
+    /// The message is too large.
+    #[error("the message has {bytes} bytes; the layer takes {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The layer cannot be reached.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+}
+
+/// The layer cannot do its work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the channel layer is not available: {reason}")]
+pub struct LayerError {
+    reason: String,
+}
+
+impl LayerError {
+    /// Says why.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// What a worker asks for.
+#[derive(Clone, Debug)]
+pub struct Demand<'a> {
+    /// How many messages it takes at most.
+    pub max: usize,
+    /// The channels it reads, with the module that each belongs to.
+    pub owners: &'a HashMap<ChannelName, ModuleName>,
+    /// How many slots each module holds. The module that holds fewest is served first.
+    pub held: HashMap<ModuleName, usize>,
+    /// How many slots one module may hold.
+    pub ceiling: usize,
+}
+
+/// A message that was taken from a channel.
+#[derive(Debug)]
+pub struct Received {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The module that the channel belongs to.
+    pub module: ModuleName,
+    /// The message.
+    pub message: Message,
+    /// How long it waited.
+    pub waited: Duration,
+}
+
+/// What became of a message to a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupSent {
+    /// Members that it went to.
+    pub delivered: usize,
+    /// Members that missed it since they were full.
+    pub dropped: usize,
+}
+
+/// How full a layer is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// For each channel that holds messages: how many, and the age of the oldest.
+    pub channels: HashMap<ChannelName, (usize, Duration)>,
+    /// Groups with members.
+    pub groups: usize,
+    /// Messages that wait to be sent later.
+    pub delayed: usize,
+}
+
+/// Carries messages. Used as `Arc<dyn ChannelLayer>`.
+#[async_trait]
+pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
+    /// Puts a message at the end of a channel. A message to a reply channel goes to its node's
+    /// inbox. Never waits for room.
+    async fn send(&self, channel: &ChannelName, message: Message) -> Result<(), SendError>;
+
+    /// Sends a message, not before `delay` has passed.
+    async fn send_later(
+        &self,
+        channel: &ChannelName,
+        message: Message,
+        delay: Duration,
+    ) -> Result<(), SendError>;
+
+    /// Resolves when a full channel may have room again. A hint: the next send may still fail.
+    async fn room(&self, channel: &ChannelName);
+
+    /// Takes messages, at least one and at most `demand.max`; waits while there are none.
+    /// Dropping the future loses nothing.
+    async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError>;
+
+    /// Makes a channel a member of a group, or renews its membership.
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), LayerError>;
+
+    /// Ends a membership, if there is one.
+    async fn group_discard(
+        &self,
+        group: &GroupName,
+        channel: &ChannelName,
+    ) -> Result<(), LayerError>;
+
+    /// Ends all memberships of a channel.
+    async fn leave_all(&self, channel: &ChannelName) -> Result<(), LayerError>;
+
+    /// Sends a message to every member of a group. Members that are full miss it.
+    async fn group_send(
+        &self,
+        group: &GroupName,
+        content: Content,
+        correlation: CorrelationId,
+    ) -> Result<GroupSent, SendError>;
+
+    /// Makes a node known, so that its connections can be reached.
+    async fn open_inbox(&self, node: &NodeName) -> Result<(), LayerError>;
+
+    /// Puts an answer into a node's inbox. Data is dropped and counted when the inbox is full; the
+    /// done mark never is.
+    async fn answer(&self, node: &NodeName, answer: Answer) -> Result<(), LayerError>;
+
+    /// Takes what has arrived for a node, in order; waits while there is nothing. One reader per
+    /// node.
+    async fn read_inbox(&self, node: &NodeName) -> Result<Vec<InboxEntry>, LayerError>;
+
+    /// Forgets a node with its inbox and the memberships of its connections.
+    async fn close_inbox(&self, node: &NodeName);
+
+    /// How full the layer is now.
+    fn statistics(&self) -> Statistics;
+}
+
+/// Sends a message through the layer and takes it off again: the path that work takes.
+pub async fn probe(layer: &dyn ChannelLayer) -> Result<(), LayerError> {
+    let id = CorrelationId::random();
+    let channel = ChannelName::parse(&format!("tidegate.probe.{id}"))
+        .expect("a fixed prefix and hexadecimal digits are a valid name");
+    let owner = ModuleName::parse("tidegate-probe").expect("a valid module name");
+    let content = Content::parse(bytes::Bytes::from_static(b"\x80")).expect("an empty map");
+    let mut message = Message::custom(content, id);
+    message.expires_after = Some(Duration::from_secs(5));
+    layer.send(&channel, message).await.map_err(|error| LayerError::new(error.to_string()))?;
+    let owners = HashMap::from([(channel, owner)]);
+    let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 1 };
+    let started = SystemTime::now();
+    match tokio::time::timeout(Duration::from_secs(2), layer.receive(&demand)).await {
+        Ok(received) => received.map(|_| ()),
+        Err(_) => Err(LayerError::new(format!(
+            "a probe was not received within {:?}",
+            started.elapsed().unwrap_or_default()
+        ))),
+    }
+}

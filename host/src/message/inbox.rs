@@ -1,0 +1,82 @@
+//! What arrives at a node for its connections.
+
+use bytes::Bytes;
+
+use super::{Content, CorrelationId, LocalName, Reply};
+
+/// One entry of a node's inbox.
+#[derive(Clone, Debug)]
+pub enum InboxEntry {
+    /// A message that somebody sent to reply channels, or to a group they are members of.
+    Message {
+        /// The connections, by their local names.
+        to: Vec<LocalName>,
+        /// The message.
+        content: Content,
+        /// Whether it came through a group. Such a message never accepts a handshake.
+        from_group: bool,
+        /// The id of the event that led to it.
+        correlation: CorrelationId,
+    },
+    /// What the worker says about the event that a connection has in flight.
+    Answer(Answer),
+}
+
+/// Replies of an invocation to its own connection, and with the last of them the done mark.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The connection.
+    pub to: LocalName,
+    /// Which of its events this is for.
+    pub order: u64,
+    /// The replies, in order.
+    pub replies: Vec<Reply>,
+    /// Says that the event is over. Cannot be forged by a message: it is not part of any content.
+    pub done: Option<Done>,
+}
+
+/// The end of an event.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The new state, if it changed.
+    pub state: Option<Bytes>,
+    /// The version of the module that served it.
+    pub version: u64,
+}
+
+/// How an event ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The consumer returned.
+    Ok,
+    /// The consumer failed or broke a limit. The record has this id.
+    Fault(CorrelationId),
+    /// The module has no such consumer any more.
+    Gone,
+    /// The consumer cannot read the connection's state.
+    StateUnreadable(CorrelationId),
+    /// The module's circuit breaker is open: the consumer was not run.
+    Refused,
+}
+
+impl InboxEntry {
+    /// Bytes of data for clients; done marks count nothing.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Message { content, .. } => content.as_bytes().len(),
+            Self::Answer(answer) => answer.replies.iter().map(Reply::cost).sum(),
+        }
+    }
+
+    /// Whether the entry holds no data.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the entry carries a control mark, which no limit may drop.
+    pub fn is_control(&self) -> bool {
+        matches!(self, Self::Answer(Answer { done: Some(_), .. }))
+    }
+}

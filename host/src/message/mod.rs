@@ -1,0 +1,19 @@
+//! What travels: names, events, replies, messages. Values only; no I/O, no runtime, no wasm.
+
+mod content;
+mod correlation;
+mod event;
+mod forms;
+mod inbox;
+mod names;
+mod reply;
+mod scope;
+
+pub use content::{Content, ContentError};
+pub use correlation::CorrelationId;
+pub use event::{Close, Event, EventKind, Frame, Message, Payload};
+pub use forms::{FormError, replies_from};
+pub use inbox::{Answer, Done, InboxEntry, Outcome};
+pub use names::{ChannelName, GroupName, LocalName, ModuleName, NameError, NodeName};
+pub use reply::{Handshake, Header, Reply, Response, ResponseHead};
+pub use scope::{PathParam, Protocol, Scope};

@@ -1,0 +1,146 @@
+//! Which consumer an HTTP request or a WebSocket is for: pure, over an immutable table.
+
+mod path;
+mod pattern;
+mod table;
+
+pub use path::{PathError, canonical, decode};
+pub use pattern::{Pattern, PatternError};
+pub use table::{Declared, Found, Resolution, Route, RouteError, RouteTable};
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+
+use crate::message::{ChannelName, EventKind, Frame, ModuleName};
+
+/// What a consumer is run for, as its module declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// HTTP requests.
+    Http {
+        /// Methods in upper case.
+        methods: BTreeSet<String>,
+        /// The path.
+        path: Pattern,
+        /// Whether the consumer wants to know that a client left early.
+        disconnect: bool,
+    },
+    /// WebSocket connections.
+    Websocket {
+        /// The path.
+        path: Pattern,
+    },
+    /// Messages on a channel of the application.
+    Channel(ChannelName),
+}
+
+/// One consumer of a module and what it is run for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// The consumer's name, unique in its module.
+    pub consumer: Arc<str>,
+    /// What it is run for.
+    pub trigger: Trigger,
+}
+
+/// What a connection does when an event of it failed or was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFault {
+    /// Close with code 1011.
+    #[default]
+    Close,
+    /// Go on with the next event.
+    Continue,
+}
+
+/// How long a worker tries to send to full channels after a consumer has returned.
+pub const FULL_RETRY: Duration = Duration::from_secs(2);
+
+/// What the interface server must know of a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long an event may wait for a worker.
+    pub event_expiry: Duration,
+    /// How long an invocation may take.
+    pub deadline: Duration,
+    /// What to do about a fault or a lost event.
+    pub on_fault: OnFault,
+}
+
+impl Policy {
+    /// After this time an event that is not done will never be: it waited, ran, retried what it
+    /// sends to full channels, and the mark was on its way.
+    pub fn lost_after(&self) -> Duration {
+        self.event_expiry + self.deadline + FULL_RETRY + Duration::from_secs(1)
+    }
+}
+
+/// The channels that carry a module's events.
+#[derive(Clone, Debug)]
+pub struct EventChannels {
+    /// `http.request.<module>`
+    pub http_request: ChannelName,
+    /// `http.disconnect.<module>`
+    pub http_disconnect: ChannelName,
+    /// `websocket.connect.<module>`
+    pub websocket_connect: ChannelName,
+    /// `websocket.receive.<module>`
+    pub websocket_receive: ChannelName,
+    /// `websocket.disconnect.<module>`
+    pub websocket_disconnect: ChannelName,
+}
+
+impl EventChannels {
+    /// The channels of a module.
+    pub fn of(module: &ModuleName) -> Self {
+        use crate::message::Close;
+        let of = |kind: EventKind| ChannelName::of_events(&kind, module);
+        Self {
+            http_request: of(EventKind::HttpRequest(bytes::Bytes::new())),
+            http_disconnect: of(EventKind::HttpDisconnect),
+            websocket_connect: of(EventKind::WebsocketConnect),
+            websocket_receive: of(EventKind::WebsocketReceive(Frame::Text(String::new()))),
+            websocket_disconnect: of(EventKind::WebsocketDisconnect(Close::new(1000, ""))),
+        }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> [&ChannelName; 5] {
+        [
+            &self.http_request,
+            &self.http_disconnect,
+            &self.websocket_connect,
+            &self.websocket_receive,
+            &self.websocket_disconnect,
+        ]
+    }
+
+    /// The one that carries a kind of event.
+    pub const fn carrying(&self, kind: &EventKind) -> &ChannelName {
+        match kind {
+            EventKind::HttpRequest(_) => &self.http_request,
+            EventKind::HttpDisconnect => &self.http_disconnect,
+            EventKind::WebsocketConnect => &self.websocket_connect,
+            EventKind::WebsocketReceive(_) => &self.websocket_receive,
+            EventKind::WebsocketDisconnect(_) => &self.websocket_disconnect,
+        }
+    }
+}
+
+/// The table in force. Clones see the same table; it is swapped as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Routes(Arc<ArcSwap<RouteTable>>);
+
+impl Routes {
+    /// The table as it is now. It stays as it is for whoever holds it.
+    pub fn snapshot(&self) -> Arc<RouteTable> {
+        self.0.load_full()
+    }
+
+    /// Puts another table in force.
+    pub fn replace(&self, table: RouteTable) {
+        self.0.store(Arc::new(table));
+    }
+}

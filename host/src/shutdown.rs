@@ -1,0 +1,55 @@
+//! Stopping: a signal that everybody sees, and a count of what still runs.
+//!
+//! Each part of the process has a [`Drain`] of its own, so that the parts can stop one after the
+//! other: first the interface server, then the workers.
+
+use std::future::Future;
+
+use tokio::runtime::Handle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+/// A stop signal and the tasks that heed it. Clones are the same drain.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    runtime: Handle,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Drain {
+    /// A drain whose tasks run on this runtime, wherever they are started.
+    pub fn new(runtime: Handle) -> Self {
+        Self { runtime, stop: CancellationToken::new(), tasks: TaskTracker::new() }
+    }
+
+    /// Starts a task that [`Drain::finished`] waits for. The only place that spawns.
+    pub fn spawn<F>(&self, name: &'static str, task: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let span = tracing::debug_span!("task", name);
+        self.tasks.spawn_on(task.instrument(span), &self.runtime)
+    }
+
+    /// Tells all tasks to stop.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether tasks have been told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Resolves when tasks are told to stop.
+    pub async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Resolves when all tasks have ended. Tasks may still be added until then.
+    pub async fn finished(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

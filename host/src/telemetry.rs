@@ -1,0 +1,182 @@
+//! The metrics of a process, in one place so that names and labels stay alike.
+//!
+//! Label values are names that an operator chose or words from a fixed list, never client input.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// Labels of a count by reason.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByReason {
+    /// A word from a fixed list.
+    pub reason: &'static str,
+}
+
+/// Labels of a count by module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByModule {
+    /// The module's name.
+    pub module: String,
+}
+
+/// Labels of the count of invocations.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByOutcome {
+    /// The module's name.
+    pub module: String,
+    /// `ok` or the kind of the fault.
+    pub outcome: &'static str,
+}
+
+/// Labels of what is counted by protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByProtocol {
+    /// `http` or `websocket`.
+    pub protocol: &'static str,
+}
+
+/// Labels of the count of HTTP responses.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByStatus {
+    /// The status.
+    pub status: u16,
+}
+
+/// Labels of the count of closed WebSockets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByCode {
+    /// A close code that the host chose, or `application` or `client`.
+    pub code: &'static str,
+}
+
+/// Everything that is counted. Cheap to use from any thread.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Messages that a channel took.
+    pub messages_sent: Counter,
+    /// Messages that a worker took from a channel.
+    pub messages_received: Counter,
+    /// Messages that were lost, by reason: `expired`, `full`, `group_full`, `inbox_full`,
+    /// `connection_gone`, `unreadable`, `too_slow`, `wrong_protocol`, `stale`, `disconnect_lost`,
+    /// `unread`, `send_later_full`.
+    pub messages_dropped: Family<ByReason, Counter>,
+    /// Sends of guests that the host refused.
+    pub sends_refused: Family<ByModule, Counter>,
+    /// Runs of consumers, by module and outcome.
+    pub invocations: Family<ByOutcome, Counter>,
+    /// Events that were answered without a run since the module's circuit breaker was open.
+    pub breaker_refusals: Family<ByModule, Counter>,
+    /// Slots that run a consumer now.
+    pub slots_busy: Gauge,
+    /// Slots there are.
+    pub slots: Gauge,
+    /// Open connections, by protocol.
+    pub connections: Family<ByProtocol, Gauge>,
+    /// Requests that wait without a slot.
+    pub holds: Gauge,
+    /// Events whose done mark did not come in time.
+    pub events_lost: Counter,
+    /// HTTP responses, by status.
+    pub responses: Family<ByStatus, Counter>,
+    /// WebSockets closed, by code.
+    pub closes: Family<ByCode, Counter>,
+    /// Time from sending a message to the start of its consumer, in seconds.
+    pub queue_wait: Histogram,
+    /// Time that consumers ran, in seconds.
+    pub run_time: Histogram,
+    registry: Registry,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Counters at zero.
+    pub fn new() -> Self {
+        // From 10 µs to 40 s.
+        let histogram = || Histogram::new(exponential_buckets(0.000_01, 4.0, 12));
+        let mut metrics = Self {
+            messages_sent: Counter::default(),
+            messages_received: Counter::default(),
+            messages_dropped: Family::default(),
+            sends_refused: Family::default(),
+            invocations: Family::default(),
+            breaker_refusals: Family::default(),
+            slots_busy: Gauge::default(),
+            slots: Gauge::default(),
+            connections: Family::default(),
+            holds: Gauge::default(),
+            events_lost: Counter::default(),
+            responses: Family::default(),
+            closes: Family::default(),
+            queue_wait: histogram(),
+            run_time: histogram(),
+            registry: Registry::with_prefix("tidegate"),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("messages_sent", "Messages that a channel took", self.messages_sent.clone());
+        r.register(
+            "messages_received",
+            "Messages that a worker took from a channel",
+            self.messages_received.clone(),
+        );
+        r.register("messages_dropped", "Messages lost, by reason", self.messages_dropped.clone());
+        r.register(
+            "sends_refused",
+            "Sends of guests that the host refused",
+            self.sends_refused.clone(),
+        );
+        r.register("invocations", "Runs of consumers, by outcome", self.invocations.clone());
+        r.register(
+            "breaker_refusals",
+            "Events answered without a run: circuit breaker open",
+            self.breaker_refusals.clone(),
+        );
+        r.register("slots_busy", "Slots that run a consumer", self.slots_busy.clone());
+        r.register("slots", "Slots of this process", self.slots.clone());
+        r.register("connections", "Open connections", self.connections.clone());
+        r.register("holds", "Requests that wait without a slot", self.holds.clone());
+        r.register("events_lost", "Events whose end was not heard of", self.events_lost.clone());
+        r.register("responses", "HTTP responses, by status", self.responses.clone());
+        r.register("closes", "WebSockets closed, by code", self.closes.clone());
+        r.register(
+            "queue_wait_seconds",
+            "From sending a message to the start of its consumer",
+            self.queue_wait.clone(),
+        );
+        r.register("run_time_seconds", "Time that consumers ran", self.run_time.clone());
+    }
+
+    /// Counts a lost message.
+    pub fn dropped(&self, reason: &'static str) {
+        self.messages_dropped.get_or_create(&ByReason { reason }).inc();
+    }
+
+    /// How many messages were lost for a reason.
+    pub fn dropped_count(&self, reason: &'static str) -> u64 {
+        self.messages_dropped.get_or_create(&ByReason { reason }).get()
+    }
+
+    /// The text form that Prometheus reads.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a String cannot fail");
+        text
+    }
+}

@@ -1,0 +1,167 @@
+//! Sends what an invocation put into its outbox: in order, the done mark last.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    engine::{Entry, FlushReason, Outlet, Stopped},
+    layer::{ChannelLayer, SendError},
+    message::{Answer, CorrelationId, Done, LocalName, Message, NodeName, Reply},
+    routing::FULL_RETRY,
+    telemetry::Metrics,
+};
+
+/// The event that is answered.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) node: NodeName,
+    pub(super) local: LocalName,
+    pub(super) order: u64,
+}
+
+/// Sends for one invocation.
+#[derive(Clone, Debug)]
+pub(super) struct Delivery {
+    pub(super) layer: Arc<dyn ChannelLayer>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) correlation: CorrelationId,
+    /// None for a message on a channel of the application.
+    pub(super) origin: Option<Origin>,
+}
+
+/// Where sending stopped.
+pub(super) struct Halted {
+    index: usize,
+    failed: Entry,
+    error: SendError,
+    rest: Vec<Entry>,
+}
+
+impl Delivery {
+    /// Sends entries in order. The replies at the end are not sent but returned, so that they can go
+    /// together with the done mark.
+    async fn send_all(&self, entries: Vec<Entry>) -> Result<Vec<Reply>, Box<Halted>> {
+        let mut replies = Vec::new();
+        let mut entries = entries.into_iter().enumerate();
+        while let Some((index, entry)) = entries.next() {
+            if let Entry::Reply(reply) = entry {
+                replies.push(reply);
+                continue;
+            }
+            if !replies.is_empty() {
+                self.answer(std::mem::take(&mut replies), None).await;
+            }
+            if let Err(error) = self.send_one(&entry).await {
+                let rest = entries.map(|(_, entry)| entry).collect();
+                return Err(Box::new(Halted { index, failed: entry, error, rest }));
+            }
+        }
+        Ok(replies)
+    }
+
+    async fn send_one(&self, entry: &Entry) -> Result<(), SendError> {
+        match entry {
+            Entry::Send { channel, content } => {
+                let message = Message::custom(content.clone(), self.correlation);
+                self.layer.send(channel, message).await
+            }
+            Entry::SendLater { channel, content, delay } => {
+                let message = Message::custom(content.clone(), self.correlation);
+                self.layer.send_later(channel, message, *delay).await
+            }
+            Entry::GroupAdd { group, channel } => Ok(self.layer.group_add(group, channel).await?),
+            Entry::GroupDiscard { group, channel } => {
+                Ok(self.layer.group_discard(group, channel).await?)
+            }
+            Entry::GroupSend { group, content } => {
+                // Members that missed it are counted by the layer.
+                self.layer.group_send(group, content.clone(), self.correlation).await.map(drop)
+            }
+            Entry::Reply(_) => Ok(()),
+        }
+    }
+
+    async fn answer(&self, replies: Vec<Reply>, done: Option<Done>) {
+        let Some(origin) = &self.origin else { return };
+        if replies.is_empty() && done.is_none() {
+            return;
+        }
+        let to = origin.local.clone();
+        let answer = Answer { to, order: origin.order, replies, done };
+        if let Err(error) = self.layer.answer(&origin.node, answer).await {
+            // The node notices by itself that the event is not done.
+            tracing::warn!(%error, correlation = %self.correlation, "an answer is lost");
+        }
+    }
+
+    /// Sends everything and the done mark, if no channel is full. Otherwise says where it stopped.
+    pub(super) async fn conclude(
+        &self,
+        entries: Vec<Entry>,
+        done: Option<Done>,
+    ) -> Result<(), (Box<Halted>, Option<Done>)> {
+        match self.send_all(entries).await {
+            Ok(replies) => {
+                self.answer(replies, done).await;
+                Ok(())
+            }
+            Err(halted) => Err((halted, done)),
+        }
+    }
+
+    /// Tries again what found a channel full, off the slot, for up to 2 s in all. Returns how many
+    /// messages were dropped.
+    pub(super) async fn conclude_patiently(
+        &self,
+        halted: Box<Halted>,
+        mut done: Option<Done>,
+    ) -> usize {
+        let until = Instant::now() + FULL_RETRY;
+        let mut dropped = 0;
+        let mut halted = halted;
+        loop {
+            let Halted { failed, error, mut rest, .. } = *halted;
+            match &error {
+                SendError::ChannelFull(channel) if Instant::now() < until => {
+                    // Out of time: the next look at the clock drops it.
+                    let _ = timeout_at(until, self.layer.room(channel)).await;
+                    rest.insert(0, failed);
+                }
+                _ => {
+                    dropped += 1;
+                    self.metrics.dropped("full");
+                    tracing::warn!(
+                        %error, channel = failed.target(), correlation = %self.correlation,
+                        "a message of a consumer that has returned is dropped"
+                    );
+                }
+            }
+            match self.conclude(rest, done).await {
+                Ok(()) => return dropped,
+                Err((again, mark)) => (halted, done) = (again, mark),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Outlet for Delivery {
+    async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped> {
+        match self.send_all(entries).await {
+            Ok(replies) => {
+                self.answer(replies, None).await;
+                Ok(())
+            }
+            Err(halted) => {
+                let Halted { index, failed, error, rest } = *halted;
+                let reason = match error {
+                    SendError::ChannelFull(_) => FlushReason::ChannelFull,
+                    other => FlushReason::Unavailable(other.to_string()),
+                };
+                Err(Stopped { index, target: failed.target().to_owned(), reason, rest })
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Runs consumers: slots take messages off channels, run them, and send what they answer.
+//!
+//! A slot is a thread with a runtime of its own, so that nothing a guest does can touch sockets or
+//! their timers. Never imports the interface server: they meet at the channel layer alone.
+
+mod breaker;
+mod delivery;
+mod intake;
+mod records;
+mod slot;
+
+use std::{io, sync::Arc, thread::JoinHandle};
+
+use tokio::sync::oneshot;
+
+pub use breaker::BreakerConfig;
+pub use records::{Record, RecordOutcome, Records};
+
+use self::{breaker::Breakers, intake::Intake};
+use crate::{
+    layer::ChannelLayer, registry::Registry, shutdown::Drain, telemetry::Metrics,
+};
+
+/// How many slots, and when to stop running a module.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// Consumers that run at the same time.
+    pub slots: usize,
+    /// When a module's events are answered without running it.
+    pub breaker: BreakerConfig,
+}
+
+/// What slots share.
+#[derive(Debug)]
+struct Shared {
+    layer: Arc<dyn ChannelLayer>,
+    registry: Arc<Registry>,
+    metrics: Arc<Metrics>,
+    records: Arc<Records>,
+    breakers: Breakers,
+    intake: Intake,
+    drain: Drain,
+}
+
+/// The slots of a process.
+#[derive(Debug)]
+pub struct WorkerPool {
+    shared: Arc<Shared>,
+    threads: Vec<(JoinHandle<()>, oneshot::Receiver<()>)>,
+}
+
+impl WorkerPool {
+    /// Starts the slots.
+    pub fn start(
+        config: &WorkerConfig,
+        layer: Arc<dyn ChannelLayer>,
+        registry: Arc<Registry>,
+        metrics: Arc<Metrics>,
+        drain: Drain,
+    ) -> io::Result<Self> {
+        metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
+        let shared = Arc::new(Shared {
+            intake: Intake::new(config.slots),
+            breakers: Breakers::new(config.breaker.clone()),
+            records: Arc::new(Records::default()),
+            layer,
+            registry,
+            metrics,
+            drain,
+        });
+        let threads = (0..config.slots)
+            .map(|number| slot::start(number, Arc::clone(&shared)))
+            .collect::<io::Result<_>>()?;
+        Ok(Self { shared, threads })
+    }
+
+    /// What is known of past invocations.
+    pub fn records(&self) -> &Arc<Records> {
+        &self.shared.records
+    }
+
+    /// Takes no more messages, lets running invocations finish and send what they answer.
+    pub async fn stop(self) {
+        self.shared.drain.stop();
+        for (thread, ended) in self.threads {
+            // An error means that the thread is gone already, which is what is waited for.
+            let _ = ended.await;
+            drop(thread);
+        }
+        self.shared.drain.finished().await;
+    }
+}

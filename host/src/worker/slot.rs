@@ -1,0 +1,252 @@
+//! One slot: a thread that runs one consumer at a time.
+
+use std::{io, panic::AssertUnwindSafe, sync::Arc, thread::JoinHandle, time::SystemTime};
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+
+use super::{
+    Record, RecordOutcome, Shared,
+    delivery::{Delivery, Origin},
+};
+use crate::{
+    engine::{Fault, Finished, Instance, Job, LogLines, Outlet, Task, Usage},
+    layer::Received,
+    message::{Done, Outcome, Payload},
+    registry::Version,
+    telemetry::{ByModule, ByOutcome},
+};
+
+/// How much less processor time slots get than the interface server.
+const NICE: i32 = 5;
+/// Warm instances that a slot keeps.
+const WARM: usize = crate::engine::WARM_PER_SLOT;
+
+/// Starts a slot. The receiver hears when the thread is about to end.
+pub(super) fn start(
+    number: usize,
+    shared: Arc<Shared>,
+) -> io::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let (ended, end) = oneshot::channel();
+    let thread = std::thread::Builder::new().name(format!("tidegate-slot-{number}")).spawn(
+        move || {
+            if let Err(error) = rustix::process::nice(NICE) {
+                tracing::debug!(%error, "slot threads keep the priority of the process");
+            }
+            let mut slot = Slot { shared, warm: Vec::new() };
+            runtime.block_on(slot.run());
+            // Nobody listens when the pool was dropped instead of stopped.
+            let _ = ended.send(());
+        },
+    )?;
+    Ok((thread, end))
+}
+
+struct Slot {
+    shared: Arc<Shared>,
+    /// Instances of modules that ask for reuse, the one that ran last at the end.
+    warm: Vec<Instance>,
+}
+
+impl Slot {
+    async fn run(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut changes = shared.registry.changes();
+        loop {
+            let received = tokio::select! {
+                biased;
+                () = shared.drain.stopping() => break,
+                received = shared.intake.next(&shared) => received,
+                _ = changes.changed() => {
+                    // Old code must not live on in an idle slot.
+                    self.forget_inactive();
+                    continue;
+                }
+            };
+            let module = received.module.clone();
+            shared.metrics.slots_busy.inc();
+            shared.metrics.queue_wait.observe(received.waited.as_secs_f64());
+            self.serve(received).await;
+            shared.metrics.slots_busy.dec();
+            shared.intake.release(&module);
+        }
+        for _ in 0..shared.intake.leftover().await {
+            shared.metrics.dropped("unread");
+        }
+    }
+
+    fn forget_inactive(&mut self) {
+        let modules = self.shared.registry.snapshot();
+        self.warm.retain(|instance| modules.runs(instance.program()));
+    }
+
+    async fn serve(&mut self, received: Received) {
+        let Received { channel, module, message, .. } = received;
+        let modules = self.shared.registry.snapshot();
+        // Taken once: a change while this runs does not touch it.
+        let version = modules.version(&module).cloned();
+        let correlation = message.correlation;
+        let origin = match &message.payload {
+            Payload::Event(event) => event.scope.reply_channel.connection().map(|(node, local)| {
+                Origin { node, local, order: event.order }
+            }),
+            Payload::Custom(_) => None,
+        };
+        let delivery = Delivery {
+            layer: Arc::clone(&self.shared.layer),
+            metrics: Arc::clone(&self.shared.metrics),
+            correlation,
+            origin,
+        };
+        let consumer = version.as_ref().and_then(|version| match &message.payload {
+            Payload::Event(event) => version.consumer(&event.consumer),
+            Payload::Custom(_) => version.consumer_of(&channel),
+        });
+        let (Some(version), Some(consumer)) = (&version, consumer) else {
+            let done = done(Outcome::Gone, version.as_ref(), None);
+            return self.conclude_without_run(&delivery, done).await;
+        };
+        if !self.shared.breakers.admits(&module) {
+            let by = ByModule { module: module.as_str().to_owned() };
+            self.shared.metrics.breaker_refusals.get_or_create(&by).inc();
+            let done = done(Outcome::Refused, Some(version), None);
+            return self.conclude_without_run(&delivery, done).await;
+        }
+        let started = SystemTime::now();
+        let outlet: Arc<dyn Outlet> = Arc::new(delivery.clone());
+        let job = Job {
+            module: module.clone(),
+            consumer: Arc::clone(consumer),
+            correlation,
+            task: match message.payload {
+                Payload::Event(event) => Task::Event(event),
+                Payload::Custom(content) => Task::Message { channel: channel.clone(), content },
+            },
+            limits: Arc::clone(&version.limits),
+            owners: Arc::clone(&modules.owners),
+            outlet,
+        };
+        let finished = self.invoke(version, job).await;
+        let record = Record {
+            started,
+            correlation,
+            module,
+            version: version.number,
+            consumer: Arc::clone(consumer),
+            channel,
+            outcome: finished.fault.clone().map_or(RecordOutcome::Ok, RecordOutcome::Fault),
+            usage: finished.usage,
+            log: finished.log.clone(),
+            messages_dropped: 0,
+        };
+        self.conclude(delivery, version, finished, record).await;
+    }
+
+    async fn conclude_without_run(&self, delivery: &Delivery, done: Done) {
+        if delivery.origin.is_none() {
+            self.shared.metrics.dropped("not_run");
+        }
+        // No entries, so no channel can be full.
+        let _ = delivery.conclude(Vec::new(), Some(done)).await;
+    }
+
+    async fn invoke(&mut self, version: &Arc<Version>, job: Job) -> Finished {
+        let warm = self
+            .warm
+            .iter()
+            .position(|instance| instance.is_of(&version.program))
+            .map(|at| self.warm.remove(at));
+        // A defect of the host in one run must not take the slot with it.
+        let run = AssertUnwindSafe(version.program.run(job, warm)).catch_unwind().await;
+        let (finished, instance) = run.unwrap_or_else(|_| {
+            let fault = Fault::Host("the host panicked; its log says where".into());
+            (
+                Finished {
+                    fault: Some(fault),
+                    outbox: Vec::new(),
+                    state: None,
+                    usage: Usage::default(),
+                    log: LogLines::default(),
+                },
+                None,
+            )
+        });
+        if let Some(instance) = instance.filter(|it| it.runs() < version.settings.reuse) {
+            if self.warm.len() >= WARM {
+                self.warm.remove(0);
+            }
+            self.warm.push(instance);
+        }
+        finished
+    }
+
+    async fn conclude(
+        &self,
+        delivery: Delivery,
+        version: &Arc<Version>,
+        finished: Finished,
+        mut record: Record,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        let Finished { fault, outbox, state, .. } = finished;
+        report(&shared, &record);
+        let outcome = match &fault {
+            None => Outcome::Ok,
+            Some(Fault::StateUnreadable(_)) => Outcome::StateUnreadable(record.correlation),
+            Some(_) => Outcome::Fault(record.correlation),
+        };
+        let done = delivery.origin.is_some().then(|| done(outcome, Some(version), state));
+        match delivery.conclude(outbox, done).await {
+            Ok(()) => shared.records.add(record),
+            Err((halted, done)) => {
+                // The slot is free for others meanwhile.
+                let drain = shared.drain.clone();
+                drain.spawn("outbox", async move {
+                    record.messages_dropped = delivery.conclude_patiently(halted, done).await;
+                    shared.records.add(record);
+                });
+            }
+        }
+    }
+}
+
+fn done(outcome: Outcome, version: Option<&Arc<Version>>, state: Option<bytes::Bytes>) -> Done {
+    Done { outcome, state, version: version.map_or(0, |version| version.number) }
+}
+
+/// Counts a run and says what went wrong in it.
+fn report(shared: &Shared, record: &Record) {
+    let fault = record.fault();
+    let module = record.module.as_str().to_owned();
+    let outcome = fault.map_or("ok", Fault::kind);
+    let metrics = &shared.metrics;
+    metrics.run_time.observe(record.usage.wall.as_secs_f64());
+    if record.usage.sends_refused > 0 {
+        let by = ByModule { module: module.clone() };
+        metrics.sends_refused.get_or_create(&by).inc_by(record.usage.sends_refused);
+    }
+    metrics.invocations.get_or_create(&ByOutcome { module, outcome }).inc();
+    if !record.log.text.is_empty() {
+        tracing::info!(
+            target: "tidegate::guest",
+            module = %record.module, consumer = %record.consumer, correlation = %record.correlation,
+            "{}", record.log.text.trim_end()
+        );
+    }
+    if let Some(fault) = fault {
+        tracing::warn!(
+            module = %record.module, version = record.version, consumer = %record.consumer,
+            channel = %record.channel, correlation = %record.correlation, kind = fault.kind(),
+            "{fault}"
+        );
+    }
+    // State of another version says nothing about the code that runs now.
+    let failed = fault.is_some_and(|fault| !matches!(fault, Fault::StateUnreadable(_)));
+    if let Some(pause) = shared.breakers.note(&record.module, failed) {
+        tracing::error!(
+            module = %record.module, ?pause,
+            "too many faults: events of this module are answered without running it"
+        );
+    }
+}
