@@ -7,6 +7,7 @@
     elided_lifetimes_in_paths,
     unused_qualifications,
     clippy::all,
+    clippy::mem_forget,
     reason = "generated"
 )]
 

@@ -105,6 +105,17 @@ impl Serialize for Frame {
 
 /// The end of a WebSocket: what [`disconnect`](crate::Websocket::disconnect) is told, and what can be
 /// sent as a message to close one from afar.
+///
+/// ```
+/// use tidegate_sdk::{Close, Context, Result, export, http};
+///
+/// #[http("POST /lock-up")]
+/// fn lock_up(cx: &mut Context) -> Result<&'static str> {
+///     cx.group_send("visitors", &Close::new(4000, "we are closing"))?;
+///     Ok("good night\n")
+/// }
+/// # export! { lock_up }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Close {
     /// The close code. 1005 when the client gave none, 1006 when the connection broke.
@@ -133,6 +144,14 @@ impl Serialize for Close {
 /// What a [`Websocket`](crate::Websocket) can take its messages as: [`Frame`] (all of them),
 /// [`String`] (text), [`Json`] (text that holds JSON), or a `Result<_, String>` of one of these for a
 /// consumer that answers what it cannot read.
+///
+/// ```
+/// use tidegate_sdk::{Frame, FromFrame, Json};
+///
+/// assert_eq!(<Json<u32>>::from_frame(Frame::text("7")), Ok(Json(7)));
+/// assert!(String::from_frame(Frame::binary([7])).is_err());
+/// assert!(<Result<String, String>>::from_frame(Frame::binary([7])).unwrap().is_err());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a WebSocket message",
     note = "use `Frame`, `String`, `Json<T>` where `T: Deserialize`, or `Result<_, String>` of these"

@@ -9,6 +9,25 @@ use std::borrow::Cow;
 ///
 /// Names are 1 to 99 bytes of `a-z A-Z 0-9 . _ -`, the module's part included. Other text is refused
 /// when it is used.
+///
+/// ```
+/// use tidegate_sdk::{Context, Frame, Group, Result, export, http, testing::TestHost};
+///
+/// #[http("POST /storm")]
+/// fn storm(cx: &mut Context) -> Result<&'static str> {
+///     let warning = Frame::text("storm ahead");
+///     cx.group_send("harbour", &warning)?;
+///     cx.group_send(Group::named("alerts.all"), &warning)?;
+///     Ok("warned\n")
+/// }
+///
+/// export! { storm }
+///
+/// let host = TestHost::new(consumers()).named("tide").granted("alerts.all");
+/// assert_eq!(host.request("POST", "/storm").send().status(), 200);
+/// assert_eq!(host.group_messages(Group::named("tide.harbour")).len(), 1);
+/// assert_eq!(host.group_messages(Group::named("alerts.all")).len(), 1);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group<'a>(Kind<'a>);
 

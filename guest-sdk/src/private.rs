@@ -61,9 +61,12 @@ pub fn into_reply(answer: impl IntoReply) -> Result<Reply> {
     answer.into_reply()
 }
 
-/// The path parameter `name` of a request. One that does not parse answers with status 404.
+/// The path parameter `name` of a request. One that does not parse answers with status 404. One that
+/// is not there means that another version, with another path, was asked for.
 pub fn param<T: FromStr>(request: &Request, name: &str) -> Result<T> {
-    let text = request.param(name).unwrap_or_default();
+    let text = request
+        .param(name)
+        .ok_or_else(|| Error::failed(format!("path parameter `{name}` is not there")))?;
     text.parse().map_err(|_| Error::not_found("not found\n"))
 }
 
@@ -71,7 +74,7 @@ pub fn param<T: FromStr>(request: &Request, name: &str) -> Result<T> {
 pub fn websocket<W: Websocket>(
     mut cx: Context,
     event: Event,
-    read: fn(&Params<'_>) -> Result<W>,
+    read: fn(&Params<'_>) -> Result<W, BadParam>,
 ) -> Result<(), Failure> {
     match event {
         Event::WebsocketConnect(types::WebsocketConnect { scope }) => {
@@ -80,7 +83,7 @@ pub fn websocket<W: Websocket>(
         }
         Event::WebsocketReceive(event) => {
             cx.set_reply_channel(event.reply_channel);
-            let consumer = read(&Params(&event.path_params)).map_err(Error::into_failure)?;
+            let consumer = read(&Params(&event.path_params))?;
             let mut socket = Socket::open(cx).map_err(Error::into_failure)?;
             match W::Incoming::from_frame(Frame::from_wire(event.frame)) {
                 Ok(incoming) => {
@@ -91,7 +94,7 @@ pub fn websocket<W: Websocket>(
         }
         Event::WebsocketDisconnect(event) => {
             cx.set_reply_channel(event.reply_channel);
-            let consumer = read(&Params(&event.path_params)).map_err(Error::into_failure)?;
+            let consumer = read(&Params(&event.path_params))?;
             let mut socket = Socket::open(cx).map_err(Error::into_failure)?;
             let close = Close::new(event.code, event.reason);
             consumer.disconnect(&mut socket, close).map_err(Error::into_failure)
@@ -102,15 +105,12 @@ pub fn websocket<W: Websocket>(
 
 fn connect<W: Websocket>(
     mut socket: Socket<W::State>,
-    read: impl FnOnce() -> Result<W>,
+    read: impl FnOnce() -> Result<W, BadParam>,
 ) -> Result<(), Failure> {
-    let handshake = read().and_then(|consumer| consumer.connect(&mut socket));
-    let answered = match handshake {
-        Ok(handshake) => socket.answer(handshake),
-        Err(error) => {
-            let _response = error.into_response()?;
-            websocket::deny()
-        }
+    let answered = match read().map(|consumer| consumer.connect(&mut socket)) {
+        Ok(Ok(handshake)) => socket.answer(handshake),
+        Ok(Err(error)) => error.into_response().map(|_| websocket::deny())?,
+        Err(BadParam(_)) => websocket::deny(),
     };
     answered.map_err(|error| Failure::Failed(error.to_string()))
 }
@@ -120,10 +120,22 @@ fn connect<W: Websocket>(
 pub struct Params<'a>(&'a [PathParam]);
 
 impl Params<'_> {
-    /// The parameter `name`. One that does not parse denies the handshake.
-    pub fn get<T: FromStr>(&self, name: &str) -> Result<T> {
-        let text = scope::param(self.0, name).unwrap_or_default();
-        text.parse().map_err(|_| Error::not_found("not found\n"))
+    /// The parameter `name`.
+    pub fn get<T: FromStr>(&self, name: &str) -> Result<T, BadParam> {
+        let bad = |what| BadParam(format!("path parameter `{name}` {what}"));
+        let text = scope::param(self.0, name).ok_or_else(|| bad("is not there"))?;
+        text.parse().map_err(|_| bad("does not parse"))
+    }
+}
+
+/// A path parameter that does not read, and why. It denies a handshake. Later it means that another
+/// version, with another path or another type, opened the connection.
+#[derive(Debug)]
+pub struct BadParam(String);
+
+impl From<BadParam> for Failure {
+    fn from(BadParam(text): BadParam) -> Self {
+        Self::StateUnreadable(text)
     }
 }
 

@@ -5,6 +5,25 @@ use std::fmt;
 use crate::host::{connection, layer, reply};
 
 /// Why a message, a membership or a delay was refused. Trying again gives the same answer.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use tidegate_sdk::{Context, SendError, export, http, testing::TestHost};
+///
+/// #[http("POST /relay/{channel}")]
+/// fn relay(cx: &mut Context, channel: &str) -> (u16, String) {
+///     match cx.send(channel, &BTreeMap::from([("hello", "there")])) {
+///         Ok(()) => (202, "sent\n".to_owned()),
+///         Err(SendError::Forbidden(text)) => (403, text),
+///         Err(error) => (400, error.to_string()),
+///     }
+/// }
+///
+/// export! { relay }
+///
+/// let host = TestHost::new(consumers());
+/// assert_eq!(host.request("POST", "/relay/mail.out").send().status(), 403);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
@@ -111,6 +130,32 @@ impl ReplyError {
 
 /// Why [`flush`](crate::Context::flush) stopped. What stood before the failed entry is sent, the
 /// failed one is removed, the rest stays in the outbox.
+///
+/// ```
+/// use serde::Serialize;
+/// use tidegate_sdk::{Context, FlushReason, Response, Result, channel, http};
+///
+/// #[derive(Serialize)]
+/// struct Order {
+///     cups: u32,
+/// }
+///
+/// #[http("POST /coffee/{cups}")]
+/// fn coffee(cx: &mut Context, cups: u32) -> Result<Response> {
+///     cx.send("coffee.make", &Order { cups })?;
+///     match cx.flush() {
+///         Ok(()) => Ok(Response::text("soon\n").status(202)),
+///         Err(error) if error.reason == FlushReason::ChannelFull => {
+///             Ok(Response::text("too many orders\n").status(503))
+///         }
+///         Err(error) => Err(error.into()),
+///     }
+/// }
+///
+/// #[channel("coffee.make")]
+/// fn make() {}
+/// # tidegate_sdk::export! { coffee, make }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlushError {
     /// The position of the failed entry, counted from 0 since the last flush.

@@ -104,6 +104,19 @@ impl Serialize for Response {
 
 /// JSON: as the return type of an HTTP consumer a response, as `Incoming` of a
 /// [`Websocket`](crate::Websocket) a text frame.
+///
+/// ```
+/// use tidegate_sdk::{Json, export, http, testing::TestHost};
+///
+/// #[http("GET /primes")]
+/// fn primes() -> Json<[u32; 4]> {
+///     Json([2, 3, 5, 7])
+/// }
+///
+/// export! { primes }
+///
+/// assert_eq!(TestHost::new(consumers()).get("/primes").json::<Vec<u32>>(), [2, 3, 5, 7]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -153,6 +166,28 @@ impl From<String> for Response {
 
 /// What an HTTP consumer may return: [`Response`], [`Reply`], text, [`Json`], any of these with a
 /// status as `(u16, _)`, or a [`Result`] of them whose error turns into [`Error`].
+///
+/// ```
+/// use tidegate_sdk::{IntoReply, Reply, Response, Result, export, http, testing::TestHost};
+///
+/// struct Moved(&'static str);
+///
+/// impl IntoReply for Moved {
+///     fn into_reply(self) -> Result<Reply> {
+///         Ok(Response::new(308).header("location", self.0).into())
+///     }
+/// }
+///
+/// #[http("GET /old")]
+/// fn old() -> Moved {
+///     Moved("/new")
+/// }
+///
+/// export! { old }
+///
+/// let response = TestHost::new(consumers()).get("/old");
+/// assert_eq!((response.status(), response.header("location").as_deref()), (308, Some("/new")));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "an HTTP consumer cannot return `{Self}`",
     label = "not an answer to a request",

@@ -7,6 +7,24 @@ use percent_encoding::percent_decode_str;
 use crate::host::types;
 
 /// The facts of a connection. They do not change while it is open.
+///
+/// ```
+/// use tidegate_sdk::{Request, export, http, testing::TestHost};
+///
+/// #[http("GET /{language}/search")]
+/// fn search(request: &Request) -> String {
+///     let scope = request; // a request derefs to it
+///     let agent = scope.header("User-Agent").unwrap_or("nobody");
+///     let words: Vec<_> = scope.query_pairs().map(|(key, value)| format!("{key}={value}")).collect();
+///     format!("{agent}: {} in {:?}", words.join(","), scope.param("language"))
+/// }
+///
+/// export! { search }
+///
+/// let host = TestHost::new(consumers());
+/// let response = host.request("GET", "/en/search?q=sea+salt&q=50%25&all").header("user-agent", "me").send();
+/// assert_eq!(response.text(), r#"me: q=sea salt,q=50%,all= in Some("en")"#);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope(pub(crate) types::Scope);
 

@@ -50,6 +50,35 @@ pub trait Websocket: Sized {
 }
 
 /// A WebSocket connection. Derefs to [`Context`].
+///
+/// ```
+/// use tidegate_sdk::{Json, Result, Socket, Websocket, export, testing::TestHost, websocket};
+///
+/// struct Sum;
+///
+/// #[websocket("/sum")]
+/// impl Websocket for Sum {
+///     type State = ();
+///     type Incoming = Json<Vec<i64>>;
+///
+///     fn receive(&self, socket: &mut Socket<()>, Json(numbers): Json<Vec<i64>>) -> Result<()> {
+///         if numbers.is_empty() {
+///             return Ok(socket.close(1000, "nothing to add")?);
+///         }
+///         socket.info(format!("{} numbers", numbers.len())); // a method of `Context`
+///         socket.send_json(&numbers.iter().sum::<i64>())
+///     }
+/// }
+///
+/// export! { Sum }
+///
+/// let host = TestHost::new(consumers());
+/// let socket = host.websocket("/sum").connect().unwrap();
+/// socket.send("[1, 2, 3]");
+/// socket.expect_text("6");
+/// socket.send("[]");
+/// assert_eq!(socket.expect_close(1000).reason, "nothing to add");
+/// ```
 #[derive(Debug)]
 pub struct Socket<S> {
     context: Context,
@@ -83,10 +112,10 @@ impl<S: State> Socket<S> {
         Ok(Self { context, state: state::load()?, pending: None })
     }
 
-    /// Sends a message to the client.
+    /// Sends a message to the client. Nobody gets it once the connection is over.
     ///
     /// # Errors
-    /// In [`disconnect`](Websocket::disconnect), where nobody is left.
+    /// When the host refuses it.
     pub fn send(&mut self, frame: impl Into<Frame>) -> Result<(), ReplyError> {
         self.put(Outgoing::Frame(frame.into().into_wire()))
     }

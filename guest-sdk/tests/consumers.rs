@@ -1,6 +1,8 @@
 //! The rules of the contract, seen from a consumer: what is sent, what is dropped, and what a client
 //! is told.
 
+#[path = "consumers/cases.rs"]
+mod cases;
 #[path = "consumers/channels.rs"]
 mod channels;
 #[path = "consumers/http.rs"]

@@ -96,8 +96,8 @@ impl Loader {
     /// A loader without modules. Compiled code is kept below the data directory.
     pub fn new(slots: usize, data_dir: &Path) -> Result<Self, StartError> {
         let path = data_dir.join("compiled");
-        let cache =
-            Cache::open(&path).map_err(|source| StartError::DataDir { path: path.clone(), source })?;
+        let cache = Cache::open(&path)
+            .map_err(|source| StartError::DataDir { path: path.clone(), source })?;
         let engine = Engine::new(slots)?;
         Ok(Self { engine, cache, registry: Arc::new(Registry::new()) })
     }

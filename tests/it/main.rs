@@ -1,2 +1,20 @@
-//! Tests.
-fn main() {}
+//! All integration tests: one binary, over real sockets.
+
+mod backpressure;
+mod browser;
+mod cli;
+mod examples;
+mod floors;
+mod held;
+mod http;
+mod limits;
+mod misbehaviour;
+mod order;
+mod reload;
+mod shutdown;
+mod state;
+mod websocket;
+mod wit;
+
+/// The `tidegate` binary.
+const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate-under-test");

@@ -1,1 +1,57 @@
-//! Harness.
+//! The harness of the integration tests: a host in this process or as a process of its own, and
+//! clients over real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on panics, with the place where it stopped"
+)]
+
+mod client;
+mod host;
+mod process;
+mod socket;
+
+use std::{future::Future, path::PathBuf, time::Duration};
+
+pub use client::{Client, Reply, Streaming};
+pub use host::{Host, HostBuilder};
+pub use process::{Process, run};
+pub use socket::Socket;
+
+/// After so long something that must happen did not.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for what must happen.
+pub async fn must<T>(what: &str, happen: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, happen).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),
+    }
+}
+
+/// The project's directory.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The file of an example, which `make examples` builds.
+pub fn example(name: &str) -> PathBuf {
+    built(&format!("target/examples/{name}.wasm"))
+}
+
+/// The file of a test guest, which `make examples` builds, too.
+pub fn guest(name: &str) -> PathBuf {
+    built(&format!("target/test-guests/{name}.wasm"))
+}
+
+fn built(path: &str) -> PathBuf {
+    let file = root().join(path);
+    assert!(file.exists(), "{path} is missing: run `make examples`");
+    file
+}
+
+/// Where compiled code of guests is kept between tests.
+pub fn data_dir() -> PathBuf {
+    root().join("target/test-data")
+}

@@ -25,7 +25,7 @@ fn room(_room: Room) -> Response {
 fn page() -> Response {
     Response::html(PAGE)
         .header("cache-control", "no-cache")
-        .header("content-security-policy", "default-src 'self' 'unsafe-inline'")
+        .header("content-security-policy", "default-src 'self' 'unsafe-inline'; img-src data:")
 }
 
 /// A connection to a room.

@@ -20,7 +20,7 @@ const MOST: u32 = 5_000_000;
 fn page() -> Response {
     Response::html(PAGE)
         .header("cache-control", "no-cache")
-        .header("content-security-policy", "default-src 'self' 'unsafe-inline'")
+        .header("content-security-policy", "default-src 'self' 'unsafe-inline'; img-src data:")
 }
 
 /// What a client asks for.

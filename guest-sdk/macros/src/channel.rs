@@ -83,12 +83,12 @@ fn entry(function: &ItemFn, channel: &str, params: &[Param<'_>]) -> TokenStream 
     let mut arguments = Vec::new();
     for (position, param) in params.iter().enumerate() {
         arguments.push(match param {
-            Param::Context | Param::Request { .. } => quote!(cx),
+            Param::Context | Param::Request { .. } => quote!(__cx),
             Param::Other { ty, by_reference, .. } => {
                 let variable = function::variable(position);
                 let owned = Param::owned(ty);
                 reads.push(quote_spanned! {ty.span()=>
-                    let #variable: #owned = ::tidegate_sdk::__private::read(content)?;
+                    let #variable: #owned = ::tidegate_sdk::__private::read(__content)?;
                 });
                 Param::pass(*by_reference, &variable)
             }
@@ -108,8 +108,8 @@ fn entry(function: &ItemFn, channel: &str, params: &[Param<'_>]) -> TokenStream 
             const ENTRY: ::tidegate_sdk::__private::Entry = ::tidegate_sdk::__private::Entry {
                 name: #consumer_name,
                 trigger: ::tidegate_sdk::__private::Trigger::Channel { name: #channel },
-                run: |cx, event| ::tidegate_sdk::__private::channel(cx, event, |cx, content| {
-                    let _ = (&cx, content);
+                run: |__cx, __event| ::tidegate_sdk::__private::channel(__cx, __event, |__cx, __content| {
+                    let _ = (&__cx, __content);
                     #(#reads)*
                     #done
                 }),

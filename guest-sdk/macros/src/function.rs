@@ -121,7 +121,8 @@ pub(crate) fn companion(function: &ItemFn) -> TokenStream {
     }
 }
 
-/// The names of a shim's own variables, which the user's code cannot collide with.
+/// A variable of a shim. All of them start with `__`, since a function called `request` would
+/// otherwise be hidden by the shim's request.
 pub(crate) fn variable(position: usize) -> Ident {
     format_ident!("__tidegate_{position}")
 }

@@ -184,8 +184,9 @@ fn entry(
     let disconnect = match disconnect {
         Some(disconnect) => {
             let span = syn::spanned::Spanned::span(disconnect);
-            let done = quote_spanned!(span=> ::tidegate_sdk::__private::into_done(#disconnect(cx)));
-            quote!(::core::option::Option::Some(|cx| #done))
+            let done =
+                quote_spanned!(span=> ::tidegate_sdk::__private::into_done(#disconnect(__cx)));
+            quote!(::core::option::Option::Some(|__cx| #done))
         }
         None => quote!(::core::option::Option::None),
     };
@@ -193,9 +194,9 @@ fn entry(
     let mut arguments = Vec::new();
     for (position, param) in params.iter().enumerate() {
         arguments.push(match param {
-            Param::Context => quote!(cx),
-            Param::Request { by_reference: true, .. } => quote!(&request),
-            Param::Request { by_reference: false, .. } => quote!(request),
+            Param::Context => quote!(__cx),
+            Param::Request { by_reference: true, .. } => quote!(&__request),
+            Param::Request { by_reference: false, .. } => quote!(__request),
             Param::Other { name, ty, by_reference, .. } => {
                 let variable = function::variable(position);
                 let key = name.as_ref().and_then(|name| captured(route, name));
@@ -203,7 +204,7 @@ fn entry(
                 let span = syn::spanned::Spanned::span(ty);
                 let owned = Param::owned(ty);
                 reads.push(quote_spanned! {span=>
-                    let #variable: #owned = ::tidegate_sdk::__private::param(&request, #key)?;
+                    let #variable: #owned = ::tidegate_sdk::__private::param(&__request, #key)?;
                 });
                 Param::pass(*by_reference, &variable)
             }
@@ -227,11 +228,11 @@ fn entry(
                     path: #path,
                     disconnect: #wants_disconnect,
                 },
-                run: |cx, event| ::tidegate_sdk::__private::http(
-                    cx,
-                    event,
-                    |cx, request| {
-                        let _ = (&cx, &request);
+                run: |__cx, __event| ::tidegate_sdk::__private::http(
+                    __cx,
+                    __event,
+                    |__cx, __request| {
+                        let _ = (&__cx, &__request);
                         #(#reads)*
                         #answer
                     },

@@ -75,7 +75,7 @@ fn entry(block: &ItemImpl, name: &str, literal: &LitStr, errors: &mut Errors) ->
     let ty = &block.self_ty;
     // At the literal, so that a field that is missing in the struct is reported there.
     let value = quote_spanned! {literal.span()=>
-        #ty { #(#names: params.get(#keys)?),* }
+        #ty { #(#names: __params.get(#keys)?),* }
     };
     quote! {
         #[automatically_derived]
@@ -83,8 +83,8 @@ fn entry(block: &ItemImpl, name: &str, literal: &LitStr, errors: &mut Errors) ->
             const ENTRY: ::tidegate_sdk::__private::Entry = ::tidegate_sdk::__private::Entry {
                 name: #name,
                 trigger: ::tidegate_sdk::__private::Trigger::Websocket { path: #text },
-                run: |cx, event| ::tidegate_sdk::__private::websocket::<#ty>(cx, event, |params| {
-                    let _ = params;
+                run: |__cx, __event| ::tidegate_sdk::__private::websocket::<#ty>(__cx, __event, |__params| {
+                    let _ = __params;
                     ::core::result::Result::Ok(#value)
                 }),
             };

@@ -103,9 +103,9 @@ impl EventKind {
     fn takes(self) -> &'static str {
         match self {
             Self::HttpRequest => "an HTTP request takes respond, stream and hold",
-            Self::HttpDisconnect | Self::Disconnect => "the client is gone",
+            Self::HttpDisconnect => "the client is gone",
             Self::Connect => "a handshake takes accept and close, then send",
-            Self::Receive => "a WebSocket message takes send and close",
+            Self::Receive | Self::Disconnect => "a WebSocket takes send and close",
             Self::Message => "a message on a channel has nobody to answer",
         }
     }
@@ -247,13 +247,10 @@ impl Call {
 
 fn size(item: &Item) -> usize {
     match item {
-        Item::Send { channel, content } | Item::SendLater { channel, content, .. } => {
-            channel.len() + content.len()
-        }
-        Item::GroupAdd { group, channel } | Item::GroupDiscard { group, channel } => {
-            group.len() + channel.len()
-        }
-        Item::GroupSend { group, content } => group.len() + content.len(),
+        Item::Send { content, .. }
+        | Item::SendLater { content, .. }
+        | Item::GroupSend { content, .. } => content.len(),
+        Item::GroupAdd { .. } | Item::GroupDiscard { .. } => 0,
         Item::Reply(Reply::Send(Frame::Text(text))) => text.len(),
         Item::Reply(Reply::Send(Frame::Binary(bytes)) | Reply::Chunk(bytes)) => bytes.len(),
         Item::Reply(Reply::Respond(response)) => response.body.len(),
@@ -277,7 +274,7 @@ impl Host for SharedCall {
         call.may_send(channel)?;
         rules::content(content)?;
         if delay > rules::MAX_DELAY {
-            return Err(SendError::Forbidden("a delay is at most 24 hours".to_owned()));
+            return Err(SendError::InvalidContent("a delay is at most 24 hours".to_owned()));
         }
         call.put(Item::SendLater {
             channel: channel.to_owned(),
@@ -320,9 +317,6 @@ impl Host for SharedCall {
         let mut call = self.0.borrow_mut();
         if call.kind != EventKind::HttpRequest {
             return call.wrong();
-        }
-        if call.answer != Answer::None {
-            return Err(ReplyError::WrongEvent("the request is answered already".to_owned()));
         }
         rules::status(response.status)?;
         rules::headers(&response.headers)?;
@@ -390,16 +384,15 @@ impl Host for SharedCall {
     fn send_frame(&mut self, frame: &Frame) -> Result<(), ReplyError> {
         let mut call = self.0.borrow_mut();
         match (call.kind, call.answer) {
-            (EventKind::Receive, _) | (EventKind::Connect, Answer::Streaming) => {
-                call.put_reply(Reply::Send(frame.clone()))
-            }
+            (EventKind::Receive | EventKind::Disconnect, _)
+            | (EventKind::Connect, Answer::Streaming) => call.put_reply(Reply::Send(frame.clone())),
             _ => call.wrong(),
         }
     }
 
     fn close(&mut self, code: u16, reason: &str) -> Result<(), ReplyError> {
         let mut call = self.0.borrow_mut();
-        if !matches!(call.kind, EventKind::Receive | EventKind::Connect) {
+        if !matches!(call.kind, EventKind::Connect | EventKind::Receive | EventKind::Disconnect) {
             return call.wrong();
         }
         rules::close(code, reason)?;
@@ -412,7 +405,9 @@ impl Host for SharedCall {
     }
 
     fn get_state(&mut self) -> Option<Vec<u8>> {
-        self.0.borrow().connection(|connection| connection.websocket()?.state.clone()).flatten()
+        let call = self.0.borrow();
+        let before = || call.connection(|connection| connection.websocket()?.state.clone());
+        call.state.clone().or_else(|| before().flatten())
     }
 
     fn set_state(&mut self, state: &[u8]) -> Result<(), StateError> {

@@ -129,6 +129,35 @@ pub(super) fn scope(
 /// what should answer it.
 ///
 /// Dropping it before it is complete means that the client leaves.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidegate_sdk::{Context, Reply, Response, Result, export, http, testing::TestHost};
+///
+/// #[http("GET /news")]
+/// fn news(cx: &mut Context) -> Result<Reply> {
+///     cx.group_add("waiting")?;
+///     Ok(cx.hold(Duration::from_secs(30)).or(Response::new(204)))
+/// }
+///
+/// #[http("POST /news")]
+/// fn publish(cx: &mut Context) -> Result<&'static str> {
+///     cx.group_send("waiting", &Response::text("it rains"))?;
+///     Ok("published")
+/// }
+///
+/// export! { news, publish }
+///
+/// let host = TestHost::new(consumers());
+/// let reader = host.get("/news");
+/// assert!(reader.is_pending());
+/// assert_eq!(host.request("POST", "/news").send().text(), "published");
+/// assert_eq!(reader.text(), "it rains");
+///
+/// let reader = host.get("/news");
+/// host.advance(Duration::from_secs(30));
+/// assert_eq!(reader.status(), 204);
+/// ```
 #[derive(Debug)]
 pub struct TestResponse {
     world: SharedWorld,

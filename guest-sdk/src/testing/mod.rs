@@ -67,7 +67,31 @@ impl TestHost {
     }
 
     /// Deploys another version of the module: open connections stay, with their state, and the next
-    /// event meets the new consumers.
+    /// event meets the new consumers. A connection whose consumer is gone closes with code 1012.
+    ///
+    /// ```
+    /// use tidegate_sdk::testing::TestHost;
+    ///
+    /// mod one {
+    ///     #[tidegate_sdk::http("GET /version")]
+    ///     fn version() -> &'static str {
+    ///         "one"
+    ///     }
+    ///     tidegate_sdk::export! { version }
+    /// }
+    ///
+    /// mod two {
+    ///     #[tidegate_sdk::http("GET /version")]
+    ///     fn version() -> &'static str {
+    ///         "two"
+    ///     }
+    ///     tidegate_sdk::export! { version }
+    /// }
+    ///
+    /// let host = TestHost::new(one::consumers());
+    /// host.replace(two::consumers());
+    /// assert_eq!(host.get("/version").text(), "two");
+    /// ```
     pub fn replace(&self, consumers: Consumers) {
         self.world.borrow_mut().replace(consumers);
     }

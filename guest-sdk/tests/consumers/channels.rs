@@ -44,7 +44,23 @@ fn failing(cx: &mut Context) -> Result<()> {
 #[channel("no.content")]
 fn no_content() {}
 
-export! { start, first, second, failing, no_content }
+/// Names that the macros' own code might use.
+#[http("GET /{request}/{cx}/{event}")]
+fn request(cx: &str, event: &str, request: &str) -> String {
+    format!("{cx} {event} {request}")
+}
+
+#[channel("content")]
+fn content(cx: &mut Context, content: &Step) {
+    cx.info(content.number.to_string());
+}
+
+#[http("GET /cx")]
+fn cx(event: &mut Context) -> String {
+    event.module().to_owned()
+}
+
+export! { request, content, cx, start, first, second, failing, no_content }
 
 #[test]
 fn messages_run_after_their_sender_in_the_order_sent_under_its_correlation_id() {
@@ -80,4 +96,13 @@ fn content_of_another_shape_is_a_fault_that_says_so() {
     host.send("first", &std::collections::BTreeMap::from([("number", "one")])).unwrap();
     let text = &host.faults()[0].text;
     assert!(text.contains("does not read as") && text.contains("Step"), "{text}");
+}
+
+#[test]
+fn consumers_and_parameters_may_have_any_name() {
+    let host = TestHost::new(consumers());
+    assert_eq!(host.get("/1/2/3").text(), "2 3 1");
+    assert_eq!(host.get("/cx").text(), "test");
+    host.send("content", &Step { number: 5, next: None }).unwrap();
+    assert_eq!(host.logs()[0].text, "5");
 }

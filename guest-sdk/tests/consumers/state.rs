@@ -185,6 +185,58 @@ fn a_consumer_that_is_gone_closes_with_1012() {
     socket.expect_close(1012);
 }
 
+mod old_path {
+    use super::*;
+
+    struct Room {
+        name: String,
+    }
+
+    #[websocket("/{name}")]
+    impl Websocket for Room {
+        type State = ();
+        type Incoming = String;
+
+        fn receive(&self, socket: &mut Socket<()>, _: String) -> Result<()> {
+            Ok(socket.send(self.name.as_str())?)
+        }
+    }
+
+    tidegate_sdk::export! { Room }
+}
+
+mod new_path {
+    use super::*;
+
+    struct Room {
+        number: String,
+    }
+
+    #[websocket("/{number}")]
+    impl Websocket for Room {
+        type State = ();
+        type Incoming = String;
+
+        fn receive(&self, socket: &mut Socket<()>, _: String) -> Result<()> {
+            Ok(socket.send(self.number.as_str())?)
+        }
+    }
+
+    tidegate_sdk::export! { Room }
+}
+
+#[test]
+fn a_path_parameter_that_another_version_named_is_not_read_as_empty() {
+    let host = TestHost::new(old_path::consumers());
+    let socket = host.websocket("/blue").connect().unwrap();
+    socket.send("where?");
+    socket.expect_text("blue");
+    host.replace(new_path::consumers());
+    socket.send("where?");
+    socket.expect_close(1012);
+    assert_eq!(host.faults()[0].text, "path parameter `number` is not there");
+}
+
 mod no_counter {
     #[tidegate_sdk::http("GET /")]
     fn root() -> &'static str {

@@ -112,9 +112,9 @@ pub(super) fn check(source: &str, table: &toml::Table) -> Result<(), ConfigError
 
 /// Reads a table.
 pub(super) fn read(source: &str, table: toml::Table) -> Result<RawConfig, ConfigError> {
-    table
-        .try_into()
-        .map_err(|error: toml::de::Error| ConfigError::new(source, &with_suggestion(error.message())))
+    table.try_into().map_err(|error: toml::de::Error| {
+        ConfigError::new(source, &with_suggestion(error.message()))
+    })
 }
 
 /// Serde lists the known names behind an unknown one; the nearest is the one that was meant.

@@ -130,17 +130,9 @@ fn interface(raw: &RawInterface, grace: Duration) -> Checked<InterfaceConfig> {
     Ok(InterfaceConfig {
         body_bytes,
         frame_bytes,
-        inbound_frames: at_least_one(
-            &key("inbound_frames"),
-            raw.inbound_frames,
-            d.inbound_frames,
-        )?,
+        inbound_frames: at_least_one(&key("inbound_frames"), raw.inbound_frames, d.inbound_frames)?,
         inbound_bytes: size(&key("inbound_bytes"), raw.inbound_bytes, d.inbound_bytes)?,
-        websocket_unsent: size(
-            &key("websocket_unsent"),
-            raw.websocket_unsent,
-            d.websocket_unsent,
-        )?,
+        websocket_unsent: size(&key("websocket_unsent"), raw.websocket_unsent, d.websocket_unsent)?,
         http_unsent: size(&key("http_unsent"), raw.http_unsent, d.http_unsent)?,
         header_timeout: span(&key("header_timeout"), raw.header_timeout, d.header_timeout)?,
         body_timeout: span(&key("body_timeout"), raw.body_timeout, d.body_timeout)?,

@@ -3,8 +3,8 @@
 use wasmtime::component::Component;
 
 use super::{Engine, Fault, pool::MEMORY_CEILING};
-use crate::routing::PatternError;
 use crate::message::NameError;
+use crate::routing::PatternError;
 
 /// What a component must export.
 const EXPORT: &str = "tidegate:channels/consumer@0.1.0";
@@ -27,10 +27,14 @@ const CORE_MODULE: &[u8] = &[1, 0, 0, 0];
 #[non_exhaustive]
 pub enum LoadError {
     /// The file is something else.
-    #[error("it is not WebAssembly: it does not begin with \\0asm; give the .wasm file that `cargo build --target wasm32-wasip2` made")]
+    #[error(
+        "it is not WebAssembly: it does not begin with \\0asm; give the .wasm file that `cargo build --target wasm32-wasip2` made"
+    )]
     NotWasm,
     /// The file is compiled code.
-    #[error("it is compiled code (.cwasm), which is never accepted; give the .wasm file it was made from")]
+    #[error(
+        "it is compiled code (.cwasm), which is never accepted; give the .wasm file it was made from"
+    )]
     Precompiled,
     /// The file is a core module.
     #[error("it is a core module, not a component; build it with `--target wasm32-wasip2`")]
@@ -39,16 +43,22 @@ pub enum LoadError {
     #[error("it is not a valid component: {0}")]
     Invalid(String),
     /// The contract's export is missing.
-    #[error("it does not export {EXPORT} (it exports: {found}); end the crate with `tidegate_sdk::export! {{ ... }}` and set crate-type = [\"cdylib\"]")]
+    #[error(
+        "it does not export {EXPORT} (it exports: {found}); end the crate with `tidegate_sdk::export! {{ ... }}` and set crate-type = [\"cdylib\"]"
+    )]
     MissingExport {
         /// What it exports instead.
         found: String,
     },
     /// An import is not granted.
-    #[error("it imports {0}, which is not granted; a module may import tidegate:channels@0.1.0 and wasi:*@0.2, remove what needs the rest")]
+    #[error(
+        "it imports {0}, which is not granted; a module may import tidegate:channels@0.1.0 and wasi:*@0.2, remove what needs the rest"
+    )]
     ForbiddenImport(String),
     /// It needs more memory at its start than the pool has for one instance.
-    #[error("it needs {bytes} bytes of memory at its start; the host has at most {limit} for an instance")]
+    #[error(
+        "it needs {bytes} bytes of memory at its start; the host has at most {limit} for an instance"
+    )]
     InitialMemory {
         /// Bytes needed.
         bytes: u64,
@@ -80,7 +90,9 @@ pub enum LoadError {
         error: PatternError,
     },
     /// A route's method is none.
-    #[error("{method:?} of consumer {consumer} is no HTTP method; methods are upper-case words such as GET")]
+    #[error(
+        "{method:?} of consumer {consumer} is no HTTP method; methods are upper-case words such as GET"
+    )]
     Method {
         /// The consumer.
         consumer: String,

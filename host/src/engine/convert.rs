@@ -46,18 +46,16 @@ fn connection_event(event: &Event) -> GuestEvent {
         EventKind::WebsocketConnect => {
             GuestEvent::WebsocketConnect(wit::WebsocketConnect { scope: scope(of) })
         }
-        EventKind::WebsocketReceive(frame) => {
-            GuestEvent::WebsocketReceive(wit::WebsocketReceive {
-                reply_channel,
-                path,
-                path_params,
-                order: event.order,
-                frame: match frame {
-                    Frame::Text(text) => wit::Frame::Text(text.clone()),
-                    Frame::Binary(bytes) => wit::Frame::Binary(bytes.to_vec()),
-                },
-            })
-        }
+        EventKind::WebsocketReceive(frame) => GuestEvent::WebsocketReceive(wit::WebsocketReceive {
+            reply_channel,
+            path,
+            path_params,
+            order: event.order,
+            frame: match frame {
+                Frame::Text(text) => wit::Frame::Text(text.clone()),
+                Frame::Binary(bytes) => wit::Frame::Binary(bytes.to_vec()),
+            },
+        }),
         EventKind::WebsocketDisconnect(close) => {
             GuestEvent::WebsocketDisconnect(wit::WebsocketDisconnect {
                 reply_channel,
@@ -73,10 +71,8 @@ fn connection_event(event: &Event) -> GuestEvent {
 
 /// The facts of a connection.
 pub(super) fn scope(scope: &Scope) -> wit::Scope {
-    let address = |of: std::net::SocketAddr| wit::Address {
-        host: of.ip().to_string(),
-        port: of.port(),
-    };
+    let address =
+        |of: std::net::SocketAddr| wit::Address { host: of.ip().to_string(), port: of.port() };
     wit::Scope {
         reply_channel: scope.reply_channel.as_str().to_owned(),
         scheme: scope.scheme().to_owned(),

@@ -61,9 +61,7 @@ fn check(route: Route) -> Result<RouteSpec, LoadError> {
             Trigger::Http { methods: check_methods(&consumer, methods)?, path, disconnect }
         }
         Declared::Websocket(websocket) => Trigger::Websocket { path: pattern(websocket.path)? },
-        Declared::Channel(declared) => {
-            Trigger::Channel(check_channel(&consumer, &declared.name)?)
-        }
+        Declared::Channel(declared) => Trigger::Channel(check_channel(&consumer, &declared.name)?),
     };
     Ok(RouteSpec { consumer: consumer.into(), trigger })
 }

@@ -6,10 +6,7 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use wasmtime::{
-    CallHook, Store, UpdateDeadline,
-    component::ResourceTable,
-};
+use wasmtime::{CallHook, Store, UpdateDeadline, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
@@ -268,10 +265,8 @@ async fn call(
         Some(warm) => warm,
         None => (program.pre.instantiate_async(&mut *store).await?, 0),
     };
-    let answer = module
-        .tidegate_channels_consumer()
-        .call_handle(&mut *store, &invocation, &event)
-        .await?;
+    let answer =
+        module.tidegate_channels_consumer().call_handle(&mut *store, &invocation, &event).await?;
     let fault = answer.err().map(|failure| match failure {
         Failure::StateUnreadable(text) => Fault::StateUnreadable(text),
         Failure::Failed(text) => Fault::Failed(text),
@@ -295,7 +290,11 @@ pub(super) fn new_store(program: &Program, limits: &Arc<Limits>) -> Store<Run> {
     store
 }
 
-pub(super) fn finish(store: &mut Store<Run>, mut fault: Option<Fault>, limits: &Limits) -> Finished {
+pub(super) fn finish(
+    store: &mut Store<Run>,
+    mut fault: Option<Fault>,
+    limits: &Limits,
+) -> Finished {
     let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
     let run = store.data_mut();
     fault = match fault {
@@ -318,9 +317,7 @@ pub(super) fn finish(store: &mut Store<Run>, mut fault: Option<Fault>, limits: &
     let log = run.log.take();
     match fault {
         None => Finished { fault: None, outbox: entries, state, usage, log },
-        Some(fault) => {
-            Finished { fault: Some(fault), outbox: Vec::new(), state: None, usage, log }
-        }
+        Some(fault) => Finished { fault: Some(fault), outbox: Vec::new(), state: None, usage, log },
     }
 }
 

@@ -80,7 +80,10 @@ fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     channels::types::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)?;
     channels::layer::add_to_linker::<_, LayerCalls<'static>>(linker, Run::layer_calls)?;
     channels::reply::add_to_linker::<_, ReplyCalls<'static>>(linker, Run::reply_calls)?;
-    channels::connection::add_to_linker::<_, ConnectionCalls<'static>>(linker, Run::connection_calls)?;
+    channels::connection::add_to_linker::<_, ConnectionCalls<'static>>(
+        linker,
+        Run::connection_calls,
+    )?;
     channels::log::add_to_linker::<_, LogCalls<'static>>(linker, Run::log_calls)
 }
 

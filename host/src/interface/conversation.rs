@@ -12,9 +12,7 @@ use super::{
 };
 use crate::{
     layer::SendError,
-    message::{
-        Done, Event, EventKind, Message, Outcome, Payload, Reply, Scope,
-    },
+    message::{Done, Event, EventKind, Message, Outcome, Payload, Reply, Scope},
     routing::Route,
 };
 

@@ -10,7 +10,9 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{Hub, InterfaceConfig, connections::Connections, http, inbox, line::Lines, mailbox::Mail};
+use super::{
+    Hub, InterfaceConfig, connections::Connections, http, inbox, line::Lines, mailbox::Mail,
+};
 use crate::{
     layer::{ChannelLayer, LayerError},
     message::{NodeName, Protocol},

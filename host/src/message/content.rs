@@ -31,7 +31,9 @@ pub enum ContentError {
     #[error("a text is not UTF-8; send it as bytes")]
     NotUtf8,
     /// A type that messages do not have.
-    #[error("the content has an extension type; messages have null, bool, integer, float, text, bytes, list and map")]
+    #[error(
+        "the content has an extension type; messages have null, bool, integer, float, text, bytes, list and map"
+    )]
     Extension,
     /// The bytes end within a value.
     #[error("the content ends in the middle of a value")]

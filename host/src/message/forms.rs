@@ -20,7 +20,9 @@ pub enum FormError {
     #[error("a connection takes no message of type {0:?}")]
     UnknownType(String),
     /// Neither a type nor a key of the Channels 1 forms.
-    #[error("the message has neither `type` nor a key of the Channels 1 forms (accept, text, bytes, close, status, content)")]
+    #[error(
+        "the message has neither `type` nor a key of the Channels 1 forms (accept, text, bytes, close, status, content)"
+    )]
     NoForm,
     /// A key has a value of the wrong type or range.
     #[error("`{0}` has the wrong type or is out of range")]
@@ -288,7 +290,8 @@ mod tests {
 
     #[test]
     fn what_may_not_be_sent_is_refused() {
-        let status = |status: u64| vec![("type", "http.response".into()), ("status", status.into())];
+        let status =
+            |status: u64| vec![("type", "http.response".into()), ("status", status.into())];
         for wrong in [0, 101, 199, 600, 70_000] {
             assert_eq!(replies(status(wrong)), Err(FormError::Key("status")), "{wrong}");
         }

@@ -78,7 +78,8 @@ impl Version {
 
     /// The consumer of a channel of the application.
     pub fn consumer_of(&self, channel: &ChannelName) -> Option<&Arc<str>> {
-        let reads = |spec: &&RouteSpec| matches!(&spec.trigger, Trigger::Channel(c) if c == channel);
+        let reads =
+            |spec: &&RouteSpec| matches!(&spec.trigger, Trigger::Channel(c) if c == channel);
         self.routes.iter().find(reads).map(|spec| &spec.consumer)
     }
 

@@ -17,9 +17,7 @@ pub use breaker::BreakerConfig;
 pub use records::{Record, RecordOutcome, Records};
 
 use self::{breaker::Breakers, intake::Intake};
-use crate::{
-    layer::ChannelLayer, registry::Registry, shutdown::Drain, telemetry::Metrics,
-};
+use crate::{layer::ChannelLayer, registry::Registry, shutdown::Drain, telemetry::Metrics};
 
 /// How many slots, and when to stop running a module.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     time::SystemTime,
 };
 
@@ -28,7 +28,7 @@ pub enum RecordOutcome {
 }
 
 /// What is known of one invocation.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Record {
     /// When it began.
     pub started: SystemTime,
@@ -48,8 +48,9 @@ pub struct Record {
     pub usage: Usage,
     /// What it logged.
     pub log: LogLines,
-    /// Messages that found full channels and were dropped.
-    pub messages_dropped: usize,
+    /// Messages that found full channels and were dropped, so far: they are tried for a while after
+    /// the consumer has returned.
+    pub messages_dropped: AtomicUsize,
 }
 
 impl Record {
@@ -80,10 +81,10 @@ impl Records {
     }
 
     /// Adds a record and lets the oldest go if there are too many.
-    pub(super) fn add(&self, record: Record) {
+    pub(super) fn add(&self, record: Arc<Record>) {
         let mut kept = self.kept();
         kept.log_bytes += record.log.text.len();
-        kept.records.push_back(Arc::new(record));
+        kept.records.push_back(record);
         while kept.records.len() > RECORDS || kept.log_bytes > LOG_BYTES {
             let Some(oldest) = kept.records.pop_front() else { break };
             kept.log_bytes -= oldest.log.text.len();

@@ -1,6 +1,15 @@
 //! One slot: a thread that runs one consumer at a time.
 
-use std::{io, panic::AssertUnwindSafe, sync::Arc, thread::JoinHandle, time::SystemTime};
+use std::{
+    io,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+    time::SystemTime,
+};
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -29,8 +38,8 @@ pub(super) fn start(
 ) -> io::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (ended, end) = oneshot::channel();
-    let thread = std::thread::Builder::new().name(format!("tidegate-slot-{number}")).spawn(
-        move || {
+    let thread =
+        std::thread::Builder::new().name(format!("tidegate-slot-{number}")).spawn(move || {
             if let Err(error) = rustix::process::nice(NICE) {
                 tracing::debug!(%error, "slot threads keep the priority of the process");
             }
@@ -38,8 +47,7 @@ pub(super) fn start(
             runtime.block_on(slot.run());
             // Nobody listens when the pool was dropped instead of stopped.
             let _ = ended.send(());
-        },
-    )?;
+        })?;
     Ok((thread, end))
 }
 
@@ -88,9 +96,11 @@ impl Slot {
         let version = modules.version(&module).cloned();
         let correlation = message.correlation;
         let origin = match &message.payload {
-            Payload::Event(event) => event.scope.reply_channel.connection().map(|(node, local)| {
-                Origin { node, local, order: event.order }
-            }),
+            Payload::Event(event) => event
+                .scope
+                .reply_channel
+                .connection()
+                .map(|(node, local)| Origin { node, local, order: event.order }),
             Payload::Custom(_) => None,
         };
         let delivery = Delivery {
@@ -138,7 +148,7 @@ impl Slot {
             outcome: finished.fault.clone().map_or(RecordOutcome::Ok, RecordOutcome::Fault),
             usage: finished.usage,
             log: finished.log.clone(),
-            messages_dropped: 0,
+            messages_dropped: AtomicUsize::new(0),
         };
         self.conclude(delivery, version, finished, record).await;
     }
@@ -186,27 +196,26 @@ impl Slot {
         delivery: Delivery,
         version: &Arc<Version>,
         finished: Finished,
-        mut record: Record,
+        record: Record,
     ) {
         let shared = Arc::clone(&self.shared);
         let Finished { fault, outbox, state, .. } = finished;
+        let record = Arc::new(record);
         report(&shared, &record);
+        // Whoever gets the id must find the record.
+        shared.records.add(Arc::clone(&record));
         let outcome = match &fault {
             None => Outcome::Ok,
             Some(Fault::StateUnreadable(_)) => Outcome::StateUnreadable(record.correlation),
             Some(_) => Outcome::Fault(record.correlation),
         };
         let done = delivery.origin.is_some().then(|| done(outcome, Some(version), state));
-        match delivery.conclude(outbox, done).await {
-            Ok(()) => shared.records.add(record),
-            Err((halted, done)) => {
-                // The slot is free for others meanwhile.
-                let drain = shared.drain.clone();
-                drain.spawn("outbox", async move {
-                    record.messages_dropped = delivery.conclude_patiently(halted, done).await;
-                    shared.records.add(record);
-                });
-            }
+        if let Err((halted, done)) = delivery.conclude(outbox, done).await {
+            // The slot is free for others meanwhile.
+            shared.drain.spawn("outbox", async move {
+                let dropped = delivery.conclude_patiently(halted, done).await;
+                record.messages_dropped.store(dropped, Ordering::Relaxed);
+            });
         }
     }
 }

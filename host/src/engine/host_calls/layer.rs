@@ -104,9 +104,9 @@ impl LayerCalls<'_> {
 
 impl Host for LayerCalls<'_> {
     fn send(&mut self, channel: String, content: Vec<u8>) -> Sent {
-        let entry = self.channel(&channel).and_then(|channel| {
-            Ok(Entry::Send { channel, content: self.content(content)? })
-        });
+        let entry = self
+            .channel(&channel)
+            .and_then(|channel| Ok(Entry::Send { channel, content: self.content(content)? }));
         self.put(entry)
     }
 
@@ -123,23 +123,23 @@ impl Host for LayerCalls<'_> {
     }
 
     fn group_add(&mut self, group: String, channel: String) -> Sent {
-        let entry = self.group(&group).and_then(|group| {
-            Ok(Entry::GroupAdd { group, channel: self.channel(&channel)? })
-        });
+        let entry = self
+            .group(&group)
+            .and_then(|group| Ok(Entry::GroupAdd { group, channel: self.channel(&channel)? }));
         self.put(entry)
     }
 
     fn group_discard(&mut self, group: String, channel: String) -> Sent {
-        let entry = self.group(&group).and_then(|group| {
-            Ok(Entry::GroupDiscard { group, channel: self.channel(&channel)? })
-        });
+        let entry = self
+            .group(&group)
+            .and_then(|group| Ok(Entry::GroupDiscard { group, channel: self.channel(&channel)? }));
         self.put(entry)
     }
 
     fn group_send(&mut self, group: String, content: Vec<u8>) -> Sent {
-        let entry = self.group(&group).and_then(|group| {
-            Ok(Entry::GroupSend { group, content: self.content(content)? })
-        });
+        let entry = self
+            .group(&group)
+            .and_then(|group| Ok(Entry::GroupSend { group, content: self.content(content)? }));
         self.put(entry)
     }
 

@@ -58,10 +58,9 @@ impl ReplyCalls<'_> {
     fn takes(&self, fits: impl Fn(&Event) -> bool, what: &str) -> Result<(), ReplyError> {
         match self.event {
             Some(event) if fits(event) => Ok(()),
-            Some(event) => Err(ReplyError::WrongEvent(format!(
-                "{what}; this is {}",
-                event.kind.channel()
-            ))),
+            Some(event) => {
+                Err(ReplyError::WrongEvent(format!("{what}; this is {}", event.kind.channel())))
+            }
             None => Err(ReplyError::WrongEvent(format!(
                 "{what}; a message on a channel has no connection of its own, \
                  send to a reply channel that it names"

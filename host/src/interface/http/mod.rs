@@ -67,8 +67,7 @@ async fn answer(
             return plain(StatusCode::BAD_REQUEST, "the path is not UTF-8", id);
         }
         Resolution::WrongMethod(allowed) => {
-            let mut response =
-                plain(StatusCode::METHOD_NOT_ALLOWED, "not with this method", id);
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "not with this method", id);
             if let Ok(allow) = header::HeaderValue::from_str(&allowed.join(", ")) {
                 response.headers_mut().insert(header::ALLOW, allow);
             }

@@ -259,3 +259,17 @@ impl ChannelLayer for MemoryLayer {
         Statistics { channels, delayed, groups: lock(&self.groups).count() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::conformance::{Subject, config, conformance_tests};
+
+    fn subject() -> Subject {
+        let metrics = Arc::new(Metrics::new());
+        let layer = Arc::new(MemoryLayer::new(config(), Arc::clone(&metrics)));
+        Subject { layer, metrics }
+    }
+
+    conformance_tests!(subject());
+}

@@ -1,0 +1,64 @@
+# Everything about building and testing, with its set-up. `make help` lists it.
+
+# Cargo builds into CARGO_TARGET_DIR; what people and tests use is copied to ./target, whatever that
+# is. Here it is made absolute, because cargo also runs for other workspaces.
+override CARGO_TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+override CARGO_TARGET_DIR := $(if \
+	$(filter /%,$(firstword $(CARGO_TARGET_DIR))),,$(CURDIR)/)$(CARGO_TARGET_DIR)
+export CARGO_TARGET_DIR
+
+# Examples and test guests are workspaces of their own; their native builds share a directory.
+NATIVE := env CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/examples-native" cargo
+STEP := @scripts/step
+
+.DEFAULT_GOAL := help
+# Steps run one after the other, even with -j: cargo uses all cores by itself, and a red step stops
+# the rest.
+.NOTPARALLEL:
+.PHONY: help demo build examples test unit lint docs fmt bench setup
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup build ## Build the host and the examples, and serve them on 127.0.0.1:8000
+	$(STEP) "build the examples" scripts/build-guests examples
+	@exec scripts/demo
+
+build: ## Build the host in release: target/release/tidegate
+	$(STEP) "build the host" cargo build --locked --release --package tidegate
+	@scripts/put "$(CARGO_TARGET_DIR)/release/tidegate" target/release/tidegate
+
+examples: setup ## Build the examples, target/examples/NAME.wasm, and the guests of the tests
+	$(STEP) "build the examples" scripts/build-guests examples
+	$(STEP) "build the test guests" scripts/build-guests tests/guests
+
+test: SETUP := browser
+test: setup lint docs unit ## Check everything: format, clippy, docs, all tests, the browser too
+
+unit: examples ## Run the tests alone (for the browser's: Chromium and chromedriver)
+	$(STEP) "build the tests" scripts/run-tests --no-run
+	$(STEP) "test" scripts/run-tests
+	$(STEP) "test the documentation of the SDK" cargo test --locked --doc --package tidegate-sdk
+	$(STEP) "test the examples natively" \
+		$(NATIVE) test --locked --manifest-path examples/Cargo.toml --workspace
+
+lint: ## Check the format, and run clippy
+	$(STEP) "format" scripts/format --check
+	$(STEP) "clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(STEP) "clippy on the examples" $(NATIVE) clippy --locked \
+		--manifest-path examples/Cargo.toml --workspace --all-targets -- -D warnings
+	$(STEP) "clippy on the test guests" $(NATIVE) clippy --locked \
+		--manifest-path tests/guests/Cargo.toml --workspace --all-targets -- -D warnings
+
+docs: ## Build the documentation of the crates, without warnings
+	$(STEP) "docs" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps
+
+fmt: ## Format everything
+	@scripts/format
+
+bench: examples ## Run the benchmarks
+	$(STEP) "benchmarks of the host" cargo bench --locked --package tidegate
+	$(STEP) "benchmarks of the whole" cargo bench --locked --package tests
+
+setup:
+	$(STEP) "set-up" scripts/setup $(SETUP)

@@ -1,0 +1,179 @@
+//! The command line: what is wrong, where, the rule and the fix; an exit status from the table;
+//! nothing half-started.
+
+use std::{net::TcpListener, path::Path, process::Output};
+
+use tests::{example, guest, run};
+
+use crate::TIDEGATE;
+
+async fn tidegate(directory: &Path, arguments: &[&str]) -> Output {
+    run(TIDEGATE, directory, arguments).await
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Runs a command that must fail: its status and the one line that it says.
+async fn refused(directory: &Path, arguments: &[&str]) -> (i32, String) {
+    let output = tidegate(directory, arguments).await;
+    let text = told(&output);
+    let line = text.lines().find(|line| line.starts_with("error: "));
+    let line = line.unwrap_or_else(|| panic!("no error in {text:?}")).to_owned();
+    assert!(output.stdout.is_empty(), "nothing is printed as if it had started");
+    (output.status.code().unwrap(), line)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_module_is_refused_with_status_4_and_the_fix() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let core = b"\0asm\x01\0\0\0";
+    let component = b"\0asm\x0d\0\x01\0";
+    // A component that imports something that is not granted, by hand: an import section with an
+    // empty instance type.
+    let mut importing = component.to_vec();
+    importing.extend(b"\x07\x03\x01\x42\x00");
+    let name = b"acme:db/sql@1.0.0";
+    let import_section_len = 1 + 1 + 1 + name.len() + 2;
+    importing.extend([0x0a, u8::try_from(import_section_len).unwrap(), 0x01, 0x00]);
+    importing.push(u8::try_from(name.len()).unwrap());
+    importing.extend(name);
+    importing.extend([0x05, 0x00]);
+    for (file, bytes) in [
+        ("text.wasm", &b"hello"[..]),
+        ("empty.wasm", b""),
+        ("core.wasm", core),
+        ("bare.wasm", component),
+        ("broken.wasm", b"\0asm\x0d\0\x01\0\xff\xff"),
+        ("importing.wasm", &importing),
+    ] {
+        std::fs::write(path.join(file), bytes).unwrap();
+    }
+    let table = [
+        ("text.wasm", "it is not WebAssembly: it does not begin with \\0asm; give the .wasm file"),
+        ("empty.wasm", "it is not WebAssembly"),
+        (
+            "core.wasm",
+            "it is a core module, not a component; build it with `--target wasm32-wasip2`",
+        ),
+        ("bare.wasm", "it does not export tidegate:channels/consumer@0.1.0 (it exports: nothing)"),
+        ("broken.wasm", "it is not a valid component"),
+        ("importing.wasm", "it imports acme:db/sql@1.0.0, which is not granted"),
+        ("missing.wasm", "cannot read missing.wasm"),
+    ];
+    for (file, expected) in table {
+        for command in ["serve", "routes", "check"] {
+            let module = format!("m={file}");
+            let mut arguments = vec![command, "--module", &module];
+            if command == "serve" {
+                arguments.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+            }
+            let (status, line) = refused(path, &arguments).await;
+            assert!(line.contains(expected), "{command} {file}: {line}");
+            assert!(line.contains("module m"), "{line}");
+            assert_eq!(status, 4, "{command} {file}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_is_taken_names_both_modules() {
+    let directory = tempfile::tempdir().unwrap();
+    let one = format!("one={}", example("hello").display());
+    let two = format!("two={}", example("hello").display());
+    let (status, line) =
+        refused(directory.path(), &["check", "--module", &one, "--module", &two]).await;
+    assert_eq!(status, 4);
+    assert!(line.contains("of module two") && line.contains("taken by module one"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_without_end_at_its_start_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let module = format!("m={}", guest("spin-at-start").display());
+    let (status, line) = refused(directory.path(), &["check", "--module", &module]).await;
+    assert_eq!(status, 4);
+    assert!(line.contains("look for a loop without end"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_named_with_status_5() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (listen, admin) in [(address.as_str(), "127.0.0.1:0"), ("127.0.0.1:0", &address)] {
+        let (status, line) =
+            refused(directory.path(), &["serve", "--listen", listen, "--admin", admin]).await;
+        assert_eq!(status, 5);
+        assert!(line.contains(&format!("cannot listen on {address}: ")), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_setting_is_named_with_status_3() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let with = async |text: &str| {
+        std::fs::write(path.join("tidegate.toml"), text).unwrap();
+        refused(path, &["check"]).await
+    };
+    let (status, line) = with("[limits]\nfule = 1\n").await;
+    assert_eq!(status, 3);
+    assert_eq!(
+        line,
+        "error: tidegate.toml line 2: there is no setting `fule`; did you mean `fuel`?"
+    );
+    let (status, line) = with("[limits]\nfuel = 0\n").await;
+    assert_eq!((status, line.contains("limits.fuel: 0 lets nothing pass")), (3, true), "{line}");
+    let (status, _) = with("= broken").await;
+    assert_eq!(status, 3);
+    let (status, line) = refused(path, &["check", "--config", "nowhere.toml"]).await;
+    assert_eq!(status, 3);
+    assert!(line.contains("nowhere.toml: cannot be read"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_command_line_has_status_2() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [&["serv"][..], &["serve", "--slot", "3"], &["serve", "--module", "x"]] {
+        let (status, line) = refused(directory.path(), arguments).await;
+        assert_eq!(status, 2, "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_lists_what_modules_declare_and_check_counts_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let chat = format!("chat={}", example("chat").display());
+    let pipeline = format!("pipeline={}", guest("pipeline").display());
+    let modules = ["--module", &chat, "--module", &pipeline];
+    let output = tidegate(path, &[&["routes"][..], &modules].concat()).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let words: Vec<Vec<&str>> =
+        text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(words.contains(&vec!["WEBSOCKET", "/chat/{room}", "chat", "Chat"]), "{text}");
+    assert!(words.contains(&vec!["POST", "/once", "pipeline", "once"]), "{text}");
+    assert!(words.contains(&vec!["CHANNEL", "pipeline.work"]), "{text}");
+    let output = tidegate(path, &[&["check"][..], &modules].concat()).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("settings are valid; 2 modules, "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_a_file_are_in_force_and_port_0_is_printed_as_the_real_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("settings.toml");
+    let file = example("hello").display().to_string();
+    std::fs::write(&settings, format!("slots = 3\n[modules.hello]\nfile = {file:?}\n")).unwrap();
+    let settings = settings.display().to_string();
+    let host = tests::Process::serve(TIDEGATE, &["--config", &settings]).await;
+    assert_ne!(host.address.port(), 0);
+    let reply = tests::Client::new(host.address).get("/hello/ann").await;
+    assert_eq!(reply.text(), "Hello, ann!\n");
+    let metrics = tests::Client::new(host.admin).get("/metrics").await;
+    assert!(metrics.text().contains("tidegate_slots 3"), "{}", metrics.text());
+}

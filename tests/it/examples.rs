@@ -1,0 +1,126 @@
+//! Every example's cases, which also run natively beside it, against a real host.
+
+use std::{collections::HashMap, fs, path::PathBuf};
+
+use tests::{Client, Host, Socket};
+use tidegate_sdk::{
+    Close, Frame,
+    testing::cases::{self, CaseRequest, CaseResponse, Driver, Open, Opened, Received},
+};
+use tokio::runtime::Handle;
+use tokio_tungstenite::tungstenite::Message;
+
+/// Runs cases over real sockets, from a thread that may block.
+struct Sockets {
+    host: std::net::SocketAddr,
+    runtime: Handle,
+    open: HashMap<String, Socket>,
+}
+
+impl Driver for Sockets {
+    fn request(&mut self, request: &CaseRequest) -> Result<CaseResponse, String> {
+        let headers: Vec<_> =
+            request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let (method, path) = (&request.method, &request.path);
+        let client = Client::new(self.host);
+        let reply =
+            self.runtime.block_on(client.request(method, path, &headers, request.body.clone()));
+        let header = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
+            (name.to_string(), value.to_str().unwrap().to_owned())
+        };
+        Ok(CaseResponse {
+            status: reply.status,
+            headers: reply.headers.iter().map(header).collect(),
+            body: reply.body.to_vec(),
+        })
+    }
+
+    fn open(&mut self, name: &str, open: &Open) -> Result<Opened, String> {
+        let offered = open.subprotocols.join(", ");
+        let mut headers: Vec<_> =
+            open.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        if !offered.is_empty() {
+            headers.push(("sec-websocket-protocol", &offered));
+        }
+        match self.runtime.block_on(Socket::try_open(self.host, &open.path, &headers)) {
+            Err(denied) => Ok(Opened::Denied(denied.status().as_u16())),
+            Ok(socket) => {
+                let chosen = socket.response.headers().get("sec-websocket-protocol");
+                let subprotocol = chosen.map(|value| value.to_str().unwrap().to_owned());
+                self.open.insert(name.to_owned(), socket);
+                Ok(Opened::Accepted { subprotocol })
+            }
+        }
+    }
+
+    fn send(&mut self, name: &str, frame: Frame) -> Result<(), String> {
+        let socket = self.open.get_mut(name).ok_or("not open")?;
+        match frame {
+            Frame::Text(text) => self.runtime.block_on(socket.send(text)),
+            Frame::Binary(bytes) => self.runtime.block_on(socket.send_bytes(bytes)),
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, name: &str) -> Result<Received, String> {
+        let socket = self.open.get_mut(name).ok_or("not open")?;
+        match self.runtime.block_on(socket.next()) {
+            Some(Message::Text(text)) => Ok(Received::Frame(Frame::text(text.as_str()))),
+            Some(Message::Binary(bytes)) => Ok(Received::Frame(Frame::binary(bytes.to_vec()))),
+            Some(Message::Close(Some(close))) => {
+                Ok(Received::Close(Close::new(close.code.into(), close.reason.as_str())))
+            }
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    fn close(&mut self, name: &str, code: u16) -> Result<(), String> {
+        let socket = self.open.remove(name).ok_or("not open")?;
+        self.runtime.block_on(socket.close(code));
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.open.clear();
+    }
+}
+
+/// The examples, by the folders there are.
+fn examples() -> Vec<(String, PathBuf)> {
+    let mut found: Vec<_> = fs::read_dir(tests::root().join("examples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("cases.json").exists())
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path))
+        .collect();
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cases_of_every_example_hold_on_the_host() {
+    let examples = examples();
+    let names: Vec<_> = examples.iter().map(|(name, _)| name.as_str()).collect();
+    for expected in ["chat", "echo", "hello", "home", "jobs"] {
+        assert!(names.contains(&expected), "{names:?}");
+    }
+    for (name, path) in &examples {
+        let host = Host::builder().example(name).start().await;
+        let json = fs::read_to_string(path.join("cases.json")).unwrap();
+        let mut driver =
+            Sockets { host: host.address(), runtime: Handle::current(), open: HashMap::new() };
+        let outcome = tokio::task::spawn_blocking(move || cases::run(&json, &mut driver)).await;
+        if let Err(error) = outcome.unwrap() {
+            panic!("{name}: {error}");
+        }
+        host.stop().await;
+    }
+}
+
+#[test]
+fn every_example_has_a_page_that_explains_it() {
+    for (name, path) in examples() {
+        let text = fs::read_to_string(path.join("README.md")).unwrap();
+        assert!(text.starts_with("# "), "{name}");
+    }
+}

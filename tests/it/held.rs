@@ -1,0 +1,88 @@
+//! Requests that wait without a slot, streams, and clients that leave.
+
+use tests::Host;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_slots_hold_200_requests_while_others_are_served() {
+    let host = Host::builder().set("slots = 2").example("hello").guest("hold").start().await;
+    let mut watch = host.websocket("/watch").await;
+    let client = host.client();
+    let mut held = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        // Fewer at a time than wait in a channel.
+        for _ in 0..50 {
+            held.spawn(async move { client.get("/hold").await });
+        }
+        for _ in 0..50 {
+            assert_eq!(watch.text().await, "held");
+        }
+    }
+    assert_eq!(host.get("/hello/neighbour").await.status, 200);
+    assert_eq!(host.post("/release").await.text(), "ok");
+    for reply in tests::must("all answers", held.join_all()).await {
+        assert_eq!((reply.status, reply.text()), (200, "released"));
+    }
+    assert_eq!(host.app().metrics().holds.get(), 0);
+    drop(watch);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_ends_is_answered_504_or_with_its_fallback() {
+    let host = Host::builder().guest("hold").start().await;
+    let reply = host.get("/brief").await;
+    assert_eq!(reply.status, 504, "{}", reply.text());
+    let reply = host.get("/fallback").await;
+    assert_eq!((reply.status, reply.text()), (200, "nothing new"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_is_noticed_and_forgotten() {
+    let host = Host::builder().guest("hold").start().await;
+    let mut watch = host.websocket("/watch").await;
+    let client = host.client();
+    let leaving = tokio::task::spawn(async move { client.get("/hold").await });
+    assert_eq!(watch.text().await, "held");
+    leaving.abort();
+    assert_eq!(watch.text().await, "left");
+    drop(watch);
+    let layer = std::sync::Arc::clone(host.app().layer());
+    assert_eq!(host.stop().await, 0);
+    assert_eq!(layer.statistics().groups, 0, "a group still has members");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_a_stream_come_as_they_are_flushed() {
+    let host = Host::builder().guest("hold").start().await;
+    let mut streaming = host.client().start("GET", "/stream", &[], "").await;
+    assert_eq!(streaming.response.headers()["transfer-encoding"], "chunked");
+    let mut text = String::new();
+    while let Some(part) = streaming.part().await {
+        text += std::str::from_utf8(&part.unwrap()).unwrap();
+    }
+    assert_eq!(text, "one two three");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_nobody_reads_is_aborted_beyond_16_mib() {
+    let host = Host::builder().guest("hold").start().await;
+    let mut watch = host.websocket("/watch").await;
+    let mut streaming = host.client().start("GET", "/pour", &[], "").await;
+    // All 32 MiB are flushed before the first is read.
+    assert_eq!(watch.text().await, "poured");
+    assert!(host.dropped("too_slow") > 0);
+    let mut read = 0;
+    let aborted = loop {
+        match streaming.part().await {
+            Some(Ok(part)) => read += part.len(),
+            Some(Err(_)) => break true,
+            None => break false,
+        }
+    };
+    assert!(aborted, "a body that lacks parts must not look complete");
+    assert!(read <= 26 * 1024 * 1024, "{read} bytes were kept for the client");
+    drop(watch);
+    host.stop().await;
+}

@@ -1,0 +1,136 @@
+//! WebSocket at the edge: the consumer decides the handshake, text and bytes stay apart, ends are
+//! told once.
+
+use tests::{Client, Host, Socket};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_and_bytes_come_back_as_what_they_were() {
+    let host = Host::builder().example("echo").start().await;
+    let mut socket = host.websocket("/echo").await;
+    socket.send("grüße \u{1f30a}").await;
+    assert_eq!(socket.text().await, "grüße \u{1f30a}");
+    socket.send("").await;
+    assert_eq!(socket.text().await, "");
+    socket.send_bytes(vec![0, 255, 254]).await;
+    assert_eq!(&socket.bytes().await[..], [0, 255, 254]);
+    socket.close(1000).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_nobody_serves_is_denied_with_403() {
+    let host = Host::builder().example("echo").example("hello").start().await;
+    for path in ["/nowhere", "/hello/ann"] {
+        let denied = Socket::try_open(host.address(), path, &[]).await.unwrap_err();
+        assert_eq!(denied.status().as_u16(), 403, "{path}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_breaks_rfc_6455_is_refused_and_says_why() {
+    let host = Host::builder().example("echo").start().await;
+    let client = Client::new(host.address());
+    let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let version = ("sec-websocket-version", "13");
+    let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
+    let table =
+        [(vec![version], 400), (vec![key], 426), (vec![key, ("sec-websocket-version", "8")], 426)];
+    for (extra, status) in table {
+        let headers = [&upgrade[..], &extra[..]].concat();
+        let reply = client.request("GET", "/echo", &headers, "").await;
+        assert_eq!(reply.status, status, "{extra:?}: {}", reply.text());
+        if status == 426 {
+            assert_eq!(reply.header("sec-websocket-version"), Some("13"));
+        }
+    }
+    let posted =
+        client.request("POST", "/echo", &[&upgrade[..], &[key, version]].concat(), "").await;
+    assert_eq!(posted.status, 400);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_message_waits_for_the_handshake_and_never_accepts_it() {
+    use std::collections::HashMap;
+    use tidegate::message::{
+        Answer, Content, CorrelationId, Done, GroupName, Handshake, Outcome, Payload, Reply,
+    };
+
+    let host = Host::builder().set("worker = false").example("echo").start().await;
+    let layer = host.app().layer();
+    let modules = host.app().loader().registry().snapshot();
+    let serve = async {
+        let demand = tidegate::layer::Demand {
+            max: 1,
+            owners: &modules.owners,
+            held: HashMap::new(),
+            ceiling: 1,
+        };
+        let received = tests::must("the handshake", layer.receive(&demand)).await.unwrap();
+        let Payload::Event(event) = &received[0].message.payload else { panic!() };
+        let channel = event.scope.reply_channel.clone();
+        let group = GroupName::parse("echo.early").unwrap();
+        layer.group_add(&group, &channel).await.unwrap();
+        // {"text": "early"}: for a direct message of Channels 1 this would accept.
+        let content = Content::parse(bytes::Bytes::from_static(b"\x81\xa4text\xa5early")).unwrap();
+        layer.group_send(&group, content, CorrelationId::random()).await.unwrap();
+        let (node, to) = channel.connection().unwrap();
+        let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
+        let replies = vec![Reply::Accept(Handshake::default())];
+        let answer = Answer { to, order: event.order, replies, done };
+        layer.answer(&node, answer).await.unwrap();
+    };
+    let (mut socket, ()) = tokio::join!(host.websocket("/echo"), serve);
+    assert_eq!(socket.text().await, "early");
+    drop(socket);
+    drop(host);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_vanishes_during_the_handshake_is_told_to_the_consumer_once() {
+    use std::collections::HashMap;
+    use tidegate::message::{Answer, Done, EventKind, Handshake, Outcome, Payload, Reply};
+
+    let host = Host::builder().set("worker = false").example("echo").start().await;
+    let layer = host.app().layer();
+    let modules = host.app().loader().registry().snapshot();
+    let next = async || {
+        let demand = tidegate::layer::Demand {
+            max: 1,
+            owners: &modules.owners,
+            held: HashMap::new(),
+            ceiling: 1,
+        };
+        let mut received = tests::must("an event", layer.receive(&demand)).await.unwrap();
+        let Payload::Event(event) = received.remove(0).message.payload else { panic!() };
+        event
+    };
+    let address = host.address();
+    let client = tokio::task::spawn(async move { Socket::open(address, "/echo").await });
+    let connect = next().await;
+    client.abort();
+    let (node, to) = connect.scope.reply_channel.connection().unwrap();
+    let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
+    let replies = vec![Reply::Accept(Handshake::default())];
+    let answer = Answer { to, order: connect.order, replies, done };
+    layer.answer(&node, answer).await.unwrap();
+    let disconnect = next().await;
+    let EventKind::WebsocketDisconnect(close) = &disconnect.kind else { panic!("{disconnect:?}") };
+    assert_eq!((close.code, disconnect.order), (1006, 1));
+    drop(host);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_code_of_a_client_reaches_the_consumer() {
+    let host = Host::builder().guest("counter").start().await;
+    host.websocket("/count").await.close(4321).await;
+    let vanished = host.websocket("/count").await;
+    drop(vanished);
+    let records = std::sync::Arc::clone(host.app().records().unwrap());
+    host.stop().await;
+    let mut logs: Vec<_> = records.latest().iter().map(|record| record.log.text.clone()).collect();
+    logs.retain(|log| log.contains("disconnect"));
+    logs.sort();
+    assert_eq!(logs, ["info disconnect 1006 after 0\n", "info disconnect 4321 after 0\n"]);
+}

@@ -1,0 +1,89 @@
+//! The host as a process of its own, as users run it.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::{Output, Stdio},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+use crate::{data_dir, must};
+
+/// A host that runs as a process. Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// Where it serves.
+    pub address: SocketAddr,
+    /// Where it answers about health.
+    pub admin: SocketAddr,
+    _lines: Lines<BufReader<ChildStdout>>,
+}
+
+fn command(binary: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary);
+    // What the tester's shell sets must not change a test.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).kill_on_drop(true).stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end, in a directory.
+pub async fn run(binary: &str, directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = command(binary, arguments);
+    must("the command ends", command.current_dir(directory).output()).await.unwrap()
+}
+
+impl Process {
+    /// Starts `serve` on free ports and waits for the addresses that it prints.
+    pub async fn serve(binary: &str, arguments: &[&str]) -> Self {
+        let data = data_dir().display().to_string();
+        let mut all =
+            vec!["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", &data];
+        all.extend(arguments);
+        let mut child = command(binary, &all).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = async || {
+            let line = must("an address", lines.next_line()).await.unwrap().unwrap();
+            line.rsplit("//").next().unwrap().parse().unwrap()
+        };
+        let (address, admin) = (address().await, address().await);
+        Self { child, address, admin, _lines: lines }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the process runs")
+    }
+
+    /// Sends it a signal by name, such as `TERM`.
+    pub async fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().await.unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end: the exit status, none if a signal ended it.
+    pub async fn wait(mut self) -> Option<i32> {
+        must("the process ends", self.child.wait()).await.unwrap().code()
+    }
+
+    /// The most memory it has had, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024
+    }
+
+    /// Forgets the peak, so that the next one is that of what follows.
+    pub fn reset_peak_memory(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").unwrap();
+    }
+}
