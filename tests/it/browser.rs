@@ -98,7 +98,7 @@ async fn a_line_typed_in_one_window_appears_in_the_other_while_a_neighbour_loops
     shows(&ann, "Bob").await;
     // Both slots that the other module may use are busy from here on.
     let client = host.client();
-    let looping = tokio::task::spawn(async move { client.get("/run").await.status });
+    let looping = tests::background(async move { client.get("/run").await.status });
     say(&ann, "high water at noon").await;
     shows(&bob, "high water at noon").await;
     say(&bob, "<b>thanks</b>").await;

@@ -42,7 +42,7 @@ async fn a_client_that_leaves_is_noticed_and_forgotten() {
     let host = Host::builder().guest("hold").start().await;
     let mut watch = host.websocket("/watch").await;
     let client = host.client();
-    let leaving = tokio::task::spawn(async move { client.get("/hold").await });
+    let leaving = tests::background(async move { client.get("/hold").await });
     assert_eq!(watch.text().await, "held");
     leaving.abort();
     assert_eq!(watch.text().await, "left");

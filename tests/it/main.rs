@@ -1,5 +1,11 @@
 //! All integration tests: one binary, over real sockets.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::string_slice,
+    reason = "a test that meets what it does not expect panics, with the place"
+)]
+
 mod backpressure;
 mod browser;
 mod cli;

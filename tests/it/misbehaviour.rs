@@ -1,5 +1,7 @@
 //! What a module does wrong costs the slots it may use for a moment, and nothing else.
 
+use std::sync::Arc;
+
 use tests::{Client, Host, Reply};
 
 /// With four slots a module may hold two.
@@ -144,7 +146,6 @@ async fn a_guest_that_loops_at_its_start_is_refused_and_the_others_are_served() 
 /// Loops at its start only when it serves: its routes come from elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_begins_to_loop_at_its_start_costs_its_slots_only() {
-    use std::sync::Arc;
     use tidegate::{engine::Program, registry::Candidate, routing};
 
     let host = Host::builder().set(SLOTS).example("hello").start().await;
@@ -213,10 +214,10 @@ async fn a_trap_in_disconnect_leaves_nothing_behind() {
     host.websocket("/run").await.close(1000).await;
     assert_eq!(watch.text().await, "running");
     drop(watch);
-    let app = host.app();
-    let (metrics, records) = (app.metrics().clone(), app.records().unwrap().clone());
+    let metrics = Arc::clone(host.app().metrics());
+    let records = Arc::clone(host.app().records().unwrap());
     host.stop().await;
-    let of = |record: &&std::sync::Arc<tidegate::worker::Record>| record.fault().is_some();
+    let of = |record: &&Arc<tidegate::worker::Record>| record.fault().is_some();
     let records = records.latest();
     let faults: Vec<_> = records.iter().filter(of).collect();
     assert_eq!(faults.len(), 3);

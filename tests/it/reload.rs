@@ -55,7 +55,7 @@ async fn an_invocation_finishes_on_the_version_that_it_began_with() {
     let old = program(&host, "sleep");
     let mut watch = host.websocket("/watch").await;
     let client = host.client();
-    let running = tokio::task::spawn(async move { client.get("/run").await });
+    let running = tests::background(async move { client.get("/run").await });
     assert_eq!(watch.text().await, "running");
     let Activation::Activated(number) = host.activate("sleep", &guest("spin")).await else {
         panic!("other code is another version")

@@ -36,7 +36,7 @@ async fn a_running_invocation_finishes_and_a_held_request_is_answered_503() {
     let host = serve(&["hold"]).await;
     let client = Client::new(host.address);
     let mut watch = Socket::open(host.address, "/watch").await;
-    let held = tokio::task::spawn(async move { client.get("/hold").await });
+    let held = tests::background(async move { client.get("/hold").await });
     assert_eq!(watch.text().await, "held");
     host.signal("TERM").await;
     let reply = must("an answer", held).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_request_in_flight_is_answered_before_the_process_ends() {
     let host = serve(&["sleep"]).await;
     let client = Client::new(host.address);
     let mut watch = Socket::open(host.address, "/watch").await;
-    let running = tokio::task::spawn(async move { client.get("/run").await });
+    let running = tests::background(async move { client.get("/run").await });
     assert_eq!(watch.text().await, "running");
     host.signal("TERM").await;
     // It runs into its deadline, and that is answered.
@@ -63,7 +63,7 @@ async fn a_second_signal_ends_the_process_at_once() {
     let host = serve(&["sleep"]).await;
     let client = Client::new(host.address);
     let mut watch = Socket::open(host.address, "/watch").await;
-    let running = tokio::task::spawn(async move { client.start("GET", "/run", &[], "").await });
+    let running = tests::background(async move { client.start("GET", "/run", &[], "").await });
     assert_eq!(watch.text().await, "running");
     host.signal("TERM").await;
     assert_eq!(watch.closed().await.0, 1001, "it is stopping");

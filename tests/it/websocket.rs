@@ -107,7 +107,7 @@ async fn a_client_that_vanishes_during_the_handshake_is_told_to_the_consumer_onc
         event
     };
     let address = host.address();
-    let client = tokio::task::spawn(async move { Socket::open(address, "/echo").await });
+    let client = tests::background(async move { Socket::open(address, "/echo").await });
     let connect = next().await;
     client.abort();
     let (node, to) = connect.scope.reply_channel.connection().unwrap();

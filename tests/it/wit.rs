@@ -1,6 +1,6 @@
 //! The contract does not change by accident.
 
-use std::fs;
+use std::{fmt::Write as _, fs};
 
 /// The text of wit/ without comments and with single spaces, file by file.
 fn contract() -> String {
@@ -12,11 +12,11 @@ fn contract() -> String {
     files.sort();
     let mut text = String::new();
     for file in files {
-        text += &format!("// {}\n", file.file_name().unwrap().to_str().unwrap());
+        writeln!(text, "// {}", file.file_name().unwrap().display()).unwrap();
         for line in fs::read_to_string(&file).unwrap().lines() {
             let code = line.split("//").next().unwrap().trim_end();
             if !code.is_empty() {
-                text += &format!("{code}\n");
+                writeln!(text, "{code}").unwrap();
             }
         }
     }

@@ -8,7 +8,7 @@ use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinHandle};
 
-use crate::must;
+use crate::{background, must};
 
 /// Sends requests to one address.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +98,7 @@ impl Client {
         let socket = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
-        let connection = spawn(async move { drop(connection.await) });
+        let connection = background(async move { drop(connection.await) });
         let mut request =
             Request::builder().method(method).uri(path).header("host", self.address.to_string());
         for (name, value) in headers {
@@ -108,9 +108,4 @@ impl Client {
         let response = must("a response", sender.send_request(request)).await.unwrap();
         Streaming { response, connection }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a client of a test, which has no drain")]
-fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-    tokio::spawn(task)
 }

@@ -30,6 +30,14 @@ pub async fn must<T>(what: &str, happen: impl Future<Output = T>) -> T {
     }
 }
 
+/// Runs something beside the test.
+#[expect(clippy::disallowed_methods, reason = "a test has no drain, and ends with its runtime")]
+pub fn background<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(task)
+}
+
 /// The project's directory.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -1,3 +1,5 @@
+//! What settings come to, and what is refused.
+
 use super::*;
 
 fn read(text: &str) -> Result<Config, ConfigError> {

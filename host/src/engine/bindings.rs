@@ -1,7 +1,5 @@
 //! The contract in wit/, as Rust types.
 
-#![expect(clippy::str_to_string, clippy::needless_pass_by_value, reason = "generated")]
-
 wasmtime::component::bindgen!({
     path: "wit",
     world: "module",

@@ -1,7 +1,6 @@
 //! Log lines and output of one invocation, truncated with a note of how much is missing.
 
 use std::{
-    fmt::Write as _,
     io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -85,8 +84,7 @@ impl Collected {
         let (kept, lost) = text.split_at(fits);
         for c in kept.chars() {
             if c.is_control() && c != '\t' {
-                // Writing to a String cannot fail.
-                let _ = write!(self.lines.text, "{}", c.escape_default());
+                self.lines.text.extend(c.escape_default());
             } else {
                 self.lines.text.push(c);
             }

@@ -5,11 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::{
-    Hub,
-    connections::Registration,
-    mailbox::{Mail, Taken},
-};
+use super::{Hub, connections::Registration, mailbox::Mail};
 use crate::{
     layer::SendError,
     message::{Done, Event, EventKind, Message, Outcome, Payload, Reply, Scope},
@@ -113,11 +109,11 @@ impl Conversation {
             if let Some(reply) = self.replies.pop_front() {
                 return Happening::Reply(reply);
             }
-            let taken = match self.in_flight {
+            let mail = match self.in_flight {
                 None => self.registration.mailbox.take().await,
                 Some(InFlight { lost_at, .. }) => {
                     match timeout_at(lost_at, self.registration.mailbox.take()).await {
-                        Ok(taken) => taken,
+                        Ok(mail) => mail,
                         Err(_) => {
                             self.in_flight = None;
                             self.hub.metrics.events_lost.inc();
@@ -125,10 +121,6 @@ impl Conversation {
                         }
                     }
                 }
-            };
-            let mail = match taken {
-                Taken::Mail(mail) => mail,
-                Taken::Overflow => return Happening::Overflow,
             };
             match mail {
                 Mail::Message(replies) => self.replies.extend(replies.iter().cloned()),
@@ -143,6 +135,7 @@ impl Conversation {
                     self.hub.metrics.dropped("stale");
                 }
                 Mail::Done { .. } => self.hub.metrics.dropped("stale"),
+                Mail::Overflow => return Happening::Overflow,
                 Mail::Drain => return Happening::Drain,
             }
         }

@@ -18,6 +18,8 @@ pub(super) enum Mail {
     Message(Arc<[Reply]>),
     /// An event is over.
     Done { order: u64, done: Done },
+    /// More waits than may: what came here was dropped.
+    Overflow,
     /// The interface server stops.
     Drain,
 }
@@ -27,7 +29,7 @@ impl Mail {
         match self {
             Self::Answer { replies, .. } => replies.iter().map(Reply::cost).sum(),
             Self::Message(replies) => replies.iter().map(Reply::cost).sum(),
-            Self::Done { .. } | Self::Drain => 0,
+            Self::Done { .. } | Self::Overflow | Self::Drain => 0,
         }
     }
 }
@@ -48,14 +50,6 @@ struct Waiting {
     overflowed: bool,
 }
 
-/// What a connection takes from its mailbox.
-#[derive(Debug)]
-pub(super) enum Taken {
-    Mail(Mail),
-    /// More waits than may: something was dropped.
-    Overflow,
-}
-
 impl Mailbox {
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, waiting: Mutex::default(), arrived: Notify::new() }
@@ -73,8 +67,9 @@ impl Mailbox {
         if fits {
             waiting.unsent += bytes;
             waiting.mail.push_back(mail);
-        } else {
+        } else if !waiting.overflowed {
             waiting.overflowed = true;
+            waiting.mail.push_back(Mail::Overflow);
         }
         drop(waiting);
         self.arrived.notify_one();
@@ -82,27 +77,26 @@ impl Mailbox {
     }
 
     /// The next mail. Dropping the future loses nothing.
-    pub(super) async fn take(&self) -> Taken {
+    pub(super) async fn take(&self) -> Mail {
         loop {
-            if let Some(taken) = self.try_take() {
-                return taken;
+            if let Some(mail) = self.try_take() {
+                return mail;
             }
             self.arrived.notified().await;
         }
     }
 
-    fn try_take(&self) -> Option<Taken> {
+    fn try_take(&self) -> Option<Mail> {
         let mut waiting = self.waiting();
         let mail = waiting.mail.pop_front();
         if waiting.mail.is_empty() {
             // An idle connection keeps no memory here.
             waiting.mail = VecDeque::new();
         }
-        if mail.is_none() && waiting.overflowed {
+        if let Some(Mail::Overflow) = mail {
             waiting.overflowed = false;
-            return Some(Taken::Overflow);
         }
-        mail.map(Taken::Mail)
+        mail
     }
 
     /// Bytes have gone to the client, or will never go.
@@ -123,14 +117,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_beyond_the_limit_is_dropped_and_told_after_the_rest() {
+    async fn what_is_beyond_the_limit_is_dropped_and_told_in_its_place() {
         let mailbox = Mailbox::new(100);
         assert!(mailbox.put(text(20)));
         assert!(!mailbox.put(text(0)), "also an empty frame takes room");
         assert!(mailbox.put(Mail::Drain), "marks always fit");
-        assert!(matches!(mailbox.take().await, Taken::Mail(Mail::Message(_))));
-        assert!(matches!(mailbox.take().await, Taken::Mail(Mail::Drain)));
-        assert!(matches!(mailbox.take().await, Taken::Overflow));
+        assert!(matches!(mailbox.take().await, Mail::Message(_)));
+        assert!(matches!(mailbox.take().await, Mail::Overflow));
+        assert!(matches!(mailbox.take().await, Mail::Drain));
     }
 
     #[tokio::test]
@@ -139,7 +133,7 @@ mod tests {
         assert!(mailbox.put(text(36)));
         mailbox.take().await;
         assert!(!mailbox.put(text(1)));
-        assert!(matches!(mailbox.take().await, Taken::Overflow));
+        assert!(matches!(mailbox.take().await, Mail::Overflow));
         mailbox.written(100);
         assert!(mailbox.put(text(36)));
     }

@@ -163,7 +163,7 @@ async fn accept(listener: TcpListener, hub: Arc<Hub>) {
 /// One TCP connection, until it ends or becomes a WebSocket.
 async fn serve(socket: TcpStream, client: SocketAddr, hub: Arc<Hub>) {
     // Replies are small and wait for nobody.
-    let _ = socket.set_nodelay(true);
+    drop(socket.set_nodelay(true));
     let Ok(server) = socket.local_addr() else { return };
     let handle = {
         let hub = Arc::clone(&hub);

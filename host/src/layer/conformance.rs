@@ -488,7 +488,7 @@ pub(super) async fn a_message_to_a_connection_arrives_in_the_inbox_in_order(
             let InboxEntry::Message { to, content, from_group: false, .. } = entry else {
                 panic!("{entry:?}")
             };
-            assert_eq!(to, [local.clone()]);
+            assert_eq!(to, std::slice::from_ref(&local));
             got.push(*content.as_bytes().last().unwrap());
         }
     }

@@ -182,7 +182,7 @@ impl Fields {
         let status = value
             .as_u64()
             .and_then(|status| u16::try_from(status).ok())
-            .and_then(|status| ResponseHead::status_from(status))
+            .and_then(ResponseHead::status_from)
             .ok_or(FormError::Key("status"))?;
         Ok(Some(ResponseHead { status, headers: self.headers()? }))
     }

@@ -126,7 +126,7 @@ impl Delivery {
             match &error {
                 SendError::ChannelFull(channel) if Instant::now() < until => {
                     // Out of time: the next look at the clock drops it.
-                    let _ = timeout_at(until, self.layer.room(channel)).await;
+                    drop(timeout_at(until, self.layer.room(channel)).await);
                     rest.insert(0, failed);
                 }
                 _ => {

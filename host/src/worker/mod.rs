@@ -82,7 +82,7 @@ impl WorkerPool {
         self.shared.drain.stop();
         for (thread, ended) in self.threads {
             // An error means that the thread is gone already, which is what is waited for.
-            let _ = ended.await;
+            drop(ended.await);
             drop(thread);
         }
         self.shared.drain.finished().await;

@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc};
 
 use futures_util::{Stream, StreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::{Instant, timeout_at},
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{self, Message, error::CapacityError},
@@ -65,30 +68,25 @@ impl Session {
     /// Serves the socket to its end, and tells the consumer.
     pub(super) async fn run<S>(mut self, socket: WebSocketStream<S>)
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin,
     {
         let (mut sink, mut stream) = socket.split();
         let end = self.talk(&mut sink, &mut stream).await;
-        match end.by {
-            By::Client => {
-                // After its close frame a client takes no others.
-                self.outbound.clear();
-                self.shake_hands(&mut sink, &mut stream).await;
-            }
-            By::Application | By::Host => {
-                self.outbound.push_close(&end.close);
-                self.shake_hands(&mut sink, &mut stream).await;
-            }
-        }
-        drop((sink, stream));
         let by_host = end.by == By::Host;
-        let conversation = &self.conversation;
-        access::websocket_end(
-            &conversation.hub,
-            &conversation.scope,
-            &end.close,
-            end.by != By::Client,
-        );
+        let Conversation { hub, scope, .. } = &self.conversation;
+        access::websocket_end(hub, scope, &end.close, end.by != By::Client);
+        if end.by == By::Client {
+            // After its close frame a client takes no others.
+            self.outbound.clear();
+        } else {
+            self.outbound.push_close(&end.close);
+        }
+        let until = Instant::now() + self.conversation.hub.config.close_timeout;
+        // A client that takes no more must not keep the connection.
+        drop(timeout_at(until, self.shake_hands(&mut sink, &mut stream)).await);
+        if let (true, Ok(socket)) = (end.is_violation(), sink.reunite(stream)) {
+            drop(timeout_at(until, linger(socket)).await);
+        }
         if end.by == By::Client {
             self.serve_backlog().await;
         }
@@ -249,14 +247,9 @@ impl Session {
         K: futures_util::Sink<Message, Error = tungstenite::Error> + Unpin,
         R: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
     {
-        let until = Instant::now() + self.conversation.hub.config.close_timeout;
-        let work = async {
-            if self.outbound.write(sink).await.is_ok() {
-                while let Some(Ok(_)) = stream.next().await {}
-            }
-        };
-        // A client that takes no more must not keep the connection.
-        let _ = timeout_at(until, work).await;
+        if self.outbound.write(sink).await.is_ok() {
+            while let Some(Ok(_)) = stream.next().await {}
+        }
     }
 
     /// What the client sent before it left is served like the rest.
@@ -322,6 +315,11 @@ impl End {
         }
     }
 
+    /// Whether the client broke a rule, so that its frames cannot be read any more.
+    fn is_violation(&self) -> bool {
+        self.by == By::Host && matches!(self.close.code, 1002 | 1007 | 1009)
+    }
+
     fn unsendable(error: &SendError) -> Self {
         match error {
             SendError::TooLarge { .. } => Self::host(1009, "the message is too large"),
@@ -330,6 +328,19 @@ impl End {
             }
         }
     }
+}
+
+/// Reads what still comes and forgets it. Closing a socket with unread bytes resets it, and then the
+/// client may never see the close frame.
+async fn linger<S>(mut socket: WebSocketStream<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let socket = socket.get_mut();
+    // An error means that the client is gone, which ends the reading as well.
+    drop(socket.shutdown().await);
+    let mut scratch = vec![0; 16 * 1024];
+    while socket.read(&mut scratch).await.is_ok_and(|bytes| bytes > 0) {}
 }
 
 /// Resolves when the waiting event is sent; never if none waits.

@@ -144,10 +144,7 @@ impl ChannelLayer for MemoryLayer {
         let notice = self.room.notified();
         tokio::pin!(notice);
         notice.as_mut().enable();
-        let until = match lock(&self.queues).room_at(channel) {
-            None => return,
-            Some(first_expiry) => first_expiry,
-        };
+        let Some(until) = lock(&self.queues).room_at(channel) else { return };
         wait(notice, Some(until)).await;
     }
 
