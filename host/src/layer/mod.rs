@@ -1,7 +1,7 @@
 //! The channel layer: carries messages from interface servers to workers and answers back.
 //!
 //! Delivery is at most once, and first in first out per channel with one reader. Every message that
-//! is lost is counted with a reason. [`conformance`] holds what every implementation must do.
+//! is lost is counted with a reason. `conformance.rs` holds what every implementation must do.
 
 mod capacity;
 #[cfg(test)]

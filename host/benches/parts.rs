@@ -1,0 +1,150 @@
+//! The parts on the path of a message, each alone: an invocation, the memory layer, the routes.
+//!
+//! `make bench` builds the guest that is run here.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use criterion::{Criterion, criterion_group, criterion_main};
+use tidegate::{
+    engine::{Engine, Entry, Instance, Job, Limits, Outlet, Program, Stopped, Task},
+    layer::{ChannelLayer, Demand, LayerConfig, MemoryLayer},
+    message::{
+        ChannelName, Content, CorrelationId, Event, EventKind, Message, ModuleName, PathParam,
+        Protocol, Scope,
+    },
+    routing::{Declared, OnFault, Pattern, Policy, Resolution, RouteSpec, RouteTable, Trigger},
+    telemetry::Metrics,
+};
+use tokio::runtime::Runtime;
+
+struct Nowhere;
+
+#[async_trait]
+impl Outlet for Nowhere {
+    async fn send(&self, _: Vec<Entry>) -> Result<(), Stopped> {
+        Ok(())
+    }
+}
+
+fn hello() -> Scope {
+    let address = "127.0.0.1:1".parse().unwrap();
+    Scope {
+        reply_channel: ChannelName::parse("node!local").unwrap(),
+        correlation: CorrelationId::random(),
+        protocol: Protocol::Http,
+        method: "GET".into(),
+        http_version: "1.1",
+        path: "/hello/ann".into(),
+        raw_path: "/hello/ann".into(),
+        query_string: String::new(),
+        path_params: vec![PathParam { name: "name".into(), value: "ann".into() }],
+        headers: vec![("host".parse().unwrap(), "localhost".parse().unwrap())],
+        client: address,
+        server: address,
+        root_path: String::new(),
+        subprotocols: Vec::new(),
+    }
+}
+
+fn invocation(c: &mut Criterion) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/examples/hello.wasm");
+    let wasm = std::fs::read(file).expect("`make examples` builds target/examples/hello.wasm");
+    let engine = Engine::new(1).unwrap();
+    let program = Arc::new(Program::load(&engine, &wasm, None).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let scope = Arc::new(hello());
+    let limits = Arc::new(Limits::default());
+    let outlet: Arc<dyn Outlet> = Arc::new(Nowhere);
+    let owners = Arc::new(HashMap::new());
+    let job = || Job {
+        module: ModuleName::parse("hello").unwrap(),
+        consumer: "hello".into(),
+        correlation: scope.correlation,
+        task: Task::Event(Box::new(Event {
+            scope: Arc::clone(&scope),
+            consumer: "hello".into(),
+            order: 0,
+            kind: EventKind::HttpRequest(Bytes::new()),
+            state: None,
+            version: 1,
+        })),
+        limits: Arc::clone(&limits),
+        owners: Arc::clone(&owners),
+        outlet: Arc::clone(&outlet),
+    };
+    let mut group = c.benchmark_group("invocation, fuel on");
+    group.bench_function("fresh", |b| {
+        b.iter(|| {
+            let (finished, _) = runtime.block_on(program.run(job(), None));
+            assert_eq!((finished.fault, finished.outbox.len()), (None, 1));
+        });
+    });
+    group.bench_function("warm", |b| {
+        let mut warm: Option<Instance> = None;
+        b.iter(|| {
+            let (finished, instance) = runtime.block_on(program.run(job(), warm.take()));
+            assert_eq!(finished.fault, None);
+            warm = instance;
+        });
+    });
+    group.finish();
+}
+
+fn layer(c: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let content = Content::parse(Bytes::from_static(b"\x81\xa4text\xa5hello")).unwrap();
+    let mut group = c.benchmark_group("memory layer, send and receive");
+    for channels in [1_usize, 100, 1_000] {
+        let layer = MemoryLayer::new(LayerConfig::default(), Arc::new(Metrics::new()));
+        let module = |at: usize| ModuleName::parse(&format!("m{at}")).unwrap();
+        let names: Vec<_> =
+            (0..channels).map(|at| ChannelName::parse(&format!("c.{at}")).unwrap()).collect();
+        let owners =
+            names.iter().enumerate().map(|(at, name)| (name.clone(), module(at))).collect();
+        let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 4 };
+        group.bench_function(format!("{channels} channels"), |b| {
+            let mut turn = names.iter().cycle();
+            b.iter(|| {
+                let message = Message::custom(content.clone(), CorrelationId::random());
+                runtime.block_on(async {
+                    layer.send(turn.next().unwrap(), message).await.unwrap();
+                    layer.receive(&demand).await.unwrap()
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+fn routes(c: &mut Criterion) {
+    let mut group = c.benchmark_group("route resolution");
+    for count in [1_usize, 100, 1_000] {
+        let specs: Vec<_> = (0..count)
+            .map(|number| RouteSpec {
+                consumer: format!("c{number}").into(),
+                trigger: Trigger::Http {
+                    methods: ["GET".to_owned()].into(),
+                    path: Pattern::parse(&format!("/section-{number}/{{name}}")).unwrap(),
+                    disconnect: false,
+                },
+            })
+            .collect();
+        let module = ModuleName::parse("m").unwrap();
+        let second = std::time::Duration::from_secs(1);
+        let policy = Policy { event_expiry: second, deadline: second, on_fault: OnFault::Close };
+        let declared = Declared { module: &module, routes: &specs, policy };
+        let table = RouteTable::build(&[declared]).unwrap();
+        let path = format!("/section-{}/ann", count / 2);
+        group.bench_function(format!("{count} routes"), |b| {
+            b.iter(|| assert!(matches!(table.http("GET", &path), Resolution::Found(_))));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, invocation, layer, routes);
+criterion_main!(benches);
