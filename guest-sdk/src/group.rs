@@ -5,7 +5,8 @@ use std::borrow::Cow;
 /// The name of a group.
 ///
 /// Text is relative to the module: in module `chat`, `"lobby"` is the group `chat.lobby`.
-/// [`Group::named`] takes a name as it is, for groups of other modules that this one was granted.
+/// [`Group::named`] takes a name as it is, for groups of other modules. The host refuses those that the
+/// module was not granted.
 ///
 /// Names are 1 to 99 bytes of `a-z A-Z 0-9 . _ -`, the module's part included. Other text is refused
 /// when it is used.

@@ -145,9 +145,14 @@ impl Loader {
         settings: ModuleSettings,
     ) -> Result<Candidate, LoadError> {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        let compile = move || Program::load(&engine, &wasm, Some(&cache));
-        let program = blocking(compile).await?;
-        let routes = program.routes(&settings.limits).await?;
+        let (limits, runtime) = (settings.limits.clone(), Handle::current());
+        let load = move || {
+            let program = Program::load(&engine, &wasm, Some(&cache))?;
+            // The guest runs here, and not on a thread that serves sockets.
+            let routes = runtime.block_on(program.routes(&limits))?;
+            Ok((program, routes))
+        };
+        let (program, routes) = blocking(load).await?;
         Ok(Candidate { name, program: Arc::new(program), routes, settings })
     }
 }

@@ -66,7 +66,7 @@ pub struct Metrics {
     pub messages_received: Counter,
     /// Messages that were lost, by reason: `expired`, `full`, `group_full`, `inbox_full`,
     /// `connection_gone`, `unreadable`, `too_slow`, `wrong_protocol`, `stale`, `disconnect_lost`,
-    /// `unread`, `send_later_full`.
+    /// `unread`, `not_run`.
     pub messages_dropped: Family<ByReason, Counter>,
     /// Sends of guests that the host refused.
     pub sends_refused: Family<ByModule, Counter>,

@@ -41,6 +41,7 @@ fn main() {
     let (servers, clients) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let host = servers
         .block_on(Host::builder().set("log = 'off'").example("hello").example("echo").start());
+    let address = host.address();
     let http = servers.block_on(raw_http());
     let websocket = servers.block_on(raw_websocket());
     println!("{CLIENTS} clients, medians of {ROUNDS} rounds of {ROUND:?}");
@@ -48,13 +49,13 @@ fn main() {
         "HTTP, requests/s",
         "raw hyper",
         || clients.block_on(throughput(move |load| http_client(http, load))),
-        || clients.block_on(throughput(move |load| http_client(host.address(), load))),
+        || clients.block_on(throughput(move |load| http_client(address, load))),
     );
     compare(
         "WebSocket echo, messages/s",
         "raw tungstenite",
         || clients.block_on(throughput(move |load| websocket_client(websocket, load))),
-        || clients.block_on(throughput(move |load| websocket_client(host.address(), load))),
+        || clients.block_on(throughput(move |load| websocket_client(address, load))),
     );
     neighbour(&servers, &clients);
 }

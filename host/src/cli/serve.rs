@@ -1,6 +1,6 @@
 //! `tidegate serve`
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +14,11 @@ pub(super) fn run(settings: Settings) -> Result<()> {
     let config = settings.read()?;
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| ConfigError::new("log", &format!("{:?}: {error}", config.log)))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config))
 }

@@ -1,6 +1,6 @@
 //! The flags that all commands share, and the settings they lead to.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -29,7 +29,7 @@ pub(super) struct Settings {
     /// How many consumers run at the same time [default: four per core]
     #[arg(long, value_name = "N")]
     slots: Option<u32>,
-    /// Serve connections only; other processes run the consumers
+    /// Serve connections only and run no consumers
     #[arg(long)]
     no_worker: bool,
     /// Where compiled code is kept [default: tidegate-data]
@@ -60,7 +60,11 @@ impl Settings {
             }
             Err(_) => {}
         }
-        from_environment(&mut layers, std::env::vars())?;
+        // A name or value that is not text is none of ours.
+        let text = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        from_environment(&mut layers, std::env::vars_os().filter_map(text))?;
         layers.add("flags", self.flags()?)?;
         Ok(layers.finish()?)
     }

@@ -32,7 +32,7 @@ pub(super) struct RawConfig {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawModule {
-    pub(super) file: PathBuf,
+    pub(super) file: Option<PathBuf>,
     pub(super) reuse: Option<u32>,
     pub(super) event_expiry: Option<Span>,
     pub(super) on_fault: Option<OnFault>,

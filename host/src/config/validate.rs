@@ -72,13 +72,16 @@ fn module(name: &str, raw: RawModule, over: &Limits) -> Checked<ModuleConfig> {
     let place = format!("modules.{name}");
     let valid = ModuleName::parse(name)
         .map_err(|error| ConfigError::new(&place, &format!("a module's name: {error}")))?;
+    let file = raw.file.ok_or_else(|| {
+        ConfigError::new(&place, &format!("has no file; set `file`, or give --module {name}=FILE"))
+    })?;
     let default = ModuleSettings::default();
     let event_expiry = format!("{place}.event_expiry");
     let reuse = raw.reuse.map(|reuse| reuse as usize);
     let reuse = at_least_one(&format!("{place}.reuse"), reuse, 1)?;
     Ok(ModuleConfig {
         name: valid,
-        file: raw.file,
+        file,
         settings: ModuleSettings {
             limits: limits(&format!("{place}.limits"), &raw.limits, over)?,
             reuse: u32::try_from(reuse).unwrap_or(u32::MAX),

@@ -115,6 +115,22 @@ impl Slot {
         });
         let (Some(version), Some(consumer)) = (&version, consumer) else {
             let done = done(Outcome::Gone, version.as_ref(), None);
+            let consumer = match &message.payload {
+                Payload::Event(event) => Arc::clone(&event.consumer),
+                Payload::Custom(_) => channel.as_str().into(),
+            };
+            self.shared.records.add(Arc::new(Record {
+                started: SystemTime::now(),
+                correlation,
+                module,
+                version: done.version,
+                consumer,
+                channel,
+                outcome: RecordOutcome::Gone,
+                usage: Usage::default(),
+                log: LogLines::default(),
+                messages_dropped: AtomicUsize::new(0),
+            }));
             return self.conclude_without_run(&delivery, done).await;
         };
         if !self.shared.breakers.admits(&module) {
@@ -236,11 +252,12 @@ fn report(shared: &Shared, record: &Record) {
         metrics.sends_refused.get_or_create(&by).inc_by(record.usage.sends_refused);
     }
     metrics.invocations.get_or_create(&ByOutcome { module, outcome }).inc();
-    if !record.log.text.is_empty() {
+    // Line by line: what a guest prints must not pass for a line of the host.
+    for line in record.log.text.lines() {
         tracing::info!(
             target: "tidegate::guest",
             module = %record.module, consumer = %record.consumer, correlation = %record.correlation,
-            "{}", record.log.text.trim_end()
+            "{line}"
         );
     }
     if let Some(fault) = fault {

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
-use hyper::{Response, StatusCode, body::Frame, header};
+use hyper::{Response, StatusCode, body::Frame};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Aborted, ResponseBody, plain};
@@ -84,12 +84,7 @@ impl Exchange {
             }
             First::Status(status, text) => {
                 self.finish().await;
-                let mut response = plain(status, text, id);
-                if status == StatusCode::SERVICE_UNAVAILABLE {
-                    let soon = header::HeaderValue::from_static("1");
-                    response.headers_mut().insert(header::RETRY_AFTER, soon);
-                }
-                response
+                plain(status, text, id)
             }
             First::Stream(head) => {
                 let parts = stream::unfold(Some(self), |exchange| async {

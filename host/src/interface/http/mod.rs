@@ -38,9 +38,7 @@ pub(super) async fn handle(
     let correlation = arrival.correlation;
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = if hub.drain.is_stopping() {
-        let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down", correlation);
-        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-        response
+        plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down", correlation)
     } else if websocket::is_upgrade(&request) {
         websocket::open(&hub, &arrival, request).await
     } else {
