@@ -16,6 +16,7 @@ mod http;
 mod limits;
 mod misbehaviour;
 mod order;
+mod readme;
 mod reload;
 mod shutdown;
 mod state;

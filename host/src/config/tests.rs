@@ -98,3 +98,26 @@ fn an_unknown_variable_is_named() {
         "TIDEGATE_LISTN: there is no setting `listn`; did you mean `listen`?"
     );
 }
+
+#[test]
+fn capacities_are_tried_in_the_order_of_the_file() {
+    use crate::message::ChannelName;
+
+    let of = |text: &str| {
+        let capacities = read(text).unwrap().layer.capacities;
+        capacities.of(&ChannelName::parse("jobs.make").unwrap())
+    };
+    assert_eq!(of("[layer.capacities]\n'jobs.*' = 7\n'*' = 3"), 7);
+    assert_eq!(of("[layer.capacities]\n'*' = 3\n'jobs.*' = 7"), 3);
+}
+
+#[test]
+fn a_flag_may_give_the_file_of_a_module_whose_settings_stand_elsewhere() {
+    let mut layers = Layers::default();
+    layers.add_file("tidegate.toml", "[modules.a]\nreuse = 5").unwrap();
+    let missing = layers.clone().finish().unwrap_err().to_string();
+    assert_eq!(missing, "modules.a: has no file; set `file`, or give --module a=FILE");
+    let flags = "[modules.a]\nfile = 'a.wasm'".parse().unwrap();
+    layers.add("--module", flags).unwrap();
+    assert_eq!(layers.finish().unwrap().modules[0].settings.reuse, 5);
+}

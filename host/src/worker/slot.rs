@@ -65,12 +65,12 @@ impl Slot {
             let received = tokio::select! {
                 biased;
                 () = shared.drain.stopping() => break,
-                received = shared.intake.next(&shared) => received,
                 _ = changes.changed() => {
-                    // Old code must not live on in an idle slot.
+                    // Old code must not live on in a slot.
                     self.forget_inactive();
                     continue;
                 }
+                received = shared.intake.next(&shared) => received,
             };
             let module = received.module.clone();
             shared.metrics.slots_busy.inc();
