@@ -75,6 +75,7 @@ fn invocation(c: &mut Criterion) {
         limits: Arc::clone(&limits),
         owners: Arc::clone(&owners),
         outlet: Arc::clone(&outlet),
+        on_long: || (),
     };
     let mut group = c.benchmark_group("invocation, fuel on");
     group.bench_function("fresh", |b| {

@@ -252,3 +252,14 @@ async fn a_module_that_keeps_failing_is_answered_without_running_it() {
     assert_eq!(host.get("/hello/neighbour").await.status, 200);
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_whose_thread_gave_up_its_priority_gets_another_thread() {
+    let host = Host::builder().set("slots = 1").guest("spin").start().await;
+    for _ in 0..3 {
+        assert_eq!(host.get("/run").await.status, 500);
+        assert_eq!(host.get("/ok").await.text(), "ok");
+    }
+    assert_eq!(host.app().metrics().slots_busy.get(), 0);
+    assert_eq!(host.stop().await, 0);
+}

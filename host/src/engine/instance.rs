@@ -19,6 +19,8 @@ use super::{
 };
 use crate::message::{ChannelName, Content, CorrelationId, Event, ModuleName};
 
+/// A run that takes longer is not one that somebody waits for.
+pub const LONG: Duration = Duration::from_millis(10);
 /// The most random bytes that a guest gets in one call.
 const RANDOM_BYTES: u64 = 64 * 1024;
 
@@ -52,6 +54,8 @@ pub struct Job {
     pub owners: Arc<HashMap<ChannelName, ModuleName>>,
     /// Where flushed messages go.
     pub outlet: Arc<dyn Outlet>,
+    /// Called once, on the thread that runs the guest, when it has computed for [`LONG`].
+    pub on_long: fn(),
 }
 
 impl fmt::Debug for Job {
@@ -116,6 +120,8 @@ pub(super) struct JobView {
     owners: Arc<HashMap<ChannelName, ModuleName>>,
     /// Sends that the host refused.
     pub(super) refused: u64,
+    /// Called when the run is long; none when it was.
+    on_long: Option<fn()>,
 }
 
 impl JobView {
@@ -260,6 +266,7 @@ async fn call(
             Task::Message { .. } => None,
         },
         refused: 0,
+        on_long: Some(job.on_long),
     });
     let (module, runs) = match warm {
         Some(warm) => warm,
@@ -283,8 +290,15 @@ pub(super) fn new_store(program: &Program, limits: &Arc<Limits>) -> Store<Run> {
         }
         Ok(())
     });
-    store.epoch_deadline_callback(|context| {
-        context.data().calls.check_deadline()?;
+    store.epoch_deadline_callback(|mut context| {
+        let run = context.data_mut();
+        run.calls.check_deadline()?;
+        if let Some(job) = &mut run.job
+            && run.calls.started.elapsed() >= LONG
+            && let Some(on_long) = job.on_long.take()
+        {
+            on_long();
+        }
         Ok(UpdateDeadline::Continue(1))
     });
     store

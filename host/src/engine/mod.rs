@@ -20,7 +20,7 @@ mod program;
 pub use cache::Cache;
 pub use check::LoadError;
 pub use fault::Fault;
-pub use instance::{Finished, Instance, Job, Task, Usage};
+pub use instance::{Finished, Instance, Job, LONG, Task, Usage};
 pub use limits::Limits;
 pub use log::LogLines;
 pub use outbox::{Entry, FlushReason, Outbox, Outlet, Stopped};

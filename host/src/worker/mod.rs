@@ -9,9 +9,9 @@ mod intake;
 mod records;
 mod slot;
 
-use std::{io, sync::Arc, thread::JoinHandle};
+use std::{io, sync::Arc};
 
-use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
 
 pub use breaker::BreakerConfig;
 pub use records::{Record, RecordOutcome, Records};
@@ -38,13 +38,14 @@ struct Shared {
     breakers: Breakers,
     intake: Intake,
     drain: Drain,
+    /// Counts the threads: each holds a token.
+    threads: TaskTracker,
 }
 
 /// The slots of a process.
 #[derive(Debug)]
 pub struct WorkerPool {
     shared: Arc<Shared>,
-    threads: Vec<(JoinHandle<()>, oneshot::Receiver<()>)>,
 }
 
 impl WorkerPool {
@@ -65,11 +66,12 @@ impl WorkerPool {
             registry,
             metrics,
             drain,
+            threads: TaskTracker::new(),
         });
-        let threads = (0..config.slots)
-            .map(|number| slot::start(number, Arc::clone(&shared)))
-            .collect::<io::Result<_>>()?;
-        Ok(Self { shared, threads })
+        for number in 0..config.slots {
+            slot::start(number, Arc::clone(&shared), shared.threads.token())?;
+        }
+        Ok(Self { shared })
     }
 
     /// What is known of past invocations.
@@ -80,11 +82,8 @@ impl WorkerPool {
     /// Takes no more messages, lets running invocations finish and send what they answer.
     pub async fn stop(self) {
         self.shared.drain.stop();
-        for (thread, ended) in self.threads {
-            // An error means that the thread is gone already, which is what is waited for.
-            drop(ended.await);
-            drop(thread);
-        }
+        self.shared.threads.close();
+        self.shared.threads.wait().await;
         self.shared.drain.finished().await;
     }
 }

@@ -1,18 +1,19 @@
 //! One slot: a thread that runs one consumer at a time.
 
 use std::{
+    cell::Cell,
     io,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    thread::JoinHandle,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::FutureExt;
-use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     Record, RecordOutcome, Shared,
@@ -31,24 +32,56 @@ const NICE: i32 = 5;
 /// Warm instances that a slot keeps.
 const WARM: usize = crate::engine::WARM_PER_SLOT;
 
-/// Starts a slot. The receiver hears when the thread is about to end.
-pub(super) fn start(
-    number: usize,
-    shared: Arc<Shared>,
-) -> io::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
+/// How much less a thread gets on top of that once a run on it is long.
+const NICE_WHEN_LONG: i32 = 10;
+/// How soon a thread that could not be started is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Whether this thread gave up priority. It cannot get it back: that takes a privilege.
+    static DEMOTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets short runs on other threads go first.
+fn demote() {
+    DEMOTED.set(lower_priority(NICE_WHEN_LONG));
+}
+
+fn lower_priority(by: i32) -> bool {
+    match rustix::process::nice(by) {
+        Ok(_) => true,
+        Err(error) => {
+            tracing::debug!(%error, "a slot's thread keeps its priority");
+            false
+        }
+    }
+}
+
+/// Starts a slot's thread. It has the priority of the caller's thread to begin with.
+pub(super) fn start(number: usize, shared: Arc<Shared>, token: TaskTrackerToken) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let (ended, end) = oneshot::channel();
-    let thread =
-        std::thread::Builder::new().name(format!("tidegate-slot-{number}")).spawn(move || {
-            if let Err(error) = rustix::process::nice(NICE) {
-                tracing::debug!(%error, "slot threads keep the priority of the process");
-            }
-            let mut slot = Slot { shared, warm: Vec::new() };
-            runtime.block_on(slot.run());
-            // Dropping it tells, too.
-            drop(ended);
-        })?;
-    Ok((thread, end))
+    let run = move || {
+        lower_priority(NICE);
+        let drain = shared.drain.clone();
+        let mut slot = Slot { shared: Arc::clone(&shared), warm: Vec::new() };
+        runtime.block_on(slot.run());
+        drop(slot);
+        if DEMOTED.get() && !drain.is_stopping() {
+            drain.spawn("slot", replace(number, shared, token));
+        }
+    };
+    std::thread::Builder::new().name(format!("tidegate-slot-{number}")).spawn(run).map(drop)
+}
+
+/// Starts another thread in the place of one that gave up its priority.
+async fn replace(number: usize, shared: Arc<Shared>, token: TaskTrackerToken) {
+    while let Err(error) = start(number, Arc::clone(&shared), token.clone()) {
+        tracing::error!(%error, number, "a slot has no thread; trying again");
+        sleep_until(Instant::now() + RETRY).await;
+        if shared.drain.is_stopping() {
+            return;
+        }
+    }
 }
 
 struct Slot {
@@ -78,6 +111,9 @@ impl Slot {
             self.serve(received).await;
             shared.metrics.slots_busy.dec();
             shared.intake.release(&module);
+            if DEMOTED.get() {
+                return;
+            }
         }
         for _ in 0..shared.intake.leftover().await {
             shared.metrics.dropped("unread");
@@ -152,6 +188,7 @@ impl Slot {
             limits: Arc::clone(&version.limits),
             owners: Arc::clone(&modules.owners),
             outlet,
+            on_long: demote,
         };
         let finished = self.invoke(version, job).await;
         let record = Record {
