@@ -20,7 +20,7 @@ use super::{
 use crate::message::{ChannelName, Content, CorrelationId, Event, ModuleName};
 
 /// A run that takes longer is not one that somebody waits for.
-pub const LONG: Duration = Duration::from_millis(10);
+pub const LONG: Duration = Duration::from_millis(3);
 /// The most random bytes that a guest gets in one call.
 const RANDOM_BYTES: u64 = 64 * 1024;
 
