@@ -73,8 +73,11 @@ async fn a_group_message_waits_for_the_handshake_and_never_accepts_it() {
         let group = GroupName::parse("echo.early").unwrap();
         layer.group_add(&group, &channel).await.unwrap();
         // {"text": "early"}: for a direct message of Channels 1 this would accept.
-        let content = Content::parse(bytes::Bytes::from_static(b"\x81\xa4text\xa5early")).unwrap();
-        layer.group_send(&group, content, CorrelationId::random()).await.unwrap();
+        // {"close": 4001}: a direct one would deny.
+        for map in [&b"\x81\xa4text\xa5early"[..], b"\x81\xa5close\xcd\x0f\xa1"] {
+            let content = Content::parse(bytes::Bytes::from_static(map)).unwrap();
+            layer.group_send(&group, content, CorrelationId::random()).await.unwrap();
+        }
         let (node, to) = channel.connection().unwrap();
         let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
         let replies = vec![Reply::Accept(Handshake::default())];
@@ -83,6 +86,7 @@ async fn a_group_message_waits_for_the_handshake_and_never_accepts_it() {
     };
     let (mut socket, ()) = tokio::join!(host.websocket("/echo"), serve);
     assert_eq!(socket.text().await, "early");
+    assert_eq!(socket.closed().await.0, 4001);
     drop(socket);
     drop(host);
 }
@@ -119,6 +123,48 @@ async fn a_client_that_vanishes_during_the_handshake_is_told_to_the_consumer_onc
     let EventKind::WebsocketDisconnect(close) = &disconnect.kind else { panic!("{disconnect:?}") };
     assert_eq!((close.code, disconnect.order), (1006, 1));
     drop(host);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_did_not_accept_is_not_told_of_an_end() {
+    use std::collections::HashMap;
+    use tidegate::message::{Answer, Done, Outcome, Payload};
+
+    let host = Host::builder().set("worker = false").example("echo").start().await;
+    let layer = std::sync::Arc::clone(host.app().layer());
+    let modules = host.app().loader().registry().snapshot();
+    let address = host.address();
+    let client = tests::background(async move { Socket::open(address, "/echo").await });
+    let demand = tidegate::layer::Demand {
+        max: 1,
+        owners: &modules.owners,
+        held: HashMap::new(),
+        ceiling: 1,
+    };
+    let received = tests::must("the handshake", layer.receive(&demand)).await.unwrap();
+    client.abort();
+    let Payload::Event(connect) = &received[0].message.payload else { panic!() };
+    let (node, to) = connect.scope.reply_channel.connection().unwrap();
+    let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
+    let answer = Answer { to, order: connect.order, replies: Vec::new(), done };
+    layer.answer(&node, answer).await.unwrap();
+    assert_eq!(host.stop().await, 0);
+    assert_eq!(layer.statistics().channels.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_connection_is_told_although_the_module_rests() {
+    let breaker = "[breaker]\nfaults = 1\npause = '1h'\nlongest_pause = '1h'";
+    let host = Host::builder().guest("counter").section(breaker).start().await;
+    let mut socket = host.websocket("/count").await;
+    socket.send("fault").await;
+    assert_eq!(socket.closed().await.0, 1011);
+    let records = std::sync::Arc::clone(host.app().records().unwrap());
+    host.stop().await;
+    let told = |record: &std::sync::Arc<tidegate::worker::Record>| {
+        record.log.text.contains("disconnect 1011")
+    };
+    assert_eq!(records.latest().iter().filter(|record| told(record)).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

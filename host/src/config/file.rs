@@ -78,6 +78,7 @@ pub(super) struct RawLayer {
     pub(super) group_expiry: Option<Span>,
     pub(super) inbox_bytes: Option<Size>,
     pub(super) delayed_messages: Option<usize>,
+    pub(super) total_bytes: Option<Size>,
 }
 
 /// `[breaker]`

@@ -170,6 +170,7 @@ fn layer(raw: &RawLayer, message_bytes: usize) -> Checked<LayerConfig> {
             raw.delayed_messages,
             d.delayed_messages,
         )?,
+        total_bytes: size("layer.total_bytes", raw.total_bytes, d.total_bytes)?,
     })
 }
 

@@ -34,6 +34,8 @@ impl Cache {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(directory)?;
+        #[cfg(unix)]
+        check_owner(directory)?;
         Ok(Self { directory: directory.to_owned() })
     }
 
@@ -54,6 +56,20 @@ impl Cache {
             drop(fs::remove_file(&beside));
         })
     }
+}
+
+/// What somebody else may write must not be run.
+#[cfg(unix)]
+fn check_owner(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let found = fs::symlink_metadata(directory)?;
+    let owned = found.uid() == rustix::process::geteuid().as_raw();
+    if found.is_dir() && owned && found.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let problem = "compiled code is kept here, so it must be a directory of this user that nobody \
+                   else can write to; remove it or choose another with --data-dir";
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
 }
 
 /// SHA-256 in hexadecimal.
@@ -101,6 +117,16 @@ fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_that_others_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let error = Cache::open(directory.path()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    }
 
     #[test]
     fn a_damaged_file_is_not_read() {

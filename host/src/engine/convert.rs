@@ -1,7 +1,6 @@
 //! Events and replies between the host's types and those of the contract.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
 
 use super::{
     Job, Task,
@@ -12,6 +11,7 @@ use super::{
 };
 use crate::message::{
     Event, EventKind, Frame, Handshake, Header, PathParam, Response, ResponseHead, Scope,
+    check_headers,
 };
 
 /// What the guest's entry point is called with.
@@ -130,18 +130,8 @@ pub(super) fn handshake(
 }
 
 fn headers(headers: Vec<wit::Header>) -> Result<Vec<Header>, String> {
-    headers.into_iter().map(header).collect()
-}
-
-fn header(header: wit::Header) -> Result<Header, String> {
-    let name = HeaderName::from_bytes(header.name.as_bytes())
-        .map_err(|_| format!("{:?} is no header name", header.name))?;
-    if !ResponseHead::may_hold(&name) || name.as_str().starts_with("sec-websocket-") {
-        return Err(format!("the header {name} belongs to the connection; the host sets it"));
-    }
-    let value = HeaderValue::from_maybe_shared(Bytes::from(header.value))
-        .map_err(|_| format!("the value of the header {name} has a control character"))?;
-    Ok((name, value))
+    let fields = headers.into_iter().map(|header| (header.name, Bytes::from(header.value)));
+    check_headers(fields).map_err(|error| error.to_string())
 }
 
 /// A WebSocket message of the guest.

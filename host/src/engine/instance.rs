@@ -14,11 +14,13 @@ use super::{
     bindings::{self, exports::tidegate::channels::consumer::Failure},
     convert,
     limits::{CallMeter, MemoryMeter},
-    log::LogSink,
+    log::{self, LogSink},
     outbox::Outbox,
 };
 use crate::message::{ChannelName, Content, CorrelationId, Event, ModuleName};
 
+/// What a call into the host may copy besides a full outbox.
+const HOSTCALL_EXTRA: usize = 1024 * 1024;
 /// A run that takes longer is not one that somebody waits for.
 pub const LONG: Duration = Duration::from_millis(3);
 /// The most random bytes that a guest gets in one call.
@@ -275,8 +277,8 @@ async fn call(
     let answer =
         module.tidegate_channels_consumer().call_handle(&mut *store, &invocation, &event).await?;
     let fault = answer.err().map(|failure| match failure {
-        Failure::StateUnreadable(text) => Fault::StateUnreadable(text),
-        Failure::Failed(text) => Fault::Failed(text),
+        Failure::StateUnreadable(text) => Fault::StateUnreadable(log::one_line(&text)),
+        Failure::Failed(text) => Fault::Failed(log::one_line(&text)),
     });
     Ok((fault, module, runs + 1))
 }
@@ -284,6 +286,8 @@ async fn call(
 pub(super) fn new_store(program: &Program, limits: &Arc<Limits>) -> Store<Run> {
     let mut store = Store::new(&program.engine.wasmtime, Run::new(limits));
     store.limiter(|run| &mut run.memory);
+    // What one call copies out of the guest before any limit is looked at.
+    store.set_hostcall_fuel(limits.outbox_bytes.saturating_add(HOSTCALL_EXTRA));
     store.call_hook(|mut context, hook| {
         if let CallHook::CallingHost = hook {
             context.data_mut().calls.call()?;

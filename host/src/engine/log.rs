@@ -17,6 +17,9 @@ use wasmtime_wasi::{
 /// How much a guest may write in one go: the figure of wasmtime's own streams.
 const WRITE_PERMIT: usize = 64 * 1024;
 
+/// The longest reason of a failure that is kept, in bytes.
+const LONGEST_REASON: usize = 4 * 1024;
+
 /// What a guest logged and printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogLines {
@@ -82,13 +85,7 @@ impl Collected {
         let room = self.limit.saturating_sub(self.lines.text.len());
         let fits = text.floor_char_boundary(room);
         let (kept, lost) = text.split_at(fits);
-        for c in kept.chars() {
-            if c.is_control() && c != '\t' {
-                self.lines.text.extend(c.escape_default());
-            } else {
-                self.lines.text.push(c);
-            }
-        }
+        escape(kept, &mut self.lines.text);
         self.lines.truncated_bytes += lost.len();
     }
 
@@ -97,6 +94,28 @@ impl Collected {
             self.lines.text.push('\n');
         }
     }
+}
+
+/// Control characters could end a line, or change how a terminal shows it.
+fn escape(text: &str, into: &mut String) {
+    for c in text.chars() {
+        if c.is_control() && c != '\t' {
+            into.extend(c.escape_default());
+        } else {
+            into.push(c);
+        }
+    }
+}
+
+/// A guest's text as part of a line, cut to what somebody reads.
+pub(super) fn one_line(text: &str) -> String {
+    let kept = text.get(..text.floor_char_boundary(LONGEST_REASON)).unwrap_or_default();
+    let mut line = String::with_capacity(kept.len());
+    escape(kept, &mut line);
+    if kept.len() < text.len() {
+        line.push_str(" ...");
+    }
+    line
 }
 
 impl IsTerminal for LogSink {
@@ -177,6 +196,12 @@ mod tests {
         sink.output(b"one\ntw");
         sink.output(b"o\n");
         assert_eq!(sink.take().text, "one\ntwo\n");
+    }
+
+    #[test]
+    fn the_reason_of_a_failure_is_one_line_of_4_kib() {
+        assert_eq!(one_line("a\nb"), "a\\nb");
+        assert_eq!(one_line(&"é".repeat(1_000_000)).len(), 4 * 1024 + " ...".len());
     }
 
     #[test]

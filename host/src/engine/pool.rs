@@ -13,6 +13,11 @@ use super::{bindings, host_calls, instance::Run};
 const TICK: Duration = Duration::from_millis(5);
 /// The largest memory that any module may be given: the pool's shape has one ceiling.
 pub(super) const MEMORY_CEILING: usize = 256 * 1024 * 1024;
+/// What a component may have of each. The pool has as many for every instance, so that one module
+/// cannot take what another needs.
+const CORE_INSTANCES: u32 = 32;
+const MEMORIES: u32 = 4;
+const TABLES: u32 = 16;
 /// Warm instances that a slot keeps, for modules that ask for reuse.
 pub(crate) const WARM_PER_SLOT: usize = 4;
 
@@ -106,12 +111,12 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(components)
         // Standard libraries bring adapters: a small Rust guest has 3 core instances.
-        .max_core_instances_per_component(32)
-        .total_core_instances(components.saturating_mul(8))
-        .max_memories_per_component(4)
-        .total_memories(components.saturating_mul(2))
-        .max_tables_per_component(16)
-        .total_tables(components.saturating_mul(4))
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .total_core_instances(components.saturating_mul(CORE_INSTANCES))
+        .max_memories_per_component(MEMORIES)
+        .total_memories(components.saturating_mul(MEMORIES))
+        .max_tables_per_component(TABLES)
+        .total_tables(components.saturating_mul(TABLES))
         .total_stacks(components)
         .max_component_instance_size(4 * 1024 * 1024)
         .max_core_instance_size(4 * 1024 * 1024)

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Hub, connections::Registration, mailbox::Mail};
 use crate::{
     layer::SendError,
-    message::{Done, Event, EventKind, Message, Outcome, Payload, Reply, Scope},
+    message::{Close, Done, Event, EventKind, Message, Outcome, Payload, Reply, Scope},
     routing::Route,
 };
 
@@ -38,6 +38,8 @@ pub(super) struct Conversation {
     in_flight: Option<InFlight>,
     /// Replies of one mail that were not looked at yet.
     replies: VecDeque<Reply>,
+    /// Whether they came through a group.
+    pub(super) from_group: bool,
     state: Option<Bytes>,
     version: u64,
 }
@@ -58,6 +60,7 @@ impl Conversation {
             next_order: 0,
             in_flight: None,
             replies: VecDeque::new(),
+            from_group: false,
             state: None,
             version: 0,
         }
@@ -123,8 +126,12 @@ impl Conversation {
                 }
             };
             match mail {
-                Mail::Message(replies) => self.replies.extend(replies.iter().cloned()),
+                Mail::Message { replies, from_group } => {
+                    self.from_group = from_group;
+                    self.replies.extend(replies.iter().cloned());
+                }
                 Mail::Answer { order, replies } if self.is_in_flight(order) => {
+                    self.from_group = false;
                     self.replies.extend(replies);
                 }
                 Mail::Done { order, done } if self.is_in_flight(order) => {
@@ -167,13 +174,24 @@ impl Conversation {
         self.hub.metrics.dropped("wrong_protocol");
     }
 
-    /// Waits for the event in flight, and drops what is for the client.
-    pub(super) async fn settle(&mut self) {
+    /// Waits for the event in flight, and drops what is for the client. Returns whether the consumer
+    /// accepted a handshake meanwhile.
+    pub(super) async fn settle(&mut self) -> bool {
+        let mut accepted = false;
         while self.is_busy() {
             if let Happening::Reply(reply) = self.next().await {
+                accepted |= matches!(reply, Reply::Accept(_));
                 self.written(reply.cost());
             }
         }
+        accepted
+    }
+
+    /// Ends a handshake that was not answered as the consumer decided. A consumer that accepts is told
+    /// that the connection is over; one that does not never had it.
+    pub(super) async fn end_handshake(mut self, close: Close) {
+        let accepted = self.settle().await;
+        self.end(accepted.then_some(EventKind::WebsocketDisconnect(close))).await;
     }
 
     /// Tells the consumer that the connection is over, and waits until it knows. Then the connection

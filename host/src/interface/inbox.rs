@@ -18,6 +18,8 @@ pub(super) async fn read(hub: Arc<Hub>) {
                 for entry in entries {
                     hand_out(&hub, entry).await;
                 }
+                // A flood must not keep other tasks of this thread from running.
+                tokio::task::yield_now().await;
             }
             Err(error) => {
                 tracing::warn!(%error, "the inbox is not read; trying again");
@@ -31,16 +33,25 @@ async fn hand_out(hub: &Hub, entry: InboxEntry) {
     match entry {
         InboxEntry::Answer(answer) => hand_out_answer(hub, answer),
         InboxEntry::Message { to, content, from_group, correlation } => {
-            let Some(replies) = read_forms(hub, &content, from_group, correlation) else { return };
+            let mut mailboxes = Vec::with_capacity(to.len());
             for local in to {
-                let Some(mailbox) = hub.connections.mailbox(&local) else {
-                    hub.metrics.dropped("connection_gone");
-                    if from_group {
-                        forget(hub, &local).await;
+                match hub.connections.mailbox(&local) {
+                    Some(mailbox) => mailboxes.push(mailbox),
+                    None => {
+                        hub.metrics.dropped("connection_gone");
+                        if from_group {
+                            forget(hub, &local).await;
+                        }
                     }
-                    continue;
-                };
-                if !mailbox.put(Mail::Message(Arc::clone(&replies))) {
+                }
+            }
+            // Read only if there is somebody to read it for.
+            if mailboxes.is_empty() {
+                return;
+            }
+            let Some(replies) = read_forms(hub, &content, from_group, correlation) else { return };
+            for mailbox in mailboxes {
+                if !mailbox.put(Mail::Message { replies: Arc::clone(&replies), from_group }) {
                     hub.metrics.dropped("too_slow");
                 }
             }

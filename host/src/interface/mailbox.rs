@@ -15,7 +15,11 @@ pub(super) enum Mail {
     /// Replies of the invocation that serves an event of the connection.
     Answer { order: u64, replies: Vec<Reply> },
     /// What somebody sent to the connection's channel or to a group.
-    Message(Arc<[Reply]>),
+    Message {
+        replies: Arc<[Reply]>,
+        /// Such a message neither accepts nor denies a handshake.
+        from_group: bool,
+    },
     /// An event is over.
     Done { order: u64, done: Done },
     /// More waits than may: what came here was dropped.
@@ -28,7 +32,7 @@ impl Mail {
     fn len(&self) -> usize {
         match self {
             Self::Answer { replies, .. } => replies.iter().map(Reply::cost).sum(),
-            Self::Message(replies) => replies.iter().map(Reply::cost).sum(),
+            Self::Message { replies, .. } => replies.iter().map(Reply::cost).sum(),
             Self::Done { .. } | Self::Overflow | Self::Drain => 0,
         }
     }
@@ -113,7 +117,7 @@ mod tests {
 
     fn text(bytes: usize) -> Mail {
         let reply = Reply::Send(Frame::Text("x".repeat(bytes)));
-        Mail::Message([reply].into())
+        Mail::Message { replies: [reply].into(), from_group: true }
     }
 
     #[tokio::test]
@@ -122,7 +126,7 @@ mod tests {
         assert!(mailbox.put(text(20)));
         assert!(!mailbox.put(text(0)), "also an empty frame takes room");
         assert!(mailbox.put(Mail::Drain), "marks always fit");
-        assert!(matches!(mailbox.take().await, Mail::Message(_)));
+        assert!(matches!(mailbox.take().await, Mail::Message { .. }));
         assert!(matches!(mailbox.take().await, Mail::Overflow));
         assert!(matches!(mailbox.take().await, Mail::Drain));
     }

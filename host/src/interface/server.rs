@@ -135,8 +135,8 @@ impl Running {
             }
         };
         reader.stop();
-        reader.finished().await;
         hub.layer.close_inbox(&hub.node).await;
+        reader.finished().await;
         left
     }
 }

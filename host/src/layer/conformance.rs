@@ -33,6 +33,7 @@ pub(super) fn config() -> LayerConfig {
         group_expiry: Duration::from_secs(600),
         inbox_bytes: 2_000,
         delayed_messages: 10,
+        total_bytes: 4_000,
     }
 }
 
@@ -60,6 +61,7 @@ macro_rules! conformance_tests {
             later_messages_come_in_order_of_their_time
             too_many_later_messages_are_refused
             a_later_message_waits_for_room_and_then_expires
+            all_messages_together_are_bounded_in_bytes
             a_group_message_reaches_members_once_each
             leaving_a_group_ends_it_and_is_idempotent
             a_membership_expires_unless_renewed
@@ -377,7 +379,7 @@ pub(super) async fn too_many_later_messages_are_refused(Subject { layer, .. }: S
         layer.send_later(&channel("a"), message(number), delay).await.unwrap();
     }
     let refused = layer.send_later(&channel("a"), message(10), delay).await;
-    assert_eq!(refused, Err(SendError::ChannelFull(channel("a"))));
+    assert_eq!(refused, Err(SendError::TooManyDelayed { limit: 10 }));
 }
 
 pub(super) async fn a_later_message_waits_for_room_and_then_expires(
@@ -398,6 +400,21 @@ pub(super) async fn a_later_message_waits_for_room_and_then_expires(
         assert!(other.ready(&*layer).await.is_empty());
     }
     assert_eq!((layer.statistics().delayed, metrics.dropped_count("full")), (0, 1));
+}
+
+pub(super) async fn all_messages_together_are_bounded_in_bytes(Subject { layer, .. }: Subject) {
+    let large = || Message::custom(content_of(1_000), id());
+    for name in ["a", "b", "c"] {
+        layer.send(&channel(name), large()).await.unwrap();
+    }
+    layer.send_later(&channel("d"), large(), Duration::from_secs(1)).await.unwrap();
+    let full = layer.send(&channel("e"), message(1)).await;
+    assert_eq!(full, Err(SendError::ChannelFull(channel("e"))));
+    assert!(layer.send_later(&channel("e"), message(1), Duration::from_secs(1)).await.is_err());
+    let demand = Reader::of(&["a"]);
+    layer.receive(&demand.demand()).await.unwrap();
+    layer.send(&channel("e"), large()).await.unwrap();
+    assert!(layer.send(&channel("e"), message(1)).await.is_err());
 }
 
 pub(super) async fn a_group_message_reaches_members_once_each(Subject { layer, .. }: Subject) {
@@ -512,7 +529,15 @@ pub(super) async fn an_inbox_is_bounded_in_bytes_and_done_marks_always_fit(
     layer.answer(&node, answer).await.unwrap();
     let entries = layer.read_inbox(&node).await.unwrap();
     let Some(InboxEntry::Answer(answer)) = entries.last() else { panic!("{entries:?}") };
-    assert_eq!((entries.len(), answer.order, answer.replies.len()), (3, 7, 0));
+    assert_eq!((entries.len(), answer.order, answer.replies.len()), (3, 7, 1), "room of its own");
+    let replies = vec![Reply::StreamChunk(Bytes::from_static(&[0; 1_500])); 2];
+    let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
+    let to = answer.to.clone();
+    layer.answer(&node, Answer { to, order: 8, replies, done }).await.unwrap();
+    let entries = layer.read_inbox(&node).await.unwrap();
+    let Some(InboxEntry::Answer(answer)) = entries.last() else { panic!("{entries:?}") };
+    assert!(answer.replies.is_empty());
+    assert_eq!(answer.done.as_ref().unwrap().outcome, Outcome::AnswerLost);
     layer.send(&channel, message(1)).await.unwrap();
     assert_eq!(layer.read_inbox(&node).await.unwrap().len(), 1, "reading makes room");
 }
@@ -546,7 +571,6 @@ pub(super) async fn leaving_all_groups_at_once(Subject { layer, .. }: Subject) {
 
 pub(super) async fn room_is_told_when_a_full_channel_is_read(Subject { layer, .. }: Subject) {
     let small = channel("small.a");
-    layer.room(&small).await;
     layer.send(&small, message(1)).await.unwrap();
     let waiting = layer.room(&small);
     tokio::pin!(waiting);

@@ -40,6 +40,8 @@ pub struct LayerConfig {
     pub inbox_bytes: usize,
     /// Messages that wait to be sent later.
     pub delayed_messages: usize,
+    /// Bytes of all messages that wait in channels or to be sent later.
+    pub total_bytes: usize,
 }
 
 impl Default for LayerConfig {
@@ -51,6 +53,7 @@ impl Default for LayerConfig {
             group_expiry: Duration::from_secs(86_400),
             inbox_bytes: 64 * 1024 * 1024,
             delayed_messages: 10_000,
+            total_bytes: 256 * 1024 * 1024,
         }
     }
 }
@@ -62,6 +65,12 @@ pub enum SendError {
     /// The channel holds as many messages as it may.
     #[error("channel {0} is full")]
     ChannelFull(ChannelName),
+    /// As many messages wait to be sent later as may. Waiting for room in a channel does not help.
+    #[error("{limit} messages wait to be sent later already")]
+    TooManyDelayed {
+        /// The limit.
+        limit: usize,
+    },
     /// The message is too large.
     #[error("the message has {bytes} bytes; the layer takes {limit}")]
     TooLarge {

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use rmpv::Value;
 
-use super::{Close, Content, Frame, Handshake, Header, Reply, Response, ResponseHead};
+use super::{
+    Close, Content, Frame, Handshake, Header, Reply, Response, ResponseHead, check_headers,
+};
 
 /// Why a message to a reply channel means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -190,19 +192,22 @@ impl Fields {
     fn headers(&mut self) -> Result<Vec<Header>, FormError> {
         match self.take("headers") {
             None => Ok(Vec::new()),
-            Some(Value::Array(list)) => list.into_iter().map(header).collect(),
+            Some(Value::Array(list)) => {
+                let fields = list.into_iter().map(field).collect::<Option<Vec<_>>>();
+                let fields = fields.ok_or(FormError::Key("headers"))?;
+                check_headers(fields).map_err(|_| FormError::Key("headers"))
+            }
             Some(_) => Err(FormError::Key("headers")),
         }
     }
 }
 
-fn header(pair: Value) -> Result<Header, FormError> {
-    let wrong = FormError::Key("headers");
-    let Value::Array(pair) = pair else { return Err(wrong) };
-    let [Value::Binary(name), Value::Binary(value)] = &pair[..] else { return Err(wrong) };
-    let name = HeaderName::from_bytes(name).map_err(|_| FormError::Key("headers"))?;
-    let value = HeaderValue::from_bytes(value).map_err(|_| FormError::Key("headers"))?;
-    if ResponseHead::may_hold(&name) { Ok((name, value)) } else { Err(wrong) }
+fn field(pair: Value) -> Option<(Vec<u8>, Bytes)> {
+    let Value::Array(pair) = pair else { return None };
+    let [Value::Binary(name), Value::Binary(value)] = <[Value; 2]>::try_from(pair).ok()? else {
+        return None;
+    };
+    Some((name, value.into()))
 }
 
 impl Close {
@@ -216,21 +221,6 @@ impl ResponseHead {
     /// The status, if it may end a request: 1xx may not, nor what RFC 9110 leaves undefined.
     pub fn status_from(status: u16) -> Option<StatusCode> {
         (200..600).contains(&status).then(|| StatusCode::from_u16(status).ok()).flatten()
-    }
-
-    /// Whether a response may have this header field. Fields of the connection are the host's.
-    pub fn may_hold(name: &HeaderName) -> bool {
-        !matches!(
-            name.as_str(),
-            "connection"
-                | "transfer-encoding"
-                | "upgrade"
-                | "keep-alive"
-                | "proxy-connection"
-                | "te"
-                | "trailer"
-                | "content-length"
-        )
     }
 }
 

@@ -59,13 +59,18 @@ pub enum Outcome {
     StateUnreadable(CorrelationId),
     /// The module's circuit breaker is open: the consumer was not run.
     Refused,
+    /// The consumer returned, and its answer found no room in the node's inbox.
+    AnswerLost,
 }
 
 impl InboxEntry {
     /// Bytes of data for clients; done marks count nothing.
     pub fn len(&self) -> usize {
         match self {
-            Self::Message { content, .. } => content.as_bytes().len(),
+            // A long list of members is data, too.
+            Self::Message { content, to, .. } => {
+                content.as_bytes().len() + to.len() * size_of::<LocalName>()
+            }
             Self::Answer(answer) => answer.replies.iter().map(Reply::cost).sum(),
         }
     }
@@ -73,10 +78,5 @@ impl InboxEntry {
     /// Whether the entry holds no data.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Whether the entry carries a control mark, which no limit may drop.
-    pub fn is_control(&self) -> bool {
-        matches!(self, Self::Answer(Answer { done: Some(_), .. }))
     }
 }

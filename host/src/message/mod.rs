@@ -15,5 +15,5 @@ pub use event::{Close, Event, EventKind, Frame, Message, Payload};
 pub use forms::{FormError, replies_from};
 pub use inbox::{Answer, Done, InboxEntry, Outcome};
 pub use names::{ChannelName, GroupName, LocalName, ModuleName, NameError, NodeName};
-pub use reply::{Handshake, Header, Reply, Response, ResponseHead};
+pub use reply::{Handshake, Header, HeaderError, Reply, Response, ResponseHead, check_headers};
 pub use scope::{PathParam, Protocol, Scope};

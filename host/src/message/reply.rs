@@ -76,15 +76,123 @@ impl Reply {
 
     fn content_len(&self) -> usize {
         match self {
-            Self::Respond(response) => response.body.len(),
+            Self::Respond(response) => response.cost(),
             Self::StreamChunk(chunk) => chunk.len(),
             Self::Send(frame) => frame.len(),
-            Self::Hold { fallback, .. } => fallback.as_ref().map_or(0, |r| r.body.len()),
-            Self::StreamStart(_)
-            | Self::StreamEnd
-            | Self::Accept(_)
-            | Self::Deny
-            | Self::Close(_) => 0,
+            Self::Hold { fallback, .. } => fallback.as_ref().map_or(0, Response::cost),
+            Self::StreamStart(head) => headers_cost(&head.headers),
+            Self::Accept(handshake) => headers_cost(&handshake.headers),
+            Self::StreamEnd | Self::Deny | Self::Close(_) => 0,
+        }
+    }
+}
+
+impl Response {
+    fn cost(&self) -> usize {
+        self.body.len() + headers_cost(&self.head.headers)
+    }
+}
+
+fn headers_cost(headers: &[Header]) -> usize {
+    headers.iter().map(|(name, value)| OVERHEAD + name.as_str().len() + value.len()).sum()
+}
+
+/// Which rule the header fields of a reply break.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// The name is no token.
+    #[error("{0:?} is no header name")]
+    Name(String),
+    /// The value has a control character.
+    #[error("the value of the header {0} has a control character")]
+    Value(HeaderName),
+    /// The field is the host's.
+    #[error("the header {0} belongs to the connection; the host sets it")]
+    OfTheConnection(HeaderName),
+    /// There are too many fields.
+    #[error("a reply has at most {MAX_HEADERS} header fields")]
+    TooMany,
+    /// The fields are too large together.
+    #[error("the header fields of a reply have at most {MAX_HEADER_BYTES} bytes")]
+    TooLarge,
+}
+
+/// Header fields of one reply.
+const MAX_HEADERS: usize = 100;
+/// Bytes of their names and values.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// Checks the header fields of a reply. Fields of the connection are the host's.
+pub fn check_headers<N: AsRef<[u8]>>(
+    fields: impl IntoIterator<Item = (N, Bytes)>,
+) -> Result<Vec<Header>, HeaderError> {
+    let (mut headers, mut bytes) = (Vec::new(), 0);
+    for (name, value) in fields {
+        bytes += name.as_ref().len() + value.len();
+        if bytes > MAX_HEADER_BYTES {
+            return Err(HeaderError::TooLarge);
+        }
+        if headers.len() >= MAX_HEADERS {
+            return Err(HeaderError::TooMany);
+        }
+        let name = HeaderName::from_bytes(name.as_ref())
+            .map_err(|_| HeaderError::Name(String::from_utf8_lossy(name.as_ref()).into_owned()))?;
+        if is_of_the_connection(&name) {
+            return Err(HeaderError::OfTheConnection(name));
+        }
+        let value =
+            HeaderValue::from_maybe_shared(value).map_err(|_| HeaderError::Value(name.clone()))?;
+        headers.push((name, value));
+    }
+    Ok(headers)
+}
+
+fn is_of_the_connection(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("sec-websocket-")
+        || matches!(
+            name,
+            "connection"
+                | "transfer-encoding"
+                | "upgrade"
+                | "keep-alive"
+                | "proxy-connection"
+                | "te"
+                | "trailer"
+                | "content-length"
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(count: usize, bytes: usize) -> Vec<(String, Bytes)> {
+        (0..count).map(|at| (format!("x-{at:03}"), Bytes::from(vec![b'v'; bytes]))).collect()
+    }
+
+    #[test]
+    fn header_fields_are_bounded_in_number_and_bytes_and_count_as_cost() {
+        let headers = check_headers(fields(100, 100)).unwrap();
+        let cost = Reply::Accept(Handshake { subprotocol: None, headers }).cost();
+        assert!(cost >= 100 * 105, "{cost}");
+        assert_eq!(check_headers(fields(101, 1)), Err(HeaderError::TooMany));
+        assert_eq!(check_headers(fields(65, 1_024)), Err(HeaderError::TooLarge));
+    }
+
+    #[test]
+    fn a_header_of_the_connection_or_with_a_line_break_is_refused() {
+        for (name, value) in [
+            ("Transfer-Encoding", "chunked"),
+            ("content-length", "1"),
+            ("Sec-WebSocket-Accept", "x"),
+            ("x-a", "b\r\nx-c: d"),
+            ("x a", "b"),
+            ("", "b"),
+        ] {
+            let field = [(name, Bytes::from_static(value.as_bytes()))];
+            assert!(check_headers(field).is_err(), "{name}: {value}");
         }
     }
 }

@@ -157,7 +157,9 @@ impl Outlet for Delivery {
             Err(halted) => {
                 let Halted { index, failed, error, rest } = *halted;
                 let reason = match error {
-                    SendError::ChannelFull(_) => FlushReason::ChannelFull,
+                    SendError::ChannelFull(_) | SendError::TooManyDelayed { .. } => {
+                        FlushReason::ChannelFull
+                    }
                     other => FlushReason::Unavailable(other.to_string()),
                 };
                 Err(Stopped { index, target: failed.target().to_owned(), reason, rest })

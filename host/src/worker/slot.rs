@@ -22,7 +22,7 @@ use super::{
 use crate::{
     engine::{Fault, Finished, Instance, Job, LogLines, Outlet, Task, Usage},
     layer::Received,
-    message::{Done, Outcome, Payload},
+    message::{ChannelName, Done, EventKind, Message, ModuleName, Outcome, Payload},
     registry::Version,
     telemetry::{ByModule, ByOutcome},
 };
@@ -131,45 +131,18 @@ impl Slot {
         // Taken once: a change while this runs does not touch it.
         let version = modules.version(&module).cloned();
         let correlation = message.correlation;
-        let origin = match &message.payload {
-            Payload::Event(event) => event
-                .scope
-                .reply_channel
-                .connection()
-                .map(|(node, local)| Origin { node, local, order: event.order }),
-            Payload::Custom(_) => None,
-        };
-        let delivery = Delivery {
-            layer: Arc::clone(&self.shared.layer),
-            metrics: Arc::clone(&self.shared.metrics),
-            correlation,
-            origin,
-        };
+        let delivery = self.delivery(&message);
         let consumer = version.as_ref().and_then(|version| match &message.payload {
             Payload::Event(event) => version.consumer(&event.consumer),
             Payload::Custom(_) => version.consumer_of(&channel),
         });
         let (Some(version), Some(consumer)) = (&version, consumer) else {
+            let number = version.as_ref().map_or(0, |version| version.number);
             let done = done(Outcome::Gone, version.as_ref(), None);
-            let consumer = match &message.payload {
-                Payload::Event(event) => Arc::clone(&event.consumer),
-                Payload::Custom(_) => channel.as_str().into(),
-            };
-            self.shared.records.add(Arc::new(Record {
-                started: SystemTime::now(),
-                correlation,
-                module,
-                version: done.version,
-                consumer,
-                channel,
-                outcome: RecordOutcome::Gone,
-                usage: Usage::default(),
-                log: LogLines::default(),
-                messages_dropped: AtomicUsize::new(0),
-            }));
+            self.shared.records.add(Arc::new(gone(module, number, channel, &message)));
             return self.conclude_without_run(&delivery, done).await;
         };
-        if !self.shared.breakers.admits(&module) {
+        if !is_end(&message) && !self.shared.breakers.admits(&module) {
             let by = ByModule { module: module.as_str().to_owned() };
             self.shared.metrics.breaker_refusals.get_or_create(&by).inc();
             let done = done(Outcome::Refused, Some(version), None);
@@ -204,6 +177,23 @@ impl Slot {
             messages_dropped: AtomicUsize::new(0),
         };
         self.conclude(delivery, version, finished, record).await;
+    }
+
+    fn delivery(&self, message: &Message) -> Delivery {
+        let origin = match &message.payload {
+            Payload::Event(event) => event
+                .scope
+                .reply_channel
+                .connection()
+                .map(|(node, local)| Origin { node, local, order: event.order }),
+            Payload::Custom(_) => None,
+        };
+        Delivery {
+            layer: Arc::clone(&self.shared.layer),
+            metrics: Arc::clone(&self.shared.metrics),
+            correlation: message.correlation,
+            origin,
+        }
     }
 
     async fn conclude_without_run(&self, delivery: &Delivery, done: Done) {
@@ -277,6 +267,32 @@ fn done(outcome: Outcome, version: Option<&Arc<Version>>, state: Option<bytes::B
     Done { outcome, state, version: version.map_or(0, |version| version.number) }
 }
 
+/// Who was told that a connection began is told that it is over, whatever happened between.
+fn is_end(message: &Message) -> bool {
+    let Payload::Event(event) = &message.payload else { return false };
+    matches!(event.kind, EventKind::WebsocketDisconnect(_) | EventKind::HttpDisconnect)
+}
+
+/// The record of a message whose consumer is not there any more.
+fn gone(module: ModuleName, version: u64, channel: ChannelName, message: &Message) -> Record {
+    let consumer = match &message.payload {
+        Payload::Event(event) => Arc::clone(&event.consumer),
+        Payload::Custom(_) => channel.as_str().into(),
+    };
+    Record {
+        started: SystemTime::now(),
+        correlation: message.correlation,
+        module,
+        version,
+        consumer,
+        channel,
+        outcome: RecordOutcome::Gone,
+        usage: Usage::default(),
+        log: LogLines::default(),
+        messages_dropped: AtomicUsize::new(0),
+    }
+}
+
 /// Counts a run and says what went wrong in it.
 fn report(shared: &Shared, record: &Record) {
     let fault = record.fault();
@@ -304,8 +320,9 @@ fn report(shared: &Shared, record: &Record) {
             "{fault}"
         );
     }
-    // State of another version says nothing about the code that runs now.
-    let failed = fault.is_some_and(|fault| !matches!(fault, Fault::StateUnreadable(_)));
+    // State of another version says nothing about the code that runs now, nor does the host.
+    let its_own = |fault: &Fault| !matches!(fault, Fault::StateUnreadable(_) | Fault::Host(_));
+    let failed = fault.is_some_and(its_own);
     if let Some(pause) = shared.breakers.note(&record.module, failed) {
         tracing::error!(
             module = %record.module, ?pause,

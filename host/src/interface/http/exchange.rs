@@ -86,6 +86,11 @@ impl Exchange {
                 self.finish().await;
                 plain(status, text, id)
             }
+            First::Stream(head) if self.has_no_body(&head) => {
+                // Nobody will ask for the parts: that is not a client that left.
+                self.finish().await;
+                answer::with_head(head, answer::empty())
+            }
             First::Stream(head) => {
                 let parts = stream::unfold(Some(self), |exchange| async {
                     let mut exchange = exchange?;
@@ -181,6 +186,13 @@ impl Exchange {
         }
     }
 
+    /// RFC 9110, section 6.4.1.
+    fn has_no_body(&self, head: &ResponseHead) -> bool {
+        let is_head = |conversation: &Conversation| conversation.scope.method == "HEAD";
+        matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || self.conversation.as_ref().is_some_and(is_head)
+    }
+
     fn hold(&mut self, timeout: std::time::Duration, fallback: Option<message::Response>) {
         if let Some(conversation) = &self.conversation {
             let until = Instant::now() + timeout;
@@ -238,6 +250,9 @@ const fn unanswered(outcome: Outcome) -> First {
         }
         Outcome::Fault(_) | Outcome::StateUnreadable(_) => {
             First::Status(S::INTERNAL_SERVER_ERROR, "the consumer failed")
+        }
+        Outcome::AnswerLost => {
+            First::Status(S::INTERNAL_SERVER_ERROR, "the answer was lost: too many wait already")
         }
         Outcome::Gone => {
             First::Status(S::SERVICE_UNAVAILABLE, "the consumer is not there any more")

@@ -143,6 +143,10 @@ impl Pending {
         loop {
             return match conversation.next().await {
                 Happening::Reply(Reply::Accept(handshake)) => Decision::Accept(handshake),
+                Happening::Reply(reply @ Reply::Close(_)) if conversation.from_group => {
+                    self.early.push(reply);
+                    continue;
+                }
                 Happening::Reply(Reply::Deny | Reply::Close(_)) => {
                     Decision::Refuse(S::FORBIDDEN, "the consumer denied the handshake")
                 }
@@ -175,7 +179,9 @@ impl Pending {
         for (name, value) in handshake.headers {
             response.headers_mut().append(name, value);
         }
+        let offered = self.conversation.as_ref().map(|it| &it.scope.subprotocols);
         if let Some(chosen) = handshake.subprotocol
+            && offered.is_some_and(|offered| offered.contains(&chosen))
             && let Ok(value) = header::HeaderValue::from_maybe_shared(Bytes::from(chosen))
         {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);
@@ -188,13 +194,13 @@ impl Pending {
         response
     }
 
-    /// The connection is over before it began: a consumer that was not asked to let it in is not told
-    /// that it left.
+    /// The connection is over before it began.
     async fn refuse(&mut self) {
         let Some(conversation) = self.conversation.take() else { return };
         if conversation.is_busy() {
             let hub = Arc::clone(&conversation.hub);
-            hub.drain.spawn("refused handshake", conversation.end(None));
+            let end = conversation.end_handshake(Close::new(1001, ""));
+            hub.drain.spawn("refused handshake", end);
         } else {
             conversation.leave().await;
         }
@@ -205,8 +211,8 @@ impl Drop for Pending {
     fn drop(&mut self) {
         let Some(conversation) = self.conversation.take() else { return };
         let hub = Arc::clone(&conversation.hub);
-        let gone = EventKind::WebsocketDisconnect(Close::new(1006, ""));
-        hub.drain.spawn("abandoned handshake", conversation.end(Some(gone)));
+        let end = conversation.end_handshake(Close::new(1006, ""));
+        hub.drain.spawn("abandoned handshake", end);
     }
 }
 
@@ -216,6 +222,9 @@ const fn undecided(outcome: Outcome) -> Decision {
         Outcome::Ok => Decision::Refuse(S::FORBIDDEN, "the consumer did not accept"),
         Outcome::Fault(_) | Outcome::StateUnreadable(_) => {
             Decision::Refuse(S::INTERNAL_SERVER_ERROR, "the consumer failed")
+        }
+        Outcome::AnswerLost => {
+            Decision::Refuse(S::SERVICE_UNAVAILABLE, "the answer was lost: too many wait already")
         }
         Outcome::Gone => {
             Decision::Refuse(S::SERVICE_UNAVAILABLE, "the consumer is not there any more")

@@ -15,6 +15,9 @@ use tokio_tungstenite::tungstenite::{
 
 use crate::message::{Close, Frame};
 
+/// Written out before more is taken, so that a client that keeps up is given credit for it.
+const FLUSH_AT: usize = 16 * 1024;
+
 /// Frames in order, and how many bytes of the mailbox they stand for.
 #[derive(Debug, Default)]
 pub(super) struct Outbound {
@@ -48,14 +51,14 @@ impl Outbound {
         self.frames.is_empty() && !self.needs_flush
     }
 
-    /// Writes until everything is out; returns the bytes that are. Dropping the future loses nothing.
+    /// Writes until all or much is out; returns the bytes that are. Dropping the future loses nothing.
     pub(super) async fn write<S>(&mut self, sink: &mut S) -> Result<usize, tungstenite::Error>
     where
         S: Sink<Message, Error = tungstenite::Error> + Unpin,
     {
         poll_fn(|context| {
             let mut sink = Pin::new(&mut *sink);
-            while !self.frames.is_empty() {
+            while !self.frames.is_empty() && self.buffered < FLUSH_AT {
                 ready!(sink.as_mut().poll_ready(context))?;
                 if let Some((message, cost)) = self.frames.pop_front() {
                     sink.as_mut().start_send(message)?;

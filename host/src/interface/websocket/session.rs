@@ -34,6 +34,8 @@ pub(super) struct Session {
     backlog_bytes: usize,
     /// An event that waits for room in its channel.
     sending: Option<Sending>,
+    /// What a group message that came before the handshake was decided asks for.
+    ending: Option<End>,
 }
 
 /// How a socket ended.
@@ -57,11 +59,9 @@ impl Session {
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             sending: None,
+            ending: None,
         };
-        for reply in early {
-            // Only frames are kept before the handshake is decided.
-            drop(session.reply(reply));
-        }
+        session.ending = early.into_iter().find_map(|reply| session.reply(reply).err());
         session
     }
 
@@ -113,6 +113,9 @@ impl Session {
         K: futures_util::Sink<Message, Error = tungstenite::Error> + Unpin,
         R: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
     {
+        if let Some(end) = self.ending.take() {
+            return end;
+        }
         loop {
             if let Err(end) = self.send_next().await {
                 return end;
@@ -210,6 +213,7 @@ impl Session {
                 OnFault::Continue => Ok(()),
                 OnFault::Close => Err(End::host(1011, format!("the consumer failed, id {id}"))),
             },
+            Outcome::AnswerLost => Err(End::host(1011, "an answer was lost")),
             Outcome::Gone => Err(End::host(1012, "the consumer is not there any more")),
             Outcome::StateUnreadable(id) => {
                 Err(End::host(1012, format!("the consumer has changed, id {id}")))
@@ -323,7 +327,7 @@ impl End {
     fn unsendable(error: &SendError) -> Self {
         match error {
             SendError::TooLarge { .. } => Self::host(1009, "the message is too large"),
-            SendError::ChannelFull(_) | SendError::Layer(_) => {
+            SendError::ChannelFull(_) | SendError::TooManyDelayed { .. } | SendError::Layer(_) => {
                 Self::host(1013, "the message cannot be served now")
             }
         }

@@ -30,14 +30,16 @@ pub(super) struct Groups {
     groups: HashMap<GroupName, Group>,
     /// The same the other way round, so that a connection can leave everything at once.
     memberships: HashMap<ChannelName, HashSet<GroupName>>,
+    swept: Instant,
 }
 
 impl Groups {
     pub(super) fn new(expiry: Duration) -> Self {
-        Self { expiry, groups: HashMap::new(), memberships: HashMap::new() }
+        Self { expiry, groups: HashMap::new(), memberships: HashMap::new(), swept: Instant::now() }
     }
 
     pub(super) fn add(&mut self, name: &GroupName, channel: &ChannelName, now: Instant) {
+        self.sweep_now_and_then(now);
         let group = self.groups.entry(name.clone()).or_default();
         match channel.connection() {
             Some((node, local)) => {
@@ -99,6 +101,19 @@ impl Groups {
                 .map(|(node, set)| (node.clone(), locals(set)))
                 .collect(),
             named: group.named.keys().cloned().collect(),
+        }
+    }
+
+    /// Groups that nobody sends to must not keep memberships that are over.
+    fn sweep_now_and_then(&mut self, now: Instant) {
+        if now - self.swept < self.expiry / 10 {
+            return;
+        }
+        self.swept = now;
+        let names: Vec<_> = self.groups.keys().cloned().collect();
+        for name in names {
+            // Looking at the members ends what is over.
+            drop(self.members(&name, now));
         }
     }
 

@@ -5,14 +5,16 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Notify;
 
 use crate::{
-    message::{InboxEntry, NodeName},
+    message::{Answer, InboxEntry, NodeName, Outcome},
     telemetry::Metrics,
 };
 
 #[derive(Debug, Default)]
 struct Inbox {
     entries: Vec<InboxEntry>,
-    bytes: usize,
+    /// Messages and answers have room of their own: who floods one does not drop the other.
+    message_bytes: usize,
+    answer_bytes: usize,
     arrived: Arc<Notify>,
 }
 
@@ -48,17 +50,20 @@ impl Inboxes {
             metrics.dropped("connection_gone");
             return false;
         };
-        let fits = inbox.bytes + entry.len() <= self.limit;
+        let bytes = match entry {
+            InboxEntry::Message { .. } => &mut inbox.message_bytes,
+            InboxEntry::Answer(_) => &mut inbox.answer_bytes,
+        };
+        let fits = *bytes + entry.len() <= self.limit;
         if !fits {
             metrics.dropped("inbox_full");
-            if !entry.is_control() {
+            let InboxEntry::Answer(Answer { replies, done: Some(done), .. }) = &mut entry else {
                 return false;
-            }
-            if let InboxEntry::Answer(answer) = &mut entry {
-                answer.replies.clear();
-            }
+            };
+            replies.clear();
+            done.outcome = Outcome::AnswerLost;
         }
-        inbox.bytes += entry.len();
+        *bytes += entry.len();
         inbox.entries.push(entry);
         inbox.arrived.notify_waiters();
         fits
@@ -71,7 +76,7 @@ impl Inboxes {
 
     pub(super) fn take(&mut self, node: &NodeName) -> Vec<InboxEntry> {
         let Some(inbox) = self.inboxes.get_mut(node) else { return Vec::new() };
-        inbox.bytes = 0;
+        (inbox.message_bytes, inbox.answer_bytes) = (0, 0);
         std::mem::take(&mut inbox.entries)
     }
 

@@ -39,6 +39,9 @@ pub struct MemoryLayer {
     room: Notify,
 }
 
+/// How soon room is looked for where nothing tells of it.
+const ROOM_HINT: Duration = Duration::from_millis(10);
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves the maps whole: every change is a single operation.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -133,7 +136,7 @@ impl ChannelLayer for MemoryLayer {
     ) -> Result<(), SendError> {
         self.check_size(message.len())?;
         if !lock(&self.queues).delay(channel, message, Instant::now() + delay) {
-            return Err(SendError::ChannelFull(channel.clone()));
+            return Err(SendError::TooManyDelayed { limit: self.config.delayed_messages });
         }
         self.arrived.notify_waiters();
         lock(&self.inboxes).wake_all();
@@ -144,7 +147,9 @@ impl ChannelLayer for MemoryLayer {
         let notice = self.room.notified();
         tokio::pin!(notice);
         notice.as_mut().enable();
-        let Some(until) = lock(&self.queues).room_at(channel) else { return };
+        // A channel that is not full may have been refused since the layer is; then this is a hint.
+        let soon = Instant::now() + ROOM_HINT;
+        let until = lock(&self.queues).room_at(channel).unwrap_or(soon);
         wait(notice, Some(until)).await;
     }
 
@@ -169,7 +174,14 @@ impl ChannelLayer for MemoryLayer {
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), LayerError> {
-        lock(&self.groups).add(group, channel, Instant::now());
+        let known = channel
+            .connection()
+            .is_none_or(|(node, _)| lock(&self.inboxes).notice(&node).is_some());
+        if known {
+            lock(&self.groups).add(group, channel, Instant::now());
+        } else {
+            self.metrics.dropped("connection_gone");
+        }
         Ok(())
     }
 

@@ -55,6 +55,9 @@ pub(super) struct Queues {
     capacities: Capacities,
     expiry: Duration,
     delayed_limit: usize,
+    bytes_limit: usize,
+    /// Bytes of all messages that are kept here.
+    bytes: usize,
     /// An empty channel has no entry.
     queues: HashMap<ChannelName, Queue>,
     /// The channels with messages, the one that was served last at the end.
@@ -70,6 +73,8 @@ impl Queues {
             capacities: config.capacities.clone(),
             expiry: config.expiry,
             delayed_limit: config.delayed_messages,
+            bytes_limit: config.total_bytes,
+            bytes: 0,
             queues: HashMap::new(),
             ready: VecDeque::new(),
             delayed: BTreeMap::new(),
@@ -87,15 +92,26 @@ impl Queues {
         }
         let Some(queue) = self.queues.get_mut(channel) else { return pushed };
         if queue.entries.len() >= queue.capacity {
-            pushed.expired += queue.drop_expired(now);
+            let (expired, bytes) = queue.drop_expired(now);
+            pushed.expired += expired;
+            self.bytes -= bytes;
         }
-        if queue.entries.len() >= queue.capacity {
+        if queue.entries.len() >= queue.capacity || self.bytes + message.len() > self.bytes_limit {
             pushed.full = true;
+            self.forget_if_empty(channel);
             return pushed;
         }
+        self.bytes += message.len();
         let expires = now + message.expires_after.unwrap_or(self.expiry);
         queue.entries.push_back(Entry { message, sent: now, expires });
         pushed
+    }
+
+    fn forget_if_empty(&mut self, channel: &ChannelName) {
+        if self.queues.get(channel).is_some_and(|queue| queue.entries.is_empty()) {
+            self.queues.remove(channel);
+            self.ready.retain(|ready| ready != channel);
+        }
     }
 
     /// Takes up to `demand.max` messages: from the module that holds fewest, and among its channels
@@ -109,7 +125,9 @@ impl Queues {
             let Some(queue) = self.queues.get_mut(&channel) else { continue };
             popped.made_room |= queue.entries.len() >= queue.capacity;
             let fresh = loop {
-                match queue.entries.pop_front() {
+                let entry = queue.entries.pop_front();
+                self.bytes -= entry.as_ref().map_or(0, |entry| entry.message.len());
+                match entry {
                     Some(entry) if entry.expires <= now => popped.expired += 1,
                     other => break other,
                 }
@@ -155,7 +173,8 @@ impl Queues {
 
     /// Keeps a message until it is due. False if too many wait already.
     pub(super) fn delay(&mut self, channel: &ChannelName, message: Message, due: Instant) -> bool {
-        if self.delayed.len() >= self.delayed_limit {
+        let bytes = self.bytes + message.len();
+        if self.delayed.len() >= self.delayed_limit || bytes > self.bytes_limit {
             return false;
         }
         self.keep(due, channel.clone(), Delayed { message, due });
@@ -172,6 +191,7 @@ impl Queues {
     }
 
     fn keep(&mut self, at: Instant, channel: ChannelName, delayed: Delayed) {
+        self.bytes += delayed.message.len();
         self.delayed.insert((at, self.next_delayed), (channel, delayed));
         self.next_delayed += 1;
     }
@@ -184,6 +204,7 @@ impl Queues {
         {
             due.push(first.remove());
         }
+        self.bytes -= due.iter().map(|(_, delayed)| delayed.message.len()).sum::<usize>();
         due
     }
 
@@ -198,7 +219,12 @@ impl Queues {
             return 0;
         }
         self.swept = now;
-        let expired = self.queues.values_mut().map(|queue| queue.drop_expired(now)).sum();
+        let mut expired = 0;
+        for queue in self.queues.values_mut() {
+            let (count, bytes) = queue.drop_expired(now);
+            expired += count;
+            self.bytes -= bytes;
+        }
         self.queues.retain(|_, queue| !queue.entries.is_empty());
         self.ready.retain(|channel| self.queues.contains_key(channel));
         expired
@@ -218,9 +244,14 @@ impl Queues {
 }
 
 impl Queue {
-    fn drop_expired(&mut self, now: Instant) -> usize {
-        let before = self.entries.len();
-        self.entries.retain(|entry| entry.expires > now);
-        before - self.entries.len()
+    /// Returns how many messages and bytes were dropped.
+    fn drop_expired(&mut self, now: Instant) -> (usize, usize) {
+        let (before, mut bytes) = (self.entries.len(), 0);
+        self.entries.retain(|entry| {
+            let keep = entry.expires > now;
+            bytes += if keep { 0 } else { entry.message.len() };
+            keep
+        });
+        (before - self.entries.len(), bytes)
     }
 }
