@@ -121,3 +121,30 @@ async fn a_module_holds_half_the_slots_at_most() {
     assert_eq!([a, b, c], [500, 500, 500]);
     host.stop().await;
 }
+
+/// Writes the start of a request and reads what the host says before it closes.
+async fn stalled(host: &Host, start: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let mut socket = tokio::net::TcpStream::connect(host.address()).await.unwrap();
+    socket.write_all(start.as_bytes()).await.unwrap();
+    let mut said = Vec::new();
+    tests::must("the host closes", socket.read_to_end(&mut said)).await.unwrap();
+    String::from_utf8(said).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_stalls_is_ended_and_the_host_goes_on() {
+    let host = Host::builder()
+        .guest("hold")
+        .section("[interface]\nheader_timeout = '50ms'\nbody_timeout = '50ms'")
+        .start()
+        .await;
+    let said = stalled(&host, "GET /ok HTTP/1.1\r\nhost: a\r\nx-a: ").await;
+    assert!(!said.contains("200"), "{said}");
+    let said = stalled(&host, "POST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nx").await;
+    assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
+    assert!(said.contains("the body did not come in time"), "{said}");
+    assert_eq!(host.get("/ok").await.text(), "ok");
+    host.stop().await;
+}

@@ -79,12 +79,18 @@ async fn a_group_message_waits_for_the_handshake_and_never_accepts_it() {
             layer.group_send(&group, content, CorrelationId::random()).await.unwrap();
         }
         let (node, to) = channel.connection().unwrap();
+        // Somebody adds a connection that has ended.
+        let ended = tidegate::message::ChannelName::parse(&format!("{node}!ended")).unwrap();
+        layer.group_add(&GroupName::parse("echo.ghosts").unwrap(), &ended).await.unwrap();
+        assert_eq!(layer.statistics().groups, 2);
         let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
         let replies = vec![Reply::Accept(Handshake::default())];
         let answer = Answer { to, order: event.order, replies, done };
         layer.answer(&node, answer).await.unwrap();
     };
     let (mut socket, ()) = tokio::join!(host.websocket("/echo"), serve);
+    // The inbox is in order: the ended one was looked at before.
+    assert_eq!(layer.statistics().groups, 1, "a connection that ended is no member");
     assert_eq!(socket.text().await, "early");
     assert_eq!(socket.closed().await.0, 4001);
     drop(socket);

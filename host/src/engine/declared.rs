@@ -95,3 +95,50 @@ fn check_channel(consumer: &str, name: &str) -> Result<ChannelName, LoadError> {
     }
     Ok(channel)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::bindings::exports::tidegate::channels::consumer::{
+        ChannelTrigger, WebsocketTrigger,
+    };
+
+    fn refused(consumer: &str, trigger: Declared) -> String {
+        let route = Route { consumer: consumer.to_owned(), trigger };
+        check(route).unwrap_err().to_string()
+    }
+
+    fn http(methods: &[&str], path: &str) -> Declared {
+        let methods = methods.iter().map(|&method| method.to_owned()).collect();
+        Declared::Http(HttpTrigger { methods, path: path.to_owned(), disconnect: false })
+    }
+
+    #[test]
+    fn what_a_module_declares_wrongly_is_named_with_consumer_and_rule() {
+        assert_eq!(
+            refused("hello", http(&["GET"], "hello")),
+            "the path \"hello\" of consumer hello is malformed: a path starts with `/`"
+        );
+        let websocket = Declared::Websocket(WebsocketTrigger { path: "/{a}/{a}".into() });
+        assert!(refused("chat", websocket).contains("the parameter `a` is there twice"));
+        assert!(refused("hello", http(&[], "/")).contains("names no HTTP method"));
+        assert!(refused("hello", http(&["get"], "/")).contains("\"get\" of consumer hello"));
+        assert!(refused("hello", http(&["G T"], "/")).contains("is no HTTP method"));
+        assert!(refused("a b", http(&["GET"], "/")).contains("the consumer name \"a b\""));
+    }
+
+    #[test]
+    fn a_module_cannot_declare_channels_of_the_interface_server_or_of_connections() {
+        for (name, rule) in [
+            ("http.request.other", "belong to the interface server"),
+            ("websocket.send", "belong to the interface server"),
+            ("node!local", "is the channel of a connection"),
+            ("a b", "is not one of"),
+            ("", "at least 1 byte"),
+        ] {
+            let channel = Declared::Channel(ChannelTrigger { name: name.to_owned() });
+            let message = refused("work", channel);
+            assert!(message.contains(rule), "{name:?}: {message}");
+        }
+    }
+}

@@ -221,8 +221,12 @@ impl Conversation {
     }
 
     /// Leaves all groups. Nothing may be in flight that could join one.
-    pub(super) async fn leave(&self) {
-        if let Err(error) = self.hub.layer.leave_all(&self.registration.channel).await {
+    pub(super) async fn leave(self) {
+        let Self { hub, registration, .. } = self;
+        let channel = registration.channel.clone();
+        // First unknown, then out: whoever joins it from now on is told that it is over.
+        drop(registration);
+        if let Err(error) = hub.layer.leave_all(&channel).await {
             tracing::warn!(%error, "an ended connection stays in its groups for now");
         }
     }

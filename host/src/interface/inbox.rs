@@ -32,6 +32,11 @@ pub(super) async fn read(hub: Arc<Hub>) {
 async fn hand_out(hub: &Hub, entry: InboxEntry) {
     match entry {
         InboxEntry::Answer(answer) => hand_out_answer(hub, answer),
+        InboxEntry::Joined(local) => {
+            if hub.connections.mailbox(&local).is_none() {
+                forget(hub, &local).await;
+            }
+        }
         InboxEntry::Message { to, content, from_group, correlation } => {
             let mut mailboxes = Vec::with_capacity(to.len());
             for local in to {

@@ -63,6 +63,13 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_holds_100_messages_and_one_of_frames_1000() {
+        let of = |name: &str| Capacities::default().of(&ChannelName::parse(name).unwrap());
+        assert_eq!((of("jobs.make"), of("http.request.chat")), (100, 100));
+        assert_eq!(of("websocket.receive.chat"), 1_000);
+    }
+
+    #[test]
     fn a_pattern_that_cannot_be_read_is_named() {
         let error = Capacities::new(5, [("a[", 1)]).unwrap_err();
         assert!(error.to_string().starts_with("\"a[\" is no pattern"), "{error}");

@@ -481,9 +481,13 @@ pub(super) async fn group_messages_to_connections_come_as_one_entry_for_a_node(
     let sent = layer.group_send(&group("g"), content(1), id()).await.unwrap();
     assert_eq!(sent, GroupSent { delivered: 3, dropped: 0 });
     let entries = layer.read_inbox(&node).await.unwrap();
-    let [InboxEntry::Message { to, from_group: true, .. }] = &entries[..] else {
+    // First that they joined, so that the node can say who is over.
+    let [joined @ .., InboxEntry::Message { to, from_group: true, .. }] = &entries[..] else {
         panic!("{entries:?}")
     };
+    let is_member =
+        |entry: &InboxEntry| matches!(entry, InboxEntry::Joined(local) if members.contains(local));
+    assert!(joined.len() == 3 && joined.iter().all(is_member), "{joined:?}");
     assert_eq!(to.iter().cloned().collect::<HashSet<_>>(), members);
 }
 
@@ -552,6 +556,9 @@ pub(super) async fn a_closed_inbox_takes_its_memberships_along(Subject { layer, 
     let sent = layer.group_send(&group("g"), content(1), id()).await.unwrap();
     assert_eq!(sent, GroupSent { delivered: 1, dropped: 0 });
     assert!(layer.read_inbox(&gone).await.is_err());
+    layer.group_add(&group("g"), &connection(&gone).0).await.unwrap();
+    let sent = layer.group_send(&group("g"), content(1), id()).await.unwrap();
+    assert_eq!(sent.delivered, 1, "a node that nobody knows gets no members");
 }
 
 pub(super) async fn leaving_all_groups_at_once(Subject { layer, .. }: Subject) {

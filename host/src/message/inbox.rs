@@ -20,6 +20,8 @@ pub enum InboxEntry {
     },
     /// What the worker says about the event that a connection has in flight.
     Answer(Answer),
+    /// A connection was made a member of a group. If it is over by now, it has to leave again.
+    Joined(LocalName),
 }
 
 /// Replies of an invocation to its own connection, and with the last of them the done mark.
@@ -71,6 +73,7 @@ impl InboxEntry {
             Self::Message { content, to, .. } => {
                 content.as_bytes().len() + to.len() * size_of::<LocalName>()
             }
+            Self::Joined(_) => size_of::<Self>(),
             Self::Answer(answer) => answer.replies.iter().map(Reply::cost).sum(),
         }
     }

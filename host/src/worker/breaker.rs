@@ -38,64 +38,108 @@ impl Default for BreakerConfig {
     }
 }
 
+/// What a run says about its module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It works.
+    Good,
+    /// It fails.
+    Bad,
+    /// Nothing: something else failed.
+    None,
+}
+
 #[derive(Debug)]
 enum State {
     /// Runs; the moments of recent faults.
     Shut(VecDeque<Instant>),
     /// Does not run until a moment; the pause that led there.
     Open { until: Instant, pause: Duration },
-    /// One trial runs; its outcome decides.
-    HalfOpen { pause: Duration },
+    /// One trial runs, which began then; its outcome decides.
+    HalfOpen { began: Instant, pause: Duration },
+}
+
+#[derive(Debug)]
+struct Breaker {
+    /// Another version begins with another breaker.
+    version: u64,
+    state: State,
 }
 
 /// The breakers of all modules.
 #[derive(Debug)]
 pub(super) struct Breakers {
     config: BreakerConfig,
-    states: Mutex<HashMap<ModuleName, State>>,
+    /// A module without an entry runs.
+    breakers: Mutex<HashMap<ModuleName, Breaker>>,
 }
 
 impl Breakers {
     pub(super) fn new(config: BreakerConfig) -> Self {
-        Self { config, states: Mutex::default() }
+        Self { config, breakers: Mutex::default() }
     }
 
-    fn states(&self) -> MutexGuard<'_, HashMap<ModuleName, State>> {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    fn breakers(&self) -> MutexGuard<'_, HashMap<ModuleName, Breaker>> {
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a module may run now.
-    pub(super) fn admits(&self, module: &ModuleName) -> bool {
-        let mut states = self.states();
-        let Some(state) = states.get_mut(module) else { return true };
-        match *state {
+    /// Whether a version of a module may run now.
+    pub(super) fn admits(&self, module: &ModuleName, version: u64) -> bool {
+        let mut breakers = self.breakers();
+        let Some(breaker) = breakers.get_mut(module).filter(|it| it.version == version) else {
+            return true;
+        };
+        let now = Instant::now();
+        match breaker.state {
             State::Shut(_) => true,
             State::HalfOpen { .. } => false,
-            State::Open { until, pause } if Instant::now() >= until => {
-                *state = State::HalfOpen { pause };
+            State::Open { until, pause } if now >= until => {
+                breaker.state = State::HalfOpen { began: now, pause };
                 true
             }
             State::Open { .. } => false,
         }
     }
 
-    /// Notes how a run ended. Returns the pause if it opened the breaker.
-    pub(super) fn note(&self, module: &ModuleName, faulted: bool) -> Option<Duration> {
+    /// Notes how a run that began then ended. Returns the pause if it opened the breaker.
+    pub(super) fn note(
+        &self,
+        module: &ModuleName,
+        version: u64,
+        began: Instant,
+        verdict: Verdict,
+    ) -> Option<Duration> {
         if !self.config.enabled {
             return None;
         }
-        let mut states = self.states();
-        if !faulted {
-            // Without an entry it is shut; a good run while shut forgives nothing.
-            if let Some(State::HalfOpen { .. }) = states.get(module) {
-                states.remove(module);
-            }
-            return None;
-        }
         let now = Instant::now();
-        let state = states.entry(module.clone()).or_insert_with(|| State::Shut(VecDeque::new()));
-        let pause = match state {
-            State::Shut(faults) => {
+        let mut breakers = self.breakers();
+        let breaker = breakers
+            .entry(module.clone())
+            .or_insert_with(|| Breaker { version, state: State::Shut(VecDeque::new()) });
+        if breaker.version != version {
+            // A run of an old version says nothing about the new one.
+            if breaker.version > version {
+                return None;
+            }
+            *breaker = Breaker { version, state: State::Shut(VecDeque::new()) };
+        }
+        let pause = match (&mut breaker.state, verdict) {
+            // Begun before the trial: only the trial decides.
+            (State::HalfOpen { began: trial, .. }, _) if began < *trial => return None,
+            (State::HalfOpen { .. }, Verdict::Good) => {
+                breaker.state = State::Shut(VecDeque::new());
+                return None;
+            }
+            (State::HalfOpen { pause, .. }, Verdict::None) => {
+                // Another trial, at once.
+                breaker.state = State::Open { until: now, pause: *pause };
+                return None;
+            }
+            (State::HalfOpen { pause, .. }, Verdict::Bad) => {
+                (*pause * 2).min(self.config.longest_pause)
+            }
+            (State::Shut(faults), Verdict::Bad) => {
                 faults.push_back(now);
                 while faults.front().is_some_and(|&at| now - at > self.config.window) {
                     faults.pop_front();
@@ -105,11 +149,12 @@ impl Breakers {
                 }
                 self.config.pause
             }
-            State::HalfOpen { pause } => (*pause * 2).min(self.config.longest_pause),
-            // A run that began before the breaker opened.
-            State::Open { .. } => return None,
+            // A good run forgives nothing, and runs that began earlier do not matter.
+            (State::Shut(_), Verdict::Good | Verdict::None) | (State::Open { .. }, _) => {
+                return None;
+            }
         };
-        *state = State::Open { until: now + pause, pause };
+        breaker.state = State::Open { until: now + pause, pause };
         Some(pause)
     }
 }
@@ -123,7 +168,8 @@ mod tests {
     }
 
     fn failed(breakers: &Breakers, times: usize) -> Option<Duration> {
-        (0..times).filter_map(|_| breakers.note(&module(), true)).last()
+        let note = |_| breakers.note(&module(), 1, Instant::now(), Verdict::Bad);
+        (0..times).filter_map(note).last()
     }
 
     #[tokio::test(start_paused = true)]
@@ -132,10 +178,10 @@ mod tests {
         assert_eq!(failed(&breakers, 19), None);
         tokio::time::advance(Duration::from_millis(10_001)).await;
         assert_eq!(failed(&breakers, 19), None, "the first 19 are too long ago");
-        assert!(breakers.admits(&module()));
+        assert!(breakers.admits(&module(), 1));
         assert_eq!(failed(&breakers, 1), Some(Duration::from_secs(1)));
-        assert!(!breakers.admits(&module()));
-        assert!(breakers.admits(&ModuleName::parse("other").unwrap()));
+        assert!(!breakers.admits(&module(), 1));
+        assert!(breakers.admits(&ModuleName::parse("other").unwrap(), 1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -144,15 +190,37 @@ mod tests {
         let mut pause = failed(&breakers, 20).unwrap();
         for expected in [2, 4, 8, 16, 32, 60, 60] {
             tokio::time::advance(pause).await;
-            assert!(breakers.admits(&module()), "a trial");
-            assert!(!breakers.admits(&module()), "one trial only");
+            assert!(breakers.admits(&module(), 1), "a trial");
+            assert!(!breakers.admits(&module(), 1), "one trial only");
             pause = failed(&breakers, 1).unwrap();
             assert_eq!(pause, Duration::from_secs(expected));
         }
         tokio::time::advance(pause).await;
-        assert!(breakers.admits(&module()));
-        breakers.note(&module(), false);
+        assert!(breakers.admits(&module(), 1));
+        breakers.note(&module(), 1, Instant::now(), Verdict::Good);
         assert_eq!(failed(&breakers, 19), None, "shut again, with nothing remembered");
-        assert!(breakers.admits(&module()));
+        assert!(breakers.admits(&module(), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_trial_decides_and_a_new_version_is_not_blamed() {
+        let breakers = Breakers::new(BreakerConfig::default());
+        let early = Instant::now();
+        let pause = failed(&breakers, 20).unwrap();
+        tokio::time::advance(pause).await;
+        assert!(breakers.admits(&module(), 1));
+        // Runs that began before the trial end while it runs.
+        assert_eq!(breakers.note(&module(), 1, early, Verdict::Bad), None);
+        assert_eq!(breakers.note(&module(), 1, early, Verdict::Good), None);
+        assert!(!breakers.admits(&module(), 1));
+        // The trial itself says nothing: there is another one.
+        breakers.note(&module(), 1, Instant::now(), Verdict::None);
+        assert!(breakers.admits(&module(), 1));
+        failed(&breakers, 1).unwrap();
+        assert!(!breakers.admits(&module(), 1));
+        assert!(breakers.admits(&module(), 2), "other code");
+        breakers.note(&module(), 2, Instant::now(), Verdict::Bad);
+        assert_eq!(breakers.note(&module(), 1, Instant::now(), Verdict::Bad), None);
+        assert!(breakers.admits(&module(), 2));
     }
 }

@@ -17,6 +17,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     Record, RecordOutcome, Shared,
+    breaker::Verdict,
     delivery::{Delivery, Origin},
 };
 use crate::{
@@ -142,13 +143,13 @@ impl Slot {
             self.shared.records.add(Arc::new(gone(module, number, channel, &message)));
             return self.conclude_without_run(&delivery, done).await;
         };
-        if !is_end(&message) && !self.shared.breakers.admits(&module) {
+        if !is_end(&message) && !self.shared.breakers.admits(&module, version.number) {
             let by = ByModule { module: module.as_str().to_owned() };
             self.shared.metrics.breaker_refusals.get_or_create(&by).inc();
             let done = done(Outcome::Refused, Some(version), None);
             return self.conclude_without_run(&delivery, done).await;
         }
-        let started = SystemTime::now();
+        let (started, began) = (SystemTime::now(), Instant::now());
         let outlet: Arc<dyn Outlet> = Arc::new(delivery.clone());
         let job = Job {
             module: module.clone(),
@@ -176,7 +177,7 @@ impl Slot {
             log: finished.log.clone(),
             messages_dropped: AtomicUsize::new(0),
         };
-        self.conclude(delivery, version, finished, record).await;
+        self.conclude(delivery, version, finished, record, began).await;
     }
 
     fn delivery(&self, message: &Message) -> Delivery {
@@ -240,11 +241,12 @@ impl Slot {
         version: &Arc<Version>,
         finished: Finished,
         record: Record,
+        began: Instant,
     ) {
         let shared = Arc::clone(&self.shared);
         let Finished { fault, outbox, state, .. } = finished;
         let record = Arc::new(record);
-        report(&shared, &record);
+        report(&shared, &record, began);
         // Whoever gets the id must find the record.
         shared.records.add(Arc::clone(&record));
         let outcome = match &fault {
@@ -294,7 +296,7 @@ fn gone(module: ModuleName, version: u64, channel: ChannelName, message: &Messag
 }
 
 /// Counts a run and says what went wrong in it.
-fn report(shared: &Shared, record: &Record) {
+fn report(shared: &Shared, record: &Record, began: Instant) {
     let fault = record.fault();
     let module = record.module.as_str().to_owned();
     let outcome = fault.map_or("ok", Fault::kind);
@@ -320,10 +322,14 @@ fn report(shared: &Shared, record: &Record) {
             "{fault}"
         );
     }
-    // State of another version says nothing about the code that runs now, nor does the host.
-    let its_own = |fault: &Fault| !matches!(fault, Fault::StateUnreadable(_) | Fault::Host(_));
-    let failed = fault.is_some_and(its_own);
-    if let Some(pause) = shared.breakers.note(&record.module, failed) {
+    let verdict = match fault {
+        None => Verdict::Good,
+        // Neither state of another version nor the host says anything about the code.
+        Some(Fault::StateUnreadable(_) | Fault::Host(_)) => Verdict::None,
+        Some(_) => Verdict::Bad,
+    };
+    let note = shared.breakers.note(&record.module, record.version, began, verdict);
+    if let Some(pause) = note {
         tracing::error!(
             module = %record.module, ?pause,
             "too many faults: events of this module are answered without running it"

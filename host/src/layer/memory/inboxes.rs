@@ -51,7 +51,7 @@ impl Inboxes {
             return false;
         };
         let bytes = match entry {
-            InboxEntry::Message { .. } => &mut inbox.message_bytes,
+            InboxEntry::Message { .. } | InboxEntry::Joined(_) => &mut inbox.message_bytes,
             InboxEntry::Answer(_) => &mut inbox.answer_bytes,
         };
         let fits = *bytes + entry.len() <= self.limit;

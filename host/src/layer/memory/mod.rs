@@ -174,14 +174,14 @@ impl ChannelLayer for MemoryLayer {
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), LayerError> {
-        let known = channel
-            .connection()
-            .is_none_or(|(node, _)| lock(&self.inboxes).notice(&node).is_some());
-        if known {
-            lock(&self.groups).add(group, channel, Instant::now());
-        } else {
-            self.metrics.dropped("connection_gone");
+        if let Some((node, local)) = channel.connection() {
+            let joined = InboxEntry::Joined(local);
+            // A node that is not known, or has no room to look, gets no members.
+            if !lock(&self.inboxes).put(&node, joined, &self.metrics) {
+                return Ok(());
+            }
         }
+        lock(&self.groups).add(group, channel, Instant::now());
         Ok(())
     }
 
