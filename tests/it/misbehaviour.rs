@@ -51,7 +51,8 @@ async fn contained(guest: &str, path: &str, kind: &'static str, set: &str) -> Ve
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loop_without_end_runs_out_of_fuel() {
-    contained("spin", "/run", "fuel", "").await;
+    // A machine that is busy otherwise gives a long run little time.
+    contained("spin", "/run", "fuel", "[modules.spin.limits]\ndeadline = '60s'").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,7 +147,12 @@ async fn a_guest_that_loops_at_its_start_is_refused_and_the_others_are_served() 
 /// Loops at its start only when it serves: its routes come from elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_begins_to_loop_at_its_start_costs_its_slots_only() {
-    use tidegate::{engine::Program, registry::Candidate, routing};
+    use std::time::Duration;
+    use tidegate::{
+        engine::{Limits, Program},
+        registry::Candidate,
+        routing,
+    };
 
     let host = Host::builder().set(SLOTS).example("hello").start().await;
     let wasm = std::fs::read(tests::guest("spin-at-start")).unwrap();
@@ -160,7 +166,10 @@ async fn a_guest_that_begins_to_loop_at_its_start_costs_its_slots_only() {
         name: tidegate::message::ModuleName::parse("start").unwrap(),
         program: Arc::new(program),
         routes: vec![routing::RouteSpec { consumer: "run".into(), trigger }],
-        settings: tidegate::registry::ModuleSettings::default(),
+        settings: tidegate::registry::ModuleSettings {
+            limits: Limits { deadline: Duration::from_secs(60), ..Limits::default() },
+            ..tidegate::registry::ModuleSettings::default()
+        },
     };
     host.app().loader().registry().activate(vec![candidate]).unwrap();
     let (one, two, reply) =
@@ -176,7 +185,13 @@ async fn a_guest_that_begins_to_loop_at_its_start_costs_its_slots_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_whose_consumer_loops_is_closed_with_1011_and_an_id() {
-    let host = Host::builder().set(SLOTS).example("hello").guest("spin").start().await;
+    let host = Host::builder()
+        .set(SLOTS)
+        .example("hello")
+        .guest("spin")
+        .with("[modules.spin.limits]\ndeadline = '60s'")
+        .start()
+        .await;
     let mut watch = host.websocket("/watch").await;
     let mut sockets = [host.websocket("/run").await, host.websocket("/run").await];
     for socket in &mut sockets {

@@ -6,6 +6,7 @@
 mod breaker;
 mod delivery;
 mod intake;
+mod priority;
 mod records;
 mod slot;
 

@@ -1,7 +1,6 @@
 //! One slot: a thread that runs one consumer at a time.
 
 use std::{
-    cell::Cell,
     io,
     panic::AssertUnwindSafe,
     sync::{
@@ -19,6 +18,7 @@ use super::{
     Record, RecordOutcome, Shared,
     breaker::Verdict,
     delivery::{Delivery, Origin},
+    priority,
 };
 use crate::{
     engine::{Fault, Finished, Instance, Job, LogLines, Outlet, Task, Usage},
@@ -28,46 +28,22 @@ use crate::{
     telemetry::{ByModule, ByOutcome},
 };
 
-/// How much less processor time slots get than the interface server.
-const NICE: i32 = 5;
 /// Warm instances that a slot keeps.
 const WARM: usize = crate::engine::WARM_PER_SLOT;
 
-/// How much less a thread gets on top of that once a run on it is long.
-const NICE_WHEN_LONG: i32 = 10;
 /// How soon a thread that could not be started is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-
-thread_local! {
-    /// Whether this thread gave up priority. It cannot get it back: that takes a privilege.
-    static DEMOTED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Lets short runs on other threads go first.
-fn demote() {
-    DEMOTED.set(lower_priority(NICE_WHEN_LONG));
-}
-
-fn lower_priority(by: i32) -> bool {
-    match rustix::process::nice(by) {
-        Ok(_) => true,
-        Err(error) => {
-            tracing::debug!(%error, "a slot's thread keeps its priority");
-            false
-        }
-    }
-}
 
 /// Starts a slot's thread. It has the priority of the caller's thread to begin with.
 pub(super) fn start(number: usize, shared: Arc<Shared>, token: TaskTrackerToken) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let run = move || {
-        lower_priority(NICE);
+        priority::lower();
         let drain = shared.drain.clone();
         let mut slot = Slot { shared: Arc::clone(&shared), warm: Vec::new() };
         runtime.block_on(slot.run());
         drop(slot);
-        if DEMOTED.get() && !drain.is_stopping() {
+        if priority::is_demoted() && !drain.is_stopping() {
             drain.spawn("slot", replace(number, shared, token));
         }
     };
@@ -112,7 +88,7 @@ impl Slot {
             self.serve(received).await;
             shared.metrics.slots_busy.dec();
             shared.intake.release(&module);
-            if DEMOTED.get() {
+            if priority::is_demoted() {
                 return;
             }
         }
@@ -162,7 +138,7 @@ impl Slot {
             limits: Arc::clone(&version.limits),
             owners: Arc::clone(&modules.owners),
             outlet,
-            on_long: demote,
+            on_long: priority::demote,
         };
         let finished = self.invoke(version, job).await;
         let record = Record {
