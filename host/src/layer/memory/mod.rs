@@ -174,14 +174,15 @@ impl ChannelLayer for MemoryLayer {
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), LayerError> {
+        lock(&self.groups).add(group, channel, Instant::now());
         if let Some((node, local)) = channel.connection() {
+            // Told after it is one: the node ends it at once if the connection is over. A node that is
+            // not known, or has no room to look, gets no members.
             let joined = InboxEntry::Joined(local);
-            // A node that is not known, or has no room to look, gets no members.
             if !lock(&self.inboxes).put(&node, joined, &self.metrics) {
-                return Ok(());
+                lock(&self.groups).discard(group, channel);
             }
         }
-        lock(&self.groups).add(group, channel, Instant::now());
         Ok(())
     }
 
