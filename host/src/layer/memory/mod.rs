@@ -282,4 +282,58 @@ mod tests {
     }
 
     conformance_tests!(subject());
+
+    fn content(bytes: usize) -> Content {
+        let mut map = vec![0x81, 0xa1, b'b', 0xc6];
+        map.extend(u32::try_from(bytes - 8).unwrap().to_be_bytes());
+        map.resize(bytes, 0);
+        Content::parse(map.into()).unwrap()
+    }
+
+    fn default_layer() -> (MemoryLayer, Arc<Metrics>) {
+        let metrics = Arc::new(Metrics::new());
+        (MemoryLayer::new(LayerConfig::default(), Arc::clone(&metrics)), metrics)
+    }
+
+    fn message(content: &Content) -> Message {
+        Message::custom(content.clone(), CorrelationId::random())
+    }
+
+    #[tokio::test]
+    async fn by_default_a_message_has_1088_kib_and_10_000_wait_to_be_sent_later() {
+        let (layer, _) = default_layer();
+        let channel = ChannelName::parse("a").unwrap();
+        let limit = 1_088 * 1024;
+        layer.send(&channel, message(&content(limit))).await.unwrap();
+        let refused = layer.send(&channel, message(&content(limit + 1))).await;
+        assert_eq!(refused, Err(SendError::TooLarge { bytes: limit + 1, limit }));
+        let (small, delay) = (content(9), Duration::from_secs(60));
+        for _ in 0..10_000 {
+            layer.send_later(&channel, message(&small), delay).await.unwrap();
+        }
+        let refused = layer.send_later(&channel, message(&small), delay).await;
+        assert_eq!(refused, Err(SendError::TooManyDelayed { limit: 10_000 }));
+    }
+
+    #[tokio::test]
+    async fn by_default_an_inbox_has_64_mib_and_the_layer_256() {
+        let (layer, metrics) = default_layer();
+        let mib = content(1024 * 1024);
+        let node = NodeName::random();
+        layer.open_inbox(&node).await.unwrap();
+        let connection = ChannelName::of_connection(&node, &crate::message::LocalName::random());
+        for _ in 0..63 {
+            layer.send(&connection, message(&mib)).await.unwrap();
+        }
+        assert_eq!(metrics.dropped_count("inbox_full"), 0);
+        layer.send(&connection, message(&mib)).await.unwrap();
+        assert_eq!(metrics.dropped_count("inbox_full"), 1);
+        for number in 0..256 {
+            let channel = ChannelName::parse(&format!("c.{}", number % 10)).unwrap();
+            layer.send(&channel, message(&mib)).await.unwrap();
+        }
+        let channel = ChannelName::parse("c.0").unwrap();
+        let refused = layer.send(&channel, message(&content(9))).await;
+        assert_eq!(refused, Err(SendError::ChannelFull(channel)));
+    }
 }
