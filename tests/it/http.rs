@@ -1,7 +1,7 @@
 //! HTTP at the edge: routes, methods, bodies, answers of the host.
 
 use tests::{Client, Host};
-use tidegate::message::{Answer, Done, Outcome, Reply};
+use tidegate::message::{Answer, Done, Outcome};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_host_answers_what_no_consumer_serves_with_a_short_text_and_an_id() {
@@ -49,26 +49,14 @@ async fn idle_host() -> Host {
     Host::builder().set("worker = false").example("hello").start().await
 }
 
-/// Takes the next message for the module and answers its event.
-async fn serve(host: &Host, replies: Vec<Reply>, outcome: Outcome) {
-    let layer = host.app().layer();
-    let modules = host.app().loader().registry().snapshot();
-    let demand = tidegate::layer::Demand {
-        max: 1,
-        owners: &modules.owners,
-        held: std::collections::HashMap::new(),
-        ceiling: 1,
-    };
-    let received = tests::must("an event", layer.receive(&demand)).await.unwrap().remove(0);
-    let tidegate::message::Payload::Event(event) = received.message.payload else { panic!() };
+/// Ends the next event, after a mark for another one.
+async fn serve(host: &Host, outcome: Outcome) {
+    let event = host.next_event().await;
     let (node, to) = event.scope.reply_channel.connection().unwrap();
-    let stale = Done { outcome: Outcome::Gone, state: None, version: 0 };
-    let wrong =
-        Answer { to: to.clone(), order: event.order + 1, replies: Vec::new(), done: Some(stale) };
-    layer.answer(&node, wrong).await.unwrap();
-    let done = Done { outcome, state: None, version: 1 };
-    let answer = Answer { to, order: event.order, replies, done: Some(done) };
-    layer.answer(&node, answer).await.unwrap();
+    let stale = Some(Done { outcome: Outcome::Gone, state: None, version: 0 });
+    let wrong = Answer { to, order: event.order + 1, replies: Vec::new(), done: stale };
+    host.app().layer().answer(&node, wrong).await.unwrap();
+    host.answer(&event, Vec::new(), outcome).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +69,7 @@ async fn how_an_event_ends_decides_the_status() {
         (Outcome::Gone, 503, "the consumer is not there any more"),
         (Outcome::Refused, 503, "the consumer failed too often and rests"),
     ] {
-        let (reply, ()) = tokio::join!(host.get("/hello/x"), serve(&host, vec![], outcome));
+        let (reply, ()) = tokio::join!(host.get("/hello/x"), serve(&host, outcome));
         assert_eq!(reply.status, status);
         assert!(reply.text().contains(text), "{}", reply.text());
     }

@@ -2,6 +2,9 @@
 //! told once.
 
 use tests::{Client, Host, Socket};
+use tidegate::message::{
+    ChannelName, Content, CorrelationId, EventKind, GroupName, Handshake, Outcome, Reply,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn text_and_bytes_come_back_as_what_they_were() {
@@ -52,108 +55,53 @@ async fn a_handshake_that_breaks_rfc_6455_is_refused_and_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_message_waits_for_the_handshake_and_never_accepts_it() {
-    use std::collections::HashMap;
-    use tidegate::message::{
-        Answer, Content, CorrelationId, Done, GroupName, Handshake, Outcome, Payload, Reply,
-    };
-
     let host = Host::builder().set("worker = false").example("echo").start().await;
     let layer = host.app().layer();
-    let modules = host.app().loader().registry().snapshot();
     let serve = async {
-        let demand = tidegate::layer::Demand {
-            max: 1,
-            owners: &modules.owners,
-            held: HashMap::new(),
-            ceiling: 1,
-        };
-        let received = tests::must("the handshake", layer.receive(&demand)).await.unwrap();
-        let Payload::Event(event) = &received[0].message.payload else { panic!() };
+        let event = host.next_event().await;
         let channel = event.scope.reply_channel.clone();
         let group = GroupName::parse("echo.early").unwrap();
         layer.group_add(&group, &channel).await.unwrap();
-        // {"text": "early"}: for a direct message of Channels 1 this would accept.
-        // {"close": 4001}: a direct one would deny.
+        // {"text": "early"} and {"close": 4001}: direct ones of Channels 1 would accept and deny.
         for map in [&b"\x81\xa4text\xa5early"[..], b"\x81\xa5close\xcd\x0f\xa1"] {
             let content = Content::parse(bytes::Bytes::from_static(map)).unwrap();
             layer.group_send(&group, content, CorrelationId::random()).await.unwrap();
         }
-        let (node, to) = channel.connection().unwrap();
         // Somebody adds a connection that has ended.
-        let ended = tidegate::message::ChannelName::parse(&format!("{node}!ended")).unwrap();
+        let (node, _) = channel.connection().unwrap();
+        let ended = ChannelName::parse(&format!("{node}!ended")).unwrap();
         layer.group_add(&GroupName::parse("echo.ghosts").unwrap(), &ended).await.unwrap();
-        assert_eq!(layer.statistics().groups, 2);
-        let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
-        let replies = vec![Reply::Accept(Handshake::default())];
-        let answer = Answer { to, order: event.order, replies, done };
-        layer.answer(&node, answer).await.unwrap();
+        host.answer(&event, vec![Reply::Accept(Handshake::default())], Outcome::Ok).await;
     };
     let (mut socket, ()) = tokio::join!(host.websocket("/echo"), serve);
     // The inbox is in order: the ended one was looked at before.
     assert_eq!(layer.statistics().groups, 1, "a connection that ended is no member");
     assert_eq!(socket.text().await, "early");
     assert_eq!(socket.closed().await.0, 4001);
-    drop(socket);
-    drop(host);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_vanishes_during_the_handshake_is_told_to_the_consumer_once() {
-    use std::collections::HashMap;
-    use tidegate::message::{Answer, Done, EventKind, Handshake, Outcome, Payload, Reply};
-
     let host = Host::builder().set("worker = false").example("echo").start().await;
-    let layer = host.app().layer();
-    let modules = host.app().loader().registry().snapshot();
-    let next = async || {
-        let demand = tidegate::layer::Demand {
-            max: 1,
-            owners: &modules.owners,
-            held: HashMap::new(),
-            ceiling: 1,
-        };
-        let mut received = tests::must("an event", layer.receive(&demand)).await.unwrap();
-        let Payload::Event(event) = received.remove(0).message.payload else { panic!() };
-        event
-    };
     let address = host.address();
     let client = tests::background(async move { Socket::open(address, "/echo").await });
-    let connect = next().await;
+    let connect = host.next_event().await;
     client.abort();
-    let (node, to) = connect.scope.reply_channel.connection().unwrap();
-    let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
-    let replies = vec![Reply::Accept(Handshake::default())];
-    let answer = Answer { to, order: connect.order, replies, done };
-    layer.answer(&node, answer).await.unwrap();
-    let disconnect = next().await;
+    host.answer(&connect, vec![Reply::Accept(Handshake::default())], Outcome::Ok).await;
+    let disconnect = host.next_event().await;
     let EventKind::WebsocketDisconnect(close) = &disconnect.kind else { panic!("{disconnect:?}") };
     assert_eq!((close.code, disconnect.order), (1006, 1));
-    drop(host);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_did_not_accept_is_not_told_of_an_end() {
-    use std::collections::HashMap;
-    use tidegate::message::{Answer, Done, Outcome, Payload};
-
     let host = Host::builder().set("worker = false").example("echo").start().await;
     let layer = std::sync::Arc::clone(host.app().layer());
-    let modules = host.app().loader().registry().snapshot();
     let address = host.address();
     let client = tests::background(async move { Socket::open(address, "/echo").await });
-    let demand = tidegate::layer::Demand {
-        max: 1,
-        owners: &modules.owners,
-        held: HashMap::new(),
-        ceiling: 1,
-    };
-    let received = tests::must("the handshake", layer.receive(&demand)).await.unwrap();
+    let connect = host.next_event().await;
     client.abort();
-    let Payload::Event(connect) = &received[0].message.payload else { panic!() };
-    let (node, to) = connect.scope.reply_channel.connection().unwrap();
-    let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
-    let answer = Answer { to, order: connect.order, replies: Vec::new(), done };
-    layer.answer(&node, answer).await.unwrap();
+    host.answer(&connect, Vec::new(), Outcome::Ok).await;
     assert_eq!(host.stop().await, 0);
     assert_eq!(layer.statistics().channels.len(), 0);
 }

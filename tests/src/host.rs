@@ -1,11 +1,12 @@
 //! A host in this process, on free ports.
 
-use std::{fmt::Write as _, net::SocketAddr, path::Path, sync::Arc};
+use std::{collections::HashMap, fmt::Write as _, net::SocketAddr, path::Path, sync::Arc};
 
 use tidegate::{
     RunningApp,
     config::{Layers, ModuleConfig},
-    message::ModuleName,
+    layer::Demand,
+    message::{self, Answer, Done, Event, ModuleName, Outcome, Payload},
     registry::{Activation, ModuleSettings},
     telemetry::{ByCode, ByModule, ByOutcome},
     worker::Record,
@@ -164,6 +165,26 @@ impl Host {
     /// Instances that are in use.
     pub fn live_instances(&self) -> u64 {
         self.app.loader().engine().live_instances().expect("tests run with a pool")
+    }
+
+    /// Takes the next event off its channel, as a worker does. For hosts without slots.
+    pub async fn next_event(&self) -> Box<Event> {
+        let modules = self.app.loader().registry().snapshot();
+        let owners = &modules.owners;
+        let demand = Demand { max: 1, owners, held: HashMap::new(), ceiling: 1 };
+        let received = must("an event", self.app.layer().receive(&demand)).await.unwrap();
+        match received.into_iter().next().unwrap().message.payload {
+            Payload::Event(event) => event,
+            Payload::Custom(content) => panic!("expected an event, got {content:?}"),
+        }
+    }
+
+    /// Ends an event, as a worker does.
+    pub async fn answer(&self, event: &Event, replies: Vec<message::Reply>, outcome: Outcome) {
+        let (node, to) = event.scope.reply_channel.connection().unwrap();
+        let done = Some(Done { outcome, state: None, version: 1 });
+        let answer = Answer { to, order: event.order, replies, done };
+        self.app.layer().answer(&node, answer).await.unwrap();
     }
 
     /// Stops in order.

@@ -187,13 +187,6 @@ impl LocalName {
     }
 }
 
-/// Maps are keyed by names and asked with text.
-impl std::borrow::Borrow<str> for ChannelName {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

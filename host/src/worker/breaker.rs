@@ -114,6 +114,9 @@ impl Breakers {
         }
         let now = Instant::now();
         let mut breakers = self.breakers();
+        if verdict != Verdict::Bad && !breakers.contains_key(module) {
+            return None;
+        }
         let breaker = breakers
             .entry(module.clone())
             .or_insert_with(|| Breaker { version, state: State::Shut(VecDeque::new()) });

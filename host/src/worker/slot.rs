@@ -140,7 +140,7 @@ impl Slot {
             outlet,
             on_long: priority::demote,
         };
-        let finished = self.invoke(version, job).await;
+        let mut finished = self.invoke(version, job).await;
         let record = Record {
             started,
             correlation,
@@ -150,7 +150,7 @@ impl Slot {
             channel,
             outcome: finished.fault.clone().map_or(RecordOutcome::Ok, RecordOutcome::Fault),
             usage: finished.usage,
-            log: finished.log.clone(),
+            log: std::mem::take(&mut finished.log),
             messages_dropped: AtomicUsize::new(0),
         };
         self.conclude(delivery, version, finished, record, began).await;
