@@ -166,7 +166,8 @@ pub struct FlushError {
     pub reason: FlushReason,
 }
 
-/// What was wrong with an entry that could not be flushed. Sending it again later may work.
+/// What was wrong with an entry that could not be flushed. Unless it was refused, sending it again
+/// later may work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlushReason {
@@ -174,6 +175,8 @@ pub enum FlushReason {
     ChannelFull,
     /// The layer cannot be reached.
     Unavailable(String),
+    /// The layer does not take it: the connection is a member of as many groups as it may be.
+    Refused(String),
 }
 
 impl fmt::Display for FlushError {
@@ -183,6 +186,7 @@ impl fmt::Display for FlushError {
             FlushReason::Unavailable(text) => {
                 write!(f, "no layer to send to `{}`: {text}", self.channel)
             }
+            FlushReason::Refused(text) => write!(f, "`{}`: {text}", self.channel),
         }
     }
 }
@@ -194,6 +198,7 @@ impl From<layer::FlushError> for FlushError {
         let reason = match error.reason {
             layer::FlushReason::ChannelFull => FlushReason::ChannelFull,
             layer::FlushReason::Unavailable(text) => FlushReason::Unavailable(text),
+            layer::FlushReason::Refused(text) => FlushReason::Refused(text),
         };
         Self { index: error.index, channel: error.channel, reason }
     }

@@ -36,6 +36,7 @@ fn hello() -> Scope {
         reply_channel: ChannelName::parse("node!local").unwrap(),
         correlation: CorrelationId::random(),
         protocol: Protocol::Http,
+        secure: false,
         method: "GET".into(),
         http_version: "1.1",
         path: "/hello/ann".into(),

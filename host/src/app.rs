@@ -8,15 +8,16 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
-    admin::AdminServer,
+    admin::{self, AdminServer, AdminToken},
     config::{Config, ModuleConfig},
     engine::{Cache, Engine, EngineError, LoadError, Program},
-    interface::{BindError, InterfaceServer, Running},
+    interface::{BindError, Endpoint, InterfaceServer, Parts, Running, TlsError},
     layer::{ChannelLayer, LayerError, MemoryLayer},
     message::ModuleName,
     registry::{Activation, Candidate, ModuleSettings, Registry},
@@ -33,6 +34,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The engine cannot run here.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -172,6 +176,8 @@ pub struct App {
     admin: AdminServer,
     worker: Option<WorkerConfig>,
     serving: Drain,
+    asked: Drain,
+    drain_delay: Duration,
 }
 
 impl Config {
@@ -183,30 +189,39 @@ impl Config {
         let slots = self.worker.as_ref().map_or(1, |worker| worker.slots);
         let loader = Loader::new(slots, &self.data_dir)?;
         let serving = Drain::new(Handle::current());
+        let asked = Drain::new(Handle::current());
+        let token = AdminToken::open(&self.data_dir)
+            .map_err(|source| StartError::DataDir { path: self.data_dir.clone(), source })?;
         let admin = AdminServer::bind(
             self.admin,
-            Arc::clone(&layer),
-            Arc::clone(&metrics),
-            serving.clone(),
+            admin::State {
+                layer: Arc::clone(&layer),
+                metrics: Arc::clone(&metrics),
+                serving: serving.clone(),
+                asked: asked.clone(),
+                token,
+            },
         )
         .await?;
-        let interface = InterfaceServer::bind(
-            self.listen,
-            self.interface,
-            Arc::clone(&layer),
-            loader.registry.routes().clone(),
-            Arc::clone(&metrics),
-        )
-        .await?;
+        let drain_delay = self.interface.drain.delay;
+        let parts = Parts {
+            config: self.interface,
+            layer: Arc::clone(&layer),
+            routes: loader.registry.routes().clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        let mut interface = InterfaceServer::new(parts, self.tls)?;
+        interface.bind(self.listen).await?;
         loader.activate(&self.modules).await?;
-        Ok(App { loader, layer, metrics, interface, admin, worker: self.worker, serving })
+        let worker = self.worker;
+        Ok(App { loader, layer, metrics, interface, admin, worker, serving, asked, drain_delay })
     }
 }
 
 impl App {
     /// Where HTTP and WebSocket are served.
-    pub const fn address(&self) -> SocketAddr {
-        self.interface.address()
+    pub fn endpoints(&self) -> &[Endpoint] {
+        self.interface.endpoints()
     }
 
     /// Where health and metrics are served.
@@ -216,7 +231,7 @@ impl App {
 
     /// Starts slots and tasks.
     pub async fn start(self) -> Result<RunningApp, StartError> {
-        let (address, admin_address) = (self.address(), self.admin_address());
+        let (endpoints, admin_address) = (self.endpoints().to_vec(), self.admin_address());
         let worker = match &self.worker {
             None => None,
             Some(config) => Some(
@@ -234,12 +249,14 @@ impl App {
         let admin = Drain::new(Handle::current());
         self.admin.start(&admin);
         Ok(RunningApp {
-            address,
+            endpoints,
             admin_address,
             loader: self.loader,
             layer: self.layer,
             metrics: self.metrics,
             serving: self.serving,
+            asked: self.asked,
+            drain_delay: self.drain_delay,
             interface,
             worker,
             admin,
@@ -250,12 +267,15 @@ impl App {
 /// A process that serves.
 #[derive(Debug)]
 pub struct RunningApp {
-    address: SocketAddr,
+    endpoints: Vec<Endpoint>,
     admin_address: SocketAddr,
     loader: Loader,
     layer: Arc<dyn ChannelLayer>,
     metrics: Arc<Metrics>,
     serving: Drain,
+    /// Stopped by whoever asks the process to stop over the admin listener.
+    asked: Drain,
+    drain_delay: Duration,
     interface: Running,
     worker: Option<WorkerPool>,
     admin: Drain,
@@ -263,8 +283,8 @@ pub struct RunningApp {
 
 impl RunningApp {
     /// Where HTTP and WebSocket are served.
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 
     /// Where health and metrics are served.
@@ -290,6 +310,23 @@ impl RunningApp {
     /// What is known of past invocations; none without slots.
     pub fn records(&self) -> Option<&Arc<Records>> {
         self.worker.as_ref().map(WorkerPool::records)
+    }
+
+    /// Resolves when somebody asks over the admin listener for a stop.
+    pub async fn asked_to_stop(&self) {
+        self.asked.stopping().await;
+    }
+
+    /// Reads the certificate again. One that cannot be used changes nothing and is logged.
+    pub fn reload_certificate(&self) {
+        self.interface.reload_certificate();
+    }
+
+    /// Turns readiness red and goes on as before until load balancers have noticed; then stops.
+    pub async fn drain(self) -> usize {
+        self.serving.stop();
+        tokio::time::sleep_until(Instant::now() + self.drain_delay).await;
+        self.stop().await
     }
 
     /// Stops in order: connections, with their last events served; slots; the admin listener.

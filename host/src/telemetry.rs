@@ -50,6 +50,15 @@ pub struct ByStatus {
     pub status: u16,
 }
 
+/// Labels of the count of what was refused to clients.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByRefusal {
+    /// Which limit or rule it was: a word from a fixed list.
+    pub reason: &'static str,
+    /// `refused`; `allowed` in a dry run; `ignored` where a header field was taken off.
+    pub action: &'static str,
+}
+
 /// Labels of the count of closed WebSockets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByCode {
@@ -84,6 +93,8 @@ pub struct Metrics {
     pub holds: Gauge,
     /// Events whose done mark did not come in time.
     pub events_lost: Counter,
+    /// What clients did beyond a limit or against a rule.
+    pub refusals: Family<ByRefusal, Counter>,
     /// HTTP responses, by status.
     pub responses: Family<ByStatus, Counter>,
     /// WebSockets closed, by code.
@@ -118,6 +129,7 @@ impl Metrics {
             connections: Family::default(),
             holds: Gauge::default(),
             events_lost: Counter::default(),
+            refusals: Family::default(),
             responses: Family::default(),
             closes: Family::default(),
             queue_wait: histogram(),
@@ -153,6 +165,7 @@ impl Metrics {
         r.register("connections", "Open connections", self.connections.clone());
         r.register("holds", "Requests that wait without a slot", self.holds.clone());
         r.register("events_lost", "Events whose end was not heard of", self.events_lost.clone());
+        r.register("refusals", "What was refused to clients, by reason", self.refusals.clone());
         r.register("responses", "HTTP responses, by status", self.responses.clone());
         r.register("closes", "WebSockets closed, by code", self.closes.clone());
         r.register(

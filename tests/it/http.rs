@@ -19,7 +19,7 @@ async fn the_host_answers_what_no_consumer_serves_with_a_short_text_and_an_id() 
         assert_eq!(id.len(), 32, "{}", reply.text());
     }
     let wrong = host.client().request("DELETE", "/hello/ann", &[], "").await;
-    assert_eq!(wrong.header("allow"), Some("GET, HEAD"));
+    assert_eq!(wrong.header("allow"), Some("GET, HEAD, OPTIONS"));
     host.stop().await;
 }
 
@@ -98,7 +98,7 @@ async fn a_request_that_no_worker_takes_is_answered_503_and_counted_lost() {
 async fn a_full_channel_is_answered_503_at_once() {
     let host = Host::builder()
         .set("worker = false")
-        .set("grace = '10ms'")
+        .section("[drain]\ngrace = '10ms'")
         .example("hello")
         .section("[layer.capacities]\n'http.request.*' = 2")
         .start()

@@ -30,6 +30,8 @@ fn command(binary: &str, arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_")) {
         command.env_remove(name);
     }
+    // A load balancer is what only the tests of the pause have.
+    command.env("TIDEGATE_DRAIN_DELAY", "0s");
     command.args(arguments).kill_on_drop(true).stdin(Stdio::null());
     command
 }

@@ -96,6 +96,7 @@ pub(crate) mod layer {
     pub enum FlushReason {
         ChannelFull,
         Unavailable(String),
+        Refused(String),
     }
 
     pub(crate) fn send(channel: &str, content: &[u8]) -> Result<(), SendError> {

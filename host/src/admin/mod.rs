@@ -1,4 +1,8 @@
-//! The admin listener: health and metrics, without a token; whoever reaches the address may look.
+//! The admin listener: health and metrics, without a token; whoever reaches the address may look. What
+//! changes something needs the token.
+
+mod client;
+mod token;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,6 +18,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+pub use self::{
+    client::{AskError, ask_to_drain},
+    token::AdminToken,
+};
 use crate::{
     interface::BindError,
     layer::{self, ChannelLayer},
@@ -21,12 +29,14 @@ use crate::{
     telemetry::Metrics,
 };
 
+/// Where a stop is asked for.
+const DRAIN: &str = "/api/v1/drain";
 /// How long to wait after an accept that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What OpenMetrics calls its text form.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers `/livez`, `/readyz` and `/metrics`.
+/// Answers `/livez`, `/readyz`, `/metrics` and `/api/v1/drain`.
 #[derive(Debug)]
 pub struct AdminServer {
     listener: TcpListener,
@@ -34,26 +44,28 @@ pub struct AdminServer {
     state: Arc<State>,
 }
 
+/// What the admin listener knows of the process.
 #[derive(Debug)]
-struct State {
-    layer: Arc<dyn ChannelLayer>,
-    metrics: Arc<Metrics>,
+pub struct State {
+    /// Probed for `/readyz`.
+    pub layer: Arc<dyn ChannelLayer>,
+    /// Written out for `/metrics`.
+    pub metrics: Arc<Metrics>,
     /// Stopping means not ready.
-    serving: Drain,
+    pub serving: Drain,
+    /// Stopped when somebody asks the process to stop.
+    pub asked: Drain,
+    /// What whoever changes something must know.
+    pub token: AdminToken,
 }
 
 impl AdminServer {
     /// Opens the listener.
-    pub async fn bind(
-        address: SocketAddr,
-        layer: Arc<dyn ChannelLayer>,
-        metrics: Arc<Metrics>,
-        serving: Drain,
-    ) -> Result<Self, BindError> {
+    pub async fn bind(address: SocketAddr, state: State) -> Result<Self, BindError> {
         let wrong = |source| BindError::new(address, source);
         let listener = TcpListener::bind(address).await.map_err(wrong)?;
         let address = listener.local_addr().map_err(wrong)?;
-        Ok(Self { listener, address, state: Arc::new(State { layer, metrics, serving }) })
+        Ok(Self { listener, address, state: Arc::new(state) })
     }
 
     /// The address that is listened on, with the real port.
@@ -97,6 +109,9 @@ async fn answer(
     state: Arc<State>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.uri().path() == DRAIN {
+        return Ok(drain(&state, &request));
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".into()));
     }
@@ -111,6 +126,21 @@ async fn answer(
         }
         _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n".into()),
     })
+}
+
+/// Asks the process to stop as SIGTERM does.
+fn drain(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if *request.method() != Method::POST {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only POST\n".into());
+    }
+    if !state.token.is_in(request.headers()) {
+        let rule = "the header field authorization must be \"Bearer\" and the token, which stands in \
+                    the file admin-token of the data directory\n";
+        return text(StatusCode::UNAUTHORIZED, rule.into());
+    }
+    tracing::info!("asked to stop over the admin listener");
+    state.asked.stop();
+    text(StatusCode::ACCEPTED, "draining\n".into())
 }
 
 async fn ready(state: &State) -> Response<Full<Bytes>> {

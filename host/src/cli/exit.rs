@@ -52,6 +52,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     match error.downcast_ref::<StartError>() {
         Some(StartError::Module(_)) => ExitStatus::Module,
         Some(StartError::Bind(_)) => ExitStatus::Address,
+        Some(StartError::Tls(_)) => ExitStatus::Settings,
         Some(_) => ExitStatus::Machine,
         None => ExitStatus::Unexpected,
     }

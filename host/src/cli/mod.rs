@@ -1,6 +1,7 @@
 //! The command line. The one place that uses anyhow, prints, and owns the exit statuses.
 
 mod check;
+mod drain;
 mod exit;
 mod routes;
 mod serve;
@@ -27,6 +28,8 @@ enum Command {
     Routes(Settings),
     /// Check settings and modules without serving.
     Check(Settings),
+    /// Ask a process that serves to stop as SIGTERM does.
+    Drain(drain::Arguments),
 }
 
 /// Runs the command and says how it ended.
@@ -35,6 +38,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Serve(settings) => serve::run(settings),
         Command::Routes(settings) => routes::run(settings),
         Command::Check(settings) => check::run(settings),
+        Command::Drain(arguments) => drain::run(arguments),
     };
     match result {
         Ok(()) => ExitStatus::Success,

@@ -26,6 +26,7 @@ pub(super) fn run(settings: Settings) -> Result<()> {
 async fn serve(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
     if config.worker.is_none() {
         tracing::warn!(
             "no worker in this process, and the memory layer reaches no other: nothing will run"
@@ -36,13 +37,19 @@ async fn serve(config: Config) -> Result<()> {
     }
     let app = config.build().await?.start().await?;
     announce(&app).context("the addresses cannot be printed")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let at_once = loop {
+        tokio::select! {
+            _ = terminate.recv() => break false,
+            () = app.asked_to_stop() => break false,
+            // Somebody sits before it: there is no load balancer to wait for.
+            _ = interrupt.recv() => break true,
+            _ = hangup.recv() => app.reload_certificate(),
+        }
+    };
     tracing::info!("stopping; a second signal exits at once");
+    let stopped = async { if at_once { app.stop().await } else { app.drain().await } };
     let left = tokio::select! {
-        left = app.stop() => left,
+        left = stopped => left,
         _ = terminate.recv() => exit_now(),
         _ = interrupt.recv() => exit_now(),
     };
@@ -54,7 +61,9 @@ async fn serve(config: Config) -> Result<()> {
 
 fn announce(app: &crate::app::RunningApp) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "serving http://{}", app.address())?;
+    for endpoint in app.endpoints() {
+        writeln!(out, "serving {endpoint}")?;
+    }
     writeln!(out, "admin   http://{}", app.admin_address())?;
     out.flush()
 }

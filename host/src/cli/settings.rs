@@ -17,9 +17,10 @@ pub(super) struct Settings {
     /// Settings file [default: tidegate.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     config: Option<PathBuf>,
-    /// Where to serve HTTP and WebSocket [default: 127.0.0.1:8000]; port 0 takes a free one
-    #[arg(long, value_name = "ADDR")]
-    listen: Option<SocketAddr>,
+    /// Where to serve HTTP and WebSocket [default: 127.0.0.1:8000]; may be given several times:
+    /// IP:PORT (port 0 takes a free one), https://IP:PORT, unix:PATH, fd:N
+    #[arg(long, value_name = "PLACE")]
+    listen: Vec<String>,
     /// Where to serve health and metrics [default: 127.0.0.1:8001]
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
@@ -77,7 +78,8 @@ impl Settings {
             }
         };
         let text = |value: String| Value::String(value);
-        set("listen", self.listen.map(|address| text(address.to_string())));
+        let listen: Vec<Value> = self.listen.into_iter().map(text).collect();
+        set("listen", (!listen.is_empty()).then_some(Value::Array(listen)));
         set("admin", self.admin.map(|address| text(address.to_string())));
         set("slots", self.slots.map(|slots| Value::Integer(slots.into())));
         set("worker", self.no_worker.then_some(Value::Boolean(false)));

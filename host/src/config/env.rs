@@ -2,13 +2,13 @@
 
 use toml::{Table, Value};
 
-use super::{Layers, validate::ConfigError};
+use super::{Layers, error::ConfigError};
 
 const PREFIX: &str = "TIDEGATE_";
 /// Sections whose name begins a variable's.
-const SECTIONS: [&str; 4] = ["limits", "interface", "layer", "breaker"];
+const SECTIONS: [&str; 6] = ["limits", "tls", "interface", "drain", "layer", "breaker"];
 /// Variables that are no settings.
-const OTHERS: [&str; 1] = ["TIDEGATE_CONFIG"];
+const OTHERS: [&str; 2] = ["TIDEGATE_CONFIG", "TIDEGATE_TOKEN"];
 
 /// Adds what the environment sets. `TIDEGATE_MODULES` is a list such as `chat=chat.wasm,echo=e.wasm`.
 pub fn from_environment(

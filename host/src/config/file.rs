@@ -5,25 +5,26 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use serde::Deserialize;
 
 use super::{
-    units::{Size, Span},
-    validate::ConfigError,
+    error::ConfigError,
+    units::{Cap, Size, Span, Words},
 };
-use crate::routing::OnFault;
+use crate::{interface::Forwarding, routing::OnFault};
 
 /// Everything that can be set. What is missing has a default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawConfig {
-    pub(super) listen: Option<SocketAddr>,
+    pub(super) listen: Option<Words>,
     pub(super) admin: Option<SocketAddr>,
     pub(super) data_dir: Option<PathBuf>,
     pub(super) slots: Option<usize>,
     pub(super) worker: Option<bool>,
-    pub(super) grace: Option<Span>,
     pub(super) log: Option<String>,
     pub(super) modules: BTreeMap<String, RawModule>,
     pub(super) limits: RawLimits,
+    pub(super) tls: Option<RawTls>,
     pub(super) interface: RawInterface,
+    pub(super) drain: RawDrain,
     pub(super) layer: RawLayer,
     pub(super) breaker: RawBreaker,
 }
@@ -53,19 +54,57 @@ pub(super) struct RawLimits {
     pub(super) host_calls: Option<u64>,
 }
 
+/// `[tls]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+}
+
+/// `[drain]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawDrain {
+    pub(super) delay: Option<Span>,
+    pub(super) grace: Option<Span>,
+    pub(super) rate: Option<u32>,
+}
+
 /// `[interface]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawInterface {
+    pub(super) root_path: Option<String>,
+    pub(super) trusted_proxies: Option<Words>,
+    pub(super) forwarding: Option<Forwarding>,
+    pub(super) proxy_protocol: Option<bool>,
+    pub(super) origins: Option<Words>,
     pub(super) body_bytes: Option<Size>,
     pub(super) frame_bytes: Option<Size>,
     pub(super) inbound_frames: Option<usize>,
     pub(super) inbound_bytes: Option<Size>,
     pub(super) websocket_unsent: Option<Size>,
     pub(super) http_unsent: Option<Size>,
+    pub(super) handshake_timeout: Option<Span>,
     pub(super) header_timeout: Option<Span>,
     pub(super) body_timeout: Option<Span>,
+    pub(super) write_timeout: Option<Span>,
     pub(super) close_timeout: Option<Span>,
+    pub(super) ping_interval: Option<Span>,
+    pub(super) ping_timeout: Option<Span>,
+    pub(super) idle_timeout: Option<Span>,
+    pub(super) maximum_age: Option<Span>,
+    pub(super) connections: Option<Cap>,
+    pub(super) connections_per_address: Option<Cap>,
+    pub(super) connections_per_second: Option<Cap>,
+    pub(super) frames_per_second: Option<Cap>,
+    pub(super) holds: Option<Cap>,
+    pub(super) uri_bytes: Option<Size>,
+    pub(super) header_count: Option<usize>,
+    pub(super) header_bytes: Option<Size>,
+    pub(super) streams: Option<u32>,
+    pub(super) dry_run: Option<bool>,
 }
 
 /// `[layer]`
@@ -76,6 +115,7 @@ pub(super) struct RawLayer {
     pub(super) capacities: toml::Table,
     pub(super) expiry: Option<Span>,
     pub(super) group_expiry: Option<Span>,
+    pub(super) groups_per_connection: Option<Cap>,
     pub(super) inbox_bytes: Option<Size>,
     pub(super) delayed_messages: Option<usize>,
     pub(super) total_bytes: Option<Size>,

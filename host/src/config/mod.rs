@@ -1,17 +1,23 @@
 //! Settings: a file, then `TIDEGATE_*`, then flags, each over the one before; then checked as a whole.
 
+mod checks;
 mod env;
+mod error;
 mod file;
+mod interface;
 mod units;
 mod validate;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 pub use env::from_environment;
-pub use validate::ConfigError;
+pub use error::ConfigError;
 
 use crate::{
-    interface::InterfaceConfig, layer::LayerConfig, message::ModuleName, registry::ModuleSettings,
+    interface::{Endpoint, InterfaceConfig, TlsConfig},
+    layer::LayerConfig,
+    message::ModuleName,
+    registry::ModuleSettings,
     worker::WorkerConfig,
 };
 
@@ -19,7 +25,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where HTTP and WebSocket are served.
-    pub listen: SocketAddr,
+    pub listen: Vec<Endpoint>,
+    /// The certificate of the listeners that speak TLS.
+    pub tls: Option<TlsConfig>,
     /// Where health and metrics are served.
     pub admin: SocketAddr,
     /// Where compiled code is kept.

@@ -15,7 +15,7 @@ fn refused(text: &str) -> String {
 #[test]
 fn nothing_set_means_the_documented_defaults() {
     let config = read("").unwrap();
-    assert_eq!(config.listen.to_string(), "127.0.0.1:8000");
+    assert_eq!(config.listen[0].to_string(), "http://127.0.0.1:8000");
     assert_eq!(config.admin.to_string(), "127.0.0.1:8001");
     let limits = crate::engine::Limits::default();
     assert_eq!((limits.fuel, limits.host_calls), (1_000_000_000, 10_000));
@@ -36,7 +36,7 @@ fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
 fn zero_is_refused_wherever_it_would_let_nothing_pass() {
     let table = [
         ("slots = 0", "slots"),
-        ("grace = '0s'", "grace"),
+        ("[drain]\ngrace = '0s'", "drain.grace"),
         ("[limits]\nfuel = 0", "limits.fuel"),
         ("[limits]\ndeadline = '0s'", "limits.deadline"),
         ("[limits]\nmemory = 0", "limits.memory"),

@@ -48,3 +48,69 @@ impl<'de> Deserialize<'de> for Size {
         from.deserialize_any(Visitor)
     }
 }
+
+/// A number of things, or `"off"` for no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cap(pub(super) Option<usize>);
+
+impl<'de> Deserialize<'de> for Cap {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Cap;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, or \"off\" for no limit")
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Cap, E> {
+                usize::try_from(number)
+                    .map(|number| Cap(Some(number)))
+                    .map_err(|_| E::custom(format!("{number} is no limit; write \"off\" for none")))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Cap, E> {
+                if text == "off" {
+                    return Ok(Cap(None));
+                }
+                Err(E::custom(format!("{text:?} is no limit; write a number or \"off\"")))
+            }
+        }
+
+        from.deserialize_any(Visitor)
+    }
+}
+
+/// A list of words; as one text they stand between commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Words(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Words;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Words, E> {
+                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+                Ok(Words(words.map(str::to_owned).collect()))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Words, A::Error> {
+                let mut words = Vec::new();
+                while let Some(word) = list.next_element()? {
+                    words.push(word);
+                }
+                Ok(Words(words))
+            }
+        }
+
+        from.deserialize_any(Visitor)
+    }
+}

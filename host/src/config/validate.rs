@@ -1,60 +1,45 @@
 //! From settings as written to settings that can be worked with.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use super::{
     Config, ModuleConfig,
-    file::{RawBreaker, RawConfig, RawInterface, RawLayer, RawLimits, RawModule},
-    units::{Size, Span},
+    checks::{at_least_one, cap, positive, size, span},
+    error::{Checked, ConfigError},
+    file::{RawBreaker, RawConfig, RawLayer, RawLimits, RawModule},
+    interface,
 };
 use crate::{
     engine::Limits,
-    interface::InterfaceConfig,
     layer::{Capacities, LayerConfig},
     message::ModuleName,
     registry::ModuleSettings,
     worker::{BreakerConfig, WorkerConfig},
 };
 
-/// The largest body of a request.
-const BODY_CEILING: usize = 8 * 1024 * 1024;
 /// What a message holds besides a body.
 const MESSAGE_EXTRA: usize = 64 * 1024;
 /// The largest memory of an instance: the ceiling of the pool's shape.
 const MEMORY_CEILING: usize = 256 * 1024 * 1024;
 
-/// A setting that cannot be: where it stands, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {problem}")]
-pub struct ConfigError {
-    place: String,
-    problem: String,
-}
-
-impl ConfigError {
-    /// Says where and what.
-    pub fn new(place: &str, problem: &str) -> Self {
-        Self { place: place.to_owned(), problem: problem.to_owned() }
-    }
-}
-
-type Checked<T> = Result<T, ConfigError>;
-
 pub(super) fn config(raw: RawConfig) -> Checked<Config> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let slots = at_least_one("slots", raw.slots, cores * 4)?;
-    let grace = span("grace", raw.grace, Duration::from_secs(30))?;
-    let interface = interface(&raw.interface, grace)?;
-    let message_bytes = interface.body_bytes.max(interface.frame_bytes) + MESSAGE_EXTRA;
+    let drain = interface::drain(&raw.drain)?;
+    let interface_config = interface::config(&raw.interface, drain)?;
+    let message_bytes =
+        interface_config.body_bytes.max(interface_config.frame_bytes) + MESSAGE_EXTRA;
     let defaults = Limits { message_bytes, ..Limits::default() };
     let limits = limits("limits", &raw.limits, &defaults)?;
-    let address = |text: &str| text.parse().expect("a fixed address is valid");
+    let tls = raw.tls.map(interface::tls).transpose()?;
+    let admin = raw.admin.unwrap_or_else(|| "127.0.0.1:8001".parse().expect("a fixed address"));
     Ok(Config {
-        listen: raw.listen.unwrap_or_else(|| address("127.0.0.1:8000")),
-        admin: raw.admin.unwrap_or_else(|| address("127.0.0.1:8001")),
+        listen: interface::endpoints(raw.listen, tls.is_some())?,
+        tls,
+        admin,
         data_dir: raw.data_dir.unwrap_or_else(|| "tidegate-data".into()),
         modules: modules(raw.modules, &limits)?,
-        interface,
+        interface: interface_config,
         layer: layer(&raw.layer, message_bytes)?,
         worker: match raw.worker {
             Some(false) => None,
@@ -117,33 +102,6 @@ fn limits(place: &str, raw: &RawLimits, below: &Limits) -> Checked<Limits> {
     })
 }
 
-fn interface(raw: &RawInterface, grace: Duration) -> Checked<InterfaceConfig> {
-    let key = |name: &str| format!("interface.{name}");
-    let d = InterfaceConfig::default();
-    let body_bytes = size(&key("body_bytes"), raw.body_bytes, d.body_bytes)?;
-    let frame_bytes = size(&key("frame_bytes"), raw.frame_bytes, d.frame_bytes)?;
-    for (name, bytes) in [("body_bytes", body_bytes), ("frame_bytes", frame_bytes)] {
-        if bytes > BODY_CEILING {
-            return Err(ConfigError::new(
-                &key(name),
-                &format!("{bytes} bytes are too many; at most {BODY_CEILING}"),
-            ));
-        }
-    }
-    Ok(InterfaceConfig {
-        body_bytes,
-        frame_bytes,
-        inbound_frames: at_least_one(&key("inbound_frames"), raw.inbound_frames, d.inbound_frames)?,
-        inbound_bytes: size(&key("inbound_bytes"), raw.inbound_bytes, d.inbound_bytes)?,
-        websocket_unsent: size(&key("websocket_unsent"), raw.websocket_unsent, d.websocket_unsent)?,
-        http_unsent: size(&key("http_unsent"), raw.http_unsent, d.http_unsent)?,
-        header_timeout: span(&key("header_timeout"), raw.header_timeout, d.header_timeout)?,
-        body_timeout: span(&key("body_timeout"), raw.body_timeout, d.body_timeout)?,
-        close_timeout: span(&key("close_timeout"), raw.close_timeout, d.close_timeout)?,
-        grace,
-    })
-}
-
 fn layer(raw: &RawLayer, message_bytes: usize) -> Checked<LayerConfig> {
     let d = LayerConfig::default();
     let capacity = at_least_one("layer.capacity", raw.capacity, 100)?;
@@ -164,6 +122,11 @@ fn layer(raw: &RawLayer, message_bytes: usize) -> Checked<LayerConfig> {
             .map_err(|error| ConfigError::new("layer.capacities", &error.to_string()))?,
         expiry: span("layer.expiry", raw.expiry, d.expiry)?,
         group_expiry: span("layer.group_expiry", raw.group_expiry, d.group_expiry)?,
+        groups_per_connection: cap(
+            "layer.groups_per_connection",
+            raw.groups_per_connection,
+            d.groups_per_connection,
+        )?,
         inbox_bytes: size("layer.inbox_bytes", raw.inbox_bytes, d.inbox_bytes)?,
         delayed_messages: at_least_one(
             "layer.delayed_messages",
@@ -183,33 +146,4 @@ fn breaker(raw: &RawBreaker) -> Checked<BreakerConfig> {
         pause: span("breaker.pause", raw.pause, d.pause)?,
         longest_pause: span("breaker.longest_pause", raw.longest_pause, d.longest_pause)?,
     })
-}
-
-fn zero(place: &str) -> ConfigError {
-    ConfigError::new(place, "0 lets nothing pass; give at least 1, or leave it out")
-}
-
-fn positive(place: &str, value: Option<u64>, default: u64) -> Checked<u64> {
-    match value.unwrap_or(default) {
-        0 => Err(zero(place)),
-        value => Ok(value),
-    }
-}
-
-fn at_least_one(place: &str, value: Option<usize>, default: usize) -> Checked<usize> {
-    match value.unwrap_or(default) {
-        0 => Err(zero(place)),
-        value => Ok(value),
-    }
-}
-
-fn size(place: &str, value: Option<Size>, default: usize) -> Checked<usize> {
-    at_least_one(place, value.map(|Size(bytes)| bytes), default)
-}
-
-fn span(place: &str, value: Option<Span>, default: Duration) -> Checked<Duration> {
-    match value.map_or(default, |Span(span)| span) {
-        Duration::ZERO => Err(zero(place)),
-        span => Ok(span),
-    }
 }

@@ -123,6 +123,9 @@ pub enum FlushReason {
     /// The layer cannot be reached.
     #[error("{0}")]
     Unavailable(String),
+    /// The layer does not take it, now or later.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Where a flush stopped.

@@ -32,6 +32,7 @@ pub(super) fn websocket_end(hub: &Hub, scope: &Scope, close: &Close, by_host: bo
         1001 if by_host => "1001",
         1002 if by_host => "1002",
         1007 if by_host => "1007",
+        1008 if by_host => "1008",
         1009 if by_host => "1009",
         1011 if by_host => "1011",
         1012 if by_host => "1012",

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Hub,
+    admission::Share,
     mailbox::{Mail, Mailbox},
 };
 use crate::{
@@ -45,10 +46,11 @@ pub(super) struct Registration {
     local: LocalName,
     pub(super) channel: ChannelName,
     pub(super) mailbox: Arc<Mailbox>,
+    _share: Option<Share>,
 }
 
 impl Registration {
-    pub(super) fn new(hub: &Arc<Hub>, protocol: Protocol) -> Self {
+    pub(super) fn new(hub: &Arc<Hub>, protocol: Protocol, share: Option<Share>) -> Self {
         let local = LocalName::random();
         let limit = match protocol {
             Protocol::Http => hub.config.http_unsent,
@@ -63,7 +65,7 @@ impl Registration {
         }
         gauge(hub, protocol).inc();
         let channel = ChannelName::of_connection(&hub.node, &local);
-        Self { hub: Arc::clone(hub), protocol, local, channel, mailbox }
+        Self { hub: Arc::clone(hub), protocol, local, channel, mailbox, _share: share }
     }
 
     pub(super) fn hub(&self) -> Arc<Hub> {

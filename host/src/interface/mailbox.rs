@@ -80,6 +80,11 @@ impl Mailbox {
         fits
     }
 
+    #[cfg(test)]
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting().mail.is_empty()
+    }
+
     /// The next mail. Dropping the future loses nothing.
     pub(super) async fn take(&self) -> Mail {
         loop {

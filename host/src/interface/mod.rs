@@ -2,66 +2,35 @@
 //! what is answered. Never imports the worker: they meet at the channel layer alone.
 
 mod access;
+mod admission;
+mod config;
+mod connection;
 mod connections;
 mod conversation;
+mod drain;
 mod http;
 mod inbox;
 mod line;
 mod mailbox;
+mod proxies;
+mod refusal;
 mod server;
+mod transport;
 mod websocket;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-pub use server::{BindError, InterfaceServer, Running};
-
-use self::{connections::Connections, line::Lines};
+use self::{admission::Admission, connections::Connections, line::Lines, refusal::Told};
+pub use self::{
+    config::{AbuseLimits, DrainConfig, InterfaceConfig, Liveness, Timeouts},
+    proxies::{Forwarding, ProxyConfig},
+    server::{InterfaceServer, Parts, Running},
+    transport::{BindError, Endpoint, EndpointError, TlsConfig, TlsError},
+    websocket::{OriginError, OriginPolicy, OriginRule},
+};
 use crate::{
     layer::ChannelLayer, message::NodeName, routing::Routes, shutdown::Drain, telemetry::Metrics,
 };
-
-/// What connections may use.
-#[derive(Clone, Debug)]
-pub struct InterfaceConfig {
-    /// Bytes of a request's body.
-    pub body_bytes: usize,
-    /// Bytes of a WebSocket message from a client.
-    pub frame_bytes: usize,
-    /// WebSocket messages of one connection that wait for their turn before the socket is no longer
-    /// read.
-    pub inbound_frames: usize,
-    /// Bytes that wait for their turn before the socket is no longer read.
-    pub inbound_bytes: usize,
-    /// Bytes that wait for a WebSocket client; beyond, it is closed with 1013.
-    pub websocket_unsent: usize,
-    /// Bytes that wait for an HTTP client; beyond, the response is aborted.
-    pub http_unsent: usize,
-    /// How long a request's head may take.
-    pub header_timeout: Duration,
-    /// How long a request's body may take.
-    pub body_timeout: Duration,
-    /// How long a WebSocket client has to answer a close frame.
-    pub close_timeout: Duration,
-    /// How long shutdown waits for connections.
-    pub grace: Duration,
-}
-
-impl Default for InterfaceConfig {
-    fn default() -> Self {
-        Self {
-            body_bytes: 1024 * 1024,
-            frame_bytes: 1024 * 1024,
-            inbound_frames: 32,
-            inbound_bytes: 64 * 1024,
-            websocket_unsent: 1024 * 1024,
-            http_unsent: 16 * 1024 * 1024,
-            header_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(30),
-            close_timeout: Duration::from_secs(5),
-            grace: Duration::from_secs(30),
-        }
-    }
-}
 
 /// What all connections share.
 #[derive(Debug)]
@@ -70,8 +39,10 @@ struct Hub {
     node: NodeName,
     layer: Arc<dyn ChannelLayer>,
     routes: Routes,
+    admission: Admission,
     connections: Connections,
     lines: Lines,
     metrics: Arc<Metrics>,
+    told: Told,
     drain: Drain,
 }

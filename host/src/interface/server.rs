@@ -1,21 +1,28 @@
-//! Listens, accepts, and stops in order.
+//! Listens and accepts.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use listenfd::ListenFd;
 use tokio::{
-    net::{TcpListener, TcpStream},
     runtime::Handle,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 
 use super::{
-    Hub, InterfaceConfig, connections::Connections, http, inbox, line::Lines, mailbox::Mail,
+    Hub, InterfaceConfig,
+    admission::Admission,
+    connection,
+    connections::Connections,
+    inbox,
+    line::Lines,
+    refusal::Told,
+    transport::{
+        BindError, Certificates, Endpoint, Listener, Peer, Raw, TlsConfig, TlsError, report, watch,
+    },
 };
 use crate::{
     layer::{ChannelLayer, LayerError},
-    message::{NodeName, Protocol},
+    message::NodeName,
     routing::Routes,
     shutdown::Drain,
     telemetry::Metrics,
@@ -23,52 +30,47 @@ use crate::{
 
 /// How long to wait after an accept that failed: the process may be out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// At shutdown sockets are closed at least this often, however long the grace period is.
-const SLOWEST_CLOSE: Duration = Duration::from_millis(10);
+/// How often the files of the certificate are looked at.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
 
-/// A listener that could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
-pub struct BindError {
-    address: SocketAddr,
-    source: io::Error,
-}
-
-impl BindError {
-    /// Says which address it was.
-    pub const fn new(address: SocketAddr, source: io::Error) -> Self {
-        Self { address, source }
-    }
-}
-
-/// Serves HTTP and WebSocket on one address.
+/// Serves HTTP and WebSocket.
 #[derive(Debug)]
 pub struct InterfaceServer {
-    listener: TcpListener,
-    address: SocketAddr,
+    listeners: Vec<Listener>,
+    endpoints: Vec<Endpoint>,
+    certificates: Option<Arc<Certificates>>,
     hub: Arc<Hub>,
 }
 
 /// A server that runs.
 #[derive(Debug)]
 pub struct Running {
-    hub: Arc<Hub>,
-    reader: Drain,
+    pub(super) hub: Arc<Hub>,
+    /// Reads the inbox until the last connection has ended.
+    pub(super) reader: Drain,
+    certificates: Option<Arc<Certificates>>,
+}
+
+/// What an interface server is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Settings.
+    pub config: InterfaceConfig,
+    /// Carries events away and answers back.
+    pub layer: Arc<dyn ChannelLayer>,
+    /// Says which consumer a request is for.
+    pub routes: Routes,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
 }
 
 impl InterfaceServer {
-    /// Opens the listener. Nothing is accepted yet.
-    pub async fn bind(
-        address: SocketAddr,
-        config: InterfaceConfig,
-        layer: Arc<dyn ChannelLayer>,
-        routes: Routes,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, BindError> {
-        let wrong = |source| BindError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(wrong)?;
-        let bound = listener.local_addr().map_err(wrong)?;
+    /// Reads the certificate; nothing is listened on yet.
+    pub fn new(parts: Parts, tls: Option<TlsConfig>) -> Result<Self, TlsError> {
+        let certificates = tls.map(Certificates::load).transpose()?;
+        let Parts { config, layer, routes, metrics } = parts;
         let hub = Hub {
+            admission: Admission::new(&config.limits),
             config,
             node: NodeName::random(),
             layer,
@@ -76,113 +78,93 @@ impl InterfaceServer {
             connections: Connections::default(),
             lines: Lines::default(),
             metrics,
+            told: Told::default(),
             drain: Drain::new(Handle::current()),
         };
-        Ok(Self { listener, address: bound, hub: Arc::new(hub) })
+        Ok(Self { listeners: Vec::new(), endpoints: Vec::new(), certificates, hub: Arc::new(hub) })
     }
 
-    /// The address that is listened on, with the real port.
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    /// Opens listeners. Nothing is accepted yet.
+    pub async fn bind(&mut self, endpoints: Vec<Endpoint>) -> Result<(), BindError> {
+        let mut inherited = ListenFd::from_env();
+        for endpoint in endpoints {
+            let listener = Listener::bind(endpoint, &mut inherited).await?;
+            self.endpoints.push(listener.endpoint.clone());
+            self.listeners.push(listener);
+        }
+        Ok(())
+    }
+
+    /// Where is listened, with the real ports.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 
     /// Starts to accept.
     pub async fn start(self) -> Result<Running, LayerError> {
-        let Self { listener, hub, .. } = self;
+        let Self { listeners, hub, certificates, .. } = self;
         hub.layer.open_inbox(&hub.node).await?;
         let reader = Drain::new(Handle::current());
-        let (reading, stop) = (Arc::clone(&hub), reader.clone());
-        reader.spawn("inbox", async move {
-            tokio::select! {
-                () = inbox::read(reading) => {}
-                () = stop.stopping() => {}
-            }
-        });
-        hub.drain.spawn("accept", accept(listener, Arc::clone(&hub)));
-        Ok(Running { hub, reader })
+        until_stopped(&reader, "inbox", inbox::read(Arc::clone(&hub)));
+        if let Some(certificates) = &certificates {
+            let watching = watch(Arc::clone(certificates), CERTIFICATE_LOOK);
+            until_stopped(&reader, "certificate", watching);
+        }
+        for listener in listeners {
+            let accepting = accept(listener, certificates.clone(), Arc::clone(&hub));
+            hub.drain.spawn("accept", accepting);
+        }
+        Ok(Running { hub, reader, certificates })
     }
 }
 
 impl Running {
-    /// Accepts no more, lets requests finish, closes WebSockets with 1001 one after the other, and
-    /// waits until consumers know; all within the grace period. Returns how many connections were
-    /// left.
-    pub async fn stop(self) -> usize {
-        let Self { hub, reader } = self;
-        let grace = hub.config.grace;
-        hub.drain.stop();
-        let work = async {
-            for mailbox in hub.connections.of(Protocol::Http) {
-                mailbox.put(Mail::Drain);
-            }
-            let sockets = hub.connections.of(Protocol::Websocket);
-            // The last fifth of the time is for disconnect events.
-            let pause = grace.mul_f32(0.8).checked_div(u32::try_from(sockets.len()).unwrap_or(0));
-            let pause = pause.unwrap_or_default().min(SLOWEST_CLOSE);
-            let mut next = Instant::now();
-            for mailbox in sockets {
-                mailbox.put(Mail::Drain);
-                next += pause;
-                sleep_until(next).await;
-            }
-            hub.drain.finished().await;
-        };
-        let left = match timeout(grace, work).await {
-            Ok(()) => 0,
-            Err(_) => {
-                hub.connections.of(Protocol::Http).len()
-                    + hub.connections.of(Protocol::Websocket).len()
-            }
-        };
-        reader.stop();
-        hub.layer.close_inbox(&hub.node).await;
-        reader.finished().await;
-        left
+    /// Reads the certificate again. One that cannot be used changes nothing and is logged.
+    pub fn reload_certificate(&self) {
+        if let Some(certificates) = &self.certificates {
+            report(certificates.reload());
+        }
     }
 }
 
-async fn accept(listener: TcpListener, hub: Arc<Hub>) {
+/// A task that ends with its drain.
+fn until_stopped(
+    drain: &Drain,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let stop = drain.clone();
+    drain.spawn(name, async move {
+        tokio::select! {
+            () = task => {}
+            () = stop.stopping() => {}
+        }
+    });
+}
+
+async fn accept(listener: Listener, certificates: Option<Arc<Certificates>>, hub: Arc<Hub>) {
+    let tls = certificates.filter(|_| listener.endpoint.tls()).map(|it| it.acceptor());
     loop {
         let accepted = tokio::select! {
             () = hub.drain.stopping() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((socket, client)) => {
-                let connection = serve(socket, client, Arc::clone(&hub));
-                hub.drain.spawn("connection", connection);
+            Ok((socket, ends)) => {
+                let peer = Peer::new(ends);
+                let (place, beyond) = hub.admission.enter();
+                if beyond.is_some_and(|reason| hub.refuse(reason, peer.client.ip())) {
+                    // Closed unread: whatever is said to it would cost what the limit saves.
+                    continue;
+                }
+                let raw = Raw::new(socket, peer, hub.config.timeouts.write);
+                let serving = connection::serve(raw, place, tls.clone(), Arc::clone(&hub));
+                hub.drain.spawn("connection", serving);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep_until(Instant::now() + ACCEPT_PAUSE).await;
             }
         }
-    }
-}
-
-/// One TCP connection, until it ends or becomes a WebSocket.
-async fn serve(socket: TcpStream, client: SocketAddr, hub: Arc<Hub>) {
-    // Replies are small and wait for nobody.
-    drop(socket.set_nodelay(true));
-    let Ok(server) = socket.local_addr() else { return };
-    let handle = {
-        let hub = Arc::clone(&hub);
-        service_fn(move |request| http::handle(Arc::clone(&hub), client, server, request))
-    };
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(hub.config.header_timeout)
-        .serve_connection(TokioIo::new(socket), handle)
-        .with_upgrades();
-    tokio::pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = hub.drain.stopping() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, %client, "a connection ended early");
     }
 }

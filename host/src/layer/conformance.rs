@@ -31,6 +31,7 @@ pub(super) fn config() -> LayerConfig {
         capacities: Capacities::new(5, [("small.*", 1)]).unwrap(),
         expiry: Duration::from_secs(60),
         group_expiry: Duration::from_secs(600),
+        groups_per_connection: Some(3),
         inbox_bytes: 2_000,
         delayed_messages: 10,
         total_bytes: 4_000,
@@ -71,6 +72,7 @@ macro_rules! conformance_tests {
             an_inbox_is_bounded_in_bytes_and_done_marks_always_fit
             a_closed_inbox_takes_its_memberships_along
             leaving_all_groups_at_once
+            a_connection_is_a_member_of_so_many_groups_and_a_named_channel_of_any_number
             room_is_told_when_a_full_channel_is_read
             statistics_tell_depth_and_age
         }
@@ -596,4 +598,24 @@ pub(super) async fn statistics_tell_depth_and_age(Subject { layer, .. }: Subject
     assert_eq!(statistics.delayed, 1);
     assert_eq!(numbers(&Reader::of(&["a"]), &*layer).await, [1, 2]);
     assert_eq!(layer.statistics().channels.len(), 0, "an empty channel leaves nothing");
+}
+
+pub(super) async fn a_connection_is_a_member_of_so_many_groups_and_a_named_channel_of_any_number(
+    Subject { layer, .. }: Subject,
+) {
+    let node = NodeName::random();
+    layer.open_inbox(&node).await.unwrap();
+    let connection = ChannelName::of_connection(&node, &LocalName::random());
+    let named = channel("named");
+    let group = |number: u32| GroupName::parse(&format!("group.{number}")).unwrap();
+    for number in 0..3 {
+        layer.group_add(&group(number), &connection).await.unwrap();
+        layer.group_add(&group(number), &named).await.unwrap();
+    }
+    layer.group_add(&group(0), &connection).await.unwrap();
+    layer.group_add(&group(3), &named).await.unwrap();
+    let refused = layer.group_add(&group(3), &connection).await;
+    assert_eq!(refused, Err(SendError::TooManyGroups { limit: 3 }));
+    layer.group_discard(&group(1), &connection).await.unwrap();
+    layer.group_add(&group(3), &connection).await.unwrap();
 }

@@ -36,6 +36,8 @@ pub struct LayerConfig {
     /// How long a named channel stays in a group after it was last added. Connections stay until
     /// they end.
     pub group_expiry: Duration,
+    /// Groups that one connection is a member of.
+    pub groups_per_connection: Option<usize>,
     /// Bytes of data that wait in a node's inbox.
     pub inbox_bytes: usize,
     /// Messages that wait to be sent later.
@@ -51,6 +53,7 @@ impl Default for LayerConfig {
             capacities: Capacities::default(),
             expiry: Duration::from_secs(60),
             group_expiry: Duration::from_secs(86_400),
+            groups_per_connection: Some(100),
             inbox_bytes: 64 * 1024 * 1024,
             delayed_messages: 10_000,
             total_bytes: 256 * 1024 * 1024,
@@ -76,6 +79,12 @@ pub enum SendError {
     TooLarge {
         /// Its size.
         bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The connection is a member of as many groups as it may be.
+    #[error("a connection is a member of at most {limit} groups (layer.groups_per_connection)")]
+    TooManyGroups {
         /// The limit.
         limit: usize,
     },
@@ -167,7 +176,7 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError>;
 
     /// Makes a channel a member of a group, or renews its membership.
-    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), LayerError>;
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError>;
 
     /// Ends a membership, if there is one.
     async fn group_discard(

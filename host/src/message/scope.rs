@@ -31,11 +31,13 @@ pub struct Scope {
     pub correlation: CorrelationId,
     /// The protocol.
     pub protocol: Protocol,
+    /// Whether the client speaks TLS.
+    pub secure: bool,
     /// The method in upper case.
     pub method: String,
-    /// `1.0` or `1.1`.
+    /// `1.0`, `1.1` or `2`.
     pub http_version: &'static str,
-    /// The path, percent-decoded.
+    /// The path, percent-decoded, with the root path.
     pub path: String,
     /// The path as the client wrote it.
     pub raw_path: String,
@@ -49,18 +51,20 @@ pub struct Scope {
     pub client: SocketAddr,
     /// The near end.
     pub server: SocketAddr,
-    /// Where the application is mounted.
+    /// Where the application is mounted: a part of the path that routes do not know.
     pub root_path: String,
     /// The subprotocols that a WebSocket client offers.
     pub subprotocols: Vec<String>,
 }
 
 impl Scope {
-    /// `http` or `ws`.
+    /// `http`, `https`, `ws` or `wss`.
     pub const fn scheme(&self) -> &'static str {
-        match self.protocol {
-            Protocol::Http => "http",
-            Protocol::Websocket => "ws",
+        match (self.protocol, self.secure) {
+            (Protocol::Http, false) => "http",
+            (Protocol::Http, true) => "https",
+            (Protocol::Websocket, false) => "ws",
+            (Protocol::Websocket, true) => "wss",
         }
     }
 }

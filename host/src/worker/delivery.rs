@@ -71,7 +71,7 @@ impl Delivery {
                 let message = Message::custom(content.clone(), self.correlation);
                 self.layer.send_later(channel, message, *delay).await
             }
-            Entry::GroupAdd { group, channel } => Ok(self.layer.group_add(group, channel).await?),
+            Entry::GroupAdd { group, channel } => self.layer.group_add(group, channel).await,
             Entry::GroupDiscard { group, channel } => {
                 Ok(self.layer.group_discard(group, channel).await?)
             }
@@ -131,7 +131,7 @@ impl Delivery {
                 }
                 _ => {
                     dropped += 1;
-                    self.metrics.dropped("full");
+                    self.metrics.dropped(reason(&error));
                     tracing::warn!(
                         %error, channel = failed.target(), correlation = %self.correlation,
                         "a message of a consumer that has returned is dropped"
@@ -146,6 +146,16 @@ impl Delivery {
     }
 }
 
+/// Why a message of a consumer that has returned is lost.
+const fn reason(error: &SendError) -> &'static str {
+    match error {
+        SendError::TooManyGroups { .. } => "too_many_groups",
+        SendError::TooLarge { .. } => "too_large",
+        SendError::Layer(_) => "unavailable",
+        SendError::ChannelFull(_) | SendError::TooManyDelayed { .. } => "full",
+    }
+}
+
 #[async_trait]
 impl Outlet for Delivery {
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped> {
@@ -156,11 +166,14 @@ impl Outlet for Delivery {
             }
             Err(halted) => {
                 let Halted { index, failed, error, rest } = *halted;
-                let reason = match error {
+                let reason = match &error {
                     SendError::ChannelFull(_) | SendError::TooManyDelayed { .. } => {
                         FlushReason::ChannelFull
                     }
-                    other => FlushReason::Unavailable(other.to_string()),
+                    SendError::TooManyGroups { .. } | SendError::TooLarge { .. } => {
+                        FlushReason::Refused(error.to_string())
+                    }
+                    SendError::Layer(_) => FlushReason::Unavailable(error.to_string()),
                 };
                 Err(Stopped { index, target: failed.target().to_owned(), reason, rest })
             }

@@ -157,6 +157,7 @@ impl Host for LayerCalls<'_> {
             reason: match reason {
                 FlushReason::ChannelFull => GuestReason::ChannelFull,
                 FlushReason::Unavailable(why) => GuestReason::Unavailable(why),
+                FlushReason::Refused(why) => GuestReason::Refused(why),
             },
         }))
     }

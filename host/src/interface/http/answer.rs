@@ -1,10 +1,22 @@
 //! Responses: those of consumers, and the short ones of the host.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::{Response, StatusCode, header};
+use hyper::{
+    Response, StatusCode,
+    body::{Body, Frame, SizeHint},
+    header,
+};
 
-use crate::message::{self, CorrelationId, ResponseHead};
+use crate::{
+    interface::connection::Busy,
+    message::{self, CorrelationId, ResponseHead},
+};
 
 /// The body of a response: whole, or streamed.
 pub(in crate::interface) type ResponseBody = UnsyncBoxBody<Bytes, Aborted>;
@@ -13,6 +25,39 @@ pub(in crate::interface) type ResponseBody = UnsyncBoxBody<Bytes, Aborted>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the response was aborted")]
 pub(in crate::interface) struct Aborted;
+
+/// A body that keeps its connection busy until it is written.
+#[derive(Debug)]
+pub(in crate::interface) struct Guarded {
+    body: ResponseBody,
+    _busy: Busy,
+}
+
+impl Guarded {
+    pub(in crate::interface) fn new(body: ResponseBody, busy: Busy) -> Self {
+        Self { body, _busy: busy }
+    }
+}
+
+impl Body for Guarded {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 /// A body that is known as a whole.
 pub(in crate::interface) fn whole(body: Bytes) -> ResponseBody {

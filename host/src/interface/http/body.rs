@@ -37,7 +37,7 @@ pub(super) async fn read(
     {
         return Err(BodyError::TooLarge { limit });
     }
-    match timeout(config.body_timeout, Limited::new(body, limit).collect()).await {
+    match timeout(config.timeouts.body, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge { limit }),
         Ok(Err(_)) => Err(BodyError::Broken),

@@ -14,6 +14,7 @@ use crate::{
         Hub,
         connections::Registration,
         conversation::{Conversation, Happening},
+        refusal::Reason,
     },
     layer::SendError,
     message::{self, CorrelationId, EventKind, Outcome, Reply, ResponseHead, Scope},
@@ -40,9 +41,12 @@ struct Hold {
 }
 
 impl Hold {
-    fn new(hub: Arc<Hub>, until: Instant, fallback: Option<message::Response>) -> Self {
-        hub.metrics.holds.inc();
-        Self { hub, until, fallback }
+    /// And whether it is one too many.
+    fn new(hub: Arc<Hub>, until: Instant, fallback: Option<message::Response>) -> (Self, bool) {
+        let before = hub.metrics.holds.inc();
+        let limit = hub.config.limits.holds.and_then(|limit| i64::try_from(limit).ok());
+        let is_beyond = limit.is_some_and(|limit| before >= limit);
+        (Self { hub, until, fallback }, is_beyond)
     }
 }
 
@@ -133,7 +137,11 @@ impl Exchange {
             match happening {
                 Happening::Reply(Reply::Respond(response)) => return First::Whole(response),
                 Happening::Reply(Reply::StreamStart(head)) => return First::Stream(head),
-                Happening::Reply(Reply::Hold { timeout, fallback }) => self.hold(timeout, fallback),
+                Happening::Reply(Reply::Hold { timeout, fallback }) => {
+                    if !self.hold(timeout, fallback) {
+                        return First::Status(S::SERVICE_UNAVAILABLE, "too many requests wait");
+                    }
+                }
                 Happening::Reply(other) => self.misfit(&other),
                 Happening::Done(Outcome::Ok) if self.hold.is_some() => {
                     if self.stopping {
@@ -145,6 +153,7 @@ impl Exchange {
                     return First::Status(S::SERVICE_UNAVAILABLE, "no worker took the request");
                 }
                 Happening::Overflow => {
+                    self.refuse(Reason::Unsent);
                     return First::Status(S::INTERNAL_SERVER_ERROR, "the response is too large");
                 }
                 Happening::Drain => {
@@ -169,13 +178,21 @@ impl Exchange {
                     return Ok(Some(chunk));
                 }
                 Happening::Reply(Reply::StreamEnd) => return Ok(None),
-                Happening::Reply(Reply::Hold { timeout, fallback }) => self.hold(timeout, fallback),
+                Happening::Reply(Reply::Hold { timeout, fallback }) => {
+                    if !self.hold(timeout, fallback) {
+                        return Err(Aborted);
+                    }
+                }
                 Happening::Reply(other) => self.misfit(&other),
                 Happening::Done(Outcome::Ok) if self.hold.is_none() || self.stopping => {
                     return Ok(None);
                 }
                 Happening::Done(Outcome::Ok) => {}
-                Happening::Done(_) | Happening::Lost | Happening::Overflow => return Err(Aborted),
+                Happening::Done(_) | Happening::Lost => return Err(Aborted),
+                Happening::Overflow => {
+                    self.refuse(Reason::Unsent);
+                    return Err(Aborted);
+                }
                 Happening::Drain => {
                     self.stopping = true;
                     if self.is_held() {
@@ -193,11 +210,24 @@ impl Exchange {
             || self.conversation.as_ref().is_some_and(is_head)
     }
 
-    fn hold(&mut self, timeout: std::time::Duration, fallback: Option<message::Response>) {
-        if let Some(conversation) = &self.conversation {
-            let until = Instant::now() + timeout;
-            self.hold = Some(Hold::new(Arc::clone(&conversation.hub), until, fallback));
+    /// False if too many requests are on hold already.
+    fn hold(&mut self, timeout: std::time::Duration, fallback: Option<message::Response>) -> bool {
+        let Some(conversation) = &self.conversation else { return false };
+        // A hold that takes the place of another is not one more.
+        self.hold = None;
+        let until = Instant::now() + timeout;
+        let (hold, is_beyond) = Hold::new(Arc::clone(&conversation.hub), until, fallback);
+        if is_beyond && self.refuse(Reason::Holds) {
+            return false;
         }
+        self.hold = Some(hold);
+        true
+    }
+
+    fn refuse(&self, reason: Reason) -> bool {
+        self.conversation.as_ref().is_none_or(|conversation| {
+            conversation.hub.refuse(reason, conversation.scope.client.ip())
+        })
     }
 
     fn is_held(&self) -> bool {

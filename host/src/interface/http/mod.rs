@@ -1,87 +1,74 @@
 //! HTTP: a request becomes an event, replies become the response.
 
 mod answer;
+mod arrival;
 mod body;
 mod exchange;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, sync::Arc};
 
-use hyper::{Request, Response, StatusCode, body::Incoming, header};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
 use tokio::time::Instant;
 
-pub(super) use self::answer::{ResponseBody, empty, plain};
+pub(super) use self::{
+    answer::{Guarded, ResponseBody, empty, plain},
+    arrival::Arrival,
+};
 use self::{body::BodyError, exchange::Exchange};
-use super::{Hub, access, connections::Registration, websocket};
+use super::{
+    Hub, access, connection::Connection, connections::Registration, proxies::REQUEST_ID,
+    refusal::Reason, websocket,
+};
 use crate::{
     layer::SendError,
-    message::{CorrelationId, EventKind, Protocol, Scope},
-    routing::{Found, Resolution, decode},
+    message::{CorrelationId, EventKind, Protocol},
+    routing::{Found, Resolution},
 };
-
-/// What is known of a request before its route.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) client: SocketAddr,
-    pub(super) server: SocketAddr,
-    pub(super) correlation: CorrelationId,
-}
 
 /// Answers one request.
 pub(super) async fn handle(
     hub: Arc<Hub>,
-    client: SocketAddr,
-    server: SocketAddr,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+    connection: Arc<Connection>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Guarded>, Infallible> {
     let started = Instant::now();
-    let arrival = Arrival { client, server, correlation: CorrelationId::random() };
-    let correlation = arrival.correlation;
+    let busy = connection.begin();
+    let mut arrival = Arrival::new(&hub, connection, &mut request);
+    let (correlation, client) = (arrival.correlation, arrival.client);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = if hub.drain.is_stopping() {
+    let mut response = if hub.drain.is_stopping() {
         plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down", correlation)
-    } else if websocket::is_upgrade(&request) {
-        websocket::open(&hub, &arrival, request).await
+    } else if let Err((status, text)) = arrival.admit(&hub, &request) {
+        plain(status, text, correlation)
+    } else if websocket::is_asked_for(&request) {
+        websocket::open(&hub, arrival, request).await
     } else {
-        answer(&hub, &arrival, request).await
+        answer(&hub, arrival, request).await
     };
+    response.headers_mut().insert(REQUEST_ID, id_value(correlation));
     let status = response.status().as_u16();
     access::response(&hub, (method.as_str(), &path, client), status, started, correlation);
-    Ok(response)
+    Ok(response.map(|body| Guarded::new(body, busy)))
 }
 
 async fn answer(
     hub: &Arc<Hub>,
-    arrival: &Arrival,
+    mut arrival: Arrival,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let id = arrival.correlation;
-    let routes = hub.routes.snapshot();
-    let found = match routes.http(request.method().as_str(), request.uri().path()) {
-        Resolution::Found(found) => found,
-        Resolution::NotFound => {
-            return plain(StatusCode::NOT_FOUND, "no consumer serves this path", id);
-        }
-        Resolution::BadPath => {
-            return plain(StatusCode::BAD_REQUEST, "the path is not UTF-8", id);
-        }
-        Resolution::WrongMethod(allowed) => {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "not with this method", id);
-            if let Ok(allow) = header::HeaderValue::from_str(&allowed.join(", ")) {
-                response.headers_mut().insert(header::ALLOW, allow);
-            }
-            return response;
-        }
+    let Found { route, params } = match find(hub, &arrival, &request) {
+        Ok(found) => found,
+        Err(refused) => return *refused,
     };
-    drop(routes);
     let (head, incoming) = request.into_parts();
     let body = match body::read(incoming, &head.headers, &hub.config).await {
         Ok(body) => body,
-        Err(error) => return refuse_body(&error, id),
+        Err(error) => return refuse_body(hub, &error, &arrival, head.version),
     };
-    let Found { route, params } = found;
-    let registration = Registration::new(hub, Protocol::Http);
+    let registration = Registration::new(hub, Protocol::Http, arrival.share.take());
     let request = Request::from_parts(head, ());
-    let Some(scope) = scope(Protocol::Http, arrival, &request, params, &registration) else {
+    let Some(scope) = arrival.scope(Protocol::Http, &request, params, &registration) else {
         return plain(StatusCode::BAD_REQUEST, "the path is not UTF-8", id);
     };
     let mut exchange = Exchange::new(route, scope, registration);
@@ -101,50 +88,75 @@ async fn answer(
     }
 }
 
-fn refuse_body(error: &BodyError, id: CorrelationId) -> Response<ResponseBody> {
-    let status = match error {
-        BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
-        BodyError::Broken => StatusCode::BAD_REQUEST,
+/// The route of a request, or the response in its place.
+fn find(
+    hub: &Hub,
+    arrival: &Arrival,
+    request: &Request<Incoming>,
+) -> Result<Found, Box<Response<ResponseBody>>> {
+    let refused = |status, text| Box::new(plain(status, text, arrival.correlation));
+    let method = request.method();
+    if *method == Method::CONNECT {
+        return Err(refused(StatusCode::NOT_IMPLEMENTED, "this is no proxy"));
+    }
+    if *method == Method::OPTIONS && request.uri().path() == "*" {
+        return Err(allow(StatusCode::NO_CONTENT, Response::new(empty()), Vec::new()));
+    }
+    let Some(path) = arrival.route_path(hub, request.uri().path()) else {
+        return Err(refused(StatusCode::NOT_FOUND, "nothing is served outside the root path"));
     };
-    let mut response = plain(status, &error.to_string(), id);
-    // What is left of the body is not read, so the connection is of no more use.
-    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    match hub.routes.snapshot().http(method.as_str(), path) {
+        Resolution::Found(found) => Ok(found),
+        Resolution::NotFound => Err(refused(StatusCode::NOT_FOUND, "no consumer serves this path")),
+        Resolution::BadPath => Err(refused(StatusCode::BAD_REQUEST, "the path is not UTF-8")),
+        Resolution::WrongMethod(allowed) if *method == Method::OPTIONS => {
+            Err(allow(StatusCode::NO_CONTENT, Response::new(empty()), allowed))
+        }
+        Resolution::WrongMethod(allowed) => {
+            let response =
+                plain(StatusCode::METHOD_NOT_ALLOWED, "not with this method", arrival.correlation);
+            Err(allow(StatusCode::METHOD_NOT_ALLOWED, response, allowed))
+        }
+    }
+}
+
+/// A response that says which methods there are; `OPTIONS` is the host's where no consumer takes it.
+fn allow(
+    status: StatusCode,
+    mut response: Response<ResponseBody>,
+    mut methods: Vec<String>,
+) -> Box<Response<ResponseBody>> {
+    *response.status_mut() = status;
+    methods.push(Method::OPTIONS.to_string());
+    if let Ok(allow) = header::HeaderValue::from_str(&methods.join(", ")) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    Box::new(response)
+}
+
+fn refuse_body(
+    hub: &Hub,
+    error: &BodyError,
+    arrival: &Arrival,
+    version: hyper::Version,
+) -> Response<ResponseBody> {
+    let (status, reason) = match error {
+        BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Some(Reason::BodyBytes)),
+        BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, Some(Reason::BodyTime)),
+        BodyError::Broken => (StatusCode::BAD_REQUEST, None),
+    };
+    if let Some(reason) = reason {
+        hub.refuse(reason, arrival.client.ip());
+    }
+    let mut response = plain(status, &error.to_string(), arrival.correlation);
+    if version < hyper::Version::HTTP_2 {
+        // What is left of the body is not read, so the connection is of no more use.
+        let close = header::HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     response
 }
 
-/// The facts of a connection. None if the path is no text.
-pub(super) fn scope<B>(
-    protocol: Protocol,
-    arrival: &Arrival,
-    request: &Request<B>,
-    path_params: Vec<crate::message::PathParam>,
-    registration: &Registration,
-) -> Option<Scope> {
-    let raw_path = request.uri().path().to_owned();
-    let has_underscore = |name: &header::HeaderName| name.as_str().contains('_');
-    Some(Scope {
-        reply_channel: registration.channel.clone(),
-        correlation: arrival.correlation,
-        protocol,
-        method: request.method().as_str().to_owned(),
-        http_version: match request.version() {
-            hyper::Version::HTTP_10 => "1.0",
-            _ => "1.1",
-        },
-        path: decode(&raw_path).ok()?.into_owned(),
-        raw_path,
-        query_string: request.uri().query().unwrap_or_default().to_owned(),
-        path_params,
-        headers: request
-            .headers()
-            .iter()
-            .filter(|(name, _)| !has_underscore(name))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
-        client: arrival.client,
-        server: arrival.server,
-        root_path: String::new(),
-        subprotocols: Vec::new(),
-    })
+fn id_value(id: CorrelationId) -> header::HeaderValue {
+    header::HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits are a valid value")
 }

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::{HeaderMap, Request, Response, StatusCode, body::Incoming, header, upgrade::OnUpgrade};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, Version, body::Incoming, ext, header,
+    upgrade::OnUpgrade,
+};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
+        self,
         error::ProtocolError,
         handshake::server::create_response_with_body,
         protocol::{Role, WebSocketConfig},
@@ -18,9 +22,11 @@ use super::session::Session;
 use crate::{
     interface::{
         Hub,
+        connection::Busy,
         connections::Registration,
         conversation::{Conversation, Happening},
-        http::{Arrival, ResponseBody, empty, plain, scope},
+        http::{Arrival, ResponseBody, empty, plain},
+        refusal::Reason,
     },
     layer::SendError,
     message::{Close, EventKind, Handshake, Outcome, Protocol, Reply},
@@ -32,8 +38,14 @@ const READ_BUFFER: usize = 4 * 1024;
 /// Bytes of frames written to a socket at a time.
 const WRITE_BUFFER: usize = 16 * 1024;
 
-/// Whether a request asks for a WebSocket.
-pub(in crate::interface) fn is_upgrade(request: &Request<Incoming>) -> bool {
+/// Whether a request asks for a WebSocket: by `upgrade`, or over HTTP/2 by the extended `CONNECT` of
+/// RFC 8441.
+pub(in crate::interface) fn is_asked_for(request: &Request<Incoming>) -> bool {
+    if request.version() == Version::HTTP_2 {
+        let protocol = request.extensions().get::<ext::Protocol>();
+        return *request.method() == Method::CONNECT
+            && protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
+    }
     let upgrade = request.headers().get(header::UPGRADE);
     upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
@@ -41,30 +53,23 @@ pub(in crate::interface) fn is_upgrade(request: &Request<Incoming>) -> bool {
 /// Answers a handshake; an accepted one goes on as a task of its own.
 pub(in crate::interface) async fn open(
     hub: &Arc<Hub>,
-    arrival: &Arrival,
-    request: Request<Incoming>,
+    mut arrival: Arrival,
+    mut request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let id = arrival.correlation;
-    let Found { route, params } = match hub.routes.snapshot().websocket(request.uri().path()) {
-        Resolution::Found(found) => found,
-        Resolution::NotFound | Resolution::WrongMethod(_) => {
-            return plain(StatusCode::FORBIDDEN, "no consumer serves this path", id);
-        }
-        Resolution::BadPath => {
-            return plain(StatusCode::BAD_REQUEST, "the path is not UTF-8", id);
-        }
+    let Found { route, params } = match find(hub, &arrival, &request) {
+        Ok(found) => found,
+        Err((status, text)) => return plain(status, text, id),
     };
-    let (head, incoming) = request.into_parts();
-    let mut request = Request::from_parts(head, incoming);
     let upgrade = hyper::upgrade::on(&mut request);
     let request = request.map(drop);
-    let accepting = match create_response_with_body(&request, || ()) {
+    let accepting = match respond(&request) {
         Ok(response) => response,
         Err(error) => return refuse(&error, id),
     };
-    let registration = Registration::new(hub, Protocol::Websocket);
-    let Some(mut scope) = scope(Protocol::Websocket, arrival, &request, params, &registration)
-    else {
+    let registration = Registration::new(hub, Protocol::Websocket, arrival.share.take());
+    let scope = arrival.scope(Protocol::Websocket, &request, params, &registration);
+    let Some(mut scope) = scope else {
         return plain(StatusCode::BAD_REQUEST, "the path is not UTF-8", id);
     };
     scope.subprotocols = subprotocols(request.headers());
@@ -84,7 +89,9 @@ pub(in crate::interface) async fn open(
     }
     let mut pending = Pending { conversation: Some(conversation), early: Vec::new() };
     match pending.decide().await {
-        Decision::Accept(handshake) => pending.accept(accepting, handshake, upgrade),
+        Decision::Accept(handshake) => {
+            pending.accept(accepting, handshake, upgrade, arrival.connection.begin())
+        }
         Decision::Refuse(status, text) => {
             pending.refuse().await;
             plain(status, text, id)
@@ -92,16 +99,46 @@ pub(in crate::interface) async fn open(
     }
 }
 
+/// The route of a handshake, or the status in its place.
+fn find(
+    hub: &Hub,
+    arrival: &Arrival,
+    request: &Request<Incoming>,
+) -> Result<Found, (StatusCode, &'static str)> {
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if let Some(origin) = request.headers().get(header::ORIGIN)
+        && !hub.config.origins.allows(origin.as_bytes(), text(header::HOST), arrival.secure)
+        && hub.refuse(Reason::Origin, arrival.client.ip())
+    {
+        return Err((StatusCode::FORBIDDEN, "pages of this origin may not open a WebSocket here"));
+    }
+    let outside = (StatusCode::FORBIDDEN, "no consumer serves this path");
+    let path = arrival.route_path(hub, request.uri().path()).ok_or(outside)?;
+    match hub.routes.snapshot().websocket(path) {
+        Resolution::Found(found) => Ok(found),
+        Resolution::NotFound | Resolution::WrongMethod(_) => Err(outside),
+        Resolution::BadPath => Err((StatusCode::BAD_REQUEST, "the path is not UTF-8")),
+    }
+}
+
+/// What the handshake is answered with when it is accepted.
+fn respond(request: &Request<()>) -> Result<Response<()>, tungstenite::Error> {
+    if request.version() != Version::HTTP_2 {
+        return create_response_with_body(request, || ());
+    }
+    // RFC 8441, section 5: no key, and nothing to prove with it.
+    match request.headers().get(header::SEC_WEBSOCKET_VERSION) {
+        Some(version) if version == "13" => Ok(Response::new(())),
+        _ => Err(ProtocolError::MissingSecWebSocketVersionHeader.into()),
+    }
+}
+
 fn busy(text: &str, id: crate::message::CorrelationId) -> Response<ResponseBody> {
     plain(StatusCode::SERVICE_UNAVAILABLE, text, id)
 }
 
-fn refuse(
-    error: &tokio_tungstenite::tungstenite::Error,
-    id: crate::message::CorrelationId,
-) -> Response<ResponseBody> {
-    use tokio_tungstenite::tungstenite::Error;
-    if let Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) = error {
+fn refuse(error: &tungstenite::Error, id: crate::message::CorrelationId) -> Response<ResponseBody> {
+    if let tungstenite::Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) = error {
         // RFC 6455, section 4.4: say which version is spoken.
         let mut response = plain(StatusCode::UPGRADE_REQUIRED, "version 13 is spoken", id);
         let version = header::HeaderValue::from_static("13");
@@ -174,6 +211,7 @@ impl Pending {
         accepting: Response<()>,
         handshake: Handshake,
         upgrade: OnUpgrade,
+        busy: Busy,
     ) -> Response<ResponseBody> {
         let mut response = accepting.map(|()| empty());
         for (name, value) in handshake.headers {
@@ -189,7 +227,7 @@ impl Pending {
         if let Some(conversation) = self.conversation.take() {
             let early = std::mem::take(&mut self.early);
             let hub = Arc::clone(&conversation.hub);
-            hub.drain.spawn("websocket", upgraded(upgrade, conversation, early));
+            hub.drain.spawn("websocket", upgraded(upgrade, conversation, early, busy));
         }
         response
     }
@@ -235,7 +273,7 @@ const fn undecided(outcome: Outcome) -> Decision {
     }
 }
 
-async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Reply>) {
+async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Reply>, busy: Busy) {
     let io = match upgrade.await {
         Ok(io) => TokioIo::new(io),
         Err(_) => {
@@ -250,5 +288,5 @@ async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Rep
         .max_message_size(Some(limit))
         .max_frame_size(Some(limit));
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    Session::new(conversation, early).run(socket).await;
+    Session::new(conversation, early, busy).run(socket).await;
 }

@@ -1,7 +1,10 @@
 //! WebSocket: a handshake that the consumer decides, then frames in both directions.
 
+mod alive;
 mod handshake;
+mod origin;
 mod outbound;
 mod session;
 
-pub(super) use handshake::{is_upgrade, open};
+pub(super) use handshake::{is_asked_for, open};
+pub use origin::{OriginError, OriginPolicy, OriginRule};

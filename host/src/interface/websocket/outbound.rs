@@ -7,6 +7,7 @@ use std::{
     task::{Poll, ready},
 };
 
+use bytes::Bytes;
 use futures_util::Sink;
 use tokio_tungstenite::tungstenite::{
     self, Message,
@@ -34,6 +35,11 @@ impl Outbound {
             Frame::Binary(bytes) => Message::Binary(bytes),
         };
         self.frames.push_back((message, cost));
+    }
+
+    /// Asks the client for a sign of life.
+    pub(super) fn push_ping(&mut self) {
+        self.frames.push_back((Message::Ping(Bytes::new()), 0));
     }
 
     pub(super) fn push_close(&mut self, close: &Close) {

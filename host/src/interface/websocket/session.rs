@@ -5,18 +5,23 @@ use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc};
 use futures_util::{Stream, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{self, Message, error::CapacityError},
 };
 
-use super::outbound::Outbound;
+use super::{
+    alive::{Alive, Due},
+    outbound::Outbound,
+};
 use crate::{
     interface::{
         access,
+        connection::Busy,
         conversation::{Conversation, Happening},
+        refusal::Reason,
     },
     layer::SendError,
     message::{Close, EventKind, Frame, Outcome, Reply},
@@ -36,6 +41,9 @@ pub(super) struct Session {
     sending: Option<Sending>,
     /// What a group message that came before the handshake was decided asks for.
     ending: Option<End>,
+    alive: Alive,
+    /// The connection below is in use as long as this is.
+    _busy: Busy,
 }
 
 /// How a socket ended.
@@ -52,7 +60,9 @@ enum By {
 }
 
 impl Session {
-    pub(super) fn new(conversation: Conversation, early: Vec<Reply>) -> Self {
+    pub(super) fn new(conversation: Conversation, early: Vec<Reply>, busy: Busy) -> Self {
+        let config = &conversation.hub.config;
+        let alive = Alive::new(&config.liveness, config.limits.frames_per_second);
         let mut session = Self {
             conversation,
             outbound: Outbound::default(),
@@ -60,6 +70,8 @@ impl Session {
             backlog_bytes: 0,
             sending: None,
             ending: None,
+            alive,
+            _busy: busy,
         };
         session.ending = early.into_iter().find_map(|reply| session.reply(reply).err());
         session
@@ -81,7 +93,7 @@ impl Session {
         } else {
             self.outbound.push_close(&end.close);
         }
-        let until = Instant::now() + self.conversation.hub.config.close_timeout;
+        let until = Instant::now() + self.conversation.hub.config.timeouts.close;
         // A client that takes no more must not keep the connection.
         drop(timeout_at(until, self.shake_hands(&mut sink, &mut stream)).await);
         if let (true, Ok(socket)) = (end.is_violation(), sink.reunite(stream)) {
@@ -116,6 +128,8 @@ impl Session {
         if let Some(end) = self.ending.take() {
             return end;
         }
+        let look = sleep_until(self.alive.next());
+        tokio::pin!(look);
         loop {
             if let Err(end) = self.send_next().await {
                 return end;
@@ -144,8 +158,39 @@ impl Session {
                         return end;
                     }
                 }
+                () = look.as_mut() => {
+                    if let Err(end) = self.look(reads) {
+                        return end;
+                    }
+                    // Frames do not move the timer: it looks what they have changed.
+                    look.as_mut().reset(self.alive.next());
+                }
             }
         }
+    }
+
+    /// Nothing may have happened for a while.
+    fn look(&mut self, reads: bool) -> Result<(), End> {
+        match self.alive.due(reads) {
+            None => Ok(()),
+            Some(Due::Ping) => {
+                self.outbound.push_ping();
+                Ok(())
+            }
+            Some(Due::Dead) => {
+                self.refuse(Reason::PingTime);
+                // What waits for a client that is gone will not be taken.
+                self.outbound.clear();
+                Err(End::host(1013, "a ping was not answered in time"))
+            }
+            Some(Due::Idle) => Err(End::host(1001, "nothing was said for too long")),
+            Some(Due::Old) => Err(End::host(1001, "the connection is too old")),
+        }
+    }
+
+    fn refuse(&self, reason: Reason) -> bool {
+        let Conversation { hub, scope, .. } = &self.conversation;
+        hub.refuse(reason, scope.client.ip())
     }
 
     /// Puts the next frame in flight if nothing is.
@@ -187,6 +232,7 @@ impl Session {
                 OnFault::Close => Err(End::host(1011, "an event was lost")),
             },
             Happening::Overflow => {
+                self.refuse(Reason::Unsent);
                 self.outbound.clear();
                 Err(End::host(1013, "too much waits for this client"))
             }
@@ -197,7 +243,10 @@ impl Session {
     fn reply(&mut self, reply: Reply) -> Result<(), End> {
         let cost = reply.cost();
         match reply {
-            Reply::Send(frame) => self.outbound.push(frame, cost),
+            Reply::Send(frame) => {
+                self.alive.used();
+                self.outbound.push(frame, cost);
+            }
             Reply::Close(close) => return Err(End { close, by: By::Application }),
             // Let in already: Channels 1 says to ignore these.
             Reply::Accept(_) | Reply::Deny => self.conversation.written(cost),
@@ -223,6 +272,9 @@ impl Session {
     }
 
     fn on_frame(&mut self, frame: Option<Result<Message, tungstenite::Error>>) -> Result<(), End> {
+        if !self.alive.heard() && self.refuse(Reason::FramesPerSecond) {
+            return Err(End::host(1008, "too many messages in a second"));
+        }
         let frame = match frame {
             Some(Ok(Message::Text(text))) => Frame::Text(text.as_str().to_owned()),
             Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes),
@@ -236,9 +288,16 @@ impl Session {
             }
             // The library answers pings.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
-            Some(Err(error)) => return Err(End::of(&error)),
+            Some(Err(error)) => {
+                let end = End::of(&error);
+                if end.close.code == 1009 {
+                    self.refuse(Reason::FrameBytes);
+                }
+                return Err(end);
+            }
             None => return Err(End::broken()),
         };
+        self.alive.used();
         self.backlog_bytes += frame.len();
         self.backlog.push_back(frame);
         Ok(())
@@ -321,15 +380,16 @@ impl End {
 
     /// Whether the client broke a rule, so that its frames cannot be read any more.
     fn is_violation(&self) -> bool {
-        self.by == By::Host && matches!(self.close.code, 1002 | 1007 | 1009)
+        self.by == By::Host && matches!(self.close.code, 1002 | 1007 | 1008 | 1009)
     }
 
     fn unsendable(error: &SendError) -> Self {
         match error {
             SendError::TooLarge { .. } => Self::host(1009, "the message is too large"),
-            SendError::ChannelFull(_) | SendError::TooManyDelayed { .. } | SendError::Layer(_) => {
-                Self::host(1013, "the message cannot be served now")
-            }
+            SendError::ChannelFull(_)
+            | SendError::TooManyDelayed { .. }
+            | SendError::TooManyGroups { .. }
+            | SendError::Layer(_) => Self::host(1013, "the message cannot be served now"),
         }
     }
 }

@@ -7,7 +7,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::message::{ChannelName, GroupName, LocalName, NodeName};
+use crate::{
+    layer::LayerConfig,
+    message::{ChannelName, GroupName, LocalName, NodeName},
+};
 
 #[derive(Debug, Default)]
 struct Group {
@@ -23,9 +26,16 @@ pub(super) struct Members {
     pub(super) named: Vec<ChannelName>,
 }
 
+/// A connection that is a member of as many groups as it may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TooMany {
+    pub(super) limit: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Groups {
     expiry: Duration,
+    per_connection: Option<usize>,
     /// A group without members has no entry.
     groups: HashMap<GroupName, Group>,
     /// The same the other way round, so that a connection can leave everything at once.
@@ -34,12 +44,30 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    pub(super) fn new(expiry: Duration) -> Self {
-        Self { expiry, groups: HashMap::new(), memberships: HashMap::new(), swept: Instant::now() }
+    pub(super) fn new(config: &LayerConfig) -> Self {
+        Self {
+            expiry: config.group_expiry,
+            per_connection: config.groups_per_connection,
+            groups: HashMap::new(),
+            memberships: HashMap::new(),
+            swept: Instant::now(),
+        }
     }
 
-    pub(super) fn add(&mut self, name: &GroupName, channel: &ChannelName, now: Instant) {
+    pub(super) fn add(
+        &mut self,
+        name: &GroupName,
+        channel: &ChannelName,
+        now: Instant,
+    ) -> Result<(), TooMany> {
         self.sweep_now_and_then(now);
+        if let (Some(limit), Some(joined)) = (self.per_connection, self.memberships.get(channel))
+            && channel.connection().is_some()
+            && joined.len() >= limit
+            && !joined.contains(name)
+        {
+            return Err(TooMany { limit });
+        }
         let group = self.groups.entry(name.clone()).or_default();
         match channel.connection() {
             Some((node, local)) => {
@@ -50,6 +78,7 @@ impl Groups {
             }
         }
         self.memberships.entry(channel.clone()).or_default().insert(name.clone());
+        Ok(())
     }
 
     pub(super) fn discard(&mut self, name: &GroupName, channel: &ChannelName) {

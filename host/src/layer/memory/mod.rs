@@ -12,7 +12,11 @@ use std::{
 use async_trait::async_trait;
 use tokio::{sync::Notify, time::Instant};
 
-use self::{groups::Groups, inboxes::Inboxes, queues::Queues};
+use self::{
+    groups::{Groups, TooMany},
+    inboxes::Inboxes,
+    queues::Queues,
+};
 use super::{
     ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Received, SendError, Statistics,
 };
@@ -52,7 +56,7 @@ impl MemoryLayer {
     pub fn new(config: LayerConfig, metrics: Arc<Metrics>) -> Self {
         Self {
             queues: Mutex::new(Queues::new(&config)),
-            groups: Mutex::new(Groups::new(config.group_expiry)),
+            groups: Mutex::new(Groups::new(&config)),
             inboxes: Mutex::new(Inboxes::new(config.inbox_bytes)),
             config,
             metrics,
@@ -173,8 +177,10 @@ impl ChannelLayer for MemoryLayer {
         }
     }
 
-    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), LayerError> {
-        lock(&self.groups).add(group, channel, Instant::now());
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {
+        lock(&self.groups)
+            .add(group, channel, Instant::now())
+            .map_err(|TooMany { limit }| SendError::TooManyGroups { limit })?;
         if let Some((node, local)) = channel.connection() {
             // Told after it is one: the node ends it at once if the connection is over. A node that is
             // not known, or has no room to look, gets no members.

@@ -1,0 +1,159 @@
+//! When an open WebSocket has to be looked at although nothing happens on it: pings, idleness, age;
+//! and how fast frames may come.
+
+use std::num::NonZeroU32;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::time::Instant;
+
+use crate::interface::config::Liveness;
+
+/// What is known of a client's signs of life.
+#[derive(Debug)]
+pub(super) struct Alive {
+    config: Liveness,
+    opened: Instant,
+    /// When anything came from the client.
+    heard: Instant,
+    /// When a message went in either direction.
+    used: Instant,
+    pinged: Option<Instant>,
+    rate: Option<DefaultDirectRateLimiter>,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Ping,
+    /// The ping was not answered.
+    Dead,
+    Idle,
+    Old,
+}
+
+impl Alive {
+    pub(super) fn new(config: &Liveness, frames_per_second: Option<NonZeroU32>) -> Self {
+        let now = Instant::now();
+        Self {
+            config: config.clone(),
+            opened: now,
+            heard: now,
+            used: now,
+            pinged: None,
+            rate: frames_per_second.map(|rate| RateLimiter::direct(Quota::per_second(rate))),
+        }
+    }
+
+    /// Something came from the client. False if it came too soon after others.
+    pub(super) fn heard(&mut self) -> bool {
+        self.heard = Instant::now();
+        self.pinged = None;
+        self.rate.as_ref().is_none_or(|rate| rate.check().is_ok())
+    }
+
+    /// A message went in either direction.
+    pub(super) fn used(&mut self) {
+        self.used = Instant::now();
+    }
+
+    /// What is due now. A client that is not read cannot be blamed for its silence.
+    pub(super) fn due(&mut self, is_read: bool) -> Option<Due> {
+        let now = Instant::now();
+        let Liveness { ping_interval, ping_timeout, idle, age } = self.config;
+        if age.is_some_and(|age| now >= self.opened + age) {
+            return Some(Due::Old);
+        }
+        if idle.is_some_and(|idle| now >= self.used + idle) {
+            return Some(Due::Idle);
+        }
+        if !is_read {
+            self.heard = now;
+            self.pinged = None;
+            return None;
+        }
+        match self.pinged {
+            Some(pinged) => (now >= pinged + ping_timeout).then_some(Due::Dead),
+            None if now >= self.heard + ping_interval => {
+                self.pinged = Some(now);
+                Some(Due::Ping)
+            }
+            None => None,
+        }
+    }
+
+    /// When to look again, if nothing happens before.
+    pub(super) fn next(&self) -> Instant {
+        let Liveness { ping_interval, ping_timeout, idle, age } = self.config;
+        let sign = match self.pinged {
+            Some(pinged) => pinged + ping_timeout,
+            None => self.heard + ping_interval,
+        };
+        let idle = idle.map(|idle| self.used + idle);
+        let age = age.map(|age| self.opened + age);
+        [idle, age].into_iter().flatten().fold(sign, Instant::min)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn alive(idle: Option<u64>, age: Option<u64>) -> Alive {
+        let config = Liveness {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(10),
+            idle: idle.map(Duration::from_secs),
+            age: age.map(Duration::from_secs),
+        };
+        Alive::new(&config, NonZeroU32::new(2))
+    }
+
+    /// Lets time pass to the next look, and says what is due and how many seconds have passed.
+    async fn look(alive: &mut Alive) -> (Option<Due>, u64) {
+        advance(alive.next() - Instant::now()).await;
+        (alive.due(true), alive.opened.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_is_pinged_and_given_up_when_it_does_not_answer() {
+        let mut alive = alive(None, None);
+        assert_eq!(look(&mut alive).await, (Some(Due::Ping), 25));
+        advance(Duration::from_secs(9)).await;
+        assert!(alive.heard());
+        assert_eq!(look(&mut alive).await, (Some(Due::Ping), 59), "an answer starts anew");
+        assert_eq!(look(&mut alive).await, (Some(Due::Dead), 69));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_not_read_is_not_blamed() {
+        let mut alive = alive(None, None);
+        assert_eq!(look(&mut alive).await, (Some(Due::Ping), 25));
+        advance(Duration::from_secs(10)).await;
+        assert_eq!(alive.due(false), None);
+        assert_eq!(look(&mut alive).await, (Some(Due::Ping), 60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idleness_counts_messages_and_age_counts_nothing() {
+        let mut alive = alive(Some(10), Some(30));
+        advance(Duration::from_secs(8)).await;
+        alive.used();
+        alive.heard();
+        assert_eq!(look(&mut alive).await, (Some(Due::Idle), 18));
+        alive.used();
+        advance(Duration::from_secs(9)).await;
+        alive.used();
+        assert_eq!(look(&mut alive).await, (Some(Due::Old), 30));
+    }
+
+    #[tokio::test]
+    async fn more_frames_than_may_come_in_a_second_are_told() {
+        let mut alive = alive(None, None);
+        assert!(alive.heard() && alive.heard());
+        assert!(!alive.heard());
+    }
+}
