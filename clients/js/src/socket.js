@@ -285,7 +285,9 @@ export class Socket extends EventTarget {
 function address(url) {
   const full = new URL(url, globalThis.location?.href);
   full.protocol = full.protocol.replace(/^http/, "ws");
-  if (!/^wss?:$/.test(full.protocol)) throw new SyntaxError(`tidegate: ${full.protocol} is no WebSocket`);
+  if (!/^wss?:$/.test(full.protocol)) {
+    throw new SyntaxError(`tidegate: ${full.protocol} is no WebSocket`);
+  }
   full.hash = "";
   return full.href;
 }
