@@ -41,6 +41,7 @@ unit: examples ## Run the tests alone (for the browser's: Chromium and chromedri
 	$(STEP) "test the documentation of the SDK" cargo test --locked --doc --package tidegate-sdk
 	$(STEP) "test the examples natively" \
 		$(NATIVE) test --locked --manifest-path examples/Cargo.toml --workspace
+	$(STEP) "test the JavaScript client" scripts/test-client-js
 
 lint: ## Check the format, and run clippy
 	$(STEP) "format" scripts/format --check

@@ -1,101 +1,35 @@
 //! The chat as people see it: two windows of a real browser.
 
-use std::{process::Stdio, time::Duration};
+use tests::{Browser, Driver, Host, must};
 
-use fantoccini::{Client, ClientBuilder, Locator};
-use tests::{Host, must};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-};
-
-/// A browser driver on a port of its own choice. Killed when dropped.
-struct Driver {
-    _child: Child,
-    url: String,
+/// Waits until the chat shows a text in its log.
+pub(crate) async fn shows(browser: &Browser, text: &str) {
+    browser.shows(&format!("//*[@id='log']//li[contains(., {text:?})]")).await;
 }
 
-impl Driver {
-    async fn start() -> Self {
-        let mut child = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("chromedriver runs; `make test` installs it or says how");
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = loop {
-            let line = must("the driver's port", lines.next_line()).await.unwrap().unwrap();
-            if let Some((_, port)) = line.split_once("was started successfully on port ") {
-                break port.trim_end_matches('.').to_owned();
-            }
-        };
-        Self { _child: child, url: format!("http://127.0.0.1:{port}") }
-    }
-
-    /// A browser with a profile of its own.
-    async fn browser(&self, profile: &std::path::Path) -> Client {
-        let arguments = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            &format!("--user-data-dir={}", profile.display()),
-        ];
-        let options = serde_json::json!({ "goog:chromeOptions": { "args": arguments } });
-        let serde_json::Value::Object(options) = options else { unreachable!() };
-        must(
-            "a browser",
-            ClientBuilder::new(hyper_connector()).capabilities(options).connect(&self.url),
-        )
-        .await
-        .unwrap()
-    }
+/// Joins the chat under a name.
+pub(crate) async fn join(browser: &Browser, name: &str) {
+    browser.fill("name", name).await;
+    browser.click("join").await;
+    shows(browser, &format!("{name} joined")).await;
 }
 
-fn hyper_connector() -> hyper_util::client::legacy::connect::HttpConnector {
-    hyper_util::client::legacy::connect::HttpConnector::new()
-}
-
-/// Waits until the page shows a text in its log.
-async fn shows(browser: &Client, text: &str) {
-    let xpath = format!("//*[@id='log']//li[contains(., {text:?})]");
-    let wait = browser.wait().at_most(Duration::from_secs(20));
-    wait.for_element(Locator::XPath(&xpath)).await.unwrap_or_else(|error| {
-        panic!("{text:?} does not appear: {error}");
-    });
-}
-
-async fn join(browser: &Client, name: &str) {
-    let find = async |id| browser.find(Locator::Id(id)).await.unwrap();
-    find("name").await.send_keys(name).await.unwrap();
-    find("join").await.click().await.unwrap();
-}
-
-async fn say(browser: &Client, text: &str) {
-    let find = async |id| browser.find(Locator::Id(id)).await.unwrap();
-    find("line").await.send_keys(text).await.unwrap();
-    find("send").await.click().await.unwrap();
+/// Says something in the chat.
+pub(crate) async fn say(browser: &Browser, text: &str) {
+    browser.fill("line", text).await;
+    browser.click("send").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_typed_in_one_window_appears_in_the_other_while_a_neighbour_loops() {
     let host = Host::builder().example("chat").guest("spin").start().await;
     let driver = Driver::start().await;
-    let profiles = tempfile::tempdir().unwrap();
-    let ann = driver.browser(&profiles.path().join("ann")).await;
-    let bob = driver.browser(&profiles.path().join("bob")).await;
     let page = format!("http://{}/chat/tide", host.address());
-    ann.goto(&page).await.unwrap();
-    bob.goto(&page).await.unwrap();
+    let ann = driver.browse("ann", &page).await;
+    let bob = driver.browse("bob", &page).await;
     join(&ann, "Ann").await;
-    shows(&ann, "Ann").await;
     join(&bob, "Bob").await;
-    shows(&ann, "Bob").await;
+    shows(&ann, "Bob joined").await;
     // Both slots that the other module may use are busy from here on.
     let client = host.client();
     let looping = tests::background(async move { client.get("/run").await.status });
@@ -104,8 +38,10 @@ async fn a_line_typed_in_one_window_appears_in_the_other_while_a_neighbour_loops
     say(&bob, "<b>thanks</b>").await;
     shows(&ann, "<b>thanks</b>").await;
     assert_eq!(must("the loop ends", looping).await.unwrap(), 500);
-    bob.close().await.unwrap();
-    shows(&ann, "Bob").await;
-    ann.close().await.unwrap();
+    // The browser may keep the page, but not its connection.
+    bob.goto("about:blank").await;
+    shows(&ann, "Bob left").await;
+    bob.close().await;
+    ann.close().await;
     host.stop().await;
 }

@@ -9,6 +9,7 @@
 mod backpressure;
 mod browser;
 mod cli;
+mod client_js;
 mod examples;
 mod floors;
 mod held;

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on panics, with the place where it stopped"
 )]
 
+mod browser;
 mod client;
 mod host;
 mod process;
@@ -14,6 +15,7 @@ mod socket;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
+pub use browser::{Browser, Driver};
 pub use client::{Client, Reply, Streaming};
 pub use host::{Host, HostBuilder};
 pub use process::{Process, run};

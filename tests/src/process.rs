@@ -45,9 +45,14 @@ pub async fn run(binary: &str, directory: &Path, arguments: &[&str]) -> Output {
 impl Process {
     /// Starts `serve` on free ports and waits for the addresses that it prints.
     pub async fn serve(binary: &str, arguments: &[&str]) -> Self {
-        let data = data_dir().display().to_string();
+        Self::serve_at("127.0.0.1:0".parse().unwrap(), binary, arguments).await
+    }
+
+    /// The same, but serves at an address, as a host does that comes back.
+    pub async fn serve_at(address: SocketAddr, binary: &str, arguments: &[&str]) -> Self {
+        let (listen, data) = (address.to_string(), data_dir().display().to_string());
         let mut all =
-            vec!["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", &data];
+            vec!["serve", "--listen", &listen, "--admin", "127.0.0.1:0", "--data-dir", &data];
         all.extend(arguments);
         let mut child = command(binary, &all).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

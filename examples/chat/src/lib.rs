@@ -2,15 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_sdk::{
-    Close, Frame, Handshake, Json, Response, Result, Socket, State, Websocket, export, http,
-    websocket,
+    Close, Frame, Handshake, Json, Request, Response, Result, Socket, State, Websocket, export,
+    http, websocket,
 };
 
+mod files;
 mod text;
 
 use text::{Line, Name, Room};
 
-const PAGE: &str = include_str!("page.html");
+const PAGE: &str = include_str!("page/page.html");
 
 #[http("GET /chat")]
 fn lobby() -> Response {
@@ -25,7 +26,17 @@ fn room(_room: Room) -> Response {
 fn page() -> Response {
     Response::html(PAGE)
         .header("cache-control", "no-cache")
-        .header("content-security-policy", "default-src 'self' 'unsafe-inline'; img-src data:")
+        .header("content-security-policy", "default-src 'self'; img-src data:")
+}
+
+#[http("GET /chat/page/{file}")]
+fn page_file(request: &Request, file: String) -> Response {
+    files::serve(files::PAGE, &file, request)
+}
+
+#[http("GET /chat/tidegate/{file}")]
+fn client_file(request: &Request, file: String) -> Response {
+    files::serve(files::CLIENT, &file, request)
 }
 
 /// A connection to a room.
@@ -122,4 +133,4 @@ impl Chat {
     }
 }
 
-export! { lobby, room, Chat }
+export! { lobby, room, page_file, client_file, Chat }

@@ -1,0 +1,98 @@
+/** Types of the client. The README says what things mean; `options.js` has the defaults. */
+
+export type Advice = "end" | "spread" | "backoff" | "later";
+export type State = "connecting" | "open" | "waiting" | "closing" | "closed";
+export type Data = string | ArrayBuffer | ArrayBufferView | Blob;
+
+/** How a connection or an attempt ended. */
+export interface Ending {
+  code: number;
+  reason: string;
+  wasClean: boolean;
+  /** Whether it had been open. */
+  opened: boolean;
+  /** How many failed in a row, this one included. */
+  attempt: number;
+}
+
+/** All times are in milliseconds. */
+export interface Options {
+  protocols?: string | string[];
+  binaryType?: BinaryType;
+  first?: number;
+  longest?: number;
+  factor?: number;
+  spread?: number;
+  later?: number;
+  stableAfter?: number;
+  openTimeout?: number;
+  idleTimeout?: number;
+  queueMessages?: number;
+  queueBytes?: number;
+  shouldReconnect?: (ending: Ending) => boolean | undefined;
+  platform?: Partial<Platform>;
+}
+
+/** The world around the client, for tests. */
+export interface Platform {
+  WebSocket: typeof WebSocket;
+  now(): number;
+  setTimeout(run: () => void, delay: number): unknown;
+  clearTimeout(timer: any): void;
+  random(): number;
+  page: {
+    online(): boolean;
+    hidden(): boolean;
+    watch(page: { wake(): void; leave(): void }, signal: AbortSignal): void;
+  };
+}
+
+export interface SocketEvents {
+  open: Event;
+  message: MessageEvent;
+  close: Event & { code: number; reason: string; wasClean: boolean };
+  reconnecting: Event & { attempt: number; delay: number; code: number; reason: string };
+  error: Event & { error: unknown; data?: unknown };
+  end: Event & { code: number; reason: string; unsent: Data[] };
+}
+
+interface Typed<Events> extends Omit<EventTarget, "addEventListener" | "removeEventListener"> {
+  addEventListener<K extends keyof Events>(
+    type: K,
+    listener: ((event: Events[K]) => void) | { handleEvent(event: Events[K]): void } | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  removeEventListener<K extends keyof Events>(
+    type: K,
+    listener: ((event: Events[K]) => void) | { handleEvent(event: Events[K]): void } | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+}
+
+export interface Socket extends Typed<SocketEvents> {
+  readonly url: string;
+  readonly state: State;
+  readonly protocol: string;
+  readonly bufferedAmount: number;
+  send(data: Data): void;
+  sendJson(value: unknown): void;
+  stream(name: string): Stream;
+  close(code?: number, reason?: string): void;
+}
+export const Socket: { new (url: string | URL, options?: Options): Socket };
+
+export interface Stream extends Typed<{ message: MessageEvent }> {
+  readonly name: string;
+  send(payload: unknown): void;
+  close(): void;
+}
+
+export class SendError extends Error {
+  private constructor();
+  readonly reason: "not-open" | "queue-full" | "ended";
+}
+export class FrameError extends Error {
+  private constructor();
+}
+
+export function advice(code: number): Advice;

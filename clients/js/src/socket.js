@@ -1,0 +1,293 @@
+/** The socket that applications use: connections one after the other, and what is said between. */
+
+import { advice } from "./codes.js";
+import { Connection } from "./connection.js";
+import { delay } from "./delay.js";
+import { SendError } from "./errors.js";
+import { SocketEvent } from "./events.js";
+import { settings } from "./options.js";
+import { platform } from "./platform.js";
+import { Queue, size } from "./queue.js";
+import { Streams } from "./streams.js";
+
+/** @typedef {"connecting" | "open" | "waiting" | "closing" | "closed"} State */
+
+/**
+ * A WebSocket that reconnects. Fires
+ *
+ * - `open`: a connection is open, the first or another one. What the server knew of an earlier one
+ *   is gone, so this is the place to join again.
+ * - `message`: `data`, as with a WebSocket. Not once `stream` was called.
+ * - `close`: a connection that was open ended; `code`, `reason`, `wasClean`.
+ * - `reconnecting`: the next attempt is due; `attempt`, `delay` (ms), `code`, `reason`.
+ * - `error`: a message belongs to no stream, or `shouldReconnect` threw; `error`, `data`.
+ * - `end`: it is over for good; `code`, `reason`, `unsent` (messages that were still in the queue).
+ */
+export class Socket extends EventTarget {
+  #url;
+  #settings;
+  #platform;
+  #queue;
+  /** @type {Streams | undefined} */
+  #streams = undefined;
+  /** @type {Connection | undefined} */
+  #connection = undefined;
+  /** @type {State} */
+  #state = "connecting";
+  /** Connections that failed, since one lasted. */
+  #failures = 0;
+  /** @type {unknown} */
+  #timer = undefined;
+  /** When the next attempt is due, and before when no event of the page may bring it forward. */
+  #due = 0;
+  #earliest = 0;
+  #watching = new AbortController();
+
+  /**
+   * Begins to connect.
+   *
+   * @param {string | URL} url `ws:`, `wss:`, `http:`, `https:`, or relative to the page
+   * @param {Partial<import("./options.js").Settings>
+   *   & { platform?: Partial<import("./platform.js").Platform> }} [options]
+   * @throws {TypeError | RangeError | SyntaxError} the address or an option is wrong
+   */
+  constructor(url, { platform: given = {}, ...options } = {}) {
+    super();
+    this.#settings = settings(options);
+    this.#platform = platform(given);
+    this.#queue = new Queue(this.#settings.queueMessages, this.#settings.queueBytes);
+    this.#url = address(url);
+    this.#connect();
+    const page = { wake: () => this.#wake(), leave: () => this.#leave() };
+    this.#platform.page.watch(page, this.#watching.signal);
+  }
+
+  /** The address, in full. */
+  get url() {
+    return this.#url;
+  }
+
+  /**
+   * - `connecting`: an attempt is made.
+   * - `open`: messages go out at once.
+   * - `waiting`: for the time of the next attempt.
+   * - `closing`: `close` was called, and the server has not answered.
+   * - `closed`: over for good.
+   *
+   * @returns {State}
+   */
+  get state() {
+    return this.#state;
+  }
+
+  /** The subprotocol that the server chose for the present connection. */
+  get protocol() {
+    return this.#connection?.protocol ?? "";
+  }
+
+  /** Bytes that were not sent yet: in the browser, and in the queue. */
+  get bufferedAmount() {
+    return (this.#connection?.bufferedAmount ?? 0) + this.#queue.bytes;
+  }
+
+  /**
+   * Sends text or bytes, or puts them into the queue if there is one. A message that went out when
+   * the connection broke may or may not have arrived; it is not sent again.
+   *
+   * @param {import("./queue.js").Data} data
+   * @throws {SendError} it is not open, and there is no room in the queue
+   * @throws {TypeError} it is neither text nor bytes
+   */
+  send(data) {
+    if (this.#state === "closing" || this.#state === "closed") {
+      throw new SendError("ended", "tidegate: the socket was closed");
+    }
+    if (this.#state !== "open" || !this.#connection?.writable) return this.#queue.push(data);
+    size(data);
+    this.#connection.send(data);
+  }
+
+  /**
+   * Sends a value as JSON, in a text message.
+   *
+   * @param {unknown} value
+   * @throws {SendError | TypeError} as `send`, or JSON cannot hold the value
+   */
+  sendJson(value) {
+    const json = JSON.stringify(value);
+    if (json === undefined) throw new TypeError(`tidegate: JSON has no ${typeof value}`);
+    this.send(json);
+  }
+
+  /**
+   * One of several streams over this socket, always the same for a name. From the first call on all
+   * messages belong to streams: what belongs to none fires `error`.
+   *
+   * @param {string} name
+   * @returns {import("./streams.js").Stream}
+   */
+  stream(name) {
+    this.#streams ??= new Streams();
+    return this.#streams.open(name, (text) => this.send(text));
+  }
+
+  /**
+   * Closes for good. `end` follows; at once if no connection is open.
+   *
+   * @param {number} [code] 1000, or from 3000 to 4999
+   * @param {string} [reason] at most 123 bytes
+   * @throws {RangeError} the code or the reason may not be sent
+   */
+  close(code = 1000, reason = "") {
+    if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999)) {
+      throw new RangeError(`tidegate: ${code} may not be sent; 1000 and 3000 to 4999 may`);
+    }
+    if (size(reason) > 123) throw new RangeError("tidegate: a reason has at most 123 bytes");
+    if (this.#state === "waiting") return this.#end(code, reason);
+    if (this.#state === "closing" || this.#state === "closed") return;
+    const connecting = this.#state === "connecting";
+    this.#state = "closing";
+    if (connecting) this.#connection?.drop(code, reason);
+    else this.#connection?.close(code, reason);
+  }
+
+  #connect() {
+    this.#state = "connecting";
+    this.#connection = new Connection(this.#url, this.#settings, this.#platform, {
+      opened: () => this.#opened(),
+      received: (event) => this.#received(event),
+      over: (ending) => this.#over(ending),
+    });
+  }
+
+  #opened() {
+    this.#state = "open";
+    // First those who join again, then what waited: the server would not know whose it is.
+    this.dispatchEvent(new Event("open"));
+    while (this.#state === "open" && this.#connection?.writable) {
+      const data = this.#queue.shift();
+      if (data === undefined) return;
+      this.#connection.send(data);
+    }
+  }
+
+  /** @param {MessageEvent} event */
+  #received({ data, origin }) {
+    if (!this.#streams) {
+      this.dispatchEvent(new MessageEvent("message", { data, origin }));
+      return;
+    }
+    try {
+      this.#streams.receive(data);
+    } catch (error) {
+      this.#fire("error", { error, data });
+    }
+  }
+
+  /** @param {{ code: number, reason: string, wasClean: boolean }} ending */
+  #over({ code, reason, wasClean }) {
+    const { openFor } = /** @type {Connection} */ (this.#connection);
+    const opened = openFor !== undefined;
+    // One that opens and closes again at once has failed, too.
+    if (opened && openFor >= this.#settings.stableAfter) this.#failures = 0;
+    this.#failures += 1;
+    this.#connection = undefined;
+    const closing = this.#state === "closing";
+    this.#state = "waiting";
+    if (opened) this.#fire("close", { code, reason, wasClean });
+    // A listener may have closed the socket.
+    if (this.#state !== "waiting") return;
+    if (closing) return this.#end(code, reason);
+    const what = this.#decide({ code, reason, wasClean, opened, attempt: this.#failures });
+    if (this.#state !== "waiting") return;
+    if (what === "end") return this.#end(code, reason);
+    this.#wait(what, code, reason);
+  }
+
+  /**
+   * @param {import("./options.js").Ending} ending
+   * @returns {import("./codes.js").Advice}
+   */
+  #decide(ending) {
+    const usual = advice(ending.code);
+    let wanted;
+    try {
+      wanted = this.#settings.shouldReconnect?.(ending);
+    } catch (error) {
+      this.#fire("error", { error });
+    }
+    if (wanted === undefined) return usual;
+    if (!wanted) return "end";
+    return usual === "end" ? "backoff" : usual;
+  }
+
+  /**
+   * @param {Exclude<import("./codes.js").Advice, "end">} what
+   * @param {number} code
+   * @param {string} reason
+   */
+  #wait(what, code, reason) {
+    const { page, random, now } = this.#platform;
+    const attempt = this.#failures;
+    // A browser that believes to be offline may be wrong, so the attempts do not stop altogether.
+    const quiet = !page.online() || (page.hidden() && attempt > 1);
+    const wait = delay(what, attempt, quiet, this.#settings, random);
+    this.#earliest = now() + (what === "later" ? wait : this.#settings.first);
+    this.#schedule(wait);
+    this.#fire("reconnecting", { attempt, delay: wait, code, reason });
+  }
+
+  /** @param {number} wait */
+  #schedule(wait) {
+    const { now, setTimeout, clearTimeout } = this.#platform;
+    clearTimeout(this.#timer);
+    this.#due = now() + wait;
+    this.#timer = setTimeout(() => this.#connect(), wait);
+  }
+
+  /** The network is back, or somebody looks at the page. */
+  #wake() {
+    if (this.#state !== "waiting") return;
+    const now = this.#platform.now();
+    const at = Math.max(now, this.#earliest);
+    if (at < this.#due) this.#schedule(at - now);
+  }
+
+  /** The page is left. A browser may keep it, and the connection: nobody would hear of leaving. */
+  #leave() {
+    this.#connection?.drop(1001, "the page was left");
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
+  #end(code, reason) {
+    this.#state = "closed";
+    this.#platform.clearTimeout(this.#timer);
+    this.#watching.abort();
+    this.#fire("end", { code, reason, unsent: this.#queue.take() });
+  }
+
+  /**
+   * @param {string} type
+   * @param {Record<string, unknown>} values
+   */
+  #fire(type, values) {
+    this.dispatchEvent(new SocketEvent(type, values));
+  }
+}
+
+/**
+ * @param {string | URL} url
+ * @returns {string}
+ */
+function address(url) {
+  const full = new URL(url, globalThis.location?.href);
+  full.protocol = full.protocol.replace(/^http/, "ws");
+  if (!/^wss?:$/.test(full.protocol)) {
+    throw new SyntaxError(`tidegate: ${full.protocol} is no WebSocket`);
+  }
+  full.hash = "";
+  return full.href;
+}

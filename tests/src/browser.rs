@@ -1,0 +1,140 @@
+//! A real browser, driven over WebDriver.
+
+use std::{net::SocketAddr, process::Stdio, time::Duration};
+
+use fantoccini::{ClientBuilder, Locator, error::CmdError};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::{Client, must};
+
+/// A browser driver on a port of its own choice. Killed when dropped.
+#[derive(Debug)]
+pub struct Driver {
+    _child: Child,
+    address: SocketAddr,
+    profiles: TempDir,
+}
+
+impl Driver {
+    /// Starts it.
+    pub async fn start() -> Self {
+        let mut child = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("chromedriver runs; `make test` installs it or says how");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = must("the driver's port", lines.next_line()).await.unwrap().unwrap();
+            if let Some((_, port)) = line.split_once("was started successfully on port ") {
+                break port.trim_end_matches('.').parse().unwrap();
+            }
+        };
+        let profiles = tempfile::tempdir().unwrap();
+        Self { _child: child, address: SocketAddr::from(([127, 0, 0, 1], port)), profiles }
+    }
+
+    /// A browser with a profile of its own, which shows a page.
+    pub async fn browse(&self, profile: &str, page: &str) -> Browser {
+        let profile = self.profiles.path().join(profile);
+        let arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            &format!("--user-data-dir={}", profile.display()),
+        ];
+        let options = json!({ "goog:chromeOptions": { "args": arguments } });
+        let Value::Object(options) = options else { unreachable!() };
+        let url = format!("http://{}", self.address);
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        let client = must("a browser", builder.capabilities(options).connect(&url)).await.unwrap();
+        let pid = &client.capabilities().unwrap()["goog:processID"];
+        let pid = Some(pid.as_u64().unwrap().to_string());
+        let browser = Browser { client, driver: Client::new(self.address), pid };
+        browser.goto(page).await;
+        browser
+    }
+}
+
+/// One window of a browser. Killed when dropped, since it outlives its driver.
+#[derive(Debug)]
+pub struct Browser {
+    client: fantoccini::Client,
+    driver: Client,
+    /// None once it is closed.
+    pid: Option<String>,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if let Some(pid) = &self.pid {
+            drop(std::process::Command::new("kill").args(["-s", "KILL", pid]).status());
+        }
+    }
+}
+
+impl Browser {
+    /// Goes to a page.
+    pub async fn goto(&self, page: &str) {
+        self.client.goto(page).await.unwrap();
+    }
+
+    /// Runs the body of an asynchronous function in the page, and waits for what it returns.
+    pub async fn run(&self, script: &str) -> Value {
+        self.try_run(script).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    async fn try_run(&self, script: &str) -> Result<Value, CmdError> {
+        let script = format!("return (async () => {{ {script} }})()");
+        must("a script ends", self.client.execute(&script, Vec::new())).await
+    }
+
+    /// Waits until there is an element.
+    pub async fn shows(&self, xpath: &str) {
+        let wait = self.client.wait().at_most(Duration::from_secs(20));
+        wait.for_element(Locator::XPath(xpath)).await.unwrap_or_else(|error| {
+            panic!("{xpath} does not appear: {error}");
+        });
+    }
+
+    /// Types into the element with an id.
+    pub async fn fill(&self, id: &str, text: &str) {
+        self.client.find(Locator::Id(id)).await.unwrap().send_keys(text).await.unwrap();
+    }
+
+    /// Clicks on the element with an id.
+    pub async fn click(&self, id: &str) {
+        self.client.find(Locator::Id(id)).await.unwrap().click().await.unwrap();
+    }
+
+    /// Takes the network away, or gives it back.
+    pub async fn offline(&self, offline: bool) {
+        let session = self.client.session_id().await.unwrap().unwrap();
+        let conditions = json!({
+            "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
+        });
+        // Not a command of WebDriver's own.
+        let command = json!({ "cmd": "Network.emulateNetworkConditions", "params": conditions });
+        let path = format!("/session/{session}/goog/cdp/execute");
+        let reply = self.driver.request("POST", &path, &[], command.to_string()).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
+    /// Closes it.
+    pub async fn close(mut self) {
+        self.client.clone().close().await.unwrap();
+        self.pid = None;
+    }
+}
