@@ -8,6 +8,7 @@ mod http;
 mod inbox;
 mod line;
 mod mailbox;
+mod rules;
 mod server;
 mod websocket;
 

@@ -9,9 +9,9 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 use hyper::{Request, Response, StatusCode, body::Incoming, header};
 use tokio::time::Instant;
 
-pub(super) use self::answer::{ResponseBody, empty, plain};
+pub(super) use self::answer::{ResponseBody, empty, last, plain};
 use self::{body::BodyError, exchange::Exchange};
-use super::{Hub, access, connections::Registration, websocket};
+use super::{Hub, access, connections::Registration, rules, websocket};
 use crate::{
     layer::SendError,
     message::{CorrelationId, EventKind, Protocol, Scope},
@@ -31,14 +31,17 @@ pub(super) async fn handle(
     hub: Arc<Hub>,
     client: SocketAddr,
     server: SocketAddr,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let started = Instant::now();
+    let checked = rules::check(&mut request);
     let arrival = Arrival { client, server, correlation: CorrelationId::random() };
     let correlation = arrival.correlation;
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = if hub.drain.is_stopping() {
         plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down", correlation)
+    } else if let Err(refusal) = checked {
+        last(refusal, request.version(), correlation)
     } else if websocket::is_upgrade(&request) {
         websocket::open(&hub, &arrival, request).await
     } else {

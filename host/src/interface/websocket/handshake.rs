@@ -20,7 +20,8 @@ use crate::{
         Hub,
         connections::Registration,
         conversation::{Conversation, Happening},
-        http::{Arrival, ResponseBody, empty, plain, scope},
+        http::{Arrival, ResponseBody, empty, last, plain, scope},
+        rules,
     },
     layer::SendError,
     message::{Close, EventKind, Handshake, Outcome, Protocol, Reply},
@@ -42,7 +43,7 @@ pub(in crate::interface) fn is_upgrade(request: &Request<Incoming>) -> bool {
 pub(in crate::interface) async fn open(
     hub: &Arc<Hub>,
     arrival: &Arrival,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let id = arrival.correlation;
     let Found { route, params } = match hub.routes.snapshot().websocket(request.uri().path()) {
@@ -54,8 +55,9 @@ pub(in crate::interface) async fn open(
             return plain(StatusCode::BAD_REQUEST, "the path is not UTF-8", id);
         }
     };
-    let (head, incoming) = request.into_parts();
-    let mut request = Request::from_parts(head, incoming);
+    if let Err(refusal) = rules::check_handshake(&mut request) {
+        return last(refusal, request.version(), id);
+    }
     let upgrade = hyper::upgrade::on(&mut request);
     let request = request.map(drop);
     let accepting = match create_response_with_body(&request, || ()) {
