@@ -13,6 +13,7 @@ mod examples;
 mod floors;
 mod held;
 mod http;
+mod http1;
 mod limits;
 mod misbehaviour;
 mod order;

@@ -11,6 +11,7 @@ mod client;
 mod host;
 mod process;
 mod socket;
+mod wire;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
@@ -18,6 +19,7 @@ pub use client::{Client, Reply, Streaming};
 pub use host::{Host, HostBuilder};
 pub use process::{Process, run};
 pub use socket::Socket;
+pub use wire::{Answer, Wire, answers};
 
 /// After so long something that must happen did not.
 const PATIENCE: Duration = Duration::from_secs(30);
