@@ -6,6 +6,7 @@
     reason = "a test that meets what it does not expect panics, with the place"
 )]
 
+mod autobahn;
 mod backpressure;
 mod browser;
 mod cli;
