@@ -32,10 +32,10 @@ examples: setup ## Build the examples, target/examples/NAME.wasm, and the guests
 	$(STEP) "build the examples" scripts/build-guests examples
 	$(STEP) "build the test guests" scripts/build-guests tests/guests
 
-test: SETUP := browser
+test: SETUP := tests
 test: setup lint docs unit ## Check everything: format, clippy, docs, all tests, the browser too
 
-unit: examples ## Run the tests alone (for the browser's: Chromium and chromedriver)
+unit: examples ## Run the tests alone (`scripts/setup tests` installs what they run)
 	$(STEP) "build the tests" scripts/run-tests --no-run
 	$(STEP) "test" scripts/run-tests
 	$(STEP) "test the documentation of the SDK" cargo test --locked --doc --package tidegate-sdk

@@ -6,6 +6,7 @@
     reason = "a test that meets what it does not expect panics, with the place"
 )]
 
+mod autobahn;
 mod backpressure;
 mod browser;
 mod cli;
@@ -14,6 +15,7 @@ mod examples;
 mod floors;
 mod held;
 mod http;
+mod http1;
 mod limits;
 mod misbehaviour;
 mod order;

@@ -14,6 +14,7 @@ mod line;
 mod mailbox;
 mod proxies;
 mod refusal;
+mod rules;
 mod server;
 mod transport;
 mod websocket;

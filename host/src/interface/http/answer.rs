@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{
-    Response, StatusCode,
+    Response, StatusCode, Version,
     body::{Body, Frame, SizeHint},
     header,
 };
@@ -77,6 +77,21 @@ pub(in crate::interface) fn plain(
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// A response of the host after which it reads no more of an HTTP/1 connection: where a request is
+/// wrong, what comes next is in doubt.
+pub(in crate::interface) fn last(
+    (status, text): (StatusCode, &str),
+    version: Version,
+    id: CorrelationId,
+) -> Response<ResponseBody> {
+    let mut response = plain(status, text, id);
+    if version < Version::HTTP_2 {
+        let close = header::HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
     }
     response
 }

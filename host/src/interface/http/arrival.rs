@@ -3,16 +3,12 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use hyper::StatusCode;
-use hyper::{
-    Request, Version,
-    header::{self, HeaderName, HeaderValue},
-};
+use hyper::{Request, StatusCode, Version, header::HeaderName};
 
 use crate::{
     interface::{
         Hub, admission::Share, connection::Connection, connections::Registration, proxies::Origin,
-        refusal::Reason,
+        refusal::Reason, rules::Refusal,
     },
     message::{CorrelationId, PathParam, Protocol, Scope},
     routing::decode,
@@ -41,7 +37,6 @@ impl Arrival {
         connection: Arc<Connection>,
         request: &mut Request<B>,
     ) -> Self {
-        name_host(request);
         let (origin, ignored) = hub.config.proxies.hear(&connection.peer, request.headers_mut());
         let Origin { client, secure, prefix, request_id, proxied } = origin;
         if ignored {
@@ -56,7 +51,7 @@ impl Arrival {
         &mut self,
         hub: &Hub,
         request: &Request<B>,
-    ) -> Result<(), (StatusCode, &'static str)> {
+    ) -> Result<(), Refusal> {
         let (limits, client) = (&hub.config.limits, self.client.ip());
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         if target > limits.uri_bytes && hub.refuse(Reason::UriBytes, client) {
@@ -126,15 +121,5 @@ impl Arrival {
             root_path,
             subprotocols: Vec::new(),
         })
-    }
-}
-
-/// A target with an authority, as HTTP/2 has it, tells the host (RFC 9112, section 3.2.2; RFC 9113,
-/// section 8.3.1).
-fn name_host<B>(request: &mut Request<B>) {
-    let authority =
-        request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
-    if let Some(Ok(host)) = authority {
-        request.headers_mut().insert(header::HOST, host);
     }
 }

@@ -11,13 +11,13 @@ use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
 use tokio::time::Instant;
 
 pub(super) use self::{
-    answer::{Guarded, ResponseBody, empty, plain},
+    answer::{Guarded, ResponseBody, empty, last, plain},
     arrival::Arrival,
 };
 use self::{body::BodyError, exchange::Exchange};
 use super::{
     Hub, access, connection::Connection, connections::Registration, proxies::REQUEST_ID,
-    refusal::Reason, websocket,
+    refusal::Reason, rules, websocket,
 };
 use crate::{
     layer::SendError,
@@ -33,13 +33,14 @@ pub(super) async fn handle(
 ) -> Result<Response<Guarded>, Infallible> {
     let started = Instant::now();
     let busy = connection.begin();
+    let checked = rules::check(&mut request);
     let mut arrival = Arrival::new(&hub, connection, &mut request);
     let (correlation, client) = (arrival.correlation, arrival.client);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = if hub.drain.is_stopping() {
         plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down", correlation)
-    } else if let Err((status, text)) = arrival.admit(&hub, &request) {
-        plain(status, text, correlation)
+    } else if let Err(refusal) = checked.and_then(|()| arrival.admit(&hub, &request)) {
+        last(refusal, request.version(), correlation)
     } else if websocket::is_asked_for(&request) {
         websocket::open(&hub, arrival, request).await
     } else {
@@ -148,13 +149,8 @@ fn refuse_body(
     if let Some(reason) = reason {
         hub.refuse(reason, arrival.client.ip());
     }
-    let mut response = plain(status, &error.to_string(), arrival.correlation);
-    if version < hyper::Version::HTTP_2 {
-        // What is left of the body is not read, so the connection is of no more use.
-        let close = header::HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-    }
-    response
+    // What is left of the body is not read, so the connection is of no more use.
+    last((status, &error.to_string()), version, arrival.correlation)
 }
 
 fn id_value(id: CorrelationId) -> header::HeaderValue {

@@ -25,8 +25,9 @@ use crate::{
         connection::Busy,
         connections::Registration,
         conversation::{Conversation, Happening},
-        http::{Arrival, ResponseBody, empty, plain},
+        http::{Arrival, ResponseBody, empty, last, plain},
         refusal::Reason,
+        rules,
     },
     layer::SendError,
     message::{Close, EventKind, Handshake, Outcome, Protocol, Reply},
@@ -61,6 +62,9 @@ pub(in crate::interface) async fn open(
         Ok(found) => found,
         Err((status, text)) => return plain(status, text, id),
     };
+    if let Err(refusal) = rules::check_handshake(&mut request) {
+        return last(refusal, request.version(), id);
+    }
     let upgrade = hyper::upgrade::on(&mut request);
     let request = request.map(drop);
     let accepting = match respond(&request) {
