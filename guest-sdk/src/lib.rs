@@ -11,6 +11,7 @@ pub mod __private;
 pub mod bindings;
 mod consumers;
 mod context;
+mod demultiplexer;
 mod error;
 mod export;
 mod frame;
@@ -28,6 +29,7 @@ mod websocket;
 
 pub use consumers::Consumers;
 pub use context::{Context, Level};
+pub use demultiplexer::{Demultiplexer, StreamConsumer, StreamSocket, StreamStates, Streams};
 pub use error::{Error, Result};
 pub use frame::{Close, Frame, FromFrame};
 pub use group::Group;

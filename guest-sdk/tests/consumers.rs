@@ -5,6 +5,10 @@
 mod cases;
 #[path = "consumers/channels.rs"]
 mod channels;
+#[path = "consumers/demultiplexer.rs"]
+mod demultiplexer;
+#[path = "consumers/groups.rs"]
+mod groups;
 #[path = "consumers/http.rs"]
 mod http;
 #[path = "consumers/outbox.rs"]
