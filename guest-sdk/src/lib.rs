@@ -22,6 +22,7 @@ mod refused;
 mod request;
 mod response;
 mod scope;
+pub mod sse;
 mod state;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;

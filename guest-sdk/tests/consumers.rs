@@ -13,6 +13,8 @@ mod groups;
 mod http;
 #[path = "consumers/outbox.rs"]
 mod outbox;
+#[path = "consumers/sse.rs"]
+mod sse;
 #[path = "consumers/state.rs"]
 mod state;
 #[path = "consumers/websocket.rs"]
