@@ -17,6 +17,8 @@ mod export;
 mod frame;
 mod group;
 mod host;
+#[cfg(any(feature = "log", feature = "tracing"))]
+mod logging;
 mod payload;
 mod refused;
 mod request;

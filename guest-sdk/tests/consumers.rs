@@ -11,6 +11,8 @@ mod demultiplexer;
 mod groups;
 #[path = "consumers/http.rs"]
 mod http;
+#[path = "consumers/logging.rs"]
+mod logging;
 #[path = "consumers/outbox.rs"]
 mod outbox;
 #[path = "consumers/sse.rs"]
