@@ -44,8 +44,7 @@ pub(crate) fn expand(attribute: &TokenStream, item: &TokenStream) -> TokenStream
 /// The type's name.
 fn check(block: &ItemImpl, errors: &mut Errors) -> Option<String> {
     let implements = block.trait_.as_ref().and_then(|(_, path, _)| path.segments.last());
-    let is_consumer =
-        |ident: &syn::Ident| ident == "Websocket" || ident == "Demultiplexer";
+    let is_consumer = |ident: &syn::Ident| ident == "Websocket" || ident == "Demultiplexer";
     if implements.is_none_or(|segment| !is_consumer(&segment.ident)) {
         errors.at(
             &block.self_ty,

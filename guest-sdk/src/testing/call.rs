@@ -54,7 +54,6 @@ fn run(world: &SharedWorld, job: Job) {
         state: None,
     }));
     let host = Box::new(SharedCall(Rc::clone(&call)));
-    panics::forget();
     let outcome =
         with_host(host, || catch_unwind(AssertUnwindSafe(|| consumers.run(invocation, event))));
     let outcome = match outcome {

@@ -21,11 +21,6 @@ pub(super) fn watch() {
     });
 }
 
-/// Forgets a panic that was not a consumer's.
-pub(super) fn forget() {
-    drop(place());
-}
-
 /// Takes the place of this thread's last panic: file, line and column.
 pub(super) fn place() -> Option<String> {
     PLACE.with(|kept| kept.borrow_mut().take())
