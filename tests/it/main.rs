@@ -14,6 +14,7 @@ mod floors;
 mod held;
 mod http;
 mod limits;
+mod logging;
 mod misbehaviour;
 mod order;
 mod readme;
