@@ -15,12 +15,14 @@ mod held;
 mod http;
 mod limits;
 mod logging;
+mod longpoll;
 mod misbehaviour;
 mod order;
 mod readme;
 mod reload;
 mod shutdown;
 mod state;
+mod ticker;
 mod websocket;
 mod wit;
 
