@@ -21,6 +21,8 @@ impl Consumers {
 
     /// Runs the consumer that the invocation names.
     pub(crate) fn run(self, invocation: Invocation, event: Event) -> Result<(), Failure> {
+        #[cfg(any(feature = "log", feature = "tracing"))]
+        crate::logging::install();
         match self.0.iter().find(|entry| entry.name == invocation.consumer) {
             Some(entry) => (entry.run)(Context::new(invocation), event),
             None => Err(Failure::Failed(format!("no consumer `{}`", invocation.consumer))),

@@ -11,16 +11,20 @@ pub mod __private;
 pub mod bindings;
 mod consumers;
 mod context;
+mod demultiplexer;
 mod error;
 mod export;
 mod frame;
 mod group;
 mod host;
+#[cfg(any(feature = "log", feature = "tracing"))]
+mod logging;
 mod payload;
 mod refused;
 mod request;
 mod response;
 mod scope;
+pub mod sse;
 mod state;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
@@ -28,6 +32,7 @@ mod websocket;
 
 pub use consumers::Consumers;
 pub use context::{Context, Level};
+pub use demultiplexer::{Demultiplexer, StreamConsumer, StreamSocket, StreamStates, Streams};
 pub use error::{Error, Result};
 pub use frame::{Close, Frame, FromFrame};
 pub use group::Group;

@@ -1,6 +1,11 @@
 //! Content of messages: serde on this side, a MessagePack map with text keys on the other.
 
-use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Visitor},
+};
 
 use crate::SendError;
 
@@ -28,5 +33,33 @@ pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 impl Serialize for Bytes<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.0)
+    }
+}
+
+/// The same for keeps.
+#[derive(Debug, Clone)]
+pub(crate) struct ByteBuf(pub(crate) Vec<u8>);
+
+impl Serialize for ByteBuf {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Bytes(&self.0).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteBuf {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Copied;
+        impl Visitor<'_> for Copied {
+            type Value = ByteBuf;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<ByteBuf, E> {
+                Ok(ByteBuf(bytes.to_owned()))
+            }
+        }
+        deserializer.deserialize_byte_buf(Copied)
     }
 }

@@ -89,7 +89,7 @@ pub fn websocket<W: Websocket>(
                 Ok(incoming) => {
                     consumer.receive(&mut socket, incoming).map_err(Error::into_failure)
                 }
-                Err(reason) => reply::close(4400, short(&reason)).map_err(refused),
+                Err(reason) => socket.refuse(4400, &reason).map_err(Error::into_failure),
             }
         }
         Event::WebsocketDisconnect(event) => {
@@ -107,12 +107,14 @@ fn connect<W: Websocket>(
     mut socket: Socket<W::State>,
     read: impl FnOnce() -> Result<W, BadParam>,
 ) -> Result<(), Failure> {
-    let answered = match read().map(|consumer| consumer.connect(&mut socket)) {
-        Ok(Ok(handshake)) => socket.answer(handshake),
-        Ok(Err(error)) => error.into_response().map(|_| websocket::deny())?,
-        Err(BadParam(_)) => websocket::deny(),
+    let Ok(consumer) = read() else {
+        return websocket::deny().map_err(Error::into_failure);
     };
-    answered.map_err(|error| Failure::Failed(error.to_string()))
+    let answered = match consumer.connect(&mut socket) {
+        Ok(handshake) => socket.answer(handshake, consumer.groups()),
+        Err(error) => error.into_response().map(|_| websocket::deny())?,
+    };
+    answered.map_err(Error::into_failure)
 }
 
 /// The path parameters of a connection.
@@ -204,12 +206,6 @@ fn wrong(event: &Event) -> Failure {
         Event::ChannelMessage(_) => "a channel's message",
     };
     Failure::Failed(format!("the consumer is not made for {kind}"))
-}
-
-/// The part of a close reason that fits into a close frame.
-fn short(reason: &str) -> &str {
-    let end = (0..=reason.len().min(123)).rev().find(|&end| reason.is_char_boundary(end));
-    reason.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 #[cfg(target_family = "wasm")]

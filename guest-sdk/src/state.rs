@@ -60,7 +60,8 @@ pub(crate) fn load<S: State>() -> Result<Option<S>> {
     connection::get_state().map(|bytes| read(&bytes)).transpose()
 }
 
-fn read<S: State>(bytes: &[u8]) -> Result<S> {
+/// Reads what [`write`] made, also of another version.
+pub(crate) fn read<S: State>(bytes: &[u8]) -> Result<S> {
     let unreadable = |text| Error::state_unreadable(format!("state is unreadable: {text}"));
     let (schema, state) =
         split(bytes).ok_or_else(|| unreadable("it was not written by this SDK".to_owned()))?;
@@ -76,13 +77,20 @@ fn split(bytes: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_be_bytes(*schema), rest.strip_prefix(BEFORE_STATE)?))
 }
 
-/// Hands the state to the host.
-pub(crate) fn store<S: State>(state: &S) -> Result<()> {
+/// The state with its number, if there is anything to keep.
+pub(crate) fn write<S: State>(state: &S) -> Result<Option<Vec<u8>>> {
     if !is_kept::<S>() {
-        return Ok(());
+        return Ok(None);
     }
     let mut bytes = [BEFORE_SCHEMA, &S::SCHEMA.to_be_bytes(), BEFORE_STATE].concat();
     rmp_serde::encode::write_named(&mut bytes, state)?;
-    connection::set_state(&bytes).map_err(|error| ReplyError::state(&error, bytes.len()))?;
+    Ok(Some(bytes))
+}
+
+/// Hands the state to the host.
+pub(crate) fn store<S: State>(state: &S) -> Result<()> {
+    if let Some(bytes) = write(state)? {
+        connection::set_state(&bytes).map_err(|error| ReplyError::state(&error, bytes.len()))?;
+    }
     Ok(())
 }

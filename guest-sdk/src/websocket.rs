@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use serde::Serialize;
 
 use crate::host::{reply, types};
-use crate::{Close, Context, Frame, FromFrame, ReplyError, Result, State, state};
+use crate::{Close, Context, Frame, FromFrame, Group, ReplyError, Result, State, state};
 
 /// A consumer of WebSocket connections; see [`websocket`](macro@crate::websocket).
 ///
@@ -19,6 +19,20 @@ pub trait Websocket: Sized {
     /// not read closes the connection with code 4400 and the reason; that is no fault. With
     /// `Result<Json<T>, String>` the consumer gets the reason instead.
     type Incoming: FromFrame;
+
+    /// The groups that the connection is a member of from acceptance to end. None unless overridden.
+    ///
+    /// It joins them when [`connect`](Self::connect) has accepted, so a handshake that is denied joins
+    /// nothing, and what `connect` itself sends to a group does not reach it. Whatever is sent to
+    /// them once the client knows that it is let in does. The host takes it out when
+    /// [`disconnect`](Self::disconnect) has returned, and when its process dies; what `disconnect`
+    /// sends to the groups reaches the others only, since the connection is over.
+    ///
+    /// A new version of the module finds open connections in the groups that the version at their
+    /// handshake named.
+    fn groups(&self) -> Vec<Group<'static>> {
+        Vec::new()
+    }
 
     /// A client asks for a connection. Accepts it unless overridden.
     ///
@@ -128,12 +142,30 @@ impl<S: State> Socket<S> {
         Ok(self.send(Frame::json(value)?)?)
     }
 
+    /// Sends a text message that holds `value` as JSON to every member of a group.
+    ///
+    /// # Errors
+    /// As [`Context::group_send`], or when JSON cannot hold the value.
+    pub fn group_send_json<'a>(
+        &mut self,
+        group: impl Into<Group<'a>>,
+        value: &impl Serialize,
+    ) -> Result<()> {
+        Ok(self.group_send(group, &Frame::json(value)?)?)
+    }
+
     /// Closes the connection. `code` is 1000 or from 3000 to 4999; `reason` is at most 123 bytes.
     ///
     /// # Errors
     /// When the code or the reason may not be sent.
     pub fn close(&mut self, code: u16, reason: impl Into<String>) -> Result<(), ReplyError> {
         self.put(Outgoing::Close(code, reason.into()))
+    }
+
+    /// Closes the connection for what the client sent, with as much of the reason as a close frame
+    /// takes.
+    pub(crate) fn refuse(&mut self, code: u16, reason: &str) -> Result<()> {
+        Ok(self.close(code, short(reason))?)
     }
 
     /// The connection's state. None until it is set.
@@ -160,17 +192,28 @@ impl<S: State> Socket<S> {
         Ok(())
     }
 
-    pub(crate) fn answer(mut self, handshake: Handshake) -> Result<(), ReplyError> {
+    /// Answers the handshake. Whoever is let in is in the groups before the client knows of it.
+    pub(crate) fn answer(mut self, handshake: Handshake, groups: Vec<Group<'_>>) -> Result<()> {
         let Some(accepted) = handshake.0 else {
             return deny();
         };
-        reply::accept(&accepted)?;
-        self.pending.take().unwrap_or_default().iter().try_for_each(Outgoing::send)
+        for group in groups {
+            self.group_add(group)?;
+        }
+        reply::accept(&accepted).map_err(ReplyError::from)?;
+        self.pending.take().unwrap_or_default().iter().try_for_each(Outgoing::send)?;
+        Ok(())
     }
 }
 
-pub(crate) fn deny() -> Result<(), ReplyError> {
-    Ok(reply::close(1000, "")?)
+/// The part of a close reason that fits into a close frame.
+fn short(reason: &str) -> &str {
+    let end = (0..=reason.len().min(123)).rev().find(|&end| reason.is_char_boundary(end));
+    reason.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+pub(crate) fn deny() -> Result<()> {
+    Ok(reply::close(1000, "").map_err(ReplyError::from)?)
 }
 
 impl<S> Deref for Socket<S> {
@@ -208,6 +251,10 @@ impl Handshake {
     /// The client is turned away with status 403.
     pub fn deny() -> Self {
         Self(None)
+    }
+
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Chooses one of the subprotocols that the client offered.

@@ -5,10 +5,18 @@
 mod cases;
 #[path = "consumers/channels.rs"]
 mod channels;
+#[path = "consumers/demultiplexer.rs"]
+mod demultiplexer;
+#[path = "consumers/groups.rs"]
+mod groups;
 #[path = "consumers/http.rs"]
 mod http;
+#[path = "consumers/logging.rs"]
+mod logging;
 #[path = "consumers/outbox.rs"]
 mod outbox;
+#[path = "consumers/sse.rs"]
+mod sse;
 #[path = "consumers/state.rs"]
 mod state;
 #[path = "consumers/websocket.rs"]

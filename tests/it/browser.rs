@@ -1,4 +1,4 @@
-//! The chat as people see it: two windows of a real browser.
+//! Examples as people see them, in a real browser: the chat in two windows, and the ticker.
 
 use tests::{Browser, Driver, Host, must};
 
@@ -43,5 +43,22 @@ async fn a_line_typed_in_one_window_appears_in_the_other_while_a_neighbour_loops
     shows(&ann, "Bob left").await;
     bob.close().await;
     ann.close().await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_with_an_event_source_shows_one_tick_after_the_other() {
+    let host = Host::builder().example("ticker").start().await;
+    let driver = Driver::start().await;
+    let profiles = tempfile::tempdir().unwrap();
+    let browser = driver.browser(profiles.path()).await;
+    browser.goto(&format!("http://{}/ticker", host.address())).await.unwrap();
+    let third = Locator::Css("#ticks li:nth-child(3)");
+    let wait = browser.wait().at_most(Duration::from_secs(20));
+    let tick = wait.for_element(third).await.unwrap().text().await.unwrap();
+    assert!(tick.ends_with(" UTC"), "{tick}");
+    let status = browser.find(Locator::Id("status")).await.unwrap();
+    assert_eq!(status.text().await.unwrap(), "connected");
+    browser.close().await.unwrap();
     host.stop().await;
 }

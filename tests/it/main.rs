@@ -17,12 +17,15 @@ mod held;
 mod http;
 mod http1;
 mod limits;
+mod logging;
+mod longpoll;
 mod misbehaviour;
 mod order;
 mod readme;
 mod reload;
 mod shutdown;
 mod state;
+mod ticker;
 mod websocket;
 mod wit;
 

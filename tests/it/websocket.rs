@@ -132,3 +132,26 @@ async fn the_code_of_a_client_reaches_the_consumer() {
     drop(watch);
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_streams_share_a_socket_and_one_that_is_not_there_closes_it() {
+    let host = Host::builder().guest("demultiplexer").start().await;
+    let mut one = host.websocket("/both").await;
+    let mut two = host.websocket("/both").await;
+    for frames in 1..=2 {
+        one.send(r#"{"stream": "count", "payload": null}"#).await;
+        assert_eq!(one.text().await, format!(r#"{{"stream":"count","payload":{frames}}}"#));
+        one.send(r#"{"stream": "tell", "payload": "ahoy"}"#).await;
+        for socket in [&mut one, &mut two] {
+            assert_eq!(socket.text().await, r#"{"stream":"tell","payload":"ahoy"}"#);
+        }
+    }
+    one.send(r#"{"stream": "tea", "payload": null}"#).await;
+    assert_eq!(one.closed().await, (4404, r#"there is no stream "tea""#.to_owned()));
+    two.send(r#"{"stream": "count", "payload": 1}"#).await;
+    let (code, reason) = two.closed().await;
+    assert_eq!(code, 4400);
+    assert!(reason.starts_with(r#"stream "count": "#), "{reason}");
+    assert_eq!(host.invocations("demultiplexer", "failed"), 0);
+    host.stop().await;
+}

@@ -42,6 +42,15 @@ pub fn background<T: Send + 'static>(
     tokio::spawn(task)
 }
 
+/// Allows this process as many descriptors as it may have, for tests with many connections: both ends
+/// of each are here.
+pub fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+}
+
 /// The project's directory.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_sdk::{
-    Context, Error, Frame, Handshake, Json, Request, Response, Result, Socket, Websocket, channel,
+    Context, Error, Frame, Group, Json, Request, Response, Result, Socket, Websocket, channel,
     export, http, websocket,
 };
 
@@ -111,9 +111,8 @@ impl Websocket for Watch {
     type State = ();
     type Incoming = Frame;
 
-    fn connect(&self, socket: &mut Socket<()>) -> Result<Handshake> {
-        socket.group_add("watchers")?;
-        Ok(Handshake::accept())
+    fn groups(&self) -> Vec<Group<'static>> {
+        vec!["watchers".into()]
     }
 
     fn receive(&self, _socket: &mut Socket<()>, _frame: Frame) -> Result<()> {

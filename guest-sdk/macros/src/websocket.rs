@@ -1,4 +1,5 @@
-//! `#[websocket("/chat/{room}")]` on `impl Websocket for Chat`.
+//! `#[websocket("/chat/{room}")]` on `impl Websocket for Chat`, or on `impl Demultiplexer`, which is
+//! one, too.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
@@ -43,7 +44,8 @@ pub(crate) fn expand(attribute: &TokenStream, item: &TokenStream) -> TokenStream
 /// The type's name.
 fn check(block: &ItemImpl, errors: &mut Errors) -> Option<String> {
     let implements = block.trait_.as_ref().and_then(|(_, path, _)| path.segments.last());
-    if implements.is_none_or(|segment| segment.ident != "Websocket") {
+    let is_consumer = |ident: &syn::Ident| ident == "Websocket" || ident == "Demultiplexer";
+    if implements.is_none_or(|segment| !is_consumer(&segment.ident)) {
         errors.at(
             &block.self_ty,
             "#[websocket] goes on the impl of the trait `Websocket`: impl Websocket for Chat { .. }",

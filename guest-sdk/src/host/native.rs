@@ -53,6 +53,12 @@ pub(crate) fn with_host<T>(host: Box<dyn Host>, run: impl FnOnce() -> T) -> T {
     run()
 }
 
+/// Whether a test host runs a consumer on this thread, and is not busy with a call of it.
+#[cfg(any(feature = "log", feature = "tracing"))]
+pub(crate) fn is_running() -> bool {
+    CURRENT.with(|current| current.try_borrow().is_ok_and(|current| current.is_some()))
+}
+
 fn call<T>(f: impl FnOnce(&mut dyn Host) -> T) -> T {
     CURRENT.with(|current| {
         let mut current = current.borrow_mut();

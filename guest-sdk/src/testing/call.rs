@@ -15,6 +15,7 @@ use crate::{Close, Response as SdkResponse};
 
 use super::connection::{Connection, Kind, Phase};
 use super::forms::Reply;
+use super::panics;
 use super::rules;
 use super::world::{Item, Job, JobFacts};
 use super::{Fault, LogLine, SharedWorld};
@@ -72,7 +73,8 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     }
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("panicked: {}", text.unwrap_or("with something that is no text"))
+    let place = panics::place().map(|place| format!(" at {place}")).unwrap_or_default();
+    format!("panicked{place}: {}", text.unwrap_or("with something that is no text"))
 }
 
 /// A limit was exceeded; travels as a panic, since the real host ends the guest there.

@@ -1,8 +1,13 @@
 //! Runs cases on the test host.
 
+use std::time::Duration;
+
 use super::cases::{CaseRequest, CaseResponse, Driver, Open, Opened, Received};
 use super::{TestHost, TestSocket};
 use crate::Frame;
+
+/// How long a client waits for the response to a request that is on hold.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl TestHost {
     fn socket(&self, name: &str) -> Result<&TestSocket, String> {
@@ -18,7 +23,10 @@ impl Driver for TestHost {
         }
         let response = test.body(request.body.clone()).send();
         if response.is_pending() {
-            return Err("the request is on hold".to_owned());
+            self.advance(PATIENCE);
+        }
+        if response.is_pending() {
+            return Err(format!("the request is on hold for more than {PATIENCE:?}"));
         }
         Ok(CaseResponse {
             status: response.status(),

@@ -15,6 +15,7 @@ mod connection;
 mod driver;
 mod forms;
 mod http;
+mod panics;
 mod routes;
 mod rules;
 mod value;
@@ -44,6 +45,7 @@ impl TestHost {
     /// A host with one module, named `test`.
     #[must_use]
     pub fn new(consumers: Consumers) -> Self {
+        panics::watch();
         let world = Rc::new(RefCell::new(World::new(consumers)));
         Self { world, sockets: BTreeMap::new() }
     }
@@ -222,6 +224,7 @@ pub struct LogLine {
 pub struct Fault {
     /// The consumer.
     pub consumer: String,
-    /// Why, for the record.
+    /// Why, for the record. Of a panic it has the place and the message, as in
+    /// `panicked at src/lib.rs:7:5: the tide is out`.
     pub text: String,
 }

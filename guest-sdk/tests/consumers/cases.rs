@@ -16,9 +16,9 @@ fn text() -> Response {
     Response::text("some text").header("x-kind", "test")
 }
 
-#[http("GET /held")]
-fn held(cx: &mut tidegate_sdk::Context) -> tidegate_sdk::Reply {
-    cx.hold(std::time::Duration::from_secs(1))
+#[http("GET /held/{seconds}")]
+fn held(cx: &mut tidegate_sdk::Context, seconds: u64) -> tidegate_sdk::Reply {
+    cx.hold(std::time::Duration::from_secs(seconds))
 }
 
 struct Echo;
@@ -55,6 +55,7 @@ fn what_holds_passes() {
     let table = [
         r#"{"request": {"path": "/text"}, "expect": {"headers": {"X-Kind": "test"}}}"#,
         r#"{"request": {"path": "/text"}}"#,
+        r#"{"request": {"path": "/held/30"}, "expect": {"status": 504}}"#,
         r#"{"request": {"method": "POST", "path": "/double", "json": [1, 2]}, "expect": {"json": [2, "*"]}}"#,
         r#"{"open": "a", "path": "/echo", "subprotocols": ["x", "y"], "expect": {"subprotocol": "x"}},
            {"send": "a", "json": {"k": [1, {"v": "w"}]}},
@@ -84,7 +85,7 @@ fn what_does_not_hold_says_what_came_instead() {
             r#"{"request": {"path": "/text"}, "expect": {"headers": {"x-kind": "best"}}}"#.to_owned(),
             "step 1: expected the header x-kind: best",
         ),
-        (r#"{"request": {"path": "/held"}}"#.to_owned(), "step 1: the request is on hold"),
+        (r#"{"request": {"path": "/held/31"}}"#.to_owned(), "step 1: the request is on hold for more than 30s"),
         (
             r#"{"request": {"method": "POST", "path": "/double", "json": [1]}, "expect": {"json": [2, "*"]}}"#
                 .to_owned(),

@@ -114,6 +114,17 @@ fn after_a_fault_nothing_is_sent() {
 }
 
 #[test]
+fn the_fault_of_a_panic_has_its_message_and_place() {
+    let host = TestHost::new(consumers());
+    assert_eq!(post(&host, "/fail/panic").status(), 500);
+    let text = &host.faults()[0].text;
+    let place = text.strip_prefix("panicked at ").unwrap();
+    let (place, message) = place.split_once(": ").unwrap();
+    assert!(place.contains("outbox.rs:29:"), "{place}");
+    assert_eq!(message, "on purpose");
+}
+
+#[test]
 fn what_was_flushed_before_a_fault_is_sent() {
     let host = TestHost::new(consumers());
     assert_eq!(post(&host, "/fail/late").status(), 500);
