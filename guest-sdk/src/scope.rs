@@ -36,10 +36,16 @@ impl Scope {
         &self.0.reply_channel
     }
 
-    /// `http` or `ws`.
+    /// `http`, `https`, `ws` or `wss`.
     #[must_use]
     pub fn scheme(&self) -> &str {
         &self.0.scheme
+    }
+
+    /// `1.0`, `1.1` or `2`.
+    #[must_use]
+    pub fn http_version(&self) -> &str {
+        &self.0.http_version
     }
 
     /// The method in upper case. `GET` for a WebSocket.

@@ -50,15 +50,9 @@ async fn a_line_typed_in_one_window_appears_in_the_other_while_a_neighbour_loops
 async fn a_page_with_an_event_source_shows_one_tick_after_the_other() {
     let host = Host::builder().example("ticker").start().await;
     let driver = Driver::start().await;
-    let profiles = tempfile::tempdir().unwrap();
-    let browser = driver.browser(profiles.path()).await;
-    browser.goto(&format!("http://{}/ticker", host.address())).await.unwrap();
-    let third = Locator::Css("#ticks li:nth-child(3)");
-    let wait = browser.wait().at_most(Duration::from_secs(20));
-    let tick = wait.for_element(third).await.unwrap().text().await.unwrap();
-    assert!(tick.ends_with(" UTC"), "{tick}");
-    let status = browser.find(Locator::Id("status")).await.unwrap();
-    assert_eq!(status.text().await.unwrap(), "connected");
-    browser.close().await.unwrap();
+    let browser = driver.browse("ann", &format!("http://{}/ticker", host.address())).await;
+    browser.shows("//*[@id='ticks']/li[3][contains(., ' UTC')]").await;
+    browser.shows("//*[@id='status'][contains(., 'connected')]").await;
+    browser.close().await;
     host.stop().await;
 }

@@ -7,7 +7,8 @@ use tests::{Host, must};
 const POLLS: usize = 1_000;
 
 /// Every request of a burst finds room: what a full channel does is tested elsewhere.
-const ROOM: &str = "[layer.capacities]\n'http.*' = 1000";
+const ROOM: &str =
+    "[layer.capacities]\n'http.*' = 1000\n[interface]\nconnections_per_address = 'off'";
 
 type Polls = tokio::task::JoinSet<(u16, String)>;
 

@@ -6,21 +6,26 @@
     reason = "a test that meets what it does not expect panics, with the place"
 )]
 
+mod abuse;
 mod autobahn;
 mod backpressure;
 mod browser;
+mod certificates;
 mod cli;
 mod client_js;
+mod drain;
 mod examples;
 mod floors;
 mod held;
 mod http;
 mod http1;
+mod http2;
 mod limits;
 mod logging;
 mod longpoll;
 mod misbehaviour;
 mod order;
+mod proxies;
 mod readme;
 mod reload;
 mod shutdown;

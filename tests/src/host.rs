@@ -9,7 +9,7 @@ use tidegate::{
     layer::Demand,
     message::{self, Answer, Done, Event, ModuleName, Outcome, Payload},
     registry::{Activation, ModuleSettings},
-    telemetry::{ByCode, ByModule, ByOutcome},
+    telemetry::{ByCode, ByModule, ByOutcome, ByRefusal},
     worker::Record,
 };
 
@@ -18,6 +18,8 @@ use crate::{Client, Reply, Socket, data_dir, example, guest, must};
 /// What a host is started with.
 #[derive(Debug, Default)]
 pub struct HostBuilder {
+    /// One address without TLS if none.
+    listen: Option<String>,
     top: String,
     sections: String,
 }
@@ -50,6 +52,13 @@ impl HostBuilder {
         self
     }
 
+    /// Listens at these places, of which the first must be an address.
+    #[must_use]
+    pub fn listen(mut self, places: &[&str]) -> Self {
+        self.listen = Some(format!("{places:?}"));
+        self
+    }
+
     /// Sets something outside of sections.
     #[must_use]
     pub fn set(mut self, line: &str) -> Self {
@@ -65,10 +74,11 @@ impl HostBuilder {
 
     /// Starts the host.
     pub async fn start(self) -> Host {
-        let Self { top, sections } = self;
+        let Self { listen, top, sections } = self;
+        let listen = listen.unwrap_or_else(|| "'127.0.0.1:0'".to_owned());
         let data = data_dir().display().to_string();
         let text = format!(
-            "listen = '127.0.0.1:0'\nadmin = '127.0.0.1:0'\ndata_dir = {data:?}\n{top}{sections}"
+            "listen = {listen}\nadmin = '127.0.0.1:0'\ndata_dir = {data:?}\n{top}{sections}"
         );
         let mut layers = Layers::default();
         layers.add_file("tidegate.toml", &text).unwrap();
@@ -157,6 +167,21 @@ impl Host {
     /// How many WebSockets were closed with a code.
     pub fn closes(&self, code: &'static str) -> u64 {
         self.app.metrics().closes.get_or_create(&ByCode { code }).get()
+    }
+
+    /// How often something was refused to clients: for a reason, with an action.
+    pub fn refused(&self, reason: &'static str, action: &'static str) -> u64 {
+        self.app.metrics().refusals.get_or_create(&ByRefusal { reason, action }).get()
+    }
+
+    /// Asks the host for something else until a thing that cannot be awaited has happened.
+    pub async fn until(&self, what: &str, happened: impl Fn(&Self) -> bool) {
+        must(what, async {
+            while !happened(self) {
+                assert!(self.get("/nothing-is-here").await.status < 500);
+            }
+        })
+        .await;
     }
 
     /// How many messages were lost for a reason.

@@ -12,6 +12,7 @@ mod client;
 mod host;
 mod process;
 mod socket;
+mod tls;
 mod wire;
 
 use std::{future::Future, path::PathBuf, time::Duration};
@@ -21,6 +22,7 @@ pub use client::{Client, Reply, Streaming};
 pub use host::{Host, HostBuilder};
 pub use process::{Process, run};
 pub use socket::Socket;
+pub use tls::{Certificate, Http2};
 pub use wire::{Answer, Wire, answers};
 
 /// After so long something that must happen did not.

@@ -19,6 +19,8 @@ pub struct Process {
     child: Child,
     /// Where it serves.
     pub address: SocketAddr,
+    /// Where else it serves.
+    pub others: Vec<SocketAddr>,
     /// Where it answers about health.
     pub admin: SocketAddr,
     _lines: Lines<BufReader<ChildStdout>>,
@@ -50,18 +52,37 @@ impl Process {
 
     /// The same, but serves at an address, as a host does that comes back.
     pub async fn serve_at(address: SocketAddr, binary: &str, arguments: &[&str]) -> Self {
+        Self::serve_with(address, binary, arguments, &[]).await
+    }
+
+    /// The same, with variables of the environment.
+    pub async fn serve_with(
+        address: SocketAddr,
+        binary: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let (listen, data) = (address.to_string(), data_dir().display().to_string());
-        let mut all =
-            vec!["serve", "--listen", &listen, "--admin", "127.0.0.1:0", "--data-dir", &data];
+        let mut all = vec!["serve", "--listen", &listen, "--admin", "127.0.0.1:0"];
+        if !arguments.contains(&"--data-dir") {
+            all.extend(["--data-dir", &data]);
+        }
         all.extend(arguments);
-        let mut child = command(binary, &all).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = command(binary, &all);
+        command.envs(variables.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = async || {
+        let mut others = Vec::new();
+        let admin = loop {
             let line = must("an address", lines.next_line()).await.unwrap().unwrap();
-            line.rsplit("//").next().unwrap().parse().unwrap()
+            let address = line.rsplit("//").next().unwrap().parse().unwrap();
+            if line.starts_with("admin") {
+                break address;
+            }
+            others.push(address);
         };
-        let (address, admin) = (address().await, address().await);
-        Self { child, address, admin, _lines: lines }
+        let address = others.remove(0);
+        Self { child, address, others, admin, _lines: lines }
     }
 
     /// Its process id.

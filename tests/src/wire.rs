@@ -49,9 +49,9 @@ impl Wire {
         must("room to send", self.stream.write_all(bytes.as_ref())).await
     }
 
-    /// Says that nothing more will be sent.
+    /// Says that nothing more will be sent; nothing where the other side has closed.
     pub async fn finish(&mut self) {
-        self.stream.shutdown().await.unwrap();
+        drop(self.stream.shutdown().await);
     }
 
     /// The bytes that are there next; none at the end, however it came.
