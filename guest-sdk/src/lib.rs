@@ -13,10 +13,12 @@ mod consumers;
 mod context;
 mod error;
 mod export;
+mod extract;
 mod frame;
 mod group;
 mod host;
 mod payload;
+mod problem;
 mod refused;
 mod request;
 mod response;
@@ -29,8 +31,18 @@ mod websocket;
 pub use consumers::Consumers;
 pub use context::{Context, Level};
 pub use error::{Error, Result};
+#[cfg(feature = "cookies")]
+pub use extract::Cookies;
+pub use extract::FromRequest;
+#[cfg(feature = "headers")]
+pub use extract::Header;
+#[cfg(feature = "form")]
+pub use extract::{Form, Query};
+#[cfg(feature = "multipart")]
+pub use extract::{Multipart, Part};
 pub use frame::{Close, Frame, FromFrame};
 pub use group::Group;
+pub use problem::Problem;
 pub use refused::{FlushError, FlushReason, ReplyError, SendError};
 pub use request::Request;
 pub use response::{IntoReply, Json, Reply, Response};
@@ -38,8 +50,17 @@ pub use scope::Scope;
 pub use state::{OldState, State};
 pub use websocket::{Handshake, Socket, Websocket};
 
+/// Cookies with their attributes, for [`Response::cookie`].
+#[cfg(feature = "cookies")]
+pub use cookie;
+/// Header fields as types, for [`Header`] and [`Response::typed_header`].
+#[cfg(feature = "headers")]
+pub use headers;
+
 #[doc = include_str!("docs/channel.md")]
 pub use tidegate_sdk_macros::channel;
+#[doc = include_str!("docs/export.md")]
+pub use tidegate_sdk_macros::export;
 #[doc = include_str!("docs/http.md")]
 pub use tidegate_sdk_macros::http;
 #[doc = include_str!("docs/websocket.md")]

@@ -5,10 +5,16 @@
 mod cases;
 #[path = "consumers/channels.rs"]
 mod channels;
+#[path = "consumers/errors.rs"]
+mod errors;
+#[path = "consumers/extract.rs"]
+mod extract;
 #[path = "consumers/http.rs"]
 mod http;
 #[path = "consumers/outbox.rs"]
 mod outbox;
+#[path = "consumers/routes.rs"]
+mod routes;
 #[path = "consumers/state.rs"]
 mod state;
 #[path = "consumers/websocket.rs"]

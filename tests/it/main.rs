@@ -18,6 +18,7 @@ mod misbehaviour;
 mod order;
 mod readme;
 mod reload;
+mod routes;
 mod shutdown;
 mod state;
 mod websocket;

@@ -15,7 +15,7 @@ use super::{Hub, access, connections::Registration, websocket};
 use crate::{
     layer::SendError,
     message::{CorrelationId, EventKind, Protocol, Scope},
-    routing::{Found, Resolution, decode},
+    routing::{Found, Head, Resolution, decode},
 };
 
 /// What is known of a request before its route.
@@ -56,7 +56,8 @@ async fn answer(
 ) -> Response<ResponseBody> {
     let id = arrival.correlation;
     let routes = hub.routes.snapshot();
-    let found = match routes.http(request.method().as_str(), request.uri().path()) {
+    let head = Head::of(request.uri(), request.headers());
+    let found = match routes.http(request.method().as_str(), request.uri().path(), &head) {
         Resolution::Found(found) => found,
         Resolution::NotFound => {
             return plain(StatusCode::NOT_FOUND, "no consumer serves this path", id);

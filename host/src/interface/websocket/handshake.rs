@@ -24,7 +24,7 @@ use crate::{
     },
     layer::SendError,
     message::{Close, EventKind, Handshake, Outcome, Protocol, Reply},
-    routing::{Found, Resolution},
+    routing::{Found, Head, Resolution},
 };
 
 /// Bytes read from a socket at a time: what an idle WebSocket keeps.
@@ -45,7 +45,9 @@ pub(in crate::interface) async fn open(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let id = arrival.correlation;
-    let Found { route, params } = match hub.routes.snapshot().websocket(request.uri().path()) {
+    let (routes, path) = (hub.routes.snapshot(), request.uri().path());
+    let asked = Head::of(request.uri(), request.headers());
+    let Found { route, params } = match routes.websocket(path, &asked) {
         Resolution::Found(found) => found,
         Resolution::NotFound | Resolution::WrongMethod(_) => {
             return plain(StatusCode::FORBIDDEN, "no consumer serves this path", id);
