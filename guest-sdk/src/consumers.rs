@@ -4,6 +4,10 @@ use crate::Context;
 use crate::host::consumer::Failure;
 use crate::host::types::{Event, Invocation};
 
+mod check;
+
+pub use check::{check, mount};
+
 /// The consumers of a module. [`export!`](crate::export) makes a function that returns it.
 #[derive(Debug, Clone, Copy)]
 pub struct Consumers(&'static [Entry]);
@@ -24,7 +28,7 @@ impl Consumers {
         #[cfg(any(feature = "log", feature = "tracing"))]
         crate::logging::install();
         match self.0.iter().find(|entry| entry.name == invocation.consumer) {
-            Some(entry) => (entry.run)(Context::new(invocation), event),
+            Some(entry) => (entry.run)(Context::new(invocation, entry.prefix), event),
             None => Err(Failure::Failed(format!("no consumer `{}`", invocation.consumer))),
         }
     }
@@ -45,60 +49,44 @@ pub trait Consumer {
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     pub name: &'static str,
+    /// What `export!` puts before the path.
+    pub prefix: &'static str,
     pub trigger: Trigger,
     pub run: fn(Context, Event) -> Result<(), Failure>,
+}
+
+impl Entry {
+    /// A path of the consumer with the prefix before it. Under a prefix, `/` is the prefix itself.
+    pub(crate) fn full(&self, path: &'static str) -> String {
+        [self.prefix, check::tail(self.prefix, path)].concat()
+    }
 }
 
 /// What a consumer is run for.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
-    Http { methods: &'static [&'static str], path: &'static str, disconnect: bool },
-    Websocket { path: &'static str },
+    Http { methods: &'static [&'static str], path: &'static str, guards: Guards, disconnect: bool },
+    Websocket { path: &'static str, guards: Guards },
     Channel { name: &'static str },
 }
 
-/// Stops the build when two consumers could not be told apart.
+/// What must hold of a request besides method and path. Host and names are in lower case.
 #[doc(hidden)]
-#[expect(
-    clippy::indexing_slicing,
-    reason = "const code has no iterators, and a panic is its error"
-)]
-pub const fn check(entries: &[Entry]) {
-    let mut i = 0;
-    while i < entries.len() {
-        let mut j = 0;
-        while j < i {
-            assert!(
-                !same(entries[i].name, entries[j].name),
-                "two consumers in export! have the same name: rename one of them"
-            );
-            if let (Trigger::Channel { name: one }, Trigger::Channel { name: other }) =
-                (entries[i].trigger, entries[j].trigger)
-            {
-                assert!(
-                    !same(one, other),
-                    "two consumers in export! declare the same channel: a channel has one consumer"
-                );
-            }
-            j += 1;
-        }
-        i += 1;
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guards {
+    pub host: Option<&'static str>,
+    pub headers: &'static [(&'static str, &'static str)],
 }
 
-#[expect(clippy::indexing_slicing, reason = "const code has no iterators, and lengths are equal")]
-const fn same(one: &str, other: &str) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    if one.len() != other.len() {
-        return false;
+impl Guards {
+    /// Of routes whose guards hold, the one with the greatest of these is taken: the more exact
+    /// host (a name, then the longer domain, then none), then more header fields.
+    pub(crate) const fn exactness(&self) -> (usize, usize) {
+        let host = match self.host {
+            None => 0,
+            Some(host) => check::host_exactness(host),
+        };
+        (host, self.headers.len())
     }
-    let mut i = 0;
-    while i < one.len() {
-        if one[i] != other[i] {
-            return false;
-        }
-        i += 1;
-    }
-    true
 }

@@ -49,14 +49,15 @@ use crate::{FlushError, Group, Reply, ReplyError, Response, Scope, SendError};
 #[derive(Debug)]
 pub struct Context {
     invocation: types::Invocation,
+    prefix: &'static str,
     /// None where the scope has it, or where there is no connection.
     reply_channel: Option<String>,
     scope: OnceCell<Option<Rc<Scope>>>,
 }
 
 impl Context {
-    pub(crate) fn new(invocation: types::Invocation) -> Self {
-        Self { invocation, reply_channel: None, scope: OnceCell::new() }
+    pub(crate) fn new(invocation: types::Invocation, prefix: &'static str) -> Self {
+        Self { invocation, prefix, reply_channel: None, scope: OnceCell::new() }
     }
 
     pub(crate) fn set_scope(&mut self, scope: types::Scope) -> Rc<Scope> {
@@ -73,6 +74,14 @@ impl Context {
     #[must_use]
     pub fn module(&self) -> &str {
         &self.invocation.module
+    }
+
+    /// What [`export!`](crate::export) puts before the consumer's path, for links to its neighbours.
+    /// Empty without a prefix. Where the application is mounted stands before it:
+    /// [`Scope::root_path`].
+    #[must_use]
+    pub fn prefix(&self) -> &'static str {
+        self.prefix
     }
 
     /// 32 hexadecimal digits that follow one event through the access log, records, replies and

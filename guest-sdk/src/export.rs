@@ -1,31 +1,4 @@
-//! The list of a module's consumers.
-
-#[doc = include_str!("docs/export.md")]
-#[macro_export]
-macro_rules! export {
-    () => {
-        ::core::compile_error!(
-            "export! needs at least one consumer: export! { hello }"
-        );
-    };
-    ($($($consumer:ident)::+),+ $(,)?) => {
-        /// The consumers of this module, for `tidegate_sdk::testing::TestHost`.
-        #[must_use]
-        pub fn consumers() -> $crate::Consumers {
-            const ENTRIES: &[$crate::__private::Entry] =
-                &[$(<$($consumer)::+ as $crate::__private::Consumer>::ENTRY),+];
-            const _: () = $crate::__private::check(ENTRIES);
-            $crate::Consumers::new(ENTRIES)
-        }
-
-        $crate::__export_component!();
-    };
-    ($($other:tt)*) => {
-        ::core::compile_error!(
-            "export! takes the names of consumers, with commas between: export! { hello, Chat }"
-        );
-    };
-}
+//! What `export!` adds for the host: in WebAssembly the component's export.
 
 #[cfg(not(target_family = "wasm"))]
 #[doc(hidden)]

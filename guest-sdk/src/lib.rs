@@ -14,12 +14,14 @@ mod context;
 mod demultiplexer;
 mod error;
 mod export;
+mod extract;
 mod frame;
 mod group;
 mod host;
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod logging;
 mod payload;
+mod problem;
 mod refused;
 mod request;
 mod response;
@@ -34,8 +36,18 @@ pub use consumers::Consumers;
 pub use context::{Context, Level};
 pub use demultiplexer::{Demultiplexer, StreamConsumer, StreamSocket, StreamStates, Streams};
 pub use error::{Error, Result};
+#[cfg(feature = "cookies")]
+pub use extract::Cookies;
+pub use extract::FromRequest;
+#[cfg(feature = "headers")]
+pub use extract::Header;
+#[cfg(feature = "form")]
+pub use extract::{Form, Query};
+#[cfg(feature = "multipart")]
+pub use extract::{Multipart, Part};
 pub use frame::{Close, Frame, FromFrame};
 pub use group::Group;
+pub use problem::Problem;
 pub use refused::{FlushError, FlushReason, ReplyError, SendError};
 pub use request::Request;
 pub use response::{IntoReply, Json, Reply, Response};
@@ -43,8 +55,17 @@ pub use scope::Scope;
 pub use state::{OldState, State};
 pub use websocket::{Handshake, Socket, Websocket};
 
+/// Cookies with their attributes, for [`Response::cookie`].
+#[cfg(feature = "cookies")]
+pub use cookie;
+/// Header fields as types, for [`Header`] and [`Response::typed_header`].
+#[cfg(feature = "headers")]
+pub use headers;
+
 #[doc = include_str!("docs/channel.md")]
 pub use tidegate_sdk_macros::channel;
+#[doc = include_str!("docs/export.md")]
+pub use tidegate_sdk_macros::export;
 #[doc = include_str!("docs/http.md")]
 pub use tidegate_sdk_macros::http;
 #[doc = include_str!("docs/websocket.md")]

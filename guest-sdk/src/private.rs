@@ -4,14 +4,14 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 
-pub use crate::consumers::{Consumer, Entry, Trigger, check};
+pub use crate::consumers::{Consumer, Entry, Guards, Trigger, check, mount};
 pub use crate::host::consumer::Failure;
 pub use crate::host::types::{Event, PathParam};
 use crate::host::{reply, types};
 use crate::response::Answer;
 use crate::{
-    Close, Context, Error, Frame, FromFrame, IntoReply, Reply, Request, Result, Socket, Websocket,
-    context, payload, scope, websocket,
+    Close, Context, Error, Frame, FromFrame, FromRequest, IntoReply, Reply, Request, Result,
+    Socket, Websocket, context, payload, scope, websocket,
 };
 
 #[cfg(target_family = "wasm")]
@@ -68,6 +68,12 @@ pub fn param<T: FromStr>(request: &Request, name: &str) -> Result<T> {
         .param(name)
         .ok_or_else(|| Error::failed(format!("path parameter `{name}` is not there")))?;
     text.parse().map_err(|_| Error::not_found("not found\n"))
+}
+
+/// What else a consumer takes from a request. A function of its own, so that a wrong type is reported
+/// at the parameter.
+pub fn extract<T: FromRequest>(request: &Request, cx: &mut Context) -> Result<T> {
+    T::from_request(request, cx)
 }
 
 /// Runs a WebSocket consumer. `read` makes it from the path parameters.
@@ -214,32 +220,47 @@ pub use guest::{handle, routes};
 #[cfg(target_family = "wasm")]
 mod guest {
     use crate::Consumers;
-    use crate::consumers::Trigger;
+    use crate::consumers::{Entry, Guards, Trigger};
     use crate::host::consumer::{self, Failure};
-    use crate::host::types::{Event, Invocation};
+    use crate::host::types::{Event, Header, Invocation};
 
     pub fn routes(consumers: Consumers) -> Vec<consumer::Route> {
-        let route = |entry: &super::Entry| consumer::Route {
+        let route = |entry: &Entry| consumer::Route {
             consumer: entry.name.to_owned(),
-            trigger: match entry.trigger {
-                Trigger::Http { methods, path, disconnect } => {
-                    consumer::Trigger::Http(consumer::HttpTrigger {
-                        methods: methods.iter().map(|&method| method.to_owned()).collect(),
-                        path: path.to_owned(),
-                        disconnect,
-                    })
-                }
-                Trigger::Websocket { path } => {
-                    consumer::Trigger::Websocket(consumer::WebsocketTrigger {
-                        path: path.to_owned(),
-                    })
-                }
-                Trigger::Channel { name } => {
-                    consumer::Trigger::Channel(consumer::ChannelTrigger { name: name.to_owned() })
-                }
-            },
+            trigger: trigger(entry),
         };
         consumers.entries().iter().map(route).collect()
+    }
+
+    fn trigger(entry: &Entry) -> consumer::Trigger {
+        match entry.trigger {
+            Trigger::Http { methods, path, guards, disconnect } => {
+                consumer::Trigger::Http(consumer::HttpTrigger {
+                    methods: methods.iter().map(|&method| method.to_owned()).collect(),
+                    path: entry.full(path),
+                    guards: declare(guards),
+                    disconnect,
+                })
+            }
+            Trigger::Websocket { path, guards } => {
+                consumer::Trigger::Websocket(consumer::WebsocketTrigger {
+                    path: entry.full(path),
+                    guards: declare(guards),
+                })
+            }
+            Trigger::Channel { name } => {
+                consumer::Trigger::Channel(consumer::ChannelTrigger { name: name.to_owned() })
+            }
+        }
+    }
+
+    fn declare(Guards { host, headers }: Guards) -> consumer::Guards {
+        let header =
+            |&(name, value): &(&str, &str)| Header { name: name.to_owned(), value: value.into() };
+        consumer::Guards {
+            host: host.map(str::to_owned),
+            headers: headers.iter().map(header).collect(),
+        }
     }
 
     pub fn handle(

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::host::types;
 use crate::payload::Bytes;
-use crate::{Error, Result};
+use crate::{Error, FlushError, ReplyError, Result, SendError};
 
 /// An HTTP response.
 ///
@@ -49,7 +49,7 @@ impl Response {
         }
     }
 
-    fn with_type(content_type: &str, body: Vec<u8>) -> Self {
+    pub(crate) fn with_type(content_type: &str, body: Vec<u8>) -> Self {
         Self::new(200).header("content-type", content_type).body(body)
     }
 
@@ -66,6 +66,52 @@ impl Response {
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.0.headers.push(types::Header { name: name.into(), value: value.into() });
         self
+    }
+
+    /// Adds a header field of a type of the crate [`headers`].
+    #[cfg(feature = "headers")]
+    #[must_use]
+    pub fn typed_header<T: headers::Header>(self, field: &T) -> Self {
+        let mut values: Vec<headers::HeaderValue> = Vec::new();
+        field.encode(&mut values);
+        values
+            .iter()
+            .fold(self, |response, value| response.header(T::name().as_str(), value.as_bytes()))
+    }
+
+    /// Sets a cookie: a name and a value, or a [`Cookie`](cookie::Cookie) with attributes. The value is
+    /// percent-encoded; [`Cookies`](crate::Cookies) decodes it.
+    ///
+    /// What the cookie does not say itself is the safe choice: `HttpOnly`, so that no script reads
+    /// it; `Secure`, so that it is sent over TLS only (browsers make an exception for `localhost`);
+    /// `SameSite=Lax`, so that other sites send it along with links only; and `Path=/`. Without
+    /// `max_age` or `expires` it is gone when the browser is closed.
+    ///
+    /// ```
+    /// use tidegate_sdk::Response;
+    /// use tidegate_sdk::cookie::{Cookie, time::Duration};
+    ///
+    /// let session = Cookie::build(("session", "d41d8c")).max_age(Duration::days(30));
+    /// let theme = Cookie::build(("theme", "dark")).http_only(false).secure(false);
+    /// let response = Response::new(204).cookie(session).cookie(theme);
+    ///
+    /// // Takes the cookie back; its path has to be the same.
+    /// let mut session = Cookie::from("session");
+    /// session.make_removal();
+    /// let response = Response::new(204).cookie(session);
+    /// # let _ = response;
+    /// ```
+    #[cfg(feature = "cookies")]
+    #[must_use]
+    pub fn cookie<'a>(self, cookie: impl Into<cookie::Cookie<'a>>) -> Self {
+        let mut cookie = cookie.into();
+        cookie.set_http_only(cookie.http_only().unwrap_or(true));
+        cookie.set_secure(cookie.secure().unwrap_or(true));
+        cookie.set_same_site(cookie.same_site().unwrap_or(cookie::SameSite::Lax));
+        if cookie.path().is_none() {
+            cookie.set_path("/");
+        }
+        self.header("set-cookie", cookie.encoded().to_string())
     }
 
     /// Sets the body.
@@ -102,8 +148,8 @@ impl Serialize for Response {
     }
 }
 
-/// JSON: as the return type of an HTTP consumer a response, as `Incoming` of a
-/// [`Websocket`](crate::Websocket) a text frame.
+/// JSON: as a parameter of an HTTP consumer the body, as its return type a response, as `Incoming` of
+/// a [`Websocket`](crate::Websocket) a text frame.
 ///
 /// ```
 /// use tidegate_sdk::{Json, export, http, testing::TestHost};
@@ -191,8 +237,9 @@ impl From<String> for Response {
 #[diagnostic::on_unimplemented(
     message = "an HTTP consumer cannot return `{Self}`",
     label = "not an answer to a request",
-    note = "return a `Response`, `Reply`, `String`, `&'static str`, `Json<T>`, `(u16, _)` with one of \
-            these, or a `Result` of one of these"
+    note = "return a `Response`, `Reply`, `String`, `&'static str`, `Json<T>`, `Problem`, `(u16, _)` with \
+            one of these, a type of your own that implements `IntoReply`, or a `Result` of these, such \
+            as `Result<Response>`"
 )]
 pub trait IntoReply {
     /// Turns it into a reply.
@@ -244,11 +291,39 @@ impl<T: IntoReply> IntoReply for (u16, T) {
     }
 }
 
-impl<T: IntoReply, E> IntoReply for Result<T, E>
-where
-    Error: From<E>,
-{
+impl<T: IntoReply, E: IntoReply> IntoReply for Result<T, E> {
     fn into_reply(self) -> Result<Reply> {
-        self?.into_reply()
+        match self {
+            Ok(value) => value.into_reply(),
+            Err(error) => error.into_reply(),
+        }
+    }
+}
+
+/// A fault, unless it is made with [`Error::response`] or its kin.
+impl IntoReply for Error {
+    fn into_reply(self) -> Result<Reply> {
+        Err(self)
+    }
+}
+
+/// A fault.
+impl IntoReply for SendError {
+    fn into_reply(self) -> Result<Reply> {
+        Err(self.into())
+    }
+}
+
+/// A fault.
+impl IntoReply for FlushError {
+    fn into_reply(self) -> Result<Reply> {
+        Err(self.into())
+    }
+}
+
+/// A fault.
+impl IntoReply for ReplyError {
+    fn into_reply(self) -> Result<Reply> {
+        Err(self.into())
     }
 }

@@ -7,6 +7,10 @@ mod cases;
 mod channels;
 #[path = "consumers/demultiplexer.rs"]
 mod demultiplexer;
+#[path = "consumers/errors.rs"]
+mod errors;
+#[path = "consumers/extract.rs"]
+mod extract;
 #[path = "consumers/groups.rs"]
 mod groups;
 #[path = "consumers/http.rs"]
@@ -15,6 +19,8 @@ mod http;
 mod logging;
 #[path = "consumers/outbox.rs"]
 mod outbox;
+#[path = "consumers/routes.rs"]
+mod routes;
 #[path = "consumers/sse.rs"]
 mod sse;
 #[path = "consumers/state.rs"]

@@ -16,7 +16,10 @@ use tidegate::{
         ChannelName, Content, CorrelationId, Event, EventKind, Message, ModuleName, PathParam,
         Protocol, Scope,
     },
-    routing::{Declared, OnFault, Pattern, Policy, Resolution, RouteSpec, RouteTable, Trigger},
+    routing::{
+        Declared, Guards, Head, OnFault, Pattern, Policy, Resolution, RouteSpec, RouteTable,
+        Trigger,
+    },
     telemetry::Metrics,
 };
 use tokio::runtime::Runtime;
@@ -124,6 +127,8 @@ fn layer(c: &mut Criterion) {
 
 fn routes(c: &mut Criterion) {
     let mut group = c.benchmark_group("route resolution");
+    let headers = http::HeaderMap::new();
+    let head = Head { host: Some("localhost:8000"), headers: &headers };
     for count in [1_usize, 100, 1_000] {
         let specs: Vec<_> = (0..count)
             .map(|number| RouteSpec {
@@ -131,6 +136,7 @@ fn routes(c: &mut Criterion) {
                 trigger: Trigger::Http {
                     methods: ["GET".to_owned()].into(),
                     path: Pattern::parse(&format!("/section-{number}/{{name}}")).unwrap(),
+                    guards: Guards::default(),
                     disconnect: false,
                 },
             })
@@ -142,7 +148,7 @@ fn routes(c: &mut Criterion) {
         let table = RouteTable::build(&[declared]).unwrap();
         let path = format!("/section-{}/ann", count / 2);
         group.bench_function(format!("{count} routes"), |b| {
-            b.iter(|| assert!(matches!(table.http("GET", &path), Resolution::Found(_))));
+            b.iter(|| assert!(matches!(table.http("GET", &path, &head), Resolution::Found(_))));
         });
     }
     group.finish();

@@ -28,6 +28,7 @@ mod order;
 mod proxies;
 mod readme;
 mod reload;
+mod routes;
 mod shutdown;
 mod state;
 mod ticker;

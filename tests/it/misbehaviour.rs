@@ -160,6 +160,7 @@ async fn a_guest_that_begins_to_loop_at_its_start_costs_its_slots_only() {
     let trigger = routing::Trigger::Http {
         methods: ["GET".to_owned()].into(),
         path: routing::Pattern::parse("/run").unwrap(),
+        guards: routing::Guards::default(),
         disconnect: false,
     };
     let candidate = Candidate {

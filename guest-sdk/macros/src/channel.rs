@@ -107,6 +107,7 @@ fn entry(function: &ItemFn, channel: &str, params: &[Param<'_>]) -> TokenStream 
         impl ::tidegate_sdk::__private::Consumer for #name {
             const ENTRY: ::tidegate_sdk::__private::Entry = ::tidegate_sdk::__private::Entry {
                 name: #consumer_name,
+                prefix: "",
                 trigger: ::tidegate_sdk::__private::Trigger::Channel { name: #channel },
                 run: |__cx, __event| ::tidegate_sdk::__private::channel(__cx, __event, |__cx, __content| {
                     let _ = (&__cx, __content);

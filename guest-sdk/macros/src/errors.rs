@@ -46,6 +46,7 @@ pub(crate) fn broken_entry(consumer: &TokenStream) -> TokenStream {
         impl ::tidegate_sdk::__private::Consumer for #consumer {
             const ENTRY: ::tidegate_sdk::__private::Entry = ::tidegate_sdk::__private::Entry {
                 name: ::core::stringify!(#consumer),
+                prefix: "",
                 trigger: ::tidegate_sdk::__private::Trigger::Channel {
                     name: ::core::stringify!(#consumer),
                 },

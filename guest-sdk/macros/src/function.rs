@@ -94,6 +94,18 @@ fn classify<'a>(argument: &'a FnArg, typed: &'a syn::PatType, errors: &mut Error
     }
 }
 
+/// Whether a type is one of the language's or the standard library's that hold one value.
+pub(crate) fn is_plain(ty: &Type) -> bool {
+    const PLAIN: &[&str] = &[
+        "String", "str", "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize",
+        "u8", "u16", "u32", "u64", "u128", "usize",
+    ];
+    match ty {
+        Type::Tuple(_) => true,
+        _ => last_segment(ty).is_some_and(|name| PLAIN.contains(&name.as_str())),
+    }
+}
+
 /// `Context` of `tidegate_sdk::Context`.
 fn last_segment(ty: &Type) -> Option<String> {
     match ty {

@@ -7,11 +7,13 @@ use syn::{ItemFn, LitStr, Token};
 
 use crate::errors::{Errors, broken_entry};
 use crate::function::{self, Param};
+use crate::guards::{self, Guards};
 use crate::path;
 
 /// What stands in the brackets.
 struct Attribute {
     route: LitStr,
+    guards: Guards,
     disconnect: Option<syn::Path>,
 }
 
@@ -20,21 +22,28 @@ impl Parse for Attribute {
         let route = input.parse::<LitStr>().map_err(|error| {
             syn::Error::new(error.span(), "say what the consumer answers: #[http(\"GET /hello\")]")
         })?;
+        let mut guards = Guards::default();
         let mut disconnect = None;
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
                 break;
             }
-            let name: Ident = input.parse()?;
-            if name != "disconnect" {
-                let message = format!("unknown option `{name}`: there is `disconnect = function`");
-                return Err(syn::Error::new(name.span(), message));
+            let option: Ident = input.parse()?;
+            if guards.take(&option, input)? {
+                continue;
+            }
+            if option != "disconnect" {
+                let message = format!(
+                    "unknown option `{option}`: there are `disconnect = function`, {}",
+                    guards::FORMS
+                );
+                return Err(syn::Error::new(option.span(), message));
             }
             input.parse::<Token![=]>()?;
             disconnect = Some(input.parse()?);
         }
-        Ok(Self { route, disconnect })
+        Ok(Self { route, guards, disconnect })
     }
 }
 
@@ -56,6 +65,7 @@ pub(crate) fn expand(attribute: &TokenStream, item: &TokenStream) -> TokenStream
     let companion = function::companion(&function);
     let params = function::params(&function, &mut errors);
     let entry = attribute.map(|attribute| {
+        attribute.guards.check(&mut errors);
         let mut route_errors = Errors::default();
         let route = parse_route(&attribute.route, &mut route_errors);
         // With a broken path, what is and is not in it means nothing.
@@ -64,7 +74,7 @@ pub(crate) fn expand(attribute: &TokenStream, item: &TokenStream) -> TokenStream
             return TokenStream::new();
         }
         check_params(&route, &params, &attribute.route, &mut errors);
-        entry(&function, &route, &params, attribute.disconnect.as_ref())
+        entry(&function, &route, &params, &attribute)
     });
     match entry {
         Some(entry) if errors.is_empty() => quote!(#item #companion #entry),
@@ -125,22 +135,11 @@ fn check_params(route: &Route, params: &[Param<'_>], literal: &LitStr, errors: &
                     errors.at(argument, "there is one request: remove this parameter");
                 }
             }
-            Param::Other { name: None, argument, .. } => {
-                errors.at(argument, "a path parameter is taken by its name: write `name: Type`");
-            }
-            Param::Other { name: Some(name), argument, .. } => {
-                if captured(route, name).is_none() {
-                    let bare = name.to_string();
-                    let bare = bare.trim_start_matches('_');
-                    errors.at(
-                        argument,
-                        format!(
-                            "`{bare}` is not in the path \"{}\": write `{{{bare}}}` there, or remove \
-                             the parameter. Besides path parameters a consumer takes \
-                             `&mut Context` and `Request`",
-                            route.path
-                        ),
-                    );
+            Param::Other { name, argument, ty, .. } => {
+                let in_path = name.as_ref().is_some_and(|name| captured(route, name).is_some());
+                // What no extractor can be was meant for the path.
+                if !in_path && function::is_plain(ty) {
+                    not_in_the_path(route, name.as_ref(), argument, errors);
                 }
             }
         }
@@ -163,6 +162,27 @@ fn check_params(route: &Route, params: &[Param<'_>], literal: &LitStr, errors: &
     }
 }
 
+fn not_in_the_path(
+    route: &Route,
+    name: Option<&Ident>,
+    argument: &syn::FnArg,
+    errors: &mut Errors,
+) {
+    let Some(name) = name else {
+        errors.at(argument, "a path parameter is taken by its name: write `name: Type`");
+        return;
+    };
+    let bare = name.to_string();
+    let bare = bare.trim_start_matches('_');
+    let message = format!(
+        "`{bare}` is not in the path \"{}\": write `{{{bare}}}` there, or remove the parameter. \
+         Besides path parameters a consumer takes `&mut Context`, `Request` and types that are \
+         `FromRequest`, such as `Query<T>`",
+        route.path
+    );
+    errors.at(argument, message);
+}
+
 /// The path parameter that a function parameter takes. `_name` takes `name`.
 fn captured<'a>(route: &'a Route, taken: &Ident) -> Option<&'a Ident> {
     route.names.iter().find(|name| is_same(taken, name))
@@ -176,12 +196,13 @@ fn entry(
     function: &ItemFn,
     route: &Route,
     params: &[Param<'_>],
-    disconnect: Option<&syn::Path>,
+    attribute: &Attribute,
 ) -> TokenStream {
     let name = &function.sig.ident;
     let Route { methods, path, .. } = route;
-    let wants_disconnect = disconnect.is_some();
-    let disconnect = match disconnect {
+    let guards = attribute.guards.expand();
+    let wants_disconnect = attribute.disconnect.is_some();
+    let disconnect = match &attribute.disconnect {
         Some(disconnect) => {
             let span = syn::spanned::Spanned::span(disconnect);
             let done =
@@ -190,7 +211,8 @@ fn entry(
         }
         None => quote!(::core::option::Option::None),
     };
-    let mut reads = Vec::new();
+    // A path that means nothing is told before a mistake in the rest of the request.
+    let (mut reads, mut extracts) = (Vec::new(), Vec::new());
     let mut arguments = Vec::new();
     for (position, param) in params.iter().enumerate() {
         arguments.push(match param {
@@ -200,12 +222,18 @@ fn entry(
             Param::Other { name, ty, by_reference, .. } => {
                 let variable = function::variable(position);
                 let key = name.as_ref().and_then(|name| captured(route, name));
-                let key = key.map(ToString::to_string).unwrap_or_default();
                 let span = syn::spanned::Spanned::span(ty);
                 let owned = Param::owned(ty);
-                reads.push(quote_spanned! {span=>
-                    let #variable: #owned = ::tidegate_sdk::__private::param(&__request, #key)?;
-                });
+                match key.map(ToString::to_string) {
+                    Some(key) => reads.push(quote_spanned! {span=>
+                        let #variable: #owned =
+                            ::tidegate_sdk::__private::param(&__request, #key)?;
+                    }),
+                    None => extracts.push(quote_spanned! {span=>
+                        let #variable: #owned =
+                            ::tidegate_sdk::__private::extract(&__request, __cx)?;
+                    }),
+                }
                 Param::pass(*by_reference, &variable)
             }
         });
@@ -223,9 +251,11 @@ fn entry(
         impl ::tidegate_sdk::__private::Consumer for #name {
             const ENTRY: ::tidegate_sdk::__private::Entry = ::tidegate_sdk::__private::Entry {
                 name: #consumer_name,
+                prefix: "",
                 trigger: ::tidegate_sdk::__private::Trigger::Http {
                     methods: &[#(#methods),*],
                     path: #path,
+                    guards: #guards,
                     disconnect: #wants_disconnect,
                 },
                 run: |__cx, __event| ::tidegate_sdk::__private::http(
@@ -234,6 +264,7 @@ fn entry(
                     |__cx, __request| {
                         let _ = (&__cx, &__request);
                         #(#reads)*
+                        #(#extracts)*
                         #answer
                     },
                     #disconnect,

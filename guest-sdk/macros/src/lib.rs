@@ -1,14 +1,16 @@
-//! Attribute macros of `tidegate-sdk`, documented where that crate re-exports them, so that the
+//! Macros of `tidegate-sdk`, documented where that crate re-exports them, so that the
 //! examples in the documentation are compiled against the real crate.
 //!
-//! Each checks the item below it and adds a shim of a few lines. The item itself is always emitted,
-//! errors or not, so that one mistake gives one message.
+//! An attribute checks the item below it and adds a shim of a few lines. The item itself is always
+//! emitted, errors or not, so that one mistake gives one message.
 
 use proc_macro::TokenStream;
 
 mod channel;
 mod errors;
+mod export;
 mod function;
+mod guards;
 mod http;
 mod path;
 mod websocket;
@@ -29,4 +31,10 @@ pub fn websocket(attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn channel(attribute: TokenStream, item: TokenStream) -> TokenStream {
     channel::expand(&attribute.into(), &item.into()).into()
+}
+
+#[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
+#[proc_macro]
+pub fn export(input: TokenStream) -> TokenStream {
+    export::expand(&input.into()).into()
 }

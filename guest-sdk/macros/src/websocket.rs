@@ -1,29 +1,50 @@
 //! `#[websocket("/chat/{room}")]` on `impl Websocket for Chat`, or on `impl Demultiplexer`, which is
 //! one, too.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{ItemImpl, LitStr, Type};
+use syn::parse::{Parse, ParseStream};
+use syn::{ItemImpl, LitStr, Token, Type};
 
 use crate::errors::{Errors, broken_entry};
+use crate::guards::{self, Guards};
 use crate::path;
+
+/// What stands in the brackets.
+struct Attribute {
+    path: LitStr,
+    guards: Guards,
+}
+
+impl Parse for Attribute {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let path = input.parse::<LitStr>().map_err(|error| {
+            let message = if input.is_empty() {
+                "say the path that clients connect to: #[websocket(\"/chat/{room}\")]"
+            } else {
+                "write the path as text: #[websocket(\"/chat/{room}\")]"
+            };
+            syn::Error::new(error.span(), message)
+        })?;
+        let mut guards = Guards::default();
+        while !input.is_empty() {
+            input.parse::<Token![,]>()?;
+            if input.is_empty() {
+                break;
+            }
+            let option: Ident = input.parse()?;
+            if !guards.take(&option, input)? {
+                let message = format!("unknown option `{option}`: there are {}", guards::FORMS);
+                return Err(syn::Error::new(option.span(), message));
+            }
+        }
+        Ok(Self { path, guards })
+    }
+}
 
 pub(crate) fn expand(attribute: &TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let literal = match syn::parse2::<LitStr>(attribute.clone()) {
-        Ok(literal) => Some(literal),
-        Err(_) if attribute.is_empty() => {
-            errors.push(
-                proc_macro2::Span::call_site(),
-                "say the path that clients connect to: #[websocket(\"/chat/{room}\")]",
-            );
-            None
-        }
-        Err(_) => {
-            errors.at(attribute, "write the path as text: #[websocket(\"/chat/{room}\")]");
-            None
-        }
-    };
+    let attribute = errors.take(syn::parse2::<Attribute>(attribute.clone()));
     let Ok(block) = syn::parse2::<ItemImpl>(item.clone()) else {
         errors.at(item, "#[websocket] goes on an impl: impl Websocket for Chat { .. }");
         return errors.finish(item);
@@ -31,7 +52,7 @@ pub(crate) fn expand(attribute: &TokenStream, item: &TokenStream) -> TokenStream
     let Some(name) = check(&block, &mut errors) else {
         return errors.finish(item);
     };
-    let entry = literal.map(|literal| entry(&block, &name, &literal, &mut errors));
+    let entry = attribute.map(|attribute| entry(&block, &name, &attribute, &mut errors));
     match entry {
         Some(entry) if errors.is_empty() => quote!(#item #entry),
         _ => {
@@ -44,7 +65,7 @@ pub(crate) fn expand(attribute: &TokenStream, item: &TokenStream) -> TokenStream
 /// The type's name.
 fn check(block: &ItemImpl, errors: &mut Errors) -> Option<String> {
     let implements = block.trait_.as_ref().and_then(|(_, path, _)| path.segments.last());
-    let is_consumer = |ident: &syn::Ident| ident == "Websocket" || ident == "Demultiplexer";
+    let is_consumer = |ident: &Ident| ident == "Websocket" || ident == "Demultiplexer";
     if implements.is_none_or(|segment| !is_consumer(&segment.ident)) {
         errors.at(
             &block.self_ty,
@@ -65,7 +86,13 @@ fn check(block: &ItemImpl, errors: &mut Errors) -> Option<String> {
     }
 }
 
-fn entry(block: &ItemImpl, name: &str, literal: &LitStr, errors: &mut Errors) -> TokenStream {
+fn entry(
+    block: &ItemImpl,
+    name: &str,
+    Attribute { path: literal, guards }: &Attribute,
+    errors: &mut Errors,
+) -> TokenStream {
+    guards.check(errors);
     let text = literal.value();
     if let Some((before, path)) = text.split_once(' ') {
         let message = format!("a WebSocket has no method: remove `{before}`, write \"{path}\"");
@@ -74,6 +101,7 @@ fn entry(block: &ItemImpl, name: &str, literal: &LitStr, errors: &mut Errors) ->
     }
     let names = path::params(&text, literal, errors);
     let keys = names.iter().map(ToString::to_string);
+    let guards = guards.expand();
     let ty = &block.self_ty;
     // At the literal, so that a field that is missing in the struct is reported there.
     let value = quote_spanned! {literal.span()=>
@@ -84,7 +112,11 @@ fn entry(block: &ItemImpl, name: &str, literal: &LitStr, errors: &mut Errors) ->
         impl ::tidegate_sdk::__private::Consumer for #ty {
             const ENTRY: ::tidegate_sdk::__private::Entry = ::tidegate_sdk::__private::Entry {
                 name: #name,
-                trigger: ::tidegate_sdk::__private::Trigger::Websocket { path: #text },
+                prefix: "",
+                trigger: ::tidegate_sdk::__private::Trigger::Websocket {
+                    path: #text,
+                    guards: #guards,
+                },
                 run: |__cx, __event| ::tidegate_sdk::__private::websocket::<#ty>(__cx, __event, |__params| {
                     let _ = __params;
                     ::core::result::Result::Ok(#value)

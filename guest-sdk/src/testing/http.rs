@@ -9,7 +9,7 @@ use crate::host::types::{Address, Event, Header, HttpRequest, PathParam, Scope};
 use super::SharedWorld;
 use super::call::settle;
 use super::connection::{Connection, Http, Kind};
-use super::routes::{self, Found};
+use super::routes::{self, Asked, Found};
 use super::world::Job;
 
 /// A request that is being made.
@@ -34,9 +34,13 @@ impl TestRequest {
         }
     }
 
-    /// Adds a header field.
+    /// Adds a header field. `host` takes the place of the one there is, `localhost`.
     pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
-        self.headers.push(Header { name: name.to_ascii_lowercase(), value: value.into() });
+        let name = name.to_ascii_lowercase();
+        if name == "host" {
+            self.headers.retain(|header| header.name != name);
+        }
+        self.headers.push(Header { name, value: value.into() });
         self
     }
 
@@ -64,7 +68,8 @@ impl TestRequest {
             let id = world.next_id();
             let channel = format!("test!{id}");
             let mut scope = scope(&channel, &method, "http", &path, headers);
-            let found = routes::http(world.consumers.entries(), &method, &scope.raw_path);
+            let asked = Asked { raw_path: &scope.raw_path, headers: &scope.headers };
+            let found = routes::http(world.consumers.entries(), &method, asked);
             let mut http = Http::default();
             let mut entry = None;
             match found {
@@ -199,9 +204,13 @@ impl TestResponse {
         Some(String::from_utf8_lossy(&header.value).into_owned())
     }
 
-    /// All header fields, for cases.
+    /// All header fields in order, values as text.
+    ///
+    /// # Panics
+    /// When there is no response yet.
+    #[must_use]
     #[track_caller]
-    pub(super) fn headers(&self) -> Vec<(String, String)> {
+    pub fn headers(&self) -> Vec<(String, String)> {
         let text =
             |header: Header| (header.name, String::from_utf8_lossy(&header.value).into_owned());
         self.head().1.into_iter().map(text).collect()

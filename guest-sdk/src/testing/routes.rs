@@ -1,9 +1,9 @@
-//! Which consumer a path belongs to.
+//! Which consumer a request belongs to, by the rules of the host.
 
 use percent_encoding::percent_decode_str;
 
-use crate::consumers::{Entry, Trigger};
-use crate::host::types::PathParam;
+use crate::consumers::{Entry, Guards, Trigger};
+use crate::host::types::{Header, PathParam};
 
 /// What a look-up came to.
 pub(super) enum Found {
@@ -13,59 +13,114 @@ pub(super) enum Found {
     BadPath,
 }
 
-pub(super) fn http(entries: &'static [Entry], method: &str, raw_path: &str) -> Found {
-    let mut candidates = Vec::new();
-    for entry in entries {
-        if let Trigger::Http { methods, path, .. } = entry.trigger
-            && let Some(captured) = capture(path, raw_path)
-        {
-            candidates.push((rank(path), entry, methods, captured));
-        }
-    }
-    let Some(best) = candidates.iter().map(|(rank, ..)| rank.clone()).min() else {
-        return Found::Nothing;
-    };
-    candidates.retain(|(rank, ..)| *rank == best);
-    let mut allowed: Vec<String> = Vec::new();
+/// What of a request, besides its method, decides its route.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) raw_path: &'a str,
+    pub(super) headers: &'a [Header],
+}
+
+pub(super) fn http(entries: &'static [Entry], method: &str, asked: Asked<'_>) -> Found {
+    let mut candidates = candidates(entries, asked, |trigger| match trigger {
+        Trigger::Http { methods, path, guards, .. } => Some((path, guards, methods)),
+        Trigger::Websocket { .. } | Trigger::Channel { .. } => None,
+    });
     for wanted in [method, if method == "HEAD" { "GET" } else { method }] {
-        for (_, entry, methods, captured) in &candidates {
-            if methods.contains(&wanted) {
-                return found(entry, captured);
-            }
+        if let Some(found) = candidates.iter().find(|found| found.methods.contains(&wanted)) {
+            return found.decoded();
         }
     }
-    for (_, _, methods, _) in candidates {
-        allowed.extend(methods.iter().map(|&method| method.to_owned()));
+    let mut allowed: Vec<String> = (candidates.drain(..))
+        .flat_map(|candidate| candidate.methods)
+        .map(|&method| method.to_owned())
+        .collect();
+    if allowed.is_empty() {
+        return Found::Nothing;
     }
     allowed.sort();
+    allowed.dedup();
+    if allowed.iter().any(|method| method == "GET") && !allowed.iter().any(|m| m == "HEAD") {
+        allowed.push("HEAD".to_owned());
+    }
     Found::WrongMethod(allowed)
 }
 
-pub(super) fn websocket(entries: &'static [Entry], raw_path: &str) -> Found {
-    let candidate = |entry: &'static Entry| match entry.trigger {
-        Trigger::Websocket { path } => {
-            capture(path, raw_path).map(|captured| (rank(path), entry, captured))
-        }
+pub(super) fn websocket(entries: &'static [Entry], asked: Asked<'_>) -> Found {
+    let candidates = candidates(entries, asked, |trigger| match trigger {
+        Trigger::Websocket { path, guards } => Some((path, guards, &[][..])),
         Trigger::Http { .. } | Trigger::Channel { .. } => None,
-    };
-    let best = entries.iter().filter_map(candidate).min_by(|(one, ..), (other, ..)| one.cmp(other));
-    match best {
-        Some((_, entry, captured)) => found(entry, &captured),
-        None => Found::Nothing,
+    });
+    candidates.first().map_or(Found::Nothing, Candidate::decoded)
+}
+
+/// An entry whose path and guards a request meets.
+struct Candidate {
+    entry: &'static Entry,
+    methods: &'static [&'static str],
+    exactness: (usize, usize),
+    captured: Vec<(String, String)>,
+}
+
+impl Candidate {
+    fn decoded(&self) -> Found {
+        let decode = |(name, value): &(String, String)| {
+            let value = percent_decode_str(value).decode_utf8().ok()?.into_owned();
+            Some(PathParam { name: name.clone(), value })
+        };
+        let params = self.captured.iter().map(decode).collect::<Option<_>>();
+        params.map_or(Found::BadPath, |params| Found::Route(self.entry, params))
     }
 }
 
-type Captured<'a> = Vec<(&'static str, &'a str)>;
+type Read = fn(Trigger) -> Option<(&'static str, Guards, &'static [&'static str])>;
 
-fn found(entry: &'static Entry, captured: &Captured<'_>) -> Found {
-    let decoded: Option<Vec<_>> = captured
-        .iter()
-        .map(|&(name, value)| {
-            let value = percent_decode_str(value).decode_utf8().ok()?.into_owned();
-            Some(PathParam { name: name.to_owned(), value })
+/// Those of the best path, the more exact guards first.
+fn candidates(entries: &'static [Entry], asked: Asked<'_>, read: Read) -> Vec<Candidate> {
+    let mut ranked = Vec::new();
+    for entry in entries {
+        let Some((path, guards, methods)) = read(entry.trigger) else { continue };
+        let path = entry.full(path);
+        if let Some(captured) = capture(&path, asked.raw_path) {
+            ranked.push((rank(&path), guards, entry, methods, captured));
+        }
+    }
+    // The path is chosen first, as on the host: one whose guards do not hold hides the others.
+    let best = ranked.iter().map(|(rank, ..)| rank.clone()).min();
+    let mut candidates: Vec<_> = ranked
+        .into_iter()
+        .filter(|(rank, guards, ..)| Some(rank) == best.as_ref() && hold(*guards, asked.headers))
+        .map(|(_, guards, entry, methods, captured)| Candidate {
+            entry,
+            methods,
+            exactness: guards.exactness(),
+            captured,
         })
         .collect();
-    decoded.map_or(Found::BadPath, |params| Found::Route(entry, params))
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.exactness));
+    candidates
+}
+
+fn hold(guards: Guards, headers: &[Header]) -> bool {
+    let field = |name: &str| {
+        let first = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        first.map(|header| header.value.as_slice())
+    };
+    let host = || std::str::from_utf8(field("host")?).ok();
+    guards.host.is_none_or(|wanted| host().is_some_and(|host| is_for(wanted, host)))
+        && guards.headers.iter().all(|(name, value)| field(name) == Some(value.as_bytes()))
+}
+
+/// Whether a host, with or without a port, is the one of a guard.
+fn is_for(wanted: &str, host: &str) -> bool {
+    let host = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    match wanted.strip_prefix('*') {
+        Some(domain) => host.len() > domain.len() && host.ends_with(domain),
+        None => host == wanted,
+    }
 }
 
 /// Which of two paths that match is meant: the one with the earlier literal segment.
@@ -78,14 +133,14 @@ fn rank(pattern: &str) -> Vec<u8> {
     pattern.split('/').map(kind).collect()
 }
 
-fn capture<'a>(pattern: &'static str, raw_path: &'a str) -> Option<Captured<'a>> {
+fn capture(pattern: &str, raw_path: &str) -> Option<Vec<(String, String)>> {
     let mut captured = Vec::new();
     let mut rest = Some(raw_path);
     for segment in pattern.split('/') {
         let path = rest?;
         let inner = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
         if let Some(name) = inner.and_then(|inner| inner.strip_prefix('*')) {
-            captured.push((name, path));
+            captured.push((name.to_owned(), path.to_owned()));
             return (!path.is_empty()).then_some(captured);
         }
         let (here, after) = match path.split_once('/') {
@@ -94,7 +149,7 @@ fn capture<'a>(pattern: &'static str, raw_path: &'a str) -> Option<Captured<'a>>
         };
         match inner {
             Some(_) if here.is_empty() => return None,
-            Some(name) => captured.push((name, here)),
+            Some(name) => captured.push((name.to_owned(), here.to_owned())),
             None if same(segment, here) => {}
             None => return None,
         }

@@ -11,7 +11,7 @@ use super::SharedWorld;
 use super::call::settle;
 use super::connection::{Connection, Kind, Phase, Websocket};
 use super::http::scope;
-use super::routes::{self, Found};
+use super::routes::{self, Asked, Found};
 use super::world::Job;
 
 /// A handshake that is being made.
@@ -68,7 +68,8 @@ impl TestHandshake {
             let channel = format!("test!{id}");
             let mut scope = scope(&channel, "GET", "ws", &path, headers);
             scope.subprotocols = subprotocols;
-            let found = routes::websocket(world.consumers.entries(), &scope.raw_path);
+            let asked = Asked { raw_path: &scope.raw_path, headers: &scope.headers };
+            let found = routes::websocket(world.consumers.entries(), asked);
             let Found::Route(entry, params) = found else {
                 return Err(Denied { status: 403 });
             };

@@ -15,7 +15,8 @@ pub(super) fn run(settings: Settings) -> Result<()> {
         .iter()
         .map(|(kind, route)| {
             let consumer = route.consumer.as_ref().to_owned();
-            [kind.clone(), route.pattern.to_string(), route.module.to_string(), consumer]
+            let path = format!("{}{}", route.pattern, route.guards);
+            [kind.clone(), path, route.module.to_string(), consumer]
         })
         .collect();
     lines.sort();

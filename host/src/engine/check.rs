@@ -4,7 +4,7 @@ use wasmtime::component::Component;
 
 use super::{Engine, Fault, pool::MEMORY_CEILING};
 use crate::message::NameError;
-use crate::routing::PatternError;
+use crate::routing::{GuardError, PatternError};
 
 /// What a component must export.
 const EXPORT: &str = "tidegate:channels/consumer@0.1.0";
@@ -88,6 +88,14 @@ pub enum LoadError {
         path: String,
         /// The rule.
         error: PatternError,
+    },
+    /// A route's guard breaks a rule.
+    #[error("a guard of consumer {consumer}: {error}")]
+    Guard {
+        /// The consumer.
+        consumer: String,
+        /// The rule.
+        error: GuardError,
     },
     /// A route's method is none.
     #[error(

@@ -4,12 +4,14 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Fault, Limits, LoadError, Program,
-    bindings::exports::tidegate::channels::consumer::{HttpTrigger, Route, Trigger as Declared},
+    bindings::exports::tidegate::channels::consumer::{
+        Guards as DeclaredGuards, HttpTrigger, Route, Trigger as Declared, WebsocketTrigger,
+    },
     instance,
 };
 use crate::{
     message::ChannelName,
-    routing::{Pattern, RouteSpec, Trigger},
+    routing::{Guards, Pattern, RouteSpec, Trigger},
 };
 
 /// Runs the module's `routes` under the limits of an invocation.
@@ -56,11 +58,13 @@ fn check(route: Route) -> Result<RouteSpec, LoadError> {
         })
     };
     let trigger = match route.trigger {
-        Declared::Http(HttpTrigger { methods, path, disconnect }) => {
-            let path = pattern(path)?;
-            Trigger::Http { methods: check_methods(&consumer, methods)?, path, disconnect }
+        Declared::Http(HttpTrigger { methods, path, guards, disconnect }) => {
+            let (path, guards) = (pattern(path)?, check_guards(&consumer, &guards)?);
+            Trigger::Http { methods: check_methods(&consumer, methods)?, path, guards, disconnect }
         }
-        Declared::Websocket(websocket) => Trigger::Websocket { path: pattern(websocket.path)? },
+        Declared::Websocket(WebsocketTrigger { path, guards }) => {
+            Trigger::Websocket { path: pattern(path)?, guards: check_guards(&consumer, &guards)? }
+        }
         Declared::Channel(declared) => Trigger::Channel(check_channel(&consumer, &declared.name)?),
     };
     Ok(RouteSpec { consumer: consumer.into(), trigger })
@@ -78,6 +82,14 @@ fn check_methods(consumer: &str, methods: Vec<String>) -> Result<BTreeSet<String
         }
     }
     Ok(methods.into_iter().collect())
+}
+
+fn check_guards(consumer: &str, declared: &DeclaredGuards) -> Result<Guards, LoadError> {
+    let headers: Vec<_> = (declared.headers.iter())
+        .map(|header| (header.name.as_str(), header.value.as_slice()))
+        .collect();
+    Guards::parse(declared.host.as_deref(), &headers)
+        .map_err(|error| LoadError::Guard { consumer: consumer.to_owned(), error })
 }
 
 fn check_channel(consumer: &str, name: &str) -> Result<ChannelName, LoadError> {
@@ -99,8 +111,8 @@ fn check_channel(consumer: &str, name: &str) -> Result<ChannelName, LoadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::bindings::exports::tidegate::channels::consumer::{
-        ChannelTrigger, WebsocketTrigger,
+    use crate::engine::bindings::{
+        exports::tidegate::channels::consumer::ChannelTrigger, tidegate::channels::types::Header,
     };
 
     fn refused(consumer: &str, trigger: Declared) -> String {
@@ -110,7 +122,17 @@ mod tests {
 
     fn http(methods: &[&str], path: &str) -> Declared {
         let methods = methods.iter().map(|&method| method.to_owned()).collect();
-        Declared::Http(HttpTrigger { methods, path: path.to_owned(), disconnect: false })
+        let guards = guards(None, &[]);
+        Declared::Http(HttpTrigger { methods, path: path.to_owned(), guards, disconnect: false })
+    }
+
+    fn guards(host: Option<&str>, headers: &[(&str, &str)]) -> DeclaredGuards {
+        let header =
+            |&(name, value): &(&str, &str)| Header { name: name.into(), value: value.into() };
+        DeclaredGuards {
+            host: host.map(str::to_owned),
+            headers: headers.iter().map(header).collect(),
+        }
     }
 
     #[test]
@@ -119,8 +141,15 @@ mod tests {
             refused("hello", http(&["GET"], "hello")),
             "the path \"hello\" of consumer hello is malformed: a path starts with `/`"
         );
-        let websocket = Declared::Websocket(WebsocketTrigger { path: "/{a}/{a}".into() });
-        assert!(refused("chat", websocket).contains("the parameter `a` is there twice"));
+        let websocket = |path: &str, guards| {
+            Declared::Websocket(WebsocketTrigger { path: path.to_owned(), guards })
+        };
+        let twice = websocket("/{a}/{a}", guards(None, &[]));
+        assert!(refused("chat", twice).contains("the parameter `a` is there twice"));
+        let port = websocket("/", guards(Some("a:80"), &[]));
+        assert!(refused("chat", port).starts_with("a guard of consumer chat: `a:80` is no host"));
+        let field = websocket("/", guards(None, &[("a b", "c")]));
+        assert!(refused("chat", field).contains("`a b` is no header field"));
         assert!(refused("hello", http(&[], "/")).contains("names no HTTP method"));
         assert!(refused("hello", http(&["get"], "/")).contains("\"get\" of consumer hello"));
         assert!(refused("hello", http(&["G T"], "/")).contains("is no HTTP method"));

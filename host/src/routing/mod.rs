@@ -1,9 +1,11 @@
 //! Which consumer an HTTP request or a WebSocket is for: pure, over an immutable table.
 
+mod guards;
 mod path;
 mod pattern;
 mod table;
 
+pub use guards::{GuardError, Guards, Head};
 pub use path::{PathError, canonical, decode};
 pub use pattern::{Pattern, PatternError};
 pub use table::{Declared, Found, Resolution, Route, RouteError, RouteTable};
@@ -23,6 +25,8 @@ pub enum Trigger {
         methods: BTreeSet<String>,
         /// The path.
         path: Pattern,
+        /// What else must hold of a request.
+        guards: Guards,
         /// Whether the consumer wants to know that a client left early.
         disconnect: bool,
     },
@@ -30,6 +34,8 @@ pub enum Trigger {
     Websocket {
         /// The path.
         path: Pattern,
+        /// What else must hold of a handshake.
+        guards: Guards,
     },
     /// Messages on a channel of the application.
     Channel(ChannelName),

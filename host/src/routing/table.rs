@@ -8,7 +8,7 @@ use std::{
 
 use matchit::{InsertError, Router};
 
-use super::{EventChannels, Pattern, Policy, RouteSpec, Trigger, canonical, decode};
+use super::{EventChannels, Guards, Head, Pattern, Policy, RouteSpec, Trigger, canonical, decode};
 use crate::message::{ChannelName, ModuleName, PathParam};
 
 /// A route in force.
@@ -20,6 +20,8 @@ pub struct Route {
     pub consumer: Arc<str>,
     /// The path as declared.
     pub pattern: Pattern,
+    /// What else must hold of a request.
+    pub guards: Guards,
     /// Whether the consumer wants to know that an HTTP client left early.
     pub disconnect: bool,
     /// Where the module's events go.
@@ -68,6 +70,25 @@ pub enum RouteError {
         /// Module and consumer that have the path, or a path that cannot stand beside it.
         holder: String,
     },
+    /// The guards of two routes could both hold, and neither has the better claim.
+    #[error(
+        "{kind} {path}{guards} of module {module} ({consumer}) and {holder} could both take a request; \
+         give one of them the guards of both, or another path"
+    )]
+    GuardsOverlap {
+        /// `HTTP` with a method, or `WebSocket`.
+        kind: String,
+        /// The path.
+        path: Pattern,
+        /// The guards.
+        guards: Guards,
+        /// The module that comes second.
+        module: ModuleName,
+        /// Its consumer.
+        consumer: Arc<str>,
+        /// Guards, module and consumer of the other route.
+        holder: String,
+    },
     /// A channel has another owner.
     #[error(
         "channel {channel} of module {module} is declared by module {holder} already; \
@@ -90,7 +111,7 @@ pub enum Resolution {
     Found(Found),
     /// The path exists with other methods, which are given.
     WrongMethod(Vec<String>),
-    /// Nobody has the path.
+    /// Nobody has the path, or the guards of nobody who has it hold.
     NotFound,
     /// The path is no text.
     BadPath,
@@ -109,14 +130,54 @@ pub struct Found {
 #[derive(Clone, Default)]
 pub struct RouteTable {
     http: Router<Methods>,
-    websocket: Router<Arc<Route>>,
+    websocket: Router<Choices>,
     /// Which module reads which channel: those of the application and those of events.
     owners: Arc<HashMap<ChannelName, ModuleName>>,
     listing: Vec<(String, Arc<Route>)>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Methods(BTreeMap<String, Arc<Route>>);
+struct Methods(BTreeMap<String, Choices>);
+
+impl Methods {
+    fn route(&self, method: &str, head: &Head<'_>) -> Option<&Arc<Route>> {
+        self.0.get(method)?.route(head)
+    }
+
+    fn allowed(&self, head: &Head<'_>) -> Vec<String> {
+        let taken = |choices: &Choices| choices.route(head).is_some();
+        let mut allowed: Vec<String> = (self.0.iter())
+            .filter(|(_, choices)| taken(choices))
+            .map(|(method, _)| method.clone())
+            .collect();
+        let has = |method: &str| self.0.get(method).is_some_and(taken);
+        if has("GET") && !has("HEAD") {
+            allowed.push("HEAD".to_owned());
+        }
+        allowed
+    }
+}
+
+/// The routes of one path and method, those with the more exact guards first.
+#[derive(Clone, Debug, Default)]
+struct Choices(Vec<Arc<Route>>);
+
+impl Choices {
+    fn route(&self, head: &Head<'_>) -> Option<&Arc<Route>> {
+        self.0.iter().find(|route| route.guards.hold(head))
+    }
+
+    fn add(&mut self, kind: &str, route: &Arc<Route>) -> Result<(), RouteError> {
+        let rival = |held: &&Arc<Route>| held.guards.conflict_with(&route.guards);
+        if let Some(holder) = self.0.iter().find(rival) {
+            return Err(taken(kind, route, holder));
+        }
+        let exactness = route.guards.exactness();
+        let place = self.0.partition_point(|held| held.guards.exactness() > exactness);
+        self.0.insert(place, Arc::clone(route));
+        Ok(())
+    }
+}
 
 impl RouteTable {
     /// Puts the routes of modules side by side; the order of the modules does not matter.
@@ -128,24 +189,35 @@ impl RouteTable {
         building.finish()
     }
 
-    /// Looks up an HTTP request by its method and its path as the client wrote it.
-    pub fn http(&self, method: &str, raw_path: &str) -> Resolution {
+    /// Looks up an HTTP request by its method, its path as the client wrote it, and its head.
+    pub fn http(&self, method: &str, raw_path: &str, head: &Head<'_>) -> Resolution {
         let Ok(path) = canonical(raw_path) else { return Resolution::BadPath };
         let Ok(found) = self.http.at(&path) else { return Resolution::NotFound };
-        let methods = &found.value.0;
-        let fallback = || if method == "HEAD" { methods.get("GET") } else { None };
-        match methods.get(method).or_else(fallback) {
-            Some(route) => resolve(route, &found.params),
-            None => Resolution::WrongMethod(allowed(methods)),
+        let methods = found.value;
+        let fallback = || if method == "HEAD" { methods.route("GET", head) } else { None };
+        if let Some(route) = methods.route(method, head).or_else(fallback) {
+            return resolve(route, &found.params);
+        }
+        match methods.allowed(head) {
+            allowed if allowed.is_empty() => Resolution::NotFound,
+            allowed => Resolution::WrongMethod(allowed),
         }
     }
 
-    /// Looks up a WebSocket by its path as the client wrote it.
-    pub fn websocket(&self, raw_path: &str) -> Resolution {
+    /// The methods that a path takes of such a request. None where [`RouteTable::http`] would not
+    /// find the path.
+    pub fn allowed(&self, raw_path: &str, head: &Head<'_>) -> Vec<String> {
+        let Ok(path) = canonical(raw_path) else { return Vec::new() };
+        self.http.at(&path).map(|found| found.value.allowed(head)).unwrap_or_default()
+    }
+
+    /// Looks up a WebSocket by its path as the client wrote it, and the head of its handshake.
+    pub fn websocket(&self, raw_path: &str, head: &Head<'_>) -> Resolution {
         let Ok(path) = canonical(raw_path) else { return Resolution::BadPath };
-        match self.websocket.at(&path) {
-            Ok(found) => resolve(found.value, &found.params),
-            Err(_) => Resolution::NotFound,
+        let Ok(found) = self.websocket.at(&path) else { return Resolution::NotFound };
+        match found.value.route(head) {
+            Some(route) => resolve(route, &found.params),
+            None => Resolution::NotFound,
         }
     }
 
@@ -173,18 +245,10 @@ fn resolve(route: &Arc<Route>, params: &matchit::Params<'_, '_>) -> Resolution {
     }
 }
 
-fn allowed(methods: &BTreeMap<String, Arc<Route>>) -> Vec<String> {
-    let mut allowed: Vec<String> = methods.keys().cloned().collect();
-    if methods.contains_key("GET") && !methods.contains_key("HEAD") {
-        allowed.push("HEAD".to_owned());
-    }
-    allowed
-}
-
 #[derive(Default)]
 struct Building {
     http: BTreeMap<String, Methods>,
-    websocket: BTreeMap<String, Arc<Route>>,
+    websocket: BTreeMap<String, Choices>,
     owners: HashMap<ChannelName, ModuleName>,
 }
 
@@ -202,32 +266,30 @@ impl Building {
                 let consumer = Arc::clone(&spec.consumer);
                 return Err(RouteError::DuplicateConsumer { module: module.clone(), consumer });
             }
-            let route = |pattern: &Pattern, disconnect| {
+            let route = |pattern: &Pattern, guards: &Guards, disconnect| {
                 Arc::new(Route {
                     module: module.clone(),
                     consumer: Arc::clone(&spec.consumer),
                     pattern: pattern.clone(),
+                    guards: guards.clone(),
                     disconnect,
                     channels: Arc::clone(&channels),
                     policy: Arc::clone(&policy),
                 })
             };
             match &spec.trigger {
-                Trigger::Http { methods, path, disconnect } => {
-                    let route = route(path, *disconnect);
+                Trigger::Http { methods, path, guards, disconnect } => {
+                    let route = route(path, guards, *disconnect);
                     let at = self.http.entry(path.as_str().to_owned()).or_default();
                     for method in methods {
-                        if let Some(holder) = at.0.insert(method.clone(), Arc::clone(&route)) {
-                            return Err(taken(&format!("HTTP {method}"), &route, &holder));
-                        }
+                        let choices = at.0.entry(method.clone()).or_default();
+                        choices.add(&format!("HTTP {method}"), &route)?;
                     }
                 }
-                Trigger::Websocket { path } => {
-                    let route = route(path, false);
-                    let key = path.as_str().to_owned();
-                    if let Some(holder) = self.websocket.insert(key, Arc::clone(&route)) {
-                        return Err(taken("WebSocket", &route, &holder));
-                    }
+                Trigger::Websocket { path, guards } => {
+                    let route = route(path, guards, false);
+                    let choices = self.websocket.entry(path.as_str().to_owned()).or_default();
+                    choices.add("WebSocket", &route)?;
                 }
                 Trigger::Channel(channel) => self.own(channel, module)?,
             }
@@ -248,28 +310,32 @@ impl Building {
     fn finish(self) -> Result<RouteTable, RouteError> {
         let mut table = RouteTable { owners: Arc::new(self.owners), ..RouteTable::default() };
         for (path, methods) in self.http {
-            for (method, route) in &methods.0 {
-                table.listing.push((method.clone(), Arc::clone(route)));
+            for (method, choices) in &methods.0 {
+                let listed = choices.0.iter().map(|route| (method.clone(), Arc::clone(route)));
+                table.listing.extend(listed);
             }
-            let first = methods.0.values().next().cloned();
+            let first = methods.0.values().flat_map(|choices| &choices.0).next().cloned();
             insert(&mut table.http, &path, methods, "HTTP", first.as_deref())?;
         }
-        for (path, route) in self.websocket {
-            table.listing.push(("WEBSOCKET".to_owned(), Arc::clone(&route)));
-            insert(&mut table.websocket, &path, Arc::clone(&route), "WebSocket", Some(&route))?;
+        for (path, choices) in self.websocket {
+            let kind = || "WEBSOCKET".to_owned();
+            table.listing.extend(choices.0.iter().map(|route| (kind(), Arc::clone(route))));
+            let first = choices.0.first().cloned();
+            insert(&mut table.websocket, &path, choices, "WebSocket", first.as_deref())?;
         }
         Ok(table)
     }
 }
 
 fn taken(kind: &str, route: &Route, holder: &Route) -> RouteError {
-    RouteError::PathTaken {
-        kind: kind.to_owned(),
-        path: route.pattern.clone(),
-        module: route.module.clone(),
-        consumer: Arc::clone(&route.consumer),
-        holder: format!("module {} ({})", holder.module, holder.consumer),
+    let (kind, path) = (kind.to_owned(), route.pattern.clone());
+    let (module, consumer) = (route.module.clone(), Arc::clone(&route.consumer));
+    let owner = format!("module {} ({})", holder.module, holder.consumer);
+    if route.guards.is_empty() {
+        return RouteError::PathTaken { kind, path, module, consumer, holder: owner };
     }
+    let holder = format!("{path}{} of {owner}", holder.guards);
+    RouteError::GuardsOverlap { kind, path, guards: route.guards.clone(), module, consumer, holder }
 }
 
 fn insert<T>(
@@ -301,89 +367,4 @@ impl fmt::Debug for RouteTable {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::routing::OnFault;
-
-    fn http(consumer: &str, methods: &[&str], path: &str) -> RouteSpec {
-        let methods = methods.iter().map(|&method| method.to_owned()).collect();
-        let path = Pattern::parse(path).unwrap();
-        let trigger = Trigger::Http { methods, path, disconnect: false };
-        RouteSpec { consumer: consumer.into(), trigger }
-    }
-
-    fn channel(consumer: &str, name: &str) -> RouteSpec {
-        let trigger = Trigger::Channel(ChannelName::parse(name).unwrap());
-        RouteSpec { consumer: consumer.into(), trigger }
-    }
-
-    fn build(modules: &[(&str, Vec<RouteSpec>)]) -> Result<RouteTable, RouteError> {
-        let names: Vec<_> =
-            modules.iter().map(|(name, _)| ModuleName::parse(name).unwrap()).collect();
-        let second = Duration::from_secs(1);
-        let policy = Policy { event_expiry: second, deadline: second, on_fault: OnFault::Close };
-        let declared: Vec<_> = names
-            .iter()
-            .zip(modules)
-            .map(|(module, (_, routes))| Declared { module, routes, policy: policy.clone() })
-            .collect();
-        RouteTable::build(&declared)
-    }
-
-    fn consumer(resolution: Resolution) -> Option<(String, Vec<String>)> {
-        let Resolution::Found(found) = resolution else { return None };
-        let values = found.params.into_iter().map(|param| param.value).collect();
-        Some((found.route.consumer.to_string(), values))
-    }
-
-    #[test]
-    fn a_literal_goes_before_a_parameter_and_parameters_are_decoded() {
-        let routes = vec![http("any", &["GET"], "/x/{name}"), http("one", &["GET"], "/x/one")];
-        let table = build(&[("a", routes)]).unwrap();
-        assert_eq!(consumer(table.http("GET", "/x/one")), Some(("one".into(), vec![])));
-        let (name, values) = consumer(table.http("GET", "/x/a%2Fb%20c")).unwrap();
-        assert_eq!((name.as_str(), values), ("any", vec!["a/b c".to_owned()]));
-        assert!(matches!(table.http("GET", "/x/"), Resolution::NotFound));
-        assert!(matches!(table.http("GET", "/x/%ff"), Resolution::BadPath));
-    }
-
-    #[test]
-    fn another_method_is_told_which_are_allowed_and_get_answers_head() {
-        let table = build(&[("a", vec![http("c", &["GET", "PUT"], "/")])]).unwrap();
-        let Resolution::WrongMethod(allowed) = table.http("POST", "/") else { panic!() };
-        assert_eq!(allowed, ["GET", "PUT", "HEAD"]);
-        assert!(consumer(table.http("HEAD", "/")).is_some());
-    }
-
-    #[test]
-    fn modules_may_share_a_path_but_not_a_method_of_it() {
-        let one = ("one", vec![http("list", &["GET"], "/items")]);
-        let two = ("two", vec![http("add", &["POST"], "/items")]);
-        assert!(build(&[one.clone(), two]).is_ok());
-        let error = build(&[one, ("two", vec![http("all", &["GET"], "/items")])]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "HTTP GET /items of module two (all) is taken by module one (list); \
-             change one of the paths or serve one of the modules"
-        );
-    }
-
-    #[test]
-    fn paths_that_cannot_be_told_apart_are_a_conflict() {
-        let a = ("a", vec![http("c", &["GET"], "/{x}")]);
-        let b = ("b", vec![http("d", &["GET"], "/{y}")]);
-        let error = build(&[a, b]).unwrap_err().to_string();
-        assert!(error.contains("/{y}") && error.contains("/{x}"), "{error}");
-    }
-
-    #[test]
-    fn a_channel_has_one_owner_and_a_consumer_one_name() {
-        let a = ("a", vec![channel("c", "jobs.do")]);
-        let b = ("b", vec![channel("d", "jobs.do")]);
-        assert!(matches!(build(&[a, b]), Err(RouteError::ChannelTaken { .. })));
-        let twice = vec![channel("c", "x"), channel("c", "y")];
-        assert!(matches!(build(&[("a", twice)]), Err(RouteError::DuplicateConsumer { .. })));
-    }
-}
+mod tests;

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     layer::SendError,
     message::{CorrelationId, EventKind, Protocol},
-    routing::{Found, Resolution},
+    routing::{Found, Head, Resolution},
 };
 
 /// Answers one request.
@@ -106,7 +106,7 @@ fn find(
     let Some(path) = arrival.route_path(hub, request.uri().path()) else {
         return Err(refused(StatusCode::NOT_FOUND, "nothing is served outside the root path"));
     };
-    match hub.routes.snapshot().http(method.as_str(), path) {
+    match hub.routes.snapshot().http(method.as_str(), path, &Head::of(request.headers())) {
         Resolution::Found(found) => Ok(found),
         Resolution::NotFound => Err(refused(StatusCode::NOT_FOUND, "no consumer serves this path")),
         Resolution::BadPath => Err(refused(StatusCode::BAD_REQUEST, "the path is not UTF-8")),

@@ -31,7 +31,7 @@ use crate::{
     },
     layer::SendError,
     message::{Close, EventKind, Handshake, Outcome, Protocol, Reply},
-    routing::{Found, Resolution},
+    routing::{Found, Head, Resolution},
 };
 
 /// Bytes read from a socket at a time: what an idle WebSocket keeps.
@@ -118,7 +118,7 @@ fn find(
     }
     let outside = (StatusCode::FORBIDDEN, "no consumer serves this path");
     let path = arrival.route_path(hub, request.uri().path()).ok_or(outside)?;
-    match hub.routes.snapshot().websocket(path) {
+    match hub.routes.snapshot().websocket(path, &Head::of(request.headers())) {
         Resolution::Found(found) => Ok(found),
         Resolution::NotFound | Resolution::WrongMethod(_) => Err(outside),
         Resolution::BadPath => Err((StatusCode::BAD_REQUEST, "the path is not UTF-8")),
