@@ -21,6 +21,7 @@ mod order;
 mod readme;
 mod reload;
 mod shutdown;
+mod stalls;
 mod state;
 mod websocket;
 mod wit;
