@@ -30,6 +30,7 @@ mod readme;
 mod reload;
 mod routes;
 mod shutdown;
+mod stalls;
 mod state;
 mod ticker;
 mod websocket;
