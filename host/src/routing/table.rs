@@ -81,7 +81,7 @@ pub enum RouteError {
         /// The path.
         path: Pattern,
         /// The guards.
-        guards: Guards,
+        guards: Box<Guards>,
         /// The module that comes second.
         module: ModuleName,
         /// Its consumer.
@@ -335,7 +335,8 @@ fn taken(kind: &str, route: &Route, holder: &Route) -> RouteError {
         return RouteError::PathTaken { kind, path, module, consumer, holder: owner };
     }
     let holder = format!("{path}{} of {owner}", holder.guards);
-    RouteError::GuardsOverlap { kind, path, guards: route.guards.clone(), module, consumer, holder }
+    let guards = Box::new(route.guards.clone());
+    RouteError::GuardsOverlap { kind, path, guards, module, consumer, holder }
 }
 
 fn insert<T>(
