@@ -158,23 +158,35 @@ impl Methods {
     }
 }
 
-/// The routes of one path and method, those with the more exact guards first.
+/// The routes of one path and method.
 #[derive(Clone, Debug, Default)]
-struct Choices(Vec<Arc<Route>>);
+struct Choices {
+    /// Those with the more exact guards first.
+    guarded: Vec<Arc<Route>>,
+    /// The one without guards, found at once where there is no other.
+    open: Option<Arc<Route>>,
+}
 
 impl Choices {
     fn route(&self, head: &Head<'_>) -> Option<&Arc<Route>> {
-        self.0.iter().find(|route| route.guards.hold(head))
+        self.guarded.iter().find(|route| route.guards.hold(head)).or(self.open.as_ref())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.guarded.iter().chain(&self.open)
     }
 
     fn add(&mut self, kind: &str, route: &Arc<Route>) -> Result<(), RouteError> {
-        let rival = |held: &&Arc<Route>| held.guards.conflict_with(&route.guards);
-        if let Some(holder) = self.0.iter().find(rival) {
+        if let Some(holder) = self.iter().find(|held| held.guards.conflict_with(&route.guards)) {
             return Err(taken(kind, route, holder));
         }
+        if route.guards.is_empty() {
+            self.open = Some(Arc::clone(route));
+            return Ok(());
+        }
         let exactness = route.guards.exactness();
-        let place = self.0.partition_point(|held| held.guards.exactness() > exactness);
-        self.0.insert(place, Arc::clone(route));
+        let place = self.guarded.partition_point(|held| held.guards.exactness() > exactness);
+        self.guarded.insert(place, Arc::clone(route));
         Ok(())
     }
 }
@@ -311,16 +323,16 @@ impl Building {
         let mut table = RouteTable { owners: Arc::new(self.owners), ..RouteTable::default() };
         for (path, methods) in self.http {
             for (method, choices) in &methods.0 {
-                let listed = choices.0.iter().map(|route| (method.clone(), Arc::clone(route)));
+                let listed = choices.iter().map(|route| (method.clone(), Arc::clone(route)));
                 table.listing.extend(listed);
             }
-            let first = methods.0.values().flat_map(|choices| &choices.0).next().cloned();
+            let first = methods.0.values().flat_map(Choices::iter).next().cloned();
             insert(&mut table.http, &path, methods, "HTTP", first.as_deref())?;
         }
         for (path, choices) in self.websocket {
             let kind = || "WEBSOCKET".to_owned();
-            table.listing.extend(choices.0.iter().map(|route| (kind(), Arc::clone(route))));
-            let first = choices.0.first().cloned();
+            table.listing.extend(choices.iter().map(|route| (kind(), Arc::clone(route))));
+            let first = choices.iter().next().cloned();
             insert(&mut table.websocket, &path, choices, "WebSocket", first.as_deref())?;
         }
         Ok(table)
