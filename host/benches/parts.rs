@@ -144,7 +144,7 @@ fn routes(c: &mut Criterion) {
         let module = ModuleName::parse("m").unwrap();
         let second = std::time::Duration::from_secs(1);
         let policy = Policy { event_expiry: second, deadline: second, on_fault: OnFault::Close };
-        let declared = Declared { module: &module, routes: &specs, policy };
+        let declared = Declared { module: &module, routes: &specs, policy, files: &[] };
         let table = RouteTable::build(&[declared]).unwrap();
         let path = format!("/section-{}/ann", count / 2);
         group.bench_function(format!("{count} routes"), |b| {

@@ -26,7 +26,7 @@ async fn connections_beyond_the_limit_are_closed_unread_until_others_end() {
         ("connections = 2", "connections"),
         ("connections_per_address = 2", "connections_per_address"),
     ] {
-        let host = host(setting).await;
+        let host = host(&format!("{setting}\nclose_timeout = '50ms'")).await;
         let one = host.websocket("/scope").await;
         let _two = host.websocket("/scope").await;
         assert!(!is_served(&host).await);
@@ -160,6 +160,12 @@ async fn a_client_that_takes_its_time_before_http_or_in_a_head_or_body_is_let_go
             host.until(reason, |host| host.refused(reason, "refused") > 0).await;
         }
     }
+    // An idle connection is closed, too, and did nothing wrong.
+    let counted = host.refused("header_time", "refused");
+    let mut wire = Wire::connect(host.address()).await;
+    wire.send(OK.replace("connection: close\r\n", "")).await.unwrap();
+    assert!(wire.rest().await.starts_with(b"HTTP/1.1 200"));
+    assert_eq!(host.refused("header_time", "refused"), counted);
     host.stop().await;
 }
 

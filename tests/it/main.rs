@@ -15,6 +15,7 @@ mod cli;
 mod client_js;
 mod drain;
 mod examples;
+mod files;
 mod floors;
 mod held;
 mod http;

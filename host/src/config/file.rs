@@ -38,6 +38,8 @@ pub(super) struct RawModule {
     pub(super) event_expiry: Option<Span>,
     pub(super) on_fault: Option<OnFault>,
     #[serde(default)]
+    pub(super) files: BTreeMap<String, PathBuf>,
+    #[serde(default)]
     pub(super) limits: RawLimits,
 }
 

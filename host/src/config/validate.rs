@@ -1,6 +1,6 @@
 //! From settings as written to settings that can be worked with.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{
     Config, ModuleConfig,
@@ -14,6 +14,7 @@ use crate::{
     layer::{Capacities, LayerConfig},
     message::ModuleName,
     registry::ModuleSettings,
+    routing::{Files, PrefixError},
     worker::{BreakerConfig, WorkerConfig},
 };
 
@@ -72,8 +73,25 @@ fn module(name: &str, raw: RawModule, over: &Limits) -> Checked<ModuleConfig> {
             reuse: u32::try_from(reuse).unwrap_or(u32::MAX),
             event_expiry: span(&event_expiry, raw.event_expiry, default.event_expiry)?,
             on_fault: raw.on_fault.unwrap_or_default(),
+            files: files(&format!("{place}.files"), raw.files)?,
         },
     })
+}
+
+fn files(place: &str, raw: BTreeMap<String, PathBuf>) -> Checked<Vec<Files>> {
+    raw.into_iter()
+        .map(|(prefix, directory)| {
+            let place = format!("{place}.{prefix:?}");
+            let prefix = prefix
+                .parse()
+                .map_err(|error: PrefixError| ConfigError::new(&place, &error.to_string()))?;
+            if !directory.is_dir() {
+                let problem = format!("{} is no directory", directory.display());
+                return Err(ConfigError::new(&place, &problem));
+            }
+            Ok(Files { prefix, directory })
+        })
+        .collect()
 }
 
 fn limits(place: &str, raw: &RawLimits, below: &Limits) -> Checked<Limits> {

@@ -14,7 +14,9 @@ use tokio::sync::watch;
 use crate::{
     engine::{Limits, Program},
     message::{ChannelName, ModuleName},
-    routing::{Declared, OnFault, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
+    routing::{
+        Declared, Files, OnFault, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger,
+    },
 };
 
 /// How a module is run.
@@ -28,6 +30,8 @@ pub struct ModuleSettings {
     pub event_expiry: Duration,
     /// What a connection does when an event of it failed or was lost.
     pub on_fault: OnFault,
+    /// Directories that are served as they are.
+    pub files: Vec<Files>,
 }
 
 impl Default for ModuleSettings {
@@ -37,6 +41,7 @@ impl Default for ModuleSettings {
             reuse: 1,
             event_expiry: Duration::from_secs(10),
             on_fault: OnFault::Close,
+            files: Vec::new(),
         }
     }
 }
@@ -209,6 +214,7 @@ impl Registry {
                 module: &version.name,
                 routes: &version.routes,
                 policy: version.policy(),
+                files: &version.settings.files,
             })
             .collect();
         let table = RouteTable::build(&declared)?;

@@ -1,10 +1,12 @@
 //! Which consumer an HTTP request or a WebSocket is for: pure, over an immutable table.
 
+mod files;
 mod guards;
 mod path;
 mod pattern;
 mod table;
 
+pub use files::{Files, Prefix, PrefixError};
 pub use guards::{GuardError, Guards, Head};
 pub use path::{PathError, canonical, decode};
 pub use pattern::{Pattern, PatternError};

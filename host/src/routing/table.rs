@@ -8,7 +8,10 @@ use std::{
 
 use matchit::{InsertError, Router};
 
-use super::{EventChannels, Guards, Head, Pattern, Policy, RouteSpec, Trigger, canonical, decode};
+use super::{
+    EventChannels, Files, Guards, Head, Pattern, Policy, Prefix, RouteSpec, Trigger, canonical,
+    decode, files::FileTable,
+};
 use crate::message::{ChannelName, ModuleName, PathParam};
 
 /// A route in force.
@@ -39,6 +42,8 @@ pub struct Declared<'a> {
     pub routes: &'a [RouteSpec],
     /// How its connections are treated.
     pub policy: Policy,
+    /// Its directories of files.
+    pub files: &'a [Files],
 }
 
 /// Why routes cannot stand side by side.
@@ -89,6 +94,19 @@ pub enum RouteError {
         /// Guards, module and consumer of the other route.
         holder: String,
     },
+    /// A prefix of files is taken.
+    #[error(
+        "files under {prefix} of module {module} are served by module {holder} already; \
+         give one of them another prefix"
+    )]
+    FilesTaken {
+        /// The prefix.
+        prefix: Prefix,
+        /// The module that comes second.
+        module: ModuleName,
+        /// The module that has it.
+        holder: ModuleName,
+    },
     /// A channel has another owner.
     #[error(
         "channel {channel} of module {module} is declared by module {holder} already; \
@@ -131,6 +149,7 @@ pub struct Found {
 pub struct RouteTable {
     http: Router<Methods>,
     websocket: Router<Choices>,
+    files: FileTable,
     /// Which module reads which channel: those of the application and those of events.
     owners: Arc<HashMap<ChannelName, ModuleName>>,
     listing: Vec<(String, Arc<Route>)>,
@@ -216,6 +235,11 @@ impl RouteTable {
         }
     }
 
+    /// The directory that has a path which no consumer has, and what stands behind its prefix.
+    pub fn files<'a>(&self, raw_path: &'a str) -> Option<(Arc<Files>, &'a str)> {
+        self.files.at(raw_path)
+    }
+
     /// The methods that a path takes of such a request. None where [`RouteTable::http`] would not
     /// find the path.
     pub fn allowed(&self, raw_path: &str, head: &Head<'_>) -> Vec<String> {
@@ -262,6 +286,7 @@ struct Building {
     http: BTreeMap<String, Methods>,
     websocket: BTreeMap<String, Choices>,
     owners: HashMap<ChannelName, ModuleName>,
+    files: FileTable,
 }
 
 impl Building {
@@ -273,6 +298,7 @@ impl Building {
         for channel in channels.all() {
             self.owners.insert(channel.clone(), module.clone());
         }
+        self.files.add(module, declared.files)?;
         for spec in declared.routes {
             if !names.insert(&spec.consumer) {
                 let consumer = Arc::clone(&spec.consumer);
@@ -320,7 +346,11 @@ impl Building {
     }
 
     fn finish(self) -> Result<RouteTable, RouteError> {
-        let mut table = RouteTable { owners: Arc::new(self.owners), ..RouteTable::default() };
+        let mut table = RouteTable {
+            owners: Arc::new(self.owners),
+            files: self.files,
+            ..RouteTable::default()
+        };
         for (path, methods) in self.http {
             for (method, choices) in &methods.0 {
                 let listed = choices.iter().map(|route| (method.clone(), Arc::clone(route)));

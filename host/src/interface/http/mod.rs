@@ -4,6 +4,7 @@ mod answer;
 mod arrival;
 mod body;
 mod exchange;
+mod files;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -60,6 +61,9 @@ async fn answer(
     let id = arrival.correlation;
     let Found { route, params } = match find(hub, &arrival, &request) {
         Ok(found) => found,
+        Err(refused) if refused.status() == StatusCode::NOT_FOUND => {
+            return file(hub, &arrival, &request).await.unwrap_or(*refused);
+        }
         Err(refused) => return *refused,
     };
     let (head, incoming) = request.into_parts();
@@ -119,6 +123,17 @@ fn find(
             Err(allow(StatusCode::METHOD_NOT_ALLOWED, response, allowed))
         }
     }
+}
+
+/// What no consumer has may be a file.
+async fn file(
+    hub: &Hub,
+    arrival: &Arrival,
+    request: &Request<Incoming>,
+) -> Option<Response<ResponseBody>> {
+    let path = arrival.route_path(hub, request.uri().path())?;
+    let (directory, rest) = hub.routes.snapshot().files(path)?;
+    files::serve(&directory, rest, request.method(), request.headers()).await
 }
 
 /// A response that says which methods there are; `OPTIONS` is the host's where no consumer takes it.

@@ -54,7 +54,12 @@ fn build(modules: &[(&str, Vec<RouteSpec>)]) -> Result<RouteTable, RouteError> {
     let declared: Vec<_> = names
         .iter()
         .zip(modules)
-        .map(|(module, (_, routes))| Declared { module, routes, policy: policy.clone() })
+        .map(|(module, (_, routes))| Declared {
+            module,
+            routes,
+            policy: policy.clone(),
+            files: &[],
+        })
         .collect();
     RouteTable::build(&declared)
 }
