@@ -240,13 +240,6 @@ impl RouteTable {
         self.files.at(raw_path)
     }
 
-    /// The methods that a path takes of such a request. None where [`RouteTable::http`] would not
-    /// find the path.
-    pub fn allowed(&self, raw_path: &str, head: &Head<'_>) -> Vec<String> {
-        let Ok(path) = canonical(raw_path) else { return Vec::new() };
-        self.http.at(&path).map(|found| found.value.allowed(head)).unwrap_or_default()
-    }
-
     /// Looks up a WebSocket by its path as the client wrote it, and the head of its handshake.
     pub fn websocket(&self, raw_path: &str, head: &Head<'_>) -> Resolution {
         let Ok(path) = canonical(raw_path) else { return Resolution::BadPath };
