@@ -32,31 +32,45 @@ use tokio::{
 };
 use tokio_tungstenite::{accept_async, connect_async, tungstenite::Message};
 
-const CLIENTS: usize = 32;
+/// Few that are always busy, and many.
+const CLIENTS: [usize; 2] = [32, 1_000];
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 
 fn main() {
+    tests::raise_descriptor_limit();
     // Servers and clients on runtimes of their own, as if they were processes of their own.
     let (servers, clients) = (Runtime::new().unwrap(), Runtime::new().unwrap());
-    let host = servers
-        .block_on(Host::builder().set("log = 'off'").example("hello").example("echo").start());
+    let host = servers.block_on(
+        Host::builder()
+            .set("log = 'off'")
+            .example("hello")
+            .example("echo")
+            // A channel that is full answers 503 at once, which is not what is measured.
+            .section(
+                "[layer.capacities]\n'*' = 2000\n\
+                     [interface]\nconnections_per_address = 'off'\nconnections_per_second = 'off'",
+            )
+            .start(),
+    );
     let address = host.address();
     let http = servers.block_on(raw_http());
     let websocket = servers.block_on(raw_websocket());
-    println!("{CLIENTS} clients, medians of {ROUNDS} rounds of {ROUND:?}");
-    compare(
-        "HTTP, requests/s",
-        "raw hyper",
-        || clients.block_on(throughput(move |load| http_client(http, load))),
-        || clients.block_on(throughput(move |load| http_client(address, load))),
-    );
-    compare(
-        "WebSocket echo, messages/s",
-        "raw tungstenite",
-        || clients.block_on(throughput(move |load| websocket_client(websocket, load))),
-        || clients.block_on(throughput(move |load| websocket_client(address, load))),
-    );
+    println!("medians of {ROUNDS} rounds of {ROUND:?}");
+    for count in CLIENTS {
+        compare(
+            &format!("HTTP, {count} clients, requests/s"),
+            "raw hyper",
+            || clients.block_on(throughput(count, move |load| http_client(http, load))),
+            || clients.block_on(throughput(count, move |load| http_client(address, load))),
+        );
+        compare(
+            &format!("WebSocket echo, {count} clients, messages/s"),
+            "raw tungstenite",
+            || clients.block_on(throughput(count, move |load| websocket_client(websocket, load))),
+            || clients.block_on(throughput(count, move |load| websocket_client(address, load))),
+        );
+    }
     neighbour(&servers, &clients);
 }
 
@@ -93,13 +107,13 @@ impl Load {
     }
 }
 
-async fn throughput<F>(client: impl Fn(Arc<Load>) -> F) -> f64
+async fn throughput<F>(clients: usize, client: impl Fn(Arc<Load>) -> F) -> f64
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let load = Arc::new(Load::default());
     let mut running = tokio::task::JoinSet::new();
-    for _ in 0..CLIENTS {
+    for _ in 0..clients {
         running.spawn(client(Arc::clone(&load)));
     }
     let started = Instant::now();

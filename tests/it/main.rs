@@ -21,6 +21,7 @@ mod held;
 mod http;
 mod http1;
 mod http2;
+mod http2_attacks;
 mod limits;
 mod logging;
 mod longpoll;

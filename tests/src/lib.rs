@@ -9,6 +9,7 @@
 
 mod browser;
 mod client;
+pub mod frames;
 mod host;
 mod process;
 mod socket;

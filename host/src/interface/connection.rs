@@ -14,10 +14,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::{sync::Notify, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
@@ -57,6 +54,7 @@ pub(super) struct Busy(Arc<Connection>);
 impl Connection {
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.peer.heard.store(false, Ordering::Relaxed);
         self.changed.notify_one();
         Busy(Arc::clone(self))
     }
@@ -77,6 +75,7 @@ impl Connection {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        self.0.peer.heard.store(false, Ordering::Relaxed);
         self.0.changed.notify_one();
     }
 }
@@ -117,7 +116,9 @@ pub(super) async fn serve(raw: Raw, place: Place, tls: Option<TlsAcceptor>, hub:
         Version::Http2 => serve_http2(stream, &connection, &hub).await,
     };
     if let Err(error) = ended {
-        if let Some(reason) = reason_of(&error) {
+        // A connection that is idle for long has done nothing wrong: no head was begun.
+        let is_begun = connection.peer.heard.load(Ordering::Relaxed);
+        if let Some(reason) = reason_of(&error).filter(|&it| it != Reason::HeaderTime || is_begun) {
             hub.refuse(reason, client.ip());
         }
         tracing::debug!(%error, %client, "a connection ended early");
@@ -212,14 +213,10 @@ async fn serve_http2(
         () = connection.idle(hub.config.timeouts.header) => {}
     }
     serving.as_mut().graceful_shutdown();
-    if hub.drain.is_stopping() {
-        return serving.await;
-    }
-    // A client that does not go after it was told so is not waited for.
-    let until = Instant::now() + hub.config.timeouts.close;
+    // A client that does not go when its requests are answered is not waited for.
     tokio::select! {
         ended = serving.as_mut() => ended,
-        () = sleep_until(until) => Ok(()),
+        () = connection.idle(hub.config.timeouts.close) => Ok(()),
     }
 }
 

@@ -36,8 +36,8 @@ impl Running {
             Err(_) => left(&hub),
         };
         reader.stop();
-        hub.layer.close_inbox(&hub.node).await;
         reader.finished().await;
+        hub.layer.close_inbox(&hub.node).await;
         left
     }
 }

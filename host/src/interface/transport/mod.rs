@@ -9,6 +9,7 @@ mod wire;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -47,12 +48,14 @@ pub(super) struct Peer {
     pub(super) secure: bool,
     /// Whether it came through a Unix socket.
     pub(super) local: bool,
+    /// Whether bytes came since this was last reset.
+    pub(super) heard: Arc<AtomicBool>,
 }
 
 impl Peer {
     pub(super) fn new(ends: Option<(SocketAddr, SocketAddr)>) -> Self {
         let (client, server) = ends.unwrap_or((LOCAL, LOCAL));
-        Self { client, server, secure: false, local: ends.is_none() }
+        Self { client, server, secure: false, local: ends.is_none(), heard: Arc::default() }
     }
 }
 
@@ -92,7 +95,8 @@ impl Raw {
             // A peer that is gone without a word is noticed by this; without it, later.
             drop(SockRef::from(tcp).set_tcp_keepalive(&alive));
         }
-        Self { wire: Wire::new(socket, write_timeout), peer }
+        let wire = Wire::new(socket, write_timeout, Arc::clone(&peer.heard));
+        Self { wire, peer }
     }
 
     /// Reads the header of the PROXY protocol, which says who the client is.

@@ -4,6 +4,10 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -24,13 +28,15 @@ pub(in crate::interface) struct Wire {
     socket: Socket,
     ahead: BytesMut,
     write_timeout: Duration,
+    /// Set whenever bytes come.
+    heard: Arc<AtomicBool>,
     /// Set while the socket takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Wire {
-    pub(super) fn new(socket: Socket, write_timeout: Duration) -> Self {
-        Self { socket, ahead: BytesMut::new(), write_timeout, stalled: None }
+    pub(super) fn new(socket: Socket, write_timeout: Duration, heard: Arc<AtomicBool>) -> Self {
+        Self { socket, ahead: BytesMut::new(), write_timeout, heard, stalled: None }
     }
 
     /// What was read ahead and belongs to nobody yet.
@@ -75,8 +81,14 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
-            return Pin::new(&mut self.socket).poll_read(context, buffer);
+            let before = buffer.filled().len();
+            let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+            if buffer.filled().len() > before {
+                self.heard.store(true, Ordering::Relaxed);
+            }
+            return read;
         }
+        self.heard.store(true, Ordering::Relaxed);
         let bytes = self.ahead.len().min(buffer.remaining());
         buffer.put_slice(&self.ahead.split_to(bytes));
         if self.ahead.is_empty() {
