@@ -168,7 +168,7 @@ async fn floods_cost_little_memory_and_end() {
     let continuation = frame(CONTINUATION, 0, 1, &field("x", &"a".repeat(9_000)));
     // Settings and pings are answered one by one, until a connection without a request is closed.
     let (calm, bored) = (Some(CALM), None);
-    let floods: Vec<(&str, Vec<u8>, Vec<u8>, Option<u32>)> = vec![
+    let floods = [
         // CVE-2024-27316
         ("continuations", begun.clone(), continuation, calm),
         ("empty continuations", begun, frame(CONTINUATION, 0, 1, b""), calm),
