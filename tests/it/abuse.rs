@@ -141,7 +141,7 @@ async fn by_default_a_target_has_8_kib_and_a_request_100_header_fields() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_takes_its_time_before_http_or_in_a_head_or_body_is_let_go() {
     let host =
-        host("handshake_timeout = '50ms'\nheader_timeout = '50ms'\nbody_timeout = '50ms'").await;
+        host("handshake_timeout = '500ms'\nheader_timeout = '500ms'\nbody_timeout = '500ms'").await;
     for (sent, reason, answer) in [
         ("", "handshake_time", ""),
         ("PRI * HTTP", "handshake_time", ""),
@@ -193,7 +193,7 @@ async fn a_client_that_takes_nothing_is_let_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_answers_no_ping_is_let_go_and_one_that_does_stays() {
-    let host = host("ping_interval = '50ms'\nping_timeout = '300ms'\nclose_timeout = '50ms'").await;
+    let host = host("ping_interval = '50ms'\nping_timeout = '2s'\nclose_timeout = '50ms'").await;
     let mut alive = host.websocket("/scope").await;
     let listening = tests::background(async move { alive.closed().await });
     let mut wire = Wire::connect(host.address()).await;

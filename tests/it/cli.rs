@@ -4,6 +4,7 @@
 use std::{net::TcpListener, path::Path, process::Output};
 
 use tests::{example, guest, run};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::TIDEGATE;
 
@@ -96,6 +97,30 @@ async fn a_guest_without_end_at_its_start_is_refused() {
     let (status, line) = refused(directory.path(), &["check", "--module", &module]).await;
     assert_eq!(status, 4);
     assert!(line.contains("look for a loop without end"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_low_limit_on_open_files_is_raised_as_far_as_may_be() {
+    let (data, place) = (tests::data_dir(), "127.0.0.1:0");
+    let mut child = tokio::process::Command::new("sh")
+        .args(["-c", "ulimit -Sn 64 && exec \"$0\" \"$@\"", TIDEGATE, "serve", "--listen", place])
+        .args(["--admin", place, "--data-dir", data.to_str().unwrap()])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    tests::must("it serves", lines.next_line()).await.unwrap().unwrap();
+    let limits = format!("/proc/{}/limits", child.id().unwrap());
+    let limits = std::fs::read_to_string(limits).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let [soft, hard, ..] =
+        line["Max open files".len()..].split_whitespace().collect::<Vec<_>>()[..]
+    else {
+        panic!("{line}")
+    };
+    assert!(soft == hard && soft != "64", "{line}");
+    child.kill().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ async fn a_websocket_lives_in_a_stream_beside_requests_and_is_drained_with_a_clo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_without_requests_is_closed_and_one_with_a_held_request_is_not() {
-    let settings = "[interface]\nheader_timeout = '50ms'";
+    let settings = "[interface]\nheader_timeout = '500ms'";
     let host = Host::builder().guest("hold").section(settings).start().await;
     let mut idle = Http2::connect(host.address()).await;
     let busy = Http2::connect(host.address()).await;

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -19,8 +20,28 @@ pub(super) fn run(settings: Settings) -> Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    raise_descriptor_limit(config.interface.limits.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config))
+}
+
+/// Each connection takes a descriptor, and the soft limit is often 1,024 for the sake of programs that
+/// use `select`, which this one does not.
+fn raise_descriptor_limit(connections: Option<usize>) {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
+    let connections = connections.and_then(|limit| u64::try_from(limit).ok());
+    if let (Some(maximum), Some(connections)) = (maximum, connections)
+        && maximum < connections
+    {
+        tracing::warn!(
+            maximum,
+            connections,
+            "the limit on open files is below interface.connections; raise it (ulimit -Hn)"
+        );
+    }
 }
 
 async fn serve(config: Config) -> Result<()> {
