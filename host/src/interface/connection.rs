@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     Hub,
     admission::{Place, Share},
+    config::AbuseLimits,
     http,
     refusal::Reason,
     transport::{OpenError, Peer, Raw, Stream, Version},
@@ -154,22 +155,28 @@ async fn open(
     Ok(Some((stream, version, peer, share)))
 }
 
+/// Bytes and header fields of a head that is read at all; what is beyond the limits is refused later,
+/// where it can be counted.
+const fn largest_head(limits: &AbuseLimits) -> (usize, usize) {
+    let factor = if limits.dry_run { DRY_RUN_FACTOR } else { 1 };
+    ((limits.uri_bytes + limits.header_bytes) * factor, limits.header_count * factor)
+}
+
 async fn serve_http1(
     stream: Stream,
     connection: &Arc<Connection>,
     hub: &Arc<Hub>,
 ) -> hyper::Result<()> {
-    let (limits, shared, handler) = (&hub.config.limits, Arc::clone(connection), Arc::clone(hub));
-    let factor = if limits.dry_run { DRY_RUN_FACTOR } else { 1 };
-    let head_bytes = (limits.uri_bytes + limits.header_bytes) * factor;
+    let (shared, handler) = (Arc::clone(connection), Arc::clone(hub));
+    let (head_bytes, header_count) = largest_head(&hub.config.limits);
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(hub.config.timeouts.header)
         .max_header_size(head_bytes)
         .max_buf_size(head_bytes.max(SMALLEST_BUFFER));
-    if limits.header_count * factor != HEADERS_ON_STACK {
-        builder.max_headers(limits.header_count * factor);
+    if header_count != HEADERS_ON_STACK {
+        builder.max_headers(header_count);
     }
     let handle =
         service_fn(move |request| http::handle(Arc::clone(&handler), Arc::clone(&shared), request));
@@ -189,13 +196,12 @@ async fn serve_http2(
     connection: &Arc<Connection>,
     hub: &Arc<Hub>,
 ) -> hyper::Result<()> {
-    let (limits, shared, handler) = (&hub.config.limits, Arc::clone(connection), Arc::clone(hub));
-    let factor = if limits.dry_run { DRY_RUN_FACTOR } else { 1 };
-    let head_bytes = (limits.uri_bytes + limits.header_bytes) * factor;
+    let (shared, handler) = (Arc::clone(connection), Arc::clone(hub));
+    let (head_bytes, _) = largest_head(&hub.config.limits);
     let mut builder = http2::Builder::new(Spawner(hub.drain.clone()));
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
+        .max_concurrent_streams(hub.config.limits.streams)
         .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
