@@ -32,6 +32,7 @@ mod readme;
 mod reload;
 mod routes;
 mod shutdown;
+mod slow_clients;
 mod stalls;
 mod state;
 mod ticker;
