@@ -107,7 +107,7 @@ async fn a_client_that_never_answers_a_close_frame_is_left_after_the_close_timeo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_closes_and_stays_is_left_after_the_close_timeout() {
+async fn a_client_that_closes_and_stays_is_left_at_once() {
     let host = host().await;
     let mut wire = open(&host, "/echo").await;
     wire.send(CLOSE).await.unwrap();
