@@ -75,7 +75,7 @@ pub struct Metrics {
     pub messages_received: Counter,
     /// Messages that were lost, by reason: `expired`, `full`, `group_full`, `inbox_full`,
     /// `connection_gone`, `unreadable`, `too_slow`, `wrong_protocol`, `stale`, `disconnect_lost`,
-    /// `unread`, `not_run`.
+    /// `unread`, `not_run`, `too_many_groups`, `too_large`, `unavailable`.
     pub messages_dropped: Family<ByReason, Counter>,
     /// Sends of guests that the host refused.
     pub sends_refused: Family<ByModule, Counter>,

@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, num::NonZeroU32, str::FromStr, time::Duration};
 use ipnet::IpNet;
 
 use super::{
-    checks::{at_least_one, cap, rate, size, span},
+    checks::{at_least_one, cap, rate, size, span, zero},
     error::{Checked, ConfigError},
     file::{RawDrain, RawInterface, RawTls},
     units::{Span, Words},
@@ -57,8 +57,9 @@ pub(super) fn tls(raw: RawTls) -> Checked<TlsConfig> {
 
 pub(super) fn drain(raw: &RawDrain) -> Checked<DrainConfig> {
     let d = DrainConfig::default();
-    let rate = raw.rate.map(|rate| at_least_one("drain.rate", usize::try_from(rate).ok(), 1));
-    rate.transpose()?;
+    if raw.rate == Some(0) {
+        return Err(zero("drain.rate"));
+    }
     Ok(DrainConfig {
         // No pause is a choice.
         delay: raw.delay.map_or(d.delay, |Span(delay)| delay),

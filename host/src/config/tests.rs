@@ -37,6 +37,8 @@ fn zero_is_refused_wherever_it_would_let_nothing_pass() {
     let table = [
         ("slots = 0", "slots"),
         ("[drain]\ngrace = '0s'", "drain.grace"),
+        ("[drain]\nrate = 0", "drain.rate"),
+        ("[interface]\nstreams = 0", "interface.streams"),
         ("[limits]\nfuel = 0", "limits.fuel"),
         ("[limits]\ndeadline = '0s'", "limits.deadline"),
         ("[limits]\nmemory = 0", "limits.memory"),
