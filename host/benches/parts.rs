@@ -108,8 +108,8 @@ fn layer(c: &mut Criterion) {
         let module = |at: usize| ModuleName::parse(&format!("m{at}")).unwrap();
         let names: Vec<_> =
             (0..channels).map(|at| ChannelName::parse(&format!("c.{at}")).unwrap()).collect();
-        let owners =
-            names.iter().enumerate().map(|(at, name)| (name.clone(), module(at))).collect();
+        let owned = names.iter().enumerate().map(|(at, name)| (name.clone(), module(at)));
+        let owners = Arc::new(owned.collect());
         let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 4 };
         group.bench_function(format!("{channels} channels"), |b| {
             let mut turn = names.iter().cycle();

@@ -29,6 +29,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("wasmtime_wasi", &["engine"]),
     ("hyper", &["interface", "admin"]),
     ("tokio_tungstenite", &["interface"]),
+    ("deadpool_redis", &["layer"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),

@@ -49,7 +49,7 @@ async fn a_client_that_leaves_is_noticed_and_forgotten() {
     drop(watch);
     let layer = std::sync::Arc::clone(host.app().layer());
     assert_eq!(host.stop().await, 0);
-    assert_eq!(layer.statistics().groups, 0, "a group still has members");
+    assert_eq!(layer.statistics().await.unwrap().groups, 0, "a group still has members");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,10 +7,12 @@ mod capacity;
 #[cfg(test)]
 mod conformance;
 mod memory;
+mod redis;
 
 use std::{
     collections::HashMap,
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -18,6 +20,7 @@ use async_trait::async_trait;
 
 pub use capacity::{Capacities, PatternError};
 pub use memory::MemoryLayer;
+pub use redis::{RedisConfig, RedisLayer, Target, TargetError};
 
 use crate::message::{
     Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, ModuleName,
@@ -107,13 +110,16 @@ impl LayerError {
     }
 }
 
+/// The channels that are read, with the module that each belongs to.
+pub type Owners = HashMap<ChannelName, ModuleName>;
+
 /// What a worker asks for.
 #[derive(Clone, Debug)]
 pub struct Demand<'a> {
     /// How many messages it takes at most.
     pub max: usize,
-    /// The channels it reads, with the module that each belongs to.
-    pub owners: &'a HashMap<ChannelName, ModuleName>,
+    /// The channels it reads. The same map while they are the same: a layer may know it by address.
+    pub owners: &'a Arc<Owners>,
     /// How many slots each module holds. The module that holds fewest is served first.
     pub held: HashMap<ModuleName, usize>,
     /// How many slots one module may hold.
@@ -136,10 +142,10 @@ pub struct Received {
 /// What became of a message to a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupSent {
-    /// Members that it went to.
-    pub delivered: usize,
-    /// Members that missed it since they were full.
-    pub dropped: usize,
+    /// Nodes with members and named channels that it went to.
+    pub reached: usize,
+    /// Those that missed it since they were full.
+    pub missed: usize,
 }
 
 /// How full a layer is.
@@ -185,8 +191,8 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         channel: &ChannelName,
     ) -> Result<(), LayerError>;
 
-    /// Ends all memberships of a channel.
-    async fn leave_all(&self, channel: &ChannelName) -> Result<(), LayerError>;
+    /// Ends all memberships of a connection.
+    async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError>;
 
     /// Sends a message to every member of a group. Members that are full miss it.
     async fn group_send(
@@ -211,7 +217,7 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     async fn close_inbox(&self, node: &NodeName);
 
     /// How full the layer is now.
-    fn statistics(&self) -> Statistics;
+    async fn statistics(&self) -> Result<Statistics, LayerError>;
 }
 
 /// Sends a message through the layer and takes it off again: the path that work takes.
@@ -224,7 +230,7 @@ pub async fn probe(layer: &dyn ChannelLayer) -> Result<(), LayerError> {
     let mut message = Message::custom(content, id);
     message.expires_after = Some(Duration::from_secs(5));
     layer.send(&channel, message).await.map_err(|error| LayerError::new(error.to_string()))?;
-    let owners = HashMap::from([(channel, owner)]);
+    let owners = Arc::new(Owners::from([(channel, owner)]));
     let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 1 };
     let started = SystemTime::now();
     match tokio::time::timeout(Duration::from_secs(2), layer.receive(&demand)).await {

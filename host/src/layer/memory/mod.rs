@@ -201,8 +201,8 @@ impl ChannelLayer for MemoryLayer {
         Ok(())
     }
 
-    async fn leave_all(&self, channel: &ChannelName) -> Result<(), LayerError> {
-        lock(&self.groups).leave_all(channel);
+    async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError> {
+        lock(&self.groups).leave_all(connection);
         Ok(())
     }
 
@@ -216,22 +216,21 @@ impl ChannelLayer for MemoryLayer {
         let members = lock(&self.groups).members(group, Instant::now());
         let mut sent = GroupSent::default();
         for (node, to) in members.connections {
-            let count = to.len();
             let entry =
                 InboxEntry::Message { to, content: content.clone(), from_group: true, correlation };
             if lock(&self.inboxes).put(&node, entry, &self.metrics) {
-                sent.delivered += count;
+                sent.reached += 1;
             } else {
-                sent.dropped += count;
+                sent.missed += 1;
             }
         }
         for channel in members.named {
             let message = Message::custom(content.clone(), correlation);
             match self.put(&channel, message) {
-                Ok(()) => sent.delivered += 1,
+                Ok(()) => sent.reached += 1,
                 Err(_) => {
                     self.metrics.dropped("group_full");
-                    sent.dropped += 1;
+                    sent.missed += 1;
                 }
             }
         }
@@ -270,24 +269,29 @@ impl ChannelLayer for MemoryLayer {
         lock(&self.groups).forget_node(node);
     }
 
-    fn statistics(&self) -> Statistics {
+    async fn statistics(&self) -> Result<Statistics, LayerError> {
         let (channels, delayed) = lock(&self.queues).statistics(Instant::now());
-        Statistics { channels, delayed, groups: lock(&self.groups).count() }
+        Ok(Statistics { channels, delayed, groups: lock(&self.groups).count() })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::layer::conformance::{Subject, config, conformance_tests};
+    use std::collections::HashMap;
 
-    fn subject() -> Subject {
+    use super::*;
+    use crate::layer::conformance::{
+        Paused, Subject, config, conformance_cases, fairness_cases, one_test_each,
+    };
+
+    fn subject() -> std::future::Ready<Subject> {
         let metrics = Arc::new(Metrics::new());
         let layer = Arc::new(MemoryLayer::new(config(), Arc::clone(&metrics)));
-        Subject { layer, metrics }
+        std::future::ready(Subject { layer, metrics, clock: Box::new(Paused) })
     }
 
-    conformance_tests!(subject());
+    conformance_cases!(one_test_each! [tokio::test(start_paused = true); subject()]);
+    fairness_cases!(one_test_each! [tokio::test(start_paused = true); subject()]);
 
     fn content(bytes: usize) -> Content {
         let mut map = vec![0x81, 0xa1, b'b', 0xc6];
@@ -341,5 +345,41 @@ mod tests {
         let channel = ChannelName::parse("c.0").unwrap();
         let refused = layer.send(&channel, message(&content(9))).await;
         assert_eq!(refused, Err(SendError::ChannelFull(channel)));
+    }
+
+    #[tokio::test]
+    async fn all_messages_together_are_bounded_in_bytes() {
+        let layer = MemoryLayer::new(config(), Arc::new(Metrics::new()));
+        let channel = |name: &str| ChannelName::parse(name).unwrap();
+        let large = || message(&content(1_000));
+        for name in ["a", "b", "c"] {
+            layer.send(&channel(name), large()).await.unwrap();
+        }
+        let delay = Duration::from_secs(1);
+        layer.send_later(&channel("d"), large(), delay).await.unwrap();
+        let small = || message(&content(9));
+        let full = layer.send(&channel("e"), small()).await;
+        assert_eq!(full, Err(SendError::ChannelFull(channel("e"))));
+        assert!(layer.send_later(&channel("e"), small(), delay).await.is_err());
+        let module = crate::message::ModuleName::parse("m").unwrap();
+        let owners = Arc::new(HashMap::from([(channel("a"), module)]));
+        let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 1 };
+        layer.receive(&demand).await.unwrap();
+        layer.send(&channel("e"), large()).await.unwrap();
+        assert!(layer.send(&channel("e"), small()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_message_comes_when_it_is_due() {
+        let (layer, _) = default_layer();
+        let channel = ChannelName::parse("a").unwrap();
+        let module = crate::message::ModuleName::parse("m").unwrap();
+        let owners = Arc::new(HashMap::from([(channel.clone(), module)]));
+        let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 1 };
+        let (delay, sent) = (Duration::from_secs(10), Instant::now());
+        layer.send_later(&channel, message(&content(9)), delay).await.unwrap();
+        layer.receive(&demand).await.unwrap();
+        let waited = sent.elapsed();
+        assert!(waited >= delay && waited <= delay + Duration::from_millis(2), "{waited:?}");
     }
 }
