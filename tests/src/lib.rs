@@ -7,6 +7,7 @@
     reason = "a test that cannot go on panics, with the place where it stopped"
 )]
 
+mod admin;
 mod browser;
 mod client;
 pub mod frames;
@@ -18,6 +19,7 @@ mod wire;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
+pub use admin::Admin;
 pub use browser::{Browser, Driver};
 pub use client::{Client, Reply, Streaming};
 pub use host::{Host, HostBuilder};
@@ -76,6 +78,6 @@ fn built(path: &str) -> PathBuf {
 }
 
 /// Where compiled code of guests is kept between tests.
-pub fn data_dir() -> PathBuf {
-    root().join("target/test-data")
+pub fn compiled_dir() -> PathBuf {
+    root().join("target/test-data/compiled")
 }

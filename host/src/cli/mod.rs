@@ -1,6 +1,7 @@
 //! The command line. The one place that uses anyhow, prints, and owns the exit statuses.
 
 mod check;
+mod compile;
 mod drain;
 mod exit;
 mod routes;
@@ -11,6 +12,8 @@ use clap::{Parser, Subcommand};
 
 pub use exit::ExitStatus;
 use settings::Settings;
+
+use crate::engine::COMPILE_COMMAND;
 
 /// Runs consumers that are compiled to WebAssembly, on HTTP and WebSocket.
 #[derive(Debug, Parser)]
@@ -30,6 +33,9 @@ enum Command {
     Check(Settings),
     /// Ask a process that serves to stop as SIGTERM does.
     Drain(drain::Arguments),
+    /// Compile what comes in: the host runs this.
+    #[command(name = COMPILE_COMMAND, hide = true)]
+    Compile(compile::Arguments),
 }
 
 /// Runs the command and says how it ended.
@@ -39,6 +45,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Routes(settings) => routes::run(settings),
         Command::Check(settings) => check::run(settings),
         Command::Drain(arguments) => drain::run(arguments),
+        Command::Compile(arguments) => return compile::run(&arguments),
     };
     match result {
         Ok(()) => ExitStatus::Success,
