@@ -26,6 +26,7 @@ mod limits;
 mod logging;
 mod longpoll;
 mod misbehaviour;
+mod new;
 mod order;
 mod proxies;
 mod readme;

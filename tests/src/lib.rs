@@ -9,6 +9,7 @@
 
 mod browser;
 mod client;
+mod crates;
 pub mod frames;
 mod host;
 mod process;
@@ -20,6 +21,7 @@ use std::{future::Future, path::PathBuf, time::Duration};
 
 pub use browser::{Browser, Driver};
 pub use client::{Client, Reply, Streaming};
+pub use crates::{compiling, lock, native};
 pub use host::{Host, HostBuilder};
 pub use process::{Process, run};
 pub use socket::Socket;

@@ -1,5 +1,6 @@
 //! The exit statuses.
 
+use super::{cargo::CargoError, new::NewError};
 use crate::{app::StartError, config::ConfigError, interface::BindError};
 
 /// The table, as `--help` shows it.
@@ -11,7 +12,8 @@ Exit statuses:
   3  a setting is wrong
   4  a module is refused
   5  an address cannot be listened on
-  6  the machine does not give what is needed (directory, threads, memory)";
+  6  the machine does not give what is needed (directory, threads, memory, tools)
+  9  a crate cannot be made, found or compiled";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub enum ExitStatus {
     Address = 5,
     /// The machine does not give what is needed.
     Machine = 6,
+    /// A crate cannot be made, found or compiled.
+    Crate = 9,
 }
 
 impl From<ExitStatus> for std::process::ExitCode {
@@ -48,6 +52,12 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     }
     if error.is::<BindError>() {
         return ExitStatus::Address;
+    }
+    if let Some(error) = error.downcast_ref::<CargoError>() {
+        return if error.is_of_machine() { ExitStatus::Machine } else { ExitStatus::Crate };
+    }
+    if error.is::<NewError>() {
+        return ExitStatus::Crate;
     }
     match error.downcast_ref::<StartError>() {
         Some(StartError::Module(_)) => ExitStatus::Module,

@@ -1,11 +1,16 @@
 //! The command line. The one place that uses anyhow, prints, and owns the exit statuses.
 
+mod build;
+mod cargo;
 mod check;
 mod drain;
 mod exit;
+mod new;
 mod routes;
 mod serve;
 mod settings;
+mod signals;
+mod templates;
 
 use clap::{Parser, Subcommand};
 
@@ -22,6 +27,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a crate for a new module.
+    New(new::Arguments),
+    /// Compile a crate to a module.
+    Build(build::Arguments),
     /// Serve modules.
     Serve(Settings),
     /// List the routes of the modules.
@@ -35,6 +44,8 @@ enum Command {
 /// Runs the command and says how it ended.
 pub fn run(cli: Cli) -> ExitStatus {
     let result = match cli.command {
+        Command::New(arguments) => new::run(arguments),
+        Command::Build(arguments) => build::run(&arguments),
         Command::Serve(settings) => serve::run(settings),
         Command::Routes(settings) => routes::run(settings),
         Command::Check(settings) => check::run(settings),

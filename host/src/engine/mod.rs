@@ -17,7 +17,7 @@ mod outbox;
 mod pool;
 mod program;
 
-pub use cache::Cache;
+pub use cache::{Cache, digest};
 pub use check::LoadError;
 pub use fault::Fault;
 pub use instance::{Finished, Instance, Job, LONG, Task, Usage};
