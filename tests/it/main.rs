@@ -13,6 +13,7 @@ mod browser;
 mod certificates;
 mod cli;
 mod client_js;
+mod commands;
 mod drain;
 mod examples;
 mod files;

@@ -14,6 +14,7 @@ pub mod frames;
 mod host;
 mod process;
 mod socket;
+mod stub;
 mod tls;
 mod wire;
 
@@ -25,6 +26,7 @@ pub use crates::{compiling, lock, native};
 pub use host::{Host, HostBuilder};
 pub use process::{Process, run};
 pub use socket::Socket;
+pub use stub::{Asked, Stub};
 pub use tls::{Certificate, Http2};
 pub use wire::{Answer, Wire, answers};
 

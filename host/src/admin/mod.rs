@@ -1,7 +1,7 @@
 //! The admin listener: health and metrics, without a token; whoever reaches the address may look. What
 //! changes something needs the token.
 
-mod client;
+pub mod client;
 mod token;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
@@ -18,10 +18,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use self::{
-    client::{AskError, ask_to_drain},
-    token::AdminToken,
-};
+pub use self::token::AdminToken;
 use crate::{
     interface::BindError,
     layer::{self, ChannelLayer},

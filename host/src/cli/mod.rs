@@ -3,9 +3,14 @@
 mod build;
 mod cargo;
 mod check;
+mod deploy;
 mod drain;
 mod exit;
+mod host;
+mod logs;
+mod modules;
 mod new;
+mod output;
 mod routes;
 mod serve;
 mod settings;
@@ -38,7 +43,15 @@ enum Command {
     /// Check settings and modules without serving.
     Check(Settings),
     /// Ask a process that serves to stop as SIGTERM does.
-    Drain(drain::Arguments),
+    Drain(host::Host),
+    /// Put a module's file in force on a host that serves.
+    Deploy(deploy::DeployArguments),
+    /// Put an earlier version of a module in force again.
+    Rollback(deploy::RollbackArguments),
+    /// List the modules of a host, or one with its versions and routes.
+    Modules(modules::Arguments),
+    /// Show runs of consumers and what they logged.
+    Logs(logs::Arguments),
 }
 
 /// Runs the command and says how it ended.
@@ -49,7 +62,11 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Serve(settings) => serve::run(settings),
         Command::Routes(settings) => routes::run(settings),
         Command::Check(settings) => check::run(settings),
-        Command::Drain(arguments) => drain::run(arguments),
+        Command::Drain(host) => drain::run(host),
+        Command::Deploy(arguments) => deploy::deploy(arguments),
+        Command::Rollback(arguments) => deploy::roll_back(arguments),
+        Command::Modules(arguments) => modules::run(arguments),
+        Command::Logs(arguments) => logs::run(arguments),
     };
     match result {
         Ok(()) => ExitStatus::Success,

@@ -81,8 +81,8 @@ fn sdk() -> String {
     let of_host = env!("CARGO_PKG_VERSION");
     match Path::new(CHECKOUT).canonicalize() {
         Ok(path) if path.join("Cargo.toml").is_file() => {
-            // As TOML writes a text: with the quotes and escapes that it needs.
-            let path = toml::Value::String(path.display().to_string());
+            // Quotes and escapes of JSON are TOML's, too.
+            let path = serde_json::Value::from(path.display().to_string());
             format!("tidegate-sdk = {{ path = {path} }}")
         }
         _ => format!("tidegate-sdk = \"{of_host}\""),
