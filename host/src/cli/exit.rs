@@ -1,6 +1,6 @@
 //! The exit statuses.
 
-use super::{cargo::CargoError, deploy::DeployError, host::NoToken, new::NewError};
+use super::{cargo::CargoError, deploy::DeployError, doctor::Unwell, host::NoToken, new::NewError};
 use crate::{admin::client::AskError, app::StartError, config::ConfigError, interface::BindError};
 
 /// The table, as `--help` shows it.
@@ -72,6 +72,9 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     }
     if let Some(DeployError::File { .. }) = error.downcast_ref() {
         return ExitStatus::Module;
+    }
+    if error.is::<Unwell>() {
+        return ExitStatus::Machine;
     }
     if error.is::<NoToken>() {
         return ExitStatus::Refused;

@@ -4,6 +4,7 @@ mod build;
 mod cargo;
 mod check;
 mod deploy;
+mod doctor;
 mod drain;
 mod exit;
 mod host;
@@ -36,6 +37,8 @@ enum Command {
     New(new::Arguments),
     /// Compile a crate to a module.
     Build(build::Arguments),
+    /// Say what is missing for building and serving, and what to do about it.
+    Doctor(doctor::Arguments),
     /// Serve modules.
     Serve(Settings),
     /// List the routes of the modules.
@@ -59,6 +62,7 @@ pub fn run(cli: Cli) -> ExitStatus {
     let result = match cli.command {
         Command::New(arguments) => new::run(arguments),
         Command::Build(arguments) => build::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Serve(settings) => serve::run(settings),
         Command::Routes(settings) => routes::run(settings),
         Command::Check(settings) => check::run(settings),

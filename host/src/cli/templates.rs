@@ -77,7 +77,7 @@ impl Template {
 
 /// The SDK of the checkout that this was built in, while it is there; else the one that is published
 /// with it.
-fn sdk() -> String {
+pub(super) fn sdk() -> String {
     let of_host = env!("CARGO_PKG_VERSION");
     match Path::new(CHECKOUT).canonicalize() {
         Ok(path) if path.join("Cargo.toml").is_file() => {

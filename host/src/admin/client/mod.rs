@@ -62,6 +62,13 @@ impl AdminClient {
         &self.address
     }
 
+    /// Asks whether the process lives. It needs no token.
+    pub async fn alive(&self) -> Result<(), AskError> {
+        let response = self.send(Method::GET, "/livez", Bytes::new(), ANSWER_TIME).await?;
+        drop(response);
+        Ok(())
+    }
+
     /// Asks the process to stop as SIGTERM does.
     pub async fn drain(&self) -> Result<(), AskError> {
         let response = self.send(Method::POST, DRAIN, Bytes::new(), ANSWER_TIME).await?;

@@ -10,7 +10,7 @@ use std::{io, path::PathBuf, process::ExitStatus};
 pub(super) use self::{
     compile::{Built, compile},
     metadata::{Crate, find},
-    toolchain::{Target, Toolchain, cargo_program},
+    toolchain::{Target, Toolchain, cargo_program, version_of},
 };
 
 /// A crate cannot be found or compiled.

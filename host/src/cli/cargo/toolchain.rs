@@ -99,11 +99,24 @@ impl Toolchain {
         )
     }
 
+    /// What links components, if it came with this Rust.
+    pub(in crate::cli) fn linker(&self) -> Option<PathBuf> {
+        let host = ask(&self.program, &self.directory, &["--print", "host-tuple"]).ok()?;
+        let path = self.sysroot.join("lib/rustlib").join(host).join("bin/wasm-component-ld");
+        path.is_file().then_some(path)
+    }
+
     fn is_of_rustup(&self) -> bool {
         // Toolchains stand in a directory of this name, wherever RUSTUP_HOME is.
         let kept_in = self.sysroot.parent().and_then(Path::file_name);
         kept_in == Some(OsStr::new("toolchains"))
     }
+}
+
+/// What a program says of its version, or why it says nothing.
+pub(in crate::cli) fn version_of(program: &OsStr, directory: &Path) -> Result<String, String> {
+    ask(program, directory, &["--version"])
+        .map_err(|reason| format!("cannot run {}: {reason}", program.display()))
 }
 
 /// What a program prints, without the end of the line.
