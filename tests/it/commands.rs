@@ -10,7 +10,7 @@ use crate::TIDEGATE;
 
 const DEPLOYED: &str = r#"{"module":"tide","version":3,"digest":"0123456789abcdef","changed":true,
     "previous":2,"routes":[],"warnings":["it sleeps\u001b[2J"],"nodes":[
-    {"node":"a","digest":"0123456789abcdef"},{"node":"b","digest":null}]}"#;
+    {"node":"a","digest":"0123456789abcdef"},{"node":"b","digest":"fedcba9876543210"}]}"#;
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
@@ -42,7 +42,7 @@ async fn deploy_sends_the_file_and_says_what_is_in_force_where() {
     assert_eq!(
         text(&output.stdout),
         "tide 2 → 3 (0123456789ab)\n  warning: it sleeps\\u{1b}[2J\n  node a: 0123456789ab\n  \
-         node b: nothing, not this version\n"
+         node b: fedcba987654, not this version\n"
     );
     let asked = stub.asked().remove(0);
     assert_eq!((asked.line.as_str(), text(&asked.body)), ("PUT /api/v1/modules/tide", "wasm"));
@@ -176,7 +176,7 @@ async fn logs_that_are_followed_go_on_after_a_reconnect_and_no_record_is_told_tw
         let line = must("a record", lines.next_line()).await.unwrap().unwrap();
         assert_eq!(line, format!("t{id} tide@1 Echo c: ok, 1.5 ms, 5 fuel"));
         let line = must("its line", lines.next_line()).await.unwrap().unwrap();
-        assert_eq!(line, format!("    info  line {id}\\u{{1b}}[2J"));
+        assert_eq!(line, format!("    info   line {id}\\u{{1b}}[2J"));
     }
     child.kill().await.unwrap();
 }

@@ -10,6 +10,7 @@
 mod browser;
 mod client;
 mod crates;
+mod develop;
 pub mod frames;
 mod host;
 mod process;
@@ -23,6 +24,7 @@ use std::{future::Future, path::PathBuf, time::Duration};
 pub use browser::{Browser, Driver};
 pub use client::{Client, Reply, Streaming};
 pub use crates::{compiling, lock, native};
+pub use develop::Develop;
 pub use host::{Host, HostBuilder};
 pub use process::{Process, run};
 pub use socket::Socket;

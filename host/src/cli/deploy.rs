@@ -110,10 +110,8 @@ fn print(deployed: &Deployed, as_json: bool) -> Result<()> {
     // One node is the one that was asked.
     if deployed.nodes.len() > 1 {
         for node in &deployed.nodes {
-            let digest = node.digest.as_deref().unwrap_or("nothing");
-            let differs = node.digest.as_deref() != Some(&deployed.digest);
-            let note = if differs { ", not this version" } else { "" };
-            writeln!(out, "  node {}: {}{note}", plain(&node.node), short(digest))?;
+            let note = if node.digest == deployed.digest { "" } else { ", not this version" };
+            writeln!(out, "  node {}: {}{note}", plain(&node.node), short(&node.digest))?;
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::admin::{
 /// Flags of all commands that ask a host.
 #[derive(Debug, Args)]
 pub(super) struct Host {
-    /// The admin listener of the host, as URL or HOST:PORT [default: the setting admin, 127.0.0.1:8001]
+    /// The admin listener of the host, URL or HOST:PORT [default: the setting, 127.0.0.1:8001]
     #[arg(long, value_name = "URL")]
     pub(super) admin: Option<AdminAddress>,
     /// The data directory of the host, where its token is [default: the setting, tidegate-data]

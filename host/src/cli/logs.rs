@@ -160,8 +160,7 @@ pub(super) fn print(record: &Record) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", line(record))?;
     for logged in &record.log {
-        let level = logged.level.as_deref().unwrap_or("out");
-        writeln!(out, "    {:5} {}", plain(level), plain(&logged.text))?;
+        writeln!(out, "    {:6} {}", plain(&logged.level), plain(&logged.text))?;
     }
     if record.log_truncated {
         writeln!(out, "    (more than limits.log_bytes was logged)")?;
@@ -192,7 +191,7 @@ mod tests {
 
     fn record(id: u64, started_at: &str) -> Record {
         serde_json::from_value(json!({
-            "id": id, "module": "tide", "version": 2, "consumer": "Echo",
+            "id": id.to_string(), "module": "tide", "version": 2, "consumer": "Echo",
             "channel": "websocket.receive.tide", "outcome": "trap", "detail": "a\nb",
             "started_at": started_at, "wall_us": 1_250, "fuel": 7, "correlation_id": "0a",
         }))

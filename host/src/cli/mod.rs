@@ -4,6 +4,7 @@ mod build;
 mod cargo;
 mod check;
 mod deploy;
+mod dev;
 mod doctor;
 mod drain;
 mod exit;
@@ -37,6 +38,8 @@ enum Command {
     New(new::Arguments),
     /// Compile a crate to a module.
     Build(build::Arguments),
+    /// Serve a module and build it again after each change of its sources.
+    Dev(dev::Arguments),
     /// Say what is missing for building and serving, and what to do about it.
     Doctor(doctor::Arguments),
     /// Serve modules.
@@ -62,6 +65,7 @@ pub fn run(cli: Cli) -> ExitStatus {
     let result = match cli.command {
         Command::New(arguments) => new::run(arguments),
         Command::Build(arguments) => build::run(&arguments),
+        Command::Dev(arguments) => dev::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Serve(settings) => serve::run(settings),
         Command::Routes(settings) => routes::run(settings),

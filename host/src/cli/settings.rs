@@ -53,6 +53,11 @@ impl Settings {
         Self { config, data_dir, ..Self::default() }
     }
 
+    /// The same, and places to listen.
+    pub(super) fn listening(self, listen: Vec<String>) -> Self {
+        Self { listen, ..self }
+    }
+
     /// File, environment and flags as one, checked.
     pub(super) fn read(self) -> Result<Config> {
         let mut layers = Layers::default();

@@ -36,9 +36,8 @@ pub struct Deployed {
 pub struct NodeDigest {
     /// The node.
     pub node: String,
-    /// The SHA-256 of the file, if it has one.
-    #[serde(default)]
-    pub digest: Option<String>,
+    /// The SHA-256 of the file.
+    pub digest: String,
 }
 
 /// What a consumer is run for.
@@ -142,7 +141,7 @@ pub struct Kept {
 #[non_exhaustive]
 pub struct Record {
     /// Its id, on this host, since it started.
-    pub id: serde_json::Value,
+    pub id: String,
     /// The module.
     pub module: String,
     /// Its version.
@@ -185,9 +184,8 @@ pub struct Record {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LogLine {
-    /// The level; none of what was printed.
-    #[serde(default)]
-    pub level: Option<String>,
+    /// The level, or `output` if it was printed.
+    pub level: String,
     /// The line.
     pub text: String,
 }

@@ -1,6 +1,7 @@
-//! Which crate is meant.
+//! Which crate is meant, and which directories it is made of.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -26,6 +27,7 @@ pub(in crate::cli) struct Crate {
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
+    target_directory: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,12 +37,19 @@ struct Package {
     version: String,
     manifest_path: PathBuf,
     targets: Vec<Made>,
+    dependencies: Vec<Dependency>,
 }
 
 /// What cargo calls a target: a library, a program, a test.
 #[derive(Debug, Deserialize)]
 struct Made {
     crate_types: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Dependency {
+    /// Only of one that is a directory.
+    path: Option<PathBuf>,
 }
 
 impl Package {
@@ -81,6 +90,24 @@ pub(in crate::cli) fn find(path: &Path, named: Option<&str>) -> Result<Crate, Ca
             Err(CargoError::NoSuchCrate { path: here(), name: name.to_owned(), others })
         }
     }
+}
+
+/// The directories of a crate and of those that it depends on by path, and those below in which cargo
+/// writes.
+pub(in crate::cli) fn sources(of: &Crate) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+    let (mut sources, mut outputs) = (BTreeSet::new(), BTreeSet::new());
+    let mut left = vec![of.directory.clone()];
+    while let Some(directory) = left.pop() {
+        if !sources.insert(directory.clone()) {
+            continue;
+        }
+        // One that cannot be read now is still looked at for changes.
+        let Ok(metadata) = read(&directory) else { continue };
+        outputs.insert(metadata.target_directory);
+        let own = metadata.packages.into_iter().filter(|package| package.directory() == directory);
+        left.extend(own.flat_map(|package| package.dependencies).filter_map(|other| other.path));
+    }
+    (sources, outputs)
 }
 
 fn read(path: &Path) -> Result<Metadata, CargoError> {

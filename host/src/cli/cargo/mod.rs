@@ -9,7 +9,7 @@ use std::{io, path::PathBuf, process::ExitStatus};
 
 pub(super) use self::{
     compile::{Built, compile},
-    metadata::{Crate, find},
+    metadata::{Crate, find, sources},
     toolchain::{Target, Toolchain, cargo_program, version_of},
 };
 
