@@ -6,9 +6,9 @@
 use std::{
     io,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{runtime::Handle, time::Instant};
@@ -16,15 +16,18 @@ use tokio::{runtime::Handle, time::Instant};
 use crate::{
     admin::{self, AdminServer, AdminToken},
     config::{Config, ModuleConfig},
-    engine::{Cache, Engine, EngineError, LoadError, Program},
+    engine::{Engine, EngineError, LoadError},
     interface::{BindError, Endpoint, InterfaceServer, Parts, Running, TlsError},
     layer::{ChannelLayer, LayerError, MemoryLayer},
     message::ModuleName,
-    registry::{Activation, Candidate, ModuleSettings, Registry},
+    registry::{
+        DeployError, Deployments, Given, Loader, Registry,
+        store::{DirectoryStore, ModuleStore, StoreError},
+    },
     routing::RouteError,
     shutdown::Drain,
     telemetry::Metrics,
-    worker::{Records, WorkerConfig, WorkerPool},
+    worker::{self, Records, WorkerConfig, WorkerPool},
 };
 
 /// Why a process could not start. Nothing is left running.
@@ -64,112 +67,118 @@ pub enum StartError {
 #[non_exhaustive]
 pub enum ModuleError {
     /// The file cannot be read.
-    #[error("module {name}: cannot read {file}: {source}")]
+    #[error("module {name}: cannot read {file}: {error}")]
     File {
         /// The module.
         name: ModuleName,
         /// The file.
         file: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// The file is no module.
-    #[error("module {name}: {file} is refused: {source}")]
+    #[error("module {name}: {file} is refused: {error}")]
     Load {
         /// The module.
         name: ModuleName,
         /// The file.
         file: PathBuf,
         /// Why.
-        source: LoadError,
+        error: LoadError,
     },
     /// Its routes cannot stand beside those of others.
     #[error(transparent)]
     Routes(#[from] RouteError),
+    /// It cannot be put in force.
+    #[error(transparent)]
+    Deploy(DeployError),
+    /// What is stored cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-/// Loads modules and puts them in force.
-#[derive(Debug)]
-pub struct Loader {
-    engine: Engine,
-    cache: Cache,
-    registry: Arc<Registry>,
-}
-
-impl Loader {
-    /// A loader without modules. Compiled code is kept below the data directory.
-    pub fn new(slots: usize, data_dir: &Path) -> Result<Self, StartError> {
-        let path = data_dir.join("compiled");
-        let cache = Cache::open(&path)
-            .map_err(|source| StartError::DataDir { path: path.clone(), source })?;
-        let engine = Engine::new(slots)?;
-        Ok(Self { engine, cache, registry: Arc::new(Registry::new()) })
-    }
-
-    /// The modules in force.
-    pub const fn registry(&self) -> &Arc<Registry> {
-        &self.registry
-    }
-
-    /// The engine.
-    pub const fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// Loads modules and puts them in force together: all or none.
-    pub async fn activate(&self, modules: &[ModuleConfig]) -> Result<Vec<Activation>, ModuleError> {
-        let mut candidates = Vec::with_capacity(modules.len());
-        for module in modules {
-            let file = |source| ModuleError::File {
-                name: module.name.clone(),
-                file: module.file.clone(),
-                source,
-            };
-            let path = module.file.clone();
-            let read = move || std::fs::read(path);
-            let wasm = blocking(read).await.map_err(file)?;
-            let load = |source| ModuleError::Load {
-                name: module.name.clone(),
-                file: module.file.clone(),
-                source,
-            };
-            let settings = module.settings.clone();
-            let candidate =
-                self.candidate(module.name.clone(), wasm, settings).await.map_err(load)?;
-            candidates.push(candidate);
-        }
-        Ok(self.registry.activate(candidates)?)
-    }
-
-    /// Compiles a module and reads its routes.
-    pub async fn candidate(
-        &self,
-        name: ModuleName,
-        wasm: Vec<u8>,
-        settings: ModuleSettings,
-    ) -> Result<Candidate, LoadError> {
-        let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        let (limits, runtime) = (settings.limits.clone(), Handle::current());
-        let load = move || {
-            let program = Program::load(&engine, &wasm, Some(&cache))?;
-            // The guest runs here, and not on a thread that serves sockets.
-            let routes = runtime.block_on(program.routes(&limits))?;
-            Ok((program, routes))
+impl ModuleError {
+    fn of(error: DeployError, modules: &[ModuleConfig]) -> Self {
+        let DeployError::Load { module, error } = error else {
+            return Self::Deploy(error);
         };
-        let (program, routes) = blocking(load).await?;
-        Ok(Candidate { name, program: Arc::new(program), routes, settings })
+        let file = modules.iter().find(|it| it.name == module).and_then(|it| it.file.clone());
+        Self::Load { name: module, file: file.unwrap_or_default(), error }
     }
 }
 
-/// Runs what takes long on a thread that serves nobody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("the work returns errors and does not panic")
+/// Reads the files that flags and settings name.
+async fn read(modules: &[ModuleConfig]) -> Result<Vec<Given>, ModuleError> {
+    let mut given = Vec::new();
+    for module in modules {
+        let Some(path) = module.file.clone() else { continue };
+        let read = tokio::fs::read(&path).await;
+        let wasm = read.map_err(|error| {
+            let (name, file) = (module.name.clone(), path);
+            ModuleError::File { name, file, error }
+        })?;
+        given.push(Given { name: module.name.clone(), wasm: wasm.into() });
+    }
+    Ok(given)
+}
+
+impl Config {
+    fn loader(&self, slots: usize) -> Result<Loader, StartError> {
+        let engine = Engine::new(slots)?;
+        let path = self.compiled_dir.clone();
+        Loader::new(engine, &path, self.compiler.clone(), self.files.clone())
+            .map_err(|source| StartError::DataDir { path, source })
+    }
+
+    /// Checks the modules whose files are named, and gives their routes, without serving any.
+    pub async fn check(&self) -> Result<Arc<Registry>, StartError> {
+        let loader = self.loader(1)?;
+        let mut candidates = Vec::new();
+        for (Given { name, wasm }, module) in
+            read(&self.modules).await?.into_iter().zip(self.modules.iter().filter(has_file))
+        {
+            let settings = module.settings.clone();
+            let refused = |error| {
+                let error = DeployError::Load { module: module.name.clone(), error };
+                ModuleError::of(error, &self.modules)
+            };
+            let candidate = loader.candidate(name, 1, wasm, settings).await.map_err(refused)?;
+            candidates.push((candidate, 1));
+        }
+        let registry = Registry::default();
+        registry.activate(candidates).map_err(ModuleError::from)?;
+        Ok(Arc::new(registry))
+    }
+
+    async fn deployments(&self, drain: &Drain) -> Result<Arc<Deployments>, StartError> {
+        let slots = self.worker.as_ref().map_or(1, |worker| worker.slots);
+        let loader = self.loader(slots)?;
+        let path = self.data_dir.join("modules");
+        let store = DirectoryStore::open(&path)
+            .map_err(|source| StartError::DataDir { path: path.clone(), source })?;
+        let store: Arc<dyn ModuleStore> = Arc::new(store);
+        let written = self.modules.iter().map(|it| (it.name.clone(), it.settings.clone()));
+        let defaults = self.module_defaults.clone();
+        let opened = Deployments::open(loader, store, written.collect(), defaults, drain).await;
+        let deployments = opened.map_err(|error| StartError::Module(error.into()))?;
+        let given = read(&self.modules).await?;
+        let placed = deployments.place(given).await;
+        placed.map_err(|error| ModuleError::of(error, &self.modules))?;
+        Ok(deployments)
+    }
+}
+
+fn has_file(module: &&ModuleConfig) -> bool {
+    module.file.is_some()
 }
 
 /// A process that is ready to start: ports are open, modules are loaded.
 #[derive(Debug)]
 pub struct App {
-    loader: Loader,
+    deployments: Arc<Deployments>,
+    /// Tasks that keep what the registry reports.
+    keeping: Drain,
+    records: Arc<Records>,
     layer: Arc<dyn ChannelLayer>,
     metrics: Arc<Metrics>,
     interface: InterfaceServer,
@@ -185,36 +194,51 @@ impl Config {
     pub async fn build(self) -> Result<App, StartError> {
         let metrics = Arc::new(Metrics::new());
         let layer: Arc<dyn ChannelLayer> =
-            Arc::new(MemoryLayer::new(self.layer, Arc::clone(&metrics)));
-        let slots = self.worker.as_ref().map_or(1, |worker| worker.slots);
-        let loader = Loader::new(slots, &self.data_dir)?;
+            Arc::new(MemoryLayer::new(self.layer.clone(), Arc::clone(&metrics)));
+        let keeping = Drain::new(Handle::current());
+        // The directory is made here; the token needs it.
+        let deployments = self.deployments(&keeping).await?;
         let serving = Drain::new(Handle::current());
         let asked = Drain::new(Handle::current());
         let token = AdminToken::open(&self.data_dir)
             .map_err(|source| StartError::DataDir { path: self.data_dir.clone(), source })?;
-        let admin = AdminServer::bind(
-            self.admin,
-            admin::State {
-                layer: Arc::clone(&layer),
-                metrics: Arc::clone(&metrics),
-                serving: serving.clone(),
-                asked: asked.clone(),
-                token,
-            },
-        )
-        .await?;
         let drain_delay = self.interface.drain.delay;
         let parts = Parts {
             config: self.interface,
             layer: Arc::clone(&layer),
-            routes: loader.registry.routes().clone(),
+            routes: deployments.registry().routes().clone(),
             metrics: Arc::clone(&metrics),
         };
         let mut interface = InterfaceServer::new(parts, self.tls)?;
+        let records = Arc::new(Records::default());
+        let state = admin::State {
+            layer: Arc::clone(&layer),
+            metrics: Arc::clone(&metrics),
+            serving: serving.clone(),
+            asked: asked.clone(),
+            token,
+            deployments: Arc::clone(&deployments),
+            records: Arc::clone(&records),
+            node: interface.node().clone(),
+            started: SystemTime::now(),
+            api: admin::Api::default(),
+        };
+        let admin = AdminServer::bind(self.admin, state).await?;
         interface.bind(self.listen).await?;
-        loader.activate(&self.modules).await?;
         let worker = self.worker;
-        Ok(App { loader, layer, metrics, interface, admin, worker, serving, asked, drain_delay })
+        Ok(App {
+            deployments,
+            keeping,
+            records,
+            layer,
+            metrics,
+            interface,
+            admin,
+            worker,
+            serving,
+            asked,
+            drain_delay,
+        })
     }
 }
 
@@ -237,9 +261,12 @@ impl App {
             Some(config) => Some(
                 WorkerPool::start(
                     config,
-                    Arc::clone(&self.layer),
-                    Arc::clone(&self.loader.registry),
-                    Arc::clone(&self.metrics),
+                    worker::Parts {
+                        layer: Arc::clone(&self.layer),
+                        registry: Arc::clone(self.deployments.registry()),
+                        metrics: Arc::clone(&self.metrics),
+                        records: Arc::clone(&self.records),
+                    },
                     Drain::new(Handle::current()),
                 )
                 .map_err(StartError::Slots)?,
@@ -251,7 +278,9 @@ impl App {
         Ok(RunningApp {
             endpoints,
             admin_address,
-            loader: self.loader,
+            deployments: self.deployments,
+            keeping: self.keeping,
+            records: self.records,
             layer: self.layer,
             metrics: self.metrics,
             serving: self.serving,
@@ -269,7 +298,9 @@ impl App {
 pub struct RunningApp {
     endpoints: Vec<Endpoint>,
     admin_address: SocketAddr,
-    loader: Loader,
+    deployments: Arc<Deployments>,
+    keeping: Drain,
+    records: Arc<Records>,
     layer: Arc<dyn ChannelLayer>,
     metrics: Arc<Metrics>,
     serving: Drain,
@@ -292,9 +323,9 @@ impl RunningApp {
         self.admin_address
     }
 
-    /// Loads other modules while this runs.
-    pub const fn loader(&self) -> &Loader {
-        &self.loader
+    /// What is deployed, and how that is changed.
+    pub const fn deployments(&self) -> &Arc<Deployments> {
+        &self.deployments
     }
 
     /// The channel layer.
@@ -307,9 +338,9 @@ impl RunningApp {
         &self.metrics
     }
 
-    /// What is known of past invocations; none without slots.
-    pub fn records(&self) -> Option<&Arc<Records>> {
-        self.worker.as_ref().map(WorkerPool::records)
+    /// What is known of past invocations; nothing without slots.
+    pub const fn records(&self) -> &Arc<Records> {
+        &self.records
     }
 
     /// Resolves when somebody asks over the admin listener for a stop.
@@ -339,6 +370,8 @@ impl RunningApp {
         }
         self.admin.stop();
         self.admin.finished().await;
+        self.keeping.stop();
+        self.keeping.finished().await;
         left
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`message`], [`shutdown`], [`telemetry`] |
+//! | 0 | [`message`], [`shutdown`], [`telemetry`], `setting` |
 //! | 1 | [`layer`], [`routing`] |
 //! | 2 | [`engine`] |
 //! | 3 | [`registry`] |
@@ -30,6 +30,7 @@ pub mod layer;
 pub mod message;
 pub mod registry;
 pub mod routing;
+mod setting;
 pub mod shutdown;
 pub mod telemetry;
 pub mod worker;

@@ -83,6 +83,8 @@ pub struct Metrics {
     pub invocations: Family<ByOutcome, Counter>,
     /// Events that were answered without a run since the module's circuit breaker was open.
     pub breaker_refusals: Family<ByModule, Counter>,
+    /// Versions that failed on probation and were rolled back, by module.
+    pub rollbacks: Family<ByModule, Counter>,
     /// Slots that run a consumer now.
     pub slots_busy: Gauge,
     /// Slots there are.
@@ -124,6 +126,7 @@ impl Metrics {
             sends_refused: Family::default(),
             invocations: Family::default(),
             breaker_refusals: Family::default(),
+            rollbacks: Family::default(),
             slots_busy: Gauge::default(),
             slots: Gauge::default(),
             connections: Family::default(),
@@ -160,6 +163,7 @@ impl Metrics {
             "Events answered without a run: circuit breaker open",
             self.breaker_refusals.clone(),
         );
+        r.register("rollbacks", "New versions that failed", self.rollbacks.clone());
         r.register("slots_busy", "Slots that run a consumer", self.slots_busy.clone());
         r.register("slots", "Slots of this process", self.slots.clone());
         r.register("connections", "Open connections", self.connections.clone());

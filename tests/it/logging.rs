@@ -8,7 +8,7 @@ use tests::Host;
 async fn lines_of_log_and_tracing_are_in_the_record_with_level_and_target() {
     let host = Host::builder().guest("bridges").start().await;
     assert_eq!(host.get("/run").await.text(), "logged");
-    let records = Arc::clone(host.app().records().unwrap());
+    let records = Arc::clone(host.app().records());
     host.stop().await;
     let latest = records.latest();
     let [record] = latest.as_slice() else { panic!("{latest:?}") };

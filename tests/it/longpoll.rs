@@ -71,7 +71,7 @@ async fn of_1000_polls_that_are_left_none_is_held_or_in_a_group() {
     while polls.join_next().await.is_some() {}
     until_held(&host, 0).await;
     let layer = Arc::clone(host.app().layer());
-    let records = Arc::clone(host.app().records().unwrap());
+    let records = Arc::clone(host.app().records());
     host.stop().await;
     assert_eq!(layer.statistics().groups, 0, "a group still has members");
     let left = "longpoll: a client left tide";

@@ -128,14 +128,9 @@ async fn sending_to_the_interface_server_is_refused_and_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_loops_at_its_start_is_refused_and_the_others_are_served() {
     let host = Host::builder().set(SLOTS).example("hello").start().await;
-    let module = tidegate::config::ModuleConfig {
-        name: tidegate::message::ModuleName::parse("spin-at-start").unwrap(),
-        file: tests::guest("spin-at-start"),
-        settings: tidegate::registry::ModuleSettings::default(),
-    };
-    let modules = [module];
+    let file = tests::guest("spin-at-start");
     let (refused, reply) =
-        tokio::join!(host.app().loader().activate(&modules), host.get("/hello/neighbour"));
+        tokio::join!(host.try_deploy("spin-at-start", &file), host.get("/hello/neighbour"));
     assert_eq!(reply.status, 200);
     let error = refused.unwrap_err().to_string();
     assert!(error.contains("its routes could not be read: used 10"), "{error}");
@@ -156,7 +151,7 @@ async fn a_guest_that_begins_to_loop_at_its_start_costs_its_slots_only() {
 
     let host = Host::builder().set(SLOTS).example("hello").start().await;
     let wasm = std::fs::read(tests::guest("spin-at-start")).unwrap();
-    let program = Program::load(host.app().loader().engine(), &wasm, None).unwrap();
+    let program = Program::compile(host.app().deployments().loader().engine(), &wasm).unwrap();
     let trigger = routing::Trigger::Http {
         methods: ["GET".to_owned()].into(),
         path: routing::Pattern::parse("/run").unwrap(),
@@ -165,14 +160,16 @@ async fn a_guest_that_begins_to_loop_at_its_start_costs_its_slots_only() {
     };
     let candidate = Candidate {
         name: tidegate::message::ModuleName::parse("start").unwrap(),
+        number: 1,
         program: Arc::new(program),
         routes: vec![routing::RouteSpec { consumer: "run".into(), trigger }],
         settings: tidegate::registry::ModuleSettings {
             limits: Limits { deadline: Duration::from_secs(60), ..Limits::default() },
             ..tidegate::registry::ModuleSettings::default()
         },
+        probation: false,
     };
-    host.app().loader().registry().activate(vec![candidate]).unwrap();
+    host.app().deployments().registry().activate(vec![(candidate, 1)]).unwrap();
     let (one, two, reply) =
         tokio::join!(host.get("/run"), host.get("/run"), host.get("/hello/neighbour"));
     assert_eq!(reply.status, 200);
@@ -231,7 +228,7 @@ async fn a_trap_in_disconnect_leaves_nothing_behind() {
     assert_eq!(watch.text().await, "running");
     drop(watch);
     let metrics = Arc::clone(host.app().metrics());
-    let records = Arc::clone(host.app().records().unwrap());
+    let records = Arc::clone(host.app().records());
     host.stop().await;
     let of = |record: &&Arc<tidegate::worker::Record>| record.fault().is_some();
     let records = records.latest();

@@ -32,7 +32,7 @@ async fn frames_sent_before_a_close_are_served_before_the_disconnect() {
         socket.feed(number.to_string()).await;
     }
     socket.close(4000).await;
-    let records = std::sync::Arc::clone(host.app().records().unwrap());
+    let records = std::sync::Arc::clone(host.app().records());
     host.stop().await;
     let log = records.latest().last().unwrap().log.text.clone();
     assert_eq!(log, "info disconnect 4000 after 50\n");

@@ -157,12 +157,12 @@ async fn a_unix_socket_is_served_and_one_that_was_left_behind_is_taken_over() {
 async fn a_listener_that_was_passed_as_systemd_does_is_served() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (module, data) = (tests::guest("scope"), tests::data_dir());
+    let (module, data) = (tests::guest("scope"), tempfile::tempdir().unwrap());
     // LISTEN_PID is that of the process itself, which only a shell that becomes it can know.
     let script = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"";
     let mut child = tokio::process::Command::new("sh")
         .args(["-c", script, TIDEGATE, "serve", "--listen", "fd:3", "--admin", "127.0.0.1:0"])
-        .args(["--data-dir", data.to_str().unwrap()])
+        .args(["--data-dir", data.path().to_str().unwrap()])
         .args(["--module", &format!("scope={}", module.display())])
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)))
         .stdout(Stdio::piped())

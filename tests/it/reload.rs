@@ -3,16 +3,10 @@
 use std::sync::{Arc, Weak};
 
 use tests::{Host, guest};
-use tidegate::{
-    engine::Program,
-    message::ModuleName,
-    registry::{Activation, ModuleSettings},
-};
+use tidegate::engine::Program;
 
 fn program(host: &Host, name: &str) -> Weak<Program> {
-    let modules = host.app().loader().registry().snapshot();
-    let version = modules.version(&ModuleName::parse(name).unwrap()).unwrap();
-    Arc::downgrade(&version.program)
+    Arc::downgrade(&host.version(name).program)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,6 +35,7 @@ async fn sockets_stay_while_the_code_behind_them_is_replaced_and_the_old_code_is
         }
         if file == next {
             assert_eq!(host.get("/version").await.text(), "2");
+            host.prove("counter", "/version").await;
             assert_eq!(old.strong_count(), 0, "the old code is still there");
             break;
         }
@@ -57,9 +52,7 @@ async fn an_invocation_finishes_on_the_version_that_it_began_with() {
     let client = host.client();
     let running = tests::background(async move { client.get("/run").await });
     assert_eq!(watch.text().await, "running");
-    let Activation::Activated(number) = host.activate("sleep", &guest("spin")).await else {
-        panic!("other code is another version")
-    };
+    let number = host.activate("sleep", &guest("spin")).await;
     assert!(old.strong_count() > 0, "the old version runs still");
     assert_eq!(host.get("/ok").await.text(), "ok");
     let reply = tests::must("the old invocation", running).await.unwrap();
@@ -92,13 +85,9 @@ async fn warm_instances_are_reused_as_often_as_asked_and_leave_with_their_versio
     assert_eq!(host.live_instances(), 0, "served its three events");
     host.get("/version").await;
     let old = program(&host, "counter");
-    let module = tidegate::config::ModuleConfig {
-        name: ModuleName::parse("counter").unwrap(),
-        file: guest("counter-2"),
-        settings: ModuleSettings { reuse: 3, ..ModuleSettings::default() },
-    };
-    host.app().loader().activate(&[module]).await.unwrap();
+    host.activate("counter", &guest("counter-2")).await;
     assert_eq!(host.get("/version").await.text(), "2");
+    host.prove("counter", "/version").await;
     assert_eq!(old.strong_count(), 0);
     host.stop().await;
 }
@@ -117,14 +106,10 @@ async fn a_warm_instance_that_faults_is_not_used_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_file_again_changes_nothing_and_a_bad_one_leaves_the_good_one() {
     let host = Host::builder().guest("counter").start().await;
-    let again = host.activate("counter", &guest("counter")).await;
-    assert_eq!(again, Activation::Unchanged(1));
-    let module = tidegate::config::ModuleConfig {
-        name: ModuleName::parse("counter").unwrap(),
-        file: tests::root().join("README.md"),
-        settings: ModuleSettings::default(),
-    };
-    let error = host.app().loader().activate(&[module]).await.unwrap_err().to_string();
+    let again = host.try_deploy("counter", &guest("counter")).await.unwrap();
+    assert_eq!((again.version, again.changed), (1, false));
+    let readme = tests::root().join("README.md");
+    let error = host.try_deploy("counter", &readme).await.unwrap_err().to_string();
     assert!(error.contains("it is not WebAssembly"), "{error}");
     assert_eq!(host.get("/version").await.text(), "1");
     host.stop().await;

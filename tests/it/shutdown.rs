@@ -79,7 +79,7 @@ async fn consumers_are_told_that_their_sockets_are_closed() {
     for _ in 0..10 {
         sockets.push(host.websocket("/count").await);
     }
-    let records = std::sync::Arc::clone(host.app().records().unwrap());
+    let records = std::sync::Arc::clone(host.app().records());
     let metrics = std::sync::Arc::clone(host.app().metrics());
     let clients = async {
         for socket in &mut sockets {

@@ -48,6 +48,7 @@ async fn state_that_a_version_cannot_read_closes_with_1012_and_is_no_reset() {
     socket.send("a").await;
     socket.text().await;
     host.activate("counter", &guest("counter-3")).await;
+    host.prove("counter", "/ok").await;
     socket.send("b").await;
     let (code, reason) = socket.closed().await;
     assert_eq!(code, 1012);
@@ -65,6 +66,7 @@ async fn a_rollback_meets_newer_state_and_says_so() {
     socket.send("a").await;
     assert_eq!(socket.text().await, "2:a:1");
     host.activate("counter", &guest("counter")).await;
+    host.prove("counter", "/ok").await;
     socket.send("b").await;
     assert_eq!(socket.closed().await.0, 1012);
     host.stop().await;

@@ -113,7 +113,7 @@ async fn the_end_of_a_connection_is_told_although_the_module_rests() {
     let mut socket = host.websocket("/count").await;
     socket.send("fault").await;
     assert_eq!(socket.closed().await.0, 1011);
-    let records = std::sync::Arc::clone(host.app().records().unwrap());
+    let records = std::sync::Arc::clone(host.app().records());
     host.stop().await;
     let told = |record: &std::sync::Arc<tidegate::worker::Record>| {
         record.log.text.contains("disconnect 1011")

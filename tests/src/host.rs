@@ -1,19 +1,27 @@
 //! A host in this process, on free ports.
 
-use std::{collections::HashMap, fmt::Write as _, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tempfile::TempDir;
 
 use tidegate::{
     RunningApp,
-    config::{Layers, ModuleConfig},
+    config::Layers,
     interface::Endpoint,
     layer::Demand,
     message::{self, Answer, Done, Event, ModuleName, Outcome, Payload},
-    registry::{Activation, ModuleSettings},
+    registry::{Change, DeployError, Deployed, Version},
     telemetry::{ByCode, ByModule, ByOutcome, ByRefusal},
     worker::Record,
 };
 
-use crate::{Client, Reply, Socket, data_dir, example, guest, must};
+use crate::{Admin, Client, Reply, Socket, compiled_dir, example, guest, must};
 
 /// What a host is started with.
 #[derive(Debug, Default)]
@@ -22,6 +30,9 @@ pub struct HostBuilder {
     listen: Option<String>,
     top: String,
     sections: String,
+    /// One that ends with the host if none.
+    data: Option<PathBuf>,
+    compiler: Option<PathBuf>,
 }
 
 impl HostBuilder {
@@ -72,18 +83,40 @@ impl HostBuilder {
         self.with(text)
     }
 
+    /// Keeps modules in a directory that is there already.
+    #[must_use]
+    pub fn data_dir(mut self, directory: &Path) -> Self {
+        self.data = Some(directory.to_owned());
+        self
+    }
+
+    /// Compiles in a child process that runs a program.
+    #[must_use]
+    pub fn compiler(mut self, program: &str) -> Self {
+        self.compiler = Some(program.into());
+        self
+    }
+
     /// Starts the host.
     pub async fn start(self) -> Host {
-        let Self { listen, top, sections } = self;
+        let Self { listen, top, sections, data, compiler } = self;
         let listen = listen.unwrap_or_else(|| "'127.0.0.1:0'".to_owned());
-        let data = data_dir().display().to_string();
+        let own = tempfile::tempdir().unwrap();
+        let data = data.unwrap_or_else(|| own.path().to_owned());
+        let compiled = match top.contains("compiled_dir") {
+            true => String::new(),
+            false => format!("compiled_dir = {:?}\n", compiled_dir().display().to_string()),
+        };
         let text = format!(
-            "listen = {listen}\nadmin = '127.0.0.1:0'\ndata_dir = {data:?}\n{top}{sections}"
+            "listen = {listen}\nadmin = '127.0.0.1:0'\ndata_dir = {:?}\n{compiled}{top}{sections}",
+            data.display().to_string()
         );
         let mut layers = Layers::default();
         layers.add_file("tidegate.toml", &text).unwrap();
-        let app = layers.finish().unwrap().build().await.unwrap().start().await.unwrap();
-        Host { app }
+        let mut config = layers.finish().unwrap();
+        config.compiler.program = compiler;
+        let app = config.build().await.unwrap().start().await.unwrap();
+        Host { app, data, _own: own }
     }
 }
 
@@ -91,6 +124,8 @@ impl HostBuilder {
 #[derive(Debug)]
 pub struct Host {
     app: RunningApp,
+    data: PathBuf,
+    _own: TempDir,
 }
 
 impl Host {
@@ -130,14 +165,35 @@ impl Host {
         Socket::open(self.address(), path).await
     }
 
-    /// Puts another file in force under a module's name, while all goes on.
-    pub async fn activate(&self, name: &str, file: &Path) -> Activation {
-        let module = ModuleConfig {
-            name: ModuleName::parse(name).unwrap(),
-            file: file.to_owned(),
-            settings: ModuleSettings::default(),
-        };
-        self.app.loader().activate(&[module]).await.unwrap().remove(0)
+    /// A client of its admin API.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.app.admin_address(), &self.data)
+    }
+
+    /// Deploys another file under a module's name, while all goes on.
+    pub async fn try_deploy(&self, name: &str, file: &Path) -> Result<Deployed, DeployError> {
+        let deployments = self.app.deployments();
+        let turn = deployments.turn(&ModuleName::parse(name).unwrap()).unwrap();
+        let wasm = std::fs::read(file).unwrap().into();
+        deployments.deploy(turn, wasm, &Change::default()).await
+    }
+
+    /// The same with a file that must be taken: its version.
+    pub async fn activate(&self, name: &str, file: &Path) -> u64 {
+        self.try_deploy(name, file).await.unwrap().version
+    }
+
+    /// The version of a module that is in force.
+    pub fn version(&self, name: &str) -> Arc<Version> {
+        let modules = self.app.deployments().registry().snapshot();
+        Arc::clone(modules.version(&ModuleName::parse(name).unwrap()).unwrap())
+    }
+
+    /// Asks a new version for something that it does well until it has proved itself.
+    pub async fn prove(&self, name: &str, path: &str) {
+        while self.version(name).probation.is_on() {
+            assert_eq!(self.get(path).await.status, 200);
+        }
     }
 
     /// The only record that a response or close reason names by its id.
@@ -146,7 +202,7 @@ impl Host {
             .split(|c: char| !c.is_ascii_hexdigit())
             .find(|word| word.len() == 32)
             .unwrap_or_else(|| panic!("no id in {text:?}"));
-        let found = self.app.records().unwrap().find(id);
+        let found = self.app.records().find(id);
         let faults: Vec<_> = found.into_iter().filter(|record| record.fault().is_some()).collect();
         assert_eq!(faults.len(), 1, "records of faults with the id {id}");
         faults.into_iter().next().unwrap()
@@ -191,12 +247,12 @@ impl Host {
 
     /// Instances that are in use.
     pub fn live_instances(&self) -> u64 {
-        self.app.loader().engine().live_instances().expect("tests run with a pool")
+        self.app.deployments().loader().engine().live_instances().expect("tests run with a pool")
     }
 
     /// Takes the next event off its channel, as a worker does. For hosts without slots.
     pub async fn next_event(&self) -> Box<Event> {
-        let modules = self.app.loader().registry().snapshot();
+        let modules = self.app.deployments().registry().snapshot();
         let owners = &modules.owners;
         let demand = Demand { max: 1, owners, held: HashMap::new(), ceiling: 1 };
         let received = must("an event", self.app.layer().receive(&demand)).await.unwrap();

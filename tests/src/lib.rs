@@ -7,6 +7,7 @@
     reason = "a test that cannot go on panics, with the place where it stopped"
 )]
 
+mod admin;
 mod browser;
 mod client;
 mod crates;
@@ -21,6 +22,7 @@ mod wire;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
+pub use admin::Admin;
 pub use browser::{Browser, Driver};
 pub use client::{Client, Reply, Streaming};
 pub use crates::{compiling, lock, native};
@@ -82,6 +84,6 @@ fn built(path: &str) -> PathBuf {
 }
 
 /// Where compiled code of guests is kept between tests.
-pub fn data_dir() -> PathBuf {
-    root().join("target/test-data")
+pub fn compiled_dir() -> PathBuf {
+    root().join("target/test-data/compiled")
 }

@@ -2,16 +2,17 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
 };
 
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
-use crate::{data_dir, must};
+use crate::{Admin, compiled_dir, must};
 
 /// A host that runs as a process. Killed when dropped.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Process {
     pub others: Vec<SocketAddr>,
     /// Where it answers about health.
     pub admin: SocketAddr,
+    data: PathBuf,
+    _own: TempDir,
     _lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -34,6 +37,7 @@ fn command(binary: &str, arguments: &[&str]) -> Command {
     }
     // A load balancer is what only the tests of the pause have.
     command.env("TIDEGATE_DRAIN_DELAY", "0s");
+    command.env("TIDEGATE_COMPILED_DIR", compiled_dir());
     command.args(arguments).kill_on_drop(true).stdin(Stdio::null());
     command
 }
@@ -62,10 +66,13 @@ impl Process {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
-        let (listen, data) = (address.to_string(), data_dir().display().to_string());
+        let own = tempfile::tempdir().unwrap();
+        let named = arguments.iter().position(|&argument| argument == "--data-dir");
+        let data = named.map_or(own.path(), |at| Path::new(arguments[at + 1])).to_owned();
+        let (listen, made) = (address.to_string(), own.path().display().to_string());
         let mut all = vec!["serve", "--listen", &listen, "--admin", "127.0.0.1:0"];
-        if !arguments.contains(&"--data-dir") {
-            all.extend(["--data-dir", &data]);
+        if named.is_none() {
+            all.extend(["--data-dir", &made]);
         }
         all.extend(arguments);
         let mut command = command(binary, &all);
@@ -82,7 +89,12 @@ impl Process {
             others.push(address);
         };
         let address = others.remove(0);
-        Self { child, address, others, admin, _lines: lines }
+        Self { child, address, others, admin, data, _own: own, _lines: lines }
+    }
+
+    /// A client of its admin API.
+    pub fn api(&self) -> Admin {
+        Admin::new(self.admin, &self.data)
     }
 
     /// Its process id.

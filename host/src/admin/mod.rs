@@ -1,16 +1,19 @@
-//! The admin listener: health and metrics, without a token; whoever reaches the address may look. What
-//! changes something needs the token.
+//! The admin listener: health and metrics, without a token; whoever reaches the address may look. The
+//! API, which changes things, needs the token.
 
+mod api;
 pub mod client;
 mod token;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
-    Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1,
-    service::service_fn,
+    Method, Request, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -18,22 +21,27 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use self::token::AdminToken;
+pub use self::{api::Api, token::AdminToken};
 use crate::{
     interface::BindError,
     layer::{self, ChannelLayer},
+    message::NodeName,
+    registry::Deployments,
     shutdown::Drain,
     telemetry::Metrics,
+    worker::Records,
 };
 
 /// Where a stop is asked for.
 const DRAIN: &str = "/api/v1/drain";
 /// How long to wait after an accept that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long the head of a request may take.
+const HEAD: Duration = Duration::from_secs(10);
 /// What OpenMetrics calls its text form.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers `/livez`, `/readyz`, `/metrics` and `/api/v1/drain`.
+/// Answers `/livez`, `/readyz`, `/metrics` and what is below `/api/v1/`.
 #[derive(Debug)]
 pub struct AdminServer {
     listener: TcpListener,
@@ -52,8 +60,18 @@ pub struct State {
     pub serving: Drain,
     /// Stopped when somebody asks the process to stop.
     pub asked: Drain,
-    /// What whoever changes something must know.
+    /// What whoever uses the API must know.
     pub token: AdminToken,
+    /// What is deployed.
+    pub deployments: Arc<Deployments>,
+    /// What is known of past invocations.
+    pub records: Arc<Records>,
+    /// The name of the process.
+    pub node: NodeName,
+    /// When the process began.
+    pub started: SystemTime,
+    /// What the API keeps between requests.
+    pub api: Api,
 }
 
 impl AdminServer {
@@ -82,16 +100,21 @@ async fn accept(listener: TcpListener, state: Arc<State>, drain: Drain) {
             () = drain.stopping() => return,
             accepted = listener.accept() => accepted,
         };
-        let Ok((socket, _)) = accepted else {
+        let Ok((socket, peer)) = accepted else {
             sleep_until(Instant::now() + ACCEPT_PAUSE).await;
             continue;
         };
         let state = Arc::clone(&state);
         let stop = drain.clone();
         drain.spawn("admin connection", async move {
-            let handle = service_fn(move |request| answer(Arc::clone(&state), request));
+            let tasks = stop.clone();
+            let handle = service_fn(move |request| {
+                let (state, tasks) = (Arc::clone(&state), tasks.clone());
+                async move { Ok::<_, Infallible>(answer(state, tasks, peer, request).await) }
+            });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
+                .header_read_timeout(HEAD)
                 .serve_connection(TokioIo::new(socket), handle);
             // Whoever asks for health at the very end is not waited for.
             tokio::select! {
@@ -104,43 +127,28 @@ async fn accept(listener: TcpListener, state: Arc<State>, drain: Drain) {
 
 async fn answer(
     state: Arc<State>,
+    tasks: Drain,
+    peer: SocketAddr,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    if request.uri().path() == DRAIN {
-        return Ok(drain(&state, &request));
+) -> api::Answer {
+    if request.uri().path().starts_with(api::PREFIX) {
+        return api::answer(state, tasks, peer, request).await;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".into()));
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".into());
     }
-    Ok(match request.uri().path() {
+    match request.uri().path() {
         "/livez" => text(StatusCode::OK, "alive\n".into()),
         "/readyz" => ready(&state).await,
-        "/metrics" => {
-            let mut response = text(StatusCode::OK, state.metrics.render());
-            let kind = header::HeaderValue::from_static(METRICS_TYPE);
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            response
+        "/metrics" => api::full(StatusCode::OK, METRICS_TYPE, state.metrics.render()),
+        _ => {
+            let there = "there are /livez, /readyz, /metrics and /api/v1/openapi.json\n";
+            text(StatusCode::NOT_FOUND, there.into())
         }
-        _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n".into()),
-    })
+    }
 }
 
-/// Asks the process to stop as SIGTERM does.
-fn drain(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if *request.method() != Method::POST {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only POST\n".into());
-    }
-    if !state.token.is_in(request.headers()) {
-        let rule = "the header field authorization must be \"Bearer\" and the token, which stands in \
-                    the file admin-token of the data directory\n";
-        return text(StatusCode::UNAUTHORIZED, rule.into());
-    }
-    tracing::info!("asked to stop over the admin listener");
-    state.asked.stop();
-    text(StatusCode::ACCEPTED, "draining\n".into())
-}
-
-async fn ready(state: &State) -> Response<Full<Bytes>> {
+async fn ready(state: &State) -> api::Answer {
     if state.serving.is_stopping() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".into());
     }
@@ -150,10 +158,6 @@ async fn ready(state: &State) -> Response<Full<Bytes>> {
     }
 }
 
-fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    let kind = header::HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+fn text(status: StatusCode, body: String) -> api::Answer {
+    api::full(status, "text/plain; charset=utf-8", body)
 }

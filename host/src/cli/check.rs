@@ -5,11 +5,7 @@ use std::{io::Write as _, sync::Arc};
 use anyhow::Result;
 
 use super::settings::Settings;
-use crate::{
-    app::{Loader, StartError},
-    config::Config,
-    registry::Registry,
-};
+use crate::{config::Config, registry::Registry};
 
 /// Reads settings, loads modules, and says that both are right.
 pub(super) fn run(settings: Settings) -> Result<()> {
@@ -24,7 +20,5 @@ pub(super) fn run(settings: Settings) -> Result<()> {
 /// Loads the modules without serving them.
 pub(super) fn load(config: &Config) -> Result<Arc<Registry>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let loader = Loader::new(1, &config.data_dir)?;
-    runtime.block_on(loader.activate(&config.modules)).map_err(StartError::from)?;
-    Ok(Arc::clone(loader.registry()))
+    Ok(runtime.block_on(config.check())?)
 }

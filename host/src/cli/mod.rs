@@ -3,6 +3,7 @@
 mod build;
 mod cargo;
 mod check;
+mod compile;
 mod deploy;
 mod dev;
 mod doctor;
@@ -23,6 +24,8 @@ use clap::{Parser, Subcommand};
 
 pub use exit::ExitStatus;
 use settings::Settings;
+
+use crate::engine::COMPILE_COMMAND;
 
 /// Runs consumers that are compiled to WebAssembly, on HTTP and WebSocket.
 #[derive(Debug, Parser)]
@@ -58,6 +61,9 @@ enum Command {
     Modules(modules::Arguments),
     /// Show runs of consumers and what they logged.
     Logs(logs::Arguments),
+    /// Compile what comes in: the host runs this.
+    #[command(name = COMPILE_COMMAND, hide = true)]
+    Compile(compile::Arguments),
 }
 
 /// Runs the command and says how it ended.
@@ -75,6 +81,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Rollback(arguments) => deploy::roll_back(arguments),
         Command::Modules(arguments) => modules::run(arguments),
         Command::Logs(arguments) => logs::run(arguments),
+        Command::Compile(arguments) => return compile::run(&arguments),
     };
     match result {
         Ok(()) => ExitStatus::Success,

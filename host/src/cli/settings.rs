@@ -77,7 +77,10 @@ impl Settings {
         };
         from_environment(&mut layers, std::env::vars_os().filter_map(text))?;
         layers.add("flags", self.flags()?)?;
-        Ok(layers.finish()?)
+        let mut config = layers.finish()?;
+        // Found by its path, which is right as long as nobody moves the program away.
+        config.compiler.program = std::env::current_exe().ok();
+        Ok(config)
     }
 
     fn flags(self) -> Result<Table, ConfigError> {

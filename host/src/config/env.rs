@@ -6,7 +6,7 @@ use super::{Layers, error::ConfigError};
 
 const PREFIX: &str = "TIDEGATE_";
 /// Sections whose name begins a variable's.
-const SECTIONS: [&str; 6] = ["limits", "tls", "interface", "drain", "layer", "breaker"];
+const SECTIONS: [&str; 7] = ["limits", "tls", "interface", "drain", "layer", "breaker", "upload"];
 /// Variables that are no settings.
 const OTHERS: [&str; 2] = ["TIDEGATE_CONFIG", "TIDEGATE_TOKEN"];
 

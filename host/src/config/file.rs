@@ -8,7 +8,11 @@ use super::{
     error::ConfigError,
     units::{Cap, Size, Span, Words},
 };
-use crate::{interface::Forwarding, routing::OnFault};
+use crate::{
+    interface::Forwarding,
+    registry::{Written, WrittenLimits},
+    setting::with_suggestion,
+};
 
 /// Everything that can be set. What is missing has a default.
 #[derive(Debug, Default, Deserialize)]
@@ -17,43 +21,18 @@ pub(super) struct RawConfig {
     pub(super) listen: Option<Words>,
     pub(super) admin: Option<SocketAddr>,
     pub(super) data_dir: Option<PathBuf>,
+    pub(super) compiled_dir: Option<PathBuf>,
     pub(super) slots: Option<usize>,
     pub(super) worker: Option<bool>,
     pub(super) log: Option<String>,
-    pub(super) modules: BTreeMap<String, RawModule>,
-    pub(super) limits: RawLimits,
+    pub(super) modules: BTreeMap<String, Written>,
+    pub(super) limits: WrittenLimits,
     pub(super) tls: Option<RawTls>,
     pub(super) interface: RawInterface,
     pub(super) drain: RawDrain,
     pub(super) layer: RawLayer,
     pub(super) breaker: RawBreaker,
-}
-
-/// `[modules.NAME]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawModule {
-    pub(super) file: Option<PathBuf>,
-    pub(super) reuse: Option<u32>,
-    pub(super) event_expiry: Option<Span>,
-    pub(super) on_fault: Option<OnFault>,
-    #[serde(default)]
-    pub(super) files: BTreeMap<String, PathBuf>,
-    #[serde(default)]
-    pub(super) limits: RawLimits,
-}
-
-/// `[limits]`, and `[modules.NAME.limits]` over it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct RawLimits {
-    pub(super) fuel: Option<u64>,
-    pub(super) deadline: Option<Span>,
-    pub(super) memory: Option<Size>,
-    pub(super) outbox_messages: Option<usize>,
-    pub(super) outbox_bytes: Option<Size>,
-    pub(super) log_bytes: Option<Size>,
-    pub(super) host_calls: Option<u64>,
+    pub(super) upload: RawUpload,
 }
 
 /// `[tls]`
@@ -134,6 +113,20 @@ pub(super) struct RawBreaker {
     pub(super) longest_pause: Option<Span>,
 }
 
+/// `[upload]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawUpload {
+    pub(super) bytes: Option<Size>,
+    pub(super) functions: Option<usize>,
+    pub(super) data_bytes: Option<Size>,
+    pub(super) modules: Option<usize>,
+    pub(super) nesting: Option<usize>,
+    pub(super) routes: Option<usize>,
+    pub(super) compile_memory: Option<Size>,
+    pub(super) compile_time: Option<Span>,
+}
+
 /// Reads a file; an error says the line.
 pub(super) fn parse(path: &str, text: &str) -> Result<toml::Table, ConfigError> {
     let wrong = |error: toml::de::Error| {
@@ -158,20 +151,4 @@ pub(super) fn read(source: &str, table: toml::Table) -> Result<RawConfig, Config
     table.try_into().map_err(|error: toml::de::Error| {
         ConfigError::new(source, &with_suggestion(error.message()))
     })
-}
-
-/// Serde lists the known names behind an unknown one; the nearest is the one that was meant.
-fn with_suggestion(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let (true, Some(unknown)) = (message.starts_with("unknown "), quoted.next()) else {
-        return message.to_owned();
-    };
-    let known: Vec<&str> = quoted.collect();
-    let distance = |name: &&&str| strsim::damerau_levenshtein(name, unknown);
-    match known.iter().min_by_key(distance) {
-        Some(nearest) if strsim::damerau_levenshtein(nearest, unknown) <= 3 => {
-            format!("there is no setting `{unknown}`; did you mean `{nearest}`?")
-        }
-        _ => format!("there is no setting `{unknown}`; there are: {}", known.join(", ")),
-    }
 }

@@ -1,19 +1,18 @@
 //! Settings: a file, then `TIDEGATE_*`, then flags, each over the one before; then checked as a whole.
 
-mod checks;
 mod env;
-mod error;
 mod file;
 mod interface;
-mod units;
 mod validate;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 pub use env::from_environment;
-pub use error::ConfigError;
 
+pub use crate::setting::error::ConfigError;
+use crate::setting::{checks, error, units};
 use crate::{
+    engine::{Compiler, FileLimits},
     interface::{Endpoint, InterfaceConfig, TlsConfig},
     layer::LayerConfig,
     message::ModuleName,
@@ -30,10 +29,18 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// Where health and metrics are served.
     pub admin: SocketAddr,
-    /// Where compiled code is kept.
+    /// Where modules and the admin token are kept.
     pub data_dir: PathBuf,
-    /// The modules.
+    /// Where compiled code is kept.
+    pub compiled_dir: PathBuf,
+    /// Modules that have a file or settings.
     pub modules: Vec<ModuleConfig>,
+    /// How other modules are run.
+    pub module_defaults: ModuleSettings,
+    /// What a module's file may have.
+    pub files: FileLimits,
+    /// How files are compiled.
+    pub compiler: Compiler,
     /// Settings of connections.
     pub interface: InterfaceConfig,
     /// Settings of the channel layer.
@@ -49,8 +56,8 @@ pub struct Config {
 pub struct ModuleConfig {
     /// Its name.
     pub name: ModuleName,
-    /// The .wasm file.
-    pub file: PathBuf,
+    /// The .wasm file; none for a module that is deployed over the admin listener.
+    pub file: Option<PathBuf>,
     /// How it is run.
     pub settings: ModuleSettings,
 }

@@ -1,27 +1,24 @@
 //! From settings as written to settings that can be worked with.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use super::{
     Config, ModuleConfig,
-    checks::{at_least_one, cap, positive, size, span},
+    checks::{at_least_one, cap, size, span},
     error::{Checked, ConfigError},
-    file::{RawBreaker, RawConfig, RawLayer, RawLimits, RawModule},
+    file::{RawBreaker, RawConfig, RawLayer, RawUpload},
     interface,
 };
 use crate::{
-    engine::Limits,
+    engine::{CompileLimits, Compiler, FileLimits, Limits},
     layer::{Capacities, LayerConfig},
     message::ModuleName,
-    registry::ModuleSettings,
-    routing::{Files, PrefixError},
+    registry::{ModuleSettings, Written},
     worker::{BreakerConfig, WorkerConfig},
 };
 
 /// What a message holds besides a body.
 const MESSAGE_EXTRA: usize = 64 * 1024;
-/// The largest memory of an instance: the ceiling of the pool's shape.
-const MEMORY_CEILING: usize = 256 * 1024 * 1024;
 
 pub(super) fn config(raw: RawConfig) -> Checked<Config> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -31,15 +28,20 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
     let message_bytes =
         interface_config.body_bytes.max(interface_config.frame_bytes) + MESSAGE_EXTRA;
     let defaults = Limits { message_bytes, ..Limits::default() };
-    let limits = limits("limits", &raw.limits, &defaults)?;
+    let limits = raw.limits.over(&defaults, "limits")?;
     let tls = raw.tls.map(interface::tls).transpose()?;
     let admin = raw.admin.unwrap_or_else(|| "127.0.0.1:8001".parse().expect("a fixed address"));
+    let data_dir = raw.data_dir.unwrap_or_else(|| "tidegate-data".into());
     Ok(Config {
         listen: interface::endpoints(raw.listen, tls.is_some())?,
         tls,
         admin,
-        data_dir: raw.data_dir.unwrap_or_else(|| "tidegate-data".into()),
+        compiled_dir: raw.compiled_dir.unwrap_or_else(|| data_dir.join("compiled")),
+        data_dir,
+        files: files(&raw.upload)?,
+        compiler: Compiler { program: None, limits: compile(&raw.upload)? },
         modules: modules(raw.modules, &limits)?,
+        module_defaults: ModuleSettings { limits, ..ModuleSettings::default() },
         interface: interface_config,
         layer: layer(&raw.layer, message_bytes)?,
         worker: match raw.worker {
@@ -50,73 +52,36 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
     })
 }
 
-fn modules(raw: BTreeMap<String, RawModule>, limits: &Limits) -> Checked<Vec<ModuleConfig>> {
-    raw.into_iter().map(|(name, raw)| module(&name, raw, limits)).collect()
+fn modules(raw: BTreeMap<String, Written>, limits: &Limits) -> Checked<Vec<ModuleConfig>> {
+    raw.into_iter().map(|(name, written)| module(&name, written, limits)).collect()
 }
 
-fn module(name: &str, raw: RawModule, over: &Limits) -> Checked<ModuleConfig> {
+fn module(name: &str, written: Written, limits: &Limits) -> Checked<ModuleConfig> {
     let place = format!("modules.{name}");
     let valid = ModuleName::parse(name)
         .map_err(|error| ConfigError::new(&place, &format!("a module's name: {error}")))?;
-    let file = raw.file.ok_or_else(|| {
-        ConfigError::new(&place, &format!("has no file; set `file`, or give --module {name}=FILE"))
-    })?;
-    let default = ModuleSettings::default();
-    let event_expiry = format!("{place}.event_expiry");
-    let reuse = raw.reuse.map(|reuse| reuse as usize);
-    let reuse = at_least_one(&format!("{place}.reuse"), reuse, 1)?;
-    Ok(ModuleConfig {
-        name: valid,
-        file,
-        settings: ModuleSettings {
-            limits: limits(&format!("{place}.limits"), &raw.limits, over)?,
-            reuse: u32::try_from(reuse).unwrap_or(u32::MAX),
-            event_expiry: span(&event_expiry, raw.event_expiry, default.event_expiry)?,
-            on_fault: raw.on_fault.unwrap_or_default(),
-            files: files(&format!("{place}.files"), raw.files)?,
-        },
+    let below = ModuleSettings { limits: limits.clone(), ..ModuleSettings::default() };
+    let settings = written.over(&below, &place)?;
+    Ok(ModuleConfig { name: valid, file: written.file, settings })
+}
+
+fn files(raw: &RawUpload) -> Checked<FileLimits> {
+    let d = FileLimits::default();
+    Ok(FileLimits {
+        bytes: size("upload.bytes", raw.bytes, d.bytes)?,
+        functions: at_least_one("upload.functions", raw.functions, d.functions)?,
+        data_bytes: size("upload.data_bytes", raw.data_bytes, d.data_bytes)?,
+        modules: at_least_one("upload.modules", raw.modules, d.modules)?,
+        nesting: at_least_one("upload.nesting", raw.nesting, d.nesting)?,
+        routes: at_least_one("upload.routes", raw.routes, d.routes)?,
     })
 }
 
-fn files(place: &str, raw: BTreeMap<String, PathBuf>) -> Checked<Vec<Files>> {
-    raw.into_iter()
-        .map(|(prefix, directory)| {
-            let place = format!("{place}.{prefix:?}");
-            let prefix = prefix
-                .parse()
-                .map_err(|error: PrefixError| ConfigError::new(&place, &error.to_string()))?;
-            if !directory.is_dir() {
-                let problem = format!("{} is no directory", directory.display());
-                return Err(ConfigError::new(&place, &problem));
-            }
-            Ok(Files { prefix, directory })
-        })
-        .collect()
-}
-
-fn limits(place: &str, raw: &RawLimits, below: &Limits) -> Checked<Limits> {
-    let key = |name: &str| format!("{place}.{name}");
-    let memory = size(&key("memory"), raw.memory, below.memory)?;
-    if memory > MEMORY_CEILING {
-        return Err(ConfigError::new(
-            &key("memory"),
-            &format!("{memory} bytes are too many; an instance has at most {MEMORY_CEILING}"),
-        ));
-    }
-    Ok(Limits {
-        fuel: positive(&key("fuel"), raw.fuel, below.fuel)?,
-        deadline: span(&key("deadline"), raw.deadline, below.deadline)?,
-        memory,
-        outbox_messages: at_least_one(
-            &key("outbox_messages"),
-            raw.outbox_messages,
-            below.outbox_messages,
-        )?,
-        outbox_bytes: size(&key("outbox_bytes"), raw.outbox_bytes, below.outbox_bytes)?,
-        log_bytes: size(&key("log_bytes"), raw.log_bytes, below.log_bytes)?,
-        host_calls: positive(&key("host_calls"), raw.host_calls, below.host_calls)?,
-        state_bytes: below.state_bytes,
-        message_bytes: below.message_bytes,
+fn compile(raw: &RawUpload) -> Checked<CompileLimits> {
+    let d = CompileLimits::default();
+    Ok(CompileLimits {
+        memory: size("upload.compile_memory", raw.compile_memory, d.memory)?,
+        time: span("upload.compile_time", raw.compile_time, d.time)?,
     })
 }
 

@@ -72,8 +72,8 @@ fn check_owner(directory: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
 }
 
-/// The digest of a module's file: SHA-256 in hexadecimal.
-pub fn digest(bytes: &[u8]) -> String {
+/// SHA-256 in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a String cannot fail");
@@ -81,36 +81,41 @@ pub fn digest(bytes: &[u8]) -> String {
     })
 }
 
-/// The compiled component, from the cache if it is there and whole.
-pub(super) fn component(
-    engine: &Engine,
-    wasm: &[u8],
-    digest: &str,
-    cache: Option<&Cache>,
-) -> Result<Component, LoadError> {
-    let invalid = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
-    let Some(cache) = cache else {
-        return Component::from_binary(&engine.wasmtime, wasm).map_err(invalid);
-    };
+impl Cache {
+    /// The compiled component of a file, if it is there and whole.
+    pub(super) fn component(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        let code = self.read(&name(engine, digest))?;
+        deserialize(engine, &code)
+    }
+
+    /// Keeps compiled code. Without it the file is compiled again next time.
+    pub(super) fn keep(&self, engine: &Engine, digest: &str, code: &[u8]) {
+        if let Err(error) = self.write(&name(engine, digest), code) {
+            let directory = self.directory.display();
+            tracing::warn!(%error, %directory, "compiled code is not kept");
+        }
+    }
+}
+
+/// Code of other settings, or made with another adapter, has another name.
+fn name(engine: &Engine, digest: &str) -> String {
     let mut hasher = DefaultHasher::new();
     engine.wasmtime.precompile_compatibility_hash().hash(&mut hasher);
-    let name = format!("{digest}-{:016x}.code", hasher.finish());
-    if let Some(component) = cache.read(&name).and_then(|code| deserialize(engine, &code)) {
-        return Ok(component);
-    }
-    let component = Component::from_binary(&engine.wasmtime, wasm).map_err(invalid)?;
-    let stored = component.serialize().map_err(invalid)?;
-    if let Err(error) = cache.write(&name, &stored) {
-        tracing::warn!(%error, directory = %cache.directory.display(), "compiled code is not kept");
-    }
-    Ok(component)
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    format!("{digest}-{:016x}.code", hasher.finish())
+}
+
+/// Code that this process or its child has just compiled.
+pub(super) fn fresh(engine: &Engine, code: &[u8]) -> Result<Component, LoadError> {
+    let other = || LoadError::Compiler("its code is that of another host".to_owned());
+    deserialize(engine, code).ok_or_else(other)
 }
 
 #[expect(unsafe_code, reason = "compiled code is native code; wasmtime cannot check it")]
 fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
-    // SAFETY: the bytes are what `Component::serialize` returned: they were written by `write` under
-    // a checksum, into a directory that only this user can write to. Code of another engine version
-    // or other settings is refused by wasmtime itself.
+    // SAFETY: the bytes are what wasmtime's compiler returned, in this process or in a child that is
+    // this program, or they were written by `write` under a checksum, into a directory that only this
+    // user can write to. Code of another engine version or other settings is refused by wasmtime.
     unsafe { Component::deserialize(&engine.wasmtime, code) }.ok()
 }
 

@@ -1,5 +1,7 @@
 //! Whether a file is a module, checked as early as possible and named as plainly.
 
+use std::time::Duration;
+
 use wasmtime::component::Component;
 
 use super::{Engine, Fault, pool::MEMORY_CEILING};
@@ -18,6 +20,8 @@ const IMPORTS: [&str; 5] = [
 ];
 /// The magic number that wasm files begin with.
 const MAGIC: &[u8] = b"\0asm";
+/// What native programs begin with, and what wasmtime compiles.
+const ELF: &[u8] = b"\x7fELF";
 /// Version and layer of a component, and of a core module.
 const COMPONENT: &[u8] = &[0x0d, 0, 1, 0];
 const CORE_MODULE: &[u8] = &[1, 0, 0, 0];
@@ -33,12 +37,43 @@ pub enum LoadError {
     NotWasm,
     /// The file is compiled code.
     #[error(
-        "it is compiled code (.cwasm), which is never accepted; give the .wasm file it was made from"
+        "it is compiled code (.cwasm or another ELF file), which is never accepted; give the .wasm file it was made from"
     )]
     Precompiled,
-    /// The file is a core module.
-    #[error("it is a core module, not a component; build it with `--target wasm32-wasip2`")]
-    CoreModule,
+    /// The file is a core module that no component can be made of.
+    #[error(
+        "it is a core module and no component can be made of it: {0}; build a consumer with `tidegate_sdk::export! {{ ... }}` for wasm32-wasip2 or wasm32-wasip1"
+    )]
+    CoreModule(String),
+    /// It has too much of something.
+    #[error("it has {found} {what}; at most {limit} are taken{}", raise(.setting))]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many it has.
+        found: u64,
+        /// How many it may have.
+        limit: u64,
+        /// The setting that allows more; empty if none does.
+        setting: &'static str,
+    },
+    /// Compiling took too long.
+    #[error("it is not compiled after {limit:?}; make it smaller, or raise upload.compile_time")]
+    CompileTime {
+        /// The time allowed.
+        limit: Duration,
+    },
+    /// Compiling took too much memory.
+    #[error(
+        "compiling it takes more than {limit} bytes; make it smaller, or raise upload.compile_memory"
+    )]
+    CompileMemory {
+        /// The bytes allowed.
+        limit: usize,
+    },
+    /// The compiler failed.
+    #[error("the compiler failed on it: {0}")]
+    Compiler(String),
     /// The file does not validate or compile.
     #[error("it is not a valid component: {0}")]
     Invalid(String),
@@ -122,32 +157,98 @@ pub enum LoadError {
     },
 }
 
+/// The end of a message about too much.
+fn raise(setting: &str) -> String {
+    if setting.is_empty() { String::new() } else { format!(" ({setting})") }
+}
+
+impl LoadError {
+    /// The word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotWasm => "not-wasm",
+            Self::Precompiled => "compiled-code",
+            Self::CoreModule(_) => "core-module",
+            Self::Invalid(_) => "invalid",
+            Self::TooMany { what, .. } => match *what {
+                "bytes" => "too-large",
+                "functions" => "too-many-functions",
+                "bytes of data" => "too-much-data",
+                "core modules" => "too-many-modules",
+                "levels of nesting" => "too-deep",
+                "memories" => "too-many-memories",
+                "tables" => "too-many-tables",
+                "routes" => "too-many-routes",
+                _ => "too-large-table",
+            },
+            Self::InitialMemory { .. } => "too-much-memory",
+            Self::CompileTime { .. } => "compile-time",
+            Self::CompileMemory { .. } => "compile-memory",
+            Self::Compiler(_) => "compiler",
+            Self::MissingExport { .. } => "exports",
+            Self::ForbiddenImport(_) => "imports",
+            Self::Routes(_)
+            | Self::NoConsumers
+            | Self::ConsumerName { .. }
+            | Self::Path { .. }
+            | Self::Guard { .. }
+            | Self::Method { .. }
+            | Self::NoMethods(_)
+            | Self::Channel { .. } => "routes",
+        }
+    }
+
+    /// What was found and what is allowed, where it is about too much.
+    pub const fn numbers(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::TooMany { found, limit, .. } => Some((*found, *limit)),
+            Self::InitialMemory { bytes, limit } => Some((*bytes, *limit)),
+            _ => None,
+        }
+    }
+}
+
+/// What a file can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// What the host runs.
+    Component,
+    /// What a component can be made of.
+    CoreModule,
+}
+
 /// Looks at the first bytes.
-pub(super) fn bytes(wasm: &[u8]) -> Result<(), LoadError> {
-    if wasmtime::Engine::detect_precompiled(wasm).is_some() {
+pub(super) fn kind(wasm: &[u8]) -> Result<Kind, LoadError> {
+    if wasm.starts_with(ELF) {
         return Err(LoadError::Precompiled);
     }
     let Some(rest) = wasm.strip_prefix(MAGIC) else { return Err(LoadError::NotWasm) };
     match rest.get(..4) {
-        Some(COMPONENT) => Ok(()),
-        Some(CORE_MODULE) => Err(LoadError::CoreModule),
+        Some(COMPONENT) => Ok(Kind::Component),
+        Some(CORE_MODULE) => Ok(Kind::CoreModule),
         _ => Err(LoadError::NotWasm),
     }
+}
+
+/// Looks at the name of an import.
+pub(super) fn import(name: &str) -> Result<(), LoadError> {
+    if is_granted(name) { Ok(()) } else { Err(LoadError::ForbiddenImport(name.to_owned())) }
+}
+
+/// Looks at the names of all exports.
+pub(super) fn exports(names: &[&str]) -> Result<(), LoadError> {
+    if names.contains(&EXPORT) {
+        return Ok(());
+    }
+    let found = if names.is_empty() { "nothing".into() } else { names.join(", ") };
+    Err(LoadError::MissingExport { found })
 }
 
 /// Looks at what a component imports, exports and needs.
 pub(super) fn component(engine: &Engine, component: &Component) -> Result<(), LoadError> {
     let of = component.component_type();
-    for (name, _) in of.imports(&engine.wasmtime) {
-        if !is_granted(name) {
-            return Err(LoadError::ForbiddenImport(name.to_owned()));
-        }
-    }
-    let exports: Vec<&str> = of.exports(&engine.wasmtime).map(|(name, _)| name).collect();
-    if !exports.contains(&EXPORT) {
-        let found = if exports.is_empty() { "nothing".into() } else { exports.join(", ") };
-        return Err(LoadError::MissingExport { found });
-    }
+    of.imports(&engine.wasmtime).try_for_each(|(name, _)| import(name))?;
+    exports(&of.exports(&engine.wasmtime).map(|(name, _)| name).collect::<Vec<_>>())?;
     let limit = MEMORY_CEILING as u64;
     let needed = component.resources_required().and_then(|needs| needs.max_initial_memory_size);
     match needed {
@@ -169,11 +270,12 @@ mod tests {
 
     #[test]
     fn the_first_bytes_tell_what_a_file_is() {
-        assert_eq!(bytes(b""), Err(LoadError::NotWasm));
-        assert_eq!(bytes(b"#!/bin/sh"), Err(LoadError::NotWasm));
-        assert_eq!(bytes(b"\0asm"), Err(LoadError::NotWasm));
-        assert_eq!(bytes(b"\0asm\x01\0\0\0"), Err(LoadError::CoreModule));
-        assert_eq!(bytes(b"\0asm\x0d\0\x01\0"), Ok(()));
+        assert_eq!(kind(b""), Err(LoadError::NotWasm));
+        assert_eq!(kind(b"#!/bin/sh"), Err(LoadError::NotWasm));
+        assert_eq!(kind(b"\0asm"), Err(LoadError::NotWasm));
+        assert_eq!(kind(b"\x7fELF\x02\x01\x01"), Err(LoadError::Precompiled));
+        assert_eq!(kind(b"\0asm\x01\0\0\0"), Ok(Kind::CoreModule));
+        assert_eq!(kind(b"\0asm\x0d\0\x01\0"), Ok(Kind::Component));
     }
 
     #[test]

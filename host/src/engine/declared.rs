@@ -18,6 +18,7 @@ use crate::{
 pub(super) async fn routes(
     program: &Program,
     limits: &Limits,
+    most: usize,
 ) -> Result<Vec<RouteSpec>, LoadError> {
     let limits = Arc::new(limits.clone());
     let mut store = instance::new_store(program, &limits);
@@ -41,6 +42,11 @@ pub(super) async fn routes(
     };
     if declared.is_empty() {
         return Err(LoadError::NoConsumers);
+    }
+    let found = declared.len();
+    if found > most {
+        let (what, found, limit) = ("routes", found as u64, most as u64);
+        return Err(LoadError::TooMany { what, found, limit, setting: "upload.routes" });
     }
     declared.into_iter().map(check).collect()
 }

@@ -27,7 +27,7 @@ pub const LONG: Duration = Duration::from_millis(3);
 const RANDOM_BYTES: u64 = 64 * 1024;
 
 /// What a consumer is run for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Task {
     /// Something happened on a connection.
     Event(Box<Event>),

@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 
-use super::Fault;
-
-/// Elements of all tables of one instance. A ceiling of the pool's shape, not a setting.
-const TABLE_ELEMENTS: usize = 100_000;
+use super::{Fault, pool::TABLE_ELEMENTS};
 
 /// What one invocation may use.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,11 @@
 //! Never knows the channel layer: what a consumer sends lands in an [`Outbox`], and what it flushes
 //! goes to an [`Outlet`] that the worker hands in.
 
+mod adapt;
 mod bindings;
 mod cache;
 mod check;
+mod compile;
 mod convert;
 mod declared;
 mod fault;
@@ -16,14 +18,20 @@ mod log;
 mod outbox;
 mod pool;
 mod program;
+mod structure;
 
-pub use cache::{Cache, digest};
+pub use cache::Cache;
+pub(crate) use cache::digest;
 pub use check::LoadError;
+pub use compile::{
+    COMMAND as COMPILE_COMMAND, CompileFailure, CompileLimits, Compiler, serve as serve_compiler,
+};
 pub use fault::Fault;
 pub use instance::{Finished, Instance, Job, LONG, Task, Usage};
 pub use limits::Limits;
 pub use log::LogLines;
 pub use outbox::{Entry, FlushReason, Outbox, Outlet, Stopped};
-pub(crate) use pool::WARM_PER_SLOT;
 pub use pool::{Engine, EngineError};
+pub(crate) use pool::{MEMORY_CEILING, WARM_PER_SLOT};
 pub use program::Program;
+pub use structure::FileLimits;

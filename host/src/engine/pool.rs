@@ -7,17 +7,19 @@ use wasmtime::{
     component::{HasSelf, Linker},
 };
 
-use super::{bindings, host_calls, instance::Run};
+use super::{LoadError, bindings, host_calls, instance::Run};
 
 /// How often running guests are looked at.
 const TICK: Duration = Duration::from_millis(5);
 /// The largest memory that any module may be given: the pool's shape has one ceiling.
-pub(super) const MEMORY_CEILING: usize = 256 * 1024 * 1024;
+pub(crate) const MEMORY_CEILING: usize = 256 * 1024 * 1024;
 /// What a component may have of each. The pool has as many for every instance, so that one module
 /// cannot take what another needs.
 const CORE_INSTANCES: u32 = 32;
-const MEMORIES: u32 = 4;
-const TABLES: u32 = 16;
+pub(super) const MEMORIES: u32 = 4;
+pub(super) const TABLES: u32 = 16;
+/// Elements of all tables of one instance.
+pub(super) const TABLE_ELEMENTS: usize = 100_000;
 /// Warm instances that a slot keeps, for modules that ask for reuse.
 pub(crate) const WARM_PER_SLOT: usize = 4;
 
@@ -105,6 +107,14 @@ fn config() -> Config {
     config
 }
 
+/// Compiles a component without an engine that could run it: the pool takes more address space than a
+/// compiler needs.
+pub(super) fn compile(component: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let invalid = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
+    let engine = wasmtime::Engine::new(&config()).map_err(invalid)?;
+    engine.precompile_component(component).map_err(invalid)
+}
+
 fn pool(slots: u32) -> PoolingAllocationConfig {
     let warm = u32::try_from(WARM_PER_SLOT).unwrap_or(u32::MAX);
     // A few more for reading routes while every slot is busy.
@@ -121,7 +131,7 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
         .total_stacks(components)
         .max_component_instance_size(4 * 1024 * 1024)
         .max_core_instance_size(4 * 1024 * 1024)
-        .table_elements(100_000)
+        .table_elements(TABLE_ELEMENTS)
         .max_memory_size(MEMORY_CEILING)
         .max_unused_warm_slots(slots.saturating_mul(2))
         // Cleaning the pages that were written is cheaper than giving them back to the kernel, where

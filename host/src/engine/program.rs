@@ -2,9 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
+use wasmtime::component::Component;
+
 use super::{
-    Cache, Engine, Finished, Instance, Job, Limits, LoadError, bindings, check, declared,
+    Cache, Compiler, Engine, FileLimits, Finished, Instance, Job, Limits, LoadError, adapt,
+    bindings, check, declared,
     instance::{self, Run},
+    structure,
 };
 use crate::routing::RouteSpec;
 
@@ -22,19 +27,55 @@ impl fmt::Debug for Program {
 }
 
 impl Program {
-    /// Checks and compiles a component, or takes its code from the cache. Takes some 100 ms of CPU:
-    /// not for a thread that serves connections.
-    pub fn load(engine: &Engine, wasm: &[u8], cache: Option<&Cache>) -> Result<Self, LoadError> {
-        check::bytes(wasm)?;
-        let digest = super::cache::digest(wasm);
-        let component = super::cache::component(engine, wasm, &digest, cache)?;
-        check::component(engine, &component)?;
+    /// Checks a file and compiles it, or takes its code from the cache.
+    pub async fn load(
+        engine: &Engine,
+        wasm: Bytes,
+        limits: &FileLimits,
+        cache: &Cache,
+        compiler: &Compiler,
+    ) -> Result<Self, LoadError> {
+        let (keeper, limits, of) = (cache.clone(), limits.clone(), engine.clone());
+        let file = wasm.clone();
+        let look = move || {
+            check::kind(&file)?;
+            structure::inspect(&file, &limits)?;
+            let digest = super::cache::digest(&file);
+            let kept = keeper.component(&of, &digest);
+            Ok((digest, kept))
+        };
+        let (digest, kept) = blocking(look).await?;
+        let component = match kept {
+            Some(component) => component,
+            None => {
+                let code = compile(compiler, wasm).await?;
+                let (cache, engine, digest) = (cache.clone(), engine.clone(), digest.clone());
+                let keep = move || {
+                    cache.keep(&engine, &digest, &code);
+                    super::cache::fresh(&engine, &code)
+                };
+                blocking(keep).await?
+            }
+        };
+        let engine = engine.clone();
+        blocking(move || Self::link(engine, &component, digest)).await
+    }
+
+    /// Compiles in this process, and keeps nothing: for benchmarks and tests of single parts.
+    pub fn compile(engine: &Engine, wasm: &[u8]) -> Result<Self, LoadError> {
+        let code = super::pool::compile(&adapt::component(wasm)?)?;
+        let component = super::cache::fresh(engine, &code)?;
+        Self::link(engine.clone(), &component, super::cache::digest(wasm))
+    }
+
+    fn link(engine: Engine, component: &Component, digest: String) -> Result<Self, LoadError> {
+        check::component(&engine, component)?;
         let broken = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
         // Otherwise the first event of a version would pay for it.
         component.initialize_copy_on_write_image().map_err(broken)?;
-        let pre = engine.linker.instantiate_pre(&component).map_err(broken)?;
+        let pre = engine.linker.instantiate_pre(component).map_err(broken)?;
         let pre = bindings::ModulePre::new(pre).map_err(broken)?;
-        Ok(Self { engine: engine.clone(), pre, digest })
+        Ok(Self { engine, pre, digest })
     }
 
     /// SHA-256 of the file, in hexadecimal.
@@ -42,9 +83,10 @@ impl Program {
         &self.digest
     }
 
-    /// Asks the module for its consumers, in the sandbox.
-    pub async fn routes(&self, limits: &Limits) -> Result<Vec<RouteSpec>, LoadError> {
-        declared::routes(self, limits).await
+    /// Asks the module for its consumers, in the sandbox. The guest runs on the thread that polls
+    /// this: not one that serves connections.
+    pub async fn routes(&self, limits: &Limits, most: usize) -> Result<Vec<RouteSpec>, LoadError> {
+        declared::routes(self, limits, most).await
     }
 
     /// Runs a job. The instance comes back if it may run again.
@@ -55,4 +97,19 @@ impl Program {
     ) -> (Finished, Option<Instance>) {
         instance::run(self, job, warm).await
     }
+}
+
+async fn compile(compiler: &Compiler, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
+    match &compiler.program {
+        Some(program) => compiler.run(program, &wasm).await,
+        None => blocking(move || super::pool::compile(&adapt::component(&wasm)?)).await,
+    }
+}
+
+/// Runs what takes long on a thread that serves nobody.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(LoadError::Compiler(error.to_string())))
 }

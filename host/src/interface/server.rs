@@ -100,6 +100,11 @@ impl InterfaceServer {
         &self.endpoints
     }
 
+    /// The name that the process is reached by.
+    pub fn node(&self) -> &NodeName {
+        &self.hub.node
+    }
+
     /// Starts to accept.
     pub async fn start(self) -> Result<Running, LayerError> {
         let Self { listeners, hub, certificates, .. } = self;

@@ -1,62 +1,56 @@
 //! The modules in force: an immutable snapshot, swapped as a whole.
 //!
 //! Whoever holds a snapshot goes on with it; when the last holder lets go, the old code is freed.
+//! [`Deployments`] decides what is in force and keeps it in a store.
+
+mod deployments;
+mod loader;
+mod probation;
+mod settings;
+pub mod store;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+pub(crate) use settings::WrittenLimits;
+
+pub use self::{
+    deployments::{
+        Change, DeployError, Deployed, Deployments, Given, Overview, Source, Standing, Summary,
+    },
+    loader::Loader,
+    probation::Probation,
+    settings::{ModuleSettings, Written},
+};
 use crate::{
     engine::{Limits, Program},
     message::{ChannelName, ModuleName},
-    routing::{
-        Declared, Files, OnFault, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger,
-    },
+    routing::{Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
 };
 
-/// How a module is run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModuleSettings {
-    /// What an invocation may use.
-    pub limits: Limits,
-    /// How many events an instance serves. 1: each gets a fresh one.
-    pub reuse: u32,
-    /// How long an event may wait for a slot.
-    pub event_expiry: Duration,
-    /// What a connection does when an event of it failed or was lost.
-    pub on_fault: OnFault,
-    /// Directories that are served as they are.
-    pub files: Vec<Files>,
-}
-
-impl Default for ModuleSettings {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            reuse: 1,
-            event_expiry: Duration::from_secs(10),
-            on_fault: OnFault::Close,
-            files: Vec::new(),
-        }
-    }
-}
+/// Reports that wait to be stored. Beyond, whoever reports waits.
+const REPORTS: usize = 64;
 
 /// A module that is ready to be activated.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// Its name.
     pub name: ModuleName,
+    /// Counts the versions of the module from 1.
+    pub number: u64,
     /// Its code.
     pub program: Arc<Program>,
     /// Its consumers.
     pub routes: Vec<RouteSpec>,
     /// How it is run.
     pub settings: ModuleSettings,
+    /// Whether it is new and has to prove itself.
+    pub probation: bool,
 }
 
 /// One version of a module.
@@ -64,14 +58,18 @@ pub struct Candidate {
 pub struct Version {
     /// The module's name.
     pub name: ModuleName,
-    /// Counts the activations of all modules from 1.
+    /// Counts the versions of the module from 1.
     pub number: u64,
+    /// Counts the activations of the module: a rollback has a higher one than what it rolls back.
+    pub activation: u64,
     /// The code.
     pub program: Arc<Program>,
     /// How it is run.
     pub settings: ModuleSettings,
     /// The limits again, shared with every run.
     pub limits: Arc<Limits>,
+    /// While it is new: how it has done, and what comes back if it fails.
+    pub probation: Probation,
     routes: Vec<RouteSpec>,
 }
 
@@ -88,12 +86,26 @@ impl Version {
         self.routes.iter().find(reads).map(|spec| &spec.consumer)
     }
 
-    fn policy(&self) -> Policy {
-        Policy {
-            event_expiry: self.settings.event_expiry,
-            deadline: self.settings.limits.deadline,
-            on_fault: self.settings.on_fault,
+    /// What it declares.
+    pub fn routes(&self) -> &[RouteSpec] {
+        &self.routes
+    }
+
+    fn declared(&self) -> Declared<'_> {
+        Declared {
+            module: &self.name,
+            routes: &self.routes,
+            policy: policy(&self.settings),
+            files: &self.settings.files,
         }
+    }
+}
+
+const fn policy(settings: &ModuleSettings) -> Policy {
+    Policy {
+        event_expiry: settings.event_expiry,
+        deadline: settings.limits.deadline,
+        on_fault: settings.on_fault,
     }
 }
 
@@ -106,6 +118,11 @@ pub struct Modules {
 }
 
 impl Modules {
+    /// The active versions of all modules, in no order.
+    pub fn versions(&self) -> impl Iterator<Item = &Arc<Version>> {
+        self.versions.values()
+    }
+
     /// The active version of a module.
     pub fn version(&self, module: &ModuleName) -> Option<&Arc<Version>> {
         self.versions.get(module)
@@ -125,13 +142,29 @@ impl Modules {
     }
 }
 
-/// What an activation came to.
+/// What the registry changed by itself, to be kept in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// The version has this number now.
-    Activated(u64),
-    /// The active version has the same code and settings.
-    Unchanged(u64),
+pub(crate) enum Report {
+    /// The version of an activation has proved itself.
+    Proved {
+        /// The module.
+        module: ModuleName,
+        /// The activation.
+        activation: u64,
+    },
+    /// A version failed, and the one before is in force.
+    RolledBack {
+        /// The module.
+        module: ModuleName,
+        /// The version that failed.
+        from: u64,
+        /// The version in force.
+        to: u64,
+        /// The activation that this is.
+        activation: u64,
+        /// How it failed.
+        reason: String,
+    },
 }
 
 /// Keeps the modules in force and puts others in force.
@@ -140,25 +173,30 @@ pub struct Registry {
     active: ArcSwap<Modules>,
     routes: Routes,
     changed: watch::Sender<u64>,
-    /// One activation at a time; holds the last number given out.
-    numbers: Mutex<u64>,
+    /// One change at a time.
+    turn: Mutex<()>,
+    reports: mpsc::Sender<Report>,
 }
 
 impl Default for Registry {
+    /// A registry without modules, and nobody who keeps what it reports.
     fn default() -> Self {
-        Self::new()
+        Self::new().0
     }
 }
 
 impl Registry {
-    /// A registry without modules.
-    pub fn new() -> Self {
-        Self {
+    /// A registry without modules, and what it will report.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Report>) {
+        let (reports, reported) = mpsc::channel(REPORTS);
+        let registry = Self {
             active: ArcSwap::default(),
             routes: Routes::default(),
             changed: watch::Sender::new(0),
-            numbers: Mutex::new(0),
-        }
+            turn: Mutex::default(),
+            reports,
+        };
+        (registry, reported)
     }
 
     /// The modules in force now.
@@ -176,47 +214,71 @@ impl Registry {
         self.changed.subscribe()
     }
 
-    /// Puts modules in force beside those that are, or in their place. All or none.
-    pub fn activate(&self, candidates: Vec<Candidate>) -> Result<Vec<Activation>, RouteError> {
-        // A panic while building leaves the number as it was.
-        let mut last = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut number = *last;
+    /// Whether modules could be put in force: their routes stand beside those of the others.
+    pub fn check(&self, candidates: &[Candidate]) -> Result<(), RouteError> {
+        let modules = self.snapshot();
+        let others = modules
+            .versions
+            .values()
+            .filter(|version| candidates.iter().all(|candidate| candidate.name != version.name));
+        let mut declared: Vec<_> = others.map(|version| version.declared()).collect();
+        declared.sort_by_key(|declared| declared.module.clone());
+        declared.extend(candidates.iter().map(|candidate| Declared {
+            module: &candidate.name,
+            routes: &candidate.routes,
+            policy: policy(&candidate.settings),
+            files: &candidate.settings.files,
+        }));
+        RouteTable::build(&declared).map(drop)
+    }
+
+    /// Puts modules in force beside those that are, or in their place. All or none. Each is activated
+    /// with the number that stands beside it, or a higher one than it has had.
+    pub fn activate(&self, candidates: Vec<(Candidate, u64)>) -> Result<Vec<u64>, RouteError> {
+        // A panic while building changes nothing.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut versions = self.snapshot().versions.clone();
         let mut activations = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
-            let same = versions.get(&candidate.name).filter(|version| {
-                version.program.digest() == candidate.program.digest()
-                    && version.settings == candidate.settings
-            });
-            if let Some(version) = same {
-                activations.push(Activation::Unchanged(version.number));
-                continue;
-            }
-            number += 1;
-            activations.push(Activation::Activated(number));
-            let Candidate { name, program, routes, settings } = candidate;
+        for (candidate, at_least) in candidates {
+            let before = versions.get(&candidate.name).cloned();
+            let activation = before.as_ref().map_or(at_least, |it| at_least.max(it.activation + 1));
+            activations.push(activation);
+            let Candidate { name, number, program, routes, settings, probation } = candidate;
             let limits = Arc::new(settings.limits.clone());
-            let version = Version { name: name.clone(), number, program, settings, limits, routes };
+            let probation = match before {
+                Some(before) if probation => Probation::before(before),
+                _ => Probation::default(),
+            };
+            let version = Version {
+                name: name.clone(),
+                number,
+                activation,
+                program,
+                settings,
+                limits,
+                probation,
+                routes,
+            };
             versions.insert(name, Arc::new(version));
         }
         self.put_in_force(versions)?;
-        *last = number;
         Ok(activations)
+    }
+
+    /// Takes a module out of force.
+    pub fn remove(&self, module: &ModuleName) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut versions = self.snapshot().versions.clone();
+        if versions.remove(module).is_some() {
+            self.put_in_force(versions).expect("fewer routes have no conflicts that more had not");
+        }
     }
 
     fn put_in_force(&self, versions: HashMap<ModuleName, Arc<Version>>) -> Result<(), RouteError> {
         let mut sorted: Vec<_> = versions.values().collect();
         // A conflict is told the same way whatever the order of the map.
-        sorted.sort_by_key(|version| version.number);
-        let declared: Vec<_> = sorted
-            .iter()
-            .map(|version| Declared {
-                module: &version.name,
-                routes: &version.routes,
-                policy: version.policy(),
-                files: &version.settings.files,
-            })
-            .collect();
+        sorted.sort_by(|a, b| a.name.cmp(&b.name));
+        let declared: Vec<_> = sorted.iter().map(|version| version.declared()).collect();
         let table = RouteTable::build(&declared)?;
         let owners = Arc::clone(table.owners());
         // Workers first: they must know every consumer that a new route leads to.

@@ -53,7 +53,7 @@ pub struct RouteSpec {
 }
 
 /// What a connection does when an event of it failed or was lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFault {
     /// Close with code 1011.

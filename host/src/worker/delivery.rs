@@ -1,6 +1,9 @@
 //! Sends what an invocation put into its outbox: in order, the done mark last.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
@@ -29,6 +32,8 @@ pub(super) struct Delivery {
     pub(super) correlation: CorrelationId,
     /// None for a message on a channel of the application.
     pub(super) origin: Option<Origin>,
+    /// Whether something has been sent before the consumer returned.
+    pub(super) flushed: Arc<AtomicBool>,
 }
 
 /// Where sending stopped.
@@ -159,6 +164,9 @@ const fn reason(error: &SendError) -> &'static str {
 #[async_trait]
 impl Outlet for Delivery {
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped> {
+        if !entries.is_empty() {
+            self.flushed.store(true, Ordering::Relaxed);
+        }
         match self.send_all(entries).await {
             Ok(replies) => {
                 self.answer(replies, None).await;

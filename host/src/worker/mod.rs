@@ -15,7 +15,7 @@ use std::{io, sync::Arc};
 use tokio_util::task::TaskTracker;
 
 pub use breaker::BreakerConfig;
-pub use records::{Record, RecordOutcome, Records};
+pub use records::{Filter, Record, RecordOutcome, Records};
 
 use self::{breaker::Breakers, intake::Intake};
 use crate::{layer::ChannelLayer, registry::Registry, shutdown::Drain, telemetry::Metrics};
@@ -43,6 +43,19 @@ struct Shared {
     threads: TaskTracker,
 }
 
+/// What slots work with.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Where messages come from and go to.
+    pub layer: Arc<dyn ChannelLayer>,
+    /// The modules in force.
+    pub registry: Arc<Registry>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Where records go.
+    pub records: Arc<Records>,
+}
+
 /// The slots of a process.
 #[derive(Debug)]
 pub struct WorkerPool {
@@ -51,18 +64,13 @@ pub struct WorkerPool {
 
 impl WorkerPool {
     /// Starts the slots.
-    pub fn start(
-        config: &WorkerConfig,
-        layer: Arc<dyn ChannelLayer>,
-        registry: Arc<Registry>,
-        metrics: Arc<Metrics>,
-        drain: Drain,
-    ) -> io::Result<Self> {
+    pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> io::Result<Self> {
+        let Parts { layer, registry, metrics, records } = parts;
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
             intake: Intake::new(config.slots),
             breakers: Breakers::new(config.breaker.clone()),
-            records: Arc::new(Records::default()),
+            records,
             layer,
             registry,
             metrics,
@@ -73,11 +81,6 @@ impl WorkerPool {
             slot::start(number, Arc::clone(&shared), shared.threads.token())?;
         }
         Ok(Self { shared })
-    }
-
-    /// What is known of past invocations.
-    pub fn records(&self) -> &Arc<Records> {
-        &self.shared.records
     }
 
     /// Takes no more messages, lets running invocations finish and send what they answer.

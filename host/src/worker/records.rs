@@ -2,9 +2,14 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::SystemTime,
 };
+
+use tokio::sync::broadcast;
 
 use crate::{
     engine::{Fault, LogLines, Usage},
@@ -13,6 +18,8 @@ use crate::{
 
 /// Records that are kept.
 const RECORDS: usize = 1_000;
+/// Records that wait for who follows them.
+const LIVE: usize = 256;
 /// Bytes of log lines that are kept over all records.
 const LOG_BYTES: usize = 16 * 1024 * 1024;
 
@@ -30,6 +37,8 @@ pub enum RecordOutcome {
 /// What is known of one invocation.
 #[derive(Debug)]
 pub struct Record {
+    /// Counts the records of the process from 1.
+    pub id: u64,
     /// When it began.
     pub started: SystemTime,
     /// The id that clients and logs have, too.
@@ -61,12 +70,56 @@ impl Record {
             RecordOutcome::Ok | RecordOutcome::Gone => None,
         }
     }
+
+    /// The word for how it ended: `ok`, `gone`, or the kind of the fault.
+    pub const fn outcome(&self) -> &'static str {
+        match &self.outcome {
+            RecordOutcome::Ok => "ok",
+            RecordOutcome::Gone => "gone",
+            RecordOutcome::Fault(fault) => fault.kind(),
+        }
+    }
+}
+
+/// Which records somebody wants to see. What is missing does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Those of a module.
+    pub module: Option<ModuleName>,
+    /// Those that ended in a way: a word of [`Record::outcome`].
+    pub outcome: Option<String>,
+    /// Those that began then or later.
+    pub since: Option<SystemTime>,
+    /// Those that began then or earlier.
+    pub until: Option<SystemTime>,
+    /// Those with an id, in hexadecimal.
+    pub correlation: Option<String>,
+}
+
+impl Filter {
+    /// Whether a record is one of them.
+    pub fn takes(&self, record: &Record) -> bool {
+        self.module.as_ref().is_none_or(|module| *module == record.module)
+            && self.outcome.as_ref().is_none_or(|outcome| outcome == record.outcome())
+            && self.since.is_none_or(|since| record.started >= since)
+            && self.until.is_none_or(|until| record.started <= until)
+            && self.correlation.as_ref().is_none_or(|id| record.correlation.to_string() == *id)
+    }
 }
 
 /// The latest records.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Records {
     kept: Mutex<Kept>,
+    last: AtomicU64,
+    live: broadcast::Sender<Arc<Record>>,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        let live = broadcast::Sender::new(LIVE);
+        Self { kept: Mutex::default(), last: AtomicU64::new(0), live }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -80,8 +133,27 @@ impl Records {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The number of the next record.
+    pub(super) fn next_id(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Records from now on, as they come. Who is too slow misses some, and is told how many.
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Record>> {
+        self.live.subscribe()
+    }
+
+    /// The latest records that a filter takes, newest first, at most so many.
+    pub fn search(&self, filter: &Filter, most: usize) -> Vec<Arc<Record>> {
+        let kept = self.kept();
+        let found = kept.records.iter().rev().filter(|record| filter.takes(record));
+        found.take(most).cloned().collect()
+    }
+
     /// Adds a record and lets the oldest go if there are too many.
     pub(super) fn add(&self, record: Arc<Record>) {
+        // Nobody may be listening.
+        drop(self.live.send(Arc::clone(&record)));
         let mut kept = self.kept();
         kept.log_bytes += record.log.text.len();
         kept.records.push_back(record);

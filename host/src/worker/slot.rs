@@ -1,6 +1,7 @@
 //! One slot: a thread that runs one consumer at a time.
 
 use std::{
+    collections::HashMap,
     io,
     panic::AssertUnwindSafe,
     sync::{
@@ -11,7 +12,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
@@ -21,15 +22,18 @@ use super::{
     priority,
 };
 use crate::{
-    engine::{Fault, Finished, Instance, Job, LogLines, Outlet, Task, Usage},
+    engine::{Fault, Finished, Instance, Job, Limits, LogLines, Outlet, Task, Usage},
     layer::Received,
-    message::{ChannelName, Done, EventKind, Message, ModuleName, Outcome, Payload},
-    registry::Version,
+    message::{ChannelName, CorrelationId, Done, EventKind, Message, ModuleName, Outcome, Payload},
+    registry::{Modules, Version},
     telemetry::{ByModule, ByOutcome},
 };
 
 /// Warm instances that a slot keeps.
 const WARM: usize = crate::engine::WARM_PER_SLOT;
+
+/// How long a worker waits to hear of a version that has served a connection already.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// How soon a thread that could not be started is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -104,56 +108,148 @@ impl Slot {
 
     async fn serve(&mut self, received: Received) {
         let Received { channel, module, message, .. } = received;
-        let modules = self.shared.registry.snapshot();
-        // Taken once: a change while this runs does not touch it.
-        let version = modules.version(&module).cloned();
-        let correlation = message.correlation;
         let delivery = self.delivery(&message);
-        let consumer = version.as_ref().and_then(|version| match &message.payload {
-            Payload::Event(event) => version.consumer(&event.consumer),
-            Payload::Custom(_) => version.consumer_of(&channel),
-        });
-        let (Some(version), Some(consumer)) = (&version, consumer) else {
-            let number = version.as_ref().map_or(0, |version| version.number);
-            let done = done(Outcome::Gone, version.as_ref(), None);
-            self.shared.records.add(Arc::new(gone(module, number, channel, &message)));
+        // Taken once: a change while this runs does not touch it.
+        let modules = match self.modules(&module, &message).await {
+            Ok(modules) => modules,
+            Err(behind) => {
+                let outcome = RecordOutcome::Fault(behind);
+                let record =
+                    unrun(self.shared.records.next_id(), (module, 0), channel, &message, outcome);
+                self.shared.records.add(Arc::new(record));
+                let done = done(Outcome::Fault(message.correlation), 0, None);
+                return self.conclude_without_run(&delivery, done).await;
+            }
+        };
+        let version = modules.version(&module).cloned();
+        let consumer = version.as_ref().and_then(|it| consumer(it, &channel, &message));
+        let (Some(version), Some(consumer)) = (version, consumer) else {
+            let version = modules.version(&module);
+            let number = version.map_or(0, |version| version.number);
+            let done = done(Outcome::Gone, version.map_or(0, |it| it.activation), None);
+            let id = self.shared.records.next_id();
+            let gone = RecordOutcome::Gone;
+            let record = unrun(id, (module, number), channel, &message, gone);
+            self.shared.records.add(Arc::new(record));
             return self.conclude_without_run(&delivery, done).await;
         };
-        if !is_end(&message) && !self.shared.breakers.admits(&module, version.number) {
+        if !is_end(&message) && !self.shared.breakers.admits(&module, version.activation) {
             let by = ByModule { module: module.as_str().to_owned() };
             self.shared.metrics.breaker_refusals.get_or_create(&by).inc();
-            let done = done(Outcome::Refused, Some(version), None);
+            let done = done(Outcome::Refused, version.activation, None);
             return self.conclude_without_run(&delivery, done).await;
         }
-        let (started, began) = (SystemTime::now(), Instant::now());
-        let outlet: Arc<dyn Outlet> = Arc::new(delivery.clone());
-        let job = Job {
-            module: module.clone(),
-            consumer: Arc::clone(consumer),
+        let correlation = message.correlation;
+        let work = Work {
             correlation,
             task: match message.payload {
                 Payload::Event(event) => Task::Event(event),
                 Payload::Custom(content) => Task::Message { channel: channel.clone(), content },
             },
-            limits: Arc::clone(&version.limits),
+            channel,
             owners: Arc::clone(&modules.owners),
+        };
+        drop(modules);
+        self.run_and_conclude(delivery, version, consumer, work).await;
+    }
+
+    /// The modules in force, once they are as new as what has served the connection: another worker
+    /// may have heard of a deployment earlier.
+    async fn modules(&self, module: &ModuleName, message: &Message) -> Result<Arc<Modules>, Fault> {
+        let seen = match &message.payload {
+            Payload::Event(event) => event.version,
+            Payload::Custom(_) => 0,
+        };
+        let mut changes = self.shared.registry.changes();
+        let until = Instant::now() + CATCH_UP;
+        loop {
+            let modules = self.shared.registry.snapshot();
+            match modules.version(module).map(|version| version.activation) {
+                Some(here) if here < seen => {
+                    if timeout_at(until, changes.changed()).await.is_err() {
+                        return Err(Fault::Host(format!(
+                            "this worker is behind: activation {here} of the module is in force \
+                             here, and the connection was served by {seen}"
+                        )));
+                    }
+                }
+                _ => return Ok(modules),
+            }
+        }
+    }
+
+    /// Runs the consumer. What a new version fails at is done by the version before, if nothing was
+    /// sent and there is time left.
+    async fn run_and_conclude(
+        &mut self,
+        delivery: Delivery,
+        version: Arc<Version>,
+        consumer: Arc<str>,
+        work: Work,
+    ) {
+        let began = Instant::now();
+        let fallback = version.probation.fallback();
+        let again = fallback.as_ref().map(|_| work.clone());
+        let limits = Arc::clone(&version.limits);
+        let (mut finished, mut record) =
+            self.attempt(&delivery, &version, (consumer, limits), work).await;
+        let fault = finished.fault.as_ref().map(ToString::to_string);
+        if self.shared.registry.note(&version, fault.as_deref()).await {
+            let by = ByModule { module: version.name.as_str().to_owned() };
+            self.shared.metrics.rollbacks.get_or_create(&by).inc();
+        }
+        let left = version.limits.deadline.saturating_sub(began.elapsed());
+        let quiet = !delivery.flushed.load(Ordering::Relaxed) && !left.is_zero();
+        if let (true, true, Some(fallback), Some(work)) = (fault.is_some(), quiet, fallback, again)
+            && let Some(consumer) = fallback.consumer(&record.consumer).cloned()
+        {
+            let deadline = left.min(fallback.limits.deadline);
+            let limits = Arc::new(Limits { deadline, ..(*fallback.limits).clone() });
+            let second = self.attempt(&delivery, &fallback, (consumer, limits), work).await;
+            if second.0.fault.is_none() {
+                (finished, record) = second;
+            }
+        }
+        self.conclude(delivery, version.activation, finished, record).await;
+    }
+
+    async fn attempt(
+        &mut self,
+        delivery: &Delivery,
+        version: &Arc<Version>,
+        (consumer, limits): (Arc<str>, Arc<Limits>),
+        work: Work,
+    ) -> (Finished, Arc<Record>) {
+        let (started, began) = (SystemTime::now(), Instant::now());
+        let outlet: Arc<dyn Outlet> = Arc::new(delivery.clone());
+        let job = Job {
+            module: version.name.clone(),
+            consumer: Arc::clone(&consumer),
+            correlation: work.correlation,
+            task: work.task,
+            limits,
+            owners: work.owners,
             outlet,
             on_long: priority::demote,
         };
         let mut finished = self.invoke(version, job).await;
-        let record = Record {
+        let record = Arc::new(Record {
+            id: self.shared.records.next_id(),
             started,
-            correlation,
-            module,
+            correlation: work.correlation,
+            module: version.name.clone(),
             version: version.number,
-            consumer: Arc::clone(consumer),
-            channel,
+            consumer,
+            channel: work.channel,
             outcome: finished.fault.clone().map_or(RecordOutcome::Ok, RecordOutcome::Fault),
             usage: finished.usage,
             log: std::mem::take(&mut finished.log),
             messages_dropped: AtomicUsize::new(0),
-        };
-        self.conclude(delivery, version, finished, record, began).await;
+        });
+        report(&self.shared, &record, version.activation, began);
+        // Whoever gets the id must find the record.
+        self.shared.records.add(Arc::clone(&record));
+        (finished, record)
     }
 
     fn delivery(&self, message: &Message) -> Delivery {
@@ -170,6 +266,7 @@ impl Slot {
             metrics: Arc::clone(&self.shared.metrics),
             correlation: message.correlation,
             origin,
+            flushed: Arc::default(),
         }
     }
 
@@ -214,23 +311,18 @@ impl Slot {
     async fn conclude(
         &self,
         delivery: Delivery,
-        version: &Arc<Version>,
+        activation: u64,
         finished: Finished,
-        record: Record,
-        began: Instant,
+        record: Arc<Record>,
     ) {
         let shared = Arc::clone(&self.shared);
         let Finished { fault, outbox, state, .. } = finished;
-        let record = Arc::new(record);
-        report(&shared, &record, began);
-        // Whoever gets the id must find the record.
-        shared.records.add(Arc::clone(&record));
         let outcome = match &fault {
             None => Outcome::Ok,
             Some(Fault::StateUnreadable(_)) => Outcome::StateUnreadable(record.correlation),
             Some(_) => Outcome::Fault(record.correlation),
         };
-        let done = delivery.origin.is_some().then(|| done(outcome, Some(version), state));
+        let done = delivery.origin.is_some().then(|| done(outcome, activation, state));
         if let Err((halted, done)) = delivery.conclude(outbox, done).await {
             // The slot is free for others meanwhile.
             shared.drain.spawn("outbox", async move {
@@ -241,8 +333,25 @@ impl Slot {
     }
 }
 
-fn done(outcome: Outcome, version: Option<&Arc<Version>>, state: Option<bytes::Bytes>) -> Done {
-    Done { outcome, state, version: version.map_or(0, |version| version.number) }
+/// What a consumer is run for, to be run once more if need be.
+#[derive(Clone)]
+struct Work {
+    correlation: CorrelationId,
+    channel: ChannelName,
+    task: Task,
+    owners: Arc<HashMap<ChannelName, ModuleName>>,
+}
+
+fn consumer(version: &Version, channel: &ChannelName, message: &Message) -> Option<Arc<str>> {
+    let found = match &message.payload {
+        Payload::Event(event) => version.consumer(&event.consumer),
+        Payload::Custom(_) => version.consumer_of(channel),
+    };
+    found.cloned()
+}
+
+fn done(outcome: Outcome, version: u64, state: Option<bytes::Bytes>) -> Done {
+    Done { outcome, state, version }
 }
 
 /// Who was told that a connection began is told that it is over, whatever happened between.
@@ -251,20 +360,27 @@ fn is_end(message: &Message) -> bool {
     matches!(event.kind, EventKind::WebsocketDisconnect(_) | EventKind::HttpDisconnect)
 }
 
-/// The record of a message whose consumer is not there any more.
-fn gone(module: ModuleName, version: u64, channel: ChannelName, message: &Message) -> Record {
+/// The record of a message that nothing ran for.
+fn unrun(
+    id: u64,
+    (module, version): (ModuleName, u64),
+    channel: ChannelName,
+    message: &Message,
+    outcome: RecordOutcome,
+) -> Record {
     let consumer = match &message.payload {
         Payload::Event(event) => Arc::clone(&event.consumer),
         Payload::Custom(_) => channel.as_str().into(),
     };
     Record {
+        id,
         started: SystemTime::now(),
         correlation: message.correlation,
         module,
         version,
         consumer,
         channel,
-        outcome: RecordOutcome::Gone,
+        outcome,
         usage: Usage::default(),
         log: LogLines::default(),
         messages_dropped: AtomicUsize::new(0),
@@ -272,7 +388,7 @@ fn gone(module: ModuleName, version: u64, channel: ChannelName, message: &Messag
 }
 
 /// Counts a run and says what went wrong in it.
-fn report(shared: &Shared, record: &Record, began: Instant) {
+fn report(shared: &Shared, record: &Record, activation: u64, began: Instant) {
     let fault = record.fault();
     let module = record.module.as_str().to_owned();
     let outcome = fault.map_or("ok", Fault::kind);
@@ -304,7 +420,7 @@ fn report(shared: &Shared, record: &Record, began: Instant) {
         Some(Fault::StateUnreadable(_) | Fault::Host(_)) => Verdict::None,
         Some(_) => Verdict::Bad,
     };
-    let note = shared.breakers.note(&record.module, record.version, began, verdict);
+    let note = shared.breakers.note(&record.module, activation, began, verdict);
     if let Some(pause) = note {
         tracing::error!(
             module = %record.module, ?pause,

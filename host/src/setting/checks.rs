@@ -7,29 +7,29 @@ use super::{
     units::{Cap, Size, Span},
 };
 
-pub(super) fn zero(place: &str) -> ConfigError {
+pub(crate) fn zero(place: &str) -> ConfigError {
     ConfigError::new(place, "0 lets nothing pass; give at least 1, or leave it out")
 }
 
-pub(super) fn positive(place: &str, value: Option<u64>, default: u64) -> Checked<u64> {
+pub(crate) fn positive(place: &str, value: Option<u64>, default: u64) -> Checked<u64> {
     match value.unwrap_or(default) {
         0 => Err(zero(place)),
         value => Ok(value),
     }
 }
 
-pub(super) fn at_least_one(place: &str, value: Option<usize>, default: usize) -> Checked<usize> {
+pub(crate) fn at_least_one(place: &str, value: Option<usize>, default: usize) -> Checked<usize> {
     match value.unwrap_or(default) {
         0 => Err(zero(place)),
         value => Ok(value),
     }
 }
 
-pub(super) fn size(place: &str, value: Option<Size>, default: usize) -> Checked<usize> {
+pub(crate) fn size(place: &str, value: Option<Size>, default: usize) -> Checked<usize> {
     at_least_one(place, value.map(|Size(bytes)| bytes), default)
 }
 
-pub(super) fn span(place: &str, value: Option<Span>, default: Duration) -> Checked<Duration> {
+pub(crate) fn span(place: &str, value: Option<Span>, default: Duration) -> Checked<Duration> {
     match value.map_or(default, |Span(span)| span) {
         Duration::ZERO => Err(zero(place)),
         span => Ok(span),
@@ -37,7 +37,7 @@ pub(super) fn span(place: &str, value: Option<Span>, default: Duration) -> Check
 }
 
 /// A limit that may be off.
-pub(super) fn cap(
+pub(crate) fn cap(
     place: &str,
     value: Option<Cap>,
     default: Option<usize>,
@@ -52,7 +52,7 @@ pub(super) fn cap(
 }
 
 /// So many in a second; may be off.
-pub(super) fn rate(
+pub(crate) fn rate(
     place: &str,
     value: Option<Cap>,
     default: Option<NonZeroU32>,

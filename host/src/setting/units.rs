@@ -2,11 +2,11 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A span of time such as `"1m 30s"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(pub(super) Duration);
+pub(crate) struct Span(pub(crate) Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -17,9 +17,15 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&humantime::format_duration(self.0))
+    }
+}
+
 /// A number of bytes such as `"64MiB"` or `65536`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size(pub(super) usize);
+pub(crate) struct Size(pub(crate) usize);
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -38,6 +44,12 @@ impl<'de> Deserialize<'de> for Size {
                     .map_err(|_| E::custom(format!("{bytes} is no number of bytes")))
             }
 
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Size, E> {
+                usize::try_from(bytes)
+                    .map(Size)
+                    .map_err(|_| E::custom(format!("{bytes} is no number of bytes")))
+            }
+
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
                 let wrong = || E::custom(format!("{text:?} is no size; write \"64MiB\""));
                 let bytes = bytesize::ByteSize::from_str(text).map_err(|_| wrong())?;
@@ -49,9 +61,15 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
+}
+
 /// A number of things, or `"off"` for no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cap(pub(super) Option<usize>);
+pub(crate) struct Cap(pub(crate) Option<usize>);
 
 impl<'de> Deserialize<'de> for Cap {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -84,7 +102,7 @@ impl<'de> Deserialize<'de> for Cap {
 
 /// A list of words; as one text they stand between commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Words(pub(super) Vec<String>);
+pub(crate) struct Words(pub(crate) Vec<String>);
 
 impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -16,4 +16,4 @@ impl ConfigError {
 }
 
 /// A checked value, or what is wrong with it.
-pub(super) type Checked<T> = Result<T, ConfigError>;
+pub(crate) type Checked<T> = Result<T, ConfigError>;

@@ -1,0 +1,68 @@
+//! Bodies of requests, bounded in bytes and in time.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::{HeaderMap, StatusCode, body::Incoming, header};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
+
+use super::problem::Problem;
+
+/// The largest body of JSON.
+const JSON: usize = 64 * 1024;
+/// How long a body may send nothing.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How long a body may take in all.
+const WHOLE: Duration = Duration::from_secs(600);
+
+/// Reads a body of at most so many bytes.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    mut body: Incoming,
+    most: usize,
+    setting: &str,
+) -> Result<Bytes, Problem> {
+    let too_large = |found: usize| {
+        let text = format!("the body has more than {most} bytes; send less{setting}");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text)
+            .with_numbers(Some((found as u64, most as u64)))
+    };
+    // Who says at once that it is too much need not send it. Nobody is believed who says less.
+    let said = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+    if let Some(said) = said.filter(|&said: &usize| said > most) {
+        return Err(too_large(said));
+    }
+    let end = Instant::now() + WHOLE;
+    let mut bytes = BytesMut::new();
+    loop {
+        let until = end.min(Instant::now() + SILENCE);
+        let frame = match timeout_at(until, body.frame()).await {
+            Ok(None) => return Ok(bytes.freeze()),
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(_))) => {
+                return Err(Problem::bad("cut-off", "the body ends in the middle; send it again"));
+            }
+            Err(_) => {
+                let text = format!("nothing came for {SILENCE:?}, or not all in {WHOLE:?}");
+                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", text));
+            }
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > most {
+            return Err(too_large(bytes.len() + data.len()));
+        }
+        bytes.extend_from_slice(&data);
+    }
+}
+
+/// Reads a body of JSON.
+pub(super) async fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Incoming,
+    code: &'static str,
+) -> Result<T, Problem> {
+    let bytes = read(headers, body, JSON, "").await?;
+    serde_json::from_slice(&bytes).map_err(|error| Problem::json(code, &error))
+}

@@ -1,0 +1,180 @@
+//! What only looks at the process, and the request to stop.
+
+#![expect(unused_qualifications, reason = "utoipa names queries in full")]
+
+use std::time::{Duration, SystemTime};
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    Answer, Call, full, json,
+    problem::Problem,
+    types::{ChannelDepth, LayerDepth, Moment, Node, NodeList, NodeModule, Record, RecordList},
+};
+use crate::{message::ModuleName, telemetry::ByProtocol, worker::Filter};
+
+/// Records that are given without a limit.
+const RECORDS: usize = 100;
+/// Records that are given at most: as many as are kept.
+const MOST_RECORDS: usize = 1_000;
+
+/// How full the channel layer is.
+#[utoipa::path(get, path = "/api/v1/layer", tag = "process", responses(
+    (status = 200, description = "Channels with messages, the fullest first", body = LayerDepth),
+))]
+pub(super) fn layer(call: &Call) -> Answer {
+    let statistics = call.state.layer.statistics();
+    let depth = |(channel, (depth, oldest)): (_, (usize, Duration))| ChannelDepth {
+        channel: crate::message::ChannelName::to_string(&channel),
+        depth,
+        oldest_ms: u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX),
+    };
+    let mut channels: Vec<_> = statistics.channels.into_iter().map(depth).collect();
+    channels.sort_by(|a, b| b.depth.cmp(&a.depth).then_with(|| a.channel.cmp(&b.channel)));
+    let (groups, delayed) = (statistics.groups, statistics.delayed);
+    json(StatusCode::OK, &LayerDepth { channels, groups, delayed })
+}
+
+/// The processes that share a channel layer.
+#[utoipa::path(get, path = "/api/v1/nodes", tag = "process", responses(
+    (status = 200, description = "All nodes", body = NodeList),
+))]
+pub(super) fn nodes(call: &Call) -> Answer {
+    let state = &call.state;
+    let modules = state.deployments.registry().snapshot();
+    let mut modules: Vec<_> = (modules.versions())
+        .map(|version| NodeModule {
+            name: version.name.as_str().to_owned(),
+            version: version.number,
+            digest: version.program.digest().to_owned(),
+        })
+        .collect();
+    modules.sort_by(|a, b| a.name.cmp(&b.name));
+    let open = |protocol| state.metrics.connections.get_or_create(&ByProtocol { protocol }).get();
+    let node = Node {
+        node: state.node.to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: Moment(state.started),
+        connections: open("http") + open("websocket"),
+        modules,
+    };
+    json(StatusCode::OK, &NodeList { nodes: vec![node] })
+}
+
+/// Which records to give.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RecordQuery {
+    /// Those of a module.
+    module: Option<String>,
+    /// Those that ended in a way: `ok`, `gone`, or a kind of fault.
+    outcome: Option<String>,
+    /// Those that began then or later.
+    #[param(format = DateTime)]
+    since: Option<String>,
+    /// Those that began then or earlier.
+    #[param(format = DateTime)]
+    until: Option<String>,
+    /// Those with the id that a client or a log line has.
+    correlation_id: Option<String>,
+    /// At most so many, 100 if it is not given.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+/// What is known of past invocations, newest first.
+#[utoipa::path(get, path = "/api/v1/records", tag = "records", params(RecordQuery), responses(
+    (status = 200, description = "The records", body = RecordList),
+    (status = 400, description = "A filter that is none", body = Problem),
+))]
+pub(super) fn records(call: &Call) -> Result<Answer, Problem> {
+    let query: RecordQuery = parse(&call.query)?;
+    let most = query.limit.unwrap_or(RECORDS);
+    if !(1..=MOST_RECORDS).contains(&most) {
+        let text = format!("`limit` is {most}; give 1 to {MOST_RECORDS}");
+        return Err(Problem::bad("limit", text));
+    }
+    let found = call.state.records.search(&filter(query)?, most);
+    let records = found.iter().map(|record| Record::from(&**record)).collect();
+    Ok(json(StatusCode::OK, &RecordList { records }))
+}
+
+pub(super) fn parse<T: for<'de> Deserialize<'de>>(query: &str) -> Result<T, Problem> {
+    serde_html_form::from_str(query)
+        .map_err(|error| Problem::bad("query", crate::setting::with_suggestion(&error.to_string())))
+}
+
+fn filter(query: RecordQuery) -> Result<Filter, Problem> {
+    let RecordQuery { module, outcome, since, until, correlation_id, .. } = query;
+    Ok(Filter {
+        module: module.map(|name| module_name(&name)).transpose()?,
+        outcome,
+        since: since.map(|text| moment("since", &text)).transpose()?,
+        until: until.map(|text| moment("until", &text)).transpose()?,
+        correlation: correlation_id.map(|id| id.replace('-', "").to_ascii_lowercase()),
+    })
+}
+
+pub(super) fn module_name(name: &str) -> Result<ModuleName, Problem> {
+    ModuleName::parse(name)
+        .map_err(|error| Problem::bad("name", format!("{name:?} is no name of a module: {error}")))
+}
+
+/// RFC 3339, with any offset.
+fn moment(field: &str, text: &str) -> Result<SystemTime, Problem> {
+    let wrong = || {
+        let text = format!("`{field}` is {text:?}; write a time such as 2026-01-31T12:00:00Z");
+        Problem::bad("time", text)
+    };
+    // A plus that is not encoded is a space in a query.
+    let text = text.replace(' ', "+").to_ascii_uppercase();
+    if text.ends_with('Z') {
+        return humantime::parse_rfc3339(&text).map_err(|_| wrong());
+    }
+    let (local, offset) = text.split_at_checked(text.len().saturating_sub(6)).ok_or_else(wrong)?;
+    let (sign, offset) = offset.split_at_checked(1).ok_or_else(wrong)?;
+    let (hours, minutes) = offset.split_once(':').ok_or_else(wrong)?;
+    let (hours, minutes): (u64, u64) =
+        hours.parse().ok().zip(minutes.parse().ok()).ok_or_else(wrong)?;
+    let offset = Duration::from_secs(hours * 3_600 + minutes * 60);
+    let local = humantime::parse_rfc3339(&format!("{local}Z")).map_err(|_| wrong())?;
+    match sign {
+        "+" => local.checked_sub(offset).ok_or_else(wrong),
+        "-" => local.checked_add(offset).ok_or_else(wrong),
+        _ => Err(wrong()),
+    }
+}
+
+/// Stops the process as SIGTERM does.
+#[utoipa::path(post, path = "/api/v1/drain", tag = "process", responses(
+    (status = 202, description = "It stops"),
+))]
+pub(super) fn drain(call: &Call) -> Answer {
+    let who = call.who();
+    tracing::info!(target: "tidegate::audit", who, action = "drain", from = %call.peer, "changed");
+    call.state.asked.stop();
+    full(StatusCode::ACCEPTED, "text/plain; charset=utf-8", "draining\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_may_have_an_offset() {
+        let utc = moment("since", "2026-01-31T12:00:00Z").unwrap();
+        for same in [
+            "2026-01-31T14:00:00+02:00",
+            "2026-01-31T14:00:00 02:00",
+            "2026-01-31T08:30:00.0-03:30",
+        ] {
+            assert_eq!(moment("since", same).unwrap(), utc, "{same}");
+        }
+        for wrong in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-31T12:00:00", "é+00:00"] {
+            assert!(moment("since", wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The admin API, version 1: JSON below `/api/v1`, for whoever has the token.
+//!
+//! [`OPERATIONS`] is the list of what there is; the OpenAPI document describes the same, and a test
+//! holds both together.
+
+mod body;
+mod look;
+mod modules;
+mod openapi;
+mod problem;
+mod settings;
+mod stream;
+mod types;
+
+use std::{convert::Infallible, net::SocketAddr, num::NonZeroU32, sync::Arc};
+
+use bytes::Bytes;
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+};
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use self::problem::Problem;
+use super::State;
+use crate::{message::ModuleName, registry::DeployError, shutdown::Drain};
+
+/// Everything of the API is below it.
+pub(super) const PREFIX: &str = "/api/v1/";
+/// Wrong tokens in a minute that are answered as such.
+const FAILURES: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
+/// Streams of records at the same time.
+const STREAMS: usize = 32;
+/// Who deploys, in a header field. Believed, since whoever has the token may say anything.
+const USER: &str = "x-tidegate-user";
+/// A note for the history, in a header field.
+const NOTE: &str = "x-tidegate-note";
+/// The longest that is kept of either.
+const LONGEST: usize = 200;
+
+/// What is answered.
+pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// What the API keeps between requests: who failed, and who follows records.
+#[derive(Debug)]
+pub struct Api {
+    /// The right token always passes: it has 256 bits, and nobody may lock out who has it.
+    failures: DefaultDirectRateLimiter,
+    streams: Arc<Semaphore>,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        let failures = RateLimiter::direct(Quota::per_minute(FAILURES));
+        Self { failures, streams: Arc::new(Semaphore::new(STREAMS)) }
+    }
+}
+
+/// One request that may be answered.
+#[derive(Debug)]
+struct Call {
+    state: Arc<State>,
+    tasks: Drain,
+    peer: SocketAddr,
+    /// What stands in the place of `{name}` and `{version}`.
+    params: Vec<String>,
+    query: String,
+    headers: HeaderMap,
+    body: Incoming,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    Activate,
+    Delete,
+    DeleteVersion,
+    Deploy,
+    Drain,
+    Layer,
+    List,
+    Nodes,
+    OpenApi,
+    Records,
+    Rollback,
+    Routes,
+    Set,
+    Settings,
+    Show,
+    Stream,
+}
+
+/// What there is: method, path below the prefix, and what it does.
+const OPERATIONS: [(Method, &str, Operation); 16] = [
+    (Method::GET, "modules", Operation::List),
+    (Method::GET, "modules/{name}", Operation::Show),
+    (Method::PUT, "modules/{name}", Operation::Deploy),
+    (Method::DELETE, "modules/{name}", Operation::Delete),
+    (Method::DELETE, "modules/{name}/versions/{version}", Operation::DeleteVersion),
+    (Method::POST, "modules/{name}/activate", Operation::Activate),
+    (Method::POST, "modules/{name}/rollback", Operation::Rollback),
+    (Method::GET, "modules/{name}/settings", Operation::Settings),
+    (Method::PUT, "modules/{name}/settings", Operation::Set),
+    (Method::GET, "routes", Operation::Routes),
+    (Method::GET, "records", Operation::Records),
+    (Method::GET, "records/stream", Operation::Stream),
+    (Method::GET, "layer", Operation::Layer),
+    (Method::GET, "nodes", Operation::Nodes),
+    (Method::POST, "drain", Operation::Drain),
+    (Method::GET, "openapi.json", Operation::OpenApi),
+];
+
+/// Answers a request below the prefix.
+pub(super) async fn answer(
+    state: Arc<State>,
+    tasks: Drain,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Answer {
+    match call(state, tasks, peer, request).await {
+        Ok(answer) => answer,
+        Err(problem) => problem.into_answer(),
+    }
+}
+
+async fn call(
+    state: Arc<State>,
+    tasks: Drain,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Answer, Problem> {
+    let (head, body) = request.into_parts();
+    let found = resolve(&head.method, head.uri.path());
+    if let Ok((Operation::OpenApi, _)) = found {
+        return Ok(full(StatusCode::OK, JSON, openapi::document()));
+    }
+    admit(&state, &head.headers)?;
+    let (operation, params) = match found {
+        Ok(found) => found,
+        Err(problem) => return Ok(problem),
+    };
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let call = Call { state, tasks, peer, params, query, headers: head.headers, body };
+    match operation {
+        Operation::Activate => modules::activate(call).await,
+        Operation::Delete => modules::delete(call).await,
+        Operation::DeleteVersion => modules::delete_version(call).await,
+        Operation::Deploy => modules::deploy(call).await,
+        Operation::Drain => Ok(look::drain(&call)),
+        Operation::Layer => Ok(look::layer(&call)),
+        Operation::List => Ok(modules::list(&call)),
+        Operation::Nodes => Ok(look::nodes(&call)),
+        Operation::OpenApi => Ok(full(StatusCode::OK, JSON, openapi::document())),
+        Operation::Records => look::records(&call),
+        Operation::Rollback => modules::rollback(call).await,
+        Operation::Routes => Ok(modules::routes(&call)),
+        Operation::Set => settings::set(call).await,
+        Operation::Settings => settings::get(&call),
+        Operation::Show => modules::show(&call),
+        Operation::Stream => stream::records(&call),
+    }
+}
+
+/// Only who has the token goes on.
+fn admit(state: &State, headers: &HeaderMap) -> Result<(), Problem> {
+    if state.token.is_in(headers) {
+        return Ok(());
+    }
+    if let Err(until) = state.api.failures.check() {
+        let pause = until.wait_time_from(DefaultClock::default().now());
+        let text = "too many requests without the right token; look at what sends them";
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", text);
+        return Err(problem.after(pause));
+    }
+    let text = "the header field authorization must be \"Bearer\" and the token, which stands in \
+                the file admin-token of the data directory";
+    Err(Problem::new(StatusCode::UNAUTHORIZED, "token", text))
+}
+
+/// The operation of a path and what stands in it, or what is wrong with the path.
+fn resolve(method: &Method, path: &str) -> Result<(Operation, Vec<String>), Answer> {
+    let path = path.strip_prefix(PREFIX).unwrap_or_default();
+    let mut allowed = Vec::new();
+    for (known, pattern, operation) in &OPERATIONS {
+        if let Some(params) = captured(pattern, path) {
+            if known == method {
+                return Ok((*operation, params));
+            }
+            allowed.push(known.as_str());
+        }
+    }
+    if allowed.is_empty() {
+        let text = "there is nothing here; GET /api/v1/openapi.json lists what there is";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", text).into_answer());
+    }
+    let allowed = allowed.join(", ");
+    let text = format!("the methods here are {allowed}");
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", text);
+    let mut answer = problem.into_answer();
+    let value = allowed.parse().expect("methods are text that header fields can have");
+    answer.headers_mut().insert(header::ALLOW, value);
+    Err(answer)
+}
+
+fn captured(pattern: &str, path: &str) -> Option<Vec<String>> {
+    let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+    let mut params = Vec::new();
+    loop {
+        match (pattern.next(), path.next()) {
+            (None, None) => return Some(params),
+            (Some(part), Some(found)) if part.starts_with('{') => {
+                let found = percent_encoding::percent_decode_str(found).decode_utf8_lossy();
+                params.push(found.into_owned());
+            }
+            (Some(part), Some(found)) if part == found => {}
+            _ => return None,
+        }
+    }
+}
+
+impl Call {
+    fn module(&self) -> Result<ModuleName, Problem> {
+        let name = self.params.first().cloned().unwrap_or_default();
+        let module = ModuleName::parse(&name);
+        module.map_err(|error| DeployError::Name { name, error }.into())
+    }
+
+    fn version(&self) -> Result<u64, Problem> {
+        let text = self.params.get(1).map(String::as_str).unwrap_or_default();
+        let number = text.parse().ok().filter(|&number| number > 0);
+        number.ok_or_else(|| {
+            let text = format!("{text:?} is no version; versions are numbers from 1");
+            Problem::bad("version", text)
+        })
+    }
+
+    /// A header field that goes into logs and histories: cut, and in one line.
+    fn said(&self, name: &str) -> Option<String> {
+        let value = self.headers.get(name)?.to_str().ok()?.trim();
+        let kept: String = value.chars().take(LONGEST).collect();
+        (!kept.is_empty()).then_some(kept)
+    }
+
+    fn who(&self) -> String {
+        self.said(USER).unwrap_or_else(|| "unknown".to_owned())
+    }
+}
+
+const JSON: &str = "application/json";
+
+fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+    full(status, JSON, serde_json::to_vec(value).expect("answers are JSON"))
+}
+
+fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::default().boxed_unsync());
+    *answer.status_mut() = status;
+    answer
+}
+
+pub(super) fn full(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()).boxed_unsync());
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    // What modules are called and print is nothing to keep or to guess about.
+    let (no_store, no_sniff) = ("no-store", "nosniff");
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static(no_store));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static(no_sniff));
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_describes_what_there_is_and_nothing_else() {
+        let document: serde_json::Value = serde_json::from_slice(&openapi::document()).unwrap();
+        let mut described: Vec<_> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, methods)| {
+                let path = path.strip_prefix(PREFIX).unwrap().to_owned();
+                let methods = methods.as_object().unwrap().keys().cloned();
+                methods.map(move |method| (path.clone(), method.to_uppercase()))
+            })
+            .collect();
+        described.sort();
+        let mut there: Vec<_> = (OPERATIONS.iter())
+            .map(|(method, path, _)| ((*path).to_owned(), method.to_string()))
+            .collect();
+        there.sort();
+        assert_eq!(described, there);
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    }
+
+    #[test]
+    fn a_path_is_matched_by_its_parts() {
+        let found = |method: &Method, path: &str| {
+            resolve(method, path).map_err(|answer| answer.status().as_u16())
+        };
+        let (operation, params) = found(&Method::PUT, "/api/v1/modules/chat").unwrap();
+        assert_eq!((operation, params), (Operation::Deploy, vec!["chat".to_owned()]));
+        assert_eq!(found(&Method::POST, "/api/v1/modules/chat").unwrap_err(), 405);
+        for path in ["/api/v1/", "/api/v1/modules/", "/api/v1/modules/a/b", "/api/v1/nodes/x"] {
+            let status = found(&Method::GET, path).map(|(operation, _)| operation);
+            assert!(matches!(status, Err(404) | Ok(Operation::Show)), "{path}: {status:?}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Modules: what is deployed, and changing it.
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use hyper::StatusCode;
+
+use super::{
+    Answer, Call, NOTE, body, empty, json,
+    problem::Problem,
+    types::{
+        Activate, Deployed, ModuleDetails, ModuleList, ModuleSummary, Rollback, Route, RouteList,
+    },
+};
+use crate::{
+    message::ModuleName,
+    registry::{self, Change, DeployError},
+    shutdown::Drain,
+};
+
+/// All modules.
+#[utoipa::path(get, path = "/api/v1/modules", tag = "modules", responses(
+    (status = 200, description = "All modules, by name", body = ModuleList),
+))]
+pub(super) fn list(call: &Call) -> Answer {
+    let modules = call.state.deployments.list().into_iter().map(ModuleSummary::from).collect();
+    json(StatusCode::OK, &ModuleList { modules })
+}
+
+/// One module with its versions, settings and routes.
+#[utoipa::path(get, path = "/api/v1/modules/{name}", tag = "modules",
+    params(("name" = String, Path, description = "The module")),
+    responses(
+        (status = 200, description = "The module", body = ModuleDetails),
+        (status = 400, description = "No name", body = Problem),
+        (status = 404, description = "No such module", body = Problem),
+    ),
+)]
+pub(super) fn show(call: &Call) -> Result<Answer, Problem> {
+    let name = call.module()?;
+    let overview = call.state.deployments.show(&name)?;
+    let registry::Overview { summary, history, settings, routes } = overview;
+    let details = ModuleDetails {
+        summary: summary.into(),
+        history: history.into_iter().map(Into::into).collect(),
+        settings,
+        routes: Route::of(name.as_str(), &routes),
+    };
+    Ok(json(StatusCode::OK, &details))
+}
+
+/// What each module declares.
+#[utoipa::path(get, path = "/api/v1/routes", tag = "modules", responses(
+    (status = 200, description = "All routes in force", body = RouteList),
+))]
+pub(super) fn routes(call: &Call) -> Answer {
+    let modules = call.state.deployments.registry().snapshot();
+    let mut versions: Vec<_> = modules.versions().collect();
+    versions.sort_by(|a, b| a.name.cmp(&b.name));
+    let of = |version: &&Arc<registry::Version>| Route::of(version.name.as_str(), version.routes());
+    json(StatusCode::OK, &RouteList { routes: versions.iter().flat_map(of).collect() })
+}
+
+/// Makes a file the next version of a module and puts it in force.
+#[utoipa::path(put, path = "/api/v1/modules/{name}", tag = "modules",
+    params(
+        ("name" = String, Path, description = "The module: a-z, 0-9 and -, at most 63 bytes"),
+        ("x-tidegate-user" = Option<String>, Header, description = "Who deploys"),
+        ("x-tidegate-note" = Option<String>, Header, description = "A note for the history"),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses(
+        (status = 200, description = "It is the active version", body = Deployed),
+        (status = 201, description = "A new version is in force", body = Deployed),
+        (status = 400, description = "No name, or the body was cut off", body = Problem),
+        (status = 408, description = "The body comes too slowly", body = Problem),
+        (status = 409, description = "Taken routes, or somebody else deploys", body = Problem),
+        (status = 413, description = "Too large", body = Problem),
+        (status = 422, description = "No module", body = Problem),
+        (status = 507, description = "No room", body = Problem),
+    ),
+)]
+pub(super) async fn deploy(call: Call) -> Result<Answer, Problem> {
+    let name = call.module()?;
+    // From here on nobody else deploys it.
+    let turn = call.state.deployments.turn(&name)?;
+    let change = Change { who: call.who(), note: call.said(NOTE) };
+    let most = call.state.deployments.loader().limits().bytes;
+    let rest = Rest::of(&call, "deploy", name);
+    let wasm = body::read(&call.headers, call.body, most, " (upload.bytes)").await?;
+    let deployments = Arc::clone(&call.state.deployments);
+    let work = async move { deployments.deploy(turn, wasm, &change).await };
+    rest.deployed(work).await
+}
+
+/// Puts a version in force that is kept.
+#[utoipa::path(post, path = "/api/v1/modules/{name}/activate", tag = "modules",
+    params(("name" = String, Path, description = "The module")),
+    request_body = Activate,
+    responses(
+        (status = 200, description = "The version is in force", body = Deployed),
+        (status = 400, description = "No name or no JSON", body = Problem),
+        (status = 404, description = "No such module or version", body = Problem),
+        (status = 409, description = "Taken routes, or somebody else deploys", body = Problem),
+        (status = 410, description = "The version was deleted", body = Problem),
+        (status = 413, description = "Too large", body = Problem),
+        (status = 422, description = "Not this JSON", body = Problem),
+        (status = 507, description = "No room", body = Problem),
+    ),
+)]
+pub(super) async fn activate(call: Call) -> Result<Answer, Problem> {
+    let name = call.module()?;
+    let rest = Rest::of(&call, "activate", name.clone());
+    let Activate { version } = body::json(&call.headers, call.body, "body").await?;
+    let turn = call.state.deployments.turn(&name)?;
+    let deployments = Arc::clone(&call.state.deployments);
+    rest.deployed(async move { deployments.activate(turn, Some(version)).await }).await
+}
+
+/// Puts the version in force that was before, or another one that is kept.
+#[utoipa::path(post, path = "/api/v1/modules/{name}/rollback", tag = "modules",
+    params(("name" = String, Path, description = "The module")),
+    request_body = Rollback,
+    responses(
+        (status = 200, description = "The version is in force", body = Deployed),
+        (status = 400, description = "No name or no JSON", body = Problem),
+        (status = 404, description = "No such module or version", body = Problem),
+        (status = 409, description = "Nothing before, taken routes, or somebody else deploys", body = Problem),
+        (status = 410, description = "The version was deleted", body = Problem),
+        (status = 413, description = "Too large", body = Problem),
+        (status = 422, description = "Not this JSON", body = Problem),
+        (status = 507, description = "No room", body = Problem),
+    ),
+)]
+pub(super) async fn rollback(call: Call) -> Result<Answer, Problem> {
+    let name = call.module()?;
+    let rest = Rest::of(&call, "rollback", name.clone());
+    let Rollback { version } = body::json(&call.headers, call.body, "body").await?;
+    let turn = call.state.deployments.turn(&name)?;
+    let deployments = Arc::clone(&call.state.deployments);
+    rest.deployed(async move { deployments.activate(turn, version).await }).await
+}
+
+/// Takes a module out of force and forgets all its versions.
+#[utoipa::path(delete, path = "/api/v1/modules/{name}", tag = "modules",
+    params(("name" = String, Path, description = "The module")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 400, description = "No name", body = Problem),
+        (status = 404, description = "No such module", body = Problem),
+        (status = 409, description = "Somebody else changes it", body = Problem),
+    ),
+)]
+pub(super) async fn delete(call: Call) -> Result<Answer, Problem> {
+    let name = call.module()?;
+    let rest = Rest::of(&call, "delete", name.clone());
+    let turn = call.state.deployments.turn(&name)?;
+    let deployments = Arc::clone(&call.state.deployments);
+    rest.finish(async move { deployments.delete(turn).await }).await?;
+    rest.audit(None, None);
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Forgets a version that is not in force.
+#[utoipa::path(delete, path = "/api/v1/modules/{name}/versions/{version}", tag = "modules",
+    params(
+        ("name" = String, Path, description = "The module"),
+        ("version" = u64, Path, description = "The version", minimum = 1),
+    ),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 400, description = "No name or no version", body = Problem),
+        (status = 404, description = "No such module or version", body = Problem),
+        (status = 409, description = "It is in force, or somebody else changes it", body = Problem),
+        (status = 410, description = "It was deleted before", body = Problem),
+        (status = 507, description = "No room", body = Problem),
+    ),
+)]
+pub(super) async fn delete_version(call: Call) -> Result<Answer, Problem> {
+    let (name, version) = (call.module()?, call.version()?);
+    let rest = Rest::of(&call, "delete-version", name.clone());
+    let turn = call.state.deployments.turn(&name)?;
+    let deployments = Arc::clone(&call.state.deployments);
+    rest.finish(async move { deployments.delete_version(turn, version).await }).await?;
+    rest.audit(Some(version), None);
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// What a change needs besides its work.
+pub(super) struct Rest {
+    tasks: Drain,
+    node: String,
+    action: &'static str,
+    module: ModuleName,
+    who: String,
+    peer: SocketAddr,
+}
+
+impl Rest {
+    pub(super) fn of(call: &Call, action: &'static str, module: ModuleName) -> Self {
+        let (tasks, node) = (call.tasks.clone(), call.state.node.to_string());
+        Self { tasks, node, action, module, who: call.who(), peer: call.peer }
+    }
+
+    /// Does the work to its end, also when whoever asked for it has left.
+    pub(super) async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, DeployError>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let done = self.tasks.spawn("change", work).await;
+        let broken = |_| {
+            let text = "the host failed in the middle; its log says how";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "host", text)
+        };
+        Ok(done.map_err(broken)??)
+    }
+
+    /// Who changed what, from where.
+    pub(super) fn audit(&self, version: Option<u64>, digest: Option<&str>) {
+        tracing::info!(
+            target: "tidegate::audit",
+            who = self.who, action = self.action, module = %self.module, version, digest,
+            from = %self.peer,
+            "changed"
+        );
+    }
+
+    async fn deployed(
+        self,
+        work: impl Future<Output = Result<registry::Deployed, DeployError>> + Send + 'static,
+    ) -> Result<Answer, Problem> {
+        let deployed = self.finish(work).await?;
+        self.audit(Some(deployed.version), Some(&deployed.digest));
+        let made = deployed.changed && self.action == "deploy";
+        let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+        Ok(json(status, &Deployed::of(deployed, &self.node)))
+    }
+}

@@ -1,0 +1,127 @@
+//! What the API says when it does not do what it was asked to: RFC 9457.
+
+use std::time::Duration;
+
+use hyper::{StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Answer, full};
+use crate::{
+    registry::{DeployError, store::StoreError},
+    setting::{error::ConfigError, with_suggestion},
+};
+
+/// A refusal, with the rule and the fix in `detail`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    /// A word for programs.
+    code: &'static str,
+    /// What was found, where it is about too much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<u64>,
+    /// What is allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Refused"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+            found: None,
+            limit: None,
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn bad(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    pub(super) const fn with_numbers(mut self, numbers: Option<(u64, u64)>) -> Self {
+        if let Some((found, limit)) = numbers {
+            self.found = Some(found);
+            self.limit = Some(limit);
+        }
+        self
+    }
+
+    pub(super) const fn after(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause);
+        self
+    }
+
+    /// What a body of JSON that does not fit has wrong.
+    pub(super) fn json(code: &'static str, error: &serde_json::Error) -> Self {
+        let status = if error.is_data() {
+            StatusCode::UNPROCESSABLE_ENTITY
+        } else {
+            StatusCode::BAD_REQUEST
+        };
+        Self::new(status, code, with_suggestion(&error.to_string()))
+    }
+
+    pub(super) fn into_answer(self) -> Answer {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut answer = full(status, "application/problem+json", body);
+        if let Some(pause) = self.retry_after {
+            let seconds = pause.as_secs().max(1).into();
+            answer.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let bearer = header::HeaderValue::from_static("Bearer");
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        answer
+    }
+}
+
+impl From<ConfigError> for Problem {
+    fn from(error: ConfigError) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "settings", error.to_string())
+    }
+}
+
+impl From<DeployError> for Problem {
+    fn from(error: DeployError) -> Self {
+        use DeployError as E;
+        let numbers = match &error {
+            E::Load { error, .. } | E::Unlivable { error, .. } => error.numbers(),
+            _ => None,
+        };
+        let (status, code) = match &error {
+            E::Name { .. } => (StatusCode::BAD_REQUEST, "name"),
+            E::NoModule(_) => (StatusCode::NOT_FOUND, "no-such-module"),
+            E::NoVersion { .. } => (StatusCode::NOT_FOUND, "no-such-version"),
+            E::Deleted { .. } => (StatusCode::GONE, "version-deleted"),
+            E::Load { error, .. } if error.code() == "too-large" => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "too-large")
+            }
+            E::Load { error, .. } => (StatusCode::UNPROCESSABLE_ENTITY, error.code()),
+            E::Routes(_) => (StatusCode::CONFLICT, "route-conflict"),
+            E::Busy(_) => (StatusCode::CONFLICT, "busy"),
+            E::NothingBefore(_) => (StatusCode::CONFLICT, "nothing-before"),
+            E::Active { .. } => (StatusCode::CONFLICT, "active"),
+            E::Unlivable { .. } => (StatusCode::CONFLICT, "unlivable"),
+            E::Settings(_) => (StatusCode::UNPROCESSABLE_ENTITY, "settings"),
+            E::Store(StoreError::Full(_)) => (StatusCode::INSUFFICIENT_STORAGE, "disk"),
+            E::Store(StoreError::Changed { .. }) => (StatusCode::CONFLICT, "changed"),
+            E::Store(StoreError::Damaged { .. }) => (StatusCode::CONFLICT, "damaged"),
+            E::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
+        };
+        Self::new(status, code, error.to_string()).with_numbers(numbers)
+    }
+}

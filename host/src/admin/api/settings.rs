@@ -1,0 +1,51 @@
+//! Settings of a module.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+
+use super::{Answer, Call, body, json, modules::Rest, problem::Problem};
+use crate::registry::Written;
+
+/// The settings of a module, as they were written.
+#[utoipa::path(get, path = "/api/v1/modules/{name}/settings", tag = "settings",
+    params(("name" = String, Path, description = "The module")),
+    responses(
+        (status = 200, description = "What was written; the rest is as in tidegate.toml", body = Object),
+        (status = 400, description = "No name", body = Problem),
+        (status = 404, description = "No such module", body = Problem),
+    ),
+)]
+pub(super) fn get(call: &Call) -> Result<Answer, Problem> {
+    let name = call.module()?;
+    Ok(json(StatusCode::OK, &call.state.deployments.written(&name)?))
+}
+
+/// Runs a module with other settings, in the place of all that were written before.
+#[utoipa::path(put, path = "/api/v1/modules/{name}/settings", tag = "settings",
+    params(("name" = String, Path, description = "The module")),
+    request_body(content = Object, description = "`[modules.NAME]` of tidegate.toml as JSON, without `file`"),
+    responses(
+        (status = 200, description = "They are in force", body = Object),
+        (status = 400, description = "No name or no JSON", body = Problem),
+        (status = 404, description = "No such module", body = Problem),
+        (status = 409, description = "The active version cannot live with them, or somebody else changes the module", body = Problem),
+        (status = 413, description = "Too large", body = Problem),
+        (status = 422, description = "A setting that cannot be", body = Problem),
+        (status = 507, description = "No room", body = Problem),
+    ),
+)]
+pub(super) async fn set(call: Call) -> Result<Answer, Problem> {
+    let name = call.module()?;
+    let rest = Rest::of(&call, "settings", name.clone());
+    let written: Written = body::json(&call.headers, call.body, "settings").await?;
+    if written.file.is_some() {
+        let text = "`file` stands in tidegate.toml only; PUT the file to /api/v1/modules/NAME";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "settings", text));
+    }
+    let turn = call.state.deployments.turn(&name)?;
+    let deployments = Arc::clone(&call.state.deployments);
+    let written = rest.finish(async move { deployments.set(turn, written).await }).await?;
+    rest.audit(None, None);
+    Ok(json(StatusCode::OK, &written))
+}

@@ -1,0 +1,98 @@
+//! Records as they come, as server-sent events.
+
+#![expect(unused_qualifications, reason = "utoipa names queries in full")]
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::{Response, StatusCode, body::Frame, header};
+use serde::Deserialize;
+use tokio::{
+    sync::{OwnedSemaphorePermit, broadcast},
+    time::{Instant, timeout_at},
+};
+use utoipa::IntoParams;
+
+use super::{Answer, Call, STREAMS, look, problem::Problem, types::Record};
+use crate::worker::{self, Filter};
+
+/// How long nothing may be said.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Which records to follow.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct StreamQuery {
+    /// Those of a module.
+    module: Option<String>,
+}
+
+/// Records from now on: `event: record` with one, or `event: missed` with how many were too many.
+#[utoipa::path(get, path = "/api/v1/records/stream", tag = "records", params(StreamQuery), responses(
+    (status = 200, description = "Records, one event each", body = String, content_type = "text/event-stream"),
+    (status = 400, description = "A filter that is none", body = Problem),
+    (status = 503, description = "Too many streams", body = Problem),
+))]
+pub(super) fn records(call: &Call) -> Result<Answer, Problem> {
+    let StreamQuery { module } = look::parse(&call.query)?;
+    let module = module.map(|name| look::module_name(&name)).transpose()?;
+    let permit = Arc::clone(&call.state.api.streams).try_acquire_owned().map_err(|_| {
+        let text = format!("{STREAMS} streams are open already; close one of them");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", text)
+            .after(Duration::from_secs(1))
+    })?;
+    let following = Following {
+        records: call.state.records.follow(),
+        filter: Filter { module, ..Filter::default() },
+        permit,
+    };
+    let body = StreamBody::new(events(following)).boxed_unsync();
+    let mut answer = Response::new(body);
+    let headers = answer.headers_mut();
+    for (name, value) in
+        [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")]
+    {
+        headers.insert(name, header::HeaderValue::from_static(value));
+    }
+    Ok(answer)
+}
+
+struct Following {
+    records: broadcast::Receiver<Arc<worker::Record>>,
+    filter: Filter,
+    #[expect(dead_code, reason = "counts the stream until it ends")]
+    permit: OwnedSemaphorePermit,
+}
+
+fn events(following: Following) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
+    // The head goes out with the first part: whoever follows must know that it does.
+    let opening = stream::iter([Ok(Frame::data(Bytes::from_static(b": following\n\n")))]);
+    let rest = stream::unfold(following, async |mut following| {
+        let text = following.next().await?;
+        Some((Ok(Frame::data(Bytes::from(text))), following))
+    });
+    stream::StreamExt::chain(opening, rest)
+}
+
+impl Following {
+    async fn next(&mut self) -> Option<String> {
+        let until = Instant::now() + KEEP_ALIVE;
+        loop {
+            match timeout_at(until, self.records.recv()).await {
+                Err(_) => return Some(": keep-alive\n\n".to_owned()),
+                Ok(Ok(record)) if self.filter.takes(&record) => {
+                    let data = serde_json::to_string(&Record::from(&*record)).ok()?;
+                    return Some(format!("event: record\nid: {}\ndata: {data}\n\n", record.id));
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(broadcast::error::RecvError::Lagged(count))) => {
+                    return Some(format!("event: missed\ndata: {{\"count\":{count}}}\n\n"));
+                }
+                Ok(Err(broadcast::error::RecvError::Closed)) => return None,
+            }
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! What requests and answers of the API are made of.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::{
+    registry::{self, Standing, store::Kept},
+    routing::{RouteSpec, Trigger},
+    worker,
+};
+
+/// A moment as RFC 3339 writes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment(pub(super) SystemTime);
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&humantime::format_rfc3339_millis(self.0))
+    }
+}
+
+/// One consumer and what it is run for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Route {
+    module: String,
+    consumer: String,
+    /// `http`, `websocket` or `channel`.
+    trigger: &'static str,
+    /// Of `http`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+    /// Of `http` and `websocket`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
+    /// Of `channel`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+    /// What else must hold of a request.
+    guards: Vec<String>,
+}
+
+impl Route {
+    /// The routes of a module: one for each method.
+    pub(super) fn of(module: &str, specs: &[RouteSpec]) -> Vec<Self> {
+        let mut routes = Vec::new();
+        for RouteSpec { consumer, trigger } in specs {
+            let (consumer, module) = (consumer.as_ref().to_owned(), module.to_owned());
+            let guarded = |guards: &crate::routing::Guards| match guards.to_string().trim() {
+                "" => Vec::new(),
+                text => vec![text.to_owned()],
+            };
+            let plain = Self {
+                module,
+                consumer,
+                trigger: "channel",
+                method: None,
+                pattern: None,
+                channel: None,
+                guards: Vec::new(),
+            };
+            match trigger {
+                Trigger::Http { methods, path, guards, .. } => {
+                    routes.extend(methods.iter().map(|method| Self {
+                        module: plain.module.clone(),
+                        consumer: plain.consumer.clone(),
+                        trigger: "http",
+                        method: Some(method.clone()),
+                        pattern: Some(path.to_string()),
+                        guards: guarded(guards),
+                        channel: None,
+                    }));
+                }
+                Trigger::Websocket { path, guards } => routes.push(Self {
+                    trigger: "websocket",
+                    pattern: Some(path.to_string()),
+                    guards: guarded(guards),
+                    ..plain
+                }),
+                Trigger::Channel(channel) => {
+                    routes.push(Self { channel: Some(channel.to_string()), ..plain });
+                }
+            }
+        }
+        routes
+    }
+}
+
+/// What a deployment, an activation or a rollback came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Deployed {
+    module: String,
+    /// The version in force.
+    version: u64,
+    /// SHA-256 of its file.
+    digest: String,
+    /// Whether another version is in force than before.
+    changed: bool,
+    /// The version that was in force before.
+    previous: Option<u64>,
+    routes: Vec<Route>,
+    /// What may surprise.
+    warnings: Vec<String>,
+    /// What each node has in force.
+    nodes: Vec<NodeDigest>,
+}
+
+/// What a node has in force of a module.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NodeDigest {
+    node: String,
+    digest: String,
+}
+
+impl Deployed {
+    pub(super) fn of(deployed: registry::Deployed, node: &str) -> Self {
+        let registry::Deployed { module, version, digest, changed, previous, routes, warnings } =
+            deployed;
+        let nodes = vec![NodeDigest { node: node.to_owned(), digest: digest.clone() }];
+        let routes = Route::of(module.as_str(), &routes);
+        let module = module.as_str().to_owned();
+        Self { module, version, digest, changed, previous, routes, warnings, nodes }
+    }
+}
+
+/// A module in short.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ModuleSummary {
+    name: String,
+    /// None if no version can be served.
+    active_version: Option<u64>,
+    /// SHA-256 of the file of the version in force.
+    digest: Option<String>,
+    /// When that version was deployed.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deployed_at: Option<Moment>,
+    deployed_by: Option<String>,
+    /// How many versions are kept.
+    versions: usize,
+    /// `registry` or `flag`.
+    source: &'static str,
+    /// `active`, `probation`, `rolled-back` or `failed`.
+    state: &'static str,
+    /// What is wrong.
+    fault: Option<String>,
+}
+
+impl From<registry::Summary> for ModuleSummary {
+    fn from(summary: registry::Summary) -> Self {
+        let registry::Summary { name, active, versions, source, standing, fault } = summary;
+        Self {
+            name: name.as_str().to_owned(),
+            active_version: active.as_ref().map(|it| it.version),
+            digest: active.as_ref().map(|it| it.digest.clone()),
+            deployed_at: active.as_ref().map(|it| Moment(it.deployed_at)),
+            deployed_by: active.map(|it| it.deployed_by),
+            versions,
+            source: match source {
+                registry::Source::Registry => "registry",
+                registry::Source::Flag => "flag",
+            },
+            state: match standing {
+                Standing::Active => "active",
+                Standing::Probation => "probation",
+                Standing::RolledBack => "rolled-back",
+                Standing::Failed => "failed",
+            },
+            fault,
+        }
+    }
+}
+
+/// All modules.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ModuleList {
+    pub(super) modules: Vec<ModuleSummary>,
+}
+
+/// A version that is kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HistoryEntry {
+    version: u64,
+    digest: String,
+    bytes: u64,
+    #[schema(value_type = String, format = DateTime)]
+    deployed_at: Moment,
+    deployed_by: String,
+    note: Option<String>,
+}
+
+impl From<Kept> for HistoryEntry {
+    fn from(kept: Kept) -> Self {
+        let Kept { version, digest, bytes, deployed_at, deployed_by, note } = kept;
+        Self { version, digest, bytes, deployed_at: Moment(deployed_at), deployed_by, note }
+    }
+}
+
+/// A module in full.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ModuleDetails {
+    #[serde(flatten)]
+    pub(super) summary: ModuleSummary,
+    /// Its versions, by number.
+    pub(super) history: Vec<HistoryEntry>,
+    /// As they were written: `[modules.NAME]` of tidegate.toml as JSON.
+    #[schema(value_type = Object)]
+    pub(super) settings: registry::Written,
+    pub(super) routes: Vec<Route>,
+}
+
+/// Which version to put in force.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Activate {
+    #[schema(minimum = 1)]
+    pub(super) version: u64,
+}
+
+/// Which version to go back to.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rollback {
+    /// The one that was in force before, if none.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    pub(super) version: Option<u64>,
+}
+
+/// All routes in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RouteList {
+    pub(super) routes: Vec<Route>,
+}
+
+/// One channel that holds messages.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ChannelDepth {
+    pub(super) channel: String,
+    pub(super) depth: usize,
+    /// Age of the oldest message.
+    pub(super) oldest_ms: u64,
+}
+
+/// How full the channel layer is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LayerDepth {
+    pub(super) channels: Vec<ChannelDepth>,
+    /// Groups with members.
+    pub(super) groups: usize,
+    /// Messages that wait to be sent later.
+    pub(super) delayed: usize,
+}
+
+/// A version in force on a node.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NodeModule {
+    pub(super) name: String,
+    pub(super) version: u64,
+    pub(super) digest: String,
+}
+
+/// One process.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Node {
+    pub(super) node: String,
+    /// Of the host.
+    pub(super) version: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    pub(super) started_at: Moment,
+    pub(super) connections: i64,
+    pub(super) modules: Vec<NodeModule>,
+}
+
+/// All processes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NodeList {
+    pub(super) nodes: Vec<Node>,
+}
+
+/// A line that a consumer logged or printed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LogLine {
+    /// `trace`, `debug`, `info`, `warn`, `error`, or `output` for what it printed.
+    level: String,
+    text: String,
+}
+
+/// What is known of one invocation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Record {
+    id: String,
+    module: String,
+    version: u64,
+    consumer: String,
+    channel: String,
+    /// `ok`, `gone`, or the kind of the fault.
+    outcome: &'static str,
+    /// The fault in words.
+    detail: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Moment,
+    fuel: u64,
+    wall_us: u64,
+    memory_bytes: usize,
+    /// Messages that it sent.
+    sent: usize,
+    correlation_id: String,
+    log: Vec<LogLine>,
+    log_truncated: bool,
+}
+
+/// Levels that begin a line which was logged, and not printed.
+const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
+
+impl From<&worker::Record> for Record {
+    fn from(record: &worker::Record) -> Self {
+        let line = |line: &str| match line.split_once(' ') {
+            Some((level, text)) if LEVELS.contains(&level) => {
+                LogLine { level: level.to_owned(), text: text.to_owned() }
+            }
+            _ => LogLine { level: "output".to_owned(), text: line.to_owned() },
+        };
+        Self {
+            id: record.id.to_string(),
+            module: record.module.as_str().to_owned(),
+            version: record.version,
+            consumer: record.consumer.as_ref().to_owned(),
+            channel: record.channel.as_str().to_owned(),
+            outcome: record.outcome(),
+            detail: record.fault().map(ToString::to_string),
+            started_at: Moment(record.started),
+            fuel: record.usage.fuel,
+            wall_us: u64::try_from(record.usage.wall.as_micros()).unwrap_or(u64::MAX),
+            memory_bytes: record.usage.memory_peak,
+            sent: record.usage.messages,
+            correlation_id: record.correlation.to_string(),
+            log: record.log.text.lines().map(line).collect(),
+            log_truncated: record.log.truncated_bytes > 0,
+        }
+    }
+}
+
+/// The latest records, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RecordList {
+    pub(super) records: Vec<Record>,
+}

@@ -1,0 +1,160 @@
+//! Compiles a file where it can be stopped: in a child process with a limit on its memory and its
+//! time, since a compiler cannot be interrupted and a file can be made to keep it busy.
+//!
+//! The child is this program with a hidden command. It reads the file from its standard input and
+//! writes compiled code to its standard output; no file of its making is ever read.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    process::Command,
+    time::{Instant, timeout_at},
+};
+
+use super::{LoadError, adapt, pool};
+
+/// The hidden command that makes this program compile.
+pub const COMMAND: &str = "compile-module";
+/// How the child says that the file is at fault: the exit status for modules that are refused. Why
+/// stands on its standard error.
+const REFUSED: i32 = 4;
+/// What is read of its standard error.
+const REASON: u64 = 16 * 1024;
+/// Threads of the child: it must not take every core from those who are served.
+const THREADS: &str = "2";
+
+/// What compiling one file may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Address space, in bytes.
+    pub memory: usize,
+    /// Time by the clock.
+    pub time: Duration,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self { memory: 2 * 1024 * 1024 * 1024, time: Duration::from_secs(60) }
+    }
+}
+
+/// How files are compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Compiler {
+    /// The program to run; none compiles in this process, where nothing can stop it.
+    pub program: Option<PathBuf>,
+    /// What it may use.
+    pub limits: CompileLimits,
+}
+
+impl Compiler {
+    /// Compiles a file in a child process, which is killed when this is dropped.
+    pub(super) async fn run(&self, program: &PathBuf, wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
+        let broken = |error: io::Error| LoadError::Compiler(error.to_string());
+        let mut child = Command::new(program)
+            .arg(COMMAND)
+            .arg(self.limits.memory.to_string())
+            .env_clear()
+            .env("RAYON_NUM_THREADS", THREADS)
+            // Each arena of the allocator takes address space, used or not.
+            .env("MALLOC_ARENA_MAX", THREADS)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(broken)?;
+        let (Some(mut stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(LoadError::Compiler("it has no pipes".to_owned()));
+        };
+        let talk = async {
+            let give = async move {
+                // A child that does not read says why in another way.
+                drop(stdin.write_all(wasm).await);
+            };
+            let ((), code, reason) =
+                tokio::join!(give, read(stdout, self.limits.memory as u64), read(stderr, REASON));
+            Ok::<_, io::Error>((child.wait().await?, code?, reason?))
+        };
+        let until = Instant::now() + self.limits.time;
+        match timeout_at(until, talk).await {
+            Err(_) => Err(LoadError::CompileTime { limit: self.limits.time }),
+            Ok(Err(error)) => Err(broken(error)),
+            Ok(Ok((status, code, reason))) => {
+                self.outcome(status, code, &String::from_utf8_lossy(&reason))
+            }
+        }
+    }
+
+    fn outcome(
+        &self,
+        status: ExitStatus,
+        code: Vec<u8>,
+        reason: &str,
+    ) -> Result<Vec<u8>, LoadError> {
+        let reason = reason.trim();
+        match status.code() {
+            Some(0) => Ok(code),
+            Some(REFUSED) => Err(LoadError::Invalid(reason.to_owned())),
+            // Without memory Rust's allocator aborts, and mappings fail with this error's text.
+            _ if reason.contains("memory allocation of") || reason.contains("os error 12") => {
+                Err(LoadError::CompileMemory { limit: self.limits.memory })
+            }
+            _ => Err(LoadError::Compiler(format!("{status}: {reason}"))),
+        }
+    }
+}
+
+async fn read(from: impl AsyncRead + Unpin, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(most).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+/// Why the child has no code to give. The reason stands on its standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompileFailure {
+    /// The file is at fault.
+    Refused,
+    /// Something else is.
+    Broken,
+}
+
+/// The child: compiles what comes in, within a limit on its memory.
+pub fn serve(memory: u64) -> Result<(), CompileFailure> {
+    answer(memory).map_err(|(failure, reason)| {
+        // Without anybody who reads it there is nobody to tell.
+        drop(writeln!(io::stderr(), "{reason}"));
+        failure
+    })
+}
+
+fn answer(memory: u64) -> Result<(), (CompileFailure, String)> {
+    let broken = |error: io::Error| (CompileFailure::Broken, error.to_string());
+    let refused = |error: LoadError| {
+        let reason = match error {
+            // The parent names the kind again.
+            LoadError::Invalid(reason) => reason,
+            other => other.to_string(),
+        };
+        (CompileFailure::Refused, reason)
+    };
+    let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
+    setrlimit(Resource::As, limit(memory)).map_err(|error| broken(error.into()))?;
+    // A file that makes the compiler fail must not fill the disk.
+    setrlimit(Resource::Core, limit(0)).map_err(|error| broken(error.into()))?;
+    let mut wasm = Vec::new();
+    io::stdin().read_to_end(&mut wasm).map_err(broken)?;
+    let component = adapt::component(&wasm).map_err(refused)?;
+    let code = pool::compile(&component).map_err(refused)?;
+    io::stdout().write_all(&code).map_err(broken)
+}

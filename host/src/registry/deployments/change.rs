@@ -1,0 +1,267 @@
+//! Changes that somebody asks for.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::{Change, DeployError, Deployed, Deployments, KEPT, Known, Source, Turn, warnings};
+use crate::{
+    engine,
+    message::ModuleName,
+    registry::{
+        Candidate, Written,
+        store::{Kept, Manifest},
+    },
+};
+
+/// What is ready to be put in force.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) candidate: Candidate,
+    pub(super) manifest: Manifest,
+    wasm: Option<Bytes>,
+    /// The activation that was in force when this was prepared, where it builds on that.
+    on: Option<u64>,
+}
+
+impl Deployments {
+    /// Makes a file the next version of a module and puts it in force.
+    pub async fn deploy(
+        &self,
+        turn: Turn,
+        wasm: Bytes,
+        change: &Change,
+    ) -> Result<Deployed, DeployError> {
+        match self.prepare(&turn.module, wasm, change).await? {
+            Some(fresh) => self.put_in_force(fresh).await,
+            None => self.unchanged(&turn.module),
+        }
+    }
+
+    /// Loads a file as the next version of a module; none if it is the active one.
+    pub(super) async fn prepare(
+        &self,
+        module: &ModuleName,
+        wasm: Bytes,
+        change: &Change,
+    ) -> Result<Option<Prepared>, DeployError> {
+        let refused = |error| DeployError::Load { module: module.clone(), error };
+        let file = wasm.clone();
+        let digest = tokio::task::spawn_blocking(move || engine::digest(&file)).await;
+        let digest =
+            digest.map_err(|error| refused(engine::LoadError::Compiler(error.to_string())))?;
+        let before = self.manifest(module);
+        let serving = self.registry.snapshot().version(module).cloned();
+        if serving.is_some_and(|it| {
+            it.program.digest() == digest
+                && before.as_ref().is_some_and(|manifest| manifest.active == it.number)
+        }) {
+            return Ok(None);
+        }
+        let number = before.as_ref().map_or(1, |it| it.last + 1);
+        let written = before.as_ref().map(|it| it.settings.clone()).unwrap_or_default();
+        let settings = self.settings(module, &written)?;
+        let candidate = self
+            .loader
+            .candidate(module.clone(), number, wasm.clone(), settings)
+            .await
+            .map_err(refused)?;
+        let kept = Kept {
+            version: number,
+            digest,
+            bytes: wasm.len() as u64,
+            deployed_at: SystemTime::now(),
+            deployed_by: change.who.clone(),
+            note: change.note.clone(),
+        };
+        let probation = before.is_some();
+        let manifest = next(before, kept, probation);
+        let candidate = Candidate { probation, ..candidate };
+        Ok(Some(Prepared { candidate, manifest, wasm: Some(wasm), on: None }))
+    }
+
+    /// Puts a version in force that is kept: one by number, or the one that was in force before.
+    pub async fn activate(&self, turn: Turn, number: Option<u64>) -> Result<Deployed, DeployError> {
+        let module = &turn.module;
+        let mut manifest = self.existing(module)?;
+        let before = || DeployError::NothingBefore(module.clone());
+        let number = number.or(manifest.previous).ok_or_else(before)?;
+        let serving = self.registry.snapshot().version(module).map(|it| it.number);
+        if number == manifest.active && serving == Some(number) {
+            return self.unchanged(module);
+        }
+        let candidate = self.stored_candidate(module, &manifest, number).await?;
+        manifest.previous = Some(manifest.active).filter(|&active| active != number);
+        manifest.active = number;
+        step(&mut manifest, false);
+        self.put_in_force(Prepared { candidate, manifest, wasm: None, on: None }).await
+    }
+
+    /// Runs a module with other settings.
+    pub async fn set(&self, turn: Turn, written: Written) -> Result<Written, DeployError> {
+        let module = &turn.module;
+        let mut manifest = self.existing(module)?;
+        if written == manifest.settings {
+            return Ok(written);
+        }
+        self.settings(module, &written)?;
+        manifest.settings = written.clone();
+        let version = manifest.active;
+        let candidate = match self.stored_candidate(module, &manifest, version).await {
+            Err(DeployError::Load { module, error }) => {
+                return Err(DeployError::Unlivable { module, version, error });
+            }
+            other => other?,
+        };
+        let (probation, on) = (manifest.probation, Some(manifest.activation));
+        step(&mut manifest, probation);
+        let candidate = Candidate { probation, ..candidate };
+        self.put_in_force(Prepared { candidate, manifest, wasm: None, on }).await?;
+        Ok(written)
+    }
+
+    /// Takes a module out of force and forgets it.
+    pub async fn delete(&self, turn: Turn) -> Result<(), DeployError> {
+        let module = &turn.module;
+        if !self.known().contains_key(module) {
+            return Err(DeployError::NoModule(module.clone()));
+        }
+        let _commit = self.commits.lock().await;
+        self.store.delete(module).await?;
+        self.registry.remove(module);
+        self.known().remove(module);
+        Ok(())
+    }
+
+    /// Forgets a version that is not in force.
+    pub async fn delete_version(&self, turn: Turn, number: u64) -> Result<(), DeployError> {
+        let module = &turn.module;
+        let _commit = self.commits.lock().await;
+        let mut manifest = self.existing(module)?;
+        let serving = self.registry.snapshot().version(module).map(|it| it.number);
+        if number == manifest.active || serving == Some(number) {
+            return Err(DeployError::Active { module: module.clone(), version: number });
+        }
+        let last = manifest.last;
+        let Some(at) = manifest.versions.iter().position(|kept| kept.version == number) else {
+            let (module, version) = (module.clone(), number);
+            return Err(if (1..=last).contains(&number) {
+                DeployError::Deleted { module, version }
+            } else {
+                DeployError::NoVersion { module, version, last }
+            });
+        };
+        manifest.versions.remove(at);
+        manifest.previous = manifest.previous.filter(|&previous| previous != number);
+        manifest.revision += 1;
+        self.store.commit(module, &manifest, None).await?;
+        if let Some(known) = self.known().get_mut(module) {
+            known.manifest = Some(manifest);
+        }
+        Ok(())
+    }
+
+    fn unchanged(&self, module: &ModuleName) -> Result<Deployed, DeployError> {
+        let modules = self.registry.snapshot();
+        let none = || DeployError::NoModule(module.clone());
+        let version = modules.version(module).ok_or_else(none)?;
+        Ok(Deployed {
+            module: module.clone(),
+            version: version.number,
+            digest: version.program.digest().to_owned(),
+            changed: false,
+            previous: self.existing(module)?.previous,
+            routes: version.routes().to_vec(),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// The last check, the store, the swap.
+    pub(super) async fn put_in_force(&self, fresh: Prepared) -> Result<Deployed, DeployError> {
+        let Prepared { candidate, mut manifest, wasm, on } = fresh;
+        let _commit = self.commits.lock().await;
+        let module = candidate.name.clone();
+        let before = self.registry.snapshot().version(&module).cloned();
+        // A version that failed on probation leaves without asking.
+        if let (Some(before), Some(on)) = (&before, on)
+            && before.activation != on
+        {
+            return Err(DeployError::Busy(module));
+        }
+        if let Some(before) = before.as_ref().filter(|it| it.number != candidate.number) {
+            manifest.previous = Some(before.number);
+        }
+        self.registry.check(std::slice::from_ref(&candidate))?;
+        // What was noted of the version in force meanwhile.
+        let stored = self.manifest(&module);
+        let activation = before.as_ref().map_or(0, |it| it.activation) + 1;
+        manifest.activation = manifest.activation.max(activation);
+        manifest.revision = stored.as_ref().map_or(0, |it| it.revision) + 1;
+        self.store.commit(&module, &manifest, wasm.map(Vec::from)).await?;
+        let deployed = Deployed {
+            module: module.clone(),
+            version: candidate.number,
+            digest: candidate.program.digest().to_owned(),
+            changed: true,
+            previous: manifest.previous,
+            routes: candidate.routes.clone(),
+            warnings: warnings(before.as_ref(), &candidate.routes),
+        };
+        let swapped = self.registry.activate(vec![(candidate, manifest.activation)]);
+        match &swapped {
+            Ok(activations) => {
+                manifest.activation = activations.first().copied().unwrap_or(manifest.activation);
+            }
+            // A version was rolled back since the check, and brought routes along.
+            Err(_) => {
+                if let Some(stored) = stored {
+                    manifest = Manifest { revision: manifest.revision + 1, ..stored };
+                    self.store.commit(&module, &manifest, None).await?;
+                }
+            }
+        }
+        let mut known = self.known();
+        let source = known.get(&module).map_or(Source::Registry, |it| it.source);
+        known.insert(module, Known { manifest: Some(manifest), source, fault: None });
+        drop(known);
+        swapped?;
+        Ok(deployed)
+    }
+}
+
+fn step(manifest: &mut Manifest, probation: bool) {
+    manifest.activation += 1;
+    manifest.probation = probation;
+    manifest.rolled_back = None;
+}
+
+/// The manifest with one version more, which is the active one.
+fn next(before: Option<Manifest>, kept: Kept, probation: bool) -> Manifest {
+    let number = kept.version;
+    let Some(mut manifest) = before else {
+        return Manifest {
+            revision: 1,
+            activation: 1,
+            active: number,
+            previous: None,
+            probation,
+            rolled_back: None,
+            last: number,
+            versions: vec![kept],
+            settings: Written::default(),
+        };
+    };
+    manifest.versions.push(kept);
+    manifest.previous = Some(manifest.active);
+    manifest.active = number;
+    manifest.last = number;
+    step(&mut manifest, probation);
+    let spare = manifest.versions.len().saturating_sub(KEPT);
+    let (active, previous) = (manifest.active, manifest.previous);
+    let mut at = 0;
+    manifest.versions.retain(|kept| {
+        at += 1;
+        at > spare || kept.version == active || Some(kept.version) == previous
+    });
+    manifest
+}

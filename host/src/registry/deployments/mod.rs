@@ -1,0 +1,338 @@
+//! What is deployed: versions in a store, and the ones in force.
+//!
+//! A change is made in this order: the candidate is loaded and checked, committed to the store, put in
+//! force. So nothing is in force that a restart would not find, and a process that is killed on the
+//! way comes back with the state before or after. Versions that fail on probation are the exception:
+//! they leave at once, and the store is told afterwards.
+
+mod change;
+mod start;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+pub use start::Given;
+
+use super::{
+    Loader, ModuleSettings, Registry, Version, Written,
+    store::{Kept, Manifest, ModuleStore, StoreError},
+};
+use crate::{
+    engine::LoadError,
+    message::{ModuleName, NameError},
+    routing::{RouteError, RouteSpec},
+    setting::error::ConfigError,
+};
+
+/// Versions of a module that are kept besides those in force and before.
+const KEPT: usize = 20;
+
+/// Why a change was refused. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeployError {
+    /// The name is none.
+    #[error("{name:?} is no name of a module: {error}")]
+    Name {
+        /// The name.
+        name: String,
+        /// The rule.
+        error: NameError,
+    },
+    /// There is no such module.
+    #[error("there is no module {0}; `tidegate modules` lists those there are")]
+    NoModule(ModuleName),
+    /// The file is no module.
+    #[error("module {module} is refused: {error}")]
+    Load {
+        /// The module.
+        module: ModuleName,
+        /// Why.
+        error: LoadError,
+    },
+    /// The routes cannot stand beside those of others.
+    #[error(transparent)]
+    Routes(#[from] RouteError),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Somebody else changes the module.
+    #[error("module {0} is being changed by somebody else; wait until that is over")]
+    Busy(ModuleName),
+    /// There never was such a version.
+    #[error("module {module} has no version {version}; the last one is {last}")]
+    NoVersion {
+        /// The module.
+        module: ModuleName,
+        /// The version asked for.
+        version: u64,
+        /// The last version there was.
+        last: u64,
+    },
+    /// The version was deleted.
+    #[error("version {version} of module {module} was deleted; deploy its file again")]
+    Deleted {
+        /// The module.
+        module: ModuleName,
+        /// The version.
+        version: u64,
+    },
+    /// There is no version to go back to.
+    #[error("module {0} has no version that was active before; name one")]
+    NothingBefore(ModuleName),
+    /// The version is in force.
+    #[error("version {version} of module {module} is active; activate another one first")]
+    Active {
+        /// The module.
+        module: ModuleName,
+        /// The version.
+        version: u64,
+    },
+    /// A setting is wrong.
+    #[error(transparent)]
+    Settings(#[from] ConfigError),
+    /// The active version cannot be run with the settings.
+    #[error("version {version} of module {module} cannot live with these settings: {error}")]
+    Unlivable {
+        /// The module.
+        module: ModuleName,
+        /// The version.
+        version: u64,
+        /// Why.
+        error: LoadError,
+    },
+}
+
+/// Who changes something.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// Who says to do it.
+    pub who: String,
+    /// A note for the history.
+    pub note: Option<String>,
+}
+
+/// What a change came to.
+#[derive(Debug)]
+pub struct Deployed {
+    /// The module.
+    pub module: ModuleName,
+    /// The version in force.
+    pub version: u64,
+    /// Its digest.
+    pub digest: String,
+    /// Whether another version is in force than before.
+    pub changed: bool,
+    /// The version that was in force before.
+    pub previous: Option<u64>,
+    /// What the version declares.
+    pub routes: Vec<RouteSpec>,
+    /// What may surprise.
+    pub warnings: Vec<String>,
+}
+
+/// Where a module came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It was deployed.
+    Registry,
+    /// `--module` or `tidegate.toml` names its file.
+    Flag,
+}
+
+/// How a module stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The active version serves.
+    Active,
+    /// It serves, and has yet to prove itself.
+    Probation,
+    /// A version failed, and the one before serves.
+    RolledBack,
+    /// Something is wrong with what is stored; what could be served is.
+    Failed,
+}
+
+/// A module in short.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Its name.
+    pub name: ModuleName,
+    /// The version in force; none if none could be served.
+    pub active: Option<Kept>,
+    /// How many versions there are.
+    pub versions: usize,
+    /// Where it came from.
+    pub source: Source,
+    /// How it stands.
+    pub standing: Standing,
+    /// What is wrong.
+    pub fault: Option<String>,
+}
+
+/// A module in full.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// The module in short.
+    pub summary: Summary,
+    /// Its versions, by number.
+    pub history: Vec<Kept>,
+    /// Its settings as they were written over the admin API.
+    pub settings: Written,
+    /// What the version in force declares.
+    pub routes: Vec<RouteSpec>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    /// None where the store has nothing whole.
+    manifest: Option<Manifest>,
+    source: Source,
+    fault: Option<String>,
+}
+
+/// Decides what is in force.
+pub struct Deployments {
+    loader: Loader,
+    registry: Arc<Registry>,
+    store: Arc<dyn ModuleStore>,
+    /// Settings of `tidegate.toml`, by module.
+    written: BTreeMap<ModuleName, ModuleSettings>,
+    defaults: ModuleSettings,
+    /// Locked for single operations only.
+    known: Mutex<BTreeMap<ModuleName, Known>>,
+    /// Modules that somebody changes. Locked for single operations only.
+    busy: Arc<Mutex<HashSet<ModuleName>>>,
+    /// From the last check to the swap nobody else may put routes in force.
+    commits: tokio::sync::Mutex<()>,
+}
+
+impl fmt::Debug for Deployments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deployments").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// The right to change a module, until it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    module: ModuleName,
+    busy: Arc<Mutex<HashSet<ModuleName>>>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.module);
+    }
+}
+
+impl Deployments {
+    /// The modules in force.
+    pub const fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Checks and compiles files.
+    pub const fn loader(&self) -> &Loader {
+        &self.loader
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<ModuleName, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the right to change a module. One at a time has it.
+    pub fn turn(&self, module: &ModuleName) -> Result<Turn, DeployError> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if !busy.insert(module.clone()) {
+            return Err(DeployError::Busy(module.clone()));
+        }
+        Ok(Turn { module: module.clone(), busy: Arc::clone(&self.busy) })
+    }
+
+    fn manifest(&self, module: &ModuleName) -> Option<Manifest> {
+        self.known().get(module).and_then(|known| known.manifest.clone())
+    }
+
+    fn existing(&self, module: &ModuleName) -> Result<Manifest, DeployError> {
+        self.manifest(module).ok_or_else(|| DeployError::NoModule(module.clone()))
+    }
+
+    fn below(&self, module: &ModuleName) -> &ModuleSettings {
+        self.written.get(module).unwrap_or(&self.defaults)
+    }
+
+    fn settings(
+        &self,
+        module: &ModuleName,
+        written: &Written,
+    ) -> Result<ModuleSettings, ConfigError> {
+        written.over(self.below(module), "settings")
+    }
+
+    /// All modules, by name.
+    pub fn list(&self) -> Vec<Summary> {
+        self.known().iter().map(|(name, known)| self.summary(name, known)).collect()
+    }
+
+    /// One module.
+    pub fn show(&self, module: &ModuleName) -> Result<Overview, DeployError> {
+        let known = self.known().get(module).cloned();
+        let known = known.ok_or_else(|| DeployError::NoModule(module.clone()))?;
+        let summary = self.summary(module, &known);
+        let modules = self.registry.snapshot();
+        let routes = modules.version(module).map(|it| it.routes().to_vec()).unwrap_or_default();
+        let manifest = known.manifest;
+        let (history, settings) = manifest.map(|it| (it.versions, it.settings)).unwrap_or_default();
+        Ok(Overview { summary, history, settings, routes })
+    }
+
+    /// The settings of a module, as they were written.
+    pub fn written(&self, module: &ModuleName) -> Result<Written, DeployError> {
+        Ok(self.existing(module)?.settings)
+    }
+
+    fn summary(&self, name: &ModuleName, known: &Known) -> Summary {
+        let modules = self.registry.snapshot();
+        let version = modules.version(name);
+        let manifest = known.manifest.as_ref();
+        let active =
+            version.and_then(|version| manifest.and_then(|it| it.version(version.number)).cloned());
+        let rolled_back = manifest.and_then(|it| it.rolled_back.as_ref());
+        let (standing, fault) = match (&known.fault, rolled_back) {
+            (Some(fault), _) => (Standing::Failed, Some(fault.clone())),
+            (None, Some(back)) => {
+                let fault = format!("version {}: {}", back.version, back.reason);
+                (Standing::RolledBack, Some(fault))
+            }
+            (None, None) if version.is_some_and(|it| it.probation.is_on()) => {
+                (Standing::Probation, None)
+            }
+            (None, None) => (Standing::Active, None),
+        };
+        Summary {
+            name: name.clone(),
+            active,
+            versions: manifest.map_or(0, |it| it.versions.len()),
+            source: known.source,
+            standing,
+            fault,
+        }
+    }
+}
+
+/// What leaves with a version may surprise whoever has it open.
+fn warnings(before: Option<&Arc<Version>>, routes: &[RouteSpec]) -> Vec<String> {
+    let Some(before) = before else { return Vec::new() };
+    let gone = |spec: &&RouteSpec| !routes.iter().any(|now| now.consumer == spec.consumer);
+    let warn = |spec: &RouteSpec| {
+        format!(
+            "consumer {} is gone: its open WebSockets are closed with 1012 at their next message",
+            spec.consumer
+        )
+    };
+    before.routes().iter().filter(gone).map(warn).collect()
+}

@@ -1,0 +1,198 @@
+//! What is in force when the process starts: what the store has, then the files of flags.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{Change, DeployError, Deployments, Known, Source};
+use crate::{
+    message::ModuleName,
+    registry::{
+        Candidate, Loader, ModuleSettings, Registry, Report,
+        store::{Manifest, ModuleStore, RolledBack, StoreError, Stored},
+    },
+    shutdown::Drain,
+};
+
+/// A module whose file a flag or `tidegate.toml` names.
+#[derive(Debug)]
+pub struct Given {
+    /// The module.
+    pub name: ModuleName,
+    /// The file's content.
+    pub wasm: Bytes,
+}
+
+impl Deployments {
+    /// Puts in force what a store has. A module with a fault leaves the others alone.
+    pub async fn open(
+        loader: Loader,
+        store: Arc<dyn ModuleStore>,
+        written: BTreeMap<ModuleName, ModuleSettings>,
+        defaults: ModuleSettings,
+        drain: &Drain,
+    ) -> Result<Arc<Self>, StoreError> {
+        let (registry, reports) = Registry::new();
+        let deployments = Arc::new(Self {
+            loader,
+            registry: Arc::new(registry),
+            store,
+            written,
+            defaults,
+            known: std::sync::Mutex::default(),
+            busy: Arc::default(),
+            commits: tokio::sync::Mutex::default(),
+        });
+        for stored in deployments.store.load().await? {
+            deployments.revive(stored).await;
+        }
+        drain.spawn("reports", listen(Arc::clone(&deployments), reports, drain.clone()));
+        Ok(deployments)
+    }
+
+    /// Puts a stored module in force: its active version, or the best there is.
+    async fn revive(&self, stored: Stored) {
+        let Stored { name, manifest, mut fault } = stored;
+        if let Some(manifest) = &manifest {
+            let wanted = manifest.active;
+            if manifest.probation
+                && let Some(before) = manifest.previous
+                && let Err(error) = self.revive_version(&name, manifest, before, false).await
+            {
+                tracing::warn!(module = %name, version = before, error, "no version to go back to");
+            }
+            let mut others: Vec<u64> = manifest.versions.iter().map(|kept| kept.version).collect();
+            others.retain(|&number| number != wanted && Some(number) != manifest.previous);
+            let order = std::iter::once(wanted).chain(manifest.previous);
+            for number in order.chain(others.into_iter().rev()) {
+                let probation = number == wanted && manifest.probation;
+                match self.revive_version(&name, manifest, number, probation).await {
+                    Ok(()) => break,
+                    Err(error) => {
+                        let error = format!("version {number} cannot be served: {error}");
+                        fault = Some(fault.map_or(error.clone(), |it| format!("{it}; {error}")));
+                    }
+                }
+            }
+        }
+        if let Some(fault) = &fault {
+            tracing::error!(module = %name, fault, "a stored module is damaged");
+        }
+        self.known().insert(name, Known { manifest, source: Source::Registry, fault });
+    }
+
+    async fn revive_version(
+        &self,
+        name: &ModuleName,
+        manifest: &Manifest,
+        number: u64,
+        probation: bool,
+    ) -> Result<(), String> {
+        let candidate = self.stored_candidate(name, manifest, number).await;
+        let candidate = Candidate { probation, ..candidate.map_err(|error| error.to_string())? };
+        self.registry
+            .activate(vec![(candidate, manifest.activation)])
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Loads a version that is kept.
+    pub(super) async fn stored_candidate(
+        &self,
+        module: &ModuleName,
+        manifest: &Manifest,
+        number: u64,
+    ) -> Result<Candidate, DeployError> {
+        let kept = manifest.version(number).ok_or_else(|| {
+            let (module, version, last) = (module.clone(), number, manifest.last);
+            if (1..=last).contains(&number) {
+                DeployError::Deleted { module, version }
+            } else {
+                DeployError::NoVersion { module, version, last }
+            }
+        })?;
+        let wasm = self.store.wasm(module, &kept.digest).await?;
+        let settings = self.settings(module, &manifest.settings)?;
+        self.loader
+            .candidate(module.clone(), number, wasm.into(), settings)
+            .await
+            .map_err(|error| DeployError::Load { module: module.clone(), error })
+    }
+
+    /// Puts the files of flags in force as new versions, together: all or none. A file that is that of
+    /// the active version changes nothing.
+    pub async fn place(&self, given: Vec<Given>) -> Result<(), DeployError> {
+        let change = Change { who: "--module".to_owned(), note: None };
+        let mut prepared = Vec::new();
+        for Given { name, wasm } in given {
+            let fresh = self.prepare(&name, wasm, &change).await?;
+            if let Some(known) = self.known().get_mut(&name) {
+                known.source = Source::Flag;
+            }
+            prepared.extend(fresh);
+        }
+        let candidates: Vec<_> = prepared.iter().map(|it| it.candidate.clone()).collect();
+        self.registry.check(&candidates)?;
+        for fresh in prepared {
+            let (module, version) = (fresh.candidate.name.clone(), fresh.candidate.number);
+            let replaced = fresh.manifest.previous.is_some();
+            self.put_in_force(fresh).await?;
+            if let Some(known) = self.known().get_mut(&module) {
+                known.source = Source::Flag;
+            }
+            if replaced {
+                tracing::info!(%module, version, "the file of --module is a new version");
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, report: Report) {
+        let (Report::Proved { module, .. } | Report::RolledBack { module, .. }) = &report;
+        let _turn = self.commits.lock().await;
+        let Some(mut manifest) = self.manifest(module) else { return };
+        match &report {
+            Report::Proved { activation, .. } if manifest.activation == *activation => {
+                manifest.probation = false;
+            }
+            Report::RolledBack { from, to, activation, reason, .. }
+                if manifest.activation + 1 == *activation =>
+            {
+                manifest.activation = *activation;
+                manifest.active = *to;
+                // The one before this is the one that failed.
+                manifest.previous = None;
+                manifest.probation = false;
+                let reason = reason.clone();
+                manifest.rolled_back = Some(RolledBack { version: *from, reason });
+            }
+            // Somebody has changed the module meanwhile.
+            _ => return,
+        }
+        manifest.revision += 1;
+        if let Err(error) = self.store.commit(module, &manifest, None).await {
+            tracing::error!(
+                %module, %error,
+                "how a version did is not stored; after a restart it is on probation again"
+            );
+            manifest.revision -= 1;
+        }
+        if let Some(known) = self.known().get_mut(module) {
+            known.manifest = Some(manifest);
+        }
+    }
+}
+
+async fn listen(deployments: Arc<Deployments>, mut reports: mpsc::Receiver<Report>, drain: Drain) {
+    loop {
+        tokio::select! {
+            biased;
+            report = reports.recv() => match report {
+                Some(report) => deployments.keep(report).await,
+                None => return,
+            },
+            () = drain.stopping() => return,
+        }
+    }
+}

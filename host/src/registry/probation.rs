@@ -1,0 +1,116 @@
+//! A new version proves itself on its first events. While it does, what it fails at is done by the
+//! version before, and after a few faults that version comes back by itself.
+
+use std::sync::{
+    Arc, PoisonError,
+    atomic::{AtomicU32, Ordering},
+};
+
+use arc_swap::ArcSwapOption;
+
+use super::{Registry, Report, Version};
+use crate::message::ModuleName;
+
+/// Events that a new version is watched for.
+const EVENTS: u32 = 100;
+/// Faults among them that end it.
+const FAULTS: u32 = 5;
+
+/// How a new version has done so far. Without one, nothing is watched.
+#[derive(Debug, Default)]
+pub struct Probation {
+    before: ArcSwapOption<Version>,
+    events: AtomicU32,
+    faults: AtomicU32,
+}
+
+impl Probation {
+    /// A new version takes the place of this one, or of the last one that has proved itself.
+    pub(super) fn before(version: Arc<Version>) -> Self {
+        let proved = version.probation.fallback().unwrap_or(version);
+        let probation = Self::default();
+        probation.before.store(Some(proved));
+        probation
+    }
+
+    /// The version that comes back if this one fails; none when it has proved itself.
+    pub fn fallback(&self) -> Option<Arc<Version>> {
+        self.before.load_full()
+    }
+
+    /// Whether the version has yet to prove itself.
+    pub fn is_on(&self) -> bool {
+        self.before.load().is_some()
+    }
+}
+
+impl Registry {
+    /// Notes how a run of a version on probation ended. Returns whether the version before is in
+    /// force now: the version has failed.
+    pub async fn note(&self, version: &Version, fault: Option<&str>) -> bool {
+        let probation = &version.probation;
+        if !probation.is_on() {
+            return false;
+        }
+        let failed = match fault {
+            Some(_) => probation.faults.fetch_add(1, Ordering::Relaxed) + 1 == FAULTS,
+            None => false,
+        };
+        let report = if failed {
+            self.roll_back(version, fault.unwrap_or_default())
+        } else if probation.events.fetch_add(1, Ordering::Relaxed) + 1 == EVENTS {
+            // The old code may go.
+            probation.before.store(None);
+            let (module, activation) = (version.name.clone(), version.activation);
+            Some(Report::Proved { module, activation })
+        } else {
+            None
+        };
+        let rolled_back = matches!(report, Some(Report::RolledBack { .. }));
+        if let Some(report) = report {
+            // Without anybody who listens the process stops.
+            drop(self.reports.send(report).await);
+        }
+        rolled_back
+    }
+
+    fn roll_back(&self, failed: &Version, fault: &str) -> Option<Report> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let modules = self.snapshot();
+        let module: &ModuleName = &failed.name;
+        // Somebody has put another one in force meanwhile.
+        modules.version(module).filter(|it| it.activation == failed.activation)?;
+        let before = failed.probation.before.swap(None)?;
+        let reason = format!(
+            "{FAULTS} of the first {EVENTS} events failed, the last one: {fault}; \
+             version {} is in force again",
+            before.number
+        );
+        let activation = failed.activation + 1;
+        let version = Version {
+            name: module.clone(),
+            number: before.number,
+            activation,
+            program: Arc::clone(&before.program),
+            settings: before.settings.clone(),
+            limits: Arc::clone(&before.limits),
+            probation: Probation::default(),
+            routes: before.routes.clone(),
+        };
+        let mut versions = modules.versions.clone();
+        versions.insert(module.clone(), Arc::new(version));
+        if let Err(error) = self.put_in_force(versions) {
+            tracing::error!(
+                %module, version = failed.number, %error, fault,
+                "a new version fails and the one before cannot come back: its routes are taken"
+            );
+            return None;
+        }
+        tracing::error!(
+            %module, version = failed.number, back = before.number, fault,
+            "a new version failed and is rolled back"
+        );
+        let (from, to) = (failed.number, before.number);
+        Some(Report::RolledBack { module: module.clone(), from, to, activation, reason })
+    }
+}

@@ -1,0 +1,153 @@
+//! How a module is run: as somebody wrote it, and checked.
+//!
+//! `[modules.NAME]` of `tidegate.toml` and the settings of the admin API are the same text in TOML and
+//! in JSON.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    engine::{Limits, MEMORY_CEILING},
+    routing::{Files, OnFault, PrefixError},
+    setting::{
+        checks::{at_least_one, positive, size, span},
+        error::{Checked, ConfigError},
+        units::{Size, Span},
+    },
+};
+
+/// How a module is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleSettings {
+    /// What an invocation may use.
+    pub limits: Limits,
+    /// How many events an instance serves. 1: each gets a fresh one.
+    pub reuse: u32,
+    /// How long an event may wait for a slot.
+    pub event_expiry: Duration,
+    /// What a connection does when an event of it failed or was lost.
+    pub on_fault: OnFault,
+    /// Directories that are served as they are.
+    pub files: Vec<Files>,
+}
+
+impl Default for ModuleSettings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            reuse: 1,
+            event_expiry: Duration::from_secs(10),
+            on_fault: OnFault::Close,
+            files: Vec::new(),
+        }
+    }
+}
+
+/// Settings of a module as they are written. What is missing stays as it is below.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Written {
+    /// The .wasm file. In `tidegate.toml` only: over the admin API files are deployed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reuse: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_expiry: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_fault: Option<OnFault>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    files: BTreeMap<String, PathBuf>,
+    #[serde(skip_serializing_if = "WrittenLimits::is_empty")]
+    limits: WrittenLimits,
+}
+
+/// `[limits]`, and `[modules.NAME.limits]` over it, as they are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WrittenLimits {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fuel: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Size>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outbox_messages: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outbox_bytes: Option<Size>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_bytes: Option<Size>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_calls: Option<u64>,
+}
+
+impl Written {
+    /// Whether nothing is written.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The settings in force when this goes over others. `place` is for messages, such as
+    /// `modules.chat`.
+    pub fn over(&self, below: &ModuleSettings, place: &str) -> Result<ModuleSettings, ConfigError> {
+        let key = |name: &str| format!("{place}.{name}");
+        let reuse = self.reuse.unwrap_or(below.reuse) as usize;
+        let reuse = at_least_one(&key("reuse"), Some(reuse), 1)?;
+        Ok(ModuleSettings {
+            limits: self.limits.over(&below.limits, &key("limits"))?,
+            reuse: u32::try_from(reuse).unwrap_or(u32::MAX),
+            event_expiry: span(&key("event_expiry"), self.event_expiry, below.event_expiry)?,
+            on_fault: self.on_fault.unwrap_or(below.on_fault),
+            files: if self.files.is_empty() {
+                below.files.clone()
+            } else {
+                files(&key("files"), &self.files)?
+            },
+        })
+    }
+}
+
+impl WrittenLimits {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(crate) fn over(&self, below: &Limits, place: &str) -> Checked<Limits> {
+        let key = |name: &str| format!("{place}.{name}");
+        let memory = size(&key("memory"), self.memory, below.memory)?;
+        if memory > MEMORY_CEILING {
+            return Err(ConfigError::new(
+                &key("memory"),
+                &format!("{memory} bytes are too many; an instance has at most {MEMORY_CEILING}"),
+            ));
+        }
+        let outbox = below.outbox_messages;
+        Ok(Limits {
+            fuel: positive(&key("fuel"), self.fuel, below.fuel)?,
+            deadline: span(&key("deadline"), self.deadline, below.deadline)?,
+            memory,
+            outbox_messages: at_least_one(&key("outbox_messages"), self.outbox_messages, outbox)?,
+            outbox_bytes: size(&key("outbox_bytes"), self.outbox_bytes, below.outbox_bytes)?,
+            log_bytes: size(&key("log_bytes"), self.log_bytes, below.log_bytes)?,
+            host_calls: positive(&key("host_calls"), self.host_calls, below.host_calls)?,
+            state_bytes: below.state_bytes,
+            message_bytes: below.message_bytes,
+        })
+    }
+}
+
+fn files(place: &str, written: &BTreeMap<String, PathBuf>) -> Checked<Vec<Files>> {
+    let one = |(prefix, directory): (&String, &PathBuf)| {
+        let place = format!("{place}.{prefix:?}");
+        let wrong = |error: PrefixError| ConfigError::new(&place, &error.to_string());
+        let prefix = prefix.parse().map_err(wrong)?;
+        if !directory.is_dir() {
+            let problem = format!("{} is no directory", directory.display());
+            return Err(ConfigError::new(&place, &problem));
+        }
+        Ok(Files { prefix, directory: directory.clone() })
+    };
+    written.iter().map(one).collect()
+}

@@ -1,0 +1,80 @@
+//! What is known of a stored module besides the files of its versions.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::registry::Written;
+
+/// What is known of a stored module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Counts the changes of the manifest from 1.
+    pub revision: u64,
+    /// Counts the activations of the module from 1.
+    pub activation: u64,
+    /// The version in force.
+    pub active: u64,
+    /// The version that was in force before, for a rollback without a number.
+    pub previous: Option<u64>,
+    /// Whether the active version has not proved itself yet.
+    pub probation: bool,
+    /// The last rollback that the host did by itself, until the next activation.
+    pub rolled_back: Option<RolledBack>,
+    /// The number of the last version that was deployed, deleted or not.
+    pub last: u64,
+    /// The versions there are, by number.
+    pub versions: Vec<Kept>,
+    /// Settings over those of `tidegate.toml`.
+    #[serde(default)]
+    pub settings: Written,
+}
+
+/// A version that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Counts the versions of the module from 1.
+    pub version: u64,
+    /// SHA-256 of the file, in hexadecimal.
+    pub digest: String,
+    /// Size of the file.
+    pub bytes: u64,
+    /// When it was deployed.
+    #[serde(serialize_with = "to_text", deserialize_with = "from_text")]
+    pub deployed_at: SystemTime,
+    /// Who says to have deployed it.
+    pub deployed_by: String,
+    /// A note of who deployed it.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// A rollback that the host did by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// The version that failed.
+    pub version: u64,
+    /// How.
+    pub reason: String,
+}
+
+impl Manifest {
+    /// A version that is kept.
+    pub fn version(&self, number: u64) -> Option<&Kept> {
+        self.versions.iter().find(|kept| kept.version == number)
+    }
+
+    /// Whether a file is that of a version.
+    pub fn has_file(&self, digest: &str) -> bool {
+        self.versions.iter().any(|kept| kept.digest == digest)
+    }
+}
+
+fn to_text<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&humantime::format_rfc3339_millis(*time))
+}
+
+fn from_text<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+    let text = String::deserialize(from)?;
+    humantime::parse_rfc3339(&text).map_err(de::Error::custom)
+}

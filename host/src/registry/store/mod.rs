@@ -1,0 +1,78 @@
+//! Where modules are kept, so that a restart keeps everything.
+//!
+//! A module is a [`Manifest`] and the files of its versions. A commit replaces the manifest as a
+//! whole: whoever loads sees the state before or after it, wherever a process was killed.
+
+mod directory;
+mod manifest;
+
+use std::{fmt, io};
+
+use async_trait::async_trait;
+
+pub use self::{
+    directory::DirectoryStore,
+    manifest::{Kept, Manifest, RolledBack},
+};
+use crate::message::ModuleName;
+
+/// Why a store did not do what it was asked to. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no room.
+    #[error(
+        "there is no room left where modules are kept ({0}); free some or choose another data_dir"
+    )]
+    Full(io::Error),
+    /// Reading or writing failed.
+    #[error("modules cannot be kept: {0}")]
+    Io(#[from] io::Error),
+    /// Somebody else changed the module.
+    #[error("module {module} was changed by another process meanwhile; look at it and try again")]
+    Changed {
+        /// The module.
+        module: ModuleName,
+    },
+    /// The file of a version is not what was stored.
+    #[error("the stored file {digest}.wasm is {what}; deploy it again")]
+    Damaged {
+        /// SHA-256 of what was stored.
+        digest: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// What a store has of one module.
+#[derive(Debug)]
+pub struct Stored {
+    /// The module.
+    pub name: ModuleName,
+    /// The last good manifest; none if there is none.
+    pub manifest: Option<Manifest>,
+    /// What is wrong with the module's files.
+    pub fault: Option<String>,
+}
+
+/// Keeps modules. Used as `Arc<dyn ModuleStore>`.
+#[async_trait]
+pub trait ModuleStore: fmt::Debug + Send + Sync + 'static {
+    /// Everything there is. A damaged module is one with a fault, not an error.
+    async fn load(&self) -> Result<Vec<Stored>, StoreError>;
+
+    /// The file of a version, checked against its digest.
+    async fn wasm(&self, module: &ModuleName, digest: &str) -> Result<Vec<u8>, StoreError>;
+
+    /// Puts a manifest in the place of the one whose revision is one less, with the file of a version
+    /// that is new in it. Files that no version of it has are removed.
+    async fn commit(
+        &self,
+        module: &ModuleName,
+        manifest: &Manifest,
+        wasm: Option<Vec<u8>>,
+    ) -> Result<(), StoreError>;
+
+    /// Forgets a module.
+    async fn delete(&self, module: &ModuleName) -> Result<(), StoreError>;
+}
