@@ -2,7 +2,7 @@
 //! API, which changes things, needs the token.
 
 mod api;
-mod client;
+pub mod client;
 mod token;
 
 use std::{
@@ -21,11 +21,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use self::{
-    api::Api,
-    client::{AskError, ask_to_drain},
-    token::AdminToken,
-};
+pub use self::{api::Api, token::AdminToken};
 use crate::{
     interface::BindError,
     layer::{self, ChannelLayer},

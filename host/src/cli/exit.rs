@@ -1,6 +1,7 @@
 //! The exit statuses.
 
-use crate::{app::StartError, config::ConfigError, interface::BindError};
+use super::{cargo::CargoError, deploy::DeployError, doctor::Unwell, host::NoToken, new::NewError};
+use crate::{admin::client::AskError, app::StartError, config::ConfigError, interface::BindError};
 
 /// The table, as `--help` shows it.
 pub(super) const HELP: &str = "\
@@ -11,7 +12,10 @@ Exit statuses:
   3  a setting is wrong
   4  a module is refused
   5  an address cannot be listened on
-  6  the machine does not give what is needed (directory, threads, memory)";
+  6  the machine does not give what is needed (directory, threads, memory, tools)
+  7  no host answers at the admin address
+  8  the host refuses (token, name, version), or there is no token
+  9  a crate cannot be made, found or compiled";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,12 @@ pub enum ExitStatus {
     Address = 5,
     /// The machine does not give what is needed.
     Machine = 6,
+    /// No host answers at the admin address.
+    NoHost = 7,
+    /// The host refuses, or there is no token for it.
+    Refused = 8,
+    /// A crate cannot be made, found or compiled.
+    Crate = 9,
 }
 
 impl From<ExitStatus> for std::process::ExitCode {
@@ -42,12 +52,35 @@ impl From<ExitStatus> for std::process::ExitCode {
 /// Says what was wrong, and which status that is.
 #[expect(clippy::print_stderr, reason = "the message of a command that failed")]
 pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", message(error));
     if error.is::<ConfigError>() {
         return ExitStatus::Settings;
     }
     if error.is::<BindError>() {
         return ExitStatus::Address;
+    }
+    if let Some(error) = error.downcast_ref::<CargoError>() {
+        return if error.is_of_machine() { ExitStatus::Machine } else { ExitStatus::Crate };
+    }
+    if let Some(error) = ask_error(error) {
+        return match error {
+            _ if error.is_of_module() => ExitStatus::Module,
+            _ if error.is_of_connection() => ExitStatus::NoHost,
+            AskError::Unreadable { .. } => ExitStatus::NoHost,
+            _ => ExitStatus::Refused,
+        };
+    }
+    if let Some(DeployError::File { .. }) = error.downcast_ref() {
+        return ExitStatus::Module;
+    }
+    if error.is::<Unwell>() {
+        return ExitStatus::Machine;
+    }
+    if error.is::<NoToken>() {
+        return ExitStatus::Refused;
+    }
+    if error.is::<NewError>() {
+        return ExitStatus::Crate;
     }
     match error.downcast_ref::<StartError>() {
         Some(StartError::Module(_)) => ExitStatus::Module,
@@ -55,5 +88,37 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
         Some(StartError::Tls(_)) => ExitStatus::Settings,
         Some(_) => ExitStatus::Machine,
         None => ExitStatus::Unexpected,
+    }
+}
+
+/// The error and what caused it; what an error says of its cause itself is not said again.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
+        match said.is_empty() {
+            true => cause,
+            false if said.contains(&cause) => said,
+            false => format!("{said}: {cause}"),
+        }
+    })
+}
+
+fn ask_error(error: &anyhow::Error) -> Option<&AskError> {
+    match error.downcast_ref() {
+        Some(DeployError::Host { source, .. }) => Some(source),
+        _ => error.downcast_ref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = || std::io::Error::other("no more");
+        let outer = anyhow::Error::from(cause()).context("cannot write").context("cannot deploy");
+        assert_eq!(message(&outer), "cannot deploy: cannot write: no more");
+        let tells = NewError::Write { path: "a".into(), source: cause() };
+        assert_eq!(message(&tells.into()), "cannot make a: no more; nothing is left of it");
     }
 }

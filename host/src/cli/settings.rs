@@ -12,7 +12,7 @@ use crate::config::{Config, ConfigError, Layers, from_environment};
 const DEFAULT_FILE: &str = "tidegate.toml";
 
 /// Flags as they are given. They go over `TIDEGATE_*`, which goes over the file.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct Settings {
     /// Settings file [default: tidegate.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
@@ -48,6 +48,16 @@ fn name_and_file(text: &str) -> Result<(String, String), String> {
 }
 
 impl Settings {
+    /// What a command that does not serve needs: where settings and data are.
+    pub(super) fn at(config: Option<PathBuf>, data_dir: Option<PathBuf>) -> Self {
+        Self { config, data_dir, ..Self::default() }
+    }
+
+    /// The same, and places to listen.
+    pub(super) fn listening(self, listen: Vec<String>) -> Self {
+        Self { listen, ..self }
+    }
+
     /// File, environment and flags as one, checked.
     pub(super) fn read(self) -> Result<Config> {
         let mut layers = Layers::default();

@@ -1,0 +1,88 @@
+//! `tidegate dev`, as README shows it: edit, save, and the open connection has the new behaviour.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tests::{Develop, Socket, lock, run};
+
+use crate::TIDEGATE;
+
+/// A crate of the WebSocket template. Its name is that of no other test: they share a directory that
+/// cargo writes to.
+pub(crate) async fn crate_named(directory: &Path, name: &str) -> PathBuf {
+    let made = run(TIDEGATE, directory, &["new", name]).await;
+    assert!(made.status.success(), "{made:?}");
+    let path = directory.join(name);
+    lock(&path);
+    path
+}
+
+/// Edits the sources as somebody does who replaces a text and saves.
+pub(crate) fn edit(path: &Path, from: &str, to: &str) {
+    let file = path.join("src/lib.rs");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "no {from:?} in {text}");
+    fs::write(file, text.replace(from, to)).unwrap();
+}
+
+/// From the compiler's end to the new answer.
+const LIVE: Duration = Duration::from_secs(2);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_is_live_on_the_open_socket_within_two_seconds_after_it_is_compiled() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = crate_named(directory.path(), "dev-edit").await;
+    let mut dev = Develop::start(TIDEGATE, &path).await;
+    dev.says("dev-edit 1 (").await;
+    let page = dev.says("GET").await;
+    assert!(page.contains(&format!("http://{}/dev-edit", dev.address)), "{page}");
+    let mut socket = Socket::open(dev.address, "/dev-edit/socket").await;
+    socket.send("ahoy").await;
+    assert_eq!(socket.text().await, "1: you said ahoy");
+    dev.says("websocket.receive.dev-edit: ok").await;
+    edit(&path, "you said", "you wrote");
+    let line = dev.says("dev-edit 1 → 2 (").await;
+    let compiled = dev.compiled();
+    socket.send("ahoy").await;
+    assert_eq!(socket.text().await, "2: you wrote ahoy", "{line}");
+    let took = compiled.elapsed();
+    assert!(took <= LIVE, "it took {took:?} from the compiler's end; {line}");
+    assert_eq!(dev.stop("INT").await, Some(0));
+    assert_eq!(socket.closed().await.0, 1001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_fails_is_told_and_the_version_before_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = crate_named(directory.path(), "dev-mistake").await;
+    let mut dev = Develop::start(TIDEGATE, &path).await;
+    dev.says("dev-mistake 1 (").await;
+    let mut socket = Socket::open(dev.address, "/dev-mistake/socket").await;
+    edit(&path, "socket.send(", "socket.sned(");
+    let line = dev.says("dev-mistake does not compile").await;
+    assert!(line.contains("version 1 (") && line.contains("goes on"), "{line}");
+    socket.send("ahoy").await;
+    assert_eq!(socket.text().await, "1: you said ahoy");
+    // It compiles, and the host refuses it: two consumers for one path.
+    edit(&path, "socket.sned(", "socket.send(");
+    edit(&path, "GET /dev-mistake\"", "GET /{a}/{a}\"");
+    dev.says("goes on").await;
+    socket.send("ahoy").await;
+    assert_eq!(socket.text().await, "2: you said ahoy");
+    // A manifest that cannot be read.
+    let manifest = path.join("Cargo.toml");
+    let good = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, "[package").unwrap();
+    let line = dev.says("error: ").await;
+    assert!(line.contains("goes on"), "{line}");
+    fs::write(&manifest, good).unwrap();
+    edit(&path, "GET /{a}/{a}\"", "GET /dev-mistake\"");
+    edit(&path, "you said", "you wrote");
+    dev.says("dev-mistake 1 → 2 (").await;
+    socket.send("ahoy").await;
+    assert_eq!(socket.text().await, "3: you wrote ahoy");
+    assert_eq!(dev.stop("TERM").await, Some(0));
+}
