@@ -2,6 +2,7 @@
 
 mod answer;
 mod arrival;
+mod beneath;
 mod body;
 mod exchange;
 mod files;
