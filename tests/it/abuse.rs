@@ -83,7 +83,7 @@ async fn a_socket_that_sends_too_fast_is_closed_with_1008() {
     }
     socket.flush().await;
     let (code, reason) = socket.closed().await;
-    assert_eq!((code, reason.as_str()), (1008, "too many messages in a second"));
+    assert_eq!((code, reason.as_str()), (1008, "too many frames in a second"));
     assert_eq!(host.refused("frames_per_second", "refused"), 1);
     assert_eq!(host.closes("1008"), 1);
     host.stop().await;
@@ -105,6 +105,33 @@ async fn a_hold_beyond_the_limit_is_answered_503_and_the_first_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_message_in_more_fragments_than_may_come_in_a_second_is_closed_with_1008() {
+    let handshake = "GET /scope HTTP/1.1\r\nhost: a.example\r\nconnection: upgrade\r\n\
+        upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    // A text frame that is not the last, empty continuations, and the last one.
+    let flood = [&b"\x01\x81\0\0\0\0a"[..], &b"\0\x80\0\0\0\0".repeat(5_000), b"\x80\x80\0\0\0\0"];
+    for (dry_run, end) in [(false, "\x03\u{f0}too many frames in a second"), (true, "\u{1}a")] {
+        let host = host(&format!("frames_per_second = 100\ndry_run = {dry_run}")).await;
+        let mut wire = Wire::connect(host.address()).await;
+        wire.send(handshake).await.unwrap();
+        wire.until("\r\n\r\n").await;
+        wire.send(flood.concat()).await.unwrap();
+        if dry_run {
+            wire.until(end).await;
+            assert!(host.refused("frames_per_second", "allowed") > 4_000);
+        } else {
+            wire.finish().await;
+            let text: String = wire.rest().await.iter().map(|&byte| char::from(byte)).collect();
+            assert!(text.ends_with(end), "{text:?}");
+            assert_eq!(host.refused("frames_per_second", "refused"), 1);
+        }
+        drop(wire);
+        host.stop().await;
+    }
+}
+
 async fn long_targets_and_large_heads_are_refused() {
     let host = host("uri_bytes = 100\nheader_count = 5\nheader_bytes = 1000").await;
     let client = host.client();

@@ -18,7 +18,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::session::Session;
+use super::{metered::Metered, session::Session};
 use crate::{
     interface::{
         Hub,
@@ -285,7 +285,10 @@ async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Rep
             return conversation.end(Some(gone)).await;
         }
     };
-    let limit = conversation.hub.config.frame_bytes;
+    let (hub, client) = (Arc::clone(&conversation.hub), conversation.scope.client.ip());
+    let per_second = hub.config.limits.frames_per_second;
+    let limit = hub.config.frame_bytes;
+    let io = Metered::new(io, per_second, move || hub.refuse(Reason::FramesPerSecond, client));
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
