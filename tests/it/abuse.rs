@@ -1,7 +1,7 @@
 //! Each limit on what strangers may use, exceeded; and what a dry run does about it.
 
 use futures_util::future::join_all;
-use tests::{Host, Socket, Wire, must};
+use tests::{Host, Http2, Socket, Wire, must};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
 
@@ -64,6 +64,22 @@ async fn a_dry_run_counts_and_lets_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_counts_requests_of_one_connection_at_the_same_time() {
+    let settings = "[interface]\nstreams = 1\ndry_run = true";
+    let host = Host::builder().guest("hold").section(settings).start().await;
+    let client = Http2::connect(host.address()).await;
+    let (one, two) = (client.clone(), client.clone());
+    let held = tests::background(async move { tokio::join!(one.get("/hold"), two.get("/hold")) });
+    host.until("two holds", |host| host.app().metrics().holds.get() == 2).await;
+    assert_eq!(host.refused("streams", "allowed"), 1);
+    assert_eq!(host.post("/release").await.text(), "ok");
+    let (one, two) = must("both answers", held).await.unwrap();
+    assert_eq!((one.0, two.0), (200, 200));
+    assert_eq!(host.refused("streams", "refused"), 0);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_new_connections_in_a_second_than_may_be_are_closed_unread() {
     let host = host("connections_per_second = 3").await;
     let served = join_all((0..20).map(|_| is_served(&host))).await;
@@ -89,22 +105,6 @@ async fn a_socket_that_sends_too_fast_is_closed_with_1008() {
     host.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hold_beyond_the_limit_is_answered_503_and_the_first_stays() {
-    let host = Host::builder().guest("hold").section("[interface]\nholds = 1").start().await;
-    let client = host.client();
-    let mut watch = host.websocket("/watch").await;
-    let held = tests::background(async move { client.get("/hold").await.status });
-    assert_eq!(watch.text().await, "held");
-    host.until("a hold", |host| host.app().metrics().holds.get() == 1).await;
-    assert_eq!(host.get("/hold").await.status, 503);
-    assert_eq!(host.refused("holds", "refused"), 1);
-    assert!(!held.is_finished());
-    let (_, answer) = tokio::join!(host.stop(), must("an answer", held));
-    assert_eq!(answer.unwrap(), 503, "shutdown ends it");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 #[tokio::test(flavor = "multi_thread")]
 async fn one_message_in_more_fragments_than_may_come_in_a_second_is_closed_with_1008() {
     let handshake = "GET /scope HTTP/1.1\r\nhost: a.example\r\nconnection: upgrade\r\n\
@@ -132,6 +132,22 @@ async fn one_message_in_more_fragments_than_may_come_in_a_second_is_closed_with_
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_beyond_the_limit_is_answered_503_and_the_first_stays() {
+    let host = Host::builder().guest("hold").section("[interface]\nholds = 1").start().await;
+    let client = host.client();
+    let mut watch = host.websocket("/watch").await;
+    let held = tests::background(async move { client.get("/hold").await.status });
+    assert_eq!(watch.text().await, "held");
+    host.until("a hold", |host| host.app().metrics().holds.get() == 1).await;
+    assert_eq!(host.get("/hold").await.status, 503);
+    assert_eq!(host.refused("holds", "refused"), 1);
+    assert!(!held.is_finished());
+    let (_, answer) = tokio::join!(host.stop(), must("an answer", held));
+    assert_eq!(answer.unwrap(), 503, "shutdown ends it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn long_targets_and_large_heads_are_refused() {
     let host = host("uri_bytes = 100\nheader_count = 5\nheader_bytes = 1000").await;
     let client = host.client();
