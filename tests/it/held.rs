@@ -66,6 +66,28 @@ async fn parts_of_a_stream_come_as_they_are_flushed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_held_stream_goes_on_and_ends_from_afar() {
+    let host = Host::builder().guest("hold").start().await;
+    let mut watch = host.websocket("/watch").await;
+    let mut streaming = host.client().start("GET", "/open", &[], "").await;
+    assert_eq!(watch.text().await, "open");
+    let mut text = String::new();
+    for next in ["/part", "/end", ""] {
+        text += std::str::from_utf8(&streaming.part().await.unwrap().unwrap()).unwrap();
+        if !next.is_empty() {
+            assert_eq!(host.post(next).await.text(), "ok");
+        }
+    }
+    assert_eq!(text, "one two three");
+    assert!(streaming.part().await.is_none(), "it is complete");
+    host.until("the hold is over", |host| host.app().metrics().holds.get() == 0).await;
+    // Nobody is there any more.
+    assert_eq!(host.post("/part").await.text(), "ok");
+    drop(watch);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_nobody_reads_is_aborted_beyond_16_mib() {
     let host = Host::builder().guest("hold").start().await;
     let mut watch = host.websocket("/watch").await;

@@ -26,6 +26,7 @@ mod http1;
 mod http2;
 mod http2_attacks;
 mod limits;
+mod lingering;
 mod logging;
 mod longpoll;
 mod misbehaviour;

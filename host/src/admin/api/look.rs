@@ -24,8 +24,11 @@ const MOST_RECORDS: usize = 1_000;
 #[utoipa::path(get, path = "/api/v1/layer", tag = "process", responses(
     (status = 200, description = "Channels with messages, the fullest first", body = LayerDepth),
 ))]
-pub(super) fn layer(call: &Call) -> Answer {
-    let statistics = call.state.layer.statistics();
+pub(super) async fn layer(call: &Call) -> Answer {
+    let statistics = match call.state.layer.statistics().await {
+        Ok(statistics) => statistics,
+        Err(error) => return Problem::unavailable(&error).into(),
+    };
     let depth = |(channel, (depth, oldest)): (_, (usize, Duration))| ChannelDepth {
         channel: crate::message::ChannelName::to_string(&channel),
         depth,

@@ -2,6 +2,7 @@
 
 mod alive;
 mod handshake;
+mod metered;
 mod origin;
 mod outbound;
 mod session;
