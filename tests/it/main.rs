@@ -34,6 +34,7 @@ mod new;
 mod order;
 mod proxies;
 mod readme;
+mod redis;
 mod reload;
 mod routes;
 mod shutdown;

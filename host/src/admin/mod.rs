@@ -23,13 +23,8 @@ use tokio::{
 
 pub use self::{api::Api, token::AdminToken};
 use crate::{
-    interface::BindError,
-    layer::{self, ChannelLayer},
-    message::NodeName,
-    registry::Deployments,
-    shutdown::Drain,
-    telemetry::Metrics,
-    worker::Records,
+    interface::BindError, layer::ChannelLayer, message::NodeName, registry::Deployments,
+    shutdown::Drain, telemetry::Metrics, worker::Records,
 };
 
 /// Where a stop is asked for.
@@ -152,7 +147,7 @@ async fn ready(state: &State) -> api::Answer {
     if state.serving.is_stopping() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".into());
     }
-    match layer::probe(&*state.layer).await {
+    match state.layer.probe().await {
         Ok(()) => text(StatusCode::OK, "ready\n".into()),
         Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     }

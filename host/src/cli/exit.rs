@@ -1,7 +1,13 @@
 //! The exit statuses.
 
 use super::{cargo::CargoError, deploy::DeployError, doctor::Unwell, host::NoToken, new::NewError};
-use crate::{admin::client::AskError, app::StartError, config::ConfigError, interface::BindError};
+use crate::{
+    admin::client::AskError,
+    app::StartError,
+    config::ConfigError,
+    interface::BindError,
+    layer::{LayerError, SendError},
+};
 
 /// The table, as `--help` shows it.
 pub(super) const HELP: &str = "\
@@ -15,7 +21,9 @@ Exit statuses:
   6  the machine does not give what is needed (directory, threads, memory, tools)
   7  no host answers at the admin address
   8  the host refuses (token, name, version), or there is no token
-  9  a crate cannot be made, found or compiled";
+  9  a crate cannot be made, found or compiled
+ 10  the channel layer cannot be reached
+ 11  a channel or an inbox is full: the message was not taken";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +49,10 @@ pub enum ExitStatus {
     Refused = 8,
     /// A crate cannot be made, found or compiled.
     Crate = 9,
+    /// The channel layer cannot be reached.
+    NoLayer = 10,
+    /// The message found no room.
+    Full = 11,
 }
 
 impl From<ExitStatus> for std::process::ExitCode {
@@ -55,6 +67,16 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     eprintln!("error: {}", message(error));
     if error.is::<ConfigError>() {
         return ExitStatus::Settings;
+    }
+    if error.is::<LayerError>() {
+        return ExitStatus::NoLayer;
+    }
+    if let Some(error) = error.downcast_ref::<SendError>() {
+        return match error {
+            SendError::Layer(_) => ExitStatus::NoLayer,
+            SendError::TooLarge { .. } => ExitStatus::Settings,
+            _ => ExitStatus::Full,
+        };
     }
     if error.is::<BindError>() {
         return ExitStatus::Address;
@@ -86,6 +108,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
         Some(StartError::Module(_)) => ExitStatus::Module,
         Some(StartError::Bind(_)) => ExitStatus::Address,
         Some(StartError::Tls(_)) => ExitStatus::Settings,
+        Some(StartError::Layer(_)) => ExitStatus::NoLayer,
         Some(_) => ExitStatus::Machine,
         None => ExitStatus::Unexpected,
     }

@@ -15,10 +15,12 @@ mod modules;
 mod new;
 mod output;
 mod routes;
+mod send;
 mod serve;
 mod settings;
 mod signals;
 mod templates;
+mod worker;
 
 use clap::{Parser, Subcommand};
 
@@ -47,6 +49,12 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Serve modules.
     Serve(Settings),
+    /// Run consumers for interface servers elsewhere, and serve no connections.
+    Worker(worker::Arguments),
+    /// Send a message to a channel.
+    Send(send::ChannelArguments),
+    /// Send a message to a group.
+    GroupSend(send::GroupArguments),
     /// List the routes of the modules.
     Routes(Settings),
     /// Check settings and modules without serving.
@@ -74,6 +82,9 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Dev(arguments) => dev::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Serve(settings) => serve::run(settings),
+        Command::Worker(arguments) => worker::run(arguments),
+        Command::Send(arguments) => send::to_channel(arguments),
+        Command::GroupSend(arguments) => send::to_group(arguments),
         Command::Routes(settings) => routes::run(settings),
         Command::Check(settings) => check::run(settings),
         Command::Drain(host) => drain::run(host),

@@ -8,11 +8,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{ExitStatus, settings::Settings};
-use crate::config::{Config, ConfigError};
+use crate::config::{Backend, Config, ConfigError};
 
 /// Serves until a signal.
 pub(super) fn run(settings: Settings) -> Result<()> {
-    let config = settings.read()?;
+    run_with(settings.read()?)
+}
+
+/// Serves with these settings until a signal.
+pub(super) fn run_with(config: Config) -> Result<()> {
     start_log(&config.log)?;
     raise_descriptor_limit(config.interface.limits.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -54,7 +58,7 @@ async fn serve(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
-    if config.worker.is_none() {
+    if config.worker.is_none() && matches!(config.backend, Backend::Memory) {
         tracing::warn!(
             "no worker in this process, and the memory layer reaches no other: nothing will run"
         );

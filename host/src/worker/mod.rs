@@ -5,6 +5,7 @@
 
 mod breaker;
 mod delivery;
+mod filter;
 mod intake;
 mod priority;
 mod records;
@@ -15,6 +16,7 @@ use std::{io, sync::Arc};
 use tokio_util::task::TaskTracker;
 
 pub use breaker::BreakerConfig;
+pub use filter::ChannelFilter;
 pub use records::{Filter, Record, RecordOutcome, Records};
 
 use self::{breaker::Breakers, intake::Intake};
@@ -27,6 +29,8 @@ pub struct WorkerConfig {
     pub slots: usize,
     /// When a module's events are answered without running it.
     pub breaker: BreakerConfig,
+    /// Which channels are read.
+    pub channels: ChannelFilter,
 }
 
 /// What slots share.
@@ -68,7 +72,7 @@ impl WorkerPool {
         let Parts { layer, registry, metrics, records } = parts;
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
-            intake: Intake::new(config.slots),
+            intake: Intake::new(config.slots, config.channels.clone()),
             breakers: Breakers::new(config.breaker.clone()),
             records,
             layer,

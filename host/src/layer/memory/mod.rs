@@ -5,12 +5,17 @@ mod inboxes;
 mod queues;
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use tokio::{sync::Notify, time::Instant};
+use bytes::Bytes;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 use self::{
     groups::{Groups, TooMany},
@@ -18,12 +23,13 @@ use self::{
     queues::Queues,
 };
 use super::{
-    ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Received, SendError, Statistics,
+    ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Owners, Received, SendError,
+    Statistics,
 };
 use crate::{
     message::{
-        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
-        Payload,
+        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, ModuleName,
+        NodeName, Payload,
     },
     telemetry::Metrics,
 };
@@ -43,6 +49,8 @@ pub struct MemoryLayer {
     room: Notify,
 }
 
+/// How long a probe may take.
+const PROBE: Duration = Duration::from_secs(2);
 /// How soon room is looked for where nothing tells of it.
 const ROOM_HINT: Duration = Duration::from_millis(10);
 
@@ -269,6 +277,24 @@ impl ChannelLayer for MemoryLayer {
         lock(&self.groups).forget_node(node);
     }
 
+    async fn probe(&self) -> Result<(), LayerError> {
+        let id = CorrelationId::random();
+        let channel = ChannelName::parse(&format!("tidegate.probe.{id}"))
+            .expect("a fixed prefix and hexadecimal digits are a valid name");
+        let owner = ModuleName::parse("tidegate-probe").expect("a valid module name");
+        let content = Content::parse(Bytes::from_static(b"\x80")).expect("an empty map");
+        let mut message = Message::custom(content, id);
+        message.expires_after = Some(Duration::from_secs(5));
+        let sent = self.send(&channel, message).await;
+        sent.map_err(|error| LayerError::new(error.to_string()))?;
+        let owners = Arc::new(Owners::from([(channel, owner)]));
+        let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 1 };
+        match timeout(PROBE, self.receive(&demand)).await {
+            Ok(received) => received.map(drop),
+            Err(_) => Err(LayerError::new(format!("a probe was not received within {PROBE:?}"))),
+        }
+    }
+
     async fn statistics(&self) -> Result<Statistics, LayerError> {
         let (channels, delayed) = lock(&self.queues).statistics(Instant::now());
         Ok(Statistics { channels, delayed, groups: lock(&self.groups).count() })
@@ -277,8 +303,6 @@ impl ChannelLayer for MemoryLayer {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::layer::conformance::{
         Paused, Subject, config, conformance_cases, fairness_cases, one_test_each,
@@ -361,7 +385,7 @@ mod tests {
         let full = layer.send(&channel("e"), small()).await;
         assert_eq!(full, Err(SendError::ChannelFull(channel("e"))));
         assert!(layer.send_later(&channel("e"), small(), delay).await.is_err());
-        let module = crate::message::ModuleName::parse("m").unwrap();
+        let module = ModuleName::parse("m").unwrap();
         let owners = Arc::new(HashMap::from([(channel("a"), module)]));
         let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 1 };
         layer.receive(&demand).await.unwrap();
@@ -373,7 +397,7 @@ mod tests {
     async fn a_later_message_comes_when_it_is_due() {
         let (layer, _) = default_layer();
         let channel = ChannelName::parse("a").unwrap();
-        let module = crate::message::ModuleName::parse("m").unwrap();
+        let module = ModuleName::parse("m").unwrap();
         let owners = Arc::new(HashMap::from([(channel.clone(), module)]));
         let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 1 };
         let (delay, sent) = (Duration::from_secs(10), Instant::now());

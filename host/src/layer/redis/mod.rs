@@ -23,8 +23,9 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::{
+    runtime::Handle,
     sync::Notify,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 pub use self::target::{Target, TargetError};
@@ -53,6 +54,8 @@ const INBOX_BATCH: usize = 256;
 const INBOX_BLOCK: Duration = Duration::from_secs(1);
 /// How soon a full channel is tried again: nothing tells of room.
 const ROOM: Duration = Duration::from_millis(10);
+/// How long a probe may take through an inbox.
+const PROBE: Duration = Duration::from_secs(2);
 /// Groups that one command names.
 const CHUNK: usize = 500;
 
@@ -101,13 +104,14 @@ impl Drop for RedisLayer {
 }
 
 impl RedisLayer {
-    /// Connects to every partition. Tasks run on the drain's runtime until the layer is dropped.
+    /// Connects to every partition. Tasks run on the runtime until the layer is dropped.
     pub async fn connect(
         redis: &RedisConfig,
         config: LayerConfig,
         metrics: Arc<Metrics>,
-        drain: Drain,
+        runtime: Handle,
     ) -> Result<Self, LayerError> {
+        let drain = Drain::new(runtime);
         Self::connect_with(redis, config, metrics, drain, Scripts::new("")).await
     }
 
@@ -335,6 +339,10 @@ impl Shared {
                 self.deregister(&node.name, node.leave_all(&local)).await?;
                 None
             }
+            Parcel::Probe { number } => {
+                node.heard(number);
+                None
+            }
         })
     }
 }
@@ -544,6 +552,30 @@ impl ChannelLayer for RedisLayer {
                 }
             }
         }
+    }
+
+    async fn probe(&self) -> Result<(), LayerError> {
+        let shared = &self.shared;
+        let id = CorrelationId::random().to_string();
+        for link in &*shared.links {
+            let mut call = shared.scripts.probe.key(&link.keys.base);
+            call.arg(format!("tidegate.probe.{id}")).arg(&id);
+            let same: u8 = link.call(&call).await?;
+            if same == 0 {
+                return Err(LayerError::new("a probe did not come back as it was sent"));
+            }
+        }
+        for node in shared.nodes() {
+            let number = node.probe();
+            shared.deliver(&node.name, &Parcel::Probe { number }).await?;
+            let until = Instant::now() + PROBE;
+            if timeout_at(until, node.hears(number)).await.is_err() {
+                return Err(LayerError::new(format!(
+                    "a probe did not come out of this node's inbox within {PROBE:?}"
+                )));
+            }
+        }
+        Ok(())
     }
 
     async fn statistics(&self) -> Result<Statistics, LayerError> {

@@ -3,8 +3,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
+
+use tokio::sync::watch;
 
 use crate::message::{GroupName, LocalName, NodeName};
 
@@ -15,6 +20,9 @@ pub(super) struct Node {
     per_connection: Option<usize>,
     /// Locked for single operations only.
     members: Mutex<Members>,
+    /// Probes that were sent, and the last that was heard.
+    probes: AtomicU64,
+    heard: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -44,11 +52,33 @@ pub(super) enum Joined {
 
 impl Node {
     pub(super) fn new(name: NodeName, per_connection: Option<usize>) -> Self {
-        Self { name, per_connection, members: Mutex::default() }
+        Self {
+            name,
+            per_connection,
+            members: Mutex::default(),
+            probes: AtomicU64::new(0),
+            heard: watch::Sender::new(0),
+        }
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of a new probe.
+    pub(super) fn probe(&self) -> u64 {
+        self.probes.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// A probe came out of the inbox.
+    pub(super) fn heard(&self, number: u64) {
+        self.heard.send_replace(number);
+    }
+
+    /// Resolves when a probe or a later one has come.
+    pub(super) async fn hears(&self, number: u64) {
+        // The sender is here, so it is not gone.
+        drop(self.heard.subscribe().wait_for(|heard| *heard >= number).await);
     }
 
     pub(super) fn join(&self, local: LocalName, group: GroupName, count: u64) -> Joined {

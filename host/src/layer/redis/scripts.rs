@@ -62,7 +62,7 @@ scripts! {
     deliver taken
     later promote
     join leave join_named leave_named members
-    upkeep close statistics
+    upkeep close statistics probe
 }
 
 #[cfg(test)]

@@ -6,5 +6,6 @@ for i = 3, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
 if redis.call('EXISTS', key) == 0 then return 0 end
 redis.call('PEXPIRE', key, math.ceil(lease / 1000))
 redis.call('HSET', base .. 'readers', reader, string.format('%.0f', now + lease))
+redis.call('PEXPIRE', base .. 'readers', LAST_RESORT)
 hint(reader)
 return 1

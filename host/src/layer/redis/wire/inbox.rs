@@ -24,6 +24,8 @@ pub(in super::super) enum Parcel {
     Leave { local: LocalName, group: GroupName },
     /// It leaves all groups.
     LeaveAll { local: LocalName },
+    /// The node looks whether what is put into its inbox comes out of it.
+    Probe { number: u64 },
 }
 
 /// What was read of an inbox, and how many bytes of each kind it took there.
@@ -42,6 +44,7 @@ enum WireParcel {
     Join { local: String, group: String, count: u64 },
     Leave { local: String, group: String },
     LeaveAll { local: String },
+    Probe { number: u64 },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -116,6 +119,7 @@ impl Parcel {
             Self::LeaveAll { local } => {
                 (CONTROL, WireParcel::LeaveAll { local: local.to_string() })
             }
+            Self::Probe { number } => (CONTROL, WireParcel::Probe { number: *number }),
         };
         let mut entry = vec![kind];
         entry.extend(encode(&wire));
@@ -159,6 +163,7 @@ impl Parcel {
             WireParcel::Leave { local: leaves, group } => {
                 Self::Leave { local: local(node, &leaves)?, group: name(&group)? }
             }
+            WireParcel::Probe { number } => Self::Probe { number },
             WireParcel::LeaveAll { local: leaves } => {
                 Self::LeaveAll { local: local(node, &leaves)? }
             }
