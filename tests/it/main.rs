@@ -27,6 +27,7 @@ mod lingering;
 mod logging;
 mod longpoll;
 mod misbehaviour;
+mod misfits;
 mod order;
 mod proxies;
 mod readme;
