@@ -45,7 +45,8 @@ unit: examples ## Run the tests alone (`scripts/setup tests` installs what they 
 
 lint: ## Check the format, and run clippy
 	$(STEP) "format" scripts/format --check
-	$(STEP) "clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(STEP) "clippy" cargo clippy --locked --workspace --all-targets --features tidegate/fuzzing \
+		-- -D warnings
 	$(STEP) "clippy on the examples" $(NATIVE) clippy --locked \
 		--manifest-path examples/Cargo.toml --workspace --all-targets -- -D warnings
 	$(STEP) "clippy on the test guests" $(NATIVE) clippy --locked \
