@@ -30,6 +30,7 @@ mod lingering;
 mod logging;
 mod longpoll;
 mod misbehaviour;
+mod misfits;
 mod new;
 mod order;
 mod proxies;

@@ -30,7 +30,7 @@ use crate::shutdown::Drain;
 /// Header fields that hyper keeps on its stack; more cost an allocation for each request.
 const HEADERS_ON_STACK: usize = 100;
 /// What the libraries let pass in a dry run: so many times the limits.
-const DRY_RUN_FACTOR: usize = 8;
+const DRY_RUN_FACTOR: u8 = 8;
 /// hyper's smallest buffer.
 const SMALLEST_BUFFER: usize = 8 * 1024;
 /// What an HTTP/2 client may send before it is asked for less.
@@ -164,16 +164,15 @@ async fn open(
     Ok(Some((stream, version, peer, share)))
 }
 
-/// Requests that an HTTP/2 connection may have at the same time.
-const fn most_streams(limits: &AbuseLimits) -> u32 {
-    let factor = if limits.dry_run { DRY_RUN_FACTOR as u32 } else { 1 };
-    limits.streams.saturating_mul(factor)
+/// By what the limits of the libraries are larger.
+const fn factor(limits: &AbuseLimits) -> u8 {
+    if limits.dry_run { DRY_RUN_FACTOR } else { 1 }
 }
 
 /// Bytes and header fields of a head that is read at all; what is beyond the limits is refused later,
 /// where it can be counted.
-const fn largest_head(limits: &AbuseLimits) -> (usize, usize) {
-    let factor = if limits.dry_run { DRY_RUN_FACTOR } else { 1 };
+fn largest_head(limits: &AbuseLimits) -> (usize, usize) {
+    let factor = usize::from(factor(limits));
     ((limits.uri_bytes + limits.header_bytes) * factor, limits.header_count * factor)
 }
 
@@ -217,11 +216,12 @@ async fn serve_http2(
     hub: &Arc<Hub>,
 ) -> hyper::Result<()> {
     let (shared, handler) = (Arc::clone(connection), Arc::clone(hub));
-    let (head_bytes, _) = largest_head(&hub.config.limits);
+    let limits = &hub.config.limits;
+    let (head_bytes, _) = largest_head(limits);
     let mut builder = http2::Builder::new(Spawner(hub.drain.clone()));
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(most_streams(&hub.config.limits))
+        .max_concurrent_streams(limits.streams.saturating_mul(factor(limits).into()))
         .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -17,6 +17,8 @@ use hyper::{
 };
 use tokio::time::Instant;
 
+#[cfg(feature = "fuzzing")]
+pub(super) use self::answer::of;
 pub(super) use self::{
     answer::{Guarded, ResponseBody, empty, last, plain},
     arrival::Arrival,

@@ -152,20 +152,18 @@ mod tests {
     use super::*;
 
     /// A masked frame with so many bytes.
-    fn frame(length: usize) -> Vec<u8> {
+    fn frame(length: u64) -> Vec<u8> {
         let mut frame = vec![0];
-        match length {
-            0..126 => frame.push(0x80 | length as u8),
-            126..65_536 => {
-                frame.push(0x80 | 126);
-                frame.extend((length as u16).to_be_bytes());
-            }
-            _ => {
-                frame.push(0x80 | 127);
-                frame.extend((length as u64).to_be_bytes());
-            }
+        if let Ok(length @ 0..126) = u8::try_from(length) {
+            frame.push(0x80 | length);
+        } else if let Ok(length) = u16::try_from(length) {
+            frame.push(0x80 | 126);
+            frame.extend(length.to_be_bytes());
+        } else {
+            frame.push(0x80 | 127);
+            frame.extend(length.to_be_bytes());
         }
-        frame.extend(vec![0xff; 4 + length]);
+        frame.extend((0..4 + length).map(|_| 0xff));
         frame
     }
 
