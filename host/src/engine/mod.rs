@@ -26,6 +26,7 @@ pub use check::LoadError;
 pub use compile::{
     COMMAND as COMPILE_COMMAND, CompileFailure, CompileLimits, Compiler, serve as serve_compiler,
 };
+pub(crate) use declared::MOST_RETRIES;
 pub use fault::Fault;
 pub use instance::{Finished, Instance, Job, LONG, Task, Usage};
 pub use limits::Limits;

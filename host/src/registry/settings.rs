@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::{Limits, MEMORY_CEILING},
+    engine::{Limits, MEMORY_CEILING, MOST_RETRIES},
+    message::ChannelName,
     routing::{Files, OnFault, PrefixError},
     setting::{
         checks::{at_least_one, positive, size, span},
@@ -30,6 +31,9 @@ pub struct ModuleSettings {
     pub on_fault: OnFault,
     /// Directories that are served as they are.
     pub files: Vec<Files>,
+    /// How often messages of a channel are run again, in place of what its consumer says; 0: each is
+    /// run at most once.
+    pub retries: BTreeMap<ChannelName, u32>,
 }
 
 impl Default for ModuleSettings {
@@ -40,6 +44,7 @@ impl Default for ModuleSettings {
             event_expiry: Duration::from_secs(10),
             on_fault: OnFault::Close,
             files: Vec::new(),
+            retries: BTreeMap::new(),
         }
     }
 }
@@ -59,6 +64,8 @@ pub struct Written {
     on_fault: Option<OnFault>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     files: BTreeMap<String, PathBuf>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    retries: BTreeMap<String, u32>,
     #[serde(skip_serializing_if = "WrittenLimits::is_empty")]
     limits: WrittenLimits,
 }
@@ -105,6 +112,11 @@ impl Written {
             } else {
                 files(&key("files"), &self.files)?
             },
+            retries: if self.retries.is_empty() {
+                below.retries.clone()
+            } else {
+                retries(&key("retries"), &self.retries)?
+            },
         })
     }
 }
@@ -136,6 +148,20 @@ impl WrittenLimits {
             message_bytes: below.message_bytes,
         })
     }
+}
+
+fn retries(place: &str, written: &BTreeMap<String, u32>) -> Checked<BTreeMap<ChannelName, u32>> {
+    let one = |(channel, retries): (&String, &u32)| {
+        let place = format!("{place}.{channel:?}");
+        let channel = ChannelName::parse(channel)
+            .map_err(|error| ConfigError::new(&place, &error.to_string()))?;
+        if *retries > MOST_RETRIES {
+            let problem = format!("{retries} are too many; there are at most {MOST_RETRIES}");
+            return Err(ConfigError::new(&place, &problem));
+        }
+        Ok((channel, *retries))
+    };
+    written.iter().map(one).collect()
 }
 
 fn files(place: &str, written: &BTreeMap<String, PathBuf>) -> Checked<Vec<Files>> {
