@@ -14,6 +14,7 @@ mod certificates;
 mod cli;
 mod client_js;
 mod commands;
+mod deploy;
 mod dev;
 mod doctor;
 mod drain;

@@ -44,7 +44,7 @@ const USER: &str = "x-tidegate-user";
 pub struct AdminClient {
     address: AdminAddress,
     token: AdminToken,
-    user: Option<String>,
+    user: String,
     /// Connections that still run.
     connections: Drain,
 }
@@ -53,7 +53,7 @@ impl AdminClient {
     /// A client of the host behind an address. Within a runtime.
     ///
     /// `user` is the name that the host notes beside what is changed.
-    pub fn new(address: AdminAddress, token: AdminToken, user: Option<String>) -> Self {
+    pub fn new(address: AdminAddress, token: AdminToken, user: String) -> Self {
         Self { address, token, user, connections: Drain::new(Handle::current()) }
     }
 
@@ -155,18 +155,16 @@ impl AdminClient {
         patience: Duration,
     ) -> Result<Response<Incoming>, AskError> {
         let address = || self.address.clone();
-        let mut request = Request::builder()
+        let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, self.address.authority())
             .header(header::AUTHORIZATION, self.token.as_header())
-            .header(header::CONTENT_LENGTH, body.len());
-        if let Some(user) = &self.user {
-            request = request.header(USER, user);
-        }
-        let Ok(request) = request.body(Full::new(body)) else {
-            return Err(AskError::Token);
-        };
+            .header(header::CONTENT_LENGTH, body.len())
+            .header(USER, &self.user)
+            .body(Full::new(body));
+        // The path and the rest are made of checked names.
+        let Ok(request) = request else { return Err(AskError::Token) };
         let connect = timeout(CONNECT_TIME, TcpStream::connect(self.address.authority()));
         let socket = connect
             .await

@@ -67,7 +67,7 @@ impl Cycle {
         // Also after a mistake in a manifest: the crate may be another than before.
         let of = match self.source.find() {
             Ok(of) => of,
-            Err(error) => return self.say(&format!("error: {error:#}; {}", self.goes_on())),
+            Err(error) => return self.failed(&format!("error: {error:#}")),
         };
         let (watched, mut outputs): (BTreeSet<_>, _) = sources(&of);
         outputs.extend(self.data_dir.clone());
@@ -76,9 +76,9 @@ impl Cycle {
             Ok(built) => built,
             Err(error) if error.is_of_machine() => return Err(error.into()),
             Err(CargoError::Failed { name, .. }) => {
-                return self.say(&format!("{name} does not compile; {}", self.goes_on()));
+                return self.failed(&format!("error: {name} does not compile"));
             }
-            Err(error) => return self.say(&format!("error: {error}; {}", self.goes_on())),
+            Err(error) => return self.failed(&format!("error: {error}")),
         };
         let known = self.in_force.as_ref().map(|deployed| deployed.digest.as_str());
         if known == Some(&built.digest) {
@@ -106,7 +106,7 @@ impl Cycle {
                 Ok(())
             }
             Err(error) if is_for_good(&error) => Err(error.into()),
-            Err(error) => self.say(&format!("error: {error}; {}", self.goes_on())),
+            Err(error) => self.failed(&format!("error: {error}")),
         }
     }
 
@@ -133,13 +133,15 @@ impl Cycle {
         Ok(())
     }
 
-    /// What is left after a round that came to nothing.
-    fn goes_on(&self) -> String {
+    /// Says why a round came to nothing, and what goes on.
+    fn failed(&self, why: &str) -> Result<()> {
+        self.say(why)?;
         match &self.in_force {
             Some(Deployed { version, digest, .. }) => {
-                format!("version {version} ({}) goes on; waiting for a change", short(digest))
+                let digest = short(digest);
+                self.say(&format!("version {version} ({digest}) goes on; waiting for a change"))
             }
-            None => "waiting for a change".to_owned(),
+            None => self.say("waiting for a change"),
         }
     }
 
