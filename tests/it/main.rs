@@ -7,12 +7,14 @@
 )]
 
 mod abuse;
+mod api;
 mod autobahn;
 mod backpressure;
 mod browser;
 mod certificates;
 mod cli;
 mod client_js;
+mod deploys;
 mod drain;
 mod examples;
 mod files;
@@ -27,6 +29,7 @@ mod logging;
 mod longpoll;
 mod misbehaviour;
 mod order;
+mod probation;
 mod proxies;
 mod readme;
 mod reload;
