@@ -28,6 +28,17 @@ pub(crate) fn edit(path: &Path, from: &str, to: &str) {
     fs::write(file, text.replace(from, to)).unwrap();
 }
 
+/// It ends well at a signal, and its sockets are told.
+async fn stops(dev: Develop, signal: &str, mut socket: Socket) {
+    let told = async {
+        let (code, _) = socket.closed().await;
+        drop(socket);
+        code
+    };
+    let (status, code) = tokio::join!(dev.stop(signal), told);
+    assert_eq!((status, code), (Some(0), 1001));
+}
+
 /// From the compiler's end to the new answer.
 const LIVE: Duration = Duration::from_secs(2);
 
@@ -50,8 +61,7 @@ async fn an_edit_is_live_on_the_open_socket_within_two_seconds_after_it_is_compi
     assert_eq!(socket.text().await, "2: you wrote ahoy", "{line}");
     let took = compiled.elapsed();
     assert!(took <= LIVE, "it took {took:?} from the compiler's end; {line}");
-    let (status, (code, _)) = tokio::join!(dev.stop("INT"), socket.closed());
-    assert_eq!((status, code), (Some(0), 1001));
+    stops(dev, "INT", socket).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,6 +98,5 @@ async fn a_build_that_fails_is_told_and_the_version_before_goes_on() {
     dev.says("dev-mistake 1 → 2 (").await;
     socket.send("ahoy").await;
     assert_eq!(socket.text().await, "3: you wrote ahoy");
-    let (status, _) = tokio::join!(dev.stop("TERM"), socket.closed());
-    assert_eq!(status, Some(0));
+    stops(dev, "TERM", socket).await;
 }

@@ -7,6 +7,7 @@
 )]
 
 mod abuse;
+mod api;
 mod autobahn;
 mod backpressure;
 mod browser;
@@ -14,7 +15,7 @@ mod certificates;
 mod cli;
 mod client_js;
 mod commands;
-mod deploy;
+mod deploys;
 mod dev;
 mod doctor;
 mod drain;
@@ -32,6 +33,7 @@ mod longpoll;
 mod misbehaviour;
 mod new;
 mod order;
+mod probation;
 mod proxies;
 mod readme;
 mod reload;

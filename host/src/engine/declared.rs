@@ -14,6 +14,9 @@ use crate::{
     routing::{Guards, Pattern, RouteSpec, Trigger},
 };
 
+/// Bytes of all routes together, about.
+const ROUTE_BYTES: usize = 1024 * 1024;
+
 /// Runs the module's `routes` under the limits of an invocation.
 pub(super) async fn routes(
     program: &Program,
@@ -22,6 +25,7 @@ pub(super) async fn routes(
 ) -> Result<Vec<RouteSpec>, LoadError> {
     let limits = Arc::new(limits.clone());
     let mut store = instance::new_store(program, &limits);
+    store.set_hostcall_fuel(ROUTE_BYTES);
     let ask = async {
         store.set_fuel(limits.fuel)?;
         store.set_epoch_deadline(1);
@@ -30,6 +34,10 @@ pub(super) async fn routes(
     };
     let declared = match tokio::time::timeout(limits.deadline, ask).await {
         Ok(Ok(routes)) => routes,
+        // It has no type of its own.
+        Ok(Err(error)) if error.to_string().contains("hostcalls") => {
+            return Err(LoadError::RouteBytes { limit: ROUTE_BYTES });
+        }
         Ok(Err(error)) => {
             let fault = Fault::from_engine(&error);
             let finished = instance::finish(&mut store, Some(fault.clone()), &limits);

@@ -23,7 +23,7 @@ pub(super) async fn read(
     mut body: Incoming,
     most: usize,
     setting: &str,
-) -> Result<Bytes, Problem> {
+) -> Result<Bytes, Box<Problem>> {
     let too_large = |found: usize| {
         let text = format!("the body has more than {most} bytes; send less{setting}");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text)
@@ -62,7 +62,12 @@ pub(super) async fn json<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Incoming,
     code: &'static str,
-) -> Result<T, Problem> {
+) -> Result<T, Box<Problem>> {
     let bytes = read(headers, body, JSON, "").await?;
+    // Serde takes a list for the fields in their order, which nobody means.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        let text = "the body is a list; send an object, such as {}";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, text));
+    }
     serde_json::from_slice(&bytes).map_err(|error| Problem::json(code, &error))
 }

@@ -90,7 +90,7 @@ pub(super) struct RecordQuery {
     (status = 200, description = "The records", body = RecordList),
     (status = 400, description = "A filter that is none", body = Problem),
 ))]
-pub(super) fn records(call: &Call) -> Result<Answer, Problem> {
+pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     let query: RecordQuery = parse(&call.query)?;
     let most = query.limit.unwrap_or(RECORDS);
     if !(1..=MOST_RECORDS).contains(&most) {
@@ -102,12 +102,12 @@ pub(super) fn records(call: &Call) -> Result<Answer, Problem> {
     Ok(json(StatusCode::OK, &RecordList { records }))
 }
 
-pub(super) fn parse<T: for<'de> Deserialize<'de>>(query: &str) -> Result<T, Problem> {
+pub(super) fn parse<T: for<'de> Deserialize<'de>>(query: &str) -> Result<T, Box<Problem>> {
     serde_html_form::from_str(query)
         .map_err(|error| Problem::bad("query", crate::setting::with_suggestion(&error.to_string())))
 }
 
-fn filter(query: RecordQuery) -> Result<Filter, Problem> {
+fn filter(query: RecordQuery) -> Result<Filter, Box<Problem>> {
     let RecordQuery { module, outcome, since, until, correlation_id, .. } = query;
     Ok(Filter {
         module: module.map(|name| module_name(&name)).transpose()?,
@@ -118,13 +118,13 @@ fn filter(query: RecordQuery) -> Result<Filter, Problem> {
     })
 }
 
-pub(super) fn module_name(name: &str) -> Result<ModuleName, Problem> {
+pub(super) fn module_name(name: &str) -> Result<ModuleName, Box<Problem>> {
     ModuleName::parse(name)
         .map_err(|error| Problem::bad("name", format!("{name:?} is no name of a module: {error}")))
 }
 
 /// RFC 3339, with any offset.
-fn moment(field: &str, text: &str) -> Result<SystemTime, Problem> {
+fn moment(field: &str, text: &str) -> Result<SystemTime, Box<Problem>> {
     let wrong = || {
         let text = format!("`{field}` is {text:?}; write a time such as 2026-01-31T12:00:00Z");
         Problem::bad("time", text)

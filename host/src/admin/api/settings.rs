@@ -16,7 +16,7 @@ use crate::registry::Written;
         (status = 404, description = "No such module", body = Problem),
     ),
 )]
-pub(super) fn get(call: &Call) -> Result<Answer, Problem> {
+pub(super) fn get(call: &Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     Ok(json(StatusCode::OK, &call.state.deployments.written(&name)?))
 }
@@ -35,7 +35,7 @@ pub(super) fn get(call: &Call) -> Result<Answer, Problem> {
         (status = 507, description = "No room", body = Problem),
     ),
 )]
-pub(super) async fn set(call: Call) -> Result<Answer, Problem> {
+pub(super) async fn set(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let rest = Rest::of(&call, "settings", name.clone());
     let written: Written = body::json(&call.headers, call.body, "settings").await?;

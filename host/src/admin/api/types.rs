@@ -17,7 +17,7 @@ pub(super) struct Moment(pub(super) SystemTime);
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&humantime::format_rfc3339_millis(self.0))
+        to.collect_str(&humantime::format_rfc3339(self.0))
     }
 }
 
