@@ -3,10 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
     time::Duration,
 };
 
-use tests::{Develop, Socket, example, lock, run};
+use tests::{Client, Develop, Process, Socket, compiling, example, lock, must, run};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::TIDEGATE;
 
@@ -99,4 +101,46 @@ async fn a_build_that_fails_is_told_and_the_version_before_goes_on() {
     socket.send("ahoy").await;
     assert_eq!(socket.text().await, "3: you wrote ahoy");
     stops(dev, "TERM", socket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_during_a_build_ends_the_compiler_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = crate_named(directory.path(), "dev-stopped").await;
+    // A build that does not end by itself.
+    fs::write(path.join("build.rs"), "fn main() { loop { std::thread::park() } }").unwrap();
+    let dev = Develop::start(TIDEGATE, &path).await;
+    // Not `cargo metadata`, which ends by itself: the one that compiles leads a group of processes.
+    let (mut cargo, mut group) = (0, 1);
+    while cargo != group {
+        cargo = dev.cargo().await;
+        let status = fs::read_to_string(format!("/proc/{cargo}/stat")).unwrap_or_default();
+        // Behind the name: state, parent, group.
+        let behind = status.rsplit(") ").next().unwrap_or_default();
+        group = behind.split(' ').nth(2).and_then(|group| group.parse().ok()).unwrap_or(0);
+    }
+    assert_eq!(dev.stop("INT").await, Some(0));
+    must("the compiler ends", async {
+        while Path::new(&format!("/proc/{cargo}")).exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_runs_already_is_used_if_it_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = crate_named(directory.path(), "dev-there").await;
+    let data = directory.path().join("data");
+    let host = Process::serve(TIDEGATE, &["--data-dir", data.to_str().unwrap()]).await;
+    let admin = host.admin.to_string();
+    let arguments = ["dev", "--admin", &admin, "--data-dir", data.to_str().unwrap()];
+    let mut command = compiling(&path, TIDEGATE, &[&arguments[..], &["--name", "there"]].concat());
+    let mut dev = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().unwrap();
+    assert!(line.starts_with("there 1 ("), "{line}");
+    assert_eq!(Client::new(host.address).get("/dev-there").await.status, 200);
+    dev.kill().await.unwrap();
 }

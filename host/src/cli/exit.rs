@@ -14,7 +14,7 @@ Exit statuses:
   5  an address cannot be listened on
   6  the machine does not give what is needed (directory, threads, memory, tools)
   7  no host answers at the admin address
-  8  the host refuses (token, name, version), or there is no token
+  8  the host refuses, or there is no token for it
   9  a crate cannot be made, found or compiled";
 
 /// How a command ended.

@@ -30,6 +30,7 @@ pub use fault::Fault;
 pub use instance::{Finished, Instance, Job, LONG, Task, Usage};
 pub use limits::Limits;
 pub use log::LogLines;
+pub(crate) use log::escape;
 pub use outbox::{Entry, FlushReason, Outbox, Outlet, Stopped};
 pub use pool::{Engine, EngineError};
 pub(crate) use pool::{MEMORY_CEILING, WARM_PER_SLOT};
