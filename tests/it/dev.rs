@@ -108,17 +108,17 @@ async fn a_signal_during_a_build_ends_the_compiler_too() {
     let directory = tempfile::tempdir().unwrap();
     let path = crate_named(directory.path(), "dev-stopped").await;
     // A build that does not end by itself.
-    fs::write(path.join("build.rs"), "fn main() { loop { std::thread::park() } }").unwrap();
+    let script =
+        "fn main() { std::fs::write(\"runs\", \"\").unwrap(); loop { std::thread::park() } }";
+    fs::write(path.join("build.rs"), script).unwrap();
     let dev = Develop::start(TIDEGATE, &path).await;
-    // Not `cargo metadata`, which ends by itself: the one that compiles leads a group of processes.
-    let (mut cargo, mut group) = (0, 1);
-    while cargo != group {
-        cargo = dev.cargo().await;
-        let status = fs::read_to_string(format!("/proc/{cargo}/stat")).unwrap_or_default();
-        // Behind the name: state, parent, group.
-        let behind = status.rsplit(") ").next().unwrap_or_default();
-        group = behind.split(' ').nth(2).and_then(|group| group.parse().ok()).unwrap_or(0);
-    }
+    must("the build has begun", async {
+        while !path.join("runs").exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let cargo = dev.cargo().await;
     assert_eq!(dev.stop("INT").await, Some(0));
     must("the compiler ends", async {
         while Path::new(&format!("/proc/{cargo}")).exists() {
