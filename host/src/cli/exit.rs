@@ -52,6 +52,11 @@ impl From<ExitStatus> for std::process::ExitCode {
 /// Says what was wrong, and which status that is.
 #[expect(clippy::print_stderr, reason = "the message of a command that failed")]
 pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
+    // Whoever reads the output has seen enough, as `head` has.
+    let enough = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    if error.downcast_ref().is_some_and(enough) {
+        return ExitStatus::Success;
+    }
     eprintln!("error: {}", message(error));
     if error.is::<ConfigError>() {
         return ExitStatus::Settings;

@@ -117,6 +117,13 @@ async fn logs_show_runs_and_lines_and_go_on_when_the_host_was_away() {
     assert!(said.contains("(more than limits.log_bytes was logged)"), "{said}");
     let (_, said) = asked.tidegate(&["logs", "nobody"]).await;
     assert_eq!(said, "");
+    // Whoever reads leaves after the first line: that is no mistake.
+    let data = path(asked.directory.path()).to_owned();
+    let script = "\"$0\" \"$@\" | head -n 1; exit ${PIPESTATUS[0]}";
+    let admin = asked.host.admin.to_string();
+    let arguments = ["-c", script, TIDEGATE, "logs", "--admin", &admin, "--data-dir", &data];
+    let output = run("bash", &root(), &arguments).await;
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 
     let Asked { host, directory } = asked;
     let (address, admin) = (host.address, host.admin.to_string());

@@ -193,10 +193,8 @@ impl AdminClient {
         let status = response.status();
         let body = self.whole(response).await?;
         let named = |problem: &Problem| !problem.detail.is_empty() || !problem.title.is_empty();
-        Ok(serde_json::from_slice(&body).ok().filter(named).unwrap_or_else(|| {
-            let said = String::from_utf8_lossy(&body).trim().to_owned();
-            Problem { detail: said, ..Problem::of(status) }
-        }))
+        let problem = serde_json::from_slice(&body).ok().filter(named);
+        Ok(problem.unwrap_or_else(|| Problem::of(status, &body)))
     }
 
     async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, AskError> {
@@ -210,12 +208,5 @@ impl AdminClient {
             path: "its answer".to_owned(),
             reason: error.to_string(),
         })
-    }
-}
-
-impl Problem {
-    fn of(status: StatusCode) -> Self {
-        let title = status.canonical_reason().unwrap_or_default().to_owned();
-        Self { title, ..Self::default() }
     }
 }
