@@ -81,8 +81,9 @@ async fn a_build_that_fails_is_told_and_the_version_before_goes_on() {
     dev.says("version 1 (").await;
     socket.send("ahoy").await;
     assert_eq!(socket.text().await, "1: you said ahoy");
-    // It compiles, and the host refuses it: another module has that route.
     edit(&path, "socket.sned(", "socket.send(");
+    dev.says("is this one").await;
+    // It compiles, and the host refuses it: another module has that route.
     edit(&path, "GET /dev-mistake\"", "POST /hello\"");
     dev.says("module hello").await;
     dev.says("version 1 (").await;

@@ -34,6 +34,8 @@ pub(super) struct Cycle {
     changes: Changes,
     /// What was deployed last.
     in_force: Option<Deployed>,
+    /// The last round came to nothing.
+    failed: bool,
 }
 
 impl Cycle {
@@ -46,7 +48,7 @@ impl Cycle {
     ) -> Result<Self> {
         let data_dir = data_dir.map(path::absolute).transpose()?;
         let changes = Changes::new()?;
-        Ok(Self { source, name, client, base, data_dir, changes, in_force: None })
+        Ok(Self { source, name, client, base, data_dir, changes, in_force: None, failed: false })
     }
 
     pub(super) const fn client(&self) -> &AdminClient {
@@ -80,11 +82,17 @@ impl Cycle {
             }
             Err(error) => return self.failed(&format!("error: {error}")),
         };
-        let known = self.in_force.as_ref().map(|deployed| deployed.digest.as_str());
-        if known == Some(&built.digest) {
-            return Ok(());
+        match &self.in_force {
+            Some(Deployed { version, digest, .. }) if *digest == built.digest => {
+                // Said only to whoever has put something right: most such rounds come of comments.
+                if self.failed {
+                    self.say(&format!("version {version} ({}) is this one", short(digest)))?;
+                }
+            }
+            _ => return self.deploy(built).await,
         }
-        self.deploy(built).await
+        self.failed = false;
+        Ok(())
     }
 
     async fn deploy(&mut self, built: Built) -> Result<()> {
@@ -102,7 +110,7 @@ impl Cycle {
                     self.say(&format!("warning: {}", plain(warning)))?;
                 }
                 self.say_routes(&deployed)?;
-                self.in_force = Some(deployed);
+                (self.in_force, self.failed) = (Some(deployed), false);
                 Ok(())
             }
             Err(error) if is_for_good(&error) => Err(error.into()),
@@ -134,7 +142,8 @@ impl Cycle {
     }
 
     /// Says why a round came to nothing, and what goes on.
-    fn failed(&self, why: &str) -> Result<()> {
+    fn failed(&mut self, why: &str) -> Result<()> {
+        self.failed = true;
         self.say(why)?;
         match &self.in_force {
             Some(Deployed { version, digest, .. }) => {
