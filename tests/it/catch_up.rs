@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use tests::{Host, guest, must};
-use tidegate::{
-    message::{ChannelName, Event, Message, ModuleName, Payload},
-};
+use tidegate::message::{ChannelName, Event, Message, ModuleName, Payload};
 
 /// A host whose worker takes events that other tests make, and the event of a request.
 async fn held_event() -> (Host, Box<Event>) {
