@@ -11,6 +11,7 @@ mod api;
 mod autobahn;
 mod backpressure;
 mod browser;
+mod catch_up;
 mod certificates;
 mod cli;
 mod client_js;

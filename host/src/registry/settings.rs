@@ -6,11 +6,13 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     engine::{Limits, MEMORY_CEILING},
     routing::{Files, OnFault, PrefixError},
     setting::{
+        by_name,
         checks::{at_least_one, positive, size, span},
         error::{Checked, ConfigError},
         units::{Size, Span},
@@ -45,41 +47,56 @@ impl Default for ModuleSettings {
 }
 
 /// Settings of a module as they are written. What is missing stays as it is below.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Written {
     /// The .wasm file. In `tidegate.toml` only: over the admin API files are deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
     pub file: Option<PathBuf>,
+    /// How many events an instance serves.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 4294967295_u64)]
     reuse: Option<u32>,
+    /// How long an event may wait for a slot, such as `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^[1-9][0-9]{0,6}(ms|s|m|h)$")]
     event_expiry: Option<Span>,
+    /// What a connection does when an event of it failed or was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_fault: Option<OnFault>,
+    /// Directories that are served as they are, by the prefix of their paths.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
     files: BTreeMap<String, PathBuf>,
-    #[serde(skip_serializing_if = "WrittenLimits::is_empty")]
+    #[serde(skip_serializing_if = "WrittenLimits::is_empty", deserialize_with = "by_name")]
     limits: WrittenLimits,
 }
 
 /// `[limits]`, and `[modules.NAME.limits]` over it, as they are written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct WrittenLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     fuel: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^[1-9][0-9]{0,6}(ms|s|m|h)$")]
     deadline: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 268435456)]
     memory: Option<Size>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     outbox_messages: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
     outbox_bytes: Option<Size>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
     log_bytes: Option<Size>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     host_calls: Option<u64>,
 }
 

@@ -205,14 +205,15 @@ async fn routes_without_end_are_refused_and_leave_nothing_behind() {
         .start()
         .await;
     let api = host.admin();
-    for (name, code, reason) in [
-        ("many-routes", "too-many-routes", "more than 1048576 bytes"),
-        ("routed", "too-many-routes", "it has 11 routes; at most 5 are taken (upload.routes)"),
-        ("routes-loop", "routes", "look for a loop without end"),
+    for (module, name, code, reason) in [
+        ("m", "many-routes", "too-many-routes", "more than 1048576 bytes"),
+        ("m", "routed", "too-many-routes", "it has 11 routes; at most 5 are taken (upload.routes)"),
+        ("l", "routes-loop", "routes", "look for a loop without end"),
     ] {
         let wasm = std::fs::read(guest(name)).unwrap();
+        let path = format!("modules/{module}");
         let (refused, reply) =
-            tokio::join!(api.refused("PUT", "modules/m", wasm), host.get("/hello/neighbour"));
+            tokio::join!(api.refused("PUT", &path, wasm), host.get("/hello/neighbour"));
         assert_eq!(reply.status, 200);
         let (status, word, detail) = refused;
         assert_eq!((status, &*word), (422, code), "{name}: {detail}");

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod changes;
+mod openapi;
 mod records;
 mod refusals;
 mod restarts;
@@ -16,7 +17,8 @@ pub(crate) fn versioned(name: &str, number: u32) -> Vec<u8> {
     let marker = b"version=00000001";
     let at = wasm.windows(marker.len()).position(|bytes| bytes == marker).unwrap();
     let digits = format!("{number:08}");
-    wasm[at + marker.len() - digits.len()..at + marker.len()].copy_from_slice(digits.as_bytes());
+    let places = wasm.iter_mut().skip(at + marker.len() - digits.len());
+    places.zip(digits.bytes()).for_each(|(place, digit)| *place = digit);
     wasm
 }
 

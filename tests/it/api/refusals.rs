@@ -11,6 +11,9 @@ use tokio::{
 
 use super::versioned;
 
+/// Method, path, body; status, code, and a part of what is said.
+type Case = (&'static str, &'static str, Vec<u8>, u16, &'static str, &'static str);
+
 /// All that could have changed.
 async fn state(api: &Admin) -> Value {
     let mut all = Vec::new();
@@ -43,7 +46,7 @@ async fn each_refusal_has_a_status_and_a_code_says_the_fix_and_changes_nothing()
     let broken = [&component[..], &[0xff, 0xff]].concat();
     let text = |text: &str| text.as_bytes().to_vec();
     let looping = std::fs::read(guest("spin-at-start")).unwrap();
-    let table: Vec<(&str, &str, Vec<u8>, u16, &str, &str)> = vec![
+    let table: Vec<Case> = vec![
         ("PUT", "modules/A", hello.clone(), 400, "name", "a-z 0-9 -"),
         ("PUT", "modules/..%2Fa", hello.clone(), 400, "name", "a-z 0-9 -"),
         ("PUT", "modules/v", text("hello"), 422, "not-wasm", "cargo build --target"),
@@ -111,7 +114,7 @@ async fn without_the_token_nothing_is_told_and_failures_are_throttled() {
     assert_eq!(unknown.status, 401, "a stranger does not learn what there is");
     let throttled = must("a 429", async {
         loop {
-            let reply = ask(None).await;
+            let reply = ask(Some("Bearer guess")).await;
             if reply.status == 429 {
                 return reply;
             }
@@ -120,6 +123,7 @@ async fn without_the_token_nothing_is_told_and_failures_are_throttled() {
     })
     .await;
     assert!(throttled.header("retry-after").unwrap().parse::<u32>().unwrap() > 0);
+    assert_eq!(ask(None).await.status, 401, "nothing is guessed");
     assert_eq!(state(&api).await, before, "who has the token is not locked out");
     let document = api.client().get("/api/v1/openapi.json").await;
     assert_eq!(document.status, 200);

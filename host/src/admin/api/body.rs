@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::problem::Problem;
+use crate::setting::by_name;
 
 /// The largest body of JSON.
 const JSON: usize = 64 * 1024;
@@ -64,10 +65,7 @@ pub(super) async fn json<T: DeserializeOwned>(
     code: &'static str,
 ) -> Result<T, Box<Problem>> {
     let bytes = read(headers, body, JSON, "").await?;
-    // Serde takes a list for the fields in their order, which nobody means.
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        let text = "the body is a list; send an object, such as {}";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, text));
-    }
-    serde_json::from_slice(&bytes).map_err(|error| Problem::json(code, &error))
+    let mut reader = serde_json::Deserializer::from_slice(&bytes);
+    let read = by_name(&mut reader).and_then(|value| reader.end().map(|()| value));
+    read.map_err(|error| Problem::json(code, &error))
 }

@@ -131,6 +131,12 @@ fn moment(field: &str, text: &str) -> Result<SystemTime, Box<Problem>> {
     };
     // A plus that is not encoded is a space in a query.
     let text = text.replace(' ', "+").to_ascii_uppercase();
+    // Times before 1970 have no form here, and there are no records of them: a leap year stands in.
+    if let Some((year, rest)) = text.split_at_checked(4)
+        && year.parse().is_ok_and(|year: u16| year < 1970)
+    {
+        return moment(field, &format!("1972{rest}")).map(|_| SystemTime::UNIX_EPOCH);
+    }
     if text.ends_with('Z') {
         return humantime::parse_rfc3339(&text).map_err(|_| wrong());
     }
@@ -173,6 +179,7 @@ mod tests {
         ] {
             assert_eq!(moment("since", same).unwrap(), utc, "{same}");
         }
+        assert_eq!(moment("since", "0284-02-29T00:00:00Z").unwrap(), SystemTime::UNIX_EPOCH);
         for wrong in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-31T12:00:00", "é+00:00"] {
             assert!(moment("since", wrong).is_err(), "{wrong}");
         }

@@ -67,7 +67,7 @@ pub(super) fn routes(call: &Call) -> Answer {
         ("x-tidegate-user" = Option<String>, Header, description = "Who deploys"),
         ("x-tidegate-note" = Option<String>, Header, description = "A note for the history"),
     ),
-    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    request_body(content = String, content_type = "application/octet-stream", description = "The file"),
     responses(
         (status = 200, description = "It is the active version", body = Deployed),
         (status = 201, description = "A new version is in force", body = Deployed),
@@ -164,7 +164,7 @@ pub(super) async fn delete(call: Call) -> Result<Answer, Box<Problem>> {
 #[utoipa::path(delete, path = "/api/v1/modules/{name}/versions/{version}", tag = "modules",
     params(
         ("name" = String, Path, description = "The module"),
-        ("version" = u64, Path, description = "The version", minimum = 1),
+        ("version" = u64, Path, description = "The version", minimum = 1, maximum = 9007199254740991_u64),
     ),
     responses(
         (status = 204, description = "It is gone"),
