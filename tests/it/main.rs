@@ -23,6 +23,7 @@ mod drain;
 mod examples;
 mod files;
 mod floors;
+mod grants;
 mod held;
 mod http;
 mod http1;

@@ -45,6 +45,7 @@ async fn what_was_sent_is_not_sent_again_by_the_version_before() {
     let mut watch = host.websocket("/watch").await;
     assert_eq!(host.get("/run").await.status, 500);
     assert_eq!(watch.text().await, "running");
+    drop(watch);
     assert_eq!(host.invocations("panic", "trap"), 1);
     host.stop().await;
 }

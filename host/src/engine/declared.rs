@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Fault, Limits, LoadError, Program,
+    Fault, Grants, Limits, LoadError, Program,
     bindings::exports::tidegate::channels::consumer::{
         Guards as DeclaredGuards, HttpTrigger, Route, Trigger as Declared, WebsocketTrigger,
     },
@@ -24,7 +24,8 @@ pub(super) async fn routes(
     most: usize,
 ) -> Result<Vec<RouteSpec>, LoadError> {
     let limits = Arc::new(limits.clone());
-    let mut store = instance::new_store(program, &limits);
+    let store = instance::new_store(program, &limits, &Grants::default());
+    let mut store = store.map_err(|error| LoadError::Routes(Fault::from_engine(&error)))?;
     store.set_hostcall_fuel(ROUTE_BYTES);
     let ask = async {
         store.set_fuel(limits.fuel)?;

@@ -11,6 +11,7 @@ mod compile;
 mod convert;
 mod declared;
 mod fault;
+mod grants;
 mod host_calls;
 mod instance;
 mod limits;
@@ -27,6 +28,7 @@ pub use compile::{
     COMMAND as COMPILE_COMMAND, CompileFailure, CompileLimits, Compiler, serve as serve_compiler,
 };
 pub use fault::Fault;
+pub use grants::{GrantedDirectory, GrantedGroups, Grants};
 pub use instance::{Finished, Instance, Job, LONG, Task, Usage};
 pub use limits::Limits;
 pub use log::LogLines;

@@ -3,13 +3,17 @@
 //! `[modules.NAME]` of `tidegate.toml` and the settings of the admin API are the same text in TOML and
 //! in JSON.
 
+mod grants;
+
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use self::grants::WrittenGrants;
+
 use crate::{
-    engine::{Limits, MEMORY_CEILING},
+    engine::{Grants, Limits, MEMORY_CEILING},
     routing::{Files, OnFault, PrefixError},
     setting::{
         by_name,
@@ -32,6 +36,8 @@ pub struct ModuleSettings {
     pub on_fault: OnFault,
     /// Directories that are served as they are.
     pub files: Vec<Files>,
+    /// What it may besides what every module may.
+    pub grants: Grants,
 }
 
 impl Default for ModuleSettings {
@@ -42,6 +48,7 @@ impl Default for ModuleSettings {
             event_expiry: Duration::from_secs(10),
             on_fault: OnFault::Close,
             files: Vec::new(),
+            grants: Grants::default(),
         }
     }
 }
@@ -71,6 +78,8 @@ pub struct Written {
     files: BTreeMap<String, PathBuf>,
     #[serde(skip_serializing_if = "WrittenLimits::is_empty", deserialize_with = "by_name")]
     limits: WrittenLimits,
+    #[serde(skip_serializing_if = "WrittenGrants::is_empty", deserialize_with = "by_name")]
+    grants: WrittenGrants,
 }
 
 /// `[limits]`, and `[modules.NAME.limits]` over it, as they are written.
@@ -106,6 +115,17 @@ impl Written {
         *self == Self::default()
     }
 
+    /// The same for whoever may look: without the values of secrets.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        Self { grants: self.grants.shown(), ..self.clone() }
+    }
+
+    /// Puts secrets that are kept in the place of those that are left out.
+    pub fn complete(&mut self, kept: &Self) {
+        self.grants.complete(&kept.grants);
+    }
+
     /// The settings in force when this goes over others. `place` is for messages, such as
     /// `modules.chat`.
     pub fn over(&self, below: &ModuleSettings, place: &str) -> Result<ModuleSettings, ConfigError> {
@@ -122,6 +142,7 @@ impl Written {
             } else {
                 files(&key("files"), &self.files)?
             },
+            grants: self.grants.over(&below.grants, &key("grants"))?,
         })
     }
 }
