@@ -77,6 +77,7 @@ fn invocation(c: &mut Criterion) {
             version: 1,
         })),
         limits: Arc::clone(&limits),
+        grants: Arc::default(),
         owners: Arc::clone(&owners),
         outlet: Arc::clone(&outlet),
         on_long: || (),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Fault, Limits, LoadError, Program,
+    Fault, Grants, Limits, LoadError, Program,
     bindings::exports::tidegate::channels::consumer::{
         ChannelTrigger, Guards as DeclaredGuards, HttpTrigger, Route, Trigger as Declared,
         WebsocketTrigger,
@@ -15,6 +15,9 @@ use crate::{
     routing::{Guards, Pattern, RouteSpec, Trigger},
 };
 
+/// Bytes of all routes together, about.
+const ROUTE_BYTES: usize = 1024 * 1024;
+
 /// Runs the module's `routes` under the limits of an invocation.
 pub(super) async fn routes(
     program: &Program,
@@ -22,7 +25,9 @@ pub(super) async fn routes(
     most: usize,
 ) -> Result<Vec<RouteSpec>, LoadError> {
     let limits = Arc::new(limits.clone());
-    let mut store = instance::new_store(program, &limits);
+    let store = instance::new_store(program, &limits, &Grants::default());
+    let mut store = store.map_err(|error| LoadError::Routes(Fault::from_engine(&error)))?;
+    store.set_hostcall_fuel(ROUTE_BYTES);
     let ask = async {
         store.set_fuel(limits.fuel)?;
         store.set_epoch_deadline(1);
@@ -31,6 +36,10 @@ pub(super) async fn routes(
     };
     let declared = match tokio::time::timeout(limits.deadline, ask).await {
         Ok(Ok(routes)) => routes,
+        // It has no type of its own.
+        Ok(Err(error)) if error.to_string().contains("hostcalls") => {
+            return Err(LoadError::RouteBytes { limit: ROUTE_BYTES });
+        }
         Ok(Err(error)) => {
             let fault = Fault::from_engine(&error);
             let finished = instance::finish(&mut store, Some(fault.clone()), &limits);

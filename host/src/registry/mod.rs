@@ -28,7 +28,7 @@ pub use self::{
     settings::{ModuleSettings, Written},
 };
 use crate::{
-    engine::{Limits, Program},
+    engine::{Grants, Limits, Program},
     message::{ChannelName, Lasting, ModuleName},
     routing::{Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
 };
@@ -68,6 +68,8 @@ pub struct Version {
     pub settings: ModuleSettings,
     /// The limits again, shared with every run.
     pub limits: Arc<Limits>,
+    /// The grants again, shared with every run.
+    pub grants: Arc<Grants>,
     /// While it is new: how it has done, and what comes back if it fails.
     pub probation: Probation,
     routes: Vec<RouteSpec>,
@@ -248,6 +250,7 @@ impl Registry {
             activations.push(activation);
             let Candidate { name, number, program, routes, settings, probation } = candidate;
             let limits = Arc::new(settings.limits.clone());
+            let grants = Arc::new(settings.grants.clone());
             let probation = match before {
                 Some(before) if probation => Probation::before(before),
                 _ => Probation::default(),
@@ -259,6 +262,7 @@ impl Registry {
                 program,
                 settings,
                 limits,
+                grants,
                 probation,
                 routes,
             };

@@ -231,6 +231,7 @@ impl Slot {
             correlation: work.correlation,
             task: work.task,
             limits,
+            grants: Arc::clone(&version.grants),
             owners: work.owners,
             outlet,
             on_long: priority::demote,
