@@ -26,7 +26,7 @@ const MOST_RECORDS: usize = 1_000;
     (status = 503, description = "The layer cannot be reached", body = Problem,
         content_type = "application/problem+json"),
 ))]
-pub(super) async fn layer(call: &Call) -> Result<Answer, Problem> {
+pub(super) async fn layer(call: &Call) -> Result<Answer, Box<Problem>> {
     let unavailable = |error: LayerError| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "layer", error.to_string())
     };
