@@ -42,6 +42,7 @@ mod proxies;
 mod readme;
 mod redis;
 mod reload;
+mod retries;
 mod routes;
 mod shutdown;
 mod slow_clients;

@@ -2,6 +2,7 @@
 
 mod commands;
 mod processes;
+mod retries;
 mod servers;
 
 use tests::{Process, RedisServer};
