@@ -47,6 +47,15 @@ fn name_and_file(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// This program, to be run as a compiler. On Linux the one that runs, also when another one has taken
+/// its place on the disk since.
+fn own_program() -> Option<PathBuf> {
+    if cfg!(target_os = "linux") {
+        return Some("/proc/self/exe".into());
+    }
+    std::env::current_exe().ok()
+}
+
 impl Settings {
     /// File, environment and flags as one, checked.
     pub(super) fn read(self) -> Result<Config> {
@@ -68,8 +77,7 @@ impl Settings {
         from_environment(&mut layers, std::env::vars_os().filter_map(text))?;
         layers.add("flags", self.flags()?)?;
         let mut config = layers.finish()?;
-        // Found by its path, which is right as long as nobody moves the program away.
-        config.compiler.program = std::env::current_exe().ok();
+        config.compiler.program = own_program();
         Ok(config)
     }
 

@@ -53,14 +53,18 @@ fn functions(count: u32, instructions: u32) -> Vec<u8> {
 
 fn memory(pages: u64) -> MemorySection {
     let mut section = MemorySection::new();
-    section.memory(MemoryType {
+    section.memory(memory_type(pages));
+    section
+}
+
+const fn memory_type(pages: u64) -> MemoryType {
+    MemoryType {
         minimum: pages,
         maximum: None,
         memory64: false,
         shared: false,
         page_size_log2: None,
-    });
-    section
+    }
 }
 
 fn data(bytes: usize) -> Vec<u8> {
@@ -97,9 +101,13 @@ fn nested(depth: usize) -> Vec<u8> {
     with_section(4, &inner)
 }
 
-fn big_memory() -> Vec<u8> {
+fn memories(count: u32, pages: u64) -> Vec<u8> {
+    let mut section = memory(pages);
+    for _ in 1..count {
+        section.memory(memory_type(pages));
+    }
     let mut module = Module::new();
-    module.section(&memory(10_000));
+    module.section(&section);
     with_core_module(module)
 }
 
@@ -119,7 +127,8 @@ async fn a_file_with_too_much_of_anything_is_refused_with_the_number_before_it_i
         (tables(1_000, 1), "too-many-tables", 1_000, 16),
         (nested(20), "too-deep", 9, 8),
         (modules, "too-many-modules", 65, 64),
-        (big_memory(), "too-much-memory", 655_360_000, 268_435_456),
+        (memories(1, 10_000), "too-much-memory", 655_360_000, 268_435_456),
+        (memories(10, 1), "too-many-memories", 10, 4),
     ] {
         let reply = api.ask("PUT", "modules/bomb", file).await;
         let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
