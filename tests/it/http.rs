@@ -143,7 +143,7 @@ async fn the_admin_listener_tells_life_readiness_and_metrics() {
     assert_eq!(admin.get("/readyz").await.text(), "ready\n");
     assert_eq!(admin.get("/other").await.status, 404);
     assert_eq!(admin.request("POST", "/livez", &[], "").await.status, 405);
-    host.until("the slot is free", |host| host.app().metrics().slots_busy.get() == 0).await;
+    host.until("a free slot", |host| host.app().metrics().slots_busy.get() == 0).await;
     let metrics = admin.get("/metrics").await;
     for line in [
         "tidegate_invocations_total{module=\"hello\",outcome=\"ok\"} 1",
