@@ -45,11 +45,14 @@ unit: examples ## Run the tests alone (`scripts/setup tests` installs what they 
 
 lint: ## Check the format, and run clippy
 	$(STEP) "format" scripts/format --check
-	$(STEP) "clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(STEP) "clippy" cargo clippy --locked --workspace --all-targets --features tidegate/fuzzing \
+		-- -D warnings
 	$(STEP) "clippy on the examples" $(NATIVE) clippy --locked \
 		--manifest-path examples/Cargo.toml --workspace --all-targets -- -D warnings
 	$(STEP) "clippy on the test guests" $(NATIVE) clippy --locked \
 		--manifest-path tests/guests/Cargo.toml --workspace --all-targets -- -D warnings
+	$(STEP) "clippy on the fuzz targets" $(NATIVE) clippy --locked --no-default-features \
+		--manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 
 docs: ## Build the documentation of the crates, without warnings
 	$(STEP) "docs" env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps

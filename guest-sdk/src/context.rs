@@ -260,7 +260,8 @@ impl Context {
     }
 
     /// Ends a streamed response. An HTTP consumer returns what this returns. To go on later from the
-    /// reply channel, return [`Context::hold`] in its place.
+    /// reply channel, return [`Context::hold`] in its place; there a [`Chunk`](crate::Chunk) is a part
+    /// or the end.
     ///
     /// # Errors
     /// When no stream is open.

@@ -9,6 +9,7 @@ pub mod __private;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod bindings;
+mod chunk;
 mod consumers;
 mod context;
 mod demultiplexer;
@@ -32,6 +33,7 @@ mod state;
 pub mod testing;
 mod websocket;
 
+pub use chunk::Chunk;
 pub use consumers::Consumers;
 pub use context::{Context, Level};
 pub use demultiplexer::{Demultiplexer, StreamConsumer, StreamSocket, StreamStates, Streams};

@@ -15,11 +15,11 @@ use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
     admin::{self, AdminServer, AdminToken},
-    config::{Config, ModuleConfig},
+    config::{Backend, Config, ModuleConfig},
     engine::{Engine, EngineError, LoadError},
     interface::{BindError, Endpoint, InterfaceServer, Parts, Running, TlsError},
-    layer::{ChannelLayer, LayerError, MemoryLayer},
-    message::ModuleName,
+    layer::{ChannelLayer, LayerError, MemoryLayer, RedisLayer},
+    message::{ModuleName, NodeName},
     registry::{
         DeployError, Deployments, Given, Loader, Registry,
         store::{DirectoryStore, ModuleStore, StoreError},
@@ -130,6 +130,20 @@ impl Config {
             .map_err(|source| StartError::DataDir { path, source })
     }
 
+    /// The channel layer alone, for whoever only sends.
+    pub async fn connect(
+        &self,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Arc<dyn ChannelLayer>, LayerError> {
+        let (config, metrics) = (self.layer.clone(), Arc::clone(metrics));
+        Ok(match &self.backend {
+            Backend::Memory => Arc::new(MemoryLayer::new(config, metrics)),
+            Backend::Redis(redis) => {
+                Arc::new(RedisLayer::connect(redis, config, metrics, Handle::current()).await?)
+            }
+        })
+    }
+
     /// Checks the modules whose files are named, and gives their routes, without serving any.
     pub async fn check(&self) -> Result<Arc<Registry>, StartError> {
         let loader = self.loader(1)?;
@@ -181,9 +195,10 @@ pub struct App {
     records: Arc<Records>,
     layer: Arc<dyn ChannelLayer>,
     metrics: Arc<Metrics>,
-    interface: InterfaceServer,
+    interface: Option<InterfaceServer>,
     admin: AdminServer,
     worker: Option<WorkerConfig>,
+    one_registry: bool,
     serving: Drain,
     asked: Drain,
     drain_delay: Duration,
@@ -193,8 +208,7 @@ impl Config {
     /// Opens the ports and loads the modules.
     pub async fn build(self) -> Result<App, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let layer: Arc<dyn ChannelLayer> =
-            Arc::new(MemoryLayer::new(self.layer.clone(), Arc::clone(&metrics)));
+        let layer = self.connect(&metrics).await?;
         let keeping = Drain::new(Handle::current());
         // The directory is made here; the token needs it.
         let deployments = self.deployments(&keeping).await?;
@@ -209,7 +223,11 @@ impl Config {
             routes: deployments.registry().routes().clone(),
             metrics: Arc::clone(&metrics),
         };
-        let mut interface = InterfaceServer::new(parts, self.tls)?;
+        // A process without a place to listen is a worker.
+        let mut interface = match self.listen.is_empty() {
+            true => None,
+            false => Some(InterfaceServer::new(parts, self.tls)?),
+        };
         let records = Arc::new(Records::default());
         let state = admin::State {
             layer: Arc::clone(&layer),
@@ -219,13 +237,17 @@ impl Config {
             token,
             deployments: Arc::clone(&deployments),
             records: Arc::clone(&records),
-            node: interface.node().clone(),
+            node: interface.as_ref().map_or_else(NodeName::random, |it| it.node().clone()),
             started: SystemTime::now(),
             api: admin::Api::default(),
         };
         let admin = AdminServer::bind(self.admin, state).await?;
-        interface.bind(self.listen).await?;
+        if let Some(interface) = &mut interface {
+            interface.bind(self.listen).await?;
+        }
         let worker = self.worker;
+        // Over Redis each process has a registry of its own.
+        let one_registry = matches!(self.backend, Backend::Memory);
         Ok(App {
             deployments,
             keeping,
@@ -235,6 +257,7 @@ impl Config {
             interface,
             admin,
             worker,
+            one_registry,
             serving,
             asked,
             drain_delay,
@@ -245,7 +268,7 @@ impl Config {
 impl App {
     /// Where HTTP and WebSocket are served.
     pub fn endpoints(&self) -> &[Endpoint] {
-        self.interface.endpoints()
+        self.interface.as_ref().map_or(&[], |interface| interface.endpoints())
     }
 
     /// Where health and metrics are served.
@@ -266,13 +289,17 @@ impl App {
                         registry: Arc::clone(self.deployments.registry()),
                         metrics: Arc::clone(&self.metrics),
                         records: Arc::clone(&self.records),
+                        one_registry: self.one_registry,
                     },
                     Drain::new(Handle::current()),
                 )
                 .map_err(StartError::Slots)?,
             ),
         };
-        let interface = self.interface.start().await?;
+        let interface = match self.interface {
+            None => None,
+            Some(interface) => Some(interface.start().await?),
+        };
         let admin = Drain::new(Handle::current());
         self.admin.start(&admin);
         Ok(RunningApp {
@@ -307,7 +334,7 @@ pub struct RunningApp {
     /// Stopped by whoever asks the process to stop over the admin listener.
     asked: Drain,
     drain_delay: Duration,
-    interface: Running,
+    interface: Option<Running>,
     worker: Option<WorkerPool>,
     admin: Drain,
 }
@@ -350,7 +377,9 @@ impl RunningApp {
 
     /// Reads the certificate again. One that cannot be used changes nothing and is logged.
     pub fn reload_certificate(&self) {
-        self.interface.reload_certificate();
+        if let Some(interface) = &self.interface {
+            interface.reload_certificate();
+        }
     }
 
     /// Turns readiness red and goes on as before until load balancers have noticed; then stops.
@@ -364,7 +393,10 @@ impl RunningApp {
     /// Returns how many connections were left when the grace period was over.
     pub async fn stop(self) -> usize {
         self.serving.stop();
-        let left = self.interface.stop().await;
+        let left = match self.interface {
+            None => 0,
+            Some(interface) => interface.stop().await,
+        };
         if let Some(worker) = self.worker {
             worker.stop().await;
         }

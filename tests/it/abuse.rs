@@ -1,7 +1,7 @@
 //! Each limit on what strangers may use, exceeded; and what a dry run does about it.
 
 use futures_util::future::join_all;
-use tests::{Host, Socket, Wire, must};
+use tests::{Host, Http2, Socket, Wire, must};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
 
@@ -64,6 +64,22 @@ async fn a_dry_run_counts_and_lets_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_counts_requests_of_one_connection_at_the_same_time() {
+    let settings = "[interface]\nstreams = 1\ndry_run = true";
+    let host = Host::builder().guest("hold").section(settings).start().await;
+    let client = Http2::connect(host.address()).await;
+    let (one, two) = (client.clone(), client.clone());
+    let held = tests::background(async move { tokio::join!(one.get("/hold"), two.get("/hold")) });
+    host.until("two holds", |host| host.app().metrics().holds.get() == 2).await;
+    assert_eq!(host.refused("streams", "allowed"), 1);
+    assert_eq!(host.post("/release").await.text(), "ok");
+    let (one, two) = must("both answers", held).await.unwrap();
+    assert_eq!((one.0, two.0), (200, 200));
+    assert_eq!(host.refused("streams", "refused"), 0);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_new_connections_in_a_second_than_may_be_are_closed_unread() {
     let host = host("connections_per_second = 3").await;
     let served = join_all((0..20).map(|_| is_served(&host))).await;
@@ -83,10 +99,37 @@ async fn a_socket_that_sends_too_fast_is_closed_with_1008() {
     }
     socket.flush().await;
     let (code, reason) = socket.closed().await;
-    assert_eq!((code, reason.as_str()), (1008, "too many messages in a second"));
+    assert_eq!((code, reason.as_str()), (1008, "too many frames in a second"));
     assert_eq!(host.refused("frames_per_second", "refused"), 1);
     assert_eq!(host.closes("1008"), 1);
     host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_message_in_more_fragments_than_may_come_in_a_second_is_closed_with_1008() {
+    let handshake = "GET /scope HTTP/1.1\r\nhost: a.example\r\nconnection: upgrade\r\n\
+        upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    // A text frame that is not the last, empty continuations, and the last one.
+    let flood = [&b"\x01\x81\0\0\0\0a"[..], &b"\0\x80\0\0\0\0".repeat(5_000), b"\x80\x80\0\0\0\0"];
+    for (dry_run, end) in [(false, "\x03\u{f0}too many frames in a second"), (true, "\u{1}a")] {
+        let host = host(&format!("frames_per_second = 100\ndry_run = {dry_run}")).await;
+        let mut wire = Wire::connect(host.address()).await;
+        wire.send(handshake).await.unwrap();
+        wire.until("\r\n\r\n").await;
+        wire.send(flood.concat()).await.unwrap();
+        if dry_run {
+            wire.until(end).await;
+            assert!(host.refused("frames_per_second", "allowed") > 4_000);
+        } else {
+            wire.finish().await;
+            let text: String = wire.rest().await.iter().map(|&byte| char::from(byte)).collect();
+            assert!(text.ends_with(end), "{text:?}");
+            assert_eq!(host.refused("frames_per_second", "refused"), 1);
+        }
+        drop(wire);
+        host.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

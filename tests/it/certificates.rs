@@ -51,7 +51,7 @@ async fn both_versions_of_http_and_websocket_are_spoken_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_certificate_is_taken_up_at_sighup_and_a_bad_one_is_not() {
+async fn a_new_certificate_is_taken_up_at_sighup_or_when_it_is_seen_and_a_bad_one_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let (old, new) = (Certificate::new(), Certificate::new());
     old.write(directory.path());
@@ -78,6 +78,9 @@ async fn a_new_certificate_is_taken_up_at_sighup_and_a_bad_one_is_not() {
     for _ in 0..20 {
         assert!(get_scope(address, &new).await.contains("200 OK"), "it stays in use");
     }
+    // A change is seen without a signal, too.
+    old.write(directory.path());
+    must("the old certificate", async { while old.connect(address, &[]).await.is_err() {} }).await;
     host.signal("TERM").await;
     assert_eq!(host.wait().await, Some(0));
 }

@@ -52,10 +52,11 @@ async fn tidegate_drain_does_as_sigterm_does_and_needs_the_token() {
     assert_eq!(unauthorized.status, 401);
     let wrong = drain(&["--token", "guess"]).await;
     let error = String::from_utf8_lossy(&wrong.stderr).into_owned();
-    assert!(wrong.status.code() == Some(1) && error.contains("401"), "{error}");
+    assert!(wrong.status.code() == Some(8) && error.contains("401"), "{error}");
     let nowhere = drain(&["--data-dir", "nowhere"]).await;
     let error = String::from_utf8_lossy(&nowhere.stderr).into_owned();
     assert!(error.contains("there is no token in nowhere"), "{error}");
+    assert_eq!(nowhere.status.code(), Some(8));
     socket.send("still there").await;
     socket.text().await;
     let done = drain(&["--data-dir", directory]).await;

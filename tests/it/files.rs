@@ -93,6 +93,52 @@ async fn nothing_outside_and_nothing_hidden_is_served_and_consumers_go_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_leads_to_what_is_in_the_directory_and_never_out_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, files) = (directory.path(), directory.path().join("files"));
+    write(root, "files/a/b.txt", "b");
+    write(root, "outside/secret.txt", "secret");
+    write(root, "outside/index.html", "secret");
+    let absolute = root.join("outside/secret.txt");
+    for (target, name) in [
+        (Path::new("b.txt"), "same.txt"),
+        (Path::new("../a"), "up-and-down"),
+        (Path::new("../../files/a"), "out-and-in"),
+        (Path::new("../../outside/secret.txt"), "relative.txt"),
+        (&absolute, "absolute.txt"),
+        (Path::new("../../outside"), "folder"),
+        (Path::new("../../outside/secret.txt"), "b.txt.gz"),
+        (Path::new("../../outside/index.html"), "index.html"),
+        (Path::new("round.txt"), "round.txt"),
+    ] {
+        std::os::unix::fs::symlink(target, files.join("a").join(name)).unwrap();
+    }
+    let host = host(&files).await;
+    for path in ["same.txt", "up-and-down/b.txt", "up-and-down/up-and-down/same.txt"] {
+        assert_eq!(host.get(&format!("/hello/a/{path}")).await.text(), "b", "{path}");
+    }
+    for path in [
+        "relative.txt",
+        "absolute.txt",
+        "folder",
+        "folder/",
+        "folder/secret.txt",
+        "",
+        "index.html",
+        "out-and-in/b.txt",
+        "round.txt",
+        "b.txt/",
+        "b.txt/c",
+    ] {
+        let reply = host.get(&format!("/hello/a/{path}")).await;
+        assert_eq!(reply.status, 404, "{path}: {}", reply.text());
+    }
+    let packed = get(&host, "/hello/a/b.txt", ("accept-encoding", "gzip")).await;
+    assert_eq!((packed.status, packed.text()), (200, "b"), "the packed one is a link out");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_not_there_is_refused_at_the_start() {
     let directory = tempfile::tempdir().unwrap();
     let module = tests::example("hello");

@@ -32,6 +32,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("wit_component", &["engine"]),
     ("hyper", &["interface", "admin"]),
     ("tokio_tungstenite", &["interface"]),
+    ("deadpool_redis", &["layer"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli", "main"]),
     ("toml", &["config", "cli"]),

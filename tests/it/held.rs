@@ -49,7 +49,7 @@ async fn a_client_that_leaves_is_noticed_and_forgotten() {
     drop(watch);
     let layer = std::sync::Arc::clone(host.app().layer());
     assert_eq!(host.stop().await, 0);
-    assert_eq!(layer.statistics().groups, 0, "a group still has members");
+    assert_eq!(layer.statistics().await.unwrap().groups, 0, "a group still has members");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,6 +62,28 @@ async fn parts_of_a_stream_come_as_they_are_flushed() {
         text += std::str::from_utf8(&part.unwrap()).unwrap();
     }
     assert_eq!(text, "one two three");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_stream_goes_on_and_ends_from_afar() {
+    let host = Host::builder().guest("hold").start().await;
+    let mut watch = host.websocket("/watch").await;
+    let mut streaming = host.client().start("GET", "/open", &[], "").await;
+    assert_eq!(watch.text().await, "open");
+    let mut text = String::new();
+    for next in ["/part", "/end", ""] {
+        text += std::str::from_utf8(&streaming.part().await.unwrap().unwrap()).unwrap();
+        if !next.is_empty() {
+            assert_eq!(host.post(next).await.text(), "ok");
+        }
+    }
+    assert_eq!(text, "one two three");
+    assert!(streaming.part().await.is_none(), "it is complete");
+    host.until("the hold is over", |host| host.app().metrics().holds.get() == 0).await;
+    // Nobody is there any more.
+    assert_eq!(host.post("/part").await.text(), "ok");
+    drop(watch);
     host.stop().await;
 }
 

@@ -73,7 +73,7 @@ async fn of_1000_polls_that_are_left_none_is_held_or_in_a_group() {
     let layer = Arc::clone(host.app().layer());
     let records = Arc::clone(host.app().records());
     host.stop().await;
-    assert_eq!(layer.statistics().groups, 0, "a group still has members");
+    assert_eq!(layer.statistics().await.unwrap().groups, 0, "a group still has members");
     let left = "longpoll: a client left tide";
     assert!(records.latest().iter().any(|record| record.log.text.contains(left)));
     assert!(records.latest().iter().all(|record| record.fault().is_none()));

@@ -43,7 +43,7 @@ async fn contained(guest: &str, path: &str, kind: &'static str, set: &str) -> Ve
         assert_eq!(host.get("/ok").await.text(), "ok");
     }
     assert_eq!(host.live_instances(), 0);
-    assert_eq!(host.app().layer().statistics().channels.len(), 0);
+    assert_eq!(host.app().layer().statistics().await.unwrap().channels.len(), 0);
     drop(watch);
     host.stop().await;
     vec![one, two]

@@ -1,55 +1,57 @@
-//! What the README prints compiles as printed, and answers.
+//! What the README's first section says is what happens, in a browser.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use tests::{Client, Process, root, run};
+use tests::{Develop, Driver, lock, root, run};
 
-use crate::TIDEGATE;
+use crate::{TIDEGATE, dev::edit};
 
-/// The block of code after a marker.
-fn block(readme: &str, file: &str) -> String {
-    let marker = format!("<!-- first-consumer: {file} -->\n```");
-    let (_, rest) = readme.split_once(&marker).unwrap_or_else(|| panic!("no {file} in README.md"));
-    let (_, code) = rest.split_once('\n').unwrap();
-    let (code, _) = code.split_once("\n```").unwrap();
-    format!("{code}\n")
+/// The commands after the marker.
+fn commands(readme: &str) -> Vec<&str> {
+    let marker = "<!-- first-module -->\n```sh\n";
+    let (_, rest) = readme.split_once(marker).expect("README.md has the first commands");
+    let (commands, _) = rest.split_once("\n```").unwrap();
+    commands.lines().collect()
 }
 
-/// Builds a crate as the README says, with what `make` found to compile guests with.
-async fn build(directory: &Path) {
-    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
-    let target = root().join(target).join("guests");
-    let root = root();
-    let script = format!(
-        "set -eu; env=$({root}/scripts/guest-env); eval \"$env\"; \
-         export CARGO_TARGET_DIR={target}; unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS; \
-         cargo build --offline --release --target wasm32-wasip2 >&2; \
-         mkdir -p target/wasm32-wasip2/release; \
-         cp {target}/wasm32-wasip2/release/hello.wasm target/wasm32-wasip2/release/",
-        root = root.display(),
-        target = target.display(),
-    );
-    let output = run("bash", directory, &["-c", &script]).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+/// What stands between two texts.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before:?}"));
+    rest.split_once(after).unwrap_or_else(|| panic!("no {after:?} after {before:?}")).0
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_consumer_compiles_as_printed_and_answers() {
+async fn the_first_section_leads_from_nothing_to_new_behaviour_on_the_open_page() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let [new, cd, dev] = commands(&readme)[..] else { panic!("three commands") };
+    let name = new.strip_prefix("tidegate new ").unwrap();
+    assert_eq!((cd, dev), (&*format!("cd {name}"), "tidegate dev"));
+    let page = between(&readme, "Open <http://127.0.0.1:8000", "> and press Send");
+    let first = between(&readme, "the answer is `", "`. In `src/lib.rs` change");
+    let from = between(&readme, "change\n`", "` to `");
+    let to = between(&readme, "` to `", "`, and save");
+    let version = between(&readme, "and says `", "` when the new version");
+    let second = between(&readme, "again: the answer is `", "`");
+
     let directory = tempfile::tempdir().unwrap();
-    // The README's paths: a crate beside the checkout.
-    std::os::unix::fs::symlink(root(), directory.path().join("tidegate")).unwrap();
-    let hello = directory.path().join("hello");
-    fs::create_dir_all(hello.join("src")).unwrap();
-    for file in ["Cargo.toml", "src/lib.rs"] {
-        fs::write(hello.join(file), block(&readme, file)).unwrap();
-    }
-    // The versions that the examples were built with are on this machine already.
-    fs::copy(root().join("examples/Cargo.lock"), hello.join("Cargo.lock")).unwrap();
-    build(&hello).await;
-    let module = format!("hello={}/target/wasm32-wasip2/release/hello.wasm", hello.display());
-    let host = Process::serve(TIDEGATE, &["--module", &module]).await;
-    let reply = Client::new(host.address).get("/hello/Ada").await;
-    assert_eq!(reply.text(), "Hello, Ada!\n");
-    assert!(readme.contains("It prints `Hello, Ada!`"));
+    let made = run(TIDEGATE, directory.path(), &["new", name]).await;
+    assert!(made.status.success(), "{made:?}");
+    let path = directory.path().join(name);
+    lock(&path);
+    let mut dev = Develop::start(TIDEGATE, &path).await;
+    dev.says("GET").await;
+    let driver = Driver::start().await;
+    let browser = driver.browse("ann", &format!("http://{}{page}", dev.address)).await;
+    browser.shows("//*[@id='status'][contains(., 'connected since')]").await;
+    let connected = browser.run("return document.getElementById('status').textContent").await;
+    browser.click("send").await;
+    browser.shows(&format!("//*[@id='log']/li[. = '{first}']")).await;
+    edit(&path, from, to);
+    dev.says(version).await;
+    browser.click("send").await;
+    browser.shows(&format!("//*[@id='log']/li[. = '{second}']")).await;
+    let still = browser.run("return document.getElementById('status').textContent").await;
+    assert_eq!(still, connected, "the page has connected anew");
+    browser.close().await;
+    assert_eq!(dev.stop("INT").await, Some(0));
 }

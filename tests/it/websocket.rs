@@ -75,7 +75,7 @@ async fn a_group_message_waits_for_the_handshake_and_never_accepts_it() {
     };
     let (mut socket, ()) = tokio::join!(host.websocket("/echo"), serve);
     // The inbox is in order: the ended one was looked at before.
-    assert_eq!(layer.statistics().groups, 1, "a connection that ended is no member");
+    assert_eq!(layer.statistics().await.unwrap().groups, 1, "a connection that ended is no member");
     assert_eq!(socket.text().await, "early");
     assert_eq!(socket.closed().await.0, 4001);
 }
@@ -103,7 +103,7 @@ async fn a_consumer_that_did_not_accept_is_not_told_of_an_end() {
     client.abort();
     host.answer(&connect, Vec::new(), Outcome::Ok).await;
     assert_eq!(host.stop().await, 0);
-    assert_eq!(layer.statistics().channels.len(), 0);
+    assert_eq!(layer.statistics().await.unwrap().channels.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,10 +10,14 @@
 mod admin;
 mod browser;
 mod client;
+mod crates;
+mod develop;
 pub mod frames;
 mod host;
 mod process;
+mod redis;
 mod socket;
+mod stub;
 mod tls;
 mod wire;
 
@@ -22,9 +26,13 @@ use std::{future::Future, path::PathBuf, time::Duration};
 pub use admin::Admin;
 pub use browser::{Browser, Driver};
 pub use client::{Client, Reply, Streaming};
+pub use crates::{compiling, lock, native};
+pub use develop::Develop;
 pub use host::{Host, HostBuilder};
 pub use process::{Process, run};
+pub use redis::{RedisCluster, RedisSentinel, RedisServer};
 pub use socket::Socket;
+pub use stub::{Asked, Stub};
 pub use tls::{Certificate, Http2};
 pub use wire::{Answer, Wire, answers};
 

@@ -49,6 +49,11 @@ pub async fn run(binary: &str, directory: &Path, arguments: &[&str]) -> Output {
 }
 
 impl Process {
+    /// Starts `worker` and waits until it works. Its address is that of its admin listener.
+    pub async fn worker(binary: &str, arguments: &[&str]) -> Self {
+        Self::serve(binary, &[&["worker"], arguments].concat()).await
+    }
+
     /// Starts `serve` on free ports and waits for the addresses that it prints.
     pub async fn serve(binary: &str, arguments: &[&str]) -> Self {
         Self::serve_at("127.0.0.1:0".parse().unwrap(), binary, arguments).await
@@ -70,7 +75,15 @@ impl Process {
         let named = arguments.iter().skip_while(|&&argument| argument != "--data-dir").nth(1);
         let data = named.map_or(own.path(), Path::new).to_owned();
         let (listen, made) = (address.to_string(), own.path().display().to_string());
-        let mut all = vec!["serve", "--listen", &listen, "--admin", "127.0.0.1:0"];
+        // A worker listens nowhere, and reads the same flags otherwise.
+        let (command_name, arguments) = match arguments {
+            ["worker", rest @ ..] => ("worker", rest),
+            _ => ("serve", arguments),
+        };
+        let mut all = vec![command_name, "--admin", "127.0.0.1:0"];
+        if command_name == "serve" {
+            all.extend(["--listen", &listen]);
+        }
         if named.is_none() {
             all.extend(["--data-dir", &made]);
         }
@@ -88,7 +101,7 @@ impl Process {
             }
             others.push(address);
         };
-        let address = others.remove(0);
+        let address = if others.is_empty() { admin } else { others.remove(0) };
         Self { child, address, others, admin, data, _own: own, _lines: lines }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate_sdk::testing::TestHost;
-use tidegate_sdk::{Context, Json, Reply, Request, Response, Result, channel, export, http};
+use tidegate_sdk::{Chunk, Context, Json, Reply, Request, Response, Result, channel, export, http};
 
 #[http("GET /users/{id}")]
 fn user(id: u32) -> String {
@@ -110,9 +110,19 @@ fn answer(cx: &mut Context) -> Result<()> {
     Ok(())
 }
 
+/// Goes on with the streams of others, and ends them.
+#[channel("go-on")]
+fn go_on(cx: &mut Context) -> Result<()> {
+    cx.group_send("waiting", &Chunk::new(""))?;
+    cx.group_send("waiting", &Chunk::new("second "))?;
+    cx.group_send("waiting", &Chunk::last("third"))?;
+    cx.group_send("waiting", &Chunk::end())?;
+    Ok(())
+}
+
 export! {
     user, me, both, files, json, header, status, stream, open_stream, answered_twice, wait,
-    wait_without_fallback, wait_too_long, answer,
+    wait_without_fallback, wait_too_long, answer, go_on,
 }
 
 fn host() -> TestHost {
@@ -250,6 +260,15 @@ fn a_held_stream_is_ended_when_the_hold_expires() {
     host.advance(Duration::from_secs(10));
     assert!(!response.is_pending());
     assert_eq!(response.text(), "first ");
+}
+
+#[test]
+fn a_held_stream_goes_on_and_ends_from_afar() {
+    let host = host();
+    let response = host.get("/open-stream");
+    host.send("go-on", &std::collections::BTreeMap::<String, u32>::new()).expect("a valid message");
+    assert!(!response.is_pending());
+    assert_eq!(response.text(), "first second third", "what comes after the end is nothing");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! API, which changes things, needs the token.
 
 mod api;
-mod client;
+pub mod client;
 mod token;
 
 use std::{
@@ -21,19 +21,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use self::{
-    api::Api,
-    client::{AskError, ask_to_drain},
-    token::AdminToken,
-};
+pub use self::{api::Api, token::AdminToken};
 use crate::{
-    interface::BindError,
-    layer::{self, ChannelLayer},
-    message::NodeName,
-    registry::Deployments,
-    shutdown::Drain,
-    telemetry::Metrics,
-    worker::Records,
+    interface::BindError, layer::ChannelLayer, message::NodeName, registry::Deployments,
+    shutdown::Drain, telemetry::Metrics, worker::Records,
 };
 
 /// Where a stop is asked for.
@@ -156,7 +147,7 @@ async fn ready(state: &State) -> api::Answer {
     if state.serving.is_stopping() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".into());
     }
-    match layer::probe(&*state.layer).await {
+    match state.layer.probe().await {
         Ok(()) => text(StatusCode::OK, "ready\n".into()),
         Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     }

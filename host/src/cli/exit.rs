@@ -1,6 +1,13 @@
 //! The exit statuses.
 
-use crate::{app::StartError, config::ConfigError, interface::BindError};
+use super::{cargo::CargoError, deploy::DeployError, doctor::Unwell, host::NoToken, new::NewError};
+use crate::{
+    admin::client::AskError,
+    app::StartError,
+    config::ConfigError,
+    interface::BindError,
+    layer::{LayerError, SendError},
+};
 
 /// The table, as `--help` shows it.
 pub(super) const HELP: &str = "\
@@ -11,7 +18,12 @@ Exit statuses:
   3  a setting is wrong
   4  a module is refused
   5  an address cannot be listened on
-  6  the machine does not give what is needed (directory, threads, memory)";
+  6  the machine does not give what is needed (directory, threads, memory, tools)
+  7  no host answers at the admin address
+  8  the host refuses, or there is no token for it
+  9  a crate cannot be made, found or compiled
+ 10  the channel layer cannot be reached
+ 11  a channel or an inbox is full: the message was not taken";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +43,16 @@ pub enum ExitStatus {
     Address = 5,
     /// The machine does not give what is needed.
     Machine = 6,
+    /// No host answers at the admin address.
+    NoHost = 7,
+    /// The host refuses, or there is no token for it.
+    Refused = 8,
+    /// A crate cannot be made, found or compiled.
+    Crate = 9,
+    /// The channel layer cannot be reached.
+    NoLayer = 10,
+    /// The message found no room.
+    Full = 11,
 }
 
 impl From<ExitStatus> for std::process::ExitCode {
@@ -42,18 +64,89 @@ impl From<ExitStatus> for std::process::ExitCode {
 /// Says what was wrong, and which status that is.
 #[expect(clippy::print_stderr, reason = "the message of a command that failed")]
 pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
-    eprintln!("error: {error:#}");
+    // Whoever reads the output has seen enough, as `head` has.
+    let enough = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    if error.downcast_ref().is_some_and(enough) {
+        return ExitStatus::Success;
+    }
+    eprintln!("error: {}", message(error));
     if error.is::<ConfigError>() {
         return ExitStatus::Settings;
     }
+    if error.is::<LayerError>() {
+        return ExitStatus::NoLayer;
+    }
+    if let Some(error) = error.downcast_ref::<SendError>() {
+        return match error {
+            SendError::Layer(_) => ExitStatus::NoLayer,
+            SendError::TooLarge { .. } => ExitStatus::Settings,
+            _ => ExitStatus::Full,
+        };
+    }
     if error.is::<BindError>() {
         return ExitStatus::Address;
+    }
+    if let Some(error) = error.downcast_ref::<CargoError>() {
+        return if error.is_of_machine() { ExitStatus::Machine } else { ExitStatus::Crate };
+    }
+    if let Some(error) = ask_error(error) {
+        return match error {
+            _ if error.is_of_module() => ExitStatus::Module,
+            _ if error.is_of_connection() => ExitStatus::NoHost,
+            AskError::Unreadable { .. } => ExitStatus::NoHost,
+            _ => ExitStatus::Refused,
+        };
+    }
+    if let Some(DeployError::File { .. }) = error.downcast_ref() {
+        return ExitStatus::Module;
+    }
+    if error.is::<Unwell>() {
+        return ExitStatus::Machine;
+    }
+    if error.is::<NoToken>() {
+        return ExitStatus::Refused;
+    }
+    if error.is::<NewError>() {
+        return ExitStatus::Crate;
     }
     match error.downcast_ref::<StartError>() {
         Some(StartError::Module(_)) => ExitStatus::Module,
         Some(StartError::Bind(_)) => ExitStatus::Address,
         Some(StartError::Tls(_)) => ExitStatus::Settings,
+        Some(StartError::Layer(_)) => ExitStatus::NoLayer,
         Some(_) => ExitStatus::Machine,
         None => ExitStatus::Unexpected,
+    }
+}
+
+/// The error and what caused it; what an error says of its cause itself is not said again.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
+        match said.is_empty() {
+            true => cause,
+            false if said.contains(&cause) => said,
+            false => format!("{said}: {cause}"),
+        }
+    })
+}
+
+fn ask_error(error: &anyhow::Error) -> Option<&AskError> {
+    match error.downcast_ref() {
+        Some(DeployError::Host { source, .. }) => Some(source),
+        _ => error.downcast_ref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = || std::io::Error::other("no more");
+        let outer = anyhow::Error::from(cause()).context("cannot write").context("cannot deploy");
+        assert_eq!(message(&outer), "cannot deploy: cannot write: no more");
+        let tells = NewError::Write { path: "a".into(), source: cause() };
+        assert_eq!(message(&tells.into()), "cannot make a: no more; nothing is left of it");
     }
 }

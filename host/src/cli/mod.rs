@@ -1,12 +1,26 @@
 //! The command line. The one place that uses anyhow, prints, and owns the exit statuses.
 
+mod build;
+mod cargo;
 mod check;
 mod compile;
+mod deploy;
+mod dev;
+mod doctor;
 mod drain;
 mod exit;
+mod host;
+mod logs;
+mod modules;
+mod new;
+mod output;
 mod routes;
+mod send;
 mod serve;
 mod settings;
+mod signals;
+mod templates;
+mod worker;
 
 use clap::{Parser, Subcommand};
 
@@ -25,14 +39,36 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a crate for a new module.
+    New(new::Arguments),
+    /// Compile a crate to a module.
+    Build(build::Arguments),
+    /// Serve a module and build it again after each change of its sources.
+    Dev(dev::Arguments),
+    /// Say what is missing for building and serving, and what to do about it.
+    Doctor(doctor::Arguments),
     /// Serve modules.
     Serve(Settings),
+    /// Run consumers for interface servers elsewhere, and serve no connections.
+    Worker(worker::Arguments),
+    /// Send a message to a channel.
+    Send(send::ChannelArguments),
+    /// Send a message to a group.
+    GroupSend(send::GroupArguments),
     /// List the routes of the modules.
     Routes(Settings),
     /// Check settings and modules without serving.
     Check(Settings),
     /// Ask a process that serves to stop as SIGTERM does.
-    Drain(drain::Arguments),
+    Drain(host::Host),
+    /// Put a module's file in force on a host that serves.
+    Deploy(deploy::DeployArguments),
+    /// Put an earlier version of a module in force again.
+    Rollback(deploy::RollbackArguments),
+    /// List the modules of a host, or one with its versions and routes.
+    Modules(modules::Arguments),
+    /// Show runs of consumers and what they logged.
+    Logs(logs::Arguments),
     /// Compile what comes in: the host runs this.
     #[command(name = COMPILE_COMMAND, hide = true)]
     Compile(compile::Arguments),
@@ -41,10 +77,21 @@ enum Command {
 /// Runs the command and says how it ended.
 pub fn run(cli: Cli) -> ExitStatus {
     let result = match cli.command {
+        Command::New(arguments) => new::run(arguments),
+        Command::Build(arguments) => build::run(&arguments),
+        Command::Dev(arguments) => dev::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Serve(settings) => serve::run(settings),
+        Command::Worker(arguments) => worker::run(arguments),
+        Command::Send(arguments) => send::to_channel(arguments),
+        Command::GroupSend(arguments) => send::to_group(arguments),
         Command::Routes(settings) => routes::run(settings),
         Command::Check(settings) => check::run(settings),
-        Command::Drain(arguments) => drain::run(arguments),
+        Command::Drain(host) => drain::run(host),
+        Command::Deploy(arguments) => deploy::deploy(arguments),
+        Command::Rollback(arguments) => deploy::roll_back(arguments),
+        Command::Modules(arguments) => modules::run(arguments),
+        Command::Logs(arguments) => logs::run(arguments),
         Command::Compile(arguments) => return compile::run(&arguments),
     };
     match result {

@@ -8,21 +8,31 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{ExitStatus, settings::Settings};
-use crate::config::{Config, ConfigError};
+use crate::config::{Backend, Config, ConfigError};
 
 /// Serves until a signal.
 pub(super) fn run(settings: Settings) -> Result<()> {
-    let config = settings.read()?;
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|error| ConfigError::new("log", &format!("{:?}: {error}", config.log)))?;
+    run_with(settings.read()?)
+}
+
+/// Serves with these settings until a signal.
+pub(super) fn run_with(config: Config) -> Result<()> {
+    start_log(&config.log)?;
+    raise_descriptor_limit(config.interface.limits.connections);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+/// Writes the lines that a filter lets pass to standard error.
+pub(super) fn start_log(filter: &str) -> Result<(), ConfigError> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| ConfigError::new("log", &format!("{filter:?}: {error}")))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    raise_descriptor_limit(config.interface.limits.connections);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))
+    Ok(())
 }
 
 /// Each connection takes a descriptor, and the soft limit is often 1,024 for the sake of programs that
@@ -48,7 +58,7 @@ async fn serve(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
-    if config.worker.is_none() {
+    if config.worker.is_none() && matches!(config.backend, Backend::Memory) {
         tracing::warn!(
             "no worker in this process, and the memory layer reaches no other: nothing will run"
         );
@@ -82,7 +92,8 @@ async fn serve(config: Config) -> Result<()> {
     Ok(())
 }
 
-fn announce(app: &crate::app::RunningApp) -> std::io::Result<()> {
+/// Prints where it serves.
+pub(super) fn announce(app: &crate::app::RunningApp) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for endpoint in app.endpoints() {
         writeln!(out, "serving {endpoint}")?;
@@ -92,6 +103,6 @@ fn announce(app: &crate::app::RunningApp) -> std::io::Result<()> {
 }
 
 #[expect(clippy::exit, reason = "asked for twice: nothing is waited for")]
-fn exit_now() -> ! {
+pub(super) fn exit_now() -> ! {
     std::process::exit(ExitStatus::Unexpected as i32)
 }

@@ -12,7 +12,7 @@ use crate::config::{Config, ConfigError, Layers, from_environment};
 const DEFAULT_FILE: &str = "tidegate.toml";
 
 /// Flags as they are given. They go over `TIDEGATE_*`, which goes over the file.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct Settings {
     /// Settings file [default: tidegate.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
@@ -33,6 +33,10 @@ pub(super) struct Settings {
     /// Serve connections only and run no consumers
     #[arg(long)]
     no_worker: bool,
+    /// Where messages are [default: memory]; redis://HOST:PORT/DB for several processes, see
+    /// docs/redis.md for Sentinel, Cluster, shards and TLS
+    #[arg(long, value_name = "URL")]
+    layer: Option<String>,
     /// Where compiled code is kept [default: tidegate-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -57,9 +61,39 @@ fn own_program() -> Option<PathBuf> {
 }
 
 impl Settings {
+    /// What a command that does not serve needs: where settings and data are.
+    pub(super) fn at(config: Option<PathBuf>, data_dir: Option<PathBuf>) -> Self {
+        Self { config, data_dir, ..Self::default() }
+    }
+
+    /// The same, and places to listen.
+    pub(super) fn listening(self, listen: Vec<String>) -> Self {
+        Self { listen, ..self }
+    }
+
+    /// What a command that only sends needs: where settings and messages are.
+    pub(super) fn of_layer(config: Option<PathBuf>, layer: Option<String>) -> Self {
+        Self { config, layer, ..Self::default() }
+    }
+
+    /// Which flag says something of connections or slots that a worker has no use for.
+    pub(super) const fn misplaced_for_worker(&self) -> Option<&'static str> {
+        match (self.listen.is_empty(), self.no_worker) {
+            (false, _) => Some("--listen"),
+            (_, true) => Some("--no-worker"),
+            (true, false) => None,
+        }
+    }
+
     /// File, environment and flags as one, checked.
     pub(super) fn read(self) -> Result<Config> {
+        self.read_over(Table::new())
+    }
+
+    /// The same with other defaults.
+    pub(super) fn read_over(self, defaults: Table) -> Result<Config> {
         let mut layers = Layers::default();
+        layers.add("defaults", defaults)?;
         let named = self.config.is_some();
         let path = self.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
         match std::fs::read_to_string(&path) {
@@ -96,6 +130,8 @@ impl Settings {
         set("worker", self.no_worker.then_some(Value::Boolean(false)));
         let data_dir = self.data_dir.map(|path| text(path.to_string_lossy().into_owned()));
         set("data_dir", data_dir);
+        let url = |url| Table::from_iter([("url".to_owned(), text(url))]);
+        set("layer", self.layer.map(|layer| Value::Table(url(layer))));
         let mut modules = Table::new();
         for (name, file) in self.modules {
             let module = Table::from_iter([("file".to_owned(), text(file))]);

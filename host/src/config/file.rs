@@ -92,6 +92,12 @@ pub(super) struct RawInterface {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLayer {
+    pub(super) url: Option<String>,
+    pub(super) prefix: Option<String>,
+    pub(super) partitions: Option<usize>,
+    pub(super) lease: Option<Span>,
+    pub(super) timeout: Option<Span>,
+    pub(super) retry_pause: Option<Span>,
     pub(super) capacity: Option<usize>,
     pub(super) capacities: toml::Table,
     pub(super) expiry: Option<Span>,

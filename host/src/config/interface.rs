@@ -15,8 +15,10 @@ use crate::interface::{
     Timeouts, TlsConfig,
 };
 
-/// The largest body of a request.
+/// The largest body of a request, and the largest head.
 const BODY_CEILING: usize = 8 * 1024 * 1024;
+/// The most header fields of a request, for which there is room from the start.
+const FIELDS_CEILING: usize = 10_000;
 /// Served where nothing is set.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 /// Stands for peers on Unix sockets among trusted proxies.
@@ -70,19 +72,12 @@ pub(super) fn drain(raw: &RawDrain) -> Checked<DrainConfig> {
 
 pub(super) fn config(raw: &RawInterface, drain: DrainConfig) -> Checked<InterfaceConfig> {
     let d = InterfaceConfig::default();
-    let ceiling = |name: &str, bytes: usize| match bytes {
-        bytes if bytes > BODY_CEILING => {
-            let problem = format!("{bytes} bytes are too many; at most {BODY_CEILING}");
-            Err(ConfigError::new(&key(name), &problem))
-        }
-        bytes => Ok(bytes),
-    };
     let body_bytes = size(&key("body_bytes"), raw.body_bytes, d.body_bytes)?;
     let frame_bytes = size(&key("frame_bytes"), raw.frame_bytes, d.frame_bytes)?;
     Ok(InterfaceConfig {
         root_path: root_path(raw.root_path.as_deref().unwrap_or_default())?,
-        body_bytes: ceiling("body_bytes", body_bytes)?,
-        frame_bytes: ceiling("frame_bytes", frame_bytes)?,
+        body_bytes: at_most(BODY_CEILING, "body_bytes", body_bytes)?,
+        frame_bytes: at_most(BODY_CEILING, "frame_bytes", frame_bytes)?,
         inbound_frames: at_least_one(&key("inbound_frames"), raw.inbound_frames, d.inbound_frames)?,
         inbound_bytes: size(&key("inbound_bytes"), raw.inbound_bytes, d.inbound_bytes)?,
         websocket_unsent: size(&key("websocket_unsent"), raw.websocket_unsent, d.websocket_unsent)?,
@@ -94,6 +89,13 @@ pub(super) fn config(raw: &RawInterface, drain: DrainConfig) -> Checked<Interfac
         limits: limits(raw)?,
         drain,
     })
+}
+
+fn at_most(ceiling: usize, name: &str, value: usize) -> Checked<usize> {
+    if value <= ceiling {
+        return Ok(value);
+    }
+    Err(ConfigError::new(&key(name), &format!("{value} are too many; at most {ceiling}")))
 }
 
 fn root_path(text: &str) -> Checked<String> {
@@ -169,6 +171,9 @@ fn limits(raw: &RawInterface) -> Checked<AbuseLimits> {
     let d = AbuseLimits::default();
     let streams = raw.streams.map(|streams| streams as usize);
     let streams = at_least_one(&key("streams"), streams, d.streams as usize)?;
+    let uri_bytes = size(&key("uri_bytes"), raw.uri_bytes, d.uri_bytes)?;
+    let header_count = at_least_one(&key("header_count"), raw.header_count, d.header_count)?;
+    let header_bytes = size(&key("header_bytes"), raw.header_bytes, d.header_bytes)?;
     Ok(AbuseLimits {
         connections: cap(&key("connections"), raw.connections, d.connections)?,
         per_address: cap(
@@ -183,9 +188,9 @@ fn limits(raw: &RawInterface) -> Checked<AbuseLimits> {
             d.frames_per_second,
         )?,
         holds: cap(&key("holds"), raw.holds, d.holds)?,
-        uri_bytes: size(&key("uri_bytes"), raw.uri_bytes, d.uri_bytes)?,
-        header_count: at_least_one(&key("header_count"), raw.header_count, d.header_count)?,
-        header_bytes: size(&key("header_bytes"), raw.header_bytes, d.header_bytes)?,
+        uri_bytes: at_most(BODY_CEILING, "uri_bytes", uri_bytes)?,
+        header_count: at_most(FIELDS_CEILING, "header_count", header_count)?,
+        header_bytes: at_most(BODY_CEILING, "header_bytes", header_bytes)?,
         streams: u32::try_from(streams).unwrap_or(u32::MAX),
         dry_run: raw.dry_run.unwrap_or_default(),
     })

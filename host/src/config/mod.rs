@@ -14,7 +14,7 @@ use crate::setting::{checks, error, units};
 use crate::{
     engine::{Compiler, FileLimits},
     interface::{Endpoint, InterfaceConfig, TlsConfig},
-    layer::LayerConfig,
+    layer::{LayerConfig, RedisConfig},
     message::ModuleName,
     registry::ModuleSettings,
     worker::WorkerConfig,
@@ -43,12 +43,23 @@ pub struct Config {
     pub compiler: Compiler,
     /// Settings of connections.
     pub interface: InterfaceConfig,
+    /// Where messages are.
+    pub backend: Backend,
     /// Settings of the channel layer.
     pub layer: LayerConfig,
     /// Slots; none if this process runs no consumers.
     pub worker: Option<WorkerConfig>,
     /// Which log events are written, as in `info,tidegate::access=off`.
     pub log: String,
+}
+
+/// Where the channel layer keeps messages.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// In this process, for this process alone.
+    Memory,
+    /// In Redis, for all processes that name the same.
+    Redis(RedisConfig),
 }
 
 /// A module to be served.

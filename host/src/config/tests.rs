@@ -65,6 +65,14 @@ fn zero_is_refused_wherever_it_would_let_nothing_pass() {
 fn what_is_beyond_a_ceiling_or_has_no_unit_says_so() {
     assert!(refused("[limits]\nmemory = '257MiB'").contains("at most 268435456"));
     assert!(refused("[interface]\nbody_bytes = '9MiB'").contains("at most 8388608"));
+    for name in ["uri_bytes", "header_bytes", "frame_bytes"] {
+        let text = format!("[interface]\n{name} = 9223372036854775807");
+        assert!(refused(&text).contains("at most 8388608"), "{name}");
+    }
+    assert!(refused("[interface]\nheader_count = 10001").contains("at most 10000"));
+    for text in ["[limits]\ndeadline = '366days'", "[drain]\ndelay = '500000000000y'"] {
+        assert!(refused(text).contains("at most 365 days"), "{text}");
+    }
     assert!(refused("[limits]\ndeadline = '5'").contains("write \"5s\""));
     assert!(refused("[limits]\nmemory = 'much'").contains("write \"64MiB\""));
     assert!(refused("[modules.A]\nfile = 'a'").contains("modules.A: a module's name"));

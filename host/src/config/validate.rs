@@ -1,9 +1,9 @@
 //! From settings as written to settings that can be worked with.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Config, ModuleConfig,
+    Backend, Config, ModuleConfig,
     checks::{at_least_one, cap, size, span},
     error::{Checked, ConfigError},
     file::{RawBreaker, RawConfig, RawLayer, RawUpload},
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     engine::{CompileLimits, Compiler, FileLimits, Limits},
-    layer::{Capacities, LayerConfig},
-    message::ModuleName,
+    layer::{Capacities, LayerConfig, RedisConfig, Target},
+    message::{GroupName, ModuleName},
     registry::{ModuleSettings, Written},
-    worker::{BreakerConfig, WorkerConfig},
+    worker::{BreakerConfig, ChannelFilter, WorkerConfig},
 };
 
 /// What a message holds besides a body.
@@ -43,10 +43,20 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
         modules: modules(raw.modules, &limits)?,
         module_defaults: ModuleSettings { limits, ..ModuleSettings::default() },
         interface: interface_config,
+        backend: backend(&raw.layer)?,
         layer: layer(&raw.layer, message_bytes)?,
         worker: match raw.worker {
             Some(false) => None,
-            _ => Some(WorkerConfig { slots, breaker: breaker(&raw.breaker)? }),
+            _ => Some(WorkerConfig {
+                slots,
+                breaker: breaker(&raw.breaker)?,
+                channels: ChannelFilter::default(),
+                retry_pause: span(
+                    "layer.retry_pause",
+                    raw.layer.retry_pause,
+                    Duration::from_secs(1),
+                )?,
+            }),
         },
         log: raw.log.unwrap_or_else(|| "info".to_owned()),
     })
@@ -83,6 +93,38 @@ fn compile(raw: &RawUpload) -> Checked<CompileLimits> {
         memory: size("upload.compile_memory", raw.compile_memory, d.memory)?,
         time: span("upload.compile_time", raw.compile_time, d.time)?,
     })
+}
+
+/// The shortest lease: it is renewed three times in it.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+/// Each partition costs a process connections.
+const MOST_PARTITIONS: usize = 1_024;
+
+fn backend(raw: &RawLayer) -> Checked<Backend> {
+    let url = raw.url.as_deref().unwrap_or("memory");
+    if url == "memory" {
+        return Ok(Backend::Memory);
+    }
+    let target = Target::parse(url)
+        .map_err(|error| ConfigError::new("layer.url", &format!("{error}; or it is memory")))?;
+    let prefix = raw.prefix.clone().unwrap_or_else(|| "tidegate".to_owned());
+    if let Err(error) = GroupName::parse(&prefix) {
+        return Err(ConfigError::new("layer.prefix", &error.to_string()));
+    }
+    let partitions = match raw.partitions {
+        Some(0) => return Err(ConfigError::new("layer.partitions", "it is at least 1")),
+        Some(number) if number > MOST_PARTITIONS => {
+            let problem = format!("{number} are too many; there are at most {MOST_PARTITIONS}");
+            return Err(ConfigError::new("layer.partitions", &problem));
+        }
+        other => other,
+    };
+    let lease = span("layer.lease", raw.lease, Duration::from_secs(15))?;
+    if lease < SHORTEST_LEASE {
+        return Err(ConfigError::new("layer.lease", "it is at least 1s"));
+    }
+    let timeout = span("layer.timeout", raw.timeout, Duration::from_secs(2))?;
+    Ok(Backend::Redis(RedisConfig { target, prefix, partitions, lease, timeout }))
 }
 
 fn layer(raw: &RawLayer, message_bytes: usize) -> Checked<LayerConfig> {

@@ -72,7 +72,8 @@ impl Engine {
         self.wasmtime.pooling_allocator_metrics().map(|metrics| metrics.component_instances())
     }
 
-    pub(super) const fn is_pooled(&self) -> bool {
+    /// Whether instances come out of a pool, or each is allocated when it is needed.
+    pub const fn is_pooled(&self) -> bool {
         self.pooled
     }
 }

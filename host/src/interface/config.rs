@@ -73,7 +73,7 @@ pub struct AbuseLimits {
     pub per_address: Option<usize>,
     /// New connections in a second.
     pub per_second: Option<NonZeroU32>,
-    /// Messages, pings and pongs of one WebSocket in a second.
+    /// Frames of one WebSocket in a second: parts of messages, pings and pongs.
     pub frames_per_second: Option<NonZeroU32>,
     /// Requests that wait without a slot.
     pub holds: Option<usize>,

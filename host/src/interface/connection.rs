@@ -18,7 +18,7 @@ use tokio::{sync::Notify, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Hub,
+    Hub, InterfaceConfig,
     admission::{Place, Share},
     config::AbuseLimits,
     http,
@@ -29,8 +29,8 @@ use crate::shutdown::Drain;
 
 /// Header fields that hyper keeps on its stack; more cost an allocation for each request.
 const HEADERS_ON_STACK: usize = 100;
-/// A dry run looks at heads that are larger than the limits, up to so many times.
-const DRY_RUN_FACTOR: usize = 8;
+/// What the libraries let pass in a dry run: so many times the limits.
+const DRY_RUN_FACTOR: u8 = 8;
 /// hyper's smallest buffer.
 const SMALLEST_BUFFER: usize = 8 * 1024;
 /// What an HTTP/2 client may send before it is asked for less.
@@ -50,14 +50,28 @@ pub(super) struct Connection {
 
 /// A request that is being answered.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Connection>);
+pub(super) struct Busy {
+    connection: Arc<Connection>,
+    /// How many there were at the same time when it began, itself included.
+    pub(super) number: usize,
+}
 
 impl Connection {
+    pub(super) const fn new(peer: Peer, place: Place, share: Option<Share>) -> Self {
+        let (requests, changed) = (AtomicUsize::new(0), Notify::const_new());
+        Self { peer, requests, changed, _place: place, _share: share }
+    }
+
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.peer.heard.store(false, Ordering::Relaxed);
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        self.peer.signs.heard.store(false, Ordering::Relaxed);
         self.changed.notify_one();
-        Busy(Arc::clone(self))
+        Busy { connection: Arc::clone(self), number }
+    }
+
+    /// Whether the body of a request may still come although nobody reads it.
+    pub(super) fn leaves_unread(&self, is_unread: bool) {
+        self.peer.signs.unread.store(is_unread, Ordering::Relaxed);
     }
 
     /// Resolves when there was no request for some time.
@@ -75,9 +89,10 @@ impl Connection {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
-        self.0.peer.heard.store(false, Ordering::Relaxed);
-        self.0.changed.notify_one();
+        let Connection { requests, peer, changed, .. } = &*self.connection;
+        requests.fetch_sub(1, Ordering::Relaxed);
+        peer.signs.heard.store(false, Ordering::Relaxed);
+        changed.notify_one();
     }
 }
 
@@ -105,20 +120,14 @@ pub(super) async fn serve(raw: Raw, place: Place, tls: Option<TlsAcceptor>, hub:
             return;
         }
     };
-    let connection = Arc::new(Connection {
-        peer,
-        requests: AtomicUsize::new(0),
-        changed: Notify::new(),
-        _place: place,
-        _share: share,
-    });
+    let connection = Arc::new(Connection::new(peer, place, share));
     let ended = match version {
         Version::Http1 => serve_http1(stream, &connection, &hub).await,
         Version::Http2 => serve_http2(stream, &connection, &hub).await,
     };
     if let Err(error) = ended {
         // A connection that is idle for long has done nothing wrong: no head was begun.
-        let is_begun = connection.peer.heard.load(Ordering::Relaxed);
+        let is_begun = connection.peer.signs.heard.load(Ordering::Relaxed);
         if let Some(reason) = reason_of(&error).filter(|&it| it != Reason::HeaderTime || is_begun) {
             hub.refuse(reason, client.ip());
         }
@@ -155,11 +164,31 @@ async fn open(
     Ok(Some((stream, version, peer, share)))
 }
 
+/// By what the limits of the libraries are larger.
+const fn factor(limits: &AbuseLimits) -> u8 {
+    if limits.dry_run { DRY_RUN_FACTOR } else { 1 }
+}
+
 /// Bytes and header fields of a head that is read at all; what is beyond the limits is refused later,
 /// where it can be counted.
-const fn largest_head(limits: &AbuseLimits) -> (usize, usize) {
-    let factor = if limits.dry_run { DRY_RUN_FACTOR } else { 1 };
+fn largest_head(limits: &AbuseLimits) -> (usize, usize) {
+    let factor = usize::from(factor(limits));
     ((limits.uri_bytes + limits.header_bytes) * factor, limits.header_count * factor)
+}
+
+/// How HTTP/1 is read.
+pub(super) fn http1(config: &InterfaceConfig) -> http1::Builder {
+    let (head_bytes, header_count) = largest_head(&config.limits);
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.timeouts.header)
+        .max_header_size(head_bytes)
+        .max_buf_size(head_bytes.max(SMALLEST_BUFFER));
+    if header_count != HEADERS_ON_STACK {
+        builder.max_headers(header_count);
+    }
+    builder
 }
 
 async fn serve_http1(
@@ -168,19 +197,9 @@ async fn serve_http1(
     hub: &Arc<Hub>,
 ) -> hyper::Result<()> {
     let (shared, handler) = (Arc::clone(connection), Arc::clone(hub));
-    let (head_bytes, header_count) = largest_head(&hub.config.limits);
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(hub.config.timeouts.header)
-        .max_header_size(head_bytes)
-        .max_buf_size(head_bytes.max(SMALLEST_BUFFER));
-    if header_count != HEADERS_ON_STACK {
-        builder.max_headers(header_count);
-    }
     let handle =
         service_fn(move |request| http::handle(Arc::clone(&handler), Arc::clone(&shared), request));
-    let serving = builder.serve_connection(TokioIo::new(stream), handle).with_upgrades();
+    let serving = http1(&hub.config).serve_connection(TokioIo::new(stream), handle).with_upgrades();
     tokio::pin!(serving);
     tokio::select! {
         ended = serving.as_mut() => ended,
@@ -197,11 +216,12 @@ async fn serve_http2(
     hub: &Arc<Hub>,
 ) -> hyper::Result<()> {
     let (shared, handler) = (Arc::clone(connection), Arc::clone(hub));
-    let (head_bytes, _) = largest_head(&hub.config.limits);
+    let limits = &hub.config.limits;
+    let (head_bytes, _) = largest_head(limits);
     let mut builder = http2::Builder::new(Spawner(hub.drain.clone()));
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(hub.config.limits.streams)
+        .max_concurrent_streams(limits.streams.saturating_mul(factor(limits).into()))
         .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

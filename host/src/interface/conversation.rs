@@ -174,14 +174,18 @@ impl Conversation {
         self.hub.metrics.dropped("wrong_protocol");
     }
 
-    /// Waits for the event in flight, and drops what is for the client. Returns whether the consumer
-    /// accepted a handshake meanwhile.
+    /// Waits for the event in flight, and drops and counts what is for the client. Returns whether the
+    /// consumer accepted a handshake meanwhile.
     pub(super) async fn settle(&mut self) -> bool {
         let mut accepted = false;
         while self.is_busy() {
             if let Happening::Reply(reply) = self.next().await {
-                accepted |= matches!(reply, Reply::Accept(_));
                 self.written(reply.cost());
+                match reply {
+                    // The consumer is told of the end.
+                    Reply::Accept(_) => accepted = true,
+                    _ => self.hub.metrics.dropped("connection_gone"),
+                }
             }
         }
         accepted

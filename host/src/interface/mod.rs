@@ -8,6 +8,9 @@ mod connection;
 mod connections;
 mod conversation;
 mod drain;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod inbox;
 mod line;

@@ -24,6 +24,7 @@ pub(super) enum Reason {
     Holds,
     UriBytes,
     RequestHead,
+    Streams,
     HandshakeTime,
     HeaderTime,
     BodyTime,
@@ -58,6 +59,7 @@ impl Reason {
             Self::RequestHead => {
                 ("request_head", "interface.header_count and interface.header_bytes")
             }
+            Self::Streams => ("streams", "interface.streams"),
             Self::HandshakeTime => ("handshake_time", "interface.handshake_timeout"),
             Self::HeaderTime => ("header_time", "interface.header_timeout"),
             Self::BodyTime => ("body_time", "interface.body_timeout"),
@@ -84,6 +86,7 @@ impl Reason {
                 | Self::Holds
                 | Self::UriBytes
                 | Self::RequestHead
+                | Self::Streams
         )
     }
 }

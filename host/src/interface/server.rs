@@ -39,7 +39,7 @@ pub struct InterfaceServer {
     listeners: Vec<Listener>,
     endpoints: Vec<Endpoint>,
     certificates: Option<Arc<Certificates>>,
-    hub: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
 }
 
 /// A server that runs.
@@ -162,7 +162,7 @@ async fn accept(listener: Listener, certificates: Option<Arc<Certificates>>, hub
                     // Closed unread: whatever is said to it would cost what the limit saves.
                     continue;
                 }
-                let raw = Raw::new(socket, peer, hub.config.timeouts.write);
+                let raw = Raw::new(socket, peer, &hub.config.timeouts);
                 let serving = connection::serve(raw, place, tls.clone(), Arc::clone(&hub));
                 hub.drain.spawn("connection", serving);
             }

@@ -29,10 +29,7 @@ impl Capacities {
             .into_iter()
             .map(|(pattern, capacity)| match Glob::new(pattern) {
                 Ok(glob) => Ok((glob.compile_matcher(), capacity)),
-                Err(error) => Err(PatternError {
-                    pattern: pattern.to_owned(),
-                    reason: error.kind().to_string(),
-                }),
+                Err(error) => Err(PatternError::new(pattern, &error)),
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { default, patterns })
@@ -42,6 +39,12 @@ impl Capacities {
     pub fn of(&self, channel: &ChannelName) -> usize {
         let fits = |(pattern, _): &&(GlobMatcher, usize)| pattern.is_match(channel.as_str());
         self.patterns.iter().find(fits).map_or(self.default, |(_, capacity)| *capacity)
+    }
+}
+
+impl PatternError {
+    pub(crate) fn new(pattern: &str, error: &globset::Error) -> Self {
+        Self { pattern: pattern.to_owned(), reason: error.kind().to_string() }
     }
 }
 

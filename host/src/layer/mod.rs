@@ -1,28 +1,29 @@
 //! The channel layer: carries messages from interface servers to workers and answers back.
 //!
-//! Delivery is at most once, and first in first out per channel with one reader. Every message that
+//! Delivery is at most once, unless a channel keeps its messages until they are done, and first in first out per channel with one reader. Every message that
 //! is lost is counted with a reason. `conformance.rs` holds what every implementation must do.
 
 mod capacity;
 #[cfg(test)]
 mod conformance;
 mod memory;
+mod redis;
 
-use std::{
-    collections::HashMap,
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
 pub use capacity::{Capacities, PatternError};
 pub use memory::MemoryLayer;
+pub use redis::{RedisConfig, RedisLayer, Target, TargetError};
 
 use crate::message::{
-    Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, ModuleName,
-    NodeName,
+    Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, Message,
+    ModuleName, NodeName, Receipt, Settled,
 };
+
+/// How long a message waits in a channel that delivers at least once.
+const KEPT: Duration = Duration::from_secs(86_400);
 
 /// What a layer holds at most, and for how long.
 #[derive(Clone, Debug)]
@@ -107,13 +108,21 @@ impl LayerError {
     }
 }
 
+/// The channels that are read, with the module that each belongs to.
+pub type Owners = HashMap<ChannelName, ModuleName>;
+
+/// The channels among them that deliver at least once.
+pub type LastingChannels = HashMap<ChannelName, Lasting>;
+
 /// What a worker asks for.
 #[derive(Clone, Debug)]
 pub struct Demand<'a> {
     /// How many messages it takes at most.
     pub max: usize,
-    /// The channels it reads, with the module that each belongs to.
-    pub owners: &'a HashMap<ChannelName, ModuleName>,
+    /// The channels it reads. The same map while they are the same: a layer may know it by address.
+    pub owners: &'a Arc<Owners>,
+    /// Which of them keep messages until they are done.
+    pub lasting: &'a Arc<LastingChannels>,
     /// How many slots each module holds. The module that holds fewest is served first.
     pub held: HashMap<ModuleName, usize>,
     /// How many slots one module may hold.
@@ -131,15 +140,17 @@ pub struct Received {
     pub message: Message,
     /// How long it waited.
     pub waited: Duration,
+    /// With it the message is settled, if its channel delivers at least once.
+    pub receipt: Option<Receipt>,
 }
 
 /// What became of a message to a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupSent {
-    /// Members that it went to.
-    pub delivered: usize,
-    /// Members that missed it since they were full.
-    pub dropped: usize,
+    /// Nodes with members and named channels that it went to.
+    pub reached: usize,
+    /// Those that missed it since they were full.
+    pub missed: usize,
 }
 
 /// How full a layer is.
@@ -175,6 +186,15 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// Dropping the future loses nothing.
     async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError>;
 
+    /// Says what becomes of a message that was taken. Nothing, if its lease has run out: then another
+    /// worker has it.
+    async fn settle(
+        &self,
+        channel: &ChannelName,
+        receipt: &Receipt,
+        settled: Settled,
+    ) -> Result<(), LayerError>;
+
     /// Makes a channel a member of a group, or renews its membership.
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError>;
 
@@ -185,8 +205,8 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         channel: &ChannelName,
     ) -> Result<(), LayerError>;
 
-    /// Ends all memberships of a channel.
-    async fn leave_all(&self, channel: &ChannelName) -> Result<(), LayerError>;
+    /// Ends all memberships of a connection.
+    async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError>;
 
     /// Sends a message to every member of a group. Members that are full miss it.
     async fn group_send(
@@ -211,27 +231,8 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     async fn close_inbox(&self, node: &NodeName);
 
     /// How full the layer is now.
-    fn statistics(&self) -> Statistics;
-}
+    async fn statistics(&self) -> Result<Statistics, LayerError>;
 
-/// Sends a message through the layer and takes it off again: the path that work takes.
-pub async fn probe(layer: &dyn ChannelLayer) -> Result<(), LayerError> {
-    let id = CorrelationId::random();
-    let channel = ChannelName::parse(&format!("tidegate.probe.{id}"))
-        .expect("a fixed prefix and hexadecimal digits are a valid name");
-    let owner = ModuleName::parse("tidegate-probe").expect("a valid module name");
-    let content = Content::parse(bytes::Bytes::from_static(b"\x80")).expect("an empty map");
-    let mut message = Message::custom(content, id);
-    message.expires_after = Some(Duration::from_secs(5));
-    layer.send(&channel, message).await.map_err(|error| LayerError::new(error.to_string()))?;
-    let owners = HashMap::from([(channel, owner)]);
-    let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 1 };
-    let started = SystemTime::now();
-    match tokio::time::timeout(Duration::from_secs(2), layer.receive(&demand)).await {
-        Ok(received) => received.map(|_| ()),
-        Err(_) => Err(LayerError::new(format!(
-            "a probe was not received within {:?}",
-            started.elapsed().unwrap_or_default()
-        ))),
-    }
+    /// Sends a message through the layer and takes it off again: the path that work takes.
+    async fn probe(&self) -> Result<(), LayerError>;
 }

@@ -174,6 +174,11 @@ impl ModuleName {
 }
 
 impl NodeName {
+    /// Checks a name: it must be possible as the first part of a reply channel.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        check(text, MAX_NAME, ALPHABET, in_alphabet).map(|()| Self(text.into()))
+    }
+
     /// A name that no other node has.
     pub fn random() -> Self {
         Self(format!("node-{}", CorrelationId::random()).into())

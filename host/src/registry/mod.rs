@@ -29,7 +29,7 @@ pub use self::{
 };
 use crate::{
     engine::{Grants, Limits, Program},
-    message::{ChannelName, ModuleName},
+    message::{ChannelName, Lasting, ModuleName},
     routing::{Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
 };
 
@@ -83,8 +83,7 @@ impl Version {
 
     /// The consumer of a channel of the application.
     pub fn consumer_of(&self, channel: &ChannelName) -> Option<&Arc<str>> {
-        let reads =
-            |spec: &&RouteSpec| matches!(&spec.trigger, Trigger::Channel(c) if c == channel);
+        let reads = |spec: &&RouteSpec| matches!(&spec.trigger, Trigger::Channel { channel: read, .. } if read == channel);
         self.routes.iter().find(reads).map(|spec| &spec.consumer)
     }
 
@@ -99,6 +98,7 @@ impl Version {
             routes: &self.routes,
             policy: policy(&self.settings),
             files: &self.settings.files,
+            retries: &self.settings.retries,
         }
     }
 }
@@ -117,6 +117,8 @@ pub struct Modules {
     versions: HashMap<ModuleName, Arc<Version>>,
     /// Which module reads which channel.
     pub owners: Arc<HashMap<ChannelName, ModuleName>>,
+    /// Which of the channels keep messages until they are done.
+    pub lasting: Arc<HashMap<ChannelName, Lasting>>,
 }
 
 impl Modules {
@@ -230,6 +232,7 @@ impl Registry {
             routes: &candidate.routes,
             policy: policy(&candidate.settings),
             files: &candidate.settings.files,
+            retries: &candidate.settings.retries,
         }));
         RouteTable::build(&declared).map(drop)
     }
@@ -284,9 +287,9 @@ impl Registry {
         sorted.sort_by(|a, b| a.name.cmp(&b.name));
         let declared: Vec<_> = sorted.iter().map(|version| version.declared()).collect();
         let table = RouteTable::build(&declared)?;
-        let owners = Arc::clone(table.owners());
+        let (owners, lasting) = (Arc::clone(table.owners()), Arc::clone(table.lasting()));
         // Workers first: they must know every consumer that a new route leads to.
-        self.active.store(Arc::new(Modules { versions, owners }));
+        self.active.store(Arc::new(Modules { versions, owners, lasting }));
         self.routes.replace(table);
         self.changed.send_modify(|changes| *changes += 1);
         Ok(())

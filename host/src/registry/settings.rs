@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 use self::grants::WrittenGrants;
 
 use crate::{
-    engine::{Grants, Limits, MEMORY_CEILING},
+    engine::{Grants, Limits, MEMORY_CEILING, MOST_RETRIES},
+    message::ChannelName,
     routing::{Files, OnFault, PrefixError},
     setting::{
         by_name,
@@ -36,6 +37,9 @@ pub struct ModuleSettings {
     pub on_fault: OnFault,
     /// Directories that are served as they are.
     pub files: Vec<Files>,
+    /// How often messages of a channel are run again, in place of what its consumer says; 0: each is
+    /// run at most once.
+    pub retries: BTreeMap<ChannelName, u32>,
     /// What it may besides what every module may.
     pub grants: Grants,
 }
@@ -48,6 +52,7 @@ impl Default for ModuleSettings {
             event_expiry: Duration::from_secs(10),
             on_fault: OnFault::Close,
             files: Vec::new(),
+            retries: BTreeMap::new(),
             grants: Grants::default(),
         }
     }
@@ -76,6 +81,9 @@ pub struct Written {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, String>)]
     files: BTreeMap<String, PathBuf>,
+    /// How often messages of a channel are run again, in place of what its consumer says.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    retries: BTreeMap<String, u32>,
     #[serde(skip_serializing_if = "WrittenLimits::is_empty", deserialize_with = "by_name")]
     limits: WrittenLimits,
     #[serde(skip_serializing_if = "WrittenGrants::is_empty", deserialize_with = "by_name")]
@@ -142,6 +150,11 @@ impl Written {
             } else {
                 files(&key("files"), &self.files)?
             },
+            retries: if self.retries.is_empty() {
+                below.retries.clone()
+            } else {
+                retries(&key("retries"), &self.retries)?
+            },
             grants: self.grants.over(&below.grants, &key("grants"))?,
         })
     }
@@ -174,6 +187,20 @@ impl WrittenLimits {
             message_bytes: below.message_bytes,
         })
     }
+}
+
+fn retries(place: &str, written: &BTreeMap<String, u32>) -> Checked<BTreeMap<ChannelName, u32>> {
+    let one = |(channel, retries): (&String, &u32)| {
+        let place = format!("{place}.{channel:?}");
+        let channel = ChannelName::parse(channel)
+            .map_err(|error| ConfigError::new(&place, &error.to_string()))?;
+        if *retries > MOST_RETRIES {
+            let problem = format!("{retries} are too many; there are at most {MOST_RETRIES}");
+            return Err(ConfigError::new(&place, &problem));
+        }
+        Ok((channel, *retries))
+    };
+    written.iter().map(one).collect()
 }
 
 fn files(place: &str, written: &BTreeMap<String, PathBuf>) -> Checked<Vec<Files>> {

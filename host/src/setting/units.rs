@@ -4,6 +4,9 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// The longest span. Sums of a few with the clock's time can be told.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// A span of time such as `"1m 30s"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
@@ -11,9 +14,13 @@ pub(crate) struct Span(pub(crate) Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        humantime::parse_duration(&text).map(Self).map_err(|error| {
-            de::Error::custom(format!("{text:?} is no span of time ({error}); write \"5s\""))
-        })
+        match humantime::parse_duration(&text) {
+            Ok(span) if span <= LONGEST => Ok(Self(span)),
+            Ok(_) => Err(de::Error::custom(format!("{text:?} is too long; at most 365 days"))),
+            Err(error) => Err(de::Error::custom(format!(
+                "{text:?} is no span of time ({error}); write \"5s\""
+            ))),
+        }
     }
 }
 

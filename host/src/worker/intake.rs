@@ -14,7 +14,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::Shared;
+use super::{
+    Shared,
+    filter::{ChannelFilter, Filtered},
+};
 use crate::{
     layer::{Demand, Received},
     message::ModuleName,
@@ -27,6 +30,7 @@ const RETRY: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct Intake {
     slots: usize,
+    channels: Filtered,
     /// Slots that wait for a message.
     free: AtomicUsize,
     /// Slots each module holds. Locked for single operations only.
@@ -38,9 +42,10 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(slots: usize) -> Self {
+    pub(super) fn new(slots: usize, channels: ChannelFilter) -> Self {
         Self {
             slots,
+            channels: Filtered::new(channels),
             free: AtomicUsize::new(0),
             held: Mutex::default(),
             turn: TurnMutex::default(),
@@ -71,9 +76,11 @@ impl Intake {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
+            let owners = self.channels.of(&modules.owners);
             let demand = Demand {
                 max: self.free.load(Ordering::Relaxed).max(1),
-                owners: &modules.owners,
+                owners: &owners,
+                lasting: &modules.lasting,
                 held: self.held().clone(),
                 ceiling: self.ceiling(),
             };
@@ -115,7 +122,9 @@ impl Intake {
 
     /// Messages that were taken from the layer and no slot will run any more.
     pub(super) async fn leftover(&self) -> usize {
-        std::mem::take(&mut *self.turn.lock().await).len()
+        let left = std::mem::take(&mut *self.turn.lock().await);
+        // What has a receipt comes again when its lease has run out.
+        left.iter().filter(|received| received.receipt.is_none()).count()
     }
 }
 

@@ -5,16 +5,18 @@
 
 mod breaker;
 mod delivery;
+mod filter;
 mod intake;
 mod priority;
 mod records;
 mod slot;
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
 pub use breaker::BreakerConfig;
+pub use filter::ChannelFilter;
 pub use records::{Filter, Record, RecordOutcome, Records};
 
 use self::{breaker::Breakers, intake::Intake};
@@ -27,6 +29,10 @@ pub struct WorkerConfig {
     pub slots: usize,
     /// When a module's events are answered without running it.
     pub breaker: BreakerConfig,
+    /// Which channels are read.
+    pub channels: ChannelFilter,
+    /// How long a message waits that is run again after a fault; doubled each time, up to a minute.
+    pub retry_pause: Duration,
 }
 
 /// What slots share.
@@ -36,6 +42,9 @@ struct Shared {
     registry: Arc<Registry>,
     metrics: Arc<Metrics>,
     records: Arc<Records>,
+    one_registry: bool,
+    /// The first pause before a message comes again whose consumer failed.
+    retry_pause: Duration,
     breakers: Breakers,
     intake: Intake,
     drain: Drain,
@@ -54,6 +63,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Where records go.
     pub records: Arc<Records>,
+    /// Whether all workers have the same registry, so that activations can be compared.
+    pub one_registry: bool,
 }
 
 /// The slots of a process.
@@ -65,12 +76,14 @@ pub struct WorkerPool {
 impl WorkerPool {
     /// Starts the slots.
     pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> io::Result<Self> {
-        let Parts { layer, registry, metrics, records } = parts;
+        let Parts { layer, registry, metrics, records, one_registry } = parts;
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
-            intake: Intake::new(config.slots),
+            intake: Intake::new(config.slots, config.channels.clone()),
             breakers: Breakers::new(config.breaker.clone()),
             records,
+            one_registry,
+            retry_pause: config.retry_pause,
             layer,
             registry,
             metrics,

@@ -1,7 +1,7 @@
 //! Records: looked for, and followed.
 
 use serde_json::{Value, json};
-use tests::Host;
+use tests::{Host, must};
 
 fn of(records: &Value) -> &Vec<Value> {
     records["records"].as_array().unwrap()
@@ -82,7 +82,13 @@ async fn layer_and_nodes_say_how_the_process_does() {
     let api = host.admin();
     let client = host.client();
     let waiting = tests::background(async move { client.get("/version").await });
-    host.until("a message waits", |host| host.app().layer().statistics().channels.len() == 1).await;
+    let waits = async {
+        let layer = host.app().layer();
+        while layer.statistics().await.unwrap().channels.len() != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    must("a message waits", waits).await;
     let layer = api.done("GET", "layer", "").await;
     let channel = &layer["channels"][0];
     assert_eq!(

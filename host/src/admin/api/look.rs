@@ -13,7 +13,7 @@ use super::{
     problem::Problem,
     types::{ChannelDepth, LayerDepth, Moment, Node, NodeList, NodeModule, Record, RecordList},
 };
-use crate::{message::ModuleName, telemetry::ByProtocol, worker::Filter};
+use crate::{layer::LayerError, message::ModuleName, telemetry::ByProtocol, worker::Filter};
 
 /// Records that are given without a limit.
 const RECORDS: usize = 100;
@@ -23,9 +23,14 @@ const MOST_RECORDS: usize = 1_000;
 /// How full the channel layer is.
 #[utoipa::path(get, path = "/api/v1/layer", tag = "process", responses(
     (status = 200, description = "Channels with messages, the fullest first", body = LayerDepth),
+    (status = 503, description = "The layer cannot be reached", body = Problem,
+        content_type = "application/problem+json"),
 ))]
-pub(super) fn layer(call: &Call) -> Answer {
-    let statistics = call.state.layer.statistics();
+pub(super) async fn layer(call: &Call) -> Result<Answer, Box<Problem>> {
+    let unavailable = |error: LayerError| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "layer", error.to_string())
+    };
+    let statistics = call.state.layer.statistics().await.map_err(unavailable)?;
     let depth = |(channel, (depth, oldest)): (_, (usize, Duration))| ChannelDepth {
         channel: crate::message::ChannelName::to_string(&channel),
         depth,
@@ -34,7 +39,7 @@ pub(super) fn layer(call: &Call) -> Answer {
     let mut channels: Vec<_> = statistics.channels.into_iter().map(depth).collect();
     channels.sort_by(|a, b| b.depth.cmp(&a.depth).then_with(|| a.channel.cmp(&b.channel)));
     let (groups, delayed) = (statistics.groups, statistics.delayed);
-    json(StatusCode::OK, &LayerDepth { channels, groups, delayed })
+    Ok(json(StatusCode::OK, &LayerDepth { channels, groups, delayed }))
 }
 
 /// The processes that share a channel layer.

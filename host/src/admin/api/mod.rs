@@ -146,7 +146,7 @@ async fn call(
         Operation::DeleteVersion => modules::delete_version(call).await,
         Operation::Deploy => modules::deploy(call).await,
         Operation::Drain => Ok(look::drain(&call)),
-        Operation::Layer => Ok(look::layer(&call)),
+        Operation::Layer => look::layer(&call).await,
         Operation::List => Ok(modules::list(&call)),
         Operation::Nodes => Ok(look::nodes(&call)),
         Operation::OpenApi => Ok(full(StatusCode::OK, JSON, openapi::document())),

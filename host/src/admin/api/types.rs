@@ -78,7 +78,7 @@ impl Route {
                     guards: guarded(guards),
                     ..plain
                 }),
-                Trigger::Channel(channel) => {
+                Trigger::Channel { channel, .. } => {
                     routes.push(Self { channel: Some(channel.to_string()), ..plain });
                 }
             }

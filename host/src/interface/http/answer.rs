@@ -97,7 +97,7 @@ pub(in crate::interface) fn last(
 }
 
 /// A response of a consumer.
-pub(super) fn of(response: message::Response) -> Response<ResponseBody> {
+pub(in crate::interface) fn of(response: message::Response) -> Response<ResponseBody> {
     with_head(response.head, whole(response.body))
 }
 

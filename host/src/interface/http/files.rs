@@ -6,7 +6,10 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use tower_http::{compression::Compression, services::ServeDir};
 use tower_service::Service as _;
 
-use super::answer::{Aborted, ResponseBody};
+use super::{
+    answer::{Aborted, ResponseBody},
+    beneath::Beneath,
+};
 use crate::routing::Files;
 
 /// The one name with a dot first that is meant to be seen (RFC 8615).
@@ -27,7 +30,8 @@ pub(super) async fn serve(
     *request.method_mut() = method.clone();
     *request.uri_mut() = path.parse::<Uri>().ok()?;
     *request.headers_mut() = headers.clone();
-    let directory = ServeDir::new(&files.directory).precompressed_gzip().precompressed_br();
+    let directory = ServeDir::with_backend("", Beneath::new(&files.directory));
+    let directory = directory.precompressed_gzip().precompressed_br();
     let response = Compression::new(directory).call(request).await;
     let mut response = response.unwrap_or_else(|never| match never {});
     // A browser must not take a text for a script.

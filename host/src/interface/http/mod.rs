@@ -2,28 +2,36 @@
 
 mod answer;
 mod arrival;
+mod beneath;
 mod body;
 mod exchange;
 mod files;
 
 use std::{convert::Infallible, sync::Arc};
 
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
+use bytes::Bytes;
+use hyper::{
+    Method, Request, Response, StatusCode, Version,
+    body::{Body as _, Incoming},
+    header,
+};
 use tokio::time::Instant;
 
+#[cfg(feature = "fuzzing")]
+pub(super) use self::answer::of;
 pub(super) use self::{
     answer::{Guarded, ResponseBody, empty, last, plain},
     arrival::Arrival,
 };
 use self::{body::BodyError, exchange::Exchange};
 use super::{
-    Hub, access, connection::Connection, connections::Registration, proxies::REQUEST_ID,
-    refusal::Reason, rules, websocket,
+    AbuseLimits, Hub, access, connection::Connection, connections::Registration,
+    proxies::REQUEST_ID, refusal::Reason, rules, websocket,
 };
 use crate::{
     layer::SendError,
-    message::{CorrelationId, EventKind, Protocol},
-    routing::{Found, Head, Resolution},
+    message::{CorrelationId, EventKind, Protocol, Scope},
+    routing::{Found, Head, Resolution, Route},
 };
 
 /// Answers one request.
@@ -34,9 +42,15 @@ pub(super) async fn handle(
 ) -> Result<Response<Guarded>, Infallible> {
     let started = Instant::now();
     let busy = connection.begin();
+    connection.leaves_unread(!request.body().is_end_stream());
     let checked = rules::check(&mut request);
     let mut arrival = Arrival::new(&hub, connection, &mut request);
     let (correlation, client) = (arrival.correlation, arrival.client);
+    let AbuseLimits { streams, dry_run, .. } = hub.config.limits;
+    // Where it is no dry run the library refuses them, before they come here.
+    if dry_run && request.version() == Version::HTTP_2 && busy.number > streams as usize {
+        hub.refuse(Reason::Streams, client.ip());
+    }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = if hub.drain.is_stopping() {
         plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down", correlation)
@@ -53,28 +67,24 @@ pub(super) async fn handle(
     Ok(response.map(|body| Guarded::new(body, busy)))
 }
 
+/// A request for a consumer, with its whole body.
+#[derive(Debug)]
+pub(super) struct Asked {
+    route: Arc<Route>,
+    pub(super) scope: Scope,
+    registration: Registration,
+    pub(super) body: Bytes,
+}
+
 async fn answer(
     hub: &Arc<Hub>,
-    mut arrival: Arrival,
+    arrival: Arrival,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let id = arrival.correlation;
-    let Found { route, params } = match find(hub, &arrival, &request) {
-        Ok(found) => found,
-        Err(refused) if refused.status() == StatusCode::NOT_FOUND => {
-            return file(hub, &arrival, &request).await.unwrap_or(*refused);
-        }
-        Err(refused) => return *refused,
-    };
-    let (head, incoming) = request.into_parts();
-    let body = match body::read(incoming, &head.headers, &hub.config).await {
-        Ok(body) => body,
-        Err(error) => return refuse_body(hub, &error, &arrival, head.version),
-    };
-    let registration = Registration::new(hub, Protocol::Http, arrival.share.take());
-    let request = Request::from_parts(head, ());
-    let Some(scope) = arrival.scope(Protocol::Http, &request, params, &registration) else {
-        return plain(StatusCode::BAD_REQUEST, "the path is not UTF-8", id);
+    let Asked { route, scope, registration, body } = match ask(hub, arrival, request).await {
+        Ok(asked) => asked,
+        Err(response) => return *response,
     };
     let mut exchange = Exchange::new(route, scope, registration);
     match exchange.send(EventKind::HttpRequest(body)).await {
@@ -89,6 +99,34 @@ async fn answer(
         Err(error) => {
             tracing::warn!(%error, correlation = %id, "a request is refused");
             plain(StatusCode::SERVICE_UNAVAILABLE, "the channel layer is not available", id)
+        }
+    }
+}
+
+/// The event of a request, or the response in its place.
+pub(super) async fn ask(
+    hub: &Arc<Hub>,
+    mut arrival: Arrival,
+    request: Request<Incoming>,
+) -> Result<Asked, Box<Response<ResponseBody>>> {
+    let Found { route, params } = match find(hub, &arrival, &request) {
+        Ok(found) => found,
+        Err(refused) if refused.status() == StatusCode::NOT_FOUND => {
+            return Err(file(hub, &arrival, &request).await.map_or(refused, Box::new));
+        }
+        Err(refused) => return Err(refused),
+    };
+    let (head, incoming) = request.into_parts();
+    let body = body::read(incoming, &head.headers, &hub.config).await;
+    let body = body.map_err(|error| refuse_body(hub, &error, &arrival, head.version))?;
+    arrival.connection.leaves_unread(false);
+    let registration = Registration::new(hub, Protocol::Http, arrival.share.take());
+    let request = Request::from_parts(head, ());
+    match arrival.scope(Protocol::Http, &request, params, &registration) {
+        Some(scope) => Ok(Asked { route, scope, registration, body }),
+        None => {
+            let text = "the path is not UTF-8";
+            Err(Box::new(plain(StatusCode::BAD_REQUEST, text, arrival.correlation)))
         }
     }
 }
@@ -154,8 +192,8 @@ fn refuse_body(
     hub: &Hub,
     error: &BodyError,
     arrival: &Arrival,
-    version: hyper::Version,
-) -> Response<ResponseBody> {
+    version: Version,
+) -> Box<Response<ResponseBody>> {
     let (status, reason) = match error {
         BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Some(Reason::BodyBytes)),
         BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, Some(Reason::BodyTime)),
@@ -165,7 +203,7 @@ fn refuse_body(
         hub.refuse(reason, arrival.client.ip());
     }
     // What is left of the body is not read, so the connection is of no more use.
-    last((status, &error.to_string()), version, arrival.correlation)
+    Box::new(last((status, &error.to_string()), version, arrival.correlation))
 }
 
 fn id_value(id: CorrelationId) -> header::HeaderValue {

@@ -2,6 +2,7 @@
 //! HTTP is spoken.
 
 mod endpoint;
+mod linger;
 mod proxy_protocol;
 mod tls;
 mod wire;
@@ -9,7 +10,7 @@ mod wire;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,13 +21,14 @@ use tokio_util::either::Either;
 pub(super) use self::{
     endpoint::Listener,
     tls::{Certificates, report, watch},
-    wire::Socket,
+    wire::{Signs, Socket},
 };
 pub use self::{
     endpoint::{BindError, Endpoint, EndpointError},
     tls::{TlsConfig, TlsError},
 };
 use self::{proxy_protocol::ProxyError, wire::Wire};
+use super::Timeouts;
 
 /// What a client that knows of HTTP/2 begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -48,14 +50,14 @@ pub(super) struct Peer {
     pub(super) secure: bool,
     /// Whether it came through a Unix socket.
     pub(super) local: bool,
-    /// Whether bytes came since this was last reset.
-    pub(super) heard: Arc<AtomicBool>,
+    /// What came, and what is still to come.
+    pub(super) signs: Arc<Signs>,
 }
 
 impl Peer {
     pub(super) fn new(ends: Option<(SocketAddr, SocketAddr)>) -> Self {
         let (client, server) = ends.unwrap_or((LOCAL, LOCAL));
-        Self { client, server, secure: false, local: ends.is_none(), heard: Arc::default() }
+        Self { client, server, secure: false, local: ends.is_none(), signs: Arc::default() }
     }
 }
 
@@ -87,7 +89,7 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    pub(super) fn new(socket: Socket, peer: Peer, write_timeout: Duration) -> Self {
+    pub(super) fn new(socket: Socket, peer: Peer, timeouts: &Timeouts) -> Self {
         if let Either::Left(tcp) = &socket {
             // Replies are small and wait for nobody.
             drop(tcp.set_nodelay(true));
@@ -95,7 +97,7 @@ impl Raw {
             // A peer that is gone without a word is noticed by this; without it, later.
             drop(SockRef::from(tcp).set_tcp_keepalive(&alive));
         }
-        let wire = Wire::new(socket, write_timeout, Arc::clone(&peer.heard));
+        let wire = Wire::new(socket, timeouts, Arc::clone(&peer.signs));
         Self { wire, peer }
     }
 

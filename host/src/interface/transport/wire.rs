@@ -1,5 +1,5 @@
-//! The bytes of a connection: what was read ahead comes first, and a client that takes nothing is
-//! given up.
+//! The bytes of a connection: what was read ahead comes first, a client that takes nothing is given
+//! up, and one that still sends at the end is waited for.
 
 use std::{
     io::{self, IoSlice},
@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -20,23 +20,48 @@ use tokio::{
 };
 use tokio_util::either::Either;
 
+use super::linger::{Linger, Patience};
+use crate::interface::Timeouts;
+
 /// A socket as it was accepted.
 pub(in crate::interface) type Socket = Either<TcpStream, UnixStream>;
 
-/// A socket, what was read ahead of it, and how long a write may wait.
+/// What a connection's bytes and its requests know of each other.
+#[derive(Debug, Default)]
+pub(in crate::interface) struct Signs {
+    /// Whether bytes came since this was last reset.
+    pub(in crate::interface) heard: AtomicBool,
+    /// Whether the body of a request may still come, although nobody reads it.
+    pub(in crate::interface) unread: AtomicBool,
+}
+
+/// A socket, what was read ahead of it, and how long a client may take.
 pub(in crate::interface) struct Wire {
     socket: Socket,
     ahead: BytesMut,
     write_timeout: Duration,
-    /// Set whenever bytes come.
-    heard: Arc<AtomicBool>,
+    patience: Patience,
+    signs: Arc<Signs>,
+    /// Whether the client has closed its side.
+    ended: bool,
     /// Set while the socket takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Set once this side is closed.
+    linger: Option<Linger>,
 }
 
 impl Wire {
-    pub(super) fn new(socket: Socket, write_timeout: Duration, heard: Arc<AtomicBool>) -> Self {
-        Self { socket, ahead: BytesMut::new(), write_timeout, heard, stalled: None }
+    pub(super) fn new(socket: Socket, timeouts: &Timeouts, signs: Arc<Signs>) -> Self {
+        Self {
+            socket,
+            ahead: BytesMut::new(),
+            write_timeout: timeouts.write,
+            patience: Patience { quiet: timeouts.close, whole: timeouts.body },
+            signs,
+            ended: false,
+            stalled: None,
+            linger: None,
+        }
     }
 
     /// What was read ahead and belongs to nobody yet.
@@ -84,11 +109,13 @@ impl AsyncRead for Wire {
             let before = buffer.filled().len();
             let read = Pin::new(&mut self.socket).poll_read(context, buffer);
             if buffer.filled().len() > before {
-                self.heard.store(true, Ordering::Relaxed);
+                self.signs.heard.store(true, Ordering::Relaxed);
+            } else if matches!(read, Poll::Ready(Ok(()))) && buffer.remaining() > 0 {
+                self.ended = true;
             }
             return read;
         }
-        self.heard.store(true, Ordering::Relaxed);
+        self.signs.heard.store(true, Ordering::Relaxed);
         let bytes = self.ahead.len().min(buffer.remaining());
         buffer.put_slice(&self.ahead.split_to(bytes));
         if self.ahead.is_empty() {
@@ -127,6 +154,15 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        let Self { socket, patience, signs, ended, linger, .. } = &mut *self;
+        if linger.is_none() {
+            ready!(Pin::new(&mut *socket).poll_shutdown(context))?;
+            let set = |sign: &AtomicBool| sign.load(Ordering::Relaxed);
+            if *ended || !(set(&signs.heard) || set(&signs.unread)) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let linger = linger.get_or_insert_with(|| Linger::new(*patience));
+        linger.poll(context, Pin::new(socket)).map(Ok)
     }
 }

@@ -1,9 +1,5 @@
-//! When an open WebSocket has to be looked at although nothing happens on it: pings, idleness, age;
-//! and how fast frames may come.
+//! When an open WebSocket has to be looked at although nothing happens on it: pings, idleness, age.
 
-use std::num::NonZeroU32;
-
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 
 use crate::interface::config::Liveness;
@@ -18,7 +14,6 @@ pub(super) struct Alive {
     /// When a message went in either direction.
     used: Instant,
     pinged: Option<Instant>,
-    rate: Option<DefaultDirectRateLimiter>,
 }
 
 /// What is to be done.
@@ -32,23 +27,15 @@ pub(super) enum Due {
 }
 
 impl Alive {
-    pub(super) fn new(config: &Liveness, frames_per_second: Option<NonZeroU32>) -> Self {
+    pub(super) fn new(config: &Liveness) -> Self {
         let now = Instant::now();
-        Self {
-            config: config.clone(),
-            opened: now,
-            heard: now,
-            used: now,
-            pinged: None,
-            rate: frames_per_second.map(|rate| RateLimiter::direct(Quota::per_second(rate))),
-        }
+        Self { config: config.clone(), opened: now, heard: now, used: now, pinged: None }
     }
 
-    /// Something came from the client. False if it came too soon after others.
-    pub(super) fn heard(&mut self) -> bool {
+    /// Something came from the client.
+    pub(super) fn heard(&mut self) {
         self.heard = Instant::now();
         self.pinged = None;
-        self.rate.as_ref().is_none_or(|rate| rate.check().is_ok())
     }
 
     /// A message went in either direction.
@@ -109,7 +96,7 @@ mod tests {
             idle: idle.map(Duration::from_secs),
             age: age.map(Duration::from_secs),
         };
-        Alive::new(&config, NonZeroU32::new(2))
+        Alive::new(&config)
     }
 
     /// Lets time pass to the next look, and says what is due and how many seconds have passed.
@@ -123,7 +110,7 @@ mod tests {
         let mut alive = alive(None, None);
         assert_eq!(look(&mut alive).await, (Some(Due::Ping), 25));
         advance(Duration::from_secs(9)).await;
-        assert!(alive.heard());
+        alive.heard();
         assert_eq!(look(&mut alive).await, (Some(Due::Ping), 59), "an answer starts anew");
         assert_eq!(look(&mut alive).await, (Some(Due::Dead), 69));
     }
@@ -148,12 +135,5 @@ mod tests {
         advance(Duration::from_secs(9)).await;
         alive.used();
         assert_eq!(look(&mut alive).await, (Some(Due::Old), 30));
-    }
-
-    #[tokio::test]
-    async fn more_frames_than_may_come_in_a_second_are_told() {
-        let mut alive = alive(None, None);
-        assert!(alive.heard() && alive.heard());
-        assert!(!alive.heard());
     }
 }

@@ -18,7 +18,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::session::Session;
+use super::{metered::Metered, session::Session};
 use crate::{
     interface::{
         Hub,
@@ -30,8 +30,8 @@ use crate::{
         rules,
     },
     layer::SendError,
-    message::{Close, EventKind, Handshake, Outcome, Protocol, Reply},
-    routing::{Found, Head, Resolution},
+    message::{Close, EventKind, Handshake, Outcome, Protocol, Reply, Scope},
+    routing::{Found, Head, Resolution, Route},
 };
 
 /// Bytes read from a socket at a time: what an idle WebSocket keeps.
@@ -51,32 +51,29 @@ pub(in crate::interface) fn is_asked_for(request: &Request<Incoming>) -> bool {
     upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
+/// A handshake for a consumer to decide.
+#[derive(Debug)]
+pub(in crate::interface) struct Asked {
+    route: Arc<Route>,
+    pub(in crate::interface) scope: Scope,
+    registration: Registration,
+    /// What an accepted one is answered with.
+    accepting: Response<()>,
+    upgrade: OnUpgrade,
+}
+
 /// Answers a handshake; an accepted one goes on as a task of its own.
 pub(in crate::interface) async fn open(
     hub: &Arc<Hub>,
     mut arrival: Arrival,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let id = arrival.correlation;
-    let Found { route, params } = match find(hub, &arrival, &request) {
-        Ok(found) => found,
-        Err((status, text)) => return plain(status, text, id),
+    let asked = match ask(hub, &mut arrival, request) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
     };
-    if let Err(refusal) = rules::check_handshake(&mut request) {
-        return last(refusal, request.version(), id);
-    }
-    let upgrade = hyper::upgrade::on(&mut request);
-    let request = request.map(drop);
-    let accepting = match respond(&request) {
-        Ok(response) => response,
-        Err(error) => return refuse(&error, id),
-    };
-    let registration = Registration::new(hub, Protocol::Websocket, arrival.share.take());
-    let scope = arrival.scope(Protocol::Websocket, &request, params, &registration);
-    let Some(mut scope) = scope else {
-        return plain(StatusCode::BAD_REQUEST, "the path is not UTF-8", id);
-    };
-    scope.subprotocols = subprotocols(request.headers());
+    let Asked { route, scope, registration, accepting, upgrade } = asked;
     let mut conversation = Conversation::new(route, scope, registration);
     match conversation.send(EventKind::WebsocketConnect).await {
         Ok(None) => {}
@@ -101,6 +98,29 @@ pub(in crate::interface) async fn open(
             plain(status, text, id)
         }
     }
+}
+
+/// The event of a handshake, or the response in its place.
+pub(in crate::interface) fn ask(
+    hub: &Arc<Hub>,
+    arrival: &mut Arrival,
+    mut request: Request<Incoming>,
+) -> Result<Asked, Box<Response<ResponseBody>>> {
+    let id = arrival.correlation;
+    let refused = |status, text| Box::new(plain(status, text, id));
+    let Found { route, params } =
+        find(hub, arrival, &request).map_err(|(status, text)| refused(status, text))?;
+    rules::check_handshake(&mut request)
+        .map_err(|refusal| Box::new(last(refusal, request.version(), id)))?;
+    let upgrade = hyper::upgrade::on(&mut request);
+    let request = request.map(drop);
+    let accepting = respond(&request).map_err(|error| Box::new(refuse(&error, id)))?;
+    let registration = Registration::new(hub, Protocol::Websocket, arrival.share.take());
+    let scope = arrival.scope(Protocol::Websocket, &request, params, &registration);
+    let mut scope =
+        scope.ok_or_else(|| refused(StatusCode::BAD_REQUEST, "the path is not UTF-8"))?;
+    scope.subprotocols = subprotocols(request.headers());
+    Ok(Asked { route, scope, registration, accepting, upgrade })
 }
 
 /// The route of a handshake, or the status in its place.
@@ -285,7 +305,10 @@ async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Rep
             return conversation.end(Some(gone)).await;
         }
     };
-    let limit = conversation.hub.config.frame_bytes;
+    let (hub, client) = (Arc::clone(&conversation.hub), conversation.scope.client.ip());
+    let per_second = hub.config.limits.frames_per_second;
+    let limit = hub.config.frame_bytes;
+    let io = Metered::new(io, per_second, move || hub.refuse(Reason::FramesPerSecond, client));
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)

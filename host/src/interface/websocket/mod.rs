@@ -2,9 +2,12 @@
 
 mod alive;
 mod handshake;
+mod metered;
 mod origin;
 mod outbound;
 mod session;
 
+#[cfg(feature = "fuzzing")]
+pub(super) use handshake::ask;
 pub(super) use handshake::{is_asked_for, open};
 pub use origin::{OriginError, OriginPolicy, OriginRule};

@@ -14,6 +14,7 @@ use tokio_tungstenite::{
 
 use super::{
     alive::{Alive, Due},
+    metered::TooFast,
     outbound::Outbound,
 };
 use crate::{
@@ -62,7 +63,7 @@ enum By {
 impl Session {
     pub(super) fn new(conversation: Conversation, early: Vec<Reply>, busy: Busy) -> Self {
         let config = &conversation.hub.config;
-        let alive = Alive::new(&config.liveness, config.limits.frames_per_second);
+        let alive = Alive::new(&config.liveness);
         let mut session = Self {
             conversation,
             outbound: Outbound::default(),
@@ -272,9 +273,7 @@ impl Session {
     }
 
     fn on_frame(&mut self, frame: Option<Result<Message, tungstenite::Error>>) -> Result<(), End> {
-        if !self.alive.heard() && self.refuse(Reason::FramesPerSecond) {
-            return Err(End::host(1008, "too many messages in a second"));
-        }
+        self.alive.heard();
         let frame = match frame {
             Some(Ok(Message::Text(text))) => Frame::Text(text.as_str().to_owned()),
             Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes),
@@ -370,6 +369,9 @@ impl End {
                 Self::host(1009, "the message is too large")
             }
             Error::Utf8(_) => Self::host(1007, "a text message is not UTF-8"),
+            Error::Io(error) if error.get_ref().is_some_and(|it| it.is::<TooFast>()) => {
+                Self::host(1008, "too many frames in a second")
+            }
             Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
             | Error::Io(_)
             | Error::ConnectionClosed

@@ -5,25 +5,31 @@ mod inboxes;
 mod queues;
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use tokio::{sync::Notify, time::Instant};
+use bytes::Bytes;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 use self::{
     groups::{Groups, TooMany},
     inboxes::Inboxes,
-    queues::Queues,
+    queues::{Queues, Returned},
 };
 use super::{
-    ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Received, SendError, Statistics,
+    ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Owners, Received, SendError,
+    Statistics,
 };
 use crate::{
     message::{
-        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
-        Payload,
+        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, ModuleName,
+        NodeName, Payload, Receipt, Settled,
     },
     telemetry::Metrics,
 };
@@ -43,6 +49,8 @@ pub struct MemoryLayer {
     room: Notify,
 }
 
+/// How long a probe may take.
+const PROBE: Duration = Duration::from_secs(2);
 /// How soon room is looked for where nothing tells of it.
 const ROOM_HINT: Duration = Duration::from_millis(10);
 
@@ -95,6 +103,12 @@ impl MemoryLayer {
         Ok(())
     }
 
+    fn count(&self, returned: &Returned) {
+        self.metrics.messages_redelivered.inc_by(returned.again as u64);
+        self.metrics.messages_dead_lettered.inc_by(returned.dead as u64);
+        self.count_drops(returned.lost, "dead_letter_full");
+    }
+
     fn count_drops(&self, count: usize, reason: &'static str) {
         for _ in 0..count {
             self.metrics.dropped(reason);
@@ -104,6 +118,8 @@ impl MemoryLayer {
     /// Sends the delayed messages that are due, and says when the next one is.
     fn promote(&self) -> Option<Instant> {
         let now = Instant::now();
+        let returned = lock(&self.queues).reclaim(now);
+        self.count(&returned);
         let due = lock(&self.queues).due(now);
         for (channel, delayed) in due {
             // Tried again until the message would have expired in the channel.
@@ -177,6 +193,18 @@ impl ChannelLayer for MemoryLayer {
         }
     }
 
+    async fn settle(
+        &self,
+        _channel: &ChannelName,
+        receipt: &Receipt,
+        settled: Settled,
+    ) -> Result<(), LayerError> {
+        let returned = lock(&self.queues).settle(receipt.id, settled, Instant::now());
+        self.count(&returned);
+        self.arrived.notify_waiters();
+        Ok(())
+    }
+
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {
         lock(&self.groups)
             .add(group, channel, Instant::now())
@@ -201,8 +229,8 @@ impl ChannelLayer for MemoryLayer {
         Ok(())
     }
 
-    async fn leave_all(&self, channel: &ChannelName) -> Result<(), LayerError> {
-        lock(&self.groups).leave_all(channel);
+    async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError> {
+        lock(&self.groups).leave_all(connection);
         Ok(())
     }
 
@@ -216,22 +244,21 @@ impl ChannelLayer for MemoryLayer {
         let members = lock(&self.groups).members(group, Instant::now());
         let mut sent = GroupSent::default();
         for (node, to) in members.connections {
-            let count = to.len();
             let entry =
                 InboxEntry::Message { to, content: content.clone(), from_group: true, correlation };
             if lock(&self.inboxes).put(&node, entry, &self.metrics) {
-                sent.delivered += count;
+                sent.reached += 1;
             } else {
-                sent.dropped += count;
+                sent.missed += 1;
             }
         }
         for channel in members.named {
             let message = Message::custom(content.clone(), correlation);
             match self.put(&channel, message) {
-                Ok(()) => sent.delivered += 1,
+                Ok(()) => sent.reached += 1,
                 Err(_) => {
                     self.metrics.dropped("group_full");
-                    sent.dropped += 1;
+                    sent.missed += 1;
                 }
             }
         }
@@ -270,24 +297,51 @@ impl ChannelLayer for MemoryLayer {
         lock(&self.groups).forget_node(node);
     }
 
-    fn statistics(&self) -> Statistics {
+    async fn probe(&self) -> Result<(), LayerError> {
+        let id = CorrelationId::random();
+        let channel = ChannelName::parse(&format!("tidegate.probe.{id}"))
+            .expect("a fixed prefix and hexadecimal digits are a valid name");
+        let owner = ModuleName::parse("tidegate-probe").expect("a valid module name");
+        let content = Content::parse(Bytes::from_static(b"\x80")).expect("an empty map");
+        let mut message = Message::custom(content, id);
+        message.expires_after = Some(Duration::from_secs(5));
+        let sent = self.send(&channel, message).await;
+        sent.map_err(|error| LayerError::new(error.to_string()))?;
+        let owners = Arc::new(Owners::from([(channel, owner)]));
+        let demand = Demand {
+            max: 1,
+            owners: &owners,
+            lasting: &Arc::default(),
+            held: HashMap::new(),
+            ceiling: 1,
+        };
+        match timeout(PROBE, self.receive(&demand)).await {
+            Ok(received) => received.map(drop),
+            Err(_) => Err(LayerError::new(format!("a probe was not received within {PROBE:?}"))),
+        }
+    }
+
+    async fn statistics(&self) -> Result<Statistics, LayerError> {
         let (channels, delayed) = lock(&self.queues).statistics(Instant::now());
-        Statistics { channels, delayed, groups: lock(&self.groups).count() }
+        Ok(Statistics { channels, delayed, groups: lock(&self.groups).count() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::conformance::{Subject, config, conformance_tests};
+    use crate::layer::conformance::{
+        Paused, Subject, config, conformance_cases, fairness_cases, one_test_each,
+    };
 
-    fn subject() -> Subject {
+    fn subject() -> std::future::Ready<Subject> {
         let metrics = Arc::new(Metrics::new());
         let layer = Arc::new(MemoryLayer::new(config(), Arc::clone(&metrics)));
-        Subject { layer, metrics }
+        std::future::ready(Subject { layer, metrics, clock: Box::new(Paused) })
     }
 
-    conformance_tests!(subject());
+    conformance_cases!(one_test_each! [tokio::test(start_paused = true); subject()]);
+    fairness_cases!(one_test_each! [tokio::test(start_paused = true); subject()]);
 
     fn content(bytes: usize) -> Content {
         let mut map = vec![0x81, 0xa1, b'b', 0xc6];
@@ -341,5 +395,45 @@ mod tests {
         let channel = ChannelName::parse("c.0").unwrap();
         let refused = layer.send(&channel, message(&content(9))).await;
         assert_eq!(refused, Err(SendError::ChannelFull(channel)));
+    }
+
+    #[tokio::test]
+    async fn all_messages_together_are_bounded_in_bytes() {
+        let layer = MemoryLayer::new(config(), Arc::new(Metrics::new()));
+        let channel = |name: &str| ChannelName::parse(name).unwrap();
+        let large = || message(&content(1_000));
+        for name in ["a", "b", "c"] {
+            layer.send(&channel(name), large()).await.unwrap();
+        }
+        let delay = Duration::from_secs(1);
+        layer.send_later(&channel("d"), large(), delay).await.unwrap();
+        let small = || message(&content(9));
+        let full = layer.send(&channel("e"), small()).await;
+        assert_eq!(full, Err(SendError::ChannelFull(channel("e"))));
+        assert!(layer.send_later(&channel("e"), small(), delay).await.is_err());
+        let module = ModuleName::parse("m").unwrap();
+        let owners = Arc::new(HashMap::from([(channel("a"), module)]));
+        let lasting = Arc::default();
+        let held = HashMap::new();
+        let demand = Demand { max: 1, owners: &owners, lasting: &lasting, held, ceiling: 1 };
+        layer.receive(&demand).await.unwrap();
+        layer.send(&channel("e"), large()).await.unwrap();
+        assert!(layer.send(&channel("e"), small()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_message_comes_when_it_is_due() {
+        let (layer, _) = default_layer();
+        let channel = ChannelName::parse("a").unwrap();
+        let module = ModuleName::parse("m").unwrap();
+        let owners = Arc::new(HashMap::from([(channel.clone(), module)]));
+        let lasting = Arc::default();
+        let held = HashMap::new();
+        let demand = Demand { max: 1, owners: &owners, lasting: &lasting, held, ceiling: 1 };
+        let (delay, sent) = (Duration::from_secs(10), Instant::now());
+        layer.send_later(&channel, message(&content(9)), delay).await.unwrap();
+        layer.receive(&demand).await.unwrap();
+        let waited = sent.elapsed();
+        assert!(waited >= delay && waited <= delay + Duration::from_millis(2), "{waited:?}");
     }
 }

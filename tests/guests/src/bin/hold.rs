@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use test_guests::{Watch, ok};
-use tidegate_sdk::{Context, Frame, Reply, Response, Result, export, http};
+use tidegate_sdk::{Chunk, Context, Frame, Reply, Response, Result, export, http};
 
 #[http("GET /hold", disconnect = left)]
 fn hold(cx: &mut Context) -> Result<Reply> {
@@ -43,6 +43,27 @@ fn stream(cx: &mut Context) -> Result<Reply> {
     Ok(cx.end_stream()?)
 }
 
+/// Goes on from elsewhere.
+#[http("GET /open")]
+fn open(cx: &mut Context) -> Result<Reply> {
+    cx.start_stream(Response::text("one "))?;
+    cx.group_add("open")?;
+    cx.group_send("watch", &Frame::text("open"))?;
+    Ok(cx.hold(Duration::from_secs(3600)))
+}
+
+#[http("POST /part")]
+fn part(cx: &mut Context) -> Result<&'static str> {
+    cx.group_send("open", &Chunk::new("two "))?;
+    Ok("ok")
+}
+
+#[http("POST /end")]
+fn end(cx: &mut Context) -> Result<&'static str> {
+    cx.group_send("open", &Chunk::last("three"))?;
+    Ok("ok")
+}
+
 /// 32 MiB, faster than anybody reads.
 #[http("GET /pour", disconnect = left)]
 fn pour(cx: &mut Context) -> Result<Reply> {
@@ -60,6 +81,6 @@ fn body(request: tidegate_sdk::Request) -> String {
     request.body().len().to_string()
 }
 
-export! { hold, release, brief, fallback, stream, pour, body, Watch, ok }
+export! { hold, release, brief, fallback, stream, open, part, end, pour, body, Watch, ok }
 
 fn main() {}

@@ -1,0 +1,202 @@
+//! What a host answers, as `--json` prints it.
+//!
+//! What a newer host says besides is left out; what an older one does not say is empty.
+
+use serde::{Deserialize, Serialize};
+
+/// A version is in force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Deployed {
+    /// The module.
+    pub module: String,
+    /// The version in force.
+    pub version: u64,
+    /// The SHA-256 of its file, in hexadecimal.
+    pub digest: String,
+    /// Whether another one was in force before.
+    pub changed: bool,
+    /// That one.
+    #[serde(default)]
+    pub previous: Option<u64>,
+    /// What it serves.
+    #[serde(default)]
+    pub routes: Vec<RouteOf>,
+    /// What is allowed, and probably not meant.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Which file each node has in force.
+    #[serde(default)]
+    pub nodes: Vec<NodeDigest>,
+}
+
+/// What a node has in force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NodeDigest {
+    /// The node.
+    pub node: String,
+    /// The SHA-256 of the file.
+    pub digest: String,
+}
+
+/// What a consumer is run for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RouteOf {
+    /// The module.
+    pub module: String,
+    /// The consumer.
+    pub consumer: String,
+    /// `http`, `websocket` or `channel`.
+    pub trigger: String,
+    /// The method of an HTTP request.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// The path.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// The channel.
+    #[serde(default)]
+    pub channel: Option<String>,
+    /// What else must hold of the request.
+    #[serde(default)]
+    pub guards: Vec<String>,
+}
+
+/// A module in a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ModuleSummary {
+    /// Its name.
+    pub name: String,
+    /// The version in force.
+    #[serde(default)]
+    pub active_version: Option<u64>,
+    /// The SHA-256 of its file.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// When it was put in force (RFC 3339).
+    #[serde(default)]
+    pub deployed_at: Option<String>,
+    /// By whom.
+    #[serde(default)]
+    pub deployed_by: Option<String>,
+    /// How many versions there are.
+    #[serde(default)]
+    pub versions: u64,
+    /// `registry`, or `flag` if it came with the command line or the settings.
+    #[serde(default)]
+    pub source: String,
+    /// `active`, `probation`, `rolled-back` or `failed`.
+    #[serde(default)]
+    pub state: String,
+    /// What is wrong with it.
+    #[serde(default)]
+    pub fault: Option<String>,
+}
+
+/// All that is known of a module.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ModuleDetails {
+    /// As in a list.
+    #[serde(flatten)]
+    pub summary: ModuleSummary,
+    /// Its versions.
+    #[serde(default)]
+    pub history: Vec<Kept>,
+    /// Its settings, with the names of `[modules.NAME]`.
+    #[serde(default)]
+    pub settings: serde_json::Value,
+    /// What it serves.
+    #[serde(default)]
+    pub routes: Vec<RouteOf>,
+}
+
+/// A version that is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Kept {
+    /// Its number.
+    pub version: u64,
+    /// The SHA-256 of its file.
+    pub digest: String,
+    /// The size of its file.
+    #[serde(default)]
+    pub bytes: u64,
+    /// When it was uploaded (RFC 3339).
+    #[serde(default)]
+    pub deployed_at: Option<String>,
+    /// By whom.
+    #[serde(default)]
+    pub deployed_by: Option<String>,
+    /// What became of it.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// What is known of one run of a consumer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Record {
+    /// Its id, on this host, since it started.
+    pub id: String,
+    /// The module.
+    pub module: String,
+    /// Its version.
+    pub version: u64,
+    /// The consumer.
+    pub consumer: String,
+    /// The channel that the message came on.
+    pub channel: String,
+    /// `ok`, or the kind of its fault.
+    pub outcome: String,
+    /// More about the fault.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// When it began (RFC 3339).
+    pub started_at: String,
+    /// Fuel it used.
+    #[serde(default)]
+    pub fuel: u64,
+    /// Microseconds it took, by the clock.
+    #[serde(default)]
+    pub wall_us: u64,
+    /// The most memory it had, in bytes.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// Messages it sent.
+    #[serde(default)]
+    pub sent: u64,
+    /// The id that clients and log lines have, too.
+    #[serde(default)]
+    pub correlation_id: String,
+    /// What it logged and printed.
+    #[serde(default)]
+    pub log: Vec<LogLine>,
+    /// Whether there was more than is kept.
+    #[serde(default)]
+    pub log_truncated: bool,
+}
+
+/// A line of a consumer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LogLine {
+    /// The level, or `output` if it was printed.
+    pub level: String,
+    /// The line.
+    pub text: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Modules {
+    pub(super) modules: Vec<ModuleSummary>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Records {
+    /// Newest first.
+    pub(super) records: Vec<Record>,
+}

@@ -1,0 +1,212 @@
+//! Asks another process over its admin listener: what the commands `deploy`, `rollback`, `modules`,
+//! `logs`, `dev` and `drain` have in common.
+//!
+//! Each request has a connection of its own, which ends with it. An answer is read up to a limit, and
+//! waited for up to another.
+
+mod address;
+mod answers;
+mod error;
+mod events;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, Request, Response, body::Incoming, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::{net::TcpStream, runtime::Handle, time::timeout};
+
+pub use self::{
+    address::{AddressError, AdminAddress},
+    answers::{Deployed, Kept, LogLine, ModuleDetails, ModuleSummary, NodeDigest, Record, RouteOf},
+    error::{AskError, Problem},
+    events::{Heard, RecordStream},
+};
+use super::{AdminToken, DRAIN};
+use crate::{message::ModuleName, shutdown::Drain};
+
+/// How long a connection may take.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long most answers may take.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// How long a deploy may take: the host compiles.
+const DEPLOY_TIME: Duration = Duration::from_secs(300);
+/// The longest answer that is read, in bytes.
+const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// Says who changes something.
+const USER: &str = "x-tidegate-user";
+
+/// Asks one host. Clones ask the same one.
+#[derive(Clone, Debug)]
+pub struct AdminClient {
+    address: AdminAddress,
+    token: AdminToken,
+    user: String,
+    /// Connections that still run.
+    connections: Drain,
+}
+
+impl AdminClient {
+    /// A client of the host behind an address. Within a runtime.
+    ///
+    /// `user` is the name that the host notes beside what is changed.
+    pub fn new(address: AdminAddress, token: AdminToken, user: String) -> Self {
+        Self { address, token, user, connections: Drain::new(Handle::current()) }
+    }
+
+    /// Whom it asks.
+    pub const fn address(&self) -> &AdminAddress {
+        &self.address
+    }
+
+    /// Asks whether the process lives. It needs no token.
+    pub async fn alive(&self) -> Result<(), AskError> {
+        let response = self.send(Method::GET, "/livez", Bytes::new(), ANSWER_TIME).await?;
+        drop(response);
+        Ok(())
+    }
+
+    /// Asks the process to stop as SIGTERM does.
+    pub async fn drain(&self) -> Result<(), AskError> {
+        let response = self.send(Method::POST, DRAIN, Bytes::new(), ANSWER_TIME).await?;
+        drop(response);
+        Ok(())
+    }
+
+    /// Puts a file in force as the next version of a module.
+    pub async fn deploy(&self, name: &ModuleName, wasm: Vec<u8>) -> Result<Deployed, AskError> {
+        let path = format!("/api/v1/modules/{name}");
+        self.answer(Method::PUT, &path, wasm.into(), DEPLOY_TIME).await
+    }
+
+    /// Puts an earlier version in force again: the one that is named, or the one before.
+    pub async fn roll_back(
+        &self,
+        name: &ModuleName,
+        version: Option<u64>,
+    ) -> Result<Deployed, AskError> {
+        let path = format!("/api/v1/modules/{name}/rollback");
+        let body = version.map_or_else(|| json!({}), |version| json!({ "version": version }));
+        self.answer(Method::POST, &path, body.to_string().into(), DEPLOY_TIME).await
+    }
+
+    /// All modules.
+    pub async fn modules(&self) -> Result<Vec<ModuleSummary>, AskError> {
+        let answer: answers::Modules = self.get("/api/v1/modules").await?;
+        Ok(answer.modules)
+    }
+
+    /// One module, with its versions, routes and settings.
+    pub async fn module(&self, name: &ModuleName) -> Result<ModuleDetails, AskError> {
+        self.get(&format!("/api/v1/modules/{name}")).await
+    }
+
+    /// The latest records, at most so many, oldest first.
+    pub async fn records(
+        &self,
+        name: Option<&ModuleName>,
+        limit: usize,
+    ) -> Result<Vec<Record>, AskError> {
+        let of = name.map(|name| format!("&module={name}")).unwrap_or_default();
+        let answer: answers::Records =
+            self.get(&format!("/api/v1/records?limit={limit}{of}")).await?;
+        let mut records = answer.records;
+        records.reverse();
+        Ok(records)
+    }
+
+    /// Records from now on.
+    pub async fn record_stream(&self, name: Option<&ModuleName>) -> Result<RecordStream, AskError> {
+        let of = name.map(|name| format!("?module={name}")).unwrap_or_default();
+        let path = format!("/api/v1/records/stream{of}");
+        let response = self.send(Method::GET, &path, Bytes::new(), ANSWER_TIME).await?;
+        Ok(RecordStream::new(self.address.clone(), response.into_body()))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
+        self.answer(Method::GET, path, Bytes::new(), ANSWER_TIME).await
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<T, AskError> {
+        let response = self.send(method, path, body, patience).await?;
+        let body = self.whole(response).await?;
+        serde_json::from_slice(&body).map_err(|error| AskError::Unreadable {
+            address: self.address.clone(),
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// The response to a request, if it is a success.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<Response<Incoming>, AskError> {
+        let address = || self.address.clone();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, self.address.authority())
+            .header(header::AUTHORIZATION, self.token.as_header())
+            .header(header::CONTENT_LENGTH, body.len())
+            .header(USER, &self.user)
+            .body(Full::new(body));
+        // The path and the rest are made of checked names.
+        let Ok(request) = request else { return Err(AskError::Token) };
+        let connect = timeout(CONNECT_TIME, TcpStream::connect(self.address.authority()));
+        let socket = connect
+            .await
+            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+            .map_err(|reason| AskError::Unreachable { address: address(), reason })?;
+        let broken = |reason| AskError::Broken { address: address(), reason };
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(socket)).await.map_err(broken)?;
+        self.connections.spawn("admin client", async move {
+            // What breaks it is told where the answer is waited for.
+            drop(connection.await);
+        });
+        let response = timeout(patience, sender.send_request(request))
+            .await
+            .map_err(|_| AskError::Silent { address: address(), patience })?
+            .map_err(broken)?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let problem = self.problem(response).await?;
+        Err(AskError::Refused { address: address(), status, problem })
+    }
+
+    async fn problem(&self, response: Response<Incoming>) -> Result<Problem, AskError> {
+        let status = response.status();
+        let body = self.whole(response).await?;
+        let named = |problem: &Problem| !problem.detail.is_empty() || !problem.title.is_empty();
+        let problem = serde_json::from_slice(&body).ok().filter(named);
+        Ok(problem.unwrap_or_else(|| Problem::of(status, &body)))
+    }
+
+    async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, AskError> {
+        let address = || self.address.clone();
+        let body = timeout(ANSWER_TIME, Limited::new(response.into_body(), ANSWER_BYTES).collect());
+        let body = body
+            .await
+            .map_err(|_| AskError::Silent { address: address(), patience: ANSWER_TIME })?;
+        body.map(|body| body.to_bytes()).map_err(|error| AskError::Unreadable {
+            address: address(),
+            path: "its answer".to_owned(),
+            reason: error.to_string(),
+        })
+    }
+}

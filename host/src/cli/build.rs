@@ -1,0 +1,93 @@
+//! `tidegate build`
+
+use std::{io::Write as _, path::PathBuf};
+
+use anyhow::{Error, Result};
+use bytesize::ByteSize;
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    cargo::{Built, Crate, Target, compile, find},
+    signals::{Interrupted, stop_signal},
+};
+
+/// Which crate is compiled, and how. `dev` takes the same.
+#[derive(Debug, Args)]
+pub(super) struct Source {
+    /// The directory of the crate, or one below it
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) path: PathBuf,
+    /// The crate of a workspace, where several make modules
+    #[arg(long, short, value_name = "NAME")]
+    pub(super) package: Option<String>,
+    /// Compile without optimizing: sooner done, larger, slower
+    #[arg(long)]
+    pub(super) debug: bool,
+    /// More arguments for `cargo build`, behind --
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub(super) arguments: Vec<String>,
+}
+
+/// What `build` is given.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// Print what was made as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Source {
+    /// The crate that is meant.
+    pub(super) fn find(&self) -> Result<Crate> {
+        Ok(find(&self.path, self.package.as_deref())?)
+    }
+}
+
+/// Compiles a crate to a module.
+pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    let Arguments { source, json } = arguments;
+    let of = source.find()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let built = runtime.block_on(async {
+        tokio::select! {
+            built = compile(&of, source.debug, &source.arguments) => Ok(built?),
+            stopped = stop_signal() => Err(stopped.err().map_or(Interrupted.into(), Error::from)),
+        }
+    })?;
+    let mut out = std::io::stdout().lock();
+    if *json {
+        writeln!(out, "{}", as_json(&of, &built, source.debug))?;
+        return Ok(());
+    }
+    let Built { file, wasm, digest, target, took } = built;
+    let seconds = took.as_secs_f64();
+    writeln!(out, "built   {} {} in {seconds:.1} s", of.name, of.version)?;
+    writeln!(out, "target  {}{}", target.triple(), note(target))?;
+    writeln!(out, "file    {}", file.display())?;
+    writeln!(out, "size    {}", ByteSize(wasm.len() as u64))?;
+    writeln!(out, "sha256  {digest}")?;
+    Ok(())
+}
+
+const fn note(target: Target) -> &'static str {
+    match target {
+        Target::Wasip2 => "",
+        Target::Wasip1 => ", of which the host makes a component",
+    }
+}
+
+fn as_json(of: &Crate, built: &Built, debug: bool) -> serde_json::Value {
+    json!({
+        "package": of.name,
+        "version": of.version,
+        "target": built.target.triple(),
+        "profile": if debug { "dev" } else { "release" },
+        "file": built.file,
+        "bytes": built.wasm.len(),
+        "digest": built.digest,
+        "seconds": built.took.as_secs_f64(),
+    })
+}

@@ -1,0 +1,55 @@
+//! `tidegate worker`
+
+use anyhow::Result;
+use clap::Args;
+use toml::{Table, Value};
+
+use super::{serve, settings::Settings};
+use crate::{
+    config::{Backend, ConfigError},
+    worker::ChannelFilter,
+};
+
+/// What `worker` is given.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+    /// Read only channels that match, such as `thumbnails.*`; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    only_channels: Vec<String>,
+    /// Leave channels that match to other workers; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    exclude_channels: Vec<String>,
+}
+
+/// Beside a `serve` on the same machine, which has the usual ones.
+const DEFAULTS: [(&str, &str); 2] =
+    [("admin", "127.0.0.1:8002"), ("data_dir", "tidegate-worker-data")];
+
+/// Runs consumers until a signal.
+pub(super) fn run(arguments: Arguments) -> Result<()> {
+    let Arguments { settings, only_channels, exclude_channels } = arguments;
+    if let Some(flag) = settings.misplaced_for_worker() {
+        let problem = "a worker serves no connections and runs consumers; use `tidegate serve`";
+        return Err(ConfigError::new(flag, problem).into());
+    }
+    let defaults = DEFAULTS.map(|(name, value)| (name.to_owned(), Value::from(value)));
+    let mut config = settings.read_over(Table::from_iter(defaults))?;
+    if matches!(config.backend, Backend::Memory) {
+        let problem =
+            "the memory layer reaches no other process; give --layer redis://HOST:PORT/DB";
+        return Err(ConfigError::new("layer", problem).into());
+    }
+    let filter = ChannelFilter::new(&only_channels, &exclude_channels)
+        .map_err(|error| ConfigError::new("--only-channels", &error.to_string()))?;
+    match &mut config.worker {
+        Some(worker) => worker.channels = filter,
+        None => {
+            let problem = "it is false, and a worker runs consumers; use `tidegate serve`";
+            return Err(ConfigError::new("worker", problem).into());
+        }
+    }
+    config.listen.clear();
+    serve::run_with(config)
+}

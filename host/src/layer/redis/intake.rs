@@ -1,0 +1,358 @@
+//! Takes messages for workers: a script takes them off, a blocking pop tells when there may be some.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use deadpool_redis::redis::Value;
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    link::Link,
+    scripts::Scripts,
+    wire::{self, Envelope},
+};
+use crate::{
+    layer::{Capacities, Demand, LastingChannels, LayerError, Owners, Received},
+    message::{ChannelName, Lasting, ModuleName, Receipt},
+    shutdown::Drain,
+    telemetry::Metrics,
+};
+
+/// How often channels are looked at without a hint.
+const POLL: Duration = Duration::from_secs(1);
+/// How soon a hint that others may need more is taken back if nobody took it: all messages there are
+/// belong to modules that hold as many slots as they may.
+const SKIPPED: Duration = Duration::from_millis(5);
+/// Channels that one command names.
+const CHUNK: usize = 500;
+
+/// Channels and the modules that they belong to, known to Redis by a digest.
+#[derive(Debug)]
+pub(super) struct ReaderSet {
+    pub(super) digest: String,
+    pub(super) owners: Arc<Owners>,
+    pub(super) lasting: Arc<LastingChannels>,
+}
+
+#[derive(Debug)]
+pub(super) struct Intake {
+    links: Arc<[Arc<Link>]>,
+    scripts: Arc<Scripts>,
+    metrics: Arc<Metrics>,
+    lease: Duration,
+    capacities: Capacities,
+    drain: Drain,
+    /// For each partition, whether there may be messages.
+    hinted: Vec<AtomicBool>,
+    /// Where to look first: each partition has its turn.
+    turn: AtomicUsize,
+    arrived: Notify,
+    /// Taken for a receive that is gone; the next one has them.
+    taken: Mutex<VecDeque<Received>>,
+    /// What is read at present.
+    reading: Mutex<Option<Arc<ReaderSet>>>,
+    /// Receives that wait.
+    waiting: AtomicUsize,
+    wanted: Notify,
+}
+
+impl Intake {
+    pub(super) fn new(
+        links: Arc<[Arc<Link>]>,
+        scripts: Arc<Scripts>,
+        metrics: Arc<Metrics>,
+        lease: Duration,
+        capacities: Capacities,
+        drain: &Drain,
+    ) -> Arc<Self> {
+        let intake = Arc::new(Self {
+            hinted: links.iter().map(|_| AtomicBool::new(true)).collect(),
+            links,
+            scripts,
+            metrics,
+            lease,
+            capacities,
+            drain: drain.clone(),
+            turn: AtomicUsize::new(0),
+            arrived: Notify::new(),
+            taken: Mutex::default(),
+            reading: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            wanted: Notify::new(),
+        });
+        for partition in 0..intake.links.len() {
+            let (listening, stop) = (Arc::clone(&intake), drain.clone());
+            drain.spawn("redis wake-ups", async move {
+                tokio::select! {
+                    () = listening.listen(partition) => {}
+                    () = stop.stopping() => {}
+                }
+            });
+        }
+        intake
+    }
+
+    pub(super) fn reading(&self) -> Option<Arc<ReaderSet>> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_of(&self, demand: &Demand<'_>) -> Arc<ReaderSet> {
+        let Demand { owners, lasting, .. } = demand;
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(set) = &*reading
+            && Arc::ptr_eq(&set.owners, owners)
+            && Arc::ptr_eq(&set.lasting, lasting)
+        {
+            return Arc::clone(set);
+        }
+        let (owners, lasting) = (Arc::clone(owners), Arc::clone(lasting));
+        let mut set = ReaderSet { digest: String::new(), owners, lasting };
+        set.digest = digest(set.lines(&self.capacities));
+        let set = Arc::new(set);
+        *reading = Some(Arc::clone(&set));
+        // Other channels may have messages than those that were read before.
+        for hint in &self.hinted {
+            hint.store(true, Ordering::Release);
+        }
+        set
+    }
+
+    fn take(&self, most: usize) -> Vec<Received> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = most.min(taken.len());
+        taken.drain(..most).collect()
+    }
+
+    fn next_hinted(&self) -> Option<usize> {
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        let count = self.hinted.len();
+        let turns = (0..count).map(|offset| (first + offset) % count);
+        turns.into_iter().find(|&partition| {
+            self.hinted.get(partition).is_some_and(|hint| hint.swap(false, Ordering::AcqRel))
+        })
+    }
+
+    /// Dropping the future loses nothing: what was taken waits for the next one.
+    pub(super) async fn receive(
+        self: &Arc<Self>,
+        demand: &Demand<'_>,
+    ) -> Result<Vec<Received>, LayerError> {
+        let set = self.set_of(demand);
+        loop {
+            let arrived = self.arrived.notified();
+            tokio::pin!(arrived);
+            arrived.as_mut().enable();
+            let ready = self.take(demand.max);
+            if !ready.is_empty() {
+                return Ok(ready);
+            }
+            match self.next_hinted() {
+                Some(partition) => {
+                    let (intake, set) = (Arc::clone(self), Arc::clone(&set));
+                    let want = Want::new(demand);
+                    let popping = self.drain.spawn("redis receive", async move {
+                        intake.pop(partition, &set, want).await
+                    });
+                    popping.await.map_err(|error| LayerError::new(error.to_string()))??;
+                }
+                None => {
+                    let _waits = Waits::new(self);
+                    arrived.await;
+                }
+            }
+        }
+    }
+
+    async fn pop(&self, partition: usize, set: &ReaderSet, want: Want) -> Result<(), LayerError> {
+        let Some(link) = self.links.get(partition) else { return Ok(()) };
+        loop {
+            let mut call = self.scripts.receive.key(&link.keys.base);
+            call.arg(&set.digest).arg(want.max).arg(want.ceiling);
+            for (module, slots) in &want.held {
+                call.arg(module).arg(*slots);
+            }
+            let answer = link.call(&call).await.inspect_err(|_| self.hint(partition))?;
+            let (known, now, more, skipped, expired, entries): (u8, u64, u8, u8, u64, Vec<Value>) =
+                answer;
+            if known == 0 {
+                self.announce(link, set).await?;
+                continue;
+            }
+            for _ in 0..expired {
+                self.metrics.dropped("expired");
+            }
+            self.unpack(set, now, entries);
+            if more == 1 {
+                self.hint(partition);
+            } else if skipped == 1 {
+                sleep_until(Instant::now() + SKIPPED).await;
+            }
+            return Ok(());
+        }
+    }
+
+    fn unpack(&self, set: &ReaderSet, now: u64, entries: Vec<Value>) {
+        let mut entries = entries.into_iter();
+        while let (
+            Some(Value::BulkString(channel)),
+            Some(Value::BulkString(entry)),
+            Some(Value::Int(receipt)),
+        ) = (entries.next(), entries.next(), entries.next())
+        {
+            match received(set, &channel, &entry, now, receipt) {
+                Ok(received) => {
+                    self.metrics.messages_received.inc();
+                    self.taken.lock().unwrap_or_else(PoisonError::into_inner).push_back(received);
+                }
+                Err(reason) => {
+                    let channel = String::from_utf8_lossy(&channel);
+                    tracing::warn!(%channel, reason, "an entry of a channel is dropped");
+                    self.metrics.dropped("unreadable");
+                }
+            }
+        }
+    }
+
+    /// Says which channels are read, for so long as the lease is.
+    pub(super) async fn announce(&self, link: &Link, set: &ReaderSet) -> Result<(), LayerError> {
+        let lease = micros(self.lease);
+        let lines = set.lines(&self.capacities);
+        for chunk in lines.chunks(CHUNK) {
+            let mut call = self.scripts.read_by.key(&link.keys.base);
+            call.arg(&set.digest).arg(lease);
+            for (channel, how) in chunk {
+                call.arg(channel).arg(how);
+            }
+            let _: u8 = link.call(&call).await?;
+        }
+        if lines.is_empty() {
+            // Nothing is read; the next look says the same.
+            sleep_until(Instant::now() + POLL).await;
+        }
+        Ok(())
+    }
+
+    fn hint(&self, partition: usize) {
+        if let Some(hint) = self.hinted.get(partition) {
+            hint.store(true, Ordering::Release);
+            self.arrived.notify_waiters();
+        }
+    }
+
+    /// Waits for hints while somebody waits for messages. A hint taken for nobody would be missed by
+    /// another process.
+    async fn listen(&self, partition: usize) {
+        let Some(link) = self.links.get(partition) else { return };
+        loop {
+            let wanted = self.wanted.notified();
+            tokio::pin!(wanted);
+            wanted.as_mut().enable();
+            let reading = self.reading();
+            let (Some(set), true) = (reading, self.waiting.load(Ordering::Acquire) > 0) else {
+                wanted.await;
+                continue;
+            };
+            if let Err(error) = link.pop(&link.keys.wake(&set.digest), 1, POLL).await {
+                tracing::debug!(%error, "wake-ups are not heard");
+                sleep_until(Instant::now() + POLL / 4).await;
+            }
+            // Also without a hint: it is not more than that.
+            self.hint(partition);
+        }
+    }
+}
+
+struct Want {
+    max: usize,
+    ceiling: usize,
+    held: Vec<(String, usize)>,
+}
+
+impl Want {
+    fn new(demand: &Demand<'_>) -> Self {
+        let held = demand.held.iter().map(|(module, slots)| (module.to_string(), *slots));
+        Self { max: demand.max, ceiling: demand.ceiling, held: held.collect() }
+    }
+}
+
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn new(intake: &'a Intake) -> Self {
+        intake.waiting.fetch_add(1, Ordering::AcqRel);
+        intake.wanted.notify_waiters();
+        Self(&intake.waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn received(
+    set: &ReaderSet,
+    channel: &[u8],
+    entry: &[u8],
+    now: u64,
+    receipt: i64,
+) -> Result<Received, String> {
+    let channel = std::str::from_utf8(channel).map_err(|error| error.to_string())?;
+    let channel = ChannelName::parse(channel).map_err(|error| error.to_string())?;
+    let module = set.owners.get(&channel).ok_or("nobody here reads that channel")?.clone();
+    let opened = wire::open(entry, now).map_err(|error| error.to_string())?;
+    let Envelope { message, waited, attempt } = opened;
+    let receipt = u64::try_from(receipt).ok().filter(|id| *id > 0);
+    let receipt = receipt.zip(set.lasting.get(&channel)).map(|(id, lasting)| {
+        let retries = lasting.retries;
+        Receipt { id, attempt, retries }
+    });
+    Ok(Received { channel, module, message, waited, receipt })
+}
+
+impl ReaderSet {
+    /// Each channel with its module, and how it keeps messages if it does; in order.
+    fn lines(&self, capacities: &Capacities) -> Vec<(String, String)> {
+        let how = |channel: &ChannelName, module: &ModuleName| {
+            let lasting = self.lasting.get(channel).zip(channel.dead().ok());
+            let Some((Lasting { retries, lease }, dead)) = lasting else {
+                return module.to_string();
+            };
+            format!("{module} {retries} {} {}", micros(*lease), capacities.of(&dead))
+        };
+        let lines = self.owners.iter();
+        let mut lines: Vec<_> =
+            lines.map(|(channel, module)| (channel.to_string(), how(channel, module))).collect();
+        lines.sort();
+        lines
+    }
+}
+
+/// The same for the same channels and modules, whatever process it is.
+fn digest(lines: Vec<(String, String)>) -> String {
+    let mut hash = Sha256::new();
+    for (channel, how) in lines {
+        hash.update(format!("{channel} {how}\n"));
+    }
+    hash.finalize().iter().take(16).fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+        text
+    })
+}
+
+pub(super) fn micros(span: Duration) -> u64 {
+    // 2^53 is what Lua counts exactly; it is 285 years.
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX).min(1 << 53)
+}

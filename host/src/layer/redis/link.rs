@@ -1,0 +1,321 @@
+//! The connection to the server that holds a partition: made again for ever, wherever the partition is
+//! by then.
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool_redis::{
+    Manager, Pool, Runtime,
+    redis::{
+        AsyncConnectionConfig, ConnectionInfo, ErrorKind, FromRedisValue, RedisError, RedisResult,
+        ScriptInvocation, aio::MultiplexedConnection, cmd,
+    },
+};
+use rand::RngExt as _;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    Target,
+    scripts::{Keys, Scripts},
+};
+use crate::{layer::LayerError, shutdown::Drain};
+
+/// Connections that a partition costs at most: for commands, a wake-up and an inbox, and one to spare.
+const CONNECTIONS: usize = 4;
+/// The pause before the first attempt to connect again; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The oldest server: BLMPOP and PEXPIRE GT.
+const OLDEST: (u32, u32) = (7, 0);
+
+/// A connection that works as far as is known.
+#[derive(Clone)]
+struct Established {
+    /// Counts the connections: who reports a failure says of which.
+    generation: u64,
+    commands: MultiplexedConnection,
+    pool: Pool,
+}
+
+#[derive(Clone)]
+enum State {
+    Up(Established),
+    Down(Arc<LayerError>),
+}
+
+/// Runs commands on the server of one partition.
+pub(super) struct Link {
+    pub(super) keys: Keys,
+    partition: usize,
+    target: Target,
+    scripts: Arc<Scripts>,
+    /// How long a command may take, and how long one waits for a connection.
+    patience: Duration,
+    state: watch::Sender<State>,
+    broken: Notify,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Connects once, and from then on again whenever the connection is lost.
+    pub(super) async fn open(
+        target: &Target,
+        keys: Keys,
+        partition: usize,
+        scripts: &Arc<Scripts>,
+        patience: Duration,
+        drain: &Drain,
+    ) -> Result<Arc<Self>, LayerError> {
+        let link = Arc::new(Self {
+            keys,
+            partition,
+            target: target.clone(),
+            scripts: Arc::clone(scripts),
+            patience,
+            state: watch::Sender::new(State::Down(Arc::new(LayerError::new("not connected yet")))),
+            broken: Notify::new(),
+        });
+        // The task of a connection belongs to the runtime that it was made on.
+        let first = Arc::clone(&link);
+        let connecting = drain.spawn("redis connect", async move { first.connect(1).await });
+        let established =
+            connecting.await.map_err(|error| LayerError::new(error.to_string()))??;
+        link.state.send_replace(State::Up(established));
+        let (keep, stop) = (Arc::clone(&link), drain.clone());
+        drain.spawn("redis link", async move {
+            tokio::select! {
+                () = keep.keep() => {}
+                () = stop.stopping() => {}
+            }
+        });
+        Ok(link)
+    }
+
+    async fn keep(&self) {
+        for generation in 2.. {
+            self.broken.notified().await;
+            let mut pause = FIRST_PAUSE;
+            let established = loop {
+                match self.connect(generation).await {
+                    Ok(established) => break established,
+                    Err(error) => {
+                        tracing::warn!(%error, target = %self.target, "Redis is not reached; trying again");
+                        self.state.send_replace(State::Down(Arc::new(error)));
+                        // Not all processes at once.
+                        let jittered = pause.mul_f32(rand::rng().random_range(0.5..1.0));
+                        sleep_until(Instant::now() + jittered).await;
+                        pause = (pause * 2).min(LONGEST_PAUSE);
+                    }
+                }
+            };
+            tracing::info!(target = %self.target, "connected to Redis again");
+            self.state.send_replace(State::Up(established));
+        }
+    }
+
+    async fn connect(&self, generation: u64) -> Result<Established, LayerError> {
+        let unreachable = |error: RedisError| {
+            LayerError::new(format!("Redis at {} is not reached: {error}", self.target))
+        };
+        let until = Instant::now() + self.patience;
+        let connecting = async {
+            let info = self.target.locate(self.partition, &self.keys.base).await?;
+            let pool = self.pool(info)?;
+            let connection = pool.get().await.map_err(into_redis)?;
+            let mut commands = deadpool_redis::Connection::take(connection);
+            for script in self.scripts.all() {
+                script.load_async(&mut commands).await?;
+            }
+            let facts: String = cmd("INFO").query_async(&mut commands).await?;
+            Ok((Established { generation, commands, pool }, facts))
+        };
+        let (established, facts) = timeout_at(until, connecting)
+            .await
+            .map_err(|_| {
+                let within = self.patience;
+                LayerError::new(format!(
+                    "Redis at {} does not answer within {within:?}",
+                    self.target
+                ))
+            })?
+            .map_err(unreachable)?;
+        check(&facts)
+            .map_err(|rule| LayerError::new(format!("Redis at {} {rule}", self.target)))?;
+        Ok(established)
+    }
+
+    fn pool(&self, info: ConnectionInfo) -> RedisResult<Pool> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.patience))
+            .set_response_timeout(Some(self.patience));
+        let manager = Manager::new_with_config(info, config)?;
+        Pool::builder(manager)
+            .max_size(CONNECTIONS)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| RedisError::from((ErrorKind::Client, "no pool", error.to_string())))
+    }
+
+    async fn established(&self) -> Result<Established, LayerError> {
+        if let State::Up(established) = &*self.state.borrow() {
+            return Ok(established.clone());
+        }
+        let mut states = self.state.subscribe();
+        let until = Instant::now() + self.patience;
+        let up = states.wait_for(|state| matches!(state, State::Up(_)));
+        match timeout_at(until, up).await {
+            Ok(Ok(state)) => match &*state {
+                State::Up(established) => Ok(established.clone()),
+                State::Down(error) => Err((**error).clone()),
+            },
+            _ => match &*self.state.borrow() {
+                State::Up(established) => Ok(established.clone()),
+                State::Down(error) => Err((**error).clone()),
+            },
+        }
+    }
+
+    /// Runs a script. One that may have run is never run again.
+    pub(super) async fn call<T: FromRedisValue>(
+        &self,
+        invocation: &ScriptInvocation<'_>,
+    ) -> Result<T, LayerError> {
+        let Established { generation, mut commands, .. } = self.established().await?;
+        invocation
+            .invoke_async(&mut commands)
+            .await
+            .map_err(|error| self.failed(generation, &error))
+    }
+
+    /// A blocking pop on a connection of its own. Waits for `block`, and nothing came if it is over.
+    pub(super) async fn pop(
+        &self,
+        key: &str,
+        most: usize,
+        block: Duration,
+    ) -> Result<Vec<Vec<u8>>, LayerError> {
+        let Established { generation, pool, .. } = self.established().await?;
+        let popped = async {
+            let mut connection = pool.get().await.map_err(into_redis)?;
+            // With the usual timeout what was popped at the last moment would be lost.
+            connection.set_response_timeout(block + self.patience);
+            let popped: Option<(String, Vec<Vec<u8>>)> = cmd("BLMPOP")
+                .arg(block.as_secs_f64())
+                .arg(1)
+                .arg(key)
+                .arg("LEFT")
+                .arg("COUNT")
+                .arg(most)
+                .query_async(&mut connection)
+                .await?;
+            Ok(popped.map(|(_, entries)| entries).unwrap_or_default())
+        };
+        popped.await.map_err(|error| self.failed(generation, &error))
+    }
+
+    /// Says what went wrong. A connection that can do nothing more is made again.
+    fn failed(&self, generation: u64, error: &RedisError) -> LayerError {
+        let away = error.is_unrecoverable_error()
+            || error.is_timeout()
+            || error.is_io_error()
+            || matches!(
+                error.code(),
+                Some(
+                    "READONLY"
+                        | "MOVED"
+                        | "ASK"
+                        | "CLUSTERDOWN"
+                        | "LOADING"
+                        | "MASTERDOWN"
+                        | "NOAUTH"
+                )
+            );
+        let failure = LayerError::new(format!("Redis at {}: {error}", self.target));
+        if away {
+            let dropped = self.state.send_if_modified(|state| {
+                let is_this = matches!(state, State::Up(up) if up.generation == generation);
+                if is_this {
+                    *state = State::Down(Arc::new(failure.clone()));
+                }
+                is_this
+            });
+            if dropped {
+                self.broken.notify_one();
+            }
+        }
+        failure
+    }
+
+    #[cfg(test)]
+    pub(super) const fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+fn into_redis(error: deadpool_redis::PoolError) -> RedisError {
+    match error {
+        deadpool_redis::PoolError::Backend(error) => error,
+        other => RedisError::from((ErrorKind::Io, "no connection", other.to_string())),
+    }
+}
+
+/// What a server must be, by what INFO says.
+fn check(facts: &str) -> Result<(), String> {
+    let fact = |name: &str| {
+        let mut lines = facts.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
+    };
+    let version = fact("redis_version").unwrap_or("of no known version");
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found < OLDEST {
+        let (major, minor) = OLDEST;
+        return Err(format!("is version {version}; {major}.{minor} or later is needed"));
+    }
+    if fact("role") == Some("slave") {
+        return Err("is a replica, which cannot be written to; name the master, or use \
+                    redis+sentinel://"
+            .to_owned());
+    }
+    let policy = fact("maxmemory_policy").unwrap_or("noeviction");
+    if fact("maxmemory").is_some_and(|limit| limit != "0") && policy != "noeviction" {
+        return Err(format!(
+            "may drop keys when memory is short (maxmemory-policy {policy}); set it to noeviction"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_or_a_replica_or_drops_keys_is_refused() {
+        let facts = |version: &str, role: &str, memory: &str, policy: &str| {
+            format!(
+                "# Server\r\nredis_version:{version}\r\nrole:{role}\r\nmaxmemory:{memory}\r\n\
+                 maxmemory_policy:{policy}\r\n"
+            )
+        };
+        assert_eq!(check(&facts("7.0.15", "master", "0", "noeviction")), Ok(()));
+        assert_eq!(check(&facts("8.2.1", "master", "0", "allkeys-lru")), Ok(()));
+        assert_eq!(check(&facts("7.2.4", "master", "1000", "noeviction")), Ok(()));
+        for (facts, expected) in [
+            (facts("6.2.1", "master", "0", "noeviction"), "7.0 or later"),
+            (facts("7.0.15", "slave", "0", "noeviction"), "replica"),
+            (facts("7.0.15", "master", "1000", "volatile-lru"), "noeviction"),
+        ] {
+            let refused = check(&facts).unwrap_err();
+            assert!(refused.contains(expected), "{refused}");
+        }
+    }
+}

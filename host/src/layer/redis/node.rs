@@ -1,0 +1,169 @@
+//! What a node knows of its own connections: which of them are in which group. Redis only knows that
+//! the node has members.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+use crate::message::{GroupName, LocalName, NodeName};
+
+/// One node of this process.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) name: NodeName,
+    per_connection: Option<usize>,
+    /// Locked for single operations only.
+    members: Mutex<Members>,
+    /// Probes that were sent, and the last that was heard.
+    probes: AtomicU64,
+    heard: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    groups: HashMap<GroupName, Group>,
+    memberships: HashMap<LocalName, HashSet<GroupName>>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    locals: HashSet<LocalName>,
+    /// The last count of the registration that was read.
+    count: u64,
+}
+
+/// A group without members on this node, and the count up to which that is so.
+pub(super) type Emptied = (GroupName, u64);
+
+/// What a join came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// The connection is a member.
+    Member,
+    /// The connection is in as many groups as it may be. The group is empty if it is given.
+    TooMany(Option<Emptied>),
+}
+
+impl Node {
+    pub(super) fn new(name: NodeName, per_connection: Option<usize>) -> Self {
+        Self {
+            name,
+            per_connection,
+            members: Mutex::default(),
+            probes: AtomicU64::new(0),
+            heard: watch::Sender::new(0),
+        }
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of a new probe.
+    pub(super) fn probe(&self) -> u64 {
+        self.probes.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// A probe came out of the inbox.
+    pub(super) fn heard(&self, number: u64) {
+        self.heard.send_replace(number);
+    }
+
+    /// Resolves when a probe or a later one has come.
+    pub(super) async fn hears(&self, number: u64) {
+        // The sender is here, so it is not gone.
+        drop(self.heard.subscribe().wait_for(|heard| *heard >= number).await);
+    }
+
+    pub(super) fn join(&self, local: LocalName, group: GroupName, count: u64) -> Joined {
+        let mut members = self.members();
+        let Members { groups, memberships } = &mut *members;
+        let of_local = memberships.entry(local.clone()).or_default();
+        let entry = groups.entry(group.clone()).or_default();
+        entry.count = entry.count.max(count);
+        if !of_local.contains(&group)
+            && self.per_connection.is_some_and(|most| of_local.len() >= most)
+        {
+            let emptied = entry.locals.is_empty().then(|| (group.clone(), entry.count));
+            if emptied.is_some() {
+                groups.remove(&group);
+            }
+            return Joined::TooMany(emptied);
+        }
+        entry.locals.insert(local);
+        of_local.insert(group);
+        Joined::Member
+    }
+
+    pub(super) fn leave(&self, local: &LocalName, group: &GroupName) -> Option<Emptied> {
+        let mut members = self.members();
+        if let Some(of_local) = members.memberships.get_mut(local) {
+            of_local.remove(group);
+            if of_local.is_empty() {
+                members.memberships.remove(local);
+            }
+        }
+        members.remove(local, group)
+    }
+
+    pub(super) fn leave_all(&self, local: &LocalName) -> Vec<Emptied> {
+        let mut members = self.members();
+        let groups = members.memberships.remove(local).unwrap_or_default();
+        groups.iter().filter_map(|group| members.remove(local, group)).collect()
+    }
+
+    pub(super) fn members_of(&self, group: &GroupName) -> Vec<LocalName> {
+        let members = self.members();
+        let locals = members.groups.get(group).map(|group| group.locals.iter().cloned().collect());
+        locals.unwrap_or_default()
+    }
+
+    /// The groups that have members here.
+    pub(super) fn groups(&self) -> Vec<GroupName> {
+        self.members().groups.keys().cloned().collect()
+    }
+
+    /// A registration was made again.
+    pub(super) fn registered(&self, group: &GroupName, count: u64) {
+        if let Some(group) = self.members().groups.get_mut(group) {
+            group.count = count;
+        }
+    }
+}
+
+impl Members {
+    fn remove(&mut self, local: &LocalName, group: &GroupName) -> Option<Emptied> {
+        let entry = self.groups.get_mut(group)?;
+        entry.locals.remove(local);
+        if !entry.locals.is_empty() {
+            return None;
+        }
+        self.groups.remove(group).map(|entry| (group.clone(), entry.count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_to_leave_empties_a_group_up_to_the_count_that_was_read() {
+        let node = Node::new(NodeName::random(), Some(1));
+        let (one, two) = (LocalName::random(), LocalName::random());
+        let group = |name: &str| GroupName::parse(name).unwrap();
+        assert_eq!(node.join(one.clone(), group("g"), 1), Joined::Member);
+        assert_eq!(node.join(two.clone(), group("g"), 3), Joined::Member);
+        assert_eq!(node.join(two.clone(), group("g"), 2), Joined::Member);
+        assert_eq!(node.join(one.clone(), group("h"), 9), Joined::TooMany(Some((group("h"), 9))));
+        assert_eq!(node.leave(&one, &group("g")), None);
+        assert_eq!(node.leave(&one, &group("g")), None);
+        assert_eq!(node.leave_all(&two), [(group("g"), 3)]);
+        assert!(node.groups().is_empty() && node.members_of(&group("g")).is_empty());
+    }
+}

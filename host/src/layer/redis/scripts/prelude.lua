@@ -1,0 +1,136 @@
+-- Before every script. KEYS[1] is the start of all keys of a partition, such as "tidegate:{0}:".
+local base = KEYS[1]
+local time = redis.call('TIME')
+-- Microseconds of the server: no process's own clock is asked.
+local now = time[1] * 1000000 + time[2]
+
+-- Past this many milliseconds nobody needs a key that nobody has touched: the last resort against
+-- what is left when every process is gone.
+local LAST_RESORT = 86400000
+-- How long a message waits in a channel that delivers at least once, in microseconds.
+local KEPT = 86400000000
+
+-- An entry of a channel: version, how often it was taken before, expiry, time of sending, map.
+local PAYLOAD = 19
+
+local function seal(attempt, life, payload)
+    return '\1' .. string.char(attempt) .. struct.pack('>I8I8', now + life, now) .. payload
+end
+
+local function expiry(entry)
+    return (struct.unpack('>I8', entry, 3))
+end
+
+local function is_alive(node)
+    local lease = redis.call('ZSCORE', base .. 'nodes', node)
+    return lease and tonumber(lease) > now
+end
+
+-- One hint is enough: whoever takes it and leaves something gives the next one.
+local function hint(reader)
+    local key = base .. 'wake:' .. reader
+    if redis.call('LLEN', key) == 0 then
+        redis.call('RPUSH', key, '1')
+        redis.call('PEXPIRE', key, 60000)
+    end
+end
+
+local function wake(channel)
+    local readers = redis.call('HGETALL', base .. 'readers')
+    for i = 1, #readers, 2 do
+        if tonumber(readers[i + 1]) <= now then
+            redis.call('HDEL', base .. 'readers', readers[i])
+        elseif redis.call('HEXISTS', base .. 'reader:' .. readers[i], channel) == 1 then
+            hint(readers[i])
+        end
+    end
+end
+
+-- Takes what has expired off the front. Returns how many entries that was.
+local function drop_expired(key)
+    local expired = 0
+    while true do
+        local head = redis.call('LRANGE', key, 0, 0)[1]
+        if not head or expiry(head) > now then return expired end
+        redis.call('LPOP', key)
+        expired = expired + 1
+    end
+end
+
+-- Puts an entry at the end of a channel, whatever its capacity.
+local function append(channel, length, entry, life)
+    local key = base .. 'channel:' .. channel
+    redis.call('RPUSH', key, entry)
+    local keep = math.ceil(life / 1000) + LAST_RESORT
+    if length == 0 then
+        redis.call('PEXPIRE', key, keep)
+        redis.call('ZADD', base .. 'ready', 'NX', now, channel)
+        wake(channel)
+    else
+        redis.call('PEXPIRE', key, keep, 'GT')
+    end
+end
+
+-- Puts a message at the end of a channel. Returns whether it was taken, and how many had expired.
+local function push(channel, capacity, life, payload)
+    local key = base .. 'channel:' .. channel
+    local length = redis.call('LLEN', key)
+    local expired = 0
+    if length >= capacity then
+        expired = drop_expired(key)
+        length = length - expired
+        if length >= capacity then return false, expired end
+    end
+    if redis.call('HEXISTS', base .. 'lasting', channel) == 1 then life = KEPT end
+    append(channel, length, seal(0, life, payload), life)
+    return true, expired
+end
+
+-- A message that was taken comes again. It had room before.
+local function push_again(leased)
+    local length = redis.call('LLEN', base .. 'channel:' .. leased.channel)
+    local attempt = math.min(string.byte(leased.entry, 2) + 1, 255)
+    append(leased.channel, length, seal(attempt, KEPT, string.sub(leased.entry, PAYLOAD)), KEPT)
+end
+
+-- A message that cannot be done goes where such are. Returns whether there was room.
+local function bury(leased)
+    local payload = string.sub(leased.entry, PAYLOAD)
+    return (push(leased.channel .. '.dead', leased.dead_capacity, KEPT, payload))
+end
+
+-- Puts an entry into a node's inbox. Its first character is its kind: "m" and "a" have room of
+-- their own each, "c" always fits. Returns "ok", "gone" or "full".
+local function deliver(node, limit, entry)
+    if not is_alive(node) then return 'gone' end
+    local kind = string.sub(entry, 1, 1)
+    if kind ~= 'c' then
+        local bytes = base .. 'bytes:' .. node
+        if (tonumber(redis.call('HGET', bytes, kind)) or 0) + #entry > limit then return 'full' end
+        redis.call('HINCRBY', bytes, kind, #entry)
+    end
+    redis.call('RPUSH', base .. 'inbox:' .. node, entry)
+    return 'ok'
+end
+
+-- A group without members leaves nothing.
+local function forget_if_empty(group)
+    if redis.call('HLEN', base .. 'group:' .. group) == 0 then
+        redis.call('SREM', base .. 'groups', group)
+    end
+end
+
+-- Ends all that a node has in this partition, some of it if there is very much. Returns whether
+-- that was all.
+local function forget_node(node)
+    local key = base .. 'registrations:' .. node
+    local groups = redis.call('SPOP', key, 1000)
+    for _, group in ipairs(groups) do
+        redis.call('HDEL', base .. 'group:' .. group, 'node ' .. node)
+        forget_if_empty(group)
+    end
+    if #groups == 1000 then return false end
+    redis.call('DEL', key, base .. 'inbox:' .. node, base .. 'bytes:' .. node)
+    redis.call('ZREM', base .. 'nodes', node)
+    return true
+end

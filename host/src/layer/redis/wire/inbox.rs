@@ -1,0 +1,222 @@
+//! Entries of inboxes.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Blob, WireError, encode, message::parse, reply::WireReply};
+use crate::message::{
+    Answer, ChannelName, Content, CorrelationId, Done, GroupName, LocalName, NodeName, Outcome,
+    Reply,
+};
+
+/// Something for a node.
+#[derive(Debug)]
+pub(in super::super) enum Parcel {
+    /// For one connection.
+    Message { to: LocalName, content: Content, correlation: CorrelationId },
+    /// For all connections of the node that are members of a group.
+    Group { group: GroupName, content: Content, correlation: CorrelationId },
+    /// What a worker says about an event.
+    Answer(Answer),
+    /// A connection is a member now. The count is that of the node's registration.
+    Join { local: LocalName, group: GroupName, count: u64 },
+    /// It is none any more.
+    Leave { local: LocalName, group: GroupName },
+    /// It leaves all groups.
+    LeaveAll { local: LocalName },
+    /// The node looks whether what is put into its inbox comes out of it.
+    Probe { number: u64 },
+}
+
+/// What was read of an inbox, and how many bytes of each kind it took there.
+#[derive(Debug, Default)]
+pub(in super::super) struct Taken {
+    pub(in super::super) messages: usize,
+    pub(in super::super) answers: usize,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireParcel {
+    Message { to: String, content: Blob, correlation: String },
+    Group { group: String, content: Blob, correlation: String },
+    Answer { to: String, order: u64, replies: Vec<WireReply>, done: Option<WireDone> },
+    Join { local: String, group: String, count: u64 },
+    Leave { local: String, group: String },
+    LeaveAll { local: String },
+    Probe { number: u64 },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireDone {
+    outcome: WireOutcome,
+    /// The id of the record, where the outcome has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    record: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    state: Option<Blob>,
+    version: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireOutcome {
+    Ok,
+    Fault,
+    Gone,
+    StateUnreadable,
+    Refused,
+    AnswerLost,
+}
+
+/// Messages and answers have room of their own in an inbox; control always fits.
+const MESSAGE: u8 = b'm';
+const ANSWER: u8 = b'a';
+const CONTROL: u8 = b'c';
+
+impl Parcel {
+    /// The entry, the kind first.
+    pub(in super::super) fn seal(&self) -> Vec<u8> {
+        let (kind, wire) = match self {
+            Self::Message { to, content, correlation } => (
+                MESSAGE,
+                WireParcel::Message {
+                    to: to.to_string(),
+                    content: Blob(content.as_bytes().clone()),
+                    correlation: correlation.to_string(),
+                },
+            ),
+            Self::Group { group, content, correlation } => (
+                MESSAGE,
+                WireParcel::Group {
+                    group: group.to_string(),
+                    content: Blob(content.as_bytes().clone()),
+                    correlation: correlation.to_string(),
+                },
+            ),
+            Self::Answer(answer) => {
+                let kind = if answer.replies.is_empty() { CONTROL } else { ANSWER };
+                let wire = WireParcel::Answer {
+                    to: answer.to.to_string(),
+                    order: answer.order,
+                    replies: answer.replies.iter().map(WireReply::from).collect(),
+                    done: answer.done.as_ref().map(WireDone::from),
+                };
+                (kind, wire)
+            }
+            // It counts, too: a node must have room to look at who joins.
+            Self::Join { local, group, count } => (
+                MESSAGE,
+                WireParcel::Join {
+                    local: local.to_string(),
+                    group: group.to_string(),
+                    count: *count,
+                },
+            ),
+            Self::Leave { local, group } => {
+                (CONTROL, WireParcel::Leave { local: local.to_string(), group: group.to_string() })
+            }
+            Self::LeaveAll { local } => {
+                (CONTROL, WireParcel::LeaveAll { local: local.to_string() })
+            }
+            Self::Probe { number } => (CONTROL, WireParcel::Probe { number: *number }),
+        };
+        let mut entry = vec![kind];
+        entry.extend(encode(&wire));
+        entry
+    }
+
+    /// Reads an entry of the inbox of a node, and counts what it took there.
+    pub(in super::super) fn open(
+        entry: &[u8],
+        node: &NodeName,
+        taken: &mut Taken,
+    ) -> Result<Self, WireError> {
+        let (kind, map) = entry.split_first().ok_or(WireError::Short)?;
+        match *kind {
+            MESSAGE => taken.messages += entry.len(),
+            ANSWER => taken.answers += entry.len(),
+            _ => {}
+        }
+        Ok(match rmp_serde::from_slice(map)? {
+            WireParcel::Message { to, content, correlation } => Self::Message {
+                to: local(node, &to)?,
+                content: parse(content.0)?,
+                correlation: id("correlation", &correlation)?,
+            },
+            WireParcel::Group { group, content, correlation } => Self::Group {
+                group: name(&group)?,
+                content: parse(content.0)?,
+                correlation: id("correlation", &correlation)?,
+            },
+            WireParcel::Answer { to, order, replies: wire, done } => {
+                let mut replies: Vec<Reply> = Vec::with_capacity(wire.len());
+                for reply in wire {
+                    reply.add_to(&mut replies)?;
+                }
+                let done = done.map(WireDone::into_done).transpose()?;
+                Self::Answer(Answer { to: local(node, &to)?, order, replies, done })
+            }
+            WireParcel::Join { local: joins, group, count } => {
+                Self::Join { local: local(node, &joins)?, group: name(&group)?, count }
+            }
+            WireParcel::Leave { local: leaves, group } => {
+                Self::Leave { local: local(node, &leaves)?, group: name(&group)? }
+            }
+            WireParcel::Probe { number } => Self::Probe { number },
+            WireParcel::LeaveAll { local: leaves } => {
+                Self::LeaveAll { local: local(node, &leaves)? }
+            }
+        })
+    }
+}
+
+fn local(node: &NodeName, text: &str) -> Result<LocalName, WireError> {
+    let channel = ChannelName::parse(&format!("{node}!{text}"))
+        .map_err(|error| WireError::field("local")(&error))?;
+    let (_, local) = channel.connection().ok_or(WireError::Short)?;
+    Ok(local)
+}
+
+fn name(text: &str) -> Result<GroupName, WireError> {
+    GroupName::parse(text).map_err(|error| WireError::field("group")(&error))
+}
+
+fn id(field: &'static str, text: &str) -> Result<CorrelationId, WireError> {
+    text.parse().map_err(|error| WireError::field(field)(&error))
+}
+
+impl From<&Done> for WireDone {
+    fn from(done: &Done) -> Self {
+        let (outcome, record) = match done.outcome {
+            Outcome::Ok => (WireOutcome::Ok, None),
+            Outcome::Fault(id) => (WireOutcome::Fault, Some(id)),
+            Outcome::Gone => (WireOutcome::Gone, None),
+            Outcome::StateUnreadable(id) => (WireOutcome::StateUnreadable, Some(id)),
+            Outcome::Refused => (WireOutcome::Refused, None),
+            Outcome::AnswerLost => (WireOutcome::AnswerLost, None),
+        };
+        Self {
+            outcome,
+            record: record.map(|id| id.to_string()),
+            state: done.state.clone().map(Blob),
+            version: done.version,
+        }
+    }
+}
+
+impl WireDone {
+    fn into_done(self) -> Result<Done, WireError> {
+        let record = || id("record", self.record.as_deref().unwrap_or_default());
+        let outcome = match self.outcome {
+            WireOutcome::Ok => Outcome::Ok,
+            WireOutcome::Fault => Outcome::Fault(record()?),
+            WireOutcome::Gone => Outcome::Gone,
+            WireOutcome::StateUnreadable => Outcome::StateUnreadable(record()?),
+            WireOutcome::Refused => Outcome::Refused,
+            WireOutcome::AnswerLost => Outcome::AnswerLost,
+        };
+        let state: Option<Bytes> = self.state.map(|state| state.0);
+        Ok(Done { outcome, state, version: self.version })
+    }
+}

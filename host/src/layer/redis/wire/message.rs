@@ -1,0 +1,66 @@
+//! Entries of channels.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Blob, VERSION, WireError, encode, event::WireEvent};
+use crate::message::{Content, CorrelationId, Message, Payload};
+
+/// Bytes before the map: version, how often it was taken before, expiry, time of sending.
+const HEADER: usize = 18;
+
+/// `{"correlation": ..., "event": {...}}` or `{"correlation": ..., "content": ...}`
+#[derive(Debug, Serialize, Deserialize)]
+struct WireMessage {
+    correlation: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    event: Option<Box<WireEvent>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    content: Option<Blob>,
+}
+
+/// The map of a message, without the header that Redis itself puts before it.
+pub(in super::super) fn seal(message: &Message) -> Vec<u8> {
+    let (event, content) = match &message.payload {
+        Payload::Event(event) => (Some(Box::new(WireEvent::from(&**event))), None),
+        Payload::Custom(content) => (None, Some(Blob(content.as_bytes().clone()))),
+    };
+    encode(&WireMessage { correlation: message.correlation.to_string(), event, content })
+}
+
+/// What stood in a channel.
+#[derive(Debug)]
+pub(in super::super) struct Envelope {
+    pub(in super::super) message: Message,
+    pub(in super::super) waited: Duration,
+    /// How often it was taken before.
+    pub(in super::super) attempt: u32,
+}
+
+/// Reads an entry of a channel. `now` is the server's time in microseconds.
+pub(in super::super) fn open(entry: &[u8], now: u64) -> Result<Envelope, WireError> {
+    let (header, map) = entry.split_at_checked(HEADER).ok_or(WireError::Short)?;
+    let [version, attempt, times @ ..] = header else { return Err(WireError::Short) };
+    if *version != VERSION {
+        return Err(WireError::Version(*version));
+    }
+    let sent = times.get(8..).and_then(|sent| sent.try_into().ok()).map_or(now, u64::from_be_bytes);
+    let wire: WireMessage = rmp_serde::from_slice(map)?;
+    let correlation = wire.correlation.parse();
+    let correlation: CorrelationId =
+        correlation.map_err(|error| WireError::field("correlation")(&error))?;
+    let payload = match (wire.event, wire.content) {
+        (Some(event), None) => Payload::Event(Box::new(event.into_event(correlation)?)),
+        (None, Some(content)) => Payload::Custom(parse(content.0)?),
+        _ => return Err(WireError::field("event")(&"there is either an event or a content")),
+    };
+    let message = Message { payload, correlation, expires_after: None };
+    let waited = Duration::from_micros(now.saturating_sub(sent));
+    Ok(Envelope { message, waited, attempt: u32::from(*attempt) })
+}
+
+pub(super) fn parse(content: Bytes) -> Result<Content, WireError> {
+    Content::parse(content).map_err(|error| WireError::field("content")(&error))
+}

@@ -1,0 +1,78 @@
+//! What stands in Redis: MessagePack maps with the names of ASGI 3. `docs/redis.md` describes it for
+//! other languages.
+//!
+//! Everything that is read may come from another program: it is checked like a client's input.
+
+mod event;
+mod inbox;
+mod message;
+mod reply;
+
+pub(super) use self::{
+    inbox::{Parcel, Taken},
+    message::{Envelope, open, seal},
+};
+
+/// The version of layout and formats. Processes of another one are refused.
+pub(super) const VERSION: u8 = 1;
+
+/// An entry that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WireError {
+    #[error("it is of version {0}; this host reads {VERSION}")]
+    Version(u8),
+    #[error("it ends too early")]
+    Short,
+    #[error("it is no such map: {0}")]
+    Map(#[from] rmp_serde::decode::Error),
+    #[error("{field}: {reason}")]
+    Field { field: &'static str, reason: String },
+}
+
+impl WireError {
+    fn field(field: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
+        move |reason| Self::Field { field, reason: reason.to_string() }
+    }
+}
+
+fn encode(value: &impl serde::Serialize) -> Vec<u8> {
+    rmp_serde::to_vec_named(value)
+        .expect("maps of text, bytes and numbers can be written to memory")
+}
+
+/// Bytes that stand as bytes and not as a list of numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Blob(bytes::Bytes);
+
+impl serde::Serialize for Blob {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Blob {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Blob;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Blob, E> {
+                Ok(Blob(bytes::Bytes::copy_from_slice(bytes)))
+            }
+
+            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Blob, E> {
+                Ok(Blob(bytes.into()))
+            }
+
+            // Some libraries write text where it happens to be UTF-8.
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Blob, E> {
+                self.visit_bytes(text.as_bytes())
+            }
+        }
+        deserializer.deserialize_byte_buf(Visitor)
+    }
+}
