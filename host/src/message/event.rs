@@ -97,7 +97,8 @@ pub struct Event {
     pub kind: EventKind,
     /// The connection's state.
     pub state: Option<Bytes>,
-    /// The highest version of the module that served this connection so far.
+    /// The highest activation of the module that served this connection so far: versions may go back,
+    /// activations do not.
     pub version: u64,
 }
 
