@@ -43,6 +43,7 @@ mod slow_clients;
 mod stalls;
 mod state;
 mod ticker;
+mod unrouted;
 mod websocket;
 mod wit;
 

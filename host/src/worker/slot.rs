@@ -19,7 +19,8 @@ use super::{
     Record, RecordOutcome, Shared,
     breaker::Verdict,
     delivery::{Delivery, Origin},
-    priority,
+    priority, router,
+    words::Words,
 };
 use crate::{
     engine::{Fault, Finished, Instance, Job, Limits, LogLines, Outlet, Task, Usage},
@@ -107,8 +108,11 @@ impl Slot {
     }
 
     async fn serve(&mut self, received: Received) {
+        let delivery = self.delivery(&received.message);
+        if received.module.is_unrouted() {
+            return router::send_on(&self.shared, delivery, received).await;
+        }
         let Received { channel, module, message, .. } = received;
-        let delivery = self.delivery(&message);
         // Taken once: a change while this runs does not touch it.
         let modules = match self.modules(&module, &message).await {
             Ok(modules) => modules,
@@ -254,11 +258,13 @@ impl Slot {
 
     fn delivery(&self, message: &Message) -> Delivery {
         let origin = match &message.payload {
-            Payload::Event(event) => event
-                .scope
-                .reply_channel
-                .connection()
-                .map(|(node, local)| Origin { node, local, order: event.order }),
+            Payload::Event(event) => {
+                let words = (!event.wants_done).then(|| Words::about(&event.kind));
+                event.scope.reply_channel.connection().map(|(node, local)| {
+                    let order = event.order;
+                    Origin { node, local, order, words }
+                })
+            }
             Payload::Custom(_) => None,
         };
         Delivery {
@@ -267,6 +273,7 @@ impl Slot {
             correlation: message.correlation,
             origin,
             flushed: Arc::default(),
+            answered: Arc::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod processes;
+mod python;
 mod servers;
 
 use tests::{Process, RedisServer};
