@@ -74,8 +74,8 @@ async fn an_interface_server_in_python_serves_http_through_our_workers() {
     let (ours, _worker) = (site.interface().await, site.worker(&[]).await);
     let (server, line) =
         Program::start(&python, "server.py", &[&site.layer, "127.0.0.1:0"]).await;
-    let theirs = line.strip_prefix("serving http://").unwrap().parse().unwrap();
-    let client = || Client::new(theirs);
+    let theirs: std::net::SocketAddr = line.strip_prefix("serving http://").unwrap().parse().unwrap();
+    let client = move || Client::new(theirs);
     for number in 0..20 {
         let reply = client().get(&format!("/hello/{number}%20%C3%A4")).await;
         assert_eq!((reply.status, reply.text()), (200, &*format!("Hello, {number} ä!\n")));
@@ -85,7 +85,7 @@ async fn an_interface_server_in_python_serves_http_through_our_workers() {
     let refused = client().request("DELETE", "/hello/you", &[], "").await;
     assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
     let too_large = "x".repeat(1024 * 1024 + 1);
-    let refused = client().request("POST", "/publish/tide", &[], &too_large).await;
+    let refused = client().request("POST", "/publish/tide", &[], too_large).await;
     assert_eq!(refused.status, 413);
 
     // A request that waits is in a group of its node, and anybody's message answers it.
