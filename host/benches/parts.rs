@@ -75,6 +75,7 @@ fn invocation(c: &mut Criterion) {
             kind: EventKind::HttpRequest(Bytes::new()),
             state: None,
             version: 1,
+            wants_done: true,
         })),
         limits: Arc::clone(&limits),
         grants: Arc::default(),

@@ -49,6 +49,7 @@ mod slow_clients;
 mod stalls;
 mod state;
 mod ticker;
+mod unrouted;
 mod websocket;
 mod wit;
 

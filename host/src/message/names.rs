@@ -129,6 +129,11 @@ impl ChannelName {
         Self(format!("{}.{module}", kind.channel()).into())
     }
 
+    /// The channel that carries one kind of event of which nobody has said yet whose it is.
+    pub fn of_unrouted(kind: &EventKind) -> Self {
+        Self(kind.channel().into())
+    }
+
     /// The channel of a connection.
     pub fn of_connection(node: &NodeName, local: &LocalName) -> Self {
         Self(format!("{node}!{local}").into())
@@ -164,6 +169,16 @@ impl GroupName {
 }
 
 impl ModuleName {
+    /// Stands for the module of an event that has no route yet. No module can have this name.
+    pub fn unrouted() -> Self {
+        Self("*".into())
+    }
+
+    /// Whether this stands for no module.
+    pub fn is_unrouted(&self) -> bool {
+        &*self.0 == "*"
+    }
+
     /// Checks a name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         check(text, MAX_MODULE, MODULE_ALPHABET, |b| {

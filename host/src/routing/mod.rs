@@ -8,7 +8,7 @@ mod table;
 
 pub use files::{Files, Prefix, PrefixError};
 pub use guards::{GuardError, Guards, Head};
-pub use path::{PathError, canonical, decode};
+pub use path::{PathError, beneath, canonical, decode};
 pub use pattern::{Pattern, PatternError};
 pub use table::{Declared, Found, Resolution, Route, RouteError, RouteTable};
 
@@ -124,8 +124,16 @@ pub struct EventChannels {
 impl EventChannels {
     /// The channels of a module.
     pub fn of(module: &ModuleName) -> Self {
+        Self::each(|kind| ChannelName::of_events(&kind, module))
+    }
+
+    /// The channels of events that still have to be routed: `http.request`, ...
+    pub fn unrouted() -> Self {
+        Self::each(|kind| ChannelName::of_unrouted(&kind))
+    }
+
+    fn each(of: impl Fn(EventKind) -> ChannelName) -> Self {
         use crate::message::Close;
-        let of = |kind: EventKind| ChannelName::of_events(&kind, module);
         Self {
             http_request: of(EventKind::HttpRequest(bytes::Bytes::new())),
             http_disconnect: of(EventKind::HttpDisconnect),

@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
+use super::words::Words;
 use crate::{
     engine::{Entry, FlushReason, Outlet, Stopped},
     layer::{ChannelLayer, SendError},
@@ -28,6 +29,8 @@ pub(super) struct Origin {
     pub(super) node: NodeName,
     pub(super) local: LocalName,
     pub(super) order: u64,
+    /// What the node is told in words instead of a done mark. None if it asks for marks.
+    pub(super) words: Option<Words>,
 }
 
 /// Sends for one invocation.
@@ -42,6 +45,8 @@ pub(super) struct Delivery {
     pub(super) receipt: Option<(ChannelName, Receipt)>,
     /// Whether something has been sent before the consumer returned.
     pub(super) flushed: Arc<AtomicBool>,
+    /// Whether the connection has had a reply.
+    pub(super) answered: Arc<AtomicBool>,
 }
 
 /// Where sending stopped.
@@ -96,8 +101,16 @@ impl Delivery {
         }
     }
 
-    async fn answer(&self, replies: Vec<Reply>, done: Option<Done>) {
+    async fn answer(&self, mut replies: Vec<Reply>, mut done: Option<Done>) {
         let Some(origin) = &self.origin else { return };
+        if !replies.is_empty() {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        if let (Some(words), Some(mark)) = (origin.words, &done) {
+            let answered = self.answered.load(Ordering::Relaxed);
+            replies.extend(words.instead_of(mark.outcome, answered, self.correlation));
+            done = None;
+        }
         if replies.is_empty() && done.is_none() {
             return;
         }

@@ -9,7 +9,9 @@ mod filter;
 mod intake;
 mod priority;
 mod records;
+mod router;
 mod slot;
+mod words;
 
 use std::{io, sync::Arc, time::Duration};
 

@@ -19,7 +19,8 @@ use super::{
     Record, RecordOutcome, Shared,
     breaker::Verdict,
     delivery::{Delivery, Origin},
-    priority,
+    priority, router,
+    words::Words,
 };
 use crate::{
     engine::{Fault, Finished, Instance, Job, Limits, LogLines, Outlet, Task, Usage},
@@ -109,9 +110,12 @@ impl Slot {
     }
 
     async fn serve(&mut self, received: Received) {
-        let Received { channel, module, message, receipt, .. } = received;
-        let receipt = receipt.map(|receipt| (channel.clone(), receipt));
-        let delivery = self.delivery(&message, receipt);
+        let receipt = received.receipt.clone().map(|receipt| (received.channel.clone(), receipt));
+        let delivery = self.delivery(&received.message, receipt);
+        if received.module.is_unrouted() {
+            return router::send_on(&self.shared, delivery, received).await;
+        }
+        let Received { channel, module, message, .. } = received;
         // Taken once: a change while this runs does not touch it.
         let modules = match self.modules(&module, &message).await {
             Ok(modules) => modules,
@@ -258,11 +262,13 @@ impl Slot {
 
     fn delivery(&self, message: &Message, receipt: Option<(ChannelName, Receipt)>) -> Delivery {
         let origin = match &message.payload {
-            Payload::Event(event) => event
-                .scope
-                .reply_channel
-                .connection()
-                .map(|(node, local)| Origin { node, local, order: event.order }),
+            Payload::Event(event) => {
+                let words = (!event.wants_done).then(|| Words::about(&event.kind));
+                event.scope.reply_channel.connection().map(|(node, local)| {
+                    let order = event.order;
+                    Origin { node, local, order, words }
+                })
+            }
             Payload::Custom(_) => None,
         };
         Delivery {
@@ -272,6 +278,7 @@ impl Slot {
             origin,
             receipt,
             flushed: Arc::default(),
+            answered: Arc::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod processes;
+mod python;
 mod retries;
 mod servers;
 
