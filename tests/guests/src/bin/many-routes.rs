@@ -15,7 +15,10 @@ mod module {
         fn routes() -> Vec<Route> {
             let route = |number: u32| Route {
                 consumer: format!("c{number}"),
-                trigger: Trigger::Channel(ChannelTrigger { name: format!("c{number}") }),
+                trigger: Trigger::Channel(ChannelTrigger {
+                    name: format!("c{number}"),
+                    retries: None,
+                }),
             };
             (0..1_000_000).map(route).collect()
         }
