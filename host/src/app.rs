@@ -4,8 +4,9 @@
 //! tasks and slots; [`RunningApp::stop`] ends them in order.
 
 use std::{
-    io,
+    fs, io,
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -18,11 +19,11 @@ use crate::{
     config::{Backend, Config, ModuleConfig},
     engine::{Engine, EngineError, LoadError},
     interface::{BindError, Endpoint, InterfaceServer, Parts, Running, TlsError},
-    layer::{ChannelLayer, LayerError, MemoryLayer, RedisLayer},
+    layer::{ChannelLayer, LayerError, MemoryLayer, RedisLayer, Shelf},
     message::{ModuleName, NodeName},
     registry::{
-        DeployError, Deployments, Given, Loader, Registry,
-        store::{DirectoryStore, ModuleStore, StoreError},
+        DeployError, Deployments, Fleet, Given, Loader, Registry,
+        store::{DirectoryStore, ModuleStore, RedisStore, StoreError},
     },
     routing::RouteError,
     shutdown::Drain,
@@ -135,11 +136,20 @@ impl Config {
         &self,
         metrics: &Arc<Metrics>,
     ) -> Result<Arc<dyn ChannelLayer>, LayerError> {
+        Ok(self.connect_with_shelf(metrics).await?.0)
+    }
+
+    async fn connect_with_shelf(
+        &self,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(Arc<dyn ChannelLayer>, Option<Shelf>), LayerError> {
         let (config, metrics) = (self.layer.clone(), Arc::clone(metrics));
         Ok(match &self.backend {
-            Backend::Memory => Arc::new(MemoryLayer::new(config, metrics)),
+            Backend::Memory => (Arc::new(MemoryLayer::new(config, metrics)), None),
             Backend::Redis(redis) => {
-                Arc::new(RedisLayer::connect(redis, config, metrics, Handle::current()).await?)
+                let layer = RedisLayer::connect(redis, config, metrics, Handle::current()).await?;
+                let shelf = layer.shelf()?;
+                (Arc::new(layer), Some(shelf))
             }
         })
     }
@@ -164,13 +174,27 @@ impl Config {
         Ok(Arc::new(registry))
     }
 
-    async fn deployments(&self, drain: &Drain) -> Result<Arc<Deployments>, StartError> {
+    /// Where modules are kept: with the messages, or in the data directory.
+    fn store(&self, shelf: Option<Shelf>) -> Result<Arc<dyn ModuleStore>, StartError> {
+        if let Some(shelf) = shelf {
+            // The token is there in any case.
+            let path = self.data_dir.clone();
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+            made.map_err(|source| StartError::DataDir { path, source })?;
+            return Ok(Arc::new(RedisStore::new(shelf)));
+        }
+        let path = self.data_dir.join("modules");
+        let store = DirectoryStore::open(&path);
+        Ok(Arc::new(store.map_err(|source| StartError::DataDir { path, source })?))
+    }
+
+    async fn deployments(
+        &self,
+        store: Arc<dyn ModuleStore>,
+        drain: &Drain,
+    ) -> Result<Arc<Deployments>, StartError> {
         let slots = self.worker.as_ref().map_or(1, |worker| worker.slots);
         let loader = self.loader(slots)?;
-        let path = self.data_dir.join("modules");
-        let store = DirectoryStore::open(&path)
-            .map_err(|source| StartError::DataDir { path: path.clone(), source })?;
-        let store: Arc<dyn ModuleStore> = Arc::new(store);
         let written = self.modules.iter().map(|it| (it.name.clone(), it.settings.clone()));
         let defaults = self.module_defaults.clone();
         let opened = Deployments::open(loader, store, written.collect(), defaults, drain).await;
@@ -198,7 +222,6 @@ pub struct App {
     interface: Option<InterfaceServer>,
     admin: AdminServer,
     worker: Option<WorkerConfig>,
-    one_registry: bool,
     serving: Drain,
     asked: Drain,
     drain_delay: Duration,
@@ -208,10 +231,9 @@ impl Config {
     /// Opens the ports and loads the modules.
     pub async fn build(self) -> Result<App, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let layer = self.connect(&metrics).await?;
+        let (layer, shelf) = self.connect_with_shelf(&metrics).await?;
         let keeping = Drain::new(Handle::current());
-        // The directory is made here; the token needs it.
-        let deployments = self.deployments(&keeping).await?;
+        let deployments = self.deployments(self.store(shelf)?, &keeping).await?;
         let serving = Drain::new(Handle::current());
         let asked = Drain::new(Handle::current());
         let token = AdminToken::open(&self.data_dir)
@@ -229,6 +251,10 @@ impl Config {
             false => Some(InterfaceServer::new(parts, self.tls)?),
         };
         let records = Arc::new(Records::default());
+        let node = interface.as_ref().map_or_else(NodeName::random, |it| it.node().clone());
+        let started = SystemTime::now();
+        let (of, counts) = (Arc::clone(&deployments), Arc::clone(&metrics));
+        let fleet = Fleet::join(of, counts, node, started, &keeping);
         let state = admin::State {
             layer: Arc::clone(&layer),
             metrics: Arc::clone(&metrics),
@@ -237,8 +263,7 @@ impl Config {
             token,
             deployments: Arc::clone(&deployments),
             records: Arc::clone(&records),
-            node: interface.as_ref().map_or_else(NodeName::random, |it| it.node().clone()),
-            started: SystemTime::now(),
+            fleet,
             api: admin::Api::default(),
         };
         let admin = AdminServer::bind(self.admin, state).await?;
@@ -246,8 +271,6 @@ impl Config {
             interface.bind(self.listen).await?;
         }
         let worker = self.worker;
-        // Over Redis each process has a registry of its own.
-        let one_registry = matches!(self.backend, Backend::Memory);
         Ok(App {
             deployments,
             keeping,
@@ -257,7 +280,6 @@ impl Config {
             interface,
             admin,
             worker,
-            one_registry,
             serving,
             asked,
             drain_delay,
@@ -289,7 +311,6 @@ impl App {
                         registry: Arc::clone(self.deployments.registry()),
                         metrics: Arc::clone(&self.metrics),
                         records: Arc::clone(&self.records),
-                        one_registry: self.one_registry,
                     },
                     Drain::new(Handle::current()),
                 )

@@ -5,12 +5,7 @@ mod api;
 pub mod client;
 mod token;
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{
     Method, Request, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
@@ -23,8 +18,12 @@ use tokio::{
 
 pub use self::{api::Api, token::AdminToken};
 use crate::{
-    interface::BindError, layer::ChannelLayer, message::NodeName, registry::Deployments,
-    shutdown::Drain, telemetry::Metrics, worker::Records,
+    interface::BindError,
+    layer::ChannelLayer,
+    registry::{Deployments, Fleet},
+    shutdown::Drain,
+    telemetry::Metrics,
+    worker::Records,
 };
 
 /// Where a stop is asked for.
@@ -61,10 +60,8 @@ pub struct State {
     pub deployments: Arc<Deployments>,
     /// What is known of past invocations.
     pub records: Arc<Records>,
-    /// The name of the process.
-    pub node: NodeName,
-    /// When the process began.
-    pub started: SystemTime,
+    /// The process and those that share its store.
+    pub fleet: Arc<Fleet>,
     /// What the API keeps between requests.
     pub api: Api,
 }

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 pub use capacity::{Capacities, PatternError};
 pub use memory::MemoryLayer;
-pub use redis::{RedisConfig, RedisLayer, Target, TargetError};
+pub use redis::{Heard, RedisConfig, RedisLayer, Shelf, Target, TargetError};
 
 use crate::message::{
     Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, Message,

@@ -4,6 +4,7 @@
 //! [`Deployments`] decides what is in force and keeps it in a store.
 
 mod deployments;
+mod fleet;
 mod loader;
 mod probation;
 mod settings;
@@ -23,6 +24,7 @@ pub use self::{
     deployments::{
         Change, DeployError, Deployed, Deployments, Given, Overview, Source, Standing, Summary,
     },
+    fleet::Fleet,
     loader::Loader,
     probation::Probation,
     settings::{ModuleSettings, Written},
@@ -240,13 +242,29 @@ impl Registry {
     /// Puts modules in force beside those that are, or in their place. All or none. Each is activated
     /// with the number that stands beside it, or a higher one than it has had.
     pub fn activate(&self, candidates: Vec<(Candidate, u64)>) -> Result<Vec<u64>, RouteError> {
+        self.swap(candidates, false)
+    }
+
+    /// Puts a module in force with the number that another process activated it with.
+    pub(crate) fn adopt(&self, candidate: Candidate, activation: u64) -> Result<(), RouteError> {
+        self.swap(vec![(candidate, activation)], true).map(drop)
+    }
+
+    fn swap(
+        &self,
+        candidates: Vec<(Candidate, u64)>,
+        exactly: bool,
+    ) -> Result<Vec<u64>, RouteError> {
         // A panic while building changes nothing.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut versions = self.snapshot().versions.clone();
         let mut activations = Vec::with_capacity(candidates.len());
         for (candidate, at_least) in candidates {
             let before = versions.get(&candidate.name).cloned();
-            let activation = before.as_ref().map_or(at_least, |it| at_least.max(it.activation + 1));
+            let activation = match &before {
+                Some(before) if !exactly => at_least.max(before.activation + 1),
+                _ => at_least,
+            };
             activations.push(activation);
             let Candidate { name, number, program, routes, settings, probation } = candidate;
             let limits = Arc::new(settings.limits.clone());

@@ -44,7 +44,6 @@ struct Shared {
     registry: Arc<Registry>,
     metrics: Arc<Metrics>,
     records: Arc<Records>,
-    one_registry: bool,
     /// The first pause before a message comes again whose consumer failed.
     retry_pause: Duration,
     breakers: Breakers,
@@ -65,8 +64,6 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Where records go.
     pub records: Arc<Records>,
-    /// Whether all workers have the same registry, so that activations can be compared.
-    pub one_registry: bool,
 }
 
 /// The slots of a process.
@@ -78,13 +75,12 @@ pub struct WorkerPool {
 impl WorkerPool {
     /// Starts the slots.
     pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> io::Result<Self> {
-        let Parts { layer, registry, metrics, records, one_registry } = parts;
+        let Parts { layer, registry, metrics, records } = parts;
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
             intake: Intake::new(config.slots, config.channels.clone()),
             breakers: Breakers::new(config.breaker.clone()),
             records,
-            one_registry,
             retry_pause: config.retry_pause,
             layer,
             registry,

@@ -164,8 +164,8 @@ impl Slot {
     /// may have heard of a deployment earlier.
     async fn modules(&self, module: &ModuleName, message: &Message) -> Result<Arc<Modules>, Fault> {
         let seen = match &message.payload {
-            Payload::Event(event) if self.shared.one_registry => event.version,
-            Payload::Event(_) | Payload::Custom(_) => 0,
+            Payload::Event(event) => event.version,
+            Payload::Custom(_) => 0,
         };
         let mut changes = self.shared.registry.changes();
         let until = Instant::now() + CATCH_UP;

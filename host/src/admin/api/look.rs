@@ -11,9 +11,9 @@ use utoipa::IntoParams;
 use super::{
     Answer, Call, full, json,
     problem::Problem,
-    types::{ChannelDepth, LayerDepth, Moment, Node, NodeList, NodeModule, Record, RecordList},
+    types::{ChannelDepth, LayerDepth, Node, NodeList, Record, RecordList},
 };
-use crate::{layer::LayerError, message::ModuleName, telemetry::ByProtocol, worker::Filter};
+use crate::{layer::LayerError, message::ModuleName, worker::Filter};
 
 /// Records that are given without a limit.
 const RECORDS: usize = 100;
@@ -47,25 +47,8 @@ pub(super) async fn layer(call: &Call) -> Result<Answer, Box<Problem>> {
     (status = 200, description = "All nodes", body = NodeList),
 ))]
 pub(super) fn nodes(call: &Call) -> Answer {
-    let state = &call.state;
-    let modules = state.deployments.registry().snapshot();
-    let mut modules: Vec<_> = (modules.versions())
-        .map(|version| NodeModule {
-            name: version.name.as_str().to_owned(),
-            version: version.number,
-            digest: version.program.digest().to_owned(),
-        })
-        .collect();
-    modules.sort_by(|a, b| a.name.cmp(&b.name));
-    let open = |protocol| state.metrics.connections.get_or_create(&ByProtocol { protocol }).get();
-    let node = Node {
-        node: state.node.to_string(),
-        version: env!("CARGO_PKG_VERSION"),
-        started_at: Moment(state.started),
-        connections: open("http") + open("websocket"),
-        modules,
-    };
-    json(StatusCode::OK, &NodeList { nodes: vec![node] })
+    let nodes = call.state.fleet.nodes().into_iter().map(Node::from).collect();
+    json(StatusCode::OK, &NodeList { nodes })
 }
 
 /// Which records to give.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     message::ModuleName,
-    registry::{self, Change, DeployError},
+    registry::{self, Change, DeployError, Fleet},
     shutdown::Drain,
 };
 
@@ -188,7 +188,7 @@ pub(super) async fn delete_version(call: Call) -> Result<Answer, Box<Problem>> {
 /// What a change needs besides its work.
 pub(super) struct Rest {
     tasks: Drain,
-    node: String,
+    fleet: Arc<Fleet>,
     action: &'static str,
     module: ModuleName,
     who: String,
@@ -197,8 +197,8 @@ pub(super) struct Rest {
 
 impl Rest {
     pub(super) fn of(call: &Call, action: &'static str, module: ModuleName) -> Self {
-        let (tasks, node) = (call.tasks.clone(), call.state.node.to_string());
-        Self { tasks, node, action, module, who: call.who(), peer: call.peer }
+        let (tasks, fleet) = (call.tasks.clone(), Arc::clone(&call.state.fleet));
+        Self { tasks, fleet, action, module, who: call.who(), peer: call.peer }
     }
 
     /// Does the work to its end, also when whoever asked for it has left.
@@ -232,6 +232,7 @@ impl Rest {
         self.audit(Some(deployed.version), Some(&deployed.digest));
         let made = deployed.changed && self.action == "deploy";
         let status = if made { StatusCode::CREATED } else { StatusCode::OK };
-        Ok(json(status, &Deployed::of(deployed, &self.node)))
+        let nodes = self.fleet.settled(&deployed.module, &deployed.digest).await;
+        Ok(json(status, &Deployed::of(deployed, nodes)))
     }
 }

@@ -6,7 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
 use crate::{
-    registry::{self, Standing, store::Kept},
+    registry::{
+        self, Standing,
+        store::{Kept, NodeReport},
+    },
     routing::{RouteSpec, Trigger},
     worker,
 };
@@ -110,14 +113,20 @@ pub(super) struct Deployed {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct NodeDigest {
     node: String,
+    /// Empty if it has nothing of the module.
     digest: String,
 }
 
 impl Deployed {
-    pub(super) fn of(deployed: registry::Deployed, node: &str) -> Self {
+    pub(super) fn of(deployed: registry::Deployed, nodes: Vec<NodeReport>) -> Self {
         let registry::Deployed { module, version, digest, changed, previous, routes, warnings } =
             deployed;
-        let nodes = vec![NodeDigest { node: node.to_owned(), digest: digest.clone() }];
+        let digest_of = |node: NodeReport| {
+            let found = node.modules.into_iter().find(|it| it.name == module.as_str());
+            let digest = found.map(|it| it.digest).unwrap_or_default();
+            NodeDigest { node: node.node, digest }
+        };
+        let nodes = nodes.into_iter().map(digest_of).collect();
         let routes = Route::of(module.as_str(), &routes);
         let module = module.as_str().to_owned();
         Self { module, version, digest, changed, previous, routes, warnings, nodes }
@@ -279,6 +288,8 @@ pub(super) struct NodeModule {
     pub(super) name: String,
     pub(super) version: u64,
     pub(super) digest: String,
+    /// Why it is not the version that the store has.
+    pub(super) fault: Option<String>,
 }
 
 /// One process.
@@ -286,11 +297,23 @@ pub(super) struct NodeModule {
 pub(super) struct Node {
     pub(super) node: String,
     /// Of the host.
-    pub(super) version: &'static str,
+    pub(super) version: String,
     #[schema(value_type = String, format = DateTime)]
     pub(super) started_at: Moment,
     pub(super) connections: i64,
     pub(super) modules: Vec<NodeModule>,
+}
+
+impl From<NodeReport> for Node {
+    fn from(report: NodeReport) -> Self {
+        let NodeReport { node, version, started_at, connections, modules } = report;
+        let module = |it: registry::store::ModuleReport| {
+            let registry::store::ModuleReport { name, version, digest, fault } = it;
+            NodeModule { name, version, digest, fault }
+        };
+        let modules = modules.into_iter().map(module).collect();
+        Self { node, version, started_at: Moment(started_at), connections, modules }
+    }
 }
 
 /// All processes.

@@ -8,6 +8,7 @@ mod intake;
 mod link;
 mod node;
 mod scripts;
+mod shelf;
 mod target;
 mod upkeep;
 mod wire;
@@ -28,13 +29,16 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-pub use self::target::{Target, TargetError};
 use self::{
     intake::{Intake, micros},
     link::Link,
     node::{Emptied, Joined, Node},
     scripts::{Keys, Scripts, partition_of},
     wire::{Parcel, Taken},
+};
+pub use self::{
+    shelf::{Heard, Shelf},
+    target::{Target, TargetError},
 };
 use super::{
     ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Received, SendError, Statistics,
@@ -170,6 +174,13 @@ impl RedisLayer {
 }
 
 impl RedisLayer {
+    /// What the processes of the layer keep together besides messages.
+    pub fn shelf(&self) -> Result<Shelf, LayerError> {
+        let link = self.shared.links.first().cloned();
+        let link = link.ok_or_else(|| LayerError::new("there is no partition"))?;
+        Ok(Shelf { link, scripts: Arc::clone(&self.shared.scripts), lease: self.shared.lease })
+    }
+
     /// Makes room in an inbox for what was read of it. Nobody waits for that; if it fails, room comes
     /// back when the inbox is empty.
     fn tell_taken(&self, node: &NodeName, taken: &Taken) {

@@ -63,6 +63,7 @@ scripts! {
     later promote
     join leave join_named leave_named members
     upkeep close statistics probe
+    store_load store_file store_commit store_delete store_meet
 }
 
 #[cfg(test)]

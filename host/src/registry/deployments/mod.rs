@@ -6,6 +6,7 @@
 //! they leave at once, and the store is told afterwards.
 
 mod change;
+mod follow;
 mod start;
 
 use std::{
@@ -238,6 +239,15 @@ impl Deployments {
     /// Checks and compiles files.
     pub const fn loader(&self) -> &Loader {
         &self.loader
+    }
+
+    pub(super) fn store(&self) -> &dyn ModuleStore {
+        &*self.store
+    }
+
+    /// What is wrong with a module here.
+    pub(super) fn fault_of(&self, module: &ModuleName) -> Option<String> {
+        self.known().get(module).and_then(|known| known.fault.clone())
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<ModuleName, Known>> {

@@ -15,6 +15,9 @@ use crate::{
     shutdown::Drain,
 };
 
+/// How often the files of flags are tried when others change modules at the same time.
+const STARTING_TOGETHER: usize = 20;
+
 /// A module whose file a flag or `tidegate.toml` names.
 #[derive(Debug)]
 pub struct Given {
@@ -125,11 +128,22 @@ impl Deployments {
     /// Puts the files of flags in force as new versions, together: all or none. A file that is that of
     /// the active version changes nothing.
     pub async fn place(&self, given: Vec<Given>) -> Result<(), DeployError> {
+        // Processes that start together have the same files: whoever comes second has nothing to do.
+        for _ in 1..STARTING_TOGETHER {
+            match self.place_once(&given).await {
+                Err(DeployError::Store(StoreError::Changed { .. })) => self.follow(false).await?,
+                placed => return placed,
+            };
+        }
+        self.place_once(&given).await
+    }
+
+    async fn place_once(&self, given: &[Given]) -> Result<(), DeployError> {
         let change = Change { who: "--module".to_owned(), note: None };
         let mut prepared = Vec::new();
         for Given { name, wasm } in given {
-            let fresh = self.prepare(&name, wasm, &change).await?;
-            if let Some(known) = self.known().get_mut(&name) {
+            let fresh = self.prepare(name, wasm.clone(), &change).await?;
+            if let Some(known) = self.known().get_mut(name) {
                 known.source = Source::Flag;
             }
             prepared.extend(fresh);
@@ -161,24 +175,61 @@ impl Deployments {
             // Somebody has changed the module meanwhile.
             return;
         };
-        manifest.activation = *activation;
-        manifest.probation = false;
-        if let Report::RolledBack { from, to, reason, .. } = &report {
-            manifest.active = *to;
-            // The one before this is the one that failed.
-            manifest.previous = None;
-            manifest.rolled_back = Some(RolledBack { version: *from, reason: reason.clone() });
-        }
-        manifest.revision += 1;
-        if let Err(error) = self.store.commit(module, &manifest, None).await {
+        if let Err(error) = self.note(module, &mut manifest, &report).await {
             tracing::error!(
                 %module, %error,
                 "how a version did is not stored; after a restart it is on probation again"
             );
-            manifest.revision -= 1;
         }
         if let Some(known) = self.known().get_mut(module) {
             known.manifest = Some(manifest);
+        }
+    }
+}
+
+impl Deployments {
+    /// Stores what a report says, on top of what other processes have noted of the same version.
+    async fn note(
+        &self,
+        module: &ModuleName,
+        manifest: &mut Manifest,
+        report: &Report,
+    ) -> Result<(), StoreError> {
+        let (Report::Proved { activation, .. } | Report::RolledBack { activation, .. }) = report;
+        loop {
+            let mut noted = manifest.clone();
+            noted.activation = *activation;
+            noted.probation = false;
+            if let Report::RolledBack { from, to, reason, .. } = report {
+                noted.active = *to;
+                // The one before this is the one that failed.
+                noted.previous = None;
+                noted.rolled_back = Some(RolledBack { version: *from, reason: reason.clone() });
+            }
+            noted.revision += 1;
+            match self.store.commit(module, &noted, None).await {
+                Err(StoreError::Changed { .. }) => {}
+                stored => {
+                    if stored.is_err() {
+                        noted.revision -= 1;
+                    }
+                    *manifest = noted;
+                    return stored;
+                }
+            }
+            let mut all = self.store.load().await?.into_iter();
+            let Some(now) = all.find(|it| it.name == *module).and_then(|it| it.manifest) else {
+                return Ok(());
+            };
+            let over = match report {
+                Report::Proved { .. } => true,
+                Report::RolledBack { .. } => now.activation >= *activation,
+            };
+            if over {
+                // It is followed like any change of others.
+                return Ok(());
+            }
+            *manifest = now;
         }
     }
 }

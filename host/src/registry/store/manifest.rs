@@ -70,11 +70,11 @@ impl Manifest {
     }
 }
 
-fn to_text<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn to_text<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&humantime::format_rfc3339(*time))
 }
 
-fn from_text<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+pub(super) fn from_text<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
     let text = String::deserialize(from)?;
     humantime::parse_rfc3339(&text).map_err(de::Error::custom)
 }

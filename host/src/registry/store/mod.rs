@@ -5,6 +5,8 @@
 
 mod directory;
 mod manifest;
+mod redis;
+mod report;
 
 use std::{fmt, io};
 
@@ -13,6 +15,8 @@ use async_trait::async_trait;
 pub use self::{
     directory::DirectoryStore,
     manifest::{Kept, Manifest, RolledBack},
+    redis::RedisStore,
+    report::{Met, ModuleReport, NodeReport},
 };
 use crate::message::ModuleName;
 
@@ -75,4 +79,22 @@ pub trait ModuleStore: fmt::Debug + Send + Sync + 'static {
 
     /// Forgets a module.
     async fn delete(&self, module: &ModuleName) -> Result<(), StoreError>;
+
+    /// Whether other processes change it, too.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Says what this process has in force, and hears of the others. Said again within a few seconds,
+    /// or the process is taken for gone.
+    async fn meet(&self, report: &NodeReport) -> Result<Met, StoreError> {
+        let _ = report;
+        Ok(Met::default())
+    }
+
+    /// Says that a process ends.
+    async fn leave(&self, node: &str) -> Result<(), StoreError> {
+        let _ = node;
+        Ok(())
+    }
 }

@@ -1,0 +1,2 @@
+-- What is known of all modules. Returns {name, manifest, name, manifest ...}.
+return redis.call('HGETALL', base .. 'modules')
