@@ -75,8 +75,12 @@ pub struct Metrics {
     pub messages_received: Counter,
     /// Messages that were lost, by reason: `expired`, `full`, `group_full`, `inbox_full`,
     /// `connection_gone`, `unreadable`, `too_slow`, `wrong_protocol`, `stale`, `disconnect_lost`,
-    /// `unread`, `not_run`, `too_many_groups`, `too_large`, `unavailable`.
+    /// `unread`, `not_run`, `dead_letter_full`, `too_many_groups`, `too_large`, `unavailable`.
     pub messages_dropped: Family<ByReason, Counter>,
+    /// Messages that came again: their consumer failed, or the worker that had them is gone.
+    pub messages_redelivered: Counter,
+    /// Messages that went to the channel for what cannot be done.
+    pub messages_dead_lettered: Counter,
     /// Sends of guests that the host refused.
     pub sends_refused: Family<ByModule, Counter>,
     /// Runs of consumers, by module and outcome.
@@ -123,6 +127,8 @@ impl Metrics {
             messages_sent: Counter::default(),
             messages_received: Counter::default(),
             messages_dropped: Family::default(),
+            messages_redelivered: Counter::default(),
+            messages_dead_lettered: Counter::default(),
             sends_refused: Family::default(),
             invocations: Family::default(),
             breaker_refusals: Family::default(),
@@ -152,6 +158,16 @@ impl Metrics {
             self.messages_received.clone(),
         );
         r.register("messages_dropped", "Messages lost, by reason", self.messages_dropped.clone());
+        r.register(
+            "messages_redelivered",
+            "Messages that came again after a fault or a worker's death",
+            self.messages_redelivered.clone(),
+        );
+        r.register(
+            "messages_dead_lettered",
+            "Messages that could not be done",
+            self.messages_dead_lettered.clone(),
+        );
         r.register(
             "sends_refused",
             "Sends of guests that the host refused",

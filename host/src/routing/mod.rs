@@ -40,7 +40,12 @@ pub enum Trigger {
         guards: Guards,
     },
     /// Messages on a channel of the application.
-    Channel(ChannelName),
+    Channel {
+        /// The channel.
+        channel: ChannelName,
+        /// How often a message is run again; none if it is run at most once.
+        retries: Option<u32>,
+    },
 }
 
 /// One consumer of a module and what it is run for.
@@ -53,7 +58,17 @@ pub struct RouteSpec {
 }
 
 /// What a connection does when an event of it failed or was lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFault {
     /// Close with code 1011.
@@ -78,6 +93,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// How long a worker has for a message that is run at least once: the run, what it sends to full
+    /// channels, and a second more.
+    pub fn lease(&self) -> Duration {
+        self.deadline + FULL_RETRY + Duration::from_secs(1)
+    }
+
     /// After this time an event that is not done will never be: it waited, ran, retried what it
     /// sends to full channels, and the mark was on its way.
     pub fn lost_after(&self) -> Duration {

@@ -1,8 +1,11 @@
 //! Sends what an invocation put into its outbox: in order, the done mark last.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -12,7 +15,10 @@ use super::words::Words;
 use crate::{
     engine::{Entry, FlushReason, Outlet, Stopped},
     layer::{ChannelLayer, SendError},
-    message::{Answer, CorrelationId, Done, LocalName, Message, NodeName, Reply},
+    message::{
+        Answer, ChannelName, CorrelationId, Done, LocalName, Message, NodeName, Receipt, Reply,
+        Settled,
+    },
     routing::FULL_RETRY,
     telemetry::Metrics,
 };
@@ -35,6 +41,8 @@ pub(super) struct Delivery {
     pub(super) correlation: CorrelationId,
     /// None for a message on a channel of the application.
     pub(super) origin: Option<Origin>,
+    /// The channel and what settles the message, if it delivers at least once.
+    pub(super) receipt: Option<(ChannelName, Receipt)>,
     /// Whether something has been sent before the consumer returned.
     pub(super) flushed: Arc<AtomicBool>,
     /// Whether the connection has had a reply.
@@ -160,6 +168,29 @@ impl Delivery {
                 Ok(()) => return dropped,
                 Err((again, mark)) => (halted, done) = (again, mark),
             }
+        }
+    }
+}
+
+/// The longest pause before a message comes again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+impl Delivery {
+    /// Says what becomes of a message on a channel that delivers at least once, with the first of the
+    /// pauses, which double.
+    pub(super) async fn settle(&self, is_done: bool, first_pause: Duration) {
+        let Some((channel, receipt)) = &self.receipt else { return };
+        let settled = if is_done {
+            Settled::Done
+        } else if receipt.attempt >= receipt.retries {
+            Settled::Dead
+        } else {
+            let pause = first_pause.saturating_mul(1 << receipt.attempt.min(16));
+            Settled::Again(pause.min(LONGEST_PAUSE))
+        };
+        if let Err(error) = self.layer.settle(channel, receipt, settled).await {
+            // It comes again when its lease has run out.
+            tracing::warn!(%error, %channel, correlation = %self.correlation, "a message is not settled");
         }
     }
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod processes;
 mod python;
+mod retries;
 mod servers;
 
 use tests::{Process, RedisServer};

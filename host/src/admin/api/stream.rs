@@ -36,7 +36,7 @@ pub(super) struct StreamQuery {
     (status = 400, description = "A filter that is none", body = Problem),
     (status = 503, description = "Too many streams", body = Problem),
 ))]
-pub(super) fn records(call: &Call) -> Result<Answer, Problem> {
+pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     let StreamQuery { module } = look::parse(&call.query)?;
     let module = module.map(|name| look::module_name(&name)).transpose()?;
     let permit = Arc::clone(&call.state.api.streams).try_acquire_owned().map_err(|_| {

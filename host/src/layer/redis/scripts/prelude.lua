@@ -7,9 +7,18 @@ local now = time[1] * 1000000 + time[2]
 -- Past this many milliseconds nobody needs a key that nobody has touched: the last resort against
 -- what is left when every process is gone.
 local LAST_RESORT = 86400000
+-- How long a message waits in a channel that delivers at least once, in microseconds.
+local KEPT = 86400000000
+
+-- An entry of a channel: version, how often it was taken before, expiry, time of sending, map.
+local PAYLOAD = 19
+
+local function seal(attempt, life, payload)
+    return '\1' .. string.char(attempt) .. struct.pack('>I8I8', now + life, now) .. payload
+end
 
 local function expiry(entry)
-    return (struct.unpack('>I8', entry, 2))
+    return (struct.unpack('>I8', entry, 3))
 end
 
 local function is_alive(node)
@@ -48,6 +57,20 @@ local function drop_expired(key)
     end
 end
 
+-- Puts an entry at the end of a channel, whatever its capacity.
+local function append(channel, length, entry, life)
+    local key = base .. 'channel:' .. channel
+    redis.call('RPUSH', key, entry)
+    local keep = math.ceil(life / 1000) + LAST_RESORT
+    if length == 0 then
+        redis.call('PEXPIRE', key, keep)
+        redis.call('ZADD', base .. 'ready', 'NX', now, channel)
+        wake(channel)
+    else
+        redis.call('PEXPIRE', key, keep, 'GT')
+    end
+end
+
 -- Puts a message at the end of a channel. Returns whether it was taken, and how many had expired.
 local function push(channel, capacity, life, payload)
     local key = base .. 'channel:' .. channel
@@ -58,16 +81,22 @@ local function push(channel, capacity, life, payload)
         length = length - expired
         if length >= capacity then return false, expired end
     end
-    redis.call('RPUSH', key, '\1' .. struct.pack('>I8I8', now + life, now) .. payload)
-    local keep = math.ceil(life / 1000) + LAST_RESORT
-    if length == 0 then
-        redis.call('PEXPIRE', key, keep)
-        redis.call('ZADD', base .. 'ready', 'NX', now, channel)
-        wake(channel)
-    else
-        redis.call('PEXPIRE', key, keep, 'GT')
-    end
+    if redis.call('HEXISTS', base .. 'lasting', channel) == 1 then life = KEPT end
+    append(channel, length, seal(0, life, payload), life)
     return true, expired
+end
+
+-- A message that was taken comes again. It had room before.
+local function push_again(leased)
+    local length = redis.call('LLEN', base .. 'channel:' .. leased.channel)
+    local attempt = math.min(string.byte(leased.entry, 2) + 1, 255)
+    append(leased.channel, length, seal(attempt, KEPT, string.sub(leased.entry, PAYLOAD)), KEPT)
+end
+
+-- A message that cannot be done goes where such are. Returns whether there was room.
+local function bury(leased)
+    local payload = string.sub(leased.entry, PAYLOAD)
+    return (push(leased.channel .. '.dead', leased.dead_capacity, KEPT, payload))
 end
 
 -- Puts an entry into a node's inbox. Its first character is its kind: "m" and "a" have room of
