@@ -107,7 +107,8 @@ pub struct Event {
     pub kind: EventKind,
     /// The connection's state.
     pub state: Option<Bytes>,
-    /// The highest version of the module that served this connection so far.
+    /// The highest activation of the module that served this connection so far: versions may go back,
+    /// activations do not.
     pub version: u64,
     /// Whether the node is told when the event is over, and of the new state. A node that does not
     /// ask gets an answer in words where the consumer has none.

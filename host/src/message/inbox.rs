@@ -44,7 +44,7 @@ pub struct Done {
     pub outcome: Outcome,
     /// The new state, if it changed.
     pub state: Option<Bytes>,
-    /// The version of the module that served it.
+    /// The activation of the module that served it.
     pub version: u64,
 }
 

@@ -3,7 +3,7 @@
 mod versioned;
 
 use tidegate_sdk::{Context, Frame, Handshake, Result, Socket, Websocket, http, websocket};
-pub use versioned::version;
+pub use versioned::{Counts, count, version};
 
 /// Tells whoever watches, at once, that a consumer runs now.
 pub fn announce(cx: &mut Context) -> Result<()> {

@@ -53,14 +53,18 @@ fn functions(count: u32, instructions: u32) -> Vec<u8> {
 
 fn memory(pages: u64) -> MemorySection {
     let mut section = MemorySection::new();
-    section.memory(MemoryType {
+    section.memory(memory_type(pages));
+    section
+}
+
+const fn memory_type(pages: u64) -> MemoryType {
+    MemoryType {
         minimum: pages,
         maximum: None,
         memory64: false,
         shared: false,
         page_size_log2: None,
-    });
-    section
+    }
 }
 
 fn data(bytes: usize) -> Vec<u8> {
@@ -71,26 +75,12 @@ fn data(bytes: usize) -> Vec<u8> {
     with_core_module(module)
 }
 
-fn table(elements: u64) -> Vec<u8> {
-    let mut section = TableSection::new();
-    section.table(TableType {
-        element_type: RefType::FUNCREF,
-        minimum: elements,
-        maximum: None,
-        table64: false,
-        shared: false,
-    });
-    let mut module = Module::new();
-    module.section(&section);
-    with_core_module(module)
-}
-
-fn tables(count: u32) -> Vec<u8> {
+fn tables(count: u32, elements: u64) -> Vec<u8> {
     let mut section = TableSection::new();
     for _ in 0..count {
         section.table(TableType {
             element_type: RefType::FUNCREF,
-            minimum: 1,
+            minimum: elements,
             maximum: None,
             table64: false,
             shared: false,
@@ -111,9 +101,13 @@ fn nested(depth: usize) -> Vec<u8> {
     with_section(4, &inner)
 }
 
-fn big_memory() -> Vec<u8> {
+fn memories(count: u32, pages: u64) -> Vec<u8> {
+    let mut section = memory(pages);
+    for _ in 1..count {
+        section.memory(memory_type(pages));
+    }
     let mut module = Module::new();
-    module.section(&memory(10_000));
+    module.section(&section);
     with_core_module(module)
 }
 
@@ -121,20 +115,20 @@ fn big_memory() -> Vec<u8> {
 async fn a_file_with_too_much_of_anything_is_refused_with_the_number_before_it_is_compiled() {
     let host = Host::builder().example("hello").compiler(TIDEGATE).start().await;
     let api = host.admin();
-    let many = |count| (0..count).fold(Module::new(), |module, _| module);
     let modules = (0..70).fold(std::fs::read(guest("scope")).unwrap(), |mut wasm, _| {
         wasm.extend([1, 8]);
-        wasm.extend(many(0).finish());
+        wasm.extend(Module::new().finish());
         wasm
     });
     for (file, code, found, limit) in [
         (functions(100_000, 0), "too-many-functions", 100_000, 50_000),
         (data(50 << 20), "too-much-data", 50 << 20, 32 << 20),
-        (table(10_000_000), "too-large-table", 10_000_000, 100_000),
-        (tables(1_000), "too-many-tables", 1_000, 16),
+        (tables(1, 10_000_000), "too-large-table", 10_000_000, 100_000),
+        (tables(1_000, 1), "too-many-tables", 1_000, 16),
         (nested(20), "too-deep", 9, 8),
         (modules, "too-many-modules", 65, 64),
-        (big_memory(), "too-much-memory", 655_360_000, 268_435_456),
+        (memories(1, 10_000), "too-much-memory", 655_360_000, 268_435_456),
+        (memories(10, 1), "too-many-memories", 10, 4),
     ] {
         let reply = api.ask("PUT", "modules/bomb", file).await;
         let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();

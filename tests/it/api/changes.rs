@@ -67,6 +67,28 @@ async fn versions_are_numbered_activated_rolled_back_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_20_versions_are_kept_and_the_files_of_others_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let host = Host::builder().data_dir(directory.path()).start().await;
+    let api = host.admin();
+    for number in 1..=23 {
+        api.done("PUT", "modules/v", versioned("versioned", number)).await;
+    }
+    let module = api.module("v").await;
+    assert_eq!((&module["versions"], &module["history"][0]["version"]), (&json!(20), &json!(4)));
+    let (status, code, _) = api.refused("POST", "modules/v/rollback", r#"{"version":3}"#).await;
+    assert_eq!((status, &*code), (410, "version-deleted"));
+    let files = std::fs::read_dir(directory.path().join("modules/v")).unwrap();
+    let wasm = files.filter(|file| {
+        let path = file.as_ref().unwrap().path();
+        path.extension().is_some_and(|extension| extension == "wasm")
+    });
+    // One more for the description before the last change.
+    assert_eq!(wasm.count(), 21);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn settings_are_in_force_at_once_and_stand_as_they_were_written() {
     let host = Host::builder().start().await;
     let api = host.admin();

@@ -6,6 +6,7 @@ mod openapi;
 mod records;
 mod refusals;
 mod restarts;
+mod wasip1;
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! The version of `versioned` with another schema of the state.
 
 use serde::{Deserialize, Serialize};
-use test_guests::version;
+use test_guests::{Counts, count, version};
 use tidegate_sdk::{
     Handshake, OldState, Result, Socket, State, Websocket, export, http, websocket,
 };
@@ -25,6 +25,16 @@ impl State for Tally {
     }
 }
 
+impl Counts for Tally {
+    fn of(count: u64) -> Self {
+        Self { total: count }
+    }
+
+    fn count(&self) -> u64 {
+        self.total
+    }
+}
+
 #[websocket("/count")]
 impl Websocket for Counter {
     type State = Tally;
@@ -35,9 +45,7 @@ impl Websocket for Counter {
     }
 
     fn receive(&self, socket: &mut Socket<Tally>, text: String) -> Result<()> {
-        let count = socket.state().map_or(0, |state| state.total) + 1;
-        socket.set_state(Tally { total: count })?;
-        Ok(socket.send(format!("{}:{text}:{count}", version()))?)
+        count(socket, &text)
     }
 }
 

@@ -2,7 +2,7 @@
 //! `versioned-2` as well, so that it can come back.
 
 use serde::{Deserialize, Serialize};
-use test_guests::version;
+use test_guests::{Counts, count, version};
 use tidegate_sdk::{
     Handshake, OldState, Result, Socket, State, Websocket, export, http, websocket,
 };
@@ -26,6 +26,16 @@ impl State for Count {
     }
 }
 
+impl Counts for Count {
+    fn of(count: u64) -> Self {
+        Self { count }
+    }
+
+    fn count(&self) -> u64 {
+        self.count
+    }
+}
+
 #[websocket("/count")]
 impl Websocket for Counter {
     type State = Count;
@@ -36,9 +46,7 @@ impl Websocket for Counter {
     }
 
     fn receive(&self, socket: &mut Socket<Count>, text: String) -> Result<()> {
-        let count = socket.state().map_or(0, |state| state.count) + 1;
-        socket.set_state(Count { count })?;
-        Ok(socket.send(format!("{}:{text}:{count}", version()))?)
+        count(socket, &text)
     }
 }
 
