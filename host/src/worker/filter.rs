@@ -29,7 +29,6 @@ impl ChannelFilter {
         self.only.as_ref().is_none_or(|only| only.is_match(channel))
             && !self.exclude.is_match(channel)
     }
-
 }
 
 fn set(patterns: &[String]) -> Result<GlobSet, PatternError> {

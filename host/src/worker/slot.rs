@@ -110,13 +110,12 @@ impl Slot {
     }
 
     async fn serve(&mut self, received: Received) {
+        let receipt = received.receipt.clone().map(|receipt| (received.channel.clone(), receipt));
+        let delivery = self.delivery(&received.message, receipt);
         if received.module.is_unrouted() {
-            let delivery = self.delivery(&received.message, None);
             return router::send_on(&self.shared, delivery, received).await;
         }
-        let Received { channel, module, message, receipt, .. } = received;
-        let receipt = receipt.map(|receipt| (channel.clone(), receipt));
-        let delivery = self.delivery(&message, receipt);
+        let Received { channel, module, message, .. } = received;
         // Taken once: a change while this runs does not touch it.
         let modules = match self.modules(&module, &message).await {
             Ok(modules) => modules,

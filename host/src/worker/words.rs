@@ -35,7 +35,9 @@ impl Words {
         let (status, code, reason) = match outcome {
             Outcome::Ok => match self {
                 Self::Handshake if !answered => return Some(Reply::Deny),
-                Self::Request if !answered => (500, 1011, "the consumer returned without an answer"),
+                Self::Request if !answered => {
+                    (500, 1011, "the consumer returned without an answer")
+                }
                 _ => return None,
             },
             Outcome::Fault(_) => (500, 1011, "the consumer failed"),

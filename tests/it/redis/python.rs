@@ -1,7 +1,10 @@
 //! Programs in Python that speak the layer's format: an interface server, and one that sends and
 //! receives.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use tests::{Client, Socket, example, must, root, run};
 use tokio::{
@@ -36,7 +39,7 @@ fn script(name: &str) -> PathBuf {
 
 impl Program {
     /// Starts a program and waits for its first line.
-    async fn start(python: &PathBuf, name: &str, arguments: &[&str]) -> (Self, String) {
+    async fn start(python: &Path, name: &str, arguments: &[&str]) -> (Self, String) {
         let mut command = Command::new(python);
         command.env("PYTHONDONTWRITEBYTECODE", "1").arg(script(name)).args(arguments);
         let mut child = command.kill_on_drop(true).stdout(Stdio::piped()).spawn().unwrap();
@@ -59,7 +62,7 @@ impl Program {
 }
 
 /// Runs a program to its end: its status and what it printed.
-async fn ran(python: &PathBuf, arguments: &[&str]) -> (i32, String) {
+async fn ran(python: &Path, arguments: &[&str]) -> (i32, String) {
     let peer = script("peer.py").display().to_string();
     let arguments = [&["-B", &peer][..], arguments].concat();
     let output = run(python.to_str().unwrap(), &root(), &arguments).await;
@@ -72,9 +75,9 @@ async fn an_interface_server_in_python_serves_http_through_our_workers() {
     let Some(python) = python() else { return };
     let site = Site::new(&[("hello", example("hello")), ("longpoll", example("longpoll"))]);
     let (ours, _worker) = (site.interface().await, site.worker(&[]).await);
-    let (server, line) =
-        Program::start(&python, "server.py", &[&site.layer, "127.0.0.1:0"]).await;
-    let theirs: std::net::SocketAddr = line.strip_prefix("serving http://").unwrap().parse().unwrap();
+    let (server, line) = Program::start(&python, "server.py", &[&site.layer, "127.0.0.1:0"]).await;
+    let theirs: std::net::SocketAddr =
+        line.strip_prefix("serving http://").unwrap().parse().unwrap();
     let client = move || Client::new(theirs);
     for number in 0..20 {
         let reply = client().get(&format!("/hello/{number}%20%C3%A4")).await;
@@ -116,7 +119,7 @@ async fn a_program_in_python_sends_to_a_channel_and_a_group_and_receives() {
     let Some(python) = python() else { return };
     let site = Site::new(&[("jobs", example("jobs"))]);
     let (interface, worker) = (site.interface().await, site.worker(&[]).await);
-    let mut watcher = Socket::open(interface.address, "/jobs").await;
+    let mut watcher = Socket::open(interface.address, "/jobs/watch").await;
     let job = r#"{"id":"python","below":10,"next":"jobs.report"}"#;
     let layer = site.layer.as_str();
     assert_eq!(ran(&python, &[layer, "send", "jobs.count", job]).await, (0, String::new()));

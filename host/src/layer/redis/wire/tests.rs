@@ -318,8 +318,7 @@ fn some_reply() -> impl Strategy<Value = Reply> {
             headers,
         })
     };
-    let response =
-        || (head(), some_bytes()).prop_map(|(head, body)| Response { head, body });
+    let response = || (head(), some_bytes()).prop_map(|(head, body)| Response { head, body });
     prop_oneof![
         response().prop_map(Reply::Respond),
         head().prop_map(Reply::StreamStart),
@@ -352,15 +351,24 @@ fn some_parcel() -> impl Strategy<Value = Parcel> {
     let group = || "[a-z.]{1,8}".prop_map(|name| GroupName::parse(&name).unwrap());
     let content = || Just(content(b"\x81\xa1n\x01"));
     prop_oneof![
-        (locals(), content(), some_id())
-            .prop_map(|(to, content, correlation)| Parcel::Message { to, content, correlation }),
-        (group(), content(), some_id())
-            .prop_map(|(group, content, correlation)| Parcel::Group { group, content, correlation }),
+        (locals(), content(), some_id()).prop_map(|(to, content, correlation)| Parcel::Message {
+            to,
+            content,
+            correlation
+        }),
+        (group(), content(), some_id()).prop_map(|(group, content, correlation)| Parcel::Group {
+            group,
+            content,
+            correlation
+        }),
         (locals(), any::<u64>(), vec(some_reply(), 0..4), option::of(done)).prop_map(
             |(to, order, replies, done)| Parcel::Answer(Answer { to, order, replies, done })
         ),
-        (locals(), group(), any::<u64>())
-            .prop_map(|(local, group, count)| Parcel::Join { local, group, count }),
+        (locals(), group(), any::<u64>()).prop_map(|(local, group, count)| Parcel::Join {
+            local,
+            group,
+            count
+        }),
         (locals(), group()).prop_map(|(local, group)| Parcel::Leave { local, group }),
         locals().prop_map(|local| Parcel::LeaveAll { local }),
         any::<u64>().prop_map(|number| Parcel::Probe { number }),
