@@ -72,9 +72,10 @@ fn every_field_is_documented() {
     let mut found = BTreeSet::new();
     for line in include_str!("../wire/golden.txt").lines().filter(|line| !line.starts_with('#')) {
         let (name, hex) = line.rsplit_once(": ").unwrap();
-        let bytes = hex.as_bytes().chunks(2).map(|pair| {
-            u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()
-        });
+        let bytes = hex
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
         let header = if name.starts_with("channel") { 18 } else { 1 };
         let map: Vec<u8> = bytes.skip(header).collect();
         fields(&rmpv::decode::read_value(&mut &map[..]).unwrap(), &mut found);
