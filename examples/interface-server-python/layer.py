@@ -28,8 +28,9 @@ EXPIRY = 60.0
 INBOX_BYTES = 64 * 1024 * 1024
 LEASE = 15.0
 
-# Bytes before the map of an entry: the version, when it expires, when it was sent.
-HEADER = 17
+# Bytes before the map of an entry: the version, how often it was taken before, when it expires, when
+# it was sent.
+HEADER = 18
 
 
 class LayerError(Exception):
@@ -135,7 +136,8 @@ class Layer:
             if not known:
                 await self.call("read_by", partition, reader, micros(LEASE), channel, owner)
                 continue
-            for entry in taken[1::2]:
+            # Name, entry, receipt. A channel that delivers at least once has receipts to be settled.
+            for entry in taken[1::3]:
                 if entry[0] == VERSION:
                     yield msgpack.unpackb(msgpack.unpackb(entry[HEADER:])["content"])
             if not (taken or more):

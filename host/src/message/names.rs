@@ -256,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn channels_of_events_are_reserved_with_and_without_a_module_which_nobody_can_be_named_like() {
+        for name in ["http.request", "http.request.chat", "websocket.receive", "http.anything"] {
+            assert!(ChannelName::parse(name).unwrap().is_reserved(), "{name}");
+        }
+        assert!(!ChannelName::parse("https.request").unwrap().is_reserved());
+        let unrouted = ModuleName::unrouted();
+        assert!(unrouted.is_unrouted() && ModuleName::parse(unrouted.as_str()).is_err());
+    }
+
+    #[test]
     fn a_module_name_has_no_dot() {
         // With a dot, `http.request.a.b` could be read in two ways.
         assert!(ModuleName::parse("a.b").is_err());

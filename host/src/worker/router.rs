@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Shared, delivery::Delivery, words};
+use super::{delivery::Delivery, words};
 use crate::{
     engine::Entry,
     layer::{ChannelLayer, Received, SendError},
@@ -15,16 +15,23 @@ use crate::{
         ChannelName, CorrelationId, Done, Event, EventKind, Message, Outcome, Payload, Protocol,
         Reply,
     },
+    registry::Registry,
     routing::{FULL_RETRY, Found, Head, Resolution, RouteTable, beneath},
+    shutdown::Drain,
 };
 
 /// Sends an event on, or answers it.
-pub(super) async fn send_on(shared: &Arc<Shared>, delivery: Delivery, received: Received) {
+pub(super) async fn send_on(
+    registry: &Registry,
+    drain: &Drain,
+    delivery: Delivery,
+    received: Received,
+) {
     let Received { message, waited, .. } = received;
     let Payload::Event(mut event) = message.payload else {
-        return shared.metrics.dropped("not_run");
+        return delivery.metrics.dropped("not_run");
     };
-    let routes = shared.registry.routes().snapshot();
+    let routes = registry.routes().snapshot();
     let Found { route, params } = match look_up(&routes, &event, message.correlation) {
         Ok(found) => found,
         Err((reply, outcome)) => return conclude(&delivery, reply, outcome).await,
@@ -32,7 +39,7 @@ pub(super) async fn send_on(shared: &Arc<Shared>, delivery: Delivery, received: 
     let Some(left) = route.policy.event_expiry.checked_sub(waited).filter(|left| !left.is_zero())
     else {
         // As in any channel: whoever waits for it notices.
-        return shared.metrics.dropped("expired");
+        return delivery.metrics.dropped("expired");
     };
     Arc::make_mut(&mut event.scope).path_params = params;
     event.consumer = Arc::clone(&route.consumer);
@@ -47,7 +54,7 @@ pub(super) async fn send_on(shared: &Arc<Shared>, delivery: Delivery, received: 
         Ok(()) => {}
         Err(SendError::ChannelFull(_)) if may_wait => {
             // The slot is free for others meanwhile.
-            shared.drain.spawn("routing", async move {
+            drain.spawn("routing", async move {
                 if let Err(error) = send_patiently(&*delivery.layer, &channel, message, left).await
                 {
                     refuse(&delivery, &error).await;
@@ -144,3 +151,6 @@ fn response(resolution: &Resolution, id: CorrelationId) -> Reply {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,8 @@ impl Slot {
         let receipt = received.receipt.clone().map(|receipt| (received.channel.clone(), receipt));
         let delivery = self.delivery(&received.message, receipt);
         if received.module.is_unrouted() {
-            return router::send_on(&self.shared, delivery, received).await;
+            return router::send_on(&self.shared.registry, &self.shared.drain, delivery, received)
+                .await;
         }
         let Received { channel, module, message, .. } = received;
         // Taken once: a change while this runs does not touch it.

@@ -119,7 +119,7 @@ async fn a_program_in_python_sends_to_a_channel_and_a_group_and_receives() {
     let Some(python) = python() else { return };
     let site = Site::new(&[("jobs", example("jobs"))]);
     let (interface, worker) = (site.interface().await, site.worker(&[]).await);
-    let mut watcher = Socket::open(interface.address, "/jobs").await;
+    let mut watcher = Socket::open(interface.address, "/jobs/watch").await;
     let job = r#"{"id":"python","below":10,"next":"jobs.report"}"#;
     let layer = site.layer.as_str();
     assert_eq!(ran(&python, &[layer, "send", "jobs.count", job]).await, (0, String::new()));

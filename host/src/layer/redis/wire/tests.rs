@@ -151,7 +151,7 @@ fn parcels() -> Vec<(&'static str, Parcel)> {
 
 /// An entry of a channel, as the scripts make it: sent at 1 s, over at 61 s.
 fn entry(message: &Message) -> Vec<u8> {
-    let mut entry = vec![VERSION];
+    let mut entry = vec![VERSION, 0];
     entry.extend(61_000_000_u64.to_be_bytes());
     entry.extend(1_000_000_u64.to_be_bytes());
     entry.extend(seal(message));
@@ -205,7 +205,7 @@ fn what_breaks_a_rule_is_refused_with_the_field() {
         fields.retain(|(name, _)| name.as_str() != Some(field));
         fields.push((field.into(), value));
         let mut entry = entry(&Message::custom(content(b"\x80"), id()));
-        entry.truncate(17);
+        entry.truncate(18);
         rmpv::encode::write_value(&mut entry, &map).unwrap();
         open(&entry, 0).map(drop).map_err(|error| error.to_string())
     };
@@ -394,7 +394,7 @@ proptest! {
     fn no_bytes_panic(bytes in vec(any::<u8>(), 0..200)) {
         drop(open(&bytes, 0));
         drop(Parcel::open(&bytes, &node(), &mut Taken::default()));
-        let map = [&entry(&messages()[0].1)[..17], &bytes].concat();
+        let map = [&entry(&messages()[0].1)[..18], &bytes].concat();
         drop(open(&map, 0));
     }
 
