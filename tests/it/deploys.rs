@@ -16,13 +16,13 @@ const SHARE: usize = 50;
 
 /// What all who speak share.
 #[derive(Default)]
-struct Load {
-    stop: AtomicBool,
-    answered: AtomicUsize,
+pub(crate) struct Load {
+    pub(crate) stop: AtomicBool,
+    pub(crate) answered: AtomicUsize,
 }
 
 /// Sends on each socket in turn, and sees that nothing is missing, double or out of order.
-async fn speak(mut sockets: Vec<Socket>, load: Arc<Load>) -> Vec<Socket> {
+pub(crate) async fn speak(mut sockets: Vec<Socket>, load: Arc<Load>) -> Vec<Socket> {
     let mut sequence = 0_u64;
     while !load.stop.load(Ordering::Relaxed) {
         sequence += 1;

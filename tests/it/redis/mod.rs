@@ -1,6 +1,7 @@
 //! Many processes over Redis.
 
 mod commands;
+mod deploys;
 mod processes;
 mod python;
 mod retries;
