@@ -21,6 +21,7 @@ mod examples;
 mod files;
 mod floors;
 mod held;
+mod history;
 mod http;
 mod http1;
 mod http2;

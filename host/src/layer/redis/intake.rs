@@ -13,7 +13,7 @@ use std::{
 use deadpool_redis::redis::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::{
-    sync::Notify,
+    sync::{Mutex as TurnMutex, Notify},
     time::{Instant, sleep_until},
 };
 
@@ -63,6 +63,10 @@ pub(super) struct Intake {
     /// Receives that wait.
     waiting: AtomicUsize,
     wanted: Notify,
+    /// For each partition, held while messages are taken: what comes first must be first in the queue.
+    turns: Vec<TurnMutex<()>>,
+    /// For each partition, why no messages could be taken the last time.
+    trouble: Mutex<HashMap<usize, LayerError>>,
 }
 
 impl Intake {
@@ -75,6 +79,8 @@ impl Intake {
     ) -> Arc<Self> {
         let intake = Arc::new(Self {
             hinted: links.iter().map(|_| AtomicBool::new(true)).collect(),
+            turns: links.iter().map(|_| TurnMutex::default()).collect(),
+            trouble: Mutex::default(),
             links,
             scripts,
             metrics,
@@ -165,8 +171,38 @@ impl Intake {
         }
     }
 
+    /// Why messages could not be taken the last time.
+    pub(super) fn trouble(&self) -> Option<LayerError> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.values().next().cloned()
+    }
+
     async fn pop(&self, partition: usize, set: &ReaderSet, want: Want) -> Result<(), LayerError> {
-        let Some(link) = self.links.get(partition) else { return Ok(()) };
+        let (Some(link), Some(turn)) = (self.links.get(partition), self.turns.get(partition))
+        else {
+            return Ok(());
+        };
+        if !link.is_up() {
+            // The other partitions go on; the listener tells when it is back.
+            return Ok(());
+        }
+        let _turn = turn.lock().await;
+        let popped = self.pop_from(link, partition, set, &want).await;
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match &popped {
+            Ok(()) => drop(trouble.remove(&partition)),
+            Err(error) => drop(trouble.insert(partition, error.clone())),
+        }
+        popped
+    }
+
+    async fn pop_from(
+        &self,
+        link: &Link,
+        partition: usize,
+        set: &ReaderSet,
+        want: &Want,
+    ) -> Result<(), LayerError> {
         loop {
             let mut call = self.scripts.receive.key(&link.keys.base);
             call.arg(&set.digest).arg(want.max).arg(want.ceiling);
@@ -184,6 +220,8 @@ impl Intake {
                 self.metrics.dropped("expired");
             }
             self.unpack(set, now, entries);
+            // The receive that asked may be gone.
+            self.arrived.notify_waiters();
             if more == 1 {
                 self.hint(partition);
             } else if skipped == 1 {

@@ -8,8 +8,24 @@ local now = time[1] * 1000000 + time[2]
 -- what is left when every process is gone.
 local LAST_RESORT = 86400000
 
+-- Bytes before the map of a channel's entry: version, expiry, time of sending.
+local HEADER = 17
+
+-- What is too short to have an expiry is no entry of ours: whoever takes it counts it.
 local function expiry(entry)
+    if #entry < HEADER then return math.huge end
     return (struct.unpack('>I8', entry, 2))
+end
+
+-- Redis out of memory refuses what needs more of it, but not in a script that has written already.
+-- What keeps a node alive or makes room in the end begins with this.
+local function even_without_memory()
+    redis.call('DEL', base .. 'none')
+end
+
+-- Keeps a key for so many milliseconds at least.
+local function keep_for(key, span)
+    if redis.call('PTTL', key) < span then redis.call('PEXPIRE', key, span) end
 end
 
 local function is_alive(node)
@@ -37,11 +53,16 @@ local function wake(channel)
     end
 end
 
+-- Whether a channel holds messages. Something else may stand there that is none of ours.
+local function is_list(key)
+    return redis.call('TYPE', key).ok == 'list'
+end
+
 -- Takes what has expired off the front. Returns how many entries that was.
 local function drop_expired(key)
     local expired = 0
     while true do
-        local head = redis.call('LRANGE', key, 0, 0)[1]
+        local head = redis.call('LINDEX', key, 0)
         if not head or expiry(head) > now then return expired end
         redis.call('LPOP', key)
         expired = expired + 1
@@ -58,15 +79,18 @@ local function push(channel, capacity, life, payload)
         length = length - expired
         if length >= capacity then return false, expired end
     end
-    redis.call('RPUSH', key, '\1' .. struct.pack('>I8I8', now + life, now) .. payload)
     local keep = math.ceil(life / 1000) + LAST_RESORT
+    -- Before the message: none may be where nobody looks. Also where others are before it, should
+    -- somebody have taken the key away.
+    local is_new = redis.call('ZADD', base .. 'ready', 'NX', now, channel) == 1
+    redis.call('RPUSH', key, '\1' .. struct.pack('>I8I8', now + life, now) .. payload)
     if length == 0 then
         redis.call('PEXPIRE', key, keep)
-        redis.call('ZADD', base .. 'ready', 'NX', now, channel)
-        wake(channel)
     else
         redis.call('PEXPIRE', key, keep, 'GT')
     end
+    if is_new then keep_for(base .. 'ready', keep) end
+    if is_new or length == 0 then wake(channel) end
     return true, expired
 end
 
@@ -74,13 +98,17 @@ end
 -- their own each, "c" always fits. Returns "ok", "gone" or "full".
 local function deliver(node, limit, entry)
     if not is_alive(node) then return 'gone' end
+    local inbox, bytes = base .. 'inbox:' .. node, base .. 'bytes:' .. node
     local kind = string.sub(entry, 1, 1)
-    if kind ~= 'c' then
-        local bytes = base .. 'bytes:' .. node
-        if (tonumber(redis.call('HGET', bytes, kind)) or 0) + #entry > limit then return 'full' end
-        redis.call('HINCRBY', bytes, kind, #entry)
+    if kind == 'c' then
+        even_without_memory()
+    elseif (tonumber(redis.call('HGET', bytes, kind)) or 0) + #entry > limit then
+        return 'full'
     end
-    redis.call('RPUSH', base .. 'inbox:' .. node, entry)
+    if redis.call('RPUSH', inbox, entry) == 1 then redis.call('PEXPIRE', inbox, LAST_RESORT) end
+    if kind ~= 'c' and redis.call('HINCRBY', bytes, kind, #entry) == #entry then
+        redis.call('PEXPIRE', bytes, LAST_RESORT)
+    end
     return 'ok'
 end
 

@@ -1,5 +1,6 @@
 -- Says which channels a reader reads. ARGV: reader, lease in microseconds, then channels and the
 -- modules they belong to.
+even_without_memory()
 local reader, lease = ARGV[1], tonumber(ARGV[2])
 local key = base .. 'reader:' .. reader
 for i = 3, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end

@@ -3,6 +3,7 @@
 local reader, most, ceiling = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local owners = base .. 'reader:' .. reader
 if redis.call('EXISTS', owners) == 0 then return { 0, now, 0, 0, 0, {} } end
+even_without_memory()
 local held = {}
 for i = 4, #ARGV, 2 do held[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
@@ -46,14 +47,17 @@ while #taken < most * 2 do
     if not at then break end
     local candidate = table.remove(candidates, at)
     local key = base .. 'channel:' .. candidate.name
-    expired = expired + drop_expired(key)
-    local entry = redis.call('LPOP', key)
-    if entry then
-        taken[#taken + 1] = candidate.name
-        taken[#taken + 1] = entry
-        held[candidate.module] = (held[candidate.module] or 0) + 1
+    -- An error here would lose what was taken before.
+    if is_list(key) then
+        expired = expired + drop_expired(key)
+        local entry = redis.call('LPOP', key)
+        if entry then
+            taken[#taken + 1] = candidate.name
+            taken[#taken + 1] = entry
+            held[candidate.module] = (held[candidate.module] or 0) + 1
+        end
     end
-    if redis.call('EXISTS', key) == 1 then
+    if is_list(key) then
         turn = turn + 1
         redis.call('ZADD', ready, 'XX', now + turn, candidate.name)
         candidates[#candidates + 1] = candidate

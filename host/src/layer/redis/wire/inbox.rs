@@ -136,7 +136,8 @@ impl Parcel {
         match *kind {
             MESSAGE => taken.messages += entry.len(),
             ANSWER => taken.answers += entry.len(),
-            _ => {}
+            CONTROL => {}
+            other => return Err(WireError::Kind(other)),
         }
         Ok(match rmp_serde::from_slice(map)? {
             WireParcel::Message { to, content, correlation } => Self::Message {

@@ -21,6 +21,8 @@ pub(super) const VERSION: u8 = 1;
 pub(super) enum WireError {
     #[error("it is of version {0}; this host reads {VERSION}")]
     Version(u8),
+    #[error("its kind {0:#04x} is not known")]
+    Kind(u8),
     #[error("it ends too early")]
     Short,
     #[error("it is no such map: {0}")]
