@@ -15,7 +15,7 @@ STEP := @scripts/step
 # Steps run one after the other, even with -j: cargo uses all cores by itself, and a red step stops
 # the rest.
 .NOTPARALLEL:
-.PHONY: help demo build examples test unit lint docs fmt bench setup
+.PHONY: help demo build examples test unit lint docs fmt bench bench-redis setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,7 +62,11 @@ fmt: ## Format everything
 
 bench: examples ## Run the benchmarks
 	$(STEP) "benchmarks of the host" cargo bench --locked --package tidegate
-	$(STEP) "benchmarks of the whole" cargo bench --locked --package tests
+	$(STEP) "benchmarks of the whole" cargo bench --locked --package tests \
+		--bench end_to_end --bench idle
+
+bench-redis: examples ## Run the benchmarks of the layer on Redis
+	$(STEP) "benchmarks over Redis" cargo bench --locked --package tests --bench redis
 
 setup:
 	$(STEP) "set-up" scripts/setup $(SETUP)

@@ -68,7 +68,7 @@ impl Entry {
 pub enum Trigger {
     Http { methods: &'static [&'static str], path: &'static str, guards: Guards, disconnect: bool },
     Websocket { path: &'static str, guards: Guards },
-    Channel { name: &'static str },
+    Channel { name: &'static str, retries: Option<u32> },
 }
 
 /// What must hold of a request besides method and path. Host and names are in lower case.

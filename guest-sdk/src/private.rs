@@ -248,8 +248,9 @@ mod guest {
                     guards: declare(guards),
                 })
             }
-            Trigger::Channel { name } => {
-                consumer::Trigger::Channel(consumer::ChannelTrigger { name: name.to_owned() })
+            Trigger::Channel { name, retries } => {
+                let name = name.to_owned();
+                consumer::Trigger::Channel(consumer::ChannelTrigger { name, retries })
             }
         }
     }

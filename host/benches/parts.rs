@@ -75,8 +75,10 @@ fn invocation(c: &mut Criterion) {
             kind: EventKind::HttpRequest(Bytes::new()),
             state: None,
             version: 1,
+            wants_done: true,
         })),
         limits: Arc::clone(&limits),
+        grants: Arc::default(),
         owners: Arc::clone(&owners),
         outlet: Arc::clone(&outlet),
         on_long: || (),
@@ -110,7 +112,9 @@ fn layer(c: &mut Criterion) {
             (0..channels).map(|at| ChannelName::parse(&format!("c.{at}")).unwrap()).collect();
         let owned = names.iter().enumerate().map(|(at, name)| (name.clone(), module(at)));
         let owners = Arc::new(owned.collect());
-        let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 4 };
+        let lasting = Arc::default();
+        let held = HashMap::new();
+        let demand = Demand { max: 1, owners: &owners, lasting: &lasting, held, ceiling: 4 };
         group.bench_function(format!("{channels} channels"), |b| {
             let mut turn = names.iter().cycle();
             b.iter(|| {
@@ -128,6 +132,7 @@ fn layer(c: &mut Criterion) {
 fn routes(c: &mut Criterion) {
     let mut group = c.benchmark_group("route resolution");
     let headers = http::HeaderMap::new();
+    let no_retries = std::collections::BTreeMap::new();
     let head = Head { host: Some("localhost:8000"), headers: &headers };
     for count in [1_usize, 100, 1_000] {
         let specs: Vec<_> = (0..count)
@@ -144,7 +149,8 @@ fn routes(c: &mut Criterion) {
         let module = ModuleName::parse("m").unwrap();
         let second = std::time::Duration::from_secs(1);
         let policy = Policy { event_expiry: second, deadline: second, on_fault: OnFault::Close };
-        let declared = Declared { module: &module, routes: &specs, policy, files: &[] };
+        let declared =
+            Declared { module: &module, routes: &specs, policy, files: &[], retries: &no_retries };
         let table = RouteTable::build(&[declared]).unwrap();
         let path = format!("/section-{}/ann", count / 2);
         group.bench_function(format!("{count} routes"), |b| {

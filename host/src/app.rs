@@ -198,6 +198,7 @@ pub struct App {
     interface: Option<InterfaceServer>,
     admin: AdminServer,
     worker: Option<WorkerConfig>,
+    one_registry: bool,
     serving: Drain,
     asked: Drain,
     drain_delay: Duration,
@@ -245,6 +246,8 @@ impl Config {
             interface.bind(self.listen).await?;
         }
         let worker = self.worker;
+        // Over Redis each process has a registry of its own.
+        let one_registry = matches!(self.backend, Backend::Memory);
         Ok(App {
             deployments,
             keeping,
@@ -254,6 +257,7 @@ impl Config {
             interface,
             admin,
             worker,
+            one_registry,
             serving,
             asked,
             drain_delay,
@@ -285,6 +289,7 @@ impl App {
                         registry: Arc::clone(self.deployments.registry()),
                         metrics: Arc::clone(&self.metrics),
                         records: Arc::clone(&self.records),
+                        one_registry: self.one_registry,
                     },
                     Drain::new(Handle::current()),
                 )

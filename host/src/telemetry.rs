@@ -2,6 +2,8 @@
 //!
 //! Label values are names that an operator chose or words from a fixed list, never client input.
 
+use std::{sync::atomic::AtomicU64, time::Duration};
+
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -59,12 +61,22 @@ pub struct ByRefusal {
     pub action: &'static str,
 }
 
+/// Labels of what is said of a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByChannel {
+    /// The channel's name, or `(others)` for all beyond the hundred fullest.
+    pub channel: String,
+}
+
 /// Labels of the count of closed WebSockets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByCode {
     /// A close code that the host chose, or `application` or `client`.
     pub code: &'static str,
 }
+
+/// Channels that have metrics of their own.
+const NAMED_CHANNELS: usize = 100;
 
 /// Everything that is counted. Cheap to use from any thread.
 #[derive(Debug)]
@@ -75,8 +87,16 @@ pub struct Metrics {
     pub messages_received: Counter,
     /// Messages that were lost, by reason: `expired`, `full`, `group_full`, `inbox_full`,
     /// `connection_gone`, `unreadable`, `too_slow`, `wrong_protocol`, `stale`, `disconnect_lost`,
-    /// `unread`, `not_run`, `too_many_groups`, `too_large`, `unavailable`.
+    /// `unread`, `not_run`, `dead_letter_full`, `too_many_groups`, `too_large`, `unavailable`.
     pub messages_dropped: Family<ByReason, Counter>,
+    /// Messages that came again: their consumer failed, or the worker that had them is gone.
+    pub messages_redelivered: Counter,
+    /// Messages that went to the channel for what cannot be done.
+    pub messages_dead_lettered: Counter,
+    /// Messages that wait in the fullest channels.
+    pub channel_messages: Family<ByChannel, Gauge>,
+    /// How long the first of them has waited, in seconds.
+    pub channel_oldest: Family<ByChannel, Gauge<f64, AtomicU64>>,
     /// Sends of guests that the host refused.
     pub sends_refused: Family<ByModule, Counter>,
     /// Runs of consumers, by module and outcome.
@@ -123,6 +143,10 @@ impl Metrics {
             messages_sent: Counter::default(),
             messages_received: Counter::default(),
             messages_dropped: Family::default(),
+            messages_redelivered: Counter::default(),
+            messages_dead_lettered: Counter::default(),
+            channel_messages: Family::default(),
+            channel_oldest: Family::default(),
             sends_refused: Family::default(),
             invocations: Family::default(),
             breaker_refusals: Family::default(),
@@ -153,6 +177,26 @@ impl Metrics {
         );
         r.register("messages_dropped", "Messages lost, by reason", self.messages_dropped.clone());
         r.register(
+            "messages_redelivered",
+            "Messages that came again after a fault or a worker's death",
+            self.messages_redelivered.clone(),
+        );
+        r.register(
+            "messages_dead_lettered",
+            "Messages that could not be done",
+            self.messages_dead_lettered.clone(),
+        );
+        r.register(
+            "channel_messages",
+            "Messages that wait in a channel",
+            self.channel_messages.clone(),
+        );
+        r.register(
+            "channel_oldest_seconds",
+            "How long the first message of a channel has waited",
+            self.channel_oldest.clone(),
+        );
+        r.register(
             "sends_refused",
             "Sends of guests that the host refused",
             self.sends_refused.clone(),
@@ -180,6 +224,23 @@ impl Metrics {
         r.register("run_time_seconds", "Time that consumers ran", self.run_time.clone());
     }
 
+    /// Says how full channels are: names, messages, and the age of the oldest. The fullest have a name
+    /// of their own; whoever makes up names does not make metrics without end.
+    pub fn set_channels(&self, mut channels: Vec<(String, usize, Duration)>) {
+        channels.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        self.channel_messages.clear();
+        self.channel_oldest.clear();
+        for (place, (name, messages, oldest)) in channels.into_iter().enumerate() {
+            let is_named = place < NAMED_CHANNELS;
+            let channel = if is_named { name } else { "(others)".to_owned() };
+            let by = ByChannel { channel };
+            let messages = i64::try_from(messages).unwrap_or(i64::MAX);
+            self.channel_messages.get_or_create(&by).inc_by(messages);
+            let gauge = self.channel_oldest.get_or_create(&by);
+            gauge.set(gauge.get().max(oldest.as_secs_f64()));
+        }
+    }
+
     /// Counts a lost message.
     pub fn dropped(&self, reason: &'static str) {
         self.messages_dropped.get_or_create(&ByReason { reason }).inc();
@@ -195,5 +256,31 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a String cannot fail");
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fullest_channels_have_names_and_the_rest_has_one() {
+        let metrics = Metrics::new();
+        let channel = |number: u64| {
+            let messages = usize::try_from(number).unwrap();
+            (format!("c.{number}"), messages, Duration::from_secs(number))
+        };
+        metrics.set_channels((1..=150).map(channel).collect());
+        let text = metrics.render();
+        assert!(text.contains("tidegate_channel_messages{channel=\"c.150\"} 150\n"), "{text}");
+        // 1 + 2 + ... + 50, of which the last has waited longest.
+        assert!(text.contains("tidegate_channel_messages{channel=\"(others)\"} 1275\n"), "{text}");
+        assert!(
+            text.contains("tidegate_channel_oldest_seconds{channel=\"(others)\"} 50"),
+            "{text}"
+        );
+        assert_eq!(text.matches("tidegate_channel_messages{").count(), 101);
+        metrics.set_channels(Vec::new());
+        assert!(!metrics.render().contains("tidegate_channel_messages{"), "an empty one is gone");
     }
 }

@@ -10,14 +10,16 @@
     reason = "a benchmark prints, stops when it cannot go on, and ends with its runtime"
 )]
 
+mod load;
+
 use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -25,17 +27,16 @@ use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
+use load::{ROUND, ROUNDS, compare, http_client, median, throughput, websocket_client};
 use tests::Host;
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Runtime,
 };
-use tokio_tungstenite::{accept_async, connect_async, tungstenite::Message};
+use tokio_tungstenite::accept_async;
 
 /// Few that are always busy, and many.
 const CLIENTS: [usize; 2] = [32, 1_000];
-const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_secs(2);
 
 fn main() {
     tests::raise_descriptor_limit();
@@ -72,90 +73,6 @@ fn main() {
         );
     }
     neighbour(&servers, &clients);
-}
-
-/// Runs both sides in turns.
-fn compare(
-    what: &str,
-    raw_name: &str,
-    mut raw: impl FnMut() -> f64,
-    mut tidegate: impl FnMut() -> f64,
-) {
-    let mut rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (raw(), tidegate())).collect();
-    let raw = median(&mut rounds, |round| round.0);
-    let tidegate = median(&mut rounds, |round| round.1);
-    let share = 100.0 * tidegate / raw;
-    println!("{what}: {raw_name} {raw:.0}, tidegate {tidegate:.0} ({share:.1} %)");
-}
-
-fn median<T>(rounds: &mut [T], of: impl Fn(&T) -> f64) -> f64 {
-    rounds.sort_by(|a, b| of(a).total_cmp(&of(b)));
-    rounds.get(rounds.len() / 2).map_or(f64::NAN, of)
-}
-
-/// What the clients of a round share.
-#[derive(Debug, Default)]
-struct Load {
-    done: AtomicU64,
-    stop: AtomicBool,
-}
-
-impl Load {
-    fn count(&self) -> bool {
-        self.done.fetch_add(1, Ordering::Relaxed);
-        !self.stop.load(Ordering::Relaxed)
-    }
-}
-
-async fn throughput<F>(clients: usize, client: impl Fn(Arc<Load>) -> F) -> f64
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let load = Arc::new(Load::default());
-    let mut running = tokio::task::JoinSet::new();
-    for _ in 0..clients {
-        running.spawn(client(Arc::clone(&load)));
-    }
-    let started = Instant::now();
-    tokio::time::sleep(ROUND).await;
-    let done = load.done.load(Ordering::Relaxed);
-    let took = started.elapsed();
-    load.stop.store(true, Ordering::Relaxed);
-    running.join_all().await;
-    #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
-    let done = done as f64;
-    done / took.as_secs_f64()
-}
-
-async fn http_client(address: SocketAddr, load: Arc<Load>) {
-    let socket = TcpStream::connect(address).await.unwrap();
-    socket.set_nodelay(true).unwrap();
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
-    tokio::spawn(connection);
-    loop {
-        let request = Request::get("/hello/ann").header("host", "localhost");
-        let response = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await;
-        let body = response.unwrap().into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(&body[..], b"Hello, ann!\n");
-        if !load.count() {
-            return;
-        }
-    }
-}
-
-async fn websocket_client(address: SocketAddr, load: Arc<Load>) {
-    let (mut socket, _) = connect_async(format!("ws://{address}/echo")).await.unwrap();
-    loop {
-        socket.send(Message::Text("the tide comes in".into())).await.unwrap();
-        let answer = socket.next().await.unwrap().unwrap();
-        assert_eq!(answer.to_text().unwrap(), "the tide comes in");
-        if !load.count() {
-            break;
-        }
-    }
-    socket.close(None).await.unwrap();
-    while socket.next().await.is_some() {}
 }
 
 async fn raw_http() -> SocketAddr {

@@ -1,9 +1,6 @@
 //! Autobahn's cases for servers, run by kosoku against the example `echo`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use tests::{Host, root, run};
 
@@ -26,25 +23,13 @@ struct Verdict {
     behavior_close: String,
 }
 
-/// Where `scripts/setup` puts it. None where it is not to be had, which is right only outside of CI.
-fn kosoku() -> Option<PathBuf> {
-    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
-    let file = root().join(target).join("kosoku/bin/kosoku");
-    if file.exists() {
-        return Some(file);
-    }
-    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    assert!(!is_ci, "kosoku is missing: `scripts/setup tests` installs it or says how");
-    None
-}
-
 /// 9.* measures how fast messages of up to 16 MiB are, which are above `frame_bytes`; 12.* and 13.*
 /// are about compression, which the host does not offer.
 const LEFT_OUT: [&str; 6] = ["-x", "9.*", "-x", "12.*", "-x", "13.*"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_case_fails_and_those_that_are_not_ok_are_listed_with_a_reason() {
-    let Some(kosoku) = kosoku() else { return };
+    let Some(kosoku) = tests::python_tool("kosoku") else { return };
     let host = Host::builder().example("echo").start().await;
     let reports = tempfile::tempdir().unwrap();
     let address = format!("{}/echo", host.address());

@@ -166,6 +166,21 @@ async fn a_wrong_command_line_has_status_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_exit_statuses_of_the_help_are_those_of_the_documentation() {
+    let documented = std::fs::read_to_string(tests::root().join("docs/cli.md")).unwrap();
+    let help = tidegate(Path::new("."), &["--help"]).await;
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, table) = help.split_once("Exit statuses:\n").unwrap();
+    let told: Vec<_> = table.lines().filter_map(|line| line.trim().split_once("  ")).collect();
+    assert_eq!(told.len(), 12, "{table}");
+    for (status, meaning) in told {
+        let meaning = meaning.split(" (").next().unwrap();
+        let row = format!("\n| {status} | {meaning}");
+        assert!(documented.contains(&row), "docs/cli.md has no {row:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn routes_lists_what_modules_declare_and_check_counts_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

@@ -3,10 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
     time::Duration,
 };
 
-use tests::{Develop, Socket, lock, run};
+use tests::{Client, Develop, Process, Socket, compiling, example, lock, must, run};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::TIDEGATE;
 
@@ -26,6 +28,17 @@ pub(crate) fn edit(path: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(from), "no {from:?} in {text}");
     fs::write(file, text.replace(from, to)).unwrap();
+}
+
+/// It ends well at a signal, and its sockets are told.
+async fn stops(dev: Develop, signal: &str, mut socket: Socket) {
+    let told = async {
+        let (code, _) = socket.closed().await;
+        drop(socket);
+        code
+    };
+    let (status, code) = tokio::join!(dev.stop(signal), told);
+    assert_eq!((status, code), (Some(0), 1001));
 }
 
 /// From the compiler's end to the new answer.
@@ -50,39 +63,85 @@ async fn an_edit_is_live_on_the_open_socket_within_two_seconds_after_it_is_compi
     assert_eq!(socket.text().await, "2: you wrote ahoy", "{line}");
     let took = compiled.elapsed();
     assert!(took <= LIVE, "it took {took:?} from the compiler's end; {line}");
-    assert_eq!(dev.stop("INT").await, Some(0));
-    assert_eq!(socket.closed().await.0, 1001);
+    stops(dev, "INT", socket).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_fails_is_told_and_the_version_before_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let path = crate_named(directory.path(), "dev-mistake").await;
+    let settings =
+        format!("[modules.hello]\nfile = {:?}\n", example("hello").display().to_string());
+    fs::write(path.join("tidegate.toml"), settings).unwrap();
     let mut dev = Develop::start(TIDEGATE, &path).await;
     dev.says("dev-mistake 1 (").await;
     let mut socket = Socket::open(dev.address, "/dev-mistake/socket").await;
     edit(&path, "socket.send(", "socket.sned(");
-    let line = dev.says("dev-mistake does not compile").await;
-    assert!(line.contains("version 1 (") && line.contains("goes on"), "{line}");
+    dev.says("dev-mistake does not compile").await;
+    dev.says("version 1 (").await;
     socket.send("ahoy").await;
     assert_eq!(socket.text().await, "1: you said ahoy");
-    // It compiles, and the host refuses it: two consumers for one path.
     edit(&path, "socket.sned(", "socket.send(");
-    edit(&path, "GET /dev-mistake\"", "GET /{a}/{a}\"");
-    dev.says("goes on").await;
+    dev.says("is this one").await;
+    // It compiles, and the host refuses it: another module has that route.
+    edit(&path, "GET /dev-mistake\"", "POST /hello\"");
+    dev.says("module hello").await;
+    dev.says("version 1 (").await;
     socket.send("ahoy").await;
     assert_eq!(socket.text().await, "2: you said ahoy");
     // A manifest that cannot be read.
     let manifest = path.join("Cargo.toml");
     let good = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, "[package").unwrap();
-    let line = dev.says("error: ").await;
-    assert!(line.contains("goes on"), "{line}");
+    dev.says("unclosed table").await;
+    dev.says("version 1 (").await;
     fs::write(&manifest, good).unwrap();
-    edit(&path, "GET /{a}/{a}\"", "GET /dev-mistake\"");
+    edit(&path, "POST /hello\"", "GET /dev-mistake\"");
     edit(&path, "you said", "you wrote");
     dev.says("dev-mistake 1 → 2 (").await;
     socket.send("ahoy").await;
     assert_eq!(socket.text().await, "3: you wrote ahoy");
-    assert_eq!(dev.stop("TERM").await, Some(0));
+    stops(dev, "TERM", socket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_during_a_build_ends_the_compiler_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = crate_named(directory.path(), "dev-stopped").await;
+    // A build that does not end by itself.
+    let script =
+        "fn main() { std::fs::write(\"runs\", \"\").unwrap(); loop { std::thread::park() } }";
+    fs::write(path.join("build.rs"), script).unwrap();
+    let dev = Develop::start(TIDEGATE, &path).await;
+    must("the build has begun", async {
+        while !path.join("runs").exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let cargo = dev.cargo().await;
+    assert_eq!(dev.stop("INT").await, Some(0));
+    must("the compiler ends", async {
+        while Path::new(&format!("/proc/{cargo}")).exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_runs_already_is_used_if_it_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = crate_named(directory.path(), "dev-there").await;
+    let data = directory.path().join("data");
+    let host = Process::serve(TIDEGATE, &["--data-dir", data.to_str().unwrap()]).await;
+    let admin = host.admin.to_string();
+    let arguments = ["dev", "--admin", &admin, "--data-dir", data.to_str().unwrap()];
+    let mut command = compiling(&path, TIDEGATE, &[&arguments[..], &["--name", "there"]].concat());
+    let mut dev = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().unwrap();
+    assert!(line.starts_with("there 1 ("), "{line}");
+    assert_eq!(Client::new(host.address).get("/dev-there").await.status, 200);
+    dev.kill().await.unwrap();
 }

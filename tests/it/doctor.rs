@@ -121,6 +121,19 @@ async fn what_building_lacks_is_told_with_what_to_install() {
     let (checks, status) = doctor(path, &["build"], &[linker, build_std]).await;
     assert_eq!(status, 6);
     assert_check(&checks, "wasm linker", "fail", "/nowhere/ld is no program", "unset it");
+    // One that has the library of the older target only.
+    let rustc = path.join("rustc");
+    let script = format!(
+        "#!/bin/sh\ncase $* in *libdir*wasip1) echo {0} ;; *libdir*) echo {0}/none ;; *sysroot*) echo / ;; \
+         *) echo rustc 1.94.0 ;; esac\n",
+        path.display()
+    );
+    fs::write(&rustc, script).unwrap();
+    fs::set_permissions(&rustc, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(path.join("libstd-0.rlib"), "").unwrap();
+    let (checks, _) = doctor(path, &["build"], &[("RUSTC", rustc.to_str().unwrap())]).await;
+    assert_check(&checks, "target", "ok", "wasm32-wasip1: the host makes a component of it", "");
+    assert_check(&checks, "rustc", "fail", "rustc 1.94.0", "1.95 or later");
     let (checks, _) = doctor(path, &["build"], &[("CARGO", "/nowhere/cargo")]).await;
     assert_check(&checks, "cargo", "fail", "cannot run /nowhere/cargo", "CARGO");
 }

@@ -7,19 +7,23 @@
 )]
 
 mod abuse;
+mod api;
 mod autobahn;
 mod backpressure;
 mod browser;
+mod catch_up;
 mod certificates;
 mod cli;
 mod client_js;
 mod commands;
+mod deploys;
 mod dev;
 mod doctor;
 mod drain;
 mod examples;
 mod files;
 mod floors;
+mod grants;
 mod held;
 mod history;
 mod http;
@@ -34,16 +38,19 @@ mod misbehaviour;
 mod misfits;
 mod new;
 mod order;
+mod probation;
 mod proxies;
 mod readme;
 mod redis;
 mod reload;
+mod retries;
 mod routes;
 mod shutdown;
 mod slow_clients;
 mod stalls;
 mod state;
 mod ticker;
+mod unrouted;
 mod websocket;
 mod wit;
 

@@ -52,10 +52,11 @@ impl Admin {
         body: impl Into<Bytes>,
     ) -> (u16, String, String) {
         let reply = self.ask(method, path, body).await;
-        assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+        let kind = reply.header("content-type");
+        assert_eq!(kind, Some("application/problem+json"), "{method} {path}: {}", reply.text());
         let problem: Value = serde_json::from_slice(&reply.body).unwrap();
-        assert_eq!(problem["status"], reply.status);
-        let text = |field: &str| problem[field].as_str().unwrap().to_owned();
+        assert_eq!(problem.get("status"), Some(&Value::from(reply.status)));
+        let text = |field: &str| problem.get(field).unwrap().as_str().unwrap().to_owned();
         (reply.status, text("code"), text("detail"))
     }
 

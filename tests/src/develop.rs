@@ -73,6 +73,28 @@ impl Develop {
         }
     }
 
+    /// Waits until it runs cargo: the process id of that.
+    pub async fn cargo(&self) -> u32 {
+        let pid = self.child.id().expect("it runs");
+        let tasks = format!("/proc/{pid}/task");
+        must("it runs cargo", async {
+            loop {
+                // A child is that of the thread that started it.
+                for task in std::fs::read_dir(&tasks).unwrap().filter_map(Result::ok) {
+                    let children = std::fs::read_to_string(task.path().join("children"));
+                    for child in children.unwrap_or_default().split_whitespace() {
+                        let name = std::fs::read_to_string(format!("/proc/{child}/comm"));
+                        if name.unwrap_or_default().trim() == "cargo" {
+                            return child.parse().unwrap();
+                        }
+                    }
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    }
+
     /// When cargo finished last.
     pub fn compiled(&self) -> Instant {
         self.finished.borrow().expect("cargo has finished")

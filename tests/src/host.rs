@@ -253,8 +253,8 @@ impl Host {
     /// Takes the next event off its channel, as a worker does. For hosts without slots.
     pub async fn next_event(&self) -> Box<Event> {
         let modules = self.app.deployments().registry().snapshot();
-        let owners = &modules.owners;
-        let demand = Demand { max: 1, owners, held: HashMap::new(), ceiling: 1 };
+        let (owners, lasting) = (&modules.owners, &modules.lasting);
+        let demand = Demand { max: 1, owners, lasting, held: HashMap::new(), ceiling: 1 };
         let received = must("an event", self.app.layer().receive(&demand)).await.unwrap();
         match received.into_iter().next().unwrap().message.payload {
             Payload::Event(event) => event,

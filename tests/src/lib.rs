@@ -88,6 +88,19 @@ fn built(path: &str) -> PathBuf {
     file
 }
 
+/// A Python program that `scripts/setup` installs. None where it is not to be had, which is right only
+/// outside of CI.
+pub fn python_tool(name: &str) -> Option<PathBuf> {
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    let file = root().join(target).join(name).join("bin").join(name);
+    if file.exists() {
+        return Some(file);
+    }
+    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!is_ci, "{name} is missing: `scripts/setup tests` installs it or says how");
+    None
+}
+
 /// Where compiled code of guests is kept between tests.
 pub fn compiled_dir() -> PathBuf {
     root().join("target/test-data/compiled")

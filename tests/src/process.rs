@@ -72,8 +72,8 @@ impl Process {
         variables: &[(&str, &str)],
     ) -> Self {
         let own = tempfile::tempdir().unwrap();
-        let named = arguments.iter().position(|&argument| argument == "--data-dir");
-        let data = named.map_or(own.path(), |at| Path::new(arguments[at + 1])).to_owned();
+        let named = arguments.iter().skip_while(|&&argument| argument != "--data-dir").nth(1);
+        let data = named.map_or(own.path(), Path::new).to_owned();
         let (listen, made) = (address.to_string(), own.path().display().to_string());
         // A worker listens nowhere, and reads the same flags otherwise.
         let (command_name, arguments) = match arguments {

@@ -49,6 +49,7 @@ pub(crate) fn broken_entry(consumer: &TokenStream) -> TokenStream {
                 prefix: "",
                 trigger: ::tidegate_sdk::__private::Trigger::Channel {
                     name: ::core::stringify!(#consumer),
+                    retries: ::core::option::Option::None,
                 },
                 run: |_, _| ::core::result::Result::Ok(()),
             };

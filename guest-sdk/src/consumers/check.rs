@@ -30,7 +30,7 @@ pub const fn check(entries: &[Entry], position: usize) {
             "two consumers in export! have the same name: rename one of them"
         );
         match (&this.trigger, &earlier.trigger) {
-            (Trigger::Channel { name: one }, Trigger::Channel { name: other }) => assert!(
+            (Trigger::Channel { name: one, .. }, Trigger::Channel { name: other, .. }) => assert!(
                 !same(one, other),
                 "two consumers in export! declare the same channel: a channel has one consumer"
             ),

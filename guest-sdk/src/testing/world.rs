@@ -96,7 +96,7 @@ impl World {
     /// The consumer that declares a channel.
     pub(super) fn owner(&self, channel: &str) -> Option<&'static Entry> {
         self.consumers.entries().iter().find(|entry| match entry.trigger {
-            Trigger::Channel { name } => name == channel,
+            Trigger::Channel { name, .. } => name == channel,
             Trigger::Http { .. } | Trigger::Websocket { .. } => false,
         })
     }

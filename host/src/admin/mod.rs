@@ -135,12 +135,22 @@ async fn answer(
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "alive\n".into()),
         "/readyz" => ready(&state).await,
-        "/metrics" => api::full(StatusCode::OK, METRICS_TYPE, state.metrics.render()),
+        "/metrics" => metrics(&state).await,
         _ => {
             let there = "there are /livez, /readyz, /metrics and /api/v1/openapi.json\n";
             text(StatusCode::NOT_FOUND, there.into())
         }
     }
+}
+
+async fn metrics(state: &State) -> api::Answer {
+    // Where the layer cannot be reached, nothing is known of its channels.
+    let statistics = state.layer.statistics().await.unwrap_or_default();
+    let channels = statistics.channels.into_iter();
+    let channels =
+        channels.map(|(channel, (messages, oldest))| (channel.to_string(), messages, oldest));
+    state.metrics.set_channels(channels.collect());
+    api::full(StatusCode::OK, METRICS_TYPE, state.metrics.render())
 }
 
 async fn ready(state: &State) -> api::Answer {

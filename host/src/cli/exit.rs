@@ -20,7 +20,7 @@ Exit statuses:
   5  an address cannot be listened on
   6  the machine does not give what is needed (directory, threads, memory, tools)
   7  no host answers at the admin address
-  8  the host refuses (token, name, version), or there is no token
+  8  the host refuses, or there is no token for it
   9  a crate cannot be made, found or compiled
  10  the channel layer cannot be reached
  11  a channel or an inbox is full: the message was not taken";
@@ -64,6 +64,11 @@ impl From<ExitStatus> for std::process::ExitCode {
 /// Says what was wrong, and which status that is.
 #[expect(clippy::print_stderr, reason = "the message of a command that failed")]
 pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
+    // Whoever reads the output has seen enough, as `head` has.
+    let enough = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    if error.downcast_ref().is_some_and(enough) {
+        return ExitStatus::Success;
+    }
     eprintln!("error: {}", message(error));
     if error.is::<ConfigError>() {
         return ExitStatus::Settings;

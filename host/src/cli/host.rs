@@ -61,8 +61,10 @@ impl Host {
     }
 }
 
-/// Who is noted beside what is changed: the name that this user has on this machine.
-pub(super) fn login() -> Option<String> {
+/// Who is noted beside what is changed: the name that this user has on this machine, or the number.
+pub(super) fn login() -> String {
     let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.filter(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()))
+    named
+        .filter(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()))
+        .unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()))
 }

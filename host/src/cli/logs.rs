@@ -76,19 +76,18 @@ impl<P: FnMut(&Record) -> Result<()>> Tail<P> {
     /// Prints so many of the past, and then all that come, until it cannot print or the host refuses.
     /// A host that goes away is waited for, if it was there at first.
     pub(super) async fn follow(mut self, limit: usize) -> Result<()> {
-        let mut limit = limit;
-        let mut pause = PAUSE;
-        let mut connected = false;
+        let (mut limit, mut pause, mut known) = (limit, PAUSE, false);
         loop {
-            let ended = match self.listen(limit, &mut connected).await {
+            let mut was_there = false;
+            let ended = match self.listen(limit, &mut was_there).await {
                 Ok(()) => "the stream of records has ended".to_owned(),
-                Err(error) if connected && is_of_connection(&error) => error.to_string(),
+                Err(error) if is_of_connection(&error) && (was_there || known) => error.to_string(),
                 Err(error) => return Err(error),
             };
-            if limit < KEPT {
-                // Said once for each time: this is the first.
+            if was_there {
                 notice(&format!("{ended}; trying again"));
-                (limit, pause) = (KEPT, PAUSE);
+                // What is missed meanwhile is shown, however much it is.
+                (limit, pause, known) = (KEPT, PAUSE, true);
             }
             sleep_until(Instant::now() + pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -96,17 +95,17 @@ impl<P: FnMut(&Record) -> Result<()>> Tail<P> {
     }
 
     /// Prints what was missed, and then what comes, until the stream ends.
-    async fn listen(&mut self, limit: usize, connected: &mut bool) -> Result<()> {
+    async fn listen(&mut self, limit: usize, was_there: &mut bool) -> Result<()> {
         // The stream first: what comes between it and the list is in both.
         let mut stream = self.client.record_stream(self.name.as_ref()).await?;
         let past = self.client.records(self.name.as_ref(), KEPT).await?;
+        *was_there = true;
         let shown = past.len().saturating_sub(limit);
         for (at, record) in past.iter().enumerate() {
             if self.printed.is_new(record) && at >= shown {
                 (self.print)(record)?;
             }
         }
-        *connected = true;
         while let Some(heard) = stream.next().await? {
             match heard {
                 Heard::Record(record) if self.printed.is_new(&record) => (self.print)(&record)?,

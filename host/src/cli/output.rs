@@ -9,6 +9,8 @@ use std::{
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::engine::escape;
+
 /// When something is said to take long, and how often it is said again.
 const LONG: Duration = Duration::from_millis(300);
 const AGAIN: Duration = Duration::from_secs(1);
@@ -48,13 +50,7 @@ pub(super) fn short(digest: &str) -> &str {
 /// escaped.
 pub(super) fn plain(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\t' {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
+    escape(text, &mut line);
     line
 }
 

@@ -63,10 +63,12 @@ async fn serve(config: Config) -> Result<()> {
             "no worker in this process, and the memory layer reaches no other: nothing will run"
         );
     }
-    if config.modules.is_empty() {
-        tracing::warn!("no modules: every request is answered with 404; give --module NAME=FILE");
-    }
     let app = config.build().await?.start().await?;
+    if app.deployments().list().is_empty() {
+        tracing::warn!(
+            "no modules: every request is answered with 404; deploy one, or give --module NAME=FILE"
+        );
+    }
     announce(&app).context("the addresses cannot be printed")?;
     let at_once = loop {
         tokio::select! {

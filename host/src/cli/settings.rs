@@ -51,6 +51,15 @@ fn name_and_file(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// This program, to be run as a compiler. On Linux the one that runs, also when another one has taken
+/// its place on the disk since.
+fn own_program() -> Option<PathBuf> {
+    if cfg!(target_os = "linux") {
+        return Some("/proc/self/exe".into());
+    }
+    std::env::current_exe().ok()
+}
+
 impl Settings {
     /// What a command that does not serve needs: where settings and data are.
     pub(super) fn at(config: Option<PathBuf>, data_dir: Option<PathBuf>) -> Self {
@@ -102,8 +111,7 @@ impl Settings {
         from_environment(&mut layers, std::env::vars_os().filter_map(text))?;
         layers.add("flags", self.flags()?)?;
         let mut config = layers.finish()?;
-        // Found by its path, which is right as long as nobody moves the program away.
-        config.compiler.program = std::env::current_exe().ok();
+        config.compiler.program = own_program();
         Ok(config)
     }
 

@@ -97,6 +97,7 @@ pub(super) struct RawLayer {
     pub(super) partitions: Option<usize>,
     pub(super) lease: Option<Span>,
     pub(super) timeout: Option<Span>,
+    pub(super) retry_pause: Option<Span>,
     pub(super) capacity: Option<usize>,
     pub(super) capacities: toml::Table,
     pub(super) expiry: Option<Span>,

@@ -51,6 +51,11 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
                 slots,
                 breaker: breaker(&raw.breaker)?,
                 channels: ChannelFilter::default(),
+                retry_pause: span(
+                    "layer.retry_pause",
+                    raw.layer.retry_pause,
+                    Duration::from_secs(1),
+                )?,
             }),
         },
         log: raw.log.unwrap_or_else(|| "info".to_owned()),

@@ -103,6 +103,12 @@ pub enum LoadError {
     /// Asking for its consumers failed.
     #[error("its routes could not be read: {0}")]
     Routes(Fault),
+    /// Its routes are too large together.
+    #[error("its routes have more than {limit} bytes together; declare fewer")]
+    RouteBytes {
+        /// The bytes allowed.
+        limit: usize,
+    },
     /// It has no consumers.
     #[error("it declares no consumers; name them in `export! {{ ... }}`")]
     NoConsumers,
@@ -187,6 +193,7 @@ impl LoadError {
             Self::Compiler(_) => "compiler",
             Self::MissingExport { .. } => "exports",
             Self::ForbiddenImport(_) => "imports",
+            Self::RouteBytes { .. } => "too-many-routes",
             Self::Routes(_)
             | Self::NoConsumers
             | Self::ConsumerName { .. }

@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Fault, Limits, LoadError, Program,
+    Fault, Grants, Limits, LoadError, Program,
     bindings::exports::tidegate::channels::consumer::{
-        Guards as DeclaredGuards, HttpTrigger, Route, Trigger as Declared, WebsocketTrigger,
+        ChannelTrigger, Guards as DeclaredGuards, HttpTrigger, Route, Trigger as Declared,
+        WebsocketTrigger,
     },
     instance,
 };
@@ -14,6 +15,9 @@ use crate::{
     routing::{Guards, Pattern, RouteSpec, Trigger},
 };
 
+/// Bytes of all routes together, about.
+const ROUTE_BYTES: usize = 1024 * 1024;
+
 /// Runs the module's `routes` under the limits of an invocation.
 pub(super) async fn routes(
     program: &Program,
@@ -21,7 +25,9 @@ pub(super) async fn routes(
     most: usize,
 ) -> Result<Vec<RouteSpec>, LoadError> {
     let limits = Arc::new(limits.clone());
-    let mut store = instance::new_store(program, &limits);
+    let store = instance::new_store(program, &limits, &Grants::default());
+    let mut store = store.map_err(|error| LoadError::Routes(Fault::from_engine(&error)))?;
+    store.set_hostcall_fuel(ROUTE_BYTES);
     let ask = async {
         store.set_fuel(limits.fuel)?;
         store.set_epoch_deadline(1);
@@ -30,6 +36,10 @@ pub(super) async fn routes(
     };
     let declared = match tokio::time::timeout(limits.deadline, ask).await {
         Ok(Ok(routes)) => routes,
+        // It has no type of its own.
+        Ok(Err(error)) if error.to_string().contains("hostcalls") => {
+            return Err(LoadError::RouteBytes { limit: ROUTE_BYTES });
+        }
         Ok(Err(error)) => {
             let fault = Fault::from_engine(&error);
             let finished = instance::finish(&mut store, Some(fault.clone()), &limits);
@@ -71,7 +81,13 @@ fn check(route: Route) -> Result<RouteSpec, LoadError> {
         Declared::Websocket(WebsocketTrigger { path, guards }) => {
             Trigger::Websocket { path: pattern(path)?, guards: check_guards(&consumer, &guards)? }
         }
-        Declared::Channel(declared) => Trigger::Channel(check_channel(&consumer, &declared.name)?),
+        Declared::Channel(ChannelTrigger { name, retries }) => {
+            let channel = check_channel(&consumer, &name)?;
+            if let Some(retries) = retries {
+                check_retries(&consumer, &channel, retries)?;
+            }
+            Trigger::Channel { channel, retries }
+        }
     };
     Ok(RouteSpec { consumer: consumer.into(), trigger })
 }
@@ -114,12 +130,26 @@ fn check_channel(consumer: &str, name: &str) -> Result<ChannelName, LoadError> {
     Ok(channel)
 }
 
+/// The most that a message is run again.
+pub(crate) const MOST_RETRIES: u32 = 100;
+
+fn check_retries(consumer: &str, channel: &ChannelName, retries: u32) -> Result<(), LoadError> {
+    let wrong = |reason: String| LoadError::Channel {
+        consumer: consumer.to_owned(),
+        channel: channel.to_string(),
+        reason,
+    };
+    if retries > MOST_RETRIES {
+        let reason = format!("a message is run again {MOST_RETRIES} times at most, not {retries}");
+        return Err(wrong(reason));
+    }
+    channel.dead().map(drop).map_err(|error| wrong(format!("with `.dead` behind it, {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::bindings::{
-        exports::tidegate::channels::consumer::ChannelTrigger, tidegate::channels::types::Header,
-    };
+    use crate::engine::bindings::tidegate::channels::types::Header;
 
     fn refused(consumer: &str, trigger: Declared) -> String {
         let route = Route { consumer: consumer.to_owned(), trigger };
@@ -171,7 +201,8 @@ mod tests {
             ("a b", "is not one of"),
             ("", "at least 1 byte"),
         ] {
-            let channel = Declared::Channel(ChannelTrigger { name: name.to_owned() });
+            let channel =
+                Declared::Channel(ChannelTrigger { name: name.to_owned(), retries: None });
             let message = refused("work", channel);
             assert!(message.contains(rule), "{name:?}: {message}");
         }

@@ -10,7 +10,7 @@ use wasmtime::{CallHook, Store, UpdateDeadline, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
-    Entry, Fault, Limits, LogLines, Outlet, Program,
+    Entry, Fault, Grants, Limits, LogLines, Outlet, Program,
     bindings::{self, exports::tidegate::channels::consumer::Failure},
     convert,
     limits::{CallMeter, MemoryMeter},
@@ -52,6 +52,8 @@ pub struct Job {
     pub task: Task,
     /// What the run may use.
     pub limits: Arc<Limits>,
+    /// What the module may besides.
+    pub grants: Arc<Grants>,
     /// Which module declares which channel.
     pub owners: Arc<HashMap<ChannelName, ModuleName>>,
     /// Where flushed messages go.
@@ -119,6 +121,7 @@ pub(super) struct JobView {
     pub(super) module: ModuleName,
     pub(super) event: Option<Box<Event>>,
     pub(super) outlet: Arc<dyn Outlet>,
+    pub(super) grants: Arc<Grants>,
     owners: Arc<HashMap<ChannelName, ModuleName>>,
     /// Sends that the host refused.
     pub(super) refused: u64,
@@ -142,15 +145,13 @@ impl WasiView for Run {
 impl bindings::tidegate::channels::types::Host for Run {}
 
 impl Run {
-    fn new(limits: &Arc<Limits>) -> Self {
+    fn new(limits: &Arc<Limits>, grants: &Grants) -> wasmtime::Result<Self> {
         let log = LogSink::new(limits.log_bytes);
-        let wasi = WasiCtx::builder()
-            .stdout(log.clone())
-            .stderr(log.clone())
-            .max_random_size(RANDOM_BYTES)
-            .build();
-        Self {
-            wasi,
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(log.clone()).stderr(log.clone()).max_random_size(RANDOM_BYTES);
+        grants.show(&mut wasi)?;
+        Ok(Self {
+            wasi: wasi.build(),
             table: ResourceTable::new(),
             memory: MemoryMeter::new(limits.memory),
             calls: CallMeter::new(limits),
@@ -159,7 +160,7 @@ impl Run {
             state: None,
             job: None,
             limits: Arc::clone(limits),
-        }
+        })
     }
 
     fn begin(&mut self, limits: &Arc<Limits>) {
@@ -254,7 +255,7 @@ async fn call(
             store.data_mut().begin(&job.limits);
             (slot.insert(store), Some((module, runs)))
         }
-        None => (slot.insert(new_store(program, &job.limits)), None),
+        None => (slot.insert(new_store(program, &job.limits, &job.grants)?), None),
     };
     store.set_fuel(job.limits.fuel)?;
     store.set_epoch_deadline(1);
@@ -262,6 +263,7 @@ async fn call(
     store.data_mut().job = Some(JobView {
         module: job.module,
         outlet: job.outlet,
+        grants: job.grants,
         owners: job.owners,
         event: match job.task {
             Task::Event(event) => Some(event),
@@ -283,8 +285,12 @@ async fn call(
     Ok((fault, module, runs + 1))
 }
 
-pub(super) fn new_store(program: &Program, limits: &Arc<Limits>) -> Store<Run> {
-    let mut store = Store::new(&program.engine.wasmtime, Run::new(limits));
+pub(super) fn new_store(
+    program: &Program,
+    limits: &Arc<Limits>,
+    grants: &Grants,
+) -> wasmtime::Result<Store<Run>> {
+    let mut store = Store::new(&program.engine.wasmtime, Run::new(limits, grants)?);
     store.limiter(|run| &mut run.memory);
     // What one call copies out of the guest before any limit is looked at.
     store.set_hostcall_fuel(limits.outbox_bytes.saturating_add(HOSTCALL_EXTRA));
@@ -305,7 +311,7 @@ pub(super) fn new_store(program: &Program, limits: &Arc<Limits>) -> Store<Run> {
         }
         Ok(UpdateDeadline::Continue(1))
     });
-    store
+    Ok(store)
 }
 
 pub(super) fn finish(

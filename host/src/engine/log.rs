@@ -97,7 +97,7 @@ impl Collected {
 }
 
 /// Control characters could end a line, or change how a terminal shows it.
-fn escape(text: &str, into: &mut String) {
+pub(crate) fn escape(text: &str, into: &mut String) {
     for c in text.chars() {
         if c.is_control() && c != '\t' {
             into.extend(c.escape_default());

@@ -11,6 +11,7 @@ mod compile;
 mod convert;
 mod declared;
 mod fault;
+mod grants;
 mod host_calls;
 mod instance;
 mod limits;
@@ -26,10 +27,13 @@ pub use check::LoadError;
 pub use compile::{
     COMMAND as COMPILE_COMMAND, CompileFailure, CompileLimits, Compiler, serve as serve_compiler,
 };
+pub(crate) use declared::MOST_RETRIES;
 pub use fault::Fault;
+pub use grants::{GrantedDirectory, GrantedGroups, Grants};
 pub use instance::{Finished, Instance, Job, LONG, Task, Usage};
 pub use limits::Limits;
 pub use log::LogLines;
+pub(crate) use log::escape;
 pub use outbox::{Entry, FlushReason, Outbox, Outlet, Stopped};
 pub use pool::{Engine, EngineError};
 pub(crate) use pool::{MEMORY_CEILING, WARM_PER_SLOT};

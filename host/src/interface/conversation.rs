@@ -97,6 +97,7 @@ impl Conversation {
             kind,
             state: self.state.clone(),
             version: self.version,
+            wants_done: true,
         };
         self.next_order += 1;
         Message {

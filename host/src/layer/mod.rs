@@ -1,6 +1,6 @@
 //! The channel layer: carries messages from interface servers to workers and answers back.
 //!
-//! Delivery is at most once, and first in first out per channel with one reader. Every message that
+//! Delivery is at most once, unless a channel keeps its messages until they are done, and first in first out per channel with one reader. Every message that
 //! is lost is counted with a reason. `conformance.rs` holds what every implementation must do.
 
 mod capacity;
@@ -18,9 +18,12 @@ pub use memory::MemoryLayer;
 pub use redis::{RedisConfig, RedisLayer, Target, TargetError};
 
 use crate::message::{
-    Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, ModuleName,
-    NodeName,
+    Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, Message,
+    ModuleName, NodeName, Receipt, Settled,
 };
+
+/// How long a message waits in a channel that delivers at least once.
+const KEPT: Duration = Duration::from_secs(86_400);
 
 /// What a layer holds at most, and for how long.
 #[derive(Clone, Debug)]
@@ -108,6 +111,9 @@ impl LayerError {
 /// The channels that are read, with the module that each belongs to.
 pub type Owners = HashMap<ChannelName, ModuleName>;
 
+/// The channels among them that deliver at least once.
+pub type LastingChannels = HashMap<ChannelName, Lasting>;
+
 /// What a worker asks for.
 #[derive(Clone, Debug)]
 pub struct Demand<'a> {
@@ -115,6 +121,8 @@ pub struct Demand<'a> {
     pub max: usize,
     /// The channels it reads. The same map while they are the same: a layer may know it by address.
     pub owners: &'a Arc<Owners>,
+    /// Which of them keep messages until they are done.
+    pub lasting: &'a Arc<LastingChannels>,
     /// How many slots each module holds. The module that holds fewest is served first.
     pub held: HashMap<ModuleName, usize>,
     /// How many slots one module may hold.
@@ -132,6 +140,8 @@ pub struct Received {
     pub message: Message,
     /// How long it waited.
     pub waited: Duration,
+    /// With it the message is settled, if its channel delivers at least once.
+    pub receipt: Option<Receipt>,
 }
 
 /// What became of a message to a group.
@@ -175,6 +185,15 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// Takes messages, at least one and at most `demand.max`; waits while there are none.
     /// Dropping the future loses nothing.
     async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError>;
+
+    /// Says what becomes of a message that was taken. Nothing, if its lease has run out: then another
+    /// worker has it.
+    async fn settle(
+        &self,
+        channel: &ChannelName,
+        receipt: &Receipt,
+        settled: Settled,
+    ) -> Result<(), LayerError>;
 
     /// Makes a channel a member of a group, or renews its membership.
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError>;

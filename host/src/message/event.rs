@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Content, CorrelationId, Scope};
+use super::{Content, CorrelationId, Protocol, Scope};
 
 /// The content of one WebSocket message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Close {
 }
 
 /// What happened on a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// A request with its whole body.
     HttpRequest(Bytes),
@@ -73,6 +73,16 @@ impl EventKind {
         }
     }
 
+    /// The protocol of connections where this happens.
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::HttpRequest(_) | Self::HttpDisconnect => Protocol::Http,
+            Self::WebsocketConnect | Self::WebsocketReceive(_) | Self::WebsocketDisconnect(_) => {
+                Protocol::Websocket
+            }
+        }
+    }
+
     /// Bytes that came from the client.
     fn len(&self) -> usize {
         match self {
@@ -85,7 +95,7 @@ impl EventKind {
 }
 
 /// Something that happened on a connection, for one consumer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The facts of the connection.
     pub scope: Arc<Scope>,
@@ -97,12 +107,16 @@ pub struct Event {
     pub kind: EventKind,
     /// The connection's state.
     pub state: Option<Bytes>,
-    /// The highest version of the module that served this connection so far.
+    /// The highest activation of the module that served this connection so far: versions may go back,
+    /// activations do not.
     pub version: u64,
+    /// Whether the node is told when the event is over, and of the new state. A node that does not
+    /// ask gets an answer in words where the consumer has none.
+    pub wants_done: bool,
 }
 
 /// What a message says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
     /// Something happened on a connection.
     Event(Box<Event>),
@@ -111,7 +125,7 @@ pub enum Payload {
 }
 
 /// A message on a channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// What it says.
     pub payload: Payload,

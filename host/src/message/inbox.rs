@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Content, CorrelationId, LocalName, Reply};
 
 /// One entry of a node's inbox.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InboxEntry {
     /// A message that somebody sent to reply channels, or to a group they are members of.
     Message {
@@ -25,7 +25,7 @@ pub enum InboxEntry {
 }
 
 /// Replies of an invocation to its own connection, and with the last of them the done mark.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The connection.
     pub to: LocalName,
@@ -38,13 +38,13 @@ pub struct Answer {
 }
 
 /// The end of an event.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     /// How it ended.
     pub outcome: Outcome,
     /// The new state, if it changed.
     pub state: Option<Bytes>,
-    /// The version of the module that served it.
+    /// The activation of the module that served it.
     pub version: u64,
 }
 
@@ -59,7 +59,7 @@ pub enum Outcome {
     Gone,
     /// The consumer cannot read the connection's state.
     StateUnreadable(CorrelationId),
-    /// The module's circuit breaker is open: the consumer was not run.
+    /// The consumer was not run: the module's circuit breaker is open, or its channel is full.
     Refused,
     /// The consumer returned, and its answer found no room in the node's inbox.
     AnswerLost,

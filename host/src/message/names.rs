@@ -129,6 +129,11 @@ impl ChannelName {
         Self(format!("{}.{module}", kind.channel()).into())
     }
 
+    /// The channel that carries one kind of event of which nobody has said yet whose it is.
+    pub fn of_unrouted(kind: &EventKind) -> Self {
+        Self(kind.channel().into())
+    }
+
     /// The channel of a connection.
     pub fn of_connection(node: &NodeName, local: &LocalName) -> Self {
         Self(format!("{node}!{local}").into())
@@ -164,6 +169,16 @@ impl GroupName {
 }
 
 impl ModuleName {
+    /// Stands for the module of an event that has no route yet. No module can have this name.
+    pub fn unrouted() -> Self {
+        Self("*".into())
+    }
+
+    /// Whether this stands for no module.
+    pub fn is_unrouted(&self) -> bool {
+        &*self.0 == "*"
+    }
+
     /// Checks a name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         check(text, MAX_MODULE, MODULE_ALPHABET, |b| {
@@ -238,6 +253,16 @@ mod tests {
         assert!(GroupName::parse("chat.lobby").unwrap().belongs_to(&chat));
         assert!(!GroupName::parse("chat2.lobby").unwrap().belongs_to(&chat));
         assert!(!GroupName::parse("chat").unwrap().belongs_to(&chat));
+    }
+
+    #[test]
+    fn channels_of_events_are_reserved_with_and_without_a_module_which_nobody_can_be_named_like() {
+        for name in ["http.request", "http.request.chat", "websocket.receive", "http.anything"] {
+            assert!(ChannelName::parse(name).unwrap().is_reserved(), "{name}");
+        }
+        assert!(!ChannelName::parse("https.request").unwrap().is_reserved());
+        let unrouted = ModuleName::unrouted();
+        assert!(unrouted.is_unrouted() && ModuleName::parse(unrouted.as_str()).is_err());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct PathParam {
 }
 
 /// The facts of a connection; they do not change while it is open. Names follow ASGI 3.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     /// The connection's own channel.
     pub reply_channel: ChannelName,

@@ -28,8 +28,8 @@ pub use self::{
     settings::{ModuleSettings, Written},
 };
 use crate::{
-    engine::{Limits, Program},
-    message::{ChannelName, ModuleName},
+    engine::{Grants, Limits, Program},
+    message::{ChannelName, Lasting, ModuleName},
     routing::{Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
 };
 
@@ -68,6 +68,8 @@ pub struct Version {
     pub settings: ModuleSettings,
     /// The limits again, shared with every run.
     pub limits: Arc<Limits>,
+    /// The grants again, shared with every run.
+    pub grants: Arc<Grants>,
     /// While it is new: how it has done, and what comes back if it fails.
     pub probation: Probation,
     routes: Vec<RouteSpec>,
@@ -81,8 +83,7 @@ impl Version {
 
     /// The consumer of a channel of the application.
     pub fn consumer_of(&self, channel: &ChannelName) -> Option<&Arc<str>> {
-        let reads =
-            |spec: &&RouteSpec| matches!(&spec.trigger, Trigger::Channel(c) if c == channel);
+        let reads = |spec: &&RouteSpec| matches!(&spec.trigger, Trigger::Channel { channel: read, .. } if read == channel);
         self.routes.iter().find(reads).map(|spec| &spec.consumer)
     }
 
@@ -97,6 +98,7 @@ impl Version {
             routes: &self.routes,
             policy: policy(&self.settings),
             files: &self.settings.files,
+            retries: &self.settings.retries,
         }
     }
 }
@@ -115,6 +117,8 @@ pub struct Modules {
     versions: HashMap<ModuleName, Arc<Version>>,
     /// Which module reads which channel.
     pub owners: Arc<HashMap<ChannelName, ModuleName>>,
+    /// Which of the channels keep messages until they are done.
+    pub lasting: Arc<HashMap<ChannelName, Lasting>>,
 }
 
 impl Modules {
@@ -228,6 +232,7 @@ impl Registry {
             routes: &candidate.routes,
             policy: policy(&candidate.settings),
             files: &candidate.settings.files,
+            retries: &candidate.settings.retries,
         }));
         RouteTable::build(&declared).map(drop)
     }
@@ -245,6 +250,7 @@ impl Registry {
             activations.push(activation);
             let Candidate { name, number, program, routes, settings, probation } = candidate;
             let limits = Arc::new(settings.limits.clone());
+            let grants = Arc::new(settings.grants.clone());
             let probation = match before {
                 Some(before) if probation => Probation::before(before),
                 _ => Probation::default(),
@@ -256,6 +262,7 @@ impl Registry {
                 program,
                 settings,
                 limits,
+                grants,
                 probation,
                 routes,
             };
@@ -280,9 +287,9 @@ impl Registry {
         sorted.sort_by(|a, b| a.name.cmp(&b.name));
         let declared: Vec<_> = sorted.iter().map(|version| version.declared()).collect();
         let table = RouteTable::build(&declared)?;
-        let owners = Arc::clone(table.owners());
+        let (owners, lasting) = (Arc::clone(table.owners()), Arc::clone(table.lasting()));
         // Workers first: they must know every consumer that a new route leads to.
-        self.active.store(Arc::new(Modules { versions, owners }));
+        self.active.store(Arc::new(Modules { versions, owners, lasting }));
         self.routes.replace(table);
         self.changed.send_modify(|changes| *changes += 1);
         Ok(())

@@ -94,6 +94,7 @@ impl Registry {
             program: Arc::clone(&before.program),
             settings: before.settings.clone(),
             limits: Arc::clone(&before.limits),
+            grants: Arc::clone(&before.grants),
             probation: Probation::default(),
             routes: before.routes.clone(),
         };

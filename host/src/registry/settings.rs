@@ -3,14 +3,21 @@
 //! `[modules.NAME]` of `tidegate.toml` and the settings of the admin API are the same text in TOML and
 //! in JSON.
 
+mod grants;
+
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use self::grants::WrittenGrants;
 
 use crate::{
-    engine::{Limits, MEMORY_CEILING},
+    engine::{Grants, Limits, MEMORY_CEILING, MOST_RETRIES},
+    message::ChannelName,
     routing::{Files, OnFault, PrefixError},
     setting::{
+        by_name,
         checks::{at_least_one, positive, size, span},
         error::{Checked, ConfigError},
         units::{Size, Span},
@@ -30,6 +37,11 @@ pub struct ModuleSettings {
     pub on_fault: OnFault,
     /// Directories that are served as they are.
     pub files: Vec<Files>,
+    /// How often messages of a channel are run again, in place of what its consumer says; 0: each is
+    /// run at most once.
+    pub retries: BTreeMap<ChannelName, u32>,
+    /// What it may besides what every module may.
+    pub grants: Grants,
 }
 
 impl Default for ModuleSettings {
@@ -40,46 +52,68 @@ impl Default for ModuleSettings {
             event_expiry: Duration::from_secs(10),
             on_fault: OnFault::Close,
             files: Vec::new(),
+            retries: BTreeMap::new(),
+            grants: Grants::default(),
         }
     }
 }
 
 /// Settings of a module as they are written. What is missing stays as it is below.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Written {
     /// The .wasm file. In `tidegate.toml` only: over the admin API files are deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
     pub file: Option<PathBuf>,
+    /// How many events an instance serves.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 4294967295_u64)]
     reuse: Option<u32>,
+    /// How long an event may wait for a slot, such as `10s`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^[1-9][0-9]{0,6}(ms|s|m|h)$")]
     event_expiry: Option<Span>,
+    /// What a connection does when an event of it failed or was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_fault: Option<OnFault>,
+    /// Directories that are served as they are, by the prefix of their paths.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
     files: BTreeMap<String, PathBuf>,
-    #[serde(skip_serializing_if = "WrittenLimits::is_empty")]
+    /// How often messages of a channel are run again, in place of what its consumer says.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    retries: BTreeMap<String, u32>,
+    #[serde(skip_serializing_if = "WrittenLimits::is_empty", deserialize_with = "by_name")]
     limits: WrittenLimits,
+    #[serde(skip_serializing_if = "WrittenGrants::is_empty", deserialize_with = "by_name")]
+    grants: WrittenGrants,
 }
 
 /// `[limits]`, and `[modules.NAME.limits]` over it, as they are written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct WrittenLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     fuel: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^[1-9][0-9]{0,6}(ms|s|m|h)$")]
     deadline: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 268435456)]
     memory: Option<Size>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     outbox_messages: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
     outbox_bytes: Option<Size>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
     log_bytes: Option<Size>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     host_calls: Option<u64>,
 }
 
@@ -87,6 +121,17 @@ impl Written {
     /// Whether nothing is written.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The same for whoever may look: without the values of secrets.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        Self { grants: self.grants.shown(), ..self.clone() }
+    }
+
+    /// Puts secrets that are kept in the place of those that are left out.
+    pub fn complete(&mut self, kept: &Self) {
+        self.grants.complete(&kept.grants);
     }
 
     /// The settings in force when this goes over others. `place` is for messages, such as
@@ -105,6 +150,12 @@ impl Written {
             } else {
                 files(&key("files"), &self.files)?
             },
+            retries: if self.retries.is_empty() {
+                below.retries.clone()
+            } else {
+                retries(&key("retries"), &self.retries)?
+            },
+            grants: self.grants.over(&below.grants, &key("grants"))?,
         })
     }
 }
@@ -136,6 +187,20 @@ impl WrittenLimits {
             message_bytes: below.message_bytes,
         })
     }
+}
+
+fn retries(place: &str, written: &BTreeMap<String, u32>) -> Checked<BTreeMap<ChannelName, u32>> {
+    let one = |(channel, retries): (&String, &u32)| {
+        let place = format!("{place}.{channel:?}");
+        let channel = ChannelName::parse(channel)
+            .map_err(|error| ConfigError::new(&place, &error.to_string()))?;
+        if *retries > MOST_RETRIES {
+            let problem = format!("{retries} are too many; there are at most {MOST_RETRIES}");
+            return Err(ConfigError::new(&place, &problem));
+        }
+        Ok((channel, *retries))
+    };
+    written.iter().map(one).collect()
 }
 
 fn files(place: &str, written: &BTreeMap<String, PathBuf>) -> Checked<Vec<Files>> {

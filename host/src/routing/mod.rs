@@ -8,7 +8,7 @@ mod table;
 
 pub use files::{Files, Prefix, PrefixError};
 pub use guards::{GuardError, Guards, Head};
-pub use path::{PathError, canonical, decode};
+pub use path::{PathError, beneath, canonical, decode};
 pub use pattern::{Pattern, PatternError};
 pub use table::{Declared, Found, Resolution, Route, RouteError, RouteTable};
 
@@ -40,7 +40,12 @@ pub enum Trigger {
         guards: Guards,
     },
     /// Messages on a channel of the application.
-    Channel(ChannelName),
+    Channel {
+        /// The channel.
+        channel: ChannelName,
+        /// How often a message is run again; none if it is run at most once.
+        retries: Option<u32>,
+    },
 }
 
 /// One consumer of a module and what it is run for.
@@ -53,7 +58,17 @@ pub struct RouteSpec {
 }
 
 /// What a connection does when an event of it failed or was lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFault {
     /// Close with code 1011.
@@ -78,6 +93,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// How long a worker has for a message that is run at least once: the run, what it sends to full
+    /// channels, and a second more.
+    pub fn lease(&self) -> Duration {
+        self.deadline + FULL_RETRY + Duration::from_secs(1)
+    }
+
     /// After this time an event that is not done will never be: it waited, ran, retried what it
     /// sends to full channels, and the mark was on its way.
     pub fn lost_after(&self) -> Duration {
@@ -103,8 +124,16 @@ pub struct EventChannels {
 impl EventChannels {
     /// The channels of a module.
     pub fn of(module: &ModuleName) -> Self {
+        Self::each(|kind| ChannelName::of_events(&kind, module))
+    }
+
+    /// The channels of events that still have to be routed: `http.request`, ...
+    pub fn unrouted() -> Self {
+        Self::each(|kind| ChannelName::of_unrouted(&kind))
+    }
+
+    fn each(of: impl Fn(EventKind) -> ChannelName) -> Self {
         use crate::message::Close;
-        let of = |kind: EventKind| ChannelName::of_events(&kind, module);
         Self {
             http_request: of(EventKind::HttpRequest(bytes::Bytes::new())),
             http_disconnect: of(EventKind::HttpDisconnect),

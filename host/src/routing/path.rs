@@ -34,6 +34,14 @@ pub fn decode(raw: &str) -> Result<Cow<'_, str>, PathError> {
     percent_decode_str(raw).decode_utf8().map_err(|_| PathError)
 }
 
+/// The part of a path that routes know: what follows the root path. None if it is not beneath it.
+pub fn beneath<'a>(root_path: &str, path: &'a str) -> Option<&'a str> {
+    match path.strip_prefix(root_path)? {
+        "" if !root_path.is_empty() => Some("/"),
+        rest => rest.starts_with('/').then_some(rest),
+    }
+}
+
 /// The path with exactly those bytes escaped that must be. A slash within a segment stays `%2F`.
 pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathError> {
     if raw.bytes().all(|byte| byte == b'/' || byte.is_ascii_alphanumeric() || byte == b'-') {

@@ -12,7 +12,7 @@ use super::{
     EventChannels, Files, Guards, Head, Pattern, Policy, Prefix, RouteSpec, Trigger, canonical,
     decode, files::FileTable,
 };
-use crate::message::{ChannelName, ModuleName, PathParam};
+use crate::message::{ChannelName, Lasting, ModuleName, PathParam};
 
 /// A route in force.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct Declared<'a> {
     pub policy: Policy,
     /// Its directories of files.
     pub files: &'a [Files],
+    /// How often messages of a channel are run again, in place of what its consumer says.
+    pub retries: &'a BTreeMap<ChannelName, u32>,
 }
 
 /// Why routes cannot stand side by side.
@@ -93,6 +95,17 @@ pub enum RouteError {
         consumer: Arc<str>,
         /// Guards, module and consumer of the other route.
         holder: String,
+    },
+    /// There is no name for the channel that takes what cannot be done.
+    #[error(
+        "messages of channel {channel} of module {module} are run again, so its name has at most \
+         94 bytes: what cannot be done goes to the channel with `.dead` behind it"
+    )]
+    NoDeadName {
+        /// The channel.
+        channel: ChannelName,
+        /// Its module.
+        module: ModuleName,
     },
     /// A prefix of files is taken.
     #[error(
@@ -152,6 +165,7 @@ pub struct RouteTable {
     files: FileTable,
     /// Which module reads which channel: those of the application and those of events.
     owners: Arc<HashMap<ChannelName, ModuleName>>,
+    lasting: Arc<HashMap<ChannelName, Lasting>>,
     listing: Vec<(String, Arc<Route>)>,
 }
 
@@ -250,6 +264,11 @@ impl RouteTable {
         }
     }
 
+    /// The channels that keep messages until they are done.
+    pub const fn lasting(&self) -> &Arc<HashMap<ChannelName, Lasting>> {
+        &self.lasting
+    }
+
     /// Which module reads which channel.
     pub const fn owners(&self) -> &Arc<HashMap<ChannelName, ModuleName>> {
         &self.owners
@@ -279,6 +298,9 @@ struct Building {
     http: BTreeMap<String, Methods>,
     websocket: BTreeMap<String, Choices>,
     owners: HashMap<ChannelName, ModuleName>,
+    lasting: HashMap<ChannelName, Lasting>,
+    /// Channels for what cannot be done, with the modules whose messages go there.
+    dead: HashMap<ChannelName, ModuleName>,
     files: FileTable,
 }
 
@@ -322,13 +344,46 @@ impl Building {
                     let choices = self.websocket.entry(path.as_str().to_owned()).or_default();
                     choices.add("WebSocket", &route)?;
                 }
-                Trigger::Channel(channel) => self.own(channel, module)?,
+                Trigger::Channel { channel, retries } => {
+                    self.own(channel, module)?;
+                    let retries = declared.retries.get(channel).copied().or(*retries);
+                    if let Some(retries) = retries.filter(|retries| *retries > 0) {
+                        let lease = declared.policy.lease();
+                        self.keep(channel, module, Lasting { retries, lease })?;
+                    }
+                }
             }
         }
         Ok(())
     }
 
+    /// Also the channel for what cannot be done is nobody else's.
+    fn keep(
+        &mut self,
+        channel: &ChannelName,
+        module: &ModuleName,
+        lasting: Lasting,
+    ) -> Result<(), RouteError> {
+        let Ok(dead) = channel.dead() else {
+            return Err(RouteError::NoDeadName {
+                channel: channel.clone(),
+                module: module.clone(),
+            });
+        };
+        if let Some(holder) = self.owners.get(&dead).filter(|holder| *holder != module) {
+            let (module, holder) = (module.clone(), holder.clone());
+            return Err(RouteError::ChannelTaken { channel: dead, module, holder });
+        }
+        self.dead.insert(dead, module.clone());
+        self.lasting.insert(channel.clone(), lasting);
+        Ok(())
+    }
+
     fn own(&mut self, channel: &ChannelName, module: &ModuleName) -> Result<(), RouteError> {
+        if let Some(holder) = self.dead.get(channel).filter(|holder| *holder != module) {
+            let (channel, module) = (channel.clone(), module.clone());
+            return Err(RouteError::ChannelTaken { channel, module, holder: holder.clone() });
+        }
         match self.owners.insert(channel.clone(), module.clone()) {
             Some(holder) => {
                 let (channel, module) = (channel.clone(), module.clone());
@@ -341,6 +396,7 @@ impl Building {
     fn finish(self) -> Result<RouteTable, RouteError> {
         let mut table = RouteTable {
             owners: Arc::new(self.owners),
+            lasting: Arc::new(self.lasting),
             files: self.files,
             ..RouteTable::default()
         };

@@ -1,17 +1,24 @@
 //! Sends what an invocation put into its outbox: in order, the done mark last.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
+use super::words::Words;
 use crate::{
     engine::{Entry, FlushReason, Outlet, Stopped},
     layer::{ChannelLayer, SendError},
-    message::{Answer, CorrelationId, Done, LocalName, Message, NodeName, Reply},
+    message::{
+        Answer, ChannelName, CorrelationId, Done, LocalName, Message, NodeName, Receipt, Reply,
+        Settled,
+    },
     routing::FULL_RETRY,
     telemetry::Metrics,
 };
@@ -22,6 +29,8 @@ pub(super) struct Origin {
     pub(super) node: NodeName,
     pub(super) local: LocalName,
     pub(super) order: u64,
+    /// What the node is told in words instead of a done mark. None if it asks for marks.
+    pub(super) words: Option<Words>,
 }
 
 /// Sends for one invocation.
@@ -32,8 +41,12 @@ pub(super) struct Delivery {
     pub(super) correlation: CorrelationId,
     /// None for a message on a channel of the application.
     pub(super) origin: Option<Origin>,
+    /// The channel and what settles the message, if it delivers at least once.
+    pub(super) receipt: Option<(ChannelName, Receipt)>,
     /// Whether something has been sent before the consumer returned.
     pub(super) flushed: Arc<AtomicBool>,
+    /// Whether the connection has had a reply.
+    pub(super) answered: Arc<AtomicBool>,
 }
 
 /// Where sending stopped.
@@ -88,8 +101,16 @@ impl Delivery {
         }
     }
 
-    async fn answer(&self, replies: Vec<Reply>, done: Option<Done>) {
+    async fn answer(&self, mut replies: Vec<Reply>, mut done: Option<Done>) {
         let Some(origin) = &self.origin else { return };
+        if !replies.is_empty() {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        if let (Some(words), Some(mark)) = (origin.words, &done) {
+            let answered = self.answered.load(Ordering::Relaxed);
+            replies.extend(words.instead_of(mark.outcome, answered, self.correlation));
+            done = None;
+        }
         if replies.is_empty() && done.is_none() {
             return;
         }
@@ -147,6 +168,29 @@ impl Delivery {
                 Ok(()) => return dropped,
                 Err((again, mark)) => (halted, done) = (again, mark),
             }
+        }
+    }
+}
+
+/// The longest pause before a message comes again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+impl Delivery {
+    /// Says what becomes of a message on a channel that delivers at least once, with the first of the
+    /// pauses, which double.
+    pub(super) async fn settle(&self, is_done: bool, first_pause: Duration) {
+        let Some((channel, receipt)) = &self.receipt else { return };
+        let settled = if is_done {
+            Settled::Done
+        } else if receipt.attempt >= receipt.retries {
+            Settled::Dead
+        } else {
+            let pause = first_pause.saturating_mul(1 << receipt.attempt.min(16));
+            Settled::Again(pause.min(LONGEST_PAUSE))
+        };
+        if let Err(error) = self.layer.settle(channel, receipt, settled).await {
+            // It comes again when its lease has run out.
+            tracing::warn!(%error, %channel, correlation = %self.correlation, "a message is not settled");
         }
     }
 }

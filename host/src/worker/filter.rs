@@ -4,7 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use crate::layer::{Owners, PatternError};
+use crate::{
+    layer::{Owners, PatternError},
+    message::ModuleName,
+    routing::EventChannels,
+};
 
 /// Patterns of channels that a worker reads, and of those that it leaves to others.
 #[derive(Clone, Debug, Default)]
@@ -25,10 +29,6 @@ impl ChannelFilter {
         self.only.as_ref().is_none_or(|only| only.is_match(channel))
             && !self.exclude.is_match(channel)
     }
-
-    fn leaves_all(&self) -> bool {
-        self.only.is_none() && self.exclude.is_empty()
-    }
 }
 
 fn set(patterns: &[String]) -> Result<GlobSet, PatternError> {
@@ -40,7 +40,8 @@ fn set(patterns: &[String]) -> Result<GlobSet, PatternError> {
     set.build().map_err(|error| PatternError::new(&patterns.join(" "), &error))
 }
 
-/// Applies a filter, once for each map of channels: layers know a map by its address.
+/// Adds the channels of events without a route and applies a filter, once for each map of channels:
+/// layers know a map by its address.
 #[derive(Debug, Default)]
 pub(super) struct Filtered {
     filter: ChannelFilter,
@@ -53,18 +54,21 @@ impl Filtered {
     }
 
     pub(super) fn of(&self, owners: &Arc<Owners>) -> Arc<Owners> {
-        if self.filter.leaves_all() {
-            return Arc::clone(owners);
-        }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((from, filtered)) = &*last
             && Arc::ptr_eq(from, owners)
         {
             return Arc::clone(filtered);
         }
-        let read = owners.iter().filter(|(channel, _)| self.filter.reads(channel.as_str()));
-        let filtered: Arc<Owners> =
-            Arc::new(read.map(|(channel, module)| (channel.clone(), module.clone())).collect());
+        let mut filtered = Owners::clone(owners);
+        if !owners.is_empty() {
+            // A worker without modules would find routes for none.
+            for channel in EventChannels::unrouted().all() {
+                filtered.insert(channel.clone(), ModuleName::unrouted());
+            }
+        }
+        filtered.retain(|channel, _| self.filter.reads(channel.as_str()));
+        let filtered = Arc::new(filtered);
         *last = Some((Arc::clone(owners), Arc::clone(&filtered)));
         filtered
     }
@@ -73,7 +77,7 @@ impl Filtered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{ChannelName, ModuleName};
+    use crate::message::ChannelName;
 
     #[test]
     fn a_worker_reads_what_matches_and_is_not_excluded() {
@@ -91,9 +95,21 @@ mod tests {
             assert!(Arc::ptr_eq(&filtered.of(&owners), &filtered.of(&owners)), "the same map");
             read
         };
-        assert_eq!(read(&[], &[]), names);
+        let unrouted = [
+            "http.disconnect",
+            "http.request",
+            "websocket.connect",
+            "websocket.disconnect",
+            "websocket.receive",
+        ];
+        let mut all = [&names[..], &unrouted].concat();
+        all.sort_unstable();
+        assert_eq!(read(&[], &[]), all);
         assert_eq!(read(&["thumbnails.*"], &["*.slow"]), ["thumbnails.make"]);
-        assert_eq!(read(&[], &["http.*"]), ["thumbnails.make", "thumbnails.slow"]);
+        assert_eq!(read(&[], &["http.*", "websocket.*"]), ["thumbnails.make", "thumbnails.slow"]);
+        assert_eq!(read(&["http.request"], &[]), ["http.request"]);
+        let none = Filtered::default().of(&Arc::default());
+        assert!(none.is_empty(), "who has no modules routes nothing");
         assert!(ChannelFilter::new(&["a[".to_owned()], &[]).is_err());
     }
 }

@@ -80,6 +80,7 @@ impl Intake {
             let demand = Demand {
                 max: self.free.load(Ordering::Relaxed).max(1),
                 owners: &owners,
+                lasting: &modules.lasting,
                 held: self.held().clone(),
                 ceiling: self.ceiling(),
             };
@@ -121,7 +122,9 @@ impl Intake {
 
     /// Messages that were taken from the layer and no slot will run any more.
     pub(super) async fn leftover(&self) -> usize {
-        std::mem::take(&mut *self.turn.lock().await).len()
+        let left = std::mem::take(&mut *self.turn.lock().await);
+        // What has a receipt comes again when its lease has run out.
+        left.iter().filter(|received| received.receipt.is_none()).count()
     }
 }
 

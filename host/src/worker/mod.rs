@@ -9,9 +9,11 @@ mod filter;
 mod intake;
 mod priority;
 mod records;
+mod router;
 mod slot;
+mod words;
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +33,8 @@ pub struct WorkerConfig {
     pub breaker: BreakerConfig,
     /// Which channels are read.
     pub channels: ChannelFilter,
+    /// How long a message waits that is run again after a fault; doubled each time, up to a minute.
+    pub retry_pause: Duration,
 }
 
 /// What slots share.
@@ -40,6 +44,9 @@ struct Shared {
     registry: Arc<Registry>,
     metrics: Arc<Metrics>,
     records: Arc<Records>,
+    one_registry: bool,
+    /// The first pause before a message comes again whose consumer failed.
+    retry_pause: Duration,
     breakers: Breakers,
     intake: Intake,
     drain: Drain,
@@ -58,6 +65,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Where records go.
     pub records: Arc<Records>,
+    /// Whether all workers have the same registry, so that activations can be compared.
+    pub one_registry: bool,
 }
 
 /// The slots of a process.
@@ -69,12 +78,14 @@ pub struct WorkerPool {
 impl WorkerPool {
     /// Starts the slots.
     pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> io::Result<Self> {
-        let Parts { layer, registry, metrics, records } = parts;
+        let Parts { layer, registry, metrics, records, one_registry } = parts;
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
             intake: Intake::new(config.slots, config.channels.clone()),
             breakers: Breakers::new(config.breaker.clone()),
             records,
+            one_registry,
+            retry_pause: config.retry_pause,
             layer,
             registry,
             metrics,

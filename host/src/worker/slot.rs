@@ -19,12 +19,15 @@ use super::{
     Record, RecordOutcome, Shared,
     breaker::Verdict,
     delivery::{Delivery, Origin},
-    priority,
+    priority, router,
+    words::Words,
 };
 use crate::{
     engine::{Fault, Finished, Instance, Job, Limits, LogLines, Outlet, Task, Usage},
     layer::Received,
-    message::{ChannelName, CorrelationId, Done, EventKind, Message, ModuleName, Outcome, Payload},
+    message::{
+        ChannelName, CorrelationId, Done, EventKind, Message, ModuleName, Outcome, Payload, Receipt,
+    },
     registry::{Modules, Version},
     telemetry::{ByModule, ByOutcome},
 };
@@ -107,8 +110,13 @@ impl Slot {
     }
 
     async fn serve(&mut self, received: Received) {
+        let receipt = received.receipt.clone().map(|receipt| (received.channel.clone(), receipt));
+        let delivery = self.delivery(&received.message, receipt);
+        if received.module.is_unrouted() {
+            return router::send_on(&self.shared.registry, &self.shared.drain, delivery, received)
+                .await;
+        }
         let Received { channel, module, message, .. } = received;
-        let delivery = self.delivery(&message);
         // Taken once: a change while this runs does not touch it.
         let modules = match self.modules(&module, &message).await {
             Ok(modules) => modules,
@@ -157,8 +165,8 @@ impl Slot {
     /// may have heard of a deployment earlier.
     async fn modules(&self, module: &ModuleName, message: &Message) -> Result<Arc<Modules>, Fault> {
         let seen = match &message.payload {
-            Payload::Event(event) => event.version,
-            Payload::Custom(_) => 0,
+            Payload::Event(event) if self.shared.one_registry => event.version,
+            Payload::Event(_) | Payload::Custom(_) => 0,
         };
         let mut changes = self.shared.registry.changes();
         let until = Instant::now() + CATCH_UP;
@@ -228,6 +236,7 @@ impl Slot {
             correlation: work.correlation,
             task: work.task,
             limits,
+            grants: Arc::clone(&version.grants),
             owners: work.owners,
             outlet,
             on_long: priority::demote,
@@ -252,13 +261,15 @@ impl Slot {
         (finished, record)
     }
 
-    fn delivery(&self, message: &Message) -> Delivery {
+    fn delivery(&self, message: &Message, receipt: Option<(ChannelName, Receipt)>) -> Delivery {
         let origin = match &message.payload {
-            Payload::Event(event) => event
-                .scope
-                .reply_channel
-                .connection()
-                .map(|(node, local)| Origin { node, local, order: event.order }),
+            Payload::Event(event) => {
+                let words = (!event.wants_done).then(|| Words::about(&event.kind));
+                event.scope.reply_channel.connection().map(|(node, local)| {
+                    let order = event.order;
+                    Origin { node, local, order, words }
+                })
+            }
             Payload::Custom(_) => None,
         };
         Delivery {
@@ -266,16 +277,19 @@ impl Slot {
             metrics: Arc::clone(&self.shared.metrics),
             correlation: message.correlation,
             origin,
+            receipt,
             flushed: Arc::default(),
+            answered: Arc::default(),
         }
     }
 
     async fn conclude_without_run(&self, delivery: &Delivery, done: Done) {
-        if delivery.origin.is_none() {
+        if delivery.origin.is_none() && delivery.receipt.is_none() {
             self.shared.metrics.dropped("not_run");
         }
         // No entries, so no channel can be full.
         drop(delivery.conclude(Vec::new(), Some(done)).await);
+        delivery.settle(false, self.shared.retry_pause).await;
     }
 
     async fn invoke(&mut self, version: &Arc<Version>, job: Job) -> Finished {
@@ -323,12 +337,15 @@ impl Slot {
             Some(_) => Outcome::Fault(record.correlation),
         };
         let done = delivery.origin.is_some().then(|| done(outcome, activation, state));
-        if let Err((halted, done)) = delivery.conclude(outbox, done).await {
+        let (is_done, pause) = (fault.is_none(), shared.retry_pause);
+        match delivery.conclude(outbox, done).await {
+            Ok(()) => delivery.settle(is_done, pause).await,
             // The slot is free for others meanwhile.
-            shared.drain.spawn("outbox", async move {
+            Err((halted, done)) => drop(shared.drain.spawn("outbox", async move {
                 let dropped = delivery.conclude_patiently(halted, done).await;
                 record.messages_dropped.store(dropped, Ordering::Relaxed);
-            });
+                delivery.settle(is_done, pause).await;
+            })),
         }
     }
 }

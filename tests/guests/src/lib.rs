@@ -1,6 +1,9 @@
 //! What the misbehaving guests share: a way to tell the test that they run, and a way to behave.
 
+mod versioned;
+
 use tidegate_sdk::{Context, Frame, Handshake, Result, Socket, Websocket, http, websocket};
+pub use versioned::{Counts, count, version};
 
 /// Tells whoever watches, at once, that a consumer runs now.
 pub fn announce(cx: &mut Context) -> Result<()> {

@@ -18,7 +18,7 @@ async fn tidegate(arguments: &[&str]) -> (i32, String, String) {
 async fn a_script_sends_to_a_channel_and_to_a_group() {
     let site = Site::new(&[("jobs", example("jobs")), ("chat", example("chat"))]);
     let (interface, _worker) = (site.interface().await, site.worker(&[]).await);
-    let mut watcher = Socket::open(interface.address, "/jobs").await;
+    let mut watcher = Socket::open(interface.address, "/jobs/watch").await;
     let job = r#"{"id":"cron","below":10,"next":"jobs.report"}"#;
     let sent = tidegate(&["send", "jobs.count", job, "--layer", &site.layer]).await;
     assert_eq!(sent, (0, "sent to jobs.count".to_owned(), String::new()));

@@ -3,6 +3,8 @@
 mod commands;
 mod faults;
 mod processes;
+mod python;
+mod retries;
 mod servers;
 
 use std::path::PathBuf;

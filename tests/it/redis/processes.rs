@@ -73,8 +73,11 @@ async fn a_worker_reads_only_the_channels_that_it_is_given() {
     let interface = site.interface().await;
     let web = site.worker(&["--exclude-channels", "jobs.*"]).await;
     let jobs = site.worker(&["--only-channels", "jobs.*"]).await;
-    let mut socket = Socket::open(interface.address, "/jobs").await;
-    socket.send(r#"{"below":1000}"#).await;
+    let mut socket = Socket::open(interface.address, "/jobs/watch").await;
+    let json = [("content-type", "application/json")];
+    let client = Client::new(interface.address);
+    let reply = client.request("POST", "/jobs", &json, r#"{"below":1000}"#).await;
+    assert_eq!(reply.status, 202, "{}", reply.text());
     let mut last = String::new();
     while !last.contains("\"done\"") {
         last = socket.text().await;

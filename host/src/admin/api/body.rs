@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::problem::Problem;
+use crate::setting::by_name;
 
 /// The largest body of JSON.
 const JSON: usize = 64 * 1024;
@@ -23,7 +24,7 @@ pub(super) async fn read(
     mut body: Incoming,
     most: usize,
     setting: &str,
-) -> Result<Bytes, Problem> {
+) -> Result<Bytes, Box<Problem>> {
     let too_large = |found: usize| {
         let text = format!("the body has more than {most} bytes; send less{setting}");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text)
@@ -62,7 +63,9 @@ pub(super) async fn json<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Incoming,
     code: &'static str,
-) -> Result<T, Problem> {
+) -> Result<T, Box<Problem>> {
     let bytes = read(headers, body, JSON, "").await?;
-    serde_json::from_slice(&bytes).map_err(|error| Problem::json(code, &error))
+    let mut reader = serde_json::Deserializer::from_slice(&bytes);
+    let read = by_name(&mut reader).and_then(|value| reader.end().map(|()| value));
+    read.map_err(|error| Problem::json(code, &error))
 }

@@ -26,7 +26,7 @@ const MOST_RECORDS: usize = 1_000;
     (status = 503, description = "The layer cannot be reached", body = Problem,
         content_type = "application/problem+json"),
 ))]
-pub(super) async fn layer(call: &Call) -> Result<Answer, Problem> {
+pub(super) async fn layer(call: &Call) -> Result<Answer, Box<Problem>> {
     let unavailable = |error: LayerError| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "layer", error.to_string())
     };
@@ -95,7 +95,7 @@ pub(super) struct RecordQuery {
     (status = 200, description = "The records", body = RecordList),
     (status = 400, description = "A filter that is none", body = Problem),
 ))]
-pub(super) fn records(call: &Call) -> Result<Answer, Problem> {
+pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     let query: RecordQuery = parse(&call.query)?;
     let most = query.limit.unwrap_or(RECORDS);
     if !(1..=MOST_RECORDS).contains(&most) {
@@ -107,12 +107,12 @@ pub(super) fn records(call: &Call) -> Result<Answer, Problem> {
     Ok(json(StatusCode::OK, &RecordList { records }))
 }
 
-pub(super) fn parse<T: for<'de> Deserialize<'de>>(query: &str) -> Result<T, Problem> {
+pub(super) fn parse<T: for<'de> Deserialize<'de>>(query: &str) -> Result<T, Box<Problem>> {
     serde_html_form::from_str(query)
         .map_err(|error| Problem::bad("query", crate::setting::with_suggestion(&error.to_string())))
 }
 
-fn filter(query: RecordQuery) -> Result<Filter, Problem> {
+fn filter(query: RecordQuery) -> Result<Filter, Box<Problem>> {
     let RecordQuery { module, outcome, since, until, correlation_id, .. } = query;
     Ok(Filter {
         module: module.map(|name| module_name(&name)).transpose()?,
@@ -123,19 +123,25 @@ fn filter(query: RecordQuery) -> Result<Filter, Problem> {
     })
 }
 
-pub(super) fn module_name(name: &str) -> Result<ModuleName, Problem> {
+pub(super) fn module_name(name: &str) -> Result<ModuleName, Box<Problem>> {
     ModuleName::parse(name)
         .map_err(|error| Problem::bad("name", format!("{name:?} is no name of a module: {error}")))
 }
 
 /// RFC 3339, with any offset.
-fn moment(field: &str, text: &str) -> Result<SystemTime, Problem> {
+fn moment(field: &str, text: &str) -> Result<SystemTime, Box<Problem>> {
     let wrong = || {
         let text = format!("`{field}` is {text:?}; write a time such as 2026-01-31T12:00:00Z");
         Problem::bad("time", text)
     };
     // A plus that is not encoded is a space in a query.
     let text = text.replace(' ', "+").to_ascii_uppercase();
+    // Times before 1970 have no form here, and there are no records of them: a leap year stands in.
+    if let Some((year, rest)) = text.split_at_checked(4)
+        && year.parse().is_ok_and(|year: u16| year < 1970)
+    {
+        return moment(field, &format!("1972{rest}")).map(|_| SystemTime::UNIX_EPOCH);
+    }
     if text.ends_with('Z') {
         return humantime::parse_rfc3339(&text).map_err(|_| wrong());
     }
@@ -178,6 +184,7 @@ mod tests {
         ] {
             assert_eq!(moment("since", same).unwrap(), utc, "{same}");
         }
+        assert_eq!(moment("since", "0284-02-29T00:00:00Z").unwrap(), SystemTime::UNIX_EPOCH);
         for wrong in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-31T12:00:00", "é+00:00"] {
             assert!(moment("since", wrong).is_err(), "{wrong}");
         }

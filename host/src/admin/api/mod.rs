@@ -31,7 +31,7 @@ use crate::{message::ModuleName, registry::DeployError, shutdown::Drain};
 /// Everything of the API is below it.
 pub(super) const PREFIX: &str = "/api/v1/";
 /// Wrong tokens in a minute that are answered as such.
-const FAILURES: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
+const FAILURES: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
 /// Streams of records at the same time.
 const STREAMS: usize = 32;
 /// Who deploys, in a header field. Believed, since whoever has the token may say anything.
@@ -130,17 +130,14 @@ async fn call(
     tasks: Drain,
     peer: SocketAddr,
     request: Request<Incoming>,
-) -> Result<Answer, Problem> {
+) -> Result<Answer, Box<Problem>> {
     let (head, body) = request.into_parts();
     let found = resolve(&head.method, head.uri.path());
     if let Ok((Operation::OpenApi, _)) = found {
         return Ok(full(StatusCode::OK, JSON, openapi::document()));
     }
     admit(&state, &head.headers)?;
-    let (operation, params) = match found {
-        Ok(found) => found,
-        Err(problem) => return Ok(problem),
-    };
+    let (operation, params) = found?;
     let query = head.uri.query().unwrap_or_default().to_owned();
     let call = Call { state, tasks, peer, params, query, headers: head.headers, body };
     match operation {
@@ -164,13 +161,16 @@ async fn call(
 }
 
 /// Only who has the token goes on.
-fn admit(state: &State, headers: &HeaderMap) -> Result<(), Problem> {
+fn admit(state: &State, headers: &HeaderMap) -> Result<(), Box<Problem>> {
     if state.token.is_in(headers) {
         return Ok(());
     }
-    if let Err(until) = state.api.failures.check() {
+    // Without a token nothing is guessed.
+    if headers.contains_key(header::AUTHORIZATION)
+        && let Err(until) = state.api.failures.check()
+    {
         let pause = until.wait_time_from(DefaultClock::default().now());
-        let text = "too many requests without the right token; look at what sends them";
+        let text = "too many requests with a wrong token; look at what sends them";
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", text);
         return Err(problem.after(pause));
     }
@@ -180,7 +180,7 @@ fn admit(state: &State, headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The operation of a path and what stands in it, or what is wrong with the path.
-fn resolve(method: &Method, path: &str) -> Result<(Operation, Vec<String>), Answer> {
+fn resolve(method: &Method, path: &str) -> Result<(Operation, Vec<String>), Box<Problem>> {
     let path = path.strip_prefix(PREFIX).unwrap_or_default();
     let mut allowed = Vec::new();
     for (known, pattern, operation) in &OPERATIONS {
@@ -193,15 +193,12 @@ fn resolve(method: &Method, path: &str) -> Result<(Operation, Vec<String>), Answ
     }
     if allowed.is_empty() {
         let text = "there is nothing here; GET /api/v1/openapi.json lists what there is";
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", text).into_answer());
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", text));
     }
     let allowed = allowed.join(", ");
     let text = format!("the methods here are {allowed}");
     let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", text);
-    let mut answer = problem.into_answer();
-    let value = allowed.parse().expect("methods are text that header fields can have");
-    answer.headers_mut().insert(header::ALLOW, value);
-    Err(answer)
+    Err(problem.allowing(allowed))
 }
 
 fn captured(pattern: &str, path: &str) -> Option<Vec<String>> {
@@ -221,13 +218,13 @@ fn captured(pattern: &str, path: &str) -> Option<Vec<String>> {
 }
 
 impl Call {
-    fn module(&self) -> Result<ModuleName, Problem> {
+    fn module(&self) -> Result<ModuleName, Box<Problem>> {
         let name = self.params.first().cloned().unwrap_or_default();
         let module = ModuleName::parse(&name);
         module.map_err(|error| DeployError::Name { name, error }.into())
     }
 
-    fn version(&self) -> Result<u64, Problem> {
+    fn version(&self) -> Result<u64, Box<Problem>> {
         let text = self.params.get(1).map(String::as_str).unwrap_or_default();
         let number = text.parse().ok().filter(|&number| number > 0);
         number.ok_or_else(|| {
@@ -301,7 +298,7 @@ mod tests {
     #[test]
     fn a_path_is_matched_by_its_parts() {
         let found = |method: &Method, path: &str| {
-            resolve(method, path).map_err(|answer| answer.status().as_u16())
+            resolve(method, path).map_err(|problem| problem.into_answer().status().as_u16())
         };
         let (operation, params) = found(&Method::PUT, "/api/v1/modules/chat").unwrap();
         assert_eq!((operation, params), (Operation::Deploy, vec!["chat".to_owned()]));

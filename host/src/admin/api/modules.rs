@@ -35,7 +35,7 @@ pub(super) fn list(call: &Call) -> Answer {
         (status = 404, description = "No such module", body = Problem),
     ),
 )]
-pub(super) fn show(call: &Call) -> Result<Answer, Problem> {
+pub(super) fn show(call: &Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let overview = call.state.deployments.show(&name)?;
     let registry::Overview { summary, history, settings, routes } = overview;
@@ -67,7 +67,7 @@ pub(super) fn routes(call: &Call) -> Answer {
         ("x-tidegate-user" = Option<String>, Header, description = "Who deploys"),
         ("x-tidegate-note" = Option<String>, Header, description = "A note for the history"),
     ),
-    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    request_body(content = String, content_type = "application/octet-stream", description = "The file"),
     responses(
         (status = 200, description = "It is the active version", body = Deployed),
         (status = 201, description = "A new version is in force", body = Deployed),
@@ -79,7 +79,7 @@ pub(super) fn routes(call: &Call) -> Answer {
         (status = 507, description = "No room", body = Problem),
     ),
 )]
-pub(super) async fn deploy(call: Call) -> Result<Answer, Problem> {
+pub(super) async fn deploy(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     // From here on nobody else deploys it.
     let turn = call.state.deployments.turn(&name)?;
@@ -107,7 +107,7 @@ pub(super) async fn deploy(call: Call) -> Result<Answer, Problem> {
         (status = 507, description = "No room", body = Problem),
     ),
 )]
-pub(super) async fn activate(call: Call) -> Result<Answer, Problem> {
+pub(super) async fn activate(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let rest = Rest::of(&call, "activate", name.clone());
     let Activate { version } = body::json(&call.headers, call.body, "body").await?;
@@ -131,7 +131,7 @@ pub(super) async fn activate(call: Call) -> Result<Answer, Problem> {
         (status = 507, description = "No room", body = Problem),
     ),
 )]
-pub(super) async fn rollback(call: Call) -> Result<Answer, Problem> {
+pub(super) async fn rollback(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let rest = Rest::of(&call, "rollback", name.clone());
     let Rollback { version } = body::json(&call.headers, call.body, "body").await?;
@@ -150,7 +150,7 @@ pub(super) async fn rollback(call: Call) -> Result<Answer, Problem> {
         (status = 409, description = "Somebody else changes it", body = Problem),
     ),
 )]
-pub(super) async fn delete(call: Call) -> Result<Answer, Problem> {
+pub(super) async fn delete(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let rest = Rest::of(&call, "delete", name.clone());
     let turn = call.state.deployments.turn(&name)?;
@@ -164,7 +164,7 @@ pub(super) async fn delete(call: Call) -> Result<Answer, Problem> {
 #[utoipa::path(delete, path = "/api/v1/modules/{name}/versions/{version}", tag = "modules",
     params(
         ("name" = String, Path, description = "The module"),
-        ("version" = u64, Path, description = "The version", minimum = 1),
+        ("version" = u64, Path, description = "The version", minimum = 1, maximum = 9007199254740991_u64),
     ),
     responses(
         (status = 204, description = "It is gone"),
@@ -175,7 +175,7 @@ pub(super) async fn delete(call: Call) -> Result<Answer, Problem> {
         (status = 507, description = "No room", body = Problem),
     ),
 )]
-pub(super) async fn delete_version(call: Call) -> Result<Answer, Problem> {
+pub(super) async fn delete_version(call: Call) -> Result<Answer, Box<Problem>> {
     let (name, version) = (call.module()?, call.version()?);
     let rest = Rest::of(&call, "delete-version", name.clone());
     let turn = call.state.deployments.turn(&name)?;
@@ -205,7 +205,7 @@ impl Rest {
     pub(super) async fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, DeployError>> + Send + 'static,
-    ) -> Result<T, Problem> {
+    ) -> Result<T, Box<Problem>> {
         let done = self.tasks.spawn("change", work).await;
         let broken = |_| {
             let text = "the host failed in the middle; its log says how";
@@ -227,7 +227,7 @@ impl Rest {
     async fn deployed(
         self,
         work: impl Future<Output = Result<registry::Deployed, DeployError>> + Send + 'static,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<Answer, Box<Problem>> {
         let deployed = self.finish(work).await?;
         self.audit(Some(deployed.version), Some(&deployed.digest));
         let made = deployed.changed && self.action == "deploy";

@@ -3,12 +3,18 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
 use super::{look, modules, problem::Problem, settings, stream};
+
+/// Names of modules.
+const NAME: &str = "^[a-z0-9-]{1,63}$";
+/// Where the document describes problems.
+const PROBLEM: &str = "#/components/schemas/Problem";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,7 +25,7 @@ use super::{look, modules, problem::Problem, settings, stream};
         look::records, stream::records, look::layer, look::nodes, look::drain, document,
     ),
     components(schemas(Problem)),
-    modifiers(&Common),
+    modifiers(&Token),
 )]
 struct Document;
 
@@ -29,20 +35,76 @@ struct Document;
 ))]
 pub(super) fn document() -> Bytes {
     static TEXT: LazyLock<Bytes> = LazyLock::new(|| {
-        let text = Document::openapi().to_json();
-        text.expect("the document is JSON").into()
+        let mut document = serde_json::to_value(Document::openapi()).expect("it is JSON");
+        complete(&mut document);
+        without_signs(&mut document);
+        document.to_string().into()
     });
     TEXT.clone()
 }
 
-/// What all operations but one have in common.
-struct Common;
+/// Who has the token.
+struct Token;
 
-impl Modify for Common {
+impl Modify for Token {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
         document.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("token", [])]);
     }
+}
+
+/// Says once what holds of every operation: names of modules, the form of problems, and the problems
+/// that any can have.
+fn complete(document: &mut Value) {
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    for (path, operations) in paths.into_iter().flatten() {
+        for operation in operations.as_object_mut().into_iter().flat_map(|it| it.values_mut()) {
+            let named = operation.get_mut("parameters").and_then(Value::as_array_mut);
+            for parameter in named.into_iter().flatten() {
+                name(parameter);
+            }
+            let answers = operation.get_mut("responses").and_then(Value::as_object_mut);
+            let Some(answers) = answers else { continue };
+            if !path.ends_with("openapi.json") {
+                answers.insert("401".to_owned(), problem("Not the token"));
+                answers.insert("429".to_owned(), problem("Too often not the token"));
+            }
+            for content in answers.values_mut().filter_map(|it| it.get_mut("content")) {
+                let schema = content.pointer("/application~1json/schema/$ref");
+                if schema.is_some_and(|schema| schema == PROBLEM) {
+                    *content = json!({"application/problem+json": {"schema": {"$ref": PROBLEM}}});
+                }
+            }
+        }
+    }
+}
+
+/// Takes off formats of integers: those that there are have signs, and no number here has one.
+fn without_signs(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let of_integers = |format: &Value| format == "int32" || format == "int64";
+            if fields.get("format").is_some_and(of_integers) {
+                fields.remove("format");
+            }
+            fields.values_mut().for_each(without_signs);
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_signs),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn name(parameter: &mut Value) {
+    let is_name = parameter.get("name").is_some_and(|it| it == "name" || it == "module");
+    let schema = parameter.get_mut("schema").and_then(Value::as_object_mut);
+    if let Some(schema) = schema.filter(|_| is_name) {
+        schema.insert("pattern".to_owned(), NAME.into());
+    }
+}
+
+fn problem(description: &str) -> Value {
+    let content = json!({"application/json": {"schema": {"$ref": PROBLEM}}});
+    json!({"description": description, "content": content})
 }

@@ -30,11 +30,17 @@ pub(super) struct Problem {
     limit: Option<u64>,
     #[serde(skip)]
     retry_after: Option<Duration>,
+    #[serde(skip)]
+    allow: Option<String>,
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+    pub(super) fn new(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<String>,
+    ) -> Box<Self> {
+        Box::new(Self {
             kind: "about:blank",
             title: status.canonical_reason().unwrap_or("Refused"),
             status: status.as_u16(),
@@ -43,14 +49,18 @@ impl Problem {
             found: None,
             limit: None,
             retry_after: None,
-        }
+            allow: None,
+        })
     }
 
-    pub(super) fn bad(code: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn bad(code: &'static str, detail: impl Into<String>) -> Box<Self> {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    pub(super) const fn with_numbers(mut self, numbers: Option<(u64, u64)>) -> Self {
+    pub(super) const fn with_numbers(
+        mut self: Box<Self>,
+        numbers: Option<(u64, u64)>,
+    ) -> Box<Self> {
         if let Some((found, limit)) = numbers {
             self.found = Some(found);
             self.limit = Some(limit);
@@ -58,13 +68,18 @@ impl Problem {
         self
     }
 
-    pub(super) const fn after(mut self, pause: Duration) -> Self {
+    pub(super) const fn after(mut self: Box<Self>, pause: Duration) -> Box<Self> {
         self.retry_after = Some(pause);
         self
     }
 
+    pub(super) fn allowing(mut self: Box<Self>, methods: String) -> Box<Self> {
+        self.allow = Some(methods);
+        self
+    }
+
     /// What a body of JSON that does not fit has wrong.
-    pub(super) fn json(code: &'static str, error: &serde_json::Error) -> Self {
+    pub(super) fn json(code: &'static str, error: &serde_json::Error) -> Box<Self> {
         let status = if error.is_data() {
             StatusCode::UNPROCESSABLE_ENTITY
         } else {
@@ -73,13 +88,17 @@ impl Problem {
         Self::new(status, code, with_suggestion(&error.to_string()))
     }
 
-    pub(super) fn into_answer(self) -> Answer {
+    pub(super) fn into_answer(mut self: Box<Self>) -> Answer {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let allow = self.allow.take().and_then(|methods| methods.parse().ok());
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut answer = full(status, "application/problem+json", body);
         if let Some(pause) = self.retry_after {
             let seconds = pause.as_secs().max(1).into();
             answer.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        if let Some(allow) = allow {
+            answer.headers_mut().insert(header::ALLOW, allow);
         }
         if status == StatusCode::UNAUTHORIZED {
             let bearer = header::HeaderValue::from_static("Bearer");
@@ -89,13 +108,13 @@ impl Problem {
     }
 }
 
-impl From<ConfigError> for Problem {
+impl From<ConfigError> for Box<Problem> {
     fn from(error: ConfigError) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "settings", error.to_string())
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "settings", error.to_string())
     }
 }
 
-impl From<DeployError> for Problem {
+impl From<DeployError> for Box<Problem> {
     fn from(error: DeployError) -> Self {
         use DeployError as E;
         let numbers = match &error {
@@ -122,6 +141,6 @@ impl From<DeployError> for Problem {
             E::Store(StoreError::Damaged { .. }) => (StatusCode::CONFLICT, "damaged"),
             E::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
         };
-        Self::new(status, code, error.to_string()).with_numbers(numbers)
+        Problem::new(status, code, error.to_string()).with_numbers(numbers)
     }
 }

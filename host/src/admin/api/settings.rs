@@ -11,12 +11,12 @@ use crate::registry::Written;
 #[utoipa::path(get, path = "/api/v1/modules/{name}/settings", tag = "settings",
     params(("name" = String, Path, description = "The module")),
     responses(
-        (status = 200, description = "What was written; the rest is as in tidegate.toml", body = Object),
+        (status = 200, description = "What was written; the rest is as in tidegate.toml", body = Written),
         (status = 400, description = "No name", body = Problem),
         (status = 404, description = "No such module", body = Problem),
     ),
 )]
-pub(super) fn get(call: &Call) -> Result<Answer, Problem> {
+pub(super) fn get(call: &Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     Ok(json(StatusCode::OK, &call.state.deployments.written(&name)?))
 }
@@ -24,9 +24,9 @@ pub(super) fn get(call: &Call) -> Result<Answer, Problem> {
 /// Runs a module with other settings, in the place of all that were written before.
 #[utoipa::path(put, path = "/api/v1/modules/{name}/settings", tag = "settings",
     params(("name" = String, Path, description = "The module")),
-    request_body(content = Object, description = "`[modules.NAME]` of tidegate.toml as JSON, without `file`"),
+    request_body(content = Written, description = "`[modules.NAME]` of tidegate.toml as JSON, without `file`"),
     responses(
-        (status = 200, description = "They are in force", body = Object),
+        (status = 200, description = "They are in force", body = Written),
         (status = 400, description = "No name or no JSON", body = Problem),
         (status = 404, description = "No such module", body = Problem),
         (status = 409, description = "The active version cannot live with them, or somebody else changes the module", body = Problem),
@@ -35,7 +35,7 @@ pub(super) fn get(call: &Call) -> Result<Answer, Problem> {
         (status = 507, description = "No room", body = Problem),
     ),
 )]
-pub(super) async fn set(call: Call) -> Result<Answer, Problem> {
+pub(super) async fn set(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let rest = Rest::of(&call, "settings", name.clone());
     let written: Written = body::json(&call.headers, call.body, "settings").await?;

@@ -36,7 +36,7 @@ pub(super) struct StreamQuery {
     (status = 400, description = "A filter that is none", body = Problem),
     (status = 503, description = "Too many streams", body = Problem),
 ))]
-pub(super) fn records(call: &Call) -> Result<Answer, Problem> {
+pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     let StreamQuery { module } = look::parse(&call.query)?;
     let module = module.map(|name| look::module_name(&name)).transpose()?;
     let permit = Arc::clone(&call.state.api.streams).try_acquire_owned().map_err(|_| {
@@ -94,5 +94,57 @@ impl Following {
                 Ok(Err(broadcast::error::RecvError::Closed)) => return None,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::atomic::AtomicUsize, time::SystemTime};
+
+    use super::*;
+    use crate::{
+        engine::{LogLines, Usage},
+        message::{ChannelName, CorrelationId, ModuleName},
+        worker::RecordOutcome,
+    };
+
+    fn record(id: u64) -> Arc<worker::Record> {
+        Arc::new(worker::Record {
+            id,
+            started: SystemTime::UNIX_EPOCH,
+            correlation: CorrelationId::random(),
+            module: ModuleName::parse("chat").unwrap(),
+            version: 1,
+            consumer: "room".into(),
+            channel: ChannelName::parse("jobs").unwrap(),
+            outcome: RecordOutcome::Ok,
+            usage: Usage::default(),
+            log: LogLines { text: "info a: b\nplain\n".to_owned(), truncated_bytes: 3 },
+            messages_dropped: AtomicUsize::new(0),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_too_slow_is_told_how_many_were_missed_and_silence_is_kept_alive() {
+        let live = broadcast::Sender::new(2);
+        let permit = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (records, filter) = (live.subscribe(), Filter::default());
+        let mut following = Following { records, filter, permit };
+        for id in 1..=5 {
+            live.send(record(id)).unwrap();
+        }
+        let missed = following.next().await.unwrap();
+        assert_eq!(missed, "event: missed\ndata: {\"count\":3}\n\n");
+        let fourth = following.next().await.unwrap();
+        assert!(fourth.starts_with("event: record\nid: 4\ndata: {\"id\":\"4\""), "{fourth}");
+        for part in [
+            r#"{"level":"info","text":"a: b"}"#,
+            r#"{"level":"output","text":"plain"}"#,
+            r#""log_truncated":true"#,
+        ] {
+            assert!(fourth.contains(part), "{fourth}");
+        }
+        following.next().await.unwrap();
+        assert_eq!(following.next().await.unwrap(), ": keep-alive\n\n");
     }
 }

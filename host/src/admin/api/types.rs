@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
 use crate::{
@@ -17,7 +17,7 @@ pub(super) struct Moment(pub(super) SystemTime);
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&humantime::format_rfc3339_millis(self.0))
+        to.collect_str(&humantime::format_rfc3339(self.0))
     }
 }
 
@@ -78,7 +78,7 @@ impl Route {
                     guards: guarded(guards),
                     ..plain
                 }),
-                Trigger::Channel(channel) => {
+                Trigger::Channel { channel, .. } => {
                     routes.push(Self { channel: Some(channel.to_string()), ..plain });
                 }
             }
@@ -204,7 +204,6 @@ pub(super) struct ModuleDetails {
     /// Its versions, by number.
     pub(super) history: Vec<HistoryEntry>,
     /// As they were written: `[modules.NAME]` of tidegate.toml as JSON.
-    #[schema(value_type = Object)]
     pub(super) settings: registry::Written,
     pub(super) routes: Vec<Route>,
 }
@@ -213,8 +212,30 @@ pub(super) struct ModuleDetails {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Activate {
-    #[schema(minimum = 1)]
+    #[serde(deserialize_with = "number")]
+    #[schema(minimum = 1, maximum = 9007199254740991_u64)]
     pub(super) version: u64,
+}
+
+/// A whole number, which some programs write as `2.0`.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let number = f64::deserialize(from)?;
+    if number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at")]
+        return Ok(number as u64);
+    }
+    Err(de::Error::custom(format!("{number} is no version; versions are numbers from 1")))
+}
+
+fn optional_number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    struct Number(u64);
+
+    impl<'de> Deserialize<'de> for Number {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            number(from).map(Self)
+        }
+    }
+    Ok(Option::<Number>::deserialize(from)?.map(|Number(number)| number))
 }
 
 /// Which version to go back to.
@@ -222,8 +243,8 @@ pub(super) struct Activate {
 #[serde(deny_unknown_fields)]
 pub(super) struct Rollback {
     /// The one that was in force before, if none.
-    #[serde(default)]
-    #[schema(minimum = 1)]
+    #[serde(default, deserialize_with = "optional_number")]
+    #[schema(minimum = 1, maximum = 9007199254740991_u64)]
     pub(super) version: Option<u64>,
 }
 

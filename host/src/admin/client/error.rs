@@ -6,6 +6,10 @@ use hyper::StatusCode;
 use serde::Deserialize;
 
 use super::AdminAddress;
+use crate::engine::escape;
+
+/// As much is shown of a response that is none of a host's, in bytes.
+const FIRST_LINE: usize = 200;
 
 /// What a host says of a refusal (RFC 9457).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -90,6 +94,22 @@ impl AskError {
     }
 }
 
-fn text(problem: &Problem) -> &str {
-    if problem.detail.is_empty() { &problem.title } else { &problem.detail }
+/// In one line, whatever is in it: a host repeats what stands in files of others.
+fn text(problem: &Problem) -> String {
+    let said = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
+    let mut line = String::with_capacity(said.len());
+    escape(said, &mut line);
+    line
+}
+
+impl Problem {
+    /// What a response says that is no problem of RFC 9457: its first line, or what its status means.
+    pub(super) fn of(status: StatusCode, body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let line = text.trim().lines().next().unwrap_or_default();
+        let detail =
+            line.get(..line.floor_char_boundary(FIRST_LINE)).unwrap_or_default().to_owned();
+        let title = status.canonical_reason().unwrap_or_default().to_owned();
+        Self { title, detail, code: String::new() }
+    }
 }

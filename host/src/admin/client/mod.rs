@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
+use hyper::{Method, Request, Response, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -44,7 +44,7 @@ const USER: &str = "x-tidegate-user";
 pub struct AdminClient {
     address: AdminAddress,
     token: AdminToken,
-    user: Option<String>,
+    user: String,
     /// Connections that still run.
     connections: Drain,
 }
@@ -53,7 +53,7 @@ impl AdminClient {
     /// A client of the host behind an address. Within a runtime.
     ///
     /// `user` is the name that the host notes beside what is changed.
-    pub fn new(address: AdminAddress, token: AdminToken, user: Option<String>) -> Self {
+    pub fn new(address: AdminAddress, token: AdminToken, user: String) -> Self {
         Self { address, token, user, connections: Drain::new(Handle::current()) }
     }
 
@@ -155,18 +155,16 @@ impl AdminClient {
         patience: Duration,
     ) -> Result<Response<Incoming>, AskError> {
         let address = || self.address.clone();
-        let mut request = Request::builder()
+        let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, self.address.authority())
             .header(header::AUTHORIZATION, self.token.as_header())
-            .header(header::CONTENT_LENGTH, body.len());
-        if let Some(user) = &self.user {
-            request = request.header(USER, user);
-        }
-        let Ok(request) = request.body(Full::new(body)) else {
-            return Err(AskError::Token);
-        };
+            .header(header::CONTENT_LENGTH, body.len())
+            .header(USER, &self.user)
+            .body(Full::new(body));
+        // The path and the rest are made of checked names.
+        let Ok(request) = request else { return Err(AskError::Token) };
         let connect = timeout(CONNECT_TIME, TcpStream::connect(self.address.authority()));
         let socket = connect
             .await
@@ -195,10 +193,8 @@ impl AdminClient {
         let status = response.status();
         let body = self.whole(response).await?;
         let named = |problem: &Problem| !problem.detail.is_empty() || !problem.title.is_empty();
-        Ok(serde_json::from_slice(&body).ok().filter(named).unwrap_or_else(|| {
-            let said = String::from_utf8_lossy(&body).trim().to_owned();
-            Problem { detail: said, ..Problem::of(status) }
-        }))
+        let problem = serde_json::from_slice(&body).ok().filter(named);
+        Ok(problem.unwrap_or_else(|| Problem::of(status, &body)))
     }
 
     async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, AskError> {
@@ -212,12 +208,5 @@ impl AdminClient {
             path: "its answer".to_owned(),
             reason: error.to_string(),
         })
-    }
-}
-
-impl Problem {
-    fn of(status: StatusCode) -> Self {
-        let title = status.canonical_reason().unwrap_or_default().to_owned();
-        Self { title, ..Self::default() }
     }
 }

@@ -8,12 +8,11 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
 use notify::{
-    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::ModifyKind,
+    ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::ModifyKind,
 };
 use tokio::{
-    sync::Notify,
+    sync::watch,
     time::{Instant, sleep_until},
 };
 
@@ -29,29 +28,29 @@ const CACHE: &str = "CACHEDIR.TAG";
 /// Hears of changes in directories.
 pub(super) struct Changes {
     watcher: RecommendedWatcher,
-    watched: BTreeSet<PathBuf>,
     outputs: Arc<RwLock<BTreeSet<PathBuf>>>,
-    changed: Arc<Notify>,
+    /// Counts them.
+    changed: watch::Receiver<u64>,
 }
 
 impl Changes {
     /// Of no directory yet.
     pub(super) fn new() -> notify::Result<Self> {
-        let changed = Arc::new(Notify::new());
+        let (tell, changed) = watch::channel(0);
         let outputs = Arc::new(RwLock::new(BTreeSet::new()));
-        let (tell, own) = (Arc::clone(&changed), Arc::clone(&outputs));
+        let own = Arc::clone(&outputs);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let own = own.read().unwrap_or_else(PoisonError::into_inner);
             // After an error something may have been missed.
             if event.map_or(true, |event| matters(&event, &own)) {
-                tell.notify_one();
+                tell.send_modify(|count| *count += 1);
             }
         })?;
-        Ok(Self { watcher, watched: BTreeSet::new(), outputs, changed })
+        Ok(Self { watcher, outputs, changed })
     }
 
     /// Watches these directories and those below, but not where something is written that is made of
-    /// them. Called again, it finds directories that are new.
+    /// them. To be called in each round: a directory may be new, or gone and made again.
     pub(super) fn watch(
         &mut self,
         sources: &BTreeSet<PathBuf>,
@@ -71,28 +70,27 @@ impl Changes {
     }
 
     fn add(&mut self, directory: &Path, mode: RecursiveMode) -> notify::Result<()> {
-        if self.watched.insert(directory.to_owned()) {
-            self.watcher.watch(directory, mode)?;
+        match self.watcher.watch(directory, mode) {
+            // It went while it was looked at; that is a change, and the next round sees what is there.
+            Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => Ok(()),
+            other => other,
         }
-        Ok(())
     }
 
     /// Forgets what has changed so far.
-    pub(super) fn forget(&self) {
-        while self.changed.notified().now_or_never().is_some() {}
+    pub(super) fn forget(&mut self) {
+        self.changed.mark_unchanged();
     }
 
     /// Resolves when something has changed and then nothing more.
-    pub(super) async fn next(&self) {
-        self.changed.notified().await;
+    pub(super) async fn next(&mut self) {
+        // The sender lives as long as the watcher.
+        drop(self.changed.changed().await);
         let latest = Instant::now() + LONGEST;
-        loop {
+        while Instant::now() < latest {
             tokio::select! {
-                () = self.changed.notified() => {}
+                _ = self.changed.changed() => {}
                 () = sleep_until(latest.min(Instant::now() + QUIET)) => return,
-            }
-            if Instant::now() >= latest {
-                return;
             }
         }
     }
@@ -147,27 +145,27 @@ mod tests {
         (directory, changes)
     }
 
-    async fn hears(changes: &Changes) {
+    async fn hears(changes: &mut Changes) {
         tokio::time::timeout(Duration::from_secs(20), changes.next()).await.unwrap();
     }
 
     #[tokio::test]
     async fn an_edited_a_renamed_and_a_new_file_are_heard_of() {
-        let (directory, changes) = directories();
+        let (directory, mut changes) = directories();
         let path = directory.path();
         let source = path.join("src/lib.rs");
         fs::write(&source, "b").unwrap();
-        hears(&changes).await;
+        hears(&mut changes).await;
         // As editors do that write beside and rename.
         fs::write(path.join("src/.lib.rs.swp"), "c").unwrap();
         fs::rename(path.join("src/.lib.rs.swp"), &source).unwrap();
-        hears(&changes).await;
+        hears(&mut changes).await;
         fs::write(path.join("Cargo.toml"), "").unwrap();
-        hears(&changes).await;
+        hears(&mut changes).await;
         fs::create_dir_all(path.join("src/deep")).unwrap();
-        hears(&changes).await;
+        hears(&mut changes).await;
         fs::remove_file(&source).unwrap();
-        hears(&changes).await;
+        hears(&mut changes).await;
     }
 
     #[tokio::test]
@@ -176,26 +174,40 @@ mod tests {
         let path = directory.path();
         let made = path.join("pages");
         fs::create_dir(&made).unwrap();
-        hears(&changes).await;
+        hears(&mut changes).await;
         changes.watch(&BTreeSet::from([path.to_owned()]), BTreeSet::new()).unwrap();
         fs::write(made.join("page.html"), "").unwrap();
-        hears(&changes).await;
+        hears(&mut changes).await;
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_went_and_came_again_is_watched_from_the_next_round_on() {
+        let (directory, mut changes) = directories();
+        let path = directory.path();
+        let sources = BTreeSet::from([path.to_owned()]);
+        fs::remove_dir_all(path.join("src")).unwrap();
+        hears(&mut changes).await;
+        changes.watch(&sources, BTreeSet::new()).unwrap();
+        fs::create_dir(path.join("src")).unwrap();
+        hears(&mut changes).await;
+        changes.watch(&sources, BTreeSet::new()).unwrap();
+        fs::write(path.join("src/lib.rs"), "").unwrap();
+        hears(&mut changes).await;
     }
 
     #[tokio::test]
     async fn what_is_written_by_the_build_by_git_and_by_editors_is_not_heard_of() {
-        let (directory, changes) = directories();
+        let (directory, mut changes) = directories();
         let path = directory.path();
         for file in ["target/a", "data/a", ".git/a", "src/lib.rs~", "src/.lib.rs.swp", "src/4913"] {
             fs::write(path.join(file), "").unwrap();
         }
         // Reading is no change, as a compiler does.
         fs::read(path.join("src/lib.rs")).unwrap();
-        // The one that counts comes last: what was heard of before it would be heard of alone.
-        let events = Arc::clone(&changes.changed);
-        fs::write(path.join("src/lib.rs"), "b").unwrap();
-        hears(&changes).await;
-        assert!(events.notified().now_or_never().is_none());
+        // Events come in order: this one is the first that counts, and it is one.
+        fs::remove_file(path.join("src/lib.rs")).unwrap();
+        hears(&mut changes).await;
+        assert_eq!(*changes.changed.borrow(), 1);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(super) struct Cycle {
     changes: Changes,
     /// What was deployed last.
     in_force: Option<Deployed>,
+    /// The last round came to nothing.
+    failed: bool,
 }
 
 impl Cycle {
@@ -46,7 +48,7 @@ impl Cycle {
     ) -> Result<Self> {
         let data_dir = data_dir.map(path::absolute).transpose()?;
         let changes = Changes::new()?;
-        Ok(Self { source, name, client, base, data_dir, changes, in_force: None })
+        Ok(Self { source, name, client, base, data_dir, changes, in_force: None, failed: false })
     }
 
     pub(super) const fn client(&self) -> &AdminClient {
@@ -67,7 +69,7 @@ impl Cycle {
         // Also after a mistake in a manifest: the crate may be another than before.
         let of = match self.source.find() {
             Ok(of) => of,
-            Err(error) => return self.say(&format!("error: {error:#}; {}", self.goes_on())),
+            Err(error) => return self.failed(&format!("error: {error:#}")),
         };
         let (watched, mut outputs): (BTreeSet<_>, _) = sources(&of);
         outputs.extend(self.data_dir.clone());
@@ -76,15 +78,21 @@ impl Cycle {
             Ok(built) => built,
             Err(error) if error.is_of_machine() => return Err(error.into()),
             Err(CargoError::Failed { name, .. }) => {
-                return self.say(&format!("{name} does not compile; {}", self.goes_on()));
+                return self.failed(&format!("error: {name} does not compile"));
             }
-            Err(error) => return self.say(&format!("error: {error}; {}", self.goes_on())),
+            Err(error) => return self.failed(&format!("error: {error}")),
         };
-        let known = self.in_force.as_ref().map(|deployed| deployed.digest.as_str());
-        if known == Some(&built.digest) {
-            return Ok(());
+        match &self.in_force {
+            Some(Deployed { version, digest, .. }) if *digest == built.digest => {
+                // Said only to whoever has put something right: most such rounds come of comments.
+                if self.failed {
+                    self.say(&format!("version {version} ({}) is this one", short(digest)))?;
+                }
+            }
+            _ => return self.deploy(built).await,
         }
-        self.deploy(built).await
+        self.failed = false;
+        Ok(())
     }
 
     async fn deploy(&mut self, built: Built) -> Result<()> {
@@ -102,11 +110,11 @@ impl Cycle {
                     self.say(&format!("warning: {}", plain(warning)))?;
                 }
                 self.say_routes(&deployed)?;
-                self.in_force = Some(deployed);
+                (self.in_force, self.failed) = (Some(deployed), false);
                 Ok(())
             }
             Err(error) if is_for_good(&error) => Err(error.into()),
-            Err(error) => self.say(&format!("error: {error}; {}", self.goes_on())),
+            Err(error) => self.failed(&format!("error: {error}")),
         }
     }
 
@@ -133,13 +141,16 @@ impl Cycle {
         Ok(())
     }
 
-    /// What is left after a round that came to nothing.
-    fn goes_on(&self) -> String {
+    /// Says why a round came to nothing, and what goes on.
+    fn failed(&mut self, why: &str) -> Result<()> {
+        self.failed = true;
+        self.say(why)?;
         match &self.in_force {
             Some(Deployed { version, digest, .. }) => {
-                format!("version {version} ({}) goes on; waiting for a change", short(digest))
+                let digest = short(digest);
+                self.say(&format!("version {version} ({digest}) goes on; waiting for a change"))
             }
-            None => "waiting for a change".to_owned(),
+            None => self.say("waiting for a change"),
         }
     }
 

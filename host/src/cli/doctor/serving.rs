@@ -17,7 +17,7 @@ use crate::{
         AdminToken,
         client::{AdminAddress, AdminClient},
     },
-    cli::settings::Settings,
+    cli::{host::login, settings::Settings},
     config::Config,
     engine::Engine,
     interface::Endpoint,
@@ -163,7 +163,7 @@ fn admin(checks: &mut Checks, config: &Config) -> Result<Answers> {
     let no_token = token.is_err();
     let token = token.unwrap_or_else(|_| AdminToken::new(String::new()));
     let (alive, modules) = runtime.block_on(async {
-        let client = AdminClient::new(address.clone(), token, None);
+        let client = AdminClient::new(address.clone(), token, login());
         (client.alive().await, client.modules().await)
     });
     match (alive, modules) {

@@ -79,11 +79,13 @@ impl LayerCalls<'_> {
                  send to a reply channel or to a channel of your own"
             )));
         }
-        let mine = self.job.as_ref().is_some_and(|job| job.owns(&channel));
-        if !channel.is_reply_channel() && !mine {
+        let may = |job: &&mut JobView| job.owns(&channel) || job.grants.channel(&channel);
+        if !channel.is_reply_channel() && !self.job.as_ref().is_some_and(may) {
+            let module = self.module()?;
             return Err(SendError::Forbidden(format!(
-                "channel {name} is not declared by this module; declare a consumer for it \
-                 with #[channel(\"{name}\")]"
+                "channel {name} is not declared by this module; declare a consumer for it with \
+                 #[channel(\"{name}\")], or let it be granted: \
+                 modules.{module}.grants.channels = [\"{name}\"]"
             )));
         }
         Ok(channel)
@@ -93,9 +95,11 @@ impl LayerCalls<'_> {
         let group = GroupName::parse(name)
             .map_err(|error| SendError::InvalidName(format!("group {name:?}: {error}")))?;
         let module = self.module()?;
-        if !group.belongs_to(module) {
+        let granted = self.job.as_ref().is_some_and(|job| job.grants.group(&group));
+        if !group.belongs_to(module) && !granted {
             return Err(SendError::Forbidden(format!(
-                "group {name} is not this module's; its groups start with `{module}.`"
+                "group {name} is not this module's; its groups start with `{module}.`, and others \
+                 are granted by modules.{module}.grants.groups = [\"{name}\"]"
             )));
         }
         Ok(group)

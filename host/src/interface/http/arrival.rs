@@ -11,7 +11,7 @@ use crate::{
         refusal::Reason, rules::Refusal,
     },
     message::{CorrelationId, PathParam, Protocol, Scope},
-    routing::decode,
+    routing::{beneath, decode},
 };
 
 /// What is known of a request before its route.
@@ -77,11 +77,7 @@ impl Arrival {
 
     /// The path that routes know; none if the request is for something outside the root path.
     pub(in crate::interface) fn route_path<'a>(&self, hub: &Hub, path: &'a str) -> Option<&'a str> {
-        let rest = path.strip_prefix(hub.config.root_path.as_str())?;
-        match rest {
-            "" if !hub.config.root_path.is_empty() => Some("/"),
-            _ => rest.starts_with('/').then_some(rest),
-        }
+        beneath(&hub.config.root_path, path)
     }
 
     /// The facts of the connection. None if the path is no text.

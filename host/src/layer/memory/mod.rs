@@ -20,7 +20,7 @@ use tokio::{
 use self::{
     groups::{Groups, TooMany},
     inboxes::Inboxes,
-    queues::Queues,
+    queues::{Queues, Returned},
 };
 use super::{
     ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Owners, Received, SendError,
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     message::{
         Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, ModuleName,
-        NodeName, Payload,
+        NodeName, Payload, Receipt, Settled,
     },
     telemetry::Metrics,
 };
@@ -103,6 +103,12 @@ impl MemoryLayer {
         Ok(())
     }
 
+    fn count(&self, returned: &Returned) {
+        self.metrics.messages_redelivered.inc_by(returned.again as u64);
+        self.metrics.messages_dead_lettered.inc_by(returned.dead as u64);
+        self.count_drops(returned.lost, "dead_letter_full");
+    }
+
     fn count_drops(&self, count: usize, reason: &'static str) {
         for _ in 0..count {
             self.metrics.dropped(reason);
@@ -112,6 +118,8 @@ impl MemoryLayer {
     /// Sends the delayed messages that are due, and says when the next one is.
     fn promote(&self) -> Option<Instant> {
         let now = Instant::now();
+        let returned = lock(&self.queues).reclaim(now);
+        self.count(&returned);
         let due = lock(&self.queues).due(now);
         for (channel, delayed) in due {
             // Tried again until the message would have expired in the channel.
@@ -183,6 +191,18 @@ impl ChannelLayer for MemoryLayer {
             }
             wait(notice, next).await;
         }
+    }
+
+    async fn settle(
+        &self,
+        _channel: &ChannelName,
+        receipt: &Receipt,
+        settled: Settled,
+    ) -> Result<(), LayerError> {
+        let returned = lock(&self.queues).settle(receipt.id, settled, Instant::now());
+        self.count(&returned);
+        self.arrived.notify_waiters();
+        Ok(())
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {
@@ -288,7 +308,13 @@ impl ChannelLayer for MemoryLayer {
         let sent = self.send(&channel, message).await;
         sent.map_err(|error| LayerError::new(error.to_string()))?;
         let owners = Arc::new(Owners::from([(channel, owner)]));
-        let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 1 };
+        let demand = Demand {
+            max: 1,
+            owners: &owners,
+            lasting: &Arc::default(),
+            held: HashMap::new(),
+            ceiling: 1,
+        };
         match timeout(PROBE, self.receive(&demand)).await {
             Ok(received) => received.map(drop),
             Err(_) => Err(LayerError::new(format!("a probe was not received within {PROBE:?}"))),
@@ -387,7 +413,9 @@ mod tests {
         assert!(layer.send_later(&channel("e"), small(), delay).await.is_err());
         let module = ModuleName::parse("m").unwrap();
         let owners = Arc::new(HashMap::from([(channel("a"), module)]));
-        let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 1 };
+        let lasting = Arc::default();
+        let held = HashMap::new();
+        let demand = Demand { max: 1, owners: &owners, lasting: &lasting, held, ceiling: 1 };
         layer.receive(&demand).await.unwrap();
         layer.send(&channel("e"), large()).await.unwrap();
         assert!(layer.send(&channel("e"), small()).await.is_err());
@@ -399,7 +427,9 @@ mod tests {
         let channel = ChannelName::parse("a").unwrap();
         let module = ModuleName::parse("m").unwrap();
         let owners = Arc::new(HashMap::from([(channel.clone(), module)]));
-        let demand = Demand { max: 1, owners: &owners, held: HashMap::new(), ceiling: 1 };
+        let lasting = Arc::default();
+        let held = HashMap::new();
+        let demand = Demand { max: 1, owners: &owners, lasting: &lasting, held, ceiling: 1 };
         let (delay, sent) = (Duration::from_secs(10), Instant::now());
         layer.send_later(&channel, message(&content(9)), delay).await.unwrap();
         layer.receive(&demand).await.unwrap();

@@ -2,14 +2,15 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use crate::{
-    layer::{Capacities, Demand, LayerConfig, Received},
-    message::{ChannelName, Message, ModuleName},
+    layer::{Capacities, Demand, KEPT, LastingChannels, LayerConfig, Received},
+    message::{ChannelName, Lasting, Message, ModuleName, Receipt, Settled},
 };
 
 /// How soon a delayed message whose channel is full is tried again.
@@ -18,6 +19,8 @@ const POSTPONE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 struct Entry {
     message: Message,
+    /// How often it was taken before.
+    attempt: u32,
     sent: Instant,
     expires: Instant,
 }
@@ -33,6 +36,25 @@ struct Queue {
 pub(super) struct Delayed {
     pub(super) message: Message,
     due: Instant,
+}
+
+/// A message that a worker has.
+#[derive(Debug)]
+struct Leased {
+    channel: ChannelName,
+    message: Message,
+    attempt: u32,
+    retries: u32,
+    until: Instant,
+}
+
+/// What came of leases that ran out, or of one that was settled.
+#[derive(Debug, Default)]
+pub(super) struct Returned {
+    pub(super) again: usize,
+    pub(super) dead: usize,
+    /// Those that found no room in the channel for what cannot be done.
+    pub(super) lost: usize,
 }
 
 /// What came of a push.
@@ -64,6 +86,10 @@ pub(super) struct Queues {
     ready: VecDeque<ChannelName>,
     delayed: BTreeMap<(Instant, u64), (ChannelName, Delayed)>,
     next_delayed: u64,
+    /// Which channels keep messages until they are done, as whoever reads them says.
+    lasting: Arc<LastingChannels>,
+    leased: HashMap<u64, Leased>,
+    next_receipt: u64,
     swept: Instant,
 }
 
@@ -79,6 +105,9 @@ impl Queues {
             ready: VecDeque::new(),
             delayed: BTreeMap::new(),
             next_delayed: 0,
+            lasting: Arc::default(),
+            leased: HashMap::new(),
+            next_receipt: 0,
             swept: Instant::now(),
         }
     }
@@ -101,10 +130,90 @@ impl Queues {
             self.forget_if_empty(channel);
             return pushed;
         }
+        let life = match self.lasting.contains_key(channel) {
+            true => KEPT,
+            false => message.expires_after.unwrap_or(self.expiry),
+        };
         self.bytes += message.len();
-        let expires = now + message.expires_after.unwrap_or(self.expiry);
-        queue.entries.push_back(Entry { message, sent: now, expires });
+        queue.entries.push_back(Entry { message, attempt: 0, sent: now, expires: now + life });
         pushed
+    }
+
+    /// Puts a message back that was taken. It had room before.
+    fn push_again(&mut self, channel: ChannelName, message: Message, attempt: u32, now: Instant) {
+        self.bytes += message.len();
+        let capacity = self.capacities.of(&channel);
+        let queue = self.queues.entry(channel.clone()).or_insert_with(|| {
+            self.ready.push_back(channel);
+            Queue { entries: VecDeque::new(), capacity }
+        });
+        queue.entries.push_back(Entry { message, attempt, sent: now, expires: now + KEPT });
+    }
+
+    fn lease(
+        &mut self,
+        channel: &ChannelName,
+        lasting: Lasting,
+        entry: (&Message, u32),
+        now: Instant,
+    ) -> Receipt {
+        self.next_receipt += 1;
+        let (id, (message, attempt), Lasting { retries, lease }) =
+            (self.next_receipt, entry, lasting);
+        let (channel, message) = (channel.clone(), message.clone());
+        let leased = Leased { channel, message, attempt, retries, until: now + lease };
+        self.leased.insert(id, leased);
+        Receipt { id, attempt, retries }
+    }
+
+    /// What becomes of a message that a worker has.
+    pub(super) fn settle(&mut self, id: u64, settled: Settled, now: Instant) -> Returned {
+        let Some(leased) = self.leased.remove(&id) else { return Returned::default() };
+        match settled {
+            Settled::Done => Returned::default(),
+            Settled::Again(pause) if pause.is_zero() => {
+                self.push_again(leased.channel, leased.message, leased.attempt + 1, now);
+                Returned { again: 1, ..Returned::default() }
+            }
+            // It is leased to nobody meanwhile.
+            Settled::Again(pause) => {
+                self.leased.insert(id, Leased { until: now + pause, ..leased });
+                Returned::default()
+            }
+            Settled::Dead => self.bury(leased, now),
+        }
+    }
+
+    fn bury(&mut self, leased: Leased, now: Instant) -> Returned {
+        let Ok(channel) = leased.channel.dead() else {
+            return Returned { lost: 1, ..Returned::default() };
+        };
+        let mut message = leased.message;
+        message.expires_after = Some(KEPT);
+        match self.push(&channel, message, now).full {
+            true => Returned { lost: 1, ..Returned::default() },
+            false => Returned { dead: 1, ..Returned::default() },
+        }
+    }
+
+    /// Messages whose worker is gone, or whose pause is over, come again.
+    pub(super) fn reclaim(&mut self, now: Instant) -> Returned {
+        let over = |(id, leased): (&u64, &Leased)| (leased.until <= now).then_some(*id);
+        let mut ids: Vec<_> = self.leased.iter().filter_map(over).collect();
+        ids.sort_unstable();
+        let mut returned = Returned::default();
+        for id in ids {
+            let Some(leased) = self.leased.remove(&id) else { continue };
+            if leased.attempt < leased.retries {
+                self.push_again(leased.channel, leased.message, leased.attempt + 1, now);
+                returned.again += 1;
+            } else {
+                let Returned { dead, lost, .. } = self.bury(leased, now);
+                returned.dead += dead;
+                returned.lost += lost;
+            }
+        }
+        returned
     }
 
     fn forget_if_empty(&mut self, channel: &ChannelName) {
@@ -117,6 +226,7 @@ impl Queues {
     /// Takes up to `demand.max` messages: from the module that holds fewest, and among its channels
     /// from the one that was served longest ago.
     pub(super) fn pop(&mut self, demand: &Demand<'_>, now: Instant) -> Popped {
+        self.lasting = Arc::clone(demand.lasting);
         let mut held = demand.held.clone();
         let mut popped = Popped::default();
         while popped.received.len() < demand.max {
@@ -132,12 +242,15 @@ impl Queues {
                     other => break other,
                 }
             };
-            if let Some(Entry { message, sent, .. }) = fresh {
+            let is_empty = queue.entries.is_empty();
+            if let Some(Entry { message, attempt, sent, .. }) = fresh {
                 *held.entry(module.clone()).or_default() += 1;
+                let lasting = demand.lasting.get(&channel).copied();
+                let receipt = lasting.map(|it| self.lease(&channel, it, (&message, attempt), now));
                 let (channel, waited) = (channel.clone(), now - sent);
-                popped.received.push(Received { channel, module, message, waited });
+                popped.received.push(Received { channel, module, message, waited, receipt });
             }
-            if queue.entries.is_empty() {
+            if is_empty {
                 self.queues.remove(&channel);
             } else {
                 self.ready.push_back(channel);
@@ -210,7 +323,9 @@ impl Queues {
 
     /// When the next delayed message is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.delayed.first_key_value().map(|((due, _), _)| *due)
+        let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
+        let leased = self.leased.values().map(|leased| leased.until).min();
+        delayed.into_iter().chain(leased).min()
     }
 
     /// Channels that nobody reads must not keep what has expired.

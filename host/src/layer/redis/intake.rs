@@ -1,7 +1,7 @@
 //! Takes messages for workers: a script takes them off, a blocking pop tells when there may be some.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     fmt::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
@@ -23,8 +23,8 @@ use super::{
     wire::{self, Envelope},
 };
 use crate::{
-    layer::{Demand, LayerError, Owners, Received},
-    message::ChannelName,
+    layer::{Capacities, Demand, LastingChannels, LayerError, Owners, Received},
+    message::{ChannelName, Lasting, ModuleName, Receipt},
     shutdown::Drain,
     telemetry::Metrics,
 };
@@ -42,6 +42,7 @@ const CHUNK: usize = 500;
 pub(super) struct ReaderSet {
     pub(super) digest: String,
     pub(super) owners: Arc<Owners>,
+    pub(super) lasting: Arc<LastingChannels>,
 }
 
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub(super) struct Intake {
     scripts: Arc<Scripts>,
     metrics: Arc<Metrics>,
     lease: Duration,
+    capacities: Capacities,
     drain: Drain,
     /// For each partition, whether there may be messages.
     hinted: Vec<AtomicBool>,
@@ -75,6 +77,7 @@ impl Intake {
         scripts: Arc<Scripts>,
         metrics: Arc<Metrics>,
         lease: Duration,
+        capacities: Capacities,
         drain: &Drain,
     ) -> Arc<Self> {
         let intake = Arc::new(Self {
@@ -85,6 +88,7 @@ impl Intake {
             scripts,
             metrics,
             lease,
+            capacities,
             drain: drain.clone(),
             turn: AtomicUsize::new(0),
             arrived: Notify::new(),
@@ -109,14 +113,19 @@ impl Intake {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_of(&self, owners: &Arc<Owners>) -> Arc<ReaderSet> {
+    fn set_of(&self, demand: &Demand<'_>) -> Arc<ReaderSet> {
+        let Demand { owners, lasting, .. } = demand;
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(set) = &*reading
             && Arc::ptr_eq(&set.owners, owners)
+            && Arc::ptr_eq(&set.lasting, lasting)
         {
             return Arc::clone(set);
         }
-        let set = Arc::new(ReaderSet { digest: digest(owners), owners: Arc::clone(owners) });
+        let (owners, lasting) = (Arc::clone(owners), Arc::clone(lasting));
+        let mut set = ReaderSet { digest: String::new(), owners, lasting };
+        set.digest = digest(set.lines(&self.capacities));
+        let set = Arc::new(set);
         *reading = Some(Arc::clone(&set));
         // Other channels may have messages than those that were read before.
         for hint in &self.hinted {
@@ -145,7 +154,7 @@ impl Intake {
         self: &Arc<Self>,
         demand: &Demand<'_>,
     ) -> Result<Vec<Received>, LayerError> {
-        let set = self.set_of(demand.owners);
+        let set = self.set_of(demand);
         loop {
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
@@ -233,10 +242,13 @@ impl Intake {
 
     fn unpack(&self, set: &ReaderSet, now: u64, entries: Vec<Value>) {
         let mut entries = entries.into_iter();
-        while let (Some(Value::BulkString(channel)), Some(Value::BulkString(entry))) =
-            (entries.next(), entries.next())
+        while let (
+            Some(Value::BulkString(channel)),
+            Some(Value::BulkString(entry)),
+            Some(Value::Int(receipt)),
+        ) = (entries.next(), entries.next(), entries.next())
         {
-            match received(set, &channel, &entry, now) {
+            match received(set, &channel, &entry, now, receipt) {
                 Ok(received) => {
                     self.metrics.messages_received.inc();
                     self.taken.lock().unwrap_or_else(PoisonError::into_inner).push_back(received);
@@ -253,16 +265,16 @@ impl Intake {
     /// Says which channels are read, for so long as the lease is.
     pub(super) async fn announce(&self, link: &Link, set: &ReaderSet) -> Result<(), LayerError> {
         let lease = micros(self.lease);
-        let owners: Vec<_> = set.owners.iter().collect();
-        for chunk in owners.chunks(CHUNK) {
+        let lines = set.lines(&self.capacities);
+        for chunk in lines.chunks(CHUNK) {
             let mut call = self.scripts.read_by.key(&link.keys.base);
             call.arg(&set.digest).arg(lease);
-            for (channel, module) in chunk {
-                call.arg(channel.as_str()).arg(module.as_str());
+            for (channel, how) in chunk {
+                call.arg(channel).arg(how);
             }
             let _: u8 = link.call(&call).await?;
         }
-        if owners.is_empty() {
+        if lines.is_empty() {
             // Nothing is read; the next look says the same.
             sleep_until(Instant::now() + POLL).await;
         }
@@ -328,21 +340,49 @@ impl Drop for Waits<'_> {
     }
 }
 
-fn received(set: &ReaderSet, channel: &[u8], entry: &[u8], now: u64) -> Result<Received, String> {
+fn received(
+    set: &ReaderSet,
+    channel: &[u8],
+    entry: &[u8],
+    now: u64,
+    receipt: i64,
+) -> Result<Received, String> {
     let channel = std::str::from_utf8(channel).map_err(|error| error.to_string())?;
     let channel = ChannelName::parse(channel).map_err(|error| error.to_string())?;
     let module = set.owners.get(&channel).ok_or("nobody here reads that channel")?.clone();
-    let Envelope { message, waited } = wire::open(entry, now).map_err(|error| error.to_string())?;
-    Ok(Received { channel, module, message, waited })
+    let opened = wire::open(entry, now).map_err(|error| error.to_string())?;
+    let Envelope { message, waited, attempt } = opened;
+    let receipt = u64::try_from(receipt).ok().filter(|id| *id > 0);
+    let receipt = receipt.zip(set.lasting.get(&channel)).map(|(id, lasting)| {
+        let retries = lasting.retries;
+        Receipt { id, attempt, retries }
+    });
+    Ok(Received { channel, module, message, waited, receipt })
+}
+
+impl ReaderSet {
+    /// Each channel with its module, and how it keeps messages if it does; in order.
+    fn lines(&self, capacities: &Capacities) -> Vec<(String, String)> {
+        let how = |channel: &ChannelName, module: &ModuleName| {
+            let lasting = self.lasting.get(channel).zip(channel.dead().ok());
+            let Some((Lasting { retries, lease }, dead)) = lasting else {
+                return module.to_string();
+            };
+            format!("{module} {retries} {} {}", micros(*lease), capacities.of(&dead))
+        };
+        let lines = self.owners.iter();
+        let mut lines: Vec<_> =
+            lines.map(|(channel, module)| (channel.to_string(), how(channel, module))).collect();
+        lines.sort();
+        lines
+    }
 }
 
 /// The same for the same channels and modules, whatever process it is.
-fn digest(owners: &HashMap<ChannelName, crate::message::ModuleName>) -> String {
-    let mut names: Vec<_> = owners.iter().collect();
-    names.sort();
+fn digest(lines: Vec<(String, String)>) -> String {
     let mut hash = Sha256::new();
-    for (channel, module) in names {
-        hash.update(format!("{channel} {module}\n"));
+    for (channel, how) in lines {
+        hash.update(format!("{channel} {how}\n"));
     }
     hash.finalize().iter().take(16).fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a String cannot fail");

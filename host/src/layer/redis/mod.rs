@@ -42,7 +42,7 @@ use super::{
 use crate::{
     message::{
         Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
-        Outcome, Payload,
+        Outcome, Payload, Receipt, Settled,
     },
     shutdown::Drain,
     telemetry::Metrics,
@@ -136,6 +136,7 @@ impl RedisLayer {
             Arc::clone(&scripts),
             Arc::clone(&metrics),
             redis.lease,
+            config.capacities.clone(),
             &drain,
         );
         let shared = Arc::new(Shared {
@@ -445,6 +446,31 @@ impl ChannelLayer for RedisLayer {
 
     async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError> {
         self.shared.intake.receive(demand).await
+    }
+
+    async fn settle(
+        &self,
+        channel: &ChannelName,
+        receipt: &Receipt,
+        settled: Settled,
+    ) -> Result<(), LayerError> {
+        let shared = &self.shared;
+        let link = shared.link(channel.as_str())?;
+        let (how, pause) = match settled {
+            Settled::Done => ("done", Duration::ZERO),
+            Settled::Again(pause) => ("again", pause),
+            Settled::Dead => ("dead", Duration::ZERO),
+        };
+        let mut call = shared.scripts.settle.key(&link.keys.base);
+        call.arg(receipt.id).arg(how).arg(micros(pause));
+        let outcome: String = link.call(&call).await?;
+        match (settled, outcome.as_str()) {
+            (Settled::Dead, "ok") => drop(shared.metrics.messages_dead_lettered.inc()),
+            (Settled::Dead, "full") => shared.metrics.dropped("dead_letter_full"),
+            (Settled::Again(_), _) => shared.due.notify_waiters(),
+            _ => {}
+        }
+        Ok(())
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {

@@ -58,7 +58,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    send receive read_by
+    send receive read_by settle
     deliver taken
     later promote
     join leave join_named leave_named members

@@ -56,6 +56,9 @@ pub(super) async fn promote(shared: Arc<Shared>, partition: usize) {
     }
 }
 
+/// What `promote.lua` returns.
+type Promoted = (i64, u64, u64, u64, u64, u64, u64, u64, u64);
+
 impl Shared {
     /// The layout that everybody must have.
     fn layout(&self) -> String {
@@ -128,14 +131,17 @@ impl Shared {
     async fn promote(&self, partition: usize) -> Result<Option<Duration>, LayerError> {
         let Some(link) = self.links.get(partition) else { return Ok(None) };
         let call = self.scripts.promote.key(&link.keys.base);
-        let (wait, expired, full, gone, inbox_full, unreadable): (i64, u64, u64, u64, u64, u64) =
+        let (wait, expired, full, gone, inbox_full, unreadable, again, dead, lost): Promoted =
             link.call(&call).await?;
+        self.metrics.messages_redelivered.inc_by(again);
+        self.metrics.messages_dead_lettered.inc_by(dead);
         for (count, reason) in [
             (expired, "expired"),
             (full, "full"),
             (gone, "connection_gone"),
             (inbox_full, "inbox_full"),
             (unreadable, "unreadable"),
+            (lost, "dead_letter_full"),
         ] {
             for _ in 0..count {
                 self.metrics.dropped(reason);

@@ -97,12 +97,13 @@ impl Deployments {
         self.put_in_force(Prepared { candidate, manifest, wasm: None, on: None }).await
     }
 
-    /// Runs a module with other settings.
-    pub async fn set(&self, turn: Turn, written: Written) -> Result<Written, DeployError> {
+    /// Runs a module with other settings. Secrets that are left out stay as they are.
+    pub async fn set(&self, turn: Turn, mut written: Written) -> Result<Written, DeployError> {
         let module = &turn.module;
         let mut manifest = self.existing(module)?;
+        written.complete(&manifest.settings);
         if written == manifest.settings {
-            return Ok(written);
+            return Ok(written.shown());
         }
         self.settings(module, &written)?;
         manifest.settings = written.clone();
@@ -117,7 +118,7 @@ impl Deployments {
         step(&mut manifest, probation);
         let candidate = Candidate { probation, ..candidate };
         self.put_in_force(Prepared { candidate, manifest, wasm: None, on }).await?;
-        Ok(written)
+        Ok(written.shown())
     }
 
     /// Takes a module out of force and forgets it.

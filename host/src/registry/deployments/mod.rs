@@ -286,13 +286,14 @@ impl Deployments {
         let modules = self.registry.snapshot();
         let routes = modules.version(module).map(|it| it.routes().to_vec()).unwrap_or_default();
         let manifest = known.manifest;
-        let (history, settings) = manifest.map(|it| (it.versions, it.settings)).unwrap_or_default();
+        let (history, settings) =
+            manifest.map(|it| (it.versions, it.settings.shown())).unwrap_or_default();
         Ok(Overview { summary, history, settings, routes })
     }
 
-    /// The settings of a module, as they were written.
+    /// The settings of a module, as they were written, without the values of secrets.
     pub fn written(&self, module: &ModuleName) -> Result<Written, DeployError> {
-        Ok(self.existing(module)?.settings)
+        Ok(self.existing(module)?.settings.shown())
     }
 
     fn summary(&self, name: &ModuleName, known: &Known) -> Summary {

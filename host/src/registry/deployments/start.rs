@@ -56,9 +56,11 @@ impl Deployments {
         let Stored { name, manifest, mut fault } = stored;
         if let Some(manifest) = &manifest {
             let wanted = manifest.active;
+            let activation = manifest.activation.saturating_sub(1);
+            let earlier = Manifest { activation, ..manifest.clone() };
             if manifest.probation
                 && let Some(before) = manifest.previous
-                && let Err(error) = self.revive_version(&name, manifest, before, false).await
+                && let Err(error) = self.revive_version(&name, &earlier, before, false).await
             {
                 tracing::warn!(module = %name, version = before, error, "no version to go back to");
             }
@@ -149,26 +151,23 @@ impl Deployments {
     }
 
     async fn keep(&self, report: Report) {
-        let (Report::Proved { module, .. } | Report::RolledBack { module, .. }) = &report;
+        let (Report::Proved { module, activation } | Report::RolledBack { module, activation, .. }) =
+            &report;
         let _turn = self.commits.lock().await;
-        let Some(mut manifest) = self.manifest(module) else { return };
-        match &report {
-            Report::Proved { activation, .. } if manifest.activation == *activation => {
-                manifest.probation = false;
-            }
-            Report::RolledBack { from, to, activation, reason, .. }
-                if manifest.activation + 1 == *activation =>
-            {
-                manifest.activation = *activation;
-                manifest.active = *to;
-                // The one before this is the one that failed.
-                manifest.previous = None;
-                manifest.probation = false;
-                let reason = reason.clone();
-                manifest.rolled_back = Some(RolledBack { version: *from, reason });
-            }
+        let modules = self.registry.snapshot();
+        let in_force = modules.version(module).map(|version| version.activation);
+        let Some(mut manifest) = self.manifest(module).filter(|_| in_force == Some(*activation))
+        else {
             // Somebody has changed the module meanwhile.
-            _ => return,
+            return;
+        };
+        manifest.activation = *activation;
+        manifest.probation = false;
+        if let Report::RolledBack { from, to, reason, .. } = &report {
+            manifest.active = *to;
+            // The one before this is the one that failed.
+            manifest.previous = None;
+            manifest.rolled_back = Some(RolledBack { version: *from, reason: reason.clone() });
         }
         manifest.revision += 1;
         if let Err(error) = self.store.commit(module, &manifest, None).await {

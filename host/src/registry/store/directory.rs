@@ -6,6 +6,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -36,9 +37,10 @@ pub struct DirectoryStore {
 }
 
 impl DirectoryStore {
-    /// Opens a directory, and makes it if it is missing.
+    /// Opens a directory, and makes it if it is missing: for its owner only, since settings may hold
+    /// secrets.
     pub fn open(root: &Path) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
         Ok(Self {
             root: root.into(),
             #[cfg(test)]

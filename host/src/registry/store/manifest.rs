@@ -71,7 +71,7 @@ impl Manifest {
 }
 
 fn to_text<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(&humantime::format_rfc3339_millis(*time))
+    to.collect_str(&humantime::format_rfc3339(*time))
 }
 
 fn from_text<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {

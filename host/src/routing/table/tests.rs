@@ -43,7 +43,8 @@ fn get(table: &RouteTable, path: &str) -> Resolution {
 }
 
 fn channel(consumer: &str, name: &str) -> RouteSpec {
-    let trigger = Trigger::Channel(ChannelName::parse(name).unwrap());
+    let channel = ChannelName::parse(name).unwrap();
+    let trigger = Trigger::Channel { channel, retries: None };
     RouteSpec { consumer: consumer.into(), trigger }
 }
 
@@ -51,6 +52,7 @@ fn build(modules: &[(&str, Vec<RouteSpec>)]) -> Result<RouteTable, RouteError> {
     let names: Vec<_> = modules.iter().map(|(name, _)| ModuleName::parse(name).unwrap()).collect();
     let second = Duration::from_secs(1);
     let policy = Policy { event_expiry: second, deadline: second, on_fault: OnFault::Close };
+    let no_retries = BTreeMap::new();
     let declared: Vec<_> = names
         .iter()
         .zip(modules)
@@ -59,6 +61,7 @@ fn build(modules: &[(&str, Vec<RouteSpec>)]) -> Result<RouteTable, RouteError> {
             routes,
             policy: policy.clone(),
             files: &[],
+            retries: &no_retries,
         })
         .collect();
     RouteTable::build(&declared)

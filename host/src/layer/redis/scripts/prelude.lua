@@ -7,14 +7,21 @@ local now = time[1] * 1000000 + time[2]
 -- Past this many milliseconds nobody needs a key that nobody has touched: the last resort against
 -- what is left when every process is gone.
 local LAST_RESORT = 86400000
+-- How long a message waits in a channel that delivers at least once, in microseconds.
+local KEPT = 86400000000
 
--- Bytes before the map of a channel's entry: version, expiry, time of sending.
-local HEADER = 17
+-- Bytes before the map of a channel's entry: version, how often it was taken before, expiry, time of
+-- sending.
+local HEADER = 18
+
+local function seal(attempt, life, payload)
+    return '\1' .. string.char(attempt) .. struct.pack('>I8I8', now + life, now) .. payload
+end
 
 -- What is too short to have an expiry is no entry of ours: whoever takes it counts it.
 local function expiry(entry)
     if #entry < HEADER then return math.huge end
-    return (struct.unpack('>I8', entry, 2))
+    return (struct.unpack('>I8', entry, 3))
 end
 
 -- Redis out of memory refuses what needs more of it, but not in a script that has written already.
@@ -69,6 +76,23 @@ local function drop_expired(key)
     end
 end
 
+-- Puts an entry at the end of a channel, whatever its capacity.
+local function append(channel, length, entry, life)
+    local key = base .. 'channel:' .. channel
+    local keep = math.ceil(life / 1000) + LAST_RESORT
+    -- Before the message: none may be where nobody looks. Also where others are before it, should
+    -- somebody have taken the key away.
+    local is_new = redis.call('ZADD', base .. 'ready', 'NX', now, channel) == 1
+    redis.call('RPUSH', key, entry)
+    if length == 0 then
+        redis.call('PEXPIRE', key, keep)
+    else
+        redis.call('PEXPIRE', key, keep, 'GT')
+    end
+    if is_new then keep_for(base .. 'ready', keep) end
+    if is_new or length == 0 then wake(channel) end
+end
+
 -- Puts a message at the end of a channel. Returns whether it was taken, and how many had expired.
 local function push(channel, capacity, life, payload)
     local key = base .. 'channel:' .. channel
@@ -79,19 +103,22 @@ local function push(channel, capacity, life, payload)
         length = length - expired
         if length >= capacity then return false, expired end
     end
-    local keep = math.ceil(life / 1000) + LAST_RESORT
-    -- Before the message: none may be where nobody looks. Also where others are before it, should
-    -- somebody have taken the key away.
-    local is_new = redis.call('ZADD', base .. 'ready', 'NX', now, channel) == 1
-    redis.call('RPUSH', key, '\1' .. struct.pack('>I8I8', now + life, now) .. payload)
-    if length == 0 then
-        redis.call('PEXPIRE', key, keep)
-    else
-        redis.call('PEXPIRE', key, keep, 'GT')
-    end
-    if is_new then keep_for(base .. 'ready', keep) end
-    if is_new or length == 0 then wake(channel) end
+    if redis.call('HEXISTS', base .. 'lasting', channel) == 1 then life = KEPT end
+    append(channel, length, seal(0, life, payload), life)
     return true, expired
+end
+
+-- A message that was taken comes again. It had room before.
+local function push_again(leased)
+    local length = redis.call('LLEN', base .. 'channel:' .. leased.channel)
+    local attempt = math.min(string.byte(leased.entry, 2) + 1, 255)
+    append(leased.channel, length, seal(attempt, KEPT, string.sub(leased.entry, HEADER + 1)), KEPT)
+end
+
+-- A message that cannot be done goes where such are. Returns whether there was room.
+local function bury(leased)
+    local payload = string.sub(leased.entry, HEADER + 1)
+    return (push(leased.channel .. '.dead', leased.dead_capacity, KEPT, payload))
 end
 
 -- Puts an entry into a node's inbox. Its first character is its kind: "m" and "a" have room of

@@ -3,4 +3,4 @@ local channel, payload = ARGV[1], ARGV[2]
 push(channel, 1, 5000000, payload)
 local entry = redis.call('LPOP', base .. 'channel:' .. channel)
 redis.call('ZREM', base .. 'ready', channel)
-return entry and string.sub(entry, 18) == payload and 1 or 0
+return entry and string.sub(entry, HEADER + 1) == payload and 1 or 0

@@ -1,5 +1,6 @@
--- Sends the messages that are due. Returns {microseconds until the next one or -1, expired, full,
--- gone, inboxes that were full, unreadable}.
+-- Sends the messages that are due, and those again whose worker is gone or whose pause is over.
+-- Returns {microseconds until the next one or -1, expired, full, gone, inboxes that were full,
+-- unreadable, sent again, not to be done, not to be done and without room}.
 even_without_memory()
 local queue, kept = base .. 'later', base .. 'later:messages'
 local expired, full, gone, inbox_full, unreadable = 0, 0, 0, 0, 0
@@ -37,6 +38,33 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, 
         redis.call('HDEL', kept, id)
     end
 end
-local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
-local wait = first[2] and math.max(0, tonumber(first[2]) - now) or -1
-return { wait, expired, full, gone, inbox_full, unreadable }
+
+local function was_leased(message)
+    return type(message) == 'table' and type(message.channel) == 'string'
+        and type(message.entry) == 'string' and #message.entry >= HEADER
+        and tonumber(message.retries) and tonumber(message.dead_capacity)
+end
+
+local leased, messages = base .. 'leased', base .. 'leased:messages'
+local again, dead, lost = 0, 0, 0
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', now, 'LIMIT', 0, 100)) do
+    local ok, message = pcall(cmsgpack.unpack, redis.call('HGET', messages, id))
+    redis.call('ZREM', leased, id)
+    redis.call('HDEL', messages, id)
+    if not ok or not was_leased(message) then
+        unreadable = unreadable + 1
+    elseif string.byte(message.entry, 2) < message.retries then
+        if pcall(push_again, message) then again = again + 1 else lost = lost + 1 end
+    else
+        local done, has_room = pcall(bury, message)
+        if done and has_room then dead = dead + 1 else lost = lost + 1 end
+    end
+end
+
+local wait = -1
+for _, key in ipairs({ queue, leased }) do
+    local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
+    local left = first and math.max(0, tonumber(first) - now) or -1
+    if left >= 0 and (wait < 0 or left < wait) then wait = left end
+end
+return { wait, expired, full, gone, inbox_full, unreadable, again, dead, lost }

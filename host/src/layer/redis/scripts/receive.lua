@@ -1,5 +1,6 @@
 -- ARGV: reader, most messages, slots a module may hold, then modules and the slots they hold.
--- Returns {known, now, more, skipped, expired, {channel, entry, channel, entry, ...}}.
+-- Returns {known, now, more, skipped, expired, {channel, entry, receipt, ...}}; the receipt is 0 unless
+-- the channel delivers at least once.
 local reader, most, ceiling = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local owners = base .. 'reader:' .. reader
 if redis.call('EXISTS', owners) == 0 then return { 0, now, 0, 0, 0, {} } end
@@ -15,11 +16,12 @@ repeat
     local names = redis.call('ZRANGE', ready, start, start + 63)
     local modules = #names > 0 and redis.call('HMGET', owners, unpack(names)) or {}
     for i, name in ipairs(names) do
-        local module = modules[i]
+        -- "MODULE", or "MODULE RETRIES LEASE CAPACITY" for a channel that delivers at least once.
+        local module, rest = string.match(modules[i] or '', '^(%S+) ?(.*)$')
         if module then
             local holds = held[module] or 0
             if holds < ceiling then
-                candidates[#candidates + 1] = { name = name, module = module }
+                candidates[#candidates + 1] = { name = name, module = module, rest = rest }
                 if holds == 0 then idle = idle + 1 end
             else
                 skipped = 1
@@ -41,8 +43,24 @@ local function choose()
     return best
 end
 
+-- Keeps a message until it is settled. Returns the receipt.
+local function lease(channel, rest, entry)
+    local retries, micros, capacity = string.match(rest, '^(%d+) (%d+) (%d+)$')
+    if not retries or #entry < HEADER then return 0 end
+    local id = redis.call('INCR', base .. 'receipts')
+    redis.call('ZADD', base .. 'leased', now + tonumber(micros), id)
+    redis.call('HSET', base .. 'leased:messages', id, cmsgpack.pack({
+        channel = channel, entry = entry, retries = tonumber(retries),
+        dead_capacity = tonumber(capacity),
+    }))
+    for _, key in ipairs({ 'receipts', 'leased', 'leased:messages' }) do
+        redis.call('PEXPIRE', base .. key, KEPT / 1000 + LAST_RESORT)
+    end
+    return id
+end
+
 local taken, expired, turn = {}, 0, 0
-while #taken < most * 2 do
+while #taken < most * 3 do
     local at = choose()
     if not at then break end
     local candidate = table.remove(candidates, at)
@@ -52,8 +70,10 @@ while #taken < most * 2 do
         expired = expired + drop_expired(key)
         local entry = redis.call('LPOP', key)
         if entry then
+            local ok, receipt = pcall(lease, candidate.name, candidate.rest, entry)
             taken[#taken + 1] = candidate.name
             taken[#taken + 1] = entry
+            taken[#taken + 1] = ok and receipt or 0
             held[candidate.module] = (held[candidate.module] or 0) + 1
         end
     end

@@ -7,7 +7,7 @@ for _, channel in ipairs(redis.call('ZRANGE', base .. 'ready', 0, 999)) do
     if head and #head >= HEADER then
         channels[#channels + 1] = channel
         channels[#channels + 1] = redis.call('LLEN', key)
-        channels[#channels + 1] = now - (struct.unpack('>I8', head, 10))
+        channels[#channels + 1] = now - (struct.unpack('>I8', head, 11))
     end
 end
 return { redis.call('SCARD', base .. 'groups'), redis.call('ZCARD', base .. 'later'), channels }

@@ -22,6 +22,8 @@ pub(super) struct WireEvent {
     order: u64,
     #[serde(default)]
     version: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    done: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     state: Option<Blob>,
     scheme: String,
@@ -30,6 +32,7 @@ pub(super) struct WireEvent {
     path: String,
     raw_path: Blob,
     query_string: Blob,
+    #[serde(default)]
     root_path: String,
     headers: Vec<(Blob, Blob)>,
     client: (String, u16),
@@ -64,6 +67,7 @@ impl From<&Event> for WireEvent {
             consumer: event.consumer.to_string(),
             order: event.order,
             version: event.version,
+            done: event.wants_done,
             state: event.state.clone().map(Blob),
             scheme: scope.scheme().to_owned(),
             method: scope.method.clone(),
@@ -106,9 +110,13 @@ impl WireEvent {
     pub(super) fn into_event(mut self, correlation: CorrelationId) -> Result<Event, WireError> {
         let kind = self.kind()?;
         let (consumer, order, version) = (self.consumer.as_str().into(), self.order, self.version);
+        let wants_done = self.done;
         let state = self.state.take().map(|state| state.0);
         let scope = Arc::new(self.into_scope(correlation)?);
-        Ok(Event { scope, consumer, order, kind, state, version })
+        if scope.protocol != kind.protocol() {
+            return Err(WireError::field("scheme")(&"it is that of the other protocol"));
+        }
+        Ok(Event { scope, consumer, order, kind, state, version, wants_done })
     }
 
     fn kind(&mut self) -> Result<EventKind, WireError> {

@@ -10,7 +10,7 @@ use crate::message::{
 };
 
 /// Something for a node.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(in super::super) enum Parcel {
     /// For one connection.
     Message { to: LocalName, content: Content, correlation: CorrelationId },

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Blob, VERSION, WireError, encode, event::WireEvent};
 use crate::message::{Content, CorrelationId, Message, Payload};
 
-/// Bytes before the map: version, expiry, time of sending.
-const HEADER: usize = 17;
+/// Bytes before the map: version, how often it was taken before, expiry, time of sending.
+const HEADER: usize = 18;
 
 /// `{"correlation": ..., "event": {...}}` or `{"correlation": ..., "content": ...}`
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,12 +35,14 @@ pub(in super::super) fn seal(message: &Message) -> Vec<u8> {
 pub(in super::super) struct Envelope {
     pub(in super::super) message: Message,
     pub(in super::super) waited: Duration,
+    /// How often it was taken before.
+    pub(in super::super) attempt: u32,
 }
 
 /// Reads an entry of a channel. `now` is the server's time in microseconds.
 pub(in super::super) fn open(entry: &[u8], now: u64) -> Result<Envelope, WireError> {
     let (header, map) = entry.split_at_checked(HEADER).ok_or(WireError::Short)?;
-    let (version, times) = header.split_first().ok_or(WireError::Short)?;
+    let [version, attempt, times @ ..] = header else { return Err(WireError::Short) };
     if *version != VERSION {
         return Err(WireError::Version(*version));
     }
@@ -55,7 +57,8 @@ pub(in super::super) fn open(entry: &[u8], now: u64) -> Result<Envelope, WireErr
         _ => return Err(WireError::field("event")(&"there is either an event or a content")),
     };
     let message = Message { payload, correlation, expires_after: None };
-    Ok(Envelope { message, waited: Duration::from_micros(now.saturating_sub(sent)) })
+    let waited = Duration::from_micros(now.saturating_sub(sent));
+    Ok(Envelope { message, waited, attempt: u32::from(*attempt) })
 }
 
 pub(super) fn parse(content: Bytes) -> Result<Content, WireError> {

@@ -8,6 +8,9 @@ mod inbox;
 mod message;
 mod reply;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use self::{
     inbox::{Parcel, Taken},
     message::{Envelope, open, seal},

@@ -1,6 +1,8 @@
 //! Commands that ask a host: what they send, what they print, which status they end with. What hosts
 //! answer here is said by the test.
 
+mod live;
+
 use std::{fs, path::Path, process::Output};
 
 use tests::{Asked, Stub, must, native};
@@ -108,6 +110,7 @@ async fn what_a_host_refuses_is_told_as_it_says_it_and_the_status_tells_what_it_
         (409, problem("busy"), 8, "refuses (409)"),
         (401, problem("token"), 8, "refuses (401)"),
         (404, "not here\n".to_owned(), 8, "refuses (404): not here"),
+        (404, "\u{1b}[2Jgone\nerror: forged".to_owned(), 8, "refuses (404): \\u{1b}[2Jgone"),
         (503, String::new(), 8, "refuses (503): Service Unavailable"),
         (200, "{}".to_owned(), 7, "does not answer as this version of Tidegate does"),
     ] {
@@ -117,6 +120,7 @@ async fn what_a_host_refuses_is_told_as_it_says_it_and_the_status_tells_what_it_
         let output = tidegate(path, &deploy).await;
         let said = text(&output.stderr);
         assert!(said.contains("error: module tide: ") && said.contains(expected), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
         assert_eq!(output.status.code(), Some(exit), "{said}");
         assert!(output.stdout.is_empty());
     }

@@ -1,0 +1,88 @@
+//! What an event and its answer cost in commands, however many modules there are.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{runtime::Handle, time::timeout};
+
+use super::{redis, server::RedisServer};
+use crate::{
+    layer::{ChannelLayer, Demand, LayerConfig, Owners, RedisLayer},
+    message::{
+        Answer, ChannelName, Content, CorrelationId, Done, LocalName, Message, ModuleName,
+        NodeName, Outcome, Reply,
+    },
+    telemetry::Metrics,
+};
+
+const ECHOES: usize = 50;
+/// Send, wake-up, receive, answer, inbox, and room in the inbox, which nobody waits for. One after the
+/// other the wait is for: the wake-up, the receive, and the inbox; sending and answering are on their
+/// way at the same time.
+const COMMANDS: usize = 6;
+
+/// Commands that processes sent, without those that scripts ran.
+fn sent(server: &RedisServer) -> usize {
+    let statistics = server.run(&["INFO", "commandstats"]);
+    let calls = statistics.lines().filter_map(|line| {
+        let (name, facts) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+        let calls = facts.strip_prefix("calls=")?.split(',').next()?;
+        matches!(name, "evalsha" | "blmpop").then(|| calls.parse::<usize>().unwrap())
+    });
+    calls.sum()
+}
+
+async fn layer(url: &str) -> RedisLayer {
+    let (config, metrics) = (LayerConfig::default(), Arc::new(Metrics::new()));
+    RedisLayer::connect(&redis(url, "cost"), config, metrics, Handle::current()).await.unwrap()
+}
+
+/// Commands for an echo among so many modules.
+async fn commands_among(modules: usize) -> usize {
+    let server = RedisServer::start();
+    let (interface, worker) = (layer(&server.url()).await, layer(&server.url()).await);
+    let node = NodeName::random();
+    interface.open_inbox(&node).await.unwrap();
+    let name = |number: usize| ChannelName::parse(&format!("m{number}.work")).unwrap();
+    let module = |number: usize| ModuleName::parse(&format!("m{number}")).unwrap();
+    let owners: Owners = (0..modules).map(|number| (name(number), module(number))).collect();
+    let (owners, lasting) = (Arc::new(owners), Arc::default());
+    let demand =
+        || Demand { max: 4, owners: &owners, lasting: &lasting, held: HashMap::new(), ceiling: 2 };
+    let content = Content::parse(Bytes::from_static(b"\x80")).unwrap();
+    let mut before = 0;
+    for number in 0..=ECHOES {
+        if number == 1 {
+            // The first made itself known.
+            before = sent(&server);
+        }
+        let demand = demand();
+        let receive = worker.receive(&demand);
+        tokio::pin!(receive);
+        // It waits, as a worker with nothing to do does.
+        assert!(timeout(Duration::from_millis(1), receive.as_mut()).await.is_err());
+        let message = Message::custom(content.clone(), CorrelationId::random());
+        interface.send(&name(number % modules), message).await.unwrap();
+        assert_eq!(receive.await.unwrap().len(), 1);
+        let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
+        let replies = vec![Reply::StreamChunk(Bytes::from_static(b"x"))];
+        let answer = Answer { to: LocalName::random(), order: 0, replies, done };
+        worker.answer(&node, answer).await.unwrap();
+        assert_eq!(interface.read_inbox(&node).await.unwrap().len(), 1);
+    }
+    sent(&server) - before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_echo_takes_as_many_commands_among_1_000_modules_as_among_10() {
+    for modules in [10, 1_000] {
+        let commands = commands_among(modules).await;
+        // Clocks tick meanwhile: leases, what is due, hints that are looked for without being given.
+        let most = ECHOES * COMMANDS + ECHOES;
+        assert!(
+            commands <= most,
+            "{commands} commands for {ECHOES} echoes among {modules} modules"
+        );
+        assert!(commands >= ECHOES * 4, "{commands} are too few: something is not counted");
+    }
+}

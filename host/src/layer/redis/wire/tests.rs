@@ -1,0 +1,419 @@
+//! Formats stay what they are, what is written is read back, and no bytes do harm.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+use super::*;
+use crate::message::{
+    Answer, ChannelName, Close, Content, CorrelationId, Done, Event, EventKind, Frame, GroupName,
+    Handshake, Header, LocalName, Message, NodeName, Outcome, PathParam, Payload, Protocol, Reply,
+    Response, ResponseHead, Scope,
+};
+
+/// What `docs/redis.md` sends the writers of peers to.
+const GOLDEN: &str = include_str!("golden.txt");
+
+fn content(bytes: &'static [u8]) -> Content {
+    Content::parse(Bytes::from_static(bytes)).unwrap()
+}
+
+fn header(name: &str, value: &str) -> Header {
+    (HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap())
+}
+
+fn id() -> CorrelationId {
+    "0123456789abcdef0123456789abcdef".parse().unwrap()
+}
+
+fn node() -> NodeName {
+    NodeName::parse("node-1").unwrap()
+}
+
+fn local(name: &str) -> LocalName {
+    ChannelName::parse(&format!("{}!{name}", node())).unwrap().connection().unwrap().1
+}
+
+fn scope(protocol: Protocol) -> Scope {
+    Scope {
+        reply_channel: ChannelName::parse("node-1!one").unwrap(),
+        correlation: id(),
+        protocol,
+        secure: true,
+        method: "GET".to_owned(),
+        http_version: "1.1",
+        path: "/app/ä".to_owned(),
+        raw_path: "/app/%C3%A4".to_owned(),
+        query_string: "a=1".to_owned(),
+        path_params: vec![PathParam { name: "name".to_owned(), value: "ä".to_owned() }],
+        headers: vec![header("host", "example.org")],
+        client: "192.0.2.1:5000".parse().unwrap(),
+        server: "[2001:db8::1]:443".parse().unwrap(),
+        root_path: "/app".to_owned(),
+        subprotocols: vec!["v1".to_owned()],
+    }
+}
+
+fn event(kind: EventKind) -> Message {
+    let event = Event {
+        scope: Arc::new(scope(kind.protocol())),
+        consumer: "greet".into(),
+        order: 3,
+        kind,
+        state: Some(Bytes::from_static(b"\x80")),
+        version: 2,
+        wants_done: true,
+    };
+    Message { payload: Payload::Event(Box::new(event)), correlation: id(), expires_after: None }
+}
+
+fn answer(replies: Vec<Reply>, done: Option<Done>) -> Parcel {
+    Parcel::Answer(Answer { to: local("one"), order: 3, replies, done })
+}
+
+fn messages() -> Vec<(&'static str, Message)> {
+    let text = || Frame::Text("ä".to_owned());
+    vec![
+        ("channel http.request", event(EventKind::HttpRequest(Bytes::from_static(b"body")))),
+        ("channel http.disconnect", event(EventKind::HttpDisconnect)),
+        ("channel websocket.connect", event(EventKind::WebsocketConnect)),
+        ("channel websocket.receive text", event(EventKind::WebsocketReceive(text()))),
+        (
+            "channel websocket.receive bytes",
+            event(EventKind::WebsocketReceive(Frame::Binary(Bytes::from_static(b"\x00\xff")))),
+        ),
+        (
+            "channel websocket.disconnect",
+            event(EventKind::WebsocketDisconnect(Close::new(1001, "bye"))),
+        ),
+        ("channel content", Message::custom(content(b"\x81\xa1n\x01"), id())),
+    ]
+}
+
+fn parcels() -> Vec<(&'static str, Parcel)> {
+    let (group, content) = (GroupName::parse("chat.lobby").unwrap(), content(b"\x81\xa1n\x01"));
+    let head = || ResponseHead { status: StatusCode::OK, headers: vec![header("x-a", "1")] };
+    let response = || Response { head: head(), body: Bytes::from_static(b"body") };
+    let done = |outcome| Done { outcome, state: Some(Bytes::from_static(b"\x80")), version: 2 };
+    let hold = Reply::Hold { timeout: Duration::from_secs(25), fallback: Some(response()) };
+    vec![
+        (
+            "inbox message",
+            Parcel::Message { to: local("one"), content: content.clone(), correlation: id() },
+        ),
+        ("inbox group", Parcel::Group { group: group.clone(), content, correlation: id() }),
+        ("inbox join", Parcel::Join { local: local("one"), group: group.clone(), count: 7 }),
+        ("inbox leave", Parcel::Leave { local: local("one"), group }),
+        ("inbox leave_all", Parcel::LeaveAll { local: local("one") }),
+        ("inbox probe", Parcel::Probe { number: 9 }),
+        ("inbox answer http.response", answer(vec![Reply::Respond(response())], None)),
+        (
+            "inbox answer http.response.start",
+            answer(vec![Reply::StreamStart(head()), Reply::StreamChunk(response().body)], None),
+        ),
+        ("inbox answer http.response.body", answer(vec![Reply::StreamEnd], None)),
+        ("inbox answer http.hold", answer(vec![hold], None)),
+        (
+            "inbox answer websocket.accept",
+            answer(
+                vec![Reply::Accept(Handshake {
+                    subprotocol: Some("v1".to_owned()),
+                    headers: vec![header("x-a", "1")],
+                })],
+                None,
+            ),
+        ),
+        ("inbox answer websocket.deny", answer(vec![Reply::Deny], None)),
+        (
+            "inbox answer websocket.send",
+            answer(
+                vec![
+                    Reply::Send(Frame::Text("ä".to_owned())),
+                    Reply::Send(Frame::Binary(Bytes::from_static(b"\x00\xff"))),
+                ],
+                None,
+            ),
+        ),
+        ("inbox answer websocket.close", answer(vec![Reply::Close(Close::new(4001, "bye"))], None)),
+        ("inbox answer ok", answer(Vec::new(), Some(done(Outcome::Ok)))),
+        ("inbox answer fault", answer(Vec::new(), Some(done(Outcome::Fault(id()))))),
+        ("inbox answer gone", answer(Vec::new(), Some(done(Outcome::Gone)))),
+        (
+            "inbox answer state_unreadable",
+            answer(Vec::new(), Some(done(Outcome::StateUnreadable(id())))),
+        ),
+        ("inbox answer refused", answer(Vec::new(), Some(done(Outcome::Refused)))),
+        ("inbox answer answer_lost", answer(Vec::new(), Some(done(Outcome::AnswerLost)))),
+    ]
+}
+
+/// An entry of a channel, as the scripts make it: sent at 1 s, over at 61 s.
+fn entry(message: &Message) -> Vec<u8> {
+    let mut entry = vec![VERSION, 0];
+    entry.extend(61_000_000_u64.to_be_bytes());
+    entry.extend(1_000_000_u64.to_be_bytes());
+    entry.extend(seal(message));
+    entry
+}
+
+fn line(name: &str, bytes: &[u8]) -> String {
+    let mut line = format!("{name}: ");
+    for byte in bytes {
+        write!(line, "{byte:02x}").unwrap();
+    }
+    line + "\n"
+}
+
+#[test]
+fn what_is_written_is_what_it_always_was() {
+    let mut written = String::new();
+    for (name, message) in messages() {
+        written += &line(name, &entry(&message));
+    }
+    for (name, parcel) in parcels() {
+        written += &line(name, &parcel.seal());
+    }
+    // Another format is another VERSION. Lines that begin with # are for readers.
+    let golden = GOLDEN.lines().filter(|line| !line.starts_with('#'));
+    let golden: String = golden.flat_map(|line| [line, "\n"]).collect();
+    assert!(golden == written, "golden.txt is to be:\n{written}");
+}
+
+#[test]
+fn one_of_each_kind_is_read_back() {
+    for (name, message) in messages() {
+        let read = open(&entry(&message), 3_000_000).unwrap();
+        assert_eq!((read.message, read.waited), (message, Duration::from_secs(2)), "{name}");
+    }
+    for (name, parcel) in parcels() {
+        let sealed = parcel.seal();
+        let mut taken = Taken::default();
+        assert_eq!(Parcel::open(&sealed, &node(), &mut taken).unwrap(), parcel, "{name}");
+    }
+}
+
+#[test]
+fn what_breaks_a_rule_is_refused_with_the_field() {
+    let with = |field: &'static str, value: rmpv::Value| {
+        let sealed = seal(&event(EventKind::HttpDisconnect));
+        let mut map = rmpv::decode::read_value(&mut &sealed[..]).unwrap();
+        let rmpv::Value::Map(fields) = &mut map else { panic!("a map") };
+        let event = fields.iter_mut().find(|(name, _)| name.as_str() == Some("event")).unwrap();
+        let rmpv::Value::Map(fields) = &mut event.1 else { panic!("a map") };
+        fields.retain(|(name, _)| name.as_str() != Some(field));
+        fields.push((field.into(), value));
+        let mut entry = entry(&Message::custom(content(b"\x80"), id()));
+        entry.truncate(18);
+        rmpv::encode::write_value(&mut entry, &map).unwrap();
+        open(&entry, 0).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(with("order", 4.into()), Ok(()));
+    for (field, value) in [
+        ("type", "http.nothing".into()),
+        ("type", "websocket.receive".into()),
+        ("scheme", "ws".into()),
+        ("scheme", "gopher".into()),
+        ("http_version", "3".into()),
+        ("reply_channel", "no-reply-channel".into()),
+        ("reply_channel", "a b!c".into()),
+        ("client", rmpv::Value::Array(vec!["nowhere".into(), 1.into()])),
+        ("raw_path", rmpv::Value::Binary(vec![0xff])),
+        (
+            "headers",
+            rmpv::Value::Array(vec![rmpv::Value::Array(vec![
+                rmpv::Value::Binary(b"a".to_vec()),
+                rmpv::Value::Binary(b"b\r\nc: d".to_vec()),
+            ])]),
+        ),
+    ] {
+        let refused = with(field, value.clone()).unwrap_err();
+        // A frame that is missing is said of `text`.
+        assert!(refused.starts_with(field) || refused.starts_with("text"), "{field}: {refused}");
+    }
+    let mut other = entry(&event(EventKind::HttpDisconnect));
+    other[0] = VERSION + 1;
+    assert!(matches!(open(&other, 0), Err(WireError::Version(2))));
+}
+
+fn some_bytes() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..20).prop_map(Bytes::from)
+}
+
+fn some_headers() -> impl Strategy<Value = Vec<Header>> {
+    vec(("x-[a-z]{1,5}", "[ -~]{0,8}"), 0..4)
+        .prop_map(|fields| fields.iter().map(|(name, value)| header(name, value)).collect())
+}
+
+fn some_frame() -> impl Strategy<Value = Frame> {
+    prop_oneof![".{0,8}".prop_map(Frame::Text), some_bytes().prop_map(Frame::Binary)]
+}
+
+fn some_close() -> impl Strategy<Value = Close> {
+    (any::<u16>(), ".{0,8}").prop_map(|(code, reason)| Close { code, reason })
+}
+
+fn some_kind() -> impl Strategy<Value = EventKind> {
+    prop_oneof![
+        some_bytes().prop_map(EventKind::HttpRequest),
+        Just(EventKind::HttpDisconnect),
+        Just(EventKind::WebsocketConnect),
+        some_frame().prop_map(EventKind::WebsocketReceive),
+        some_close().prop_map(EventKind::WebsocketDisconnect),
+    ]
+}
+
+fn some_id() -> impl Strategy<Value = CorrelationId> {
+    any::<u128>().prop_map(|bits| format!("{bits:032x}").parse().unwrap())
+}
+
+fn some_scope(protocol: Protocol) -> impl Strategy<Value = Scope> {
+    let texts = vec(".{0,8}", 5);
+    let params = proptest::collection::btree_map("[a-z]{1,4}", ".{0,8}", 0..3);
+    let facts = (any::<bool>(), select(vec!["1.0", "1.1", "2"]), any::<(u128, u16, u32, u16)>());
+    (texts, params, some_headers(), vec("[a-z]{1,4}", 0..3), facts, some_id()).prop_map(
+        move |(texts, params, headers, subprotocols, facts, correlation)| {
+            let [method, path, raw_path, query_string, root_path] = texts.try_into().unwrap();
+            let (secure, http_version, (v6, client, v4, server)) = facts;
+            let params = params.into_iter().map(|(name, value)| PathParam { name, value });
+            Scope {
+                reply_channel: ChannelName::of_connection(&node(), &local("one")),
+                correlation,
+                protocol,
+                secure,
+                method,
+                http_version,
+                path,
+                raw_path,
+                query_string,
+                path_params: params.collect(),
+                headers,
+                client: (std::net::Ipv6Addr::from(v6), client).into(),
+                server: (std::net::Ipv4Addr::from(v4), server).into(),
+                root_path,
+                subprotocols,
+            }
+        },
+    )
+}
+
+fn some_event() -> impl Strategy<Value = Message> {
+    let kind = some_kind().prop_flat_map(|kind| (some_scope(kind.protocol()), Just(kind)));
+    let rest = ("[a-z]{0,8}", any::<(u64, u64, bool)>(), option::of(some_bytes()));
+    (kind, rest).prop_map(|((scope, kind), (consumer, numbers, state))| {
+        let (order, version, wants_done) = numbers;
+        let correlation = scope.correlation;
+        let (scope, consumer) = (Arc::new(scope), consumer.into());
+        let event = Event { scope, consumer, order, kind, state, version, wants_done };
+        let payload = Payload::Event(Box::new(event));
+        Message { payload, correlation, expires_after: None }
+    })
+}
+
+fn some_reply() -> impl Strategy<Value = Reply> {
+    let head = || {
+        (200_u16..600, some_headers()).prop_map(|(status, headers)| ResponseHead {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+        })
+    };
+    let response = || (head(), some_bytes()).prop_map(|(head, body)| Response { head, body });
+    prop_oneof![
+        response().prop_map(Reply::Respond),
+        head().prop_map(Reply::StreamStart),
+        some_bytes().prop_map(Reply::StreamChunk),
+        Just(Reply::StreamEnd),
+        (any::<u32>(), option::of(response())).prop_map(|(millis, fallback)| Reply::Hold {
+            timeout: Duration::from_millis(millis.into()),
+            fallback,
+        }),
+        (option::of("[a-z]{1,4}"), some_headers())
+            .prop_map(|(subprotocol, headers)| Reply::Accept(Handshake { subprotocol, headers })),
+        Just(Reply::Deny),
+        some_frame().prop_map(Reply::Send),
+        some_close().prop_map(Reply::Close),
+    ]
+}
+
+fn some_parcel() -> impl Strategy<Value = Parcel> {
+    let outcome = prop_oneof![
+        Just(Outcome::Ok),
+        some_id().prop_map(Outcome::Fault),
+        Just(Outcome::Gone),
+        some_id().prop_map(Outcome::StateUnreadable),
+        Just(Outcome::Refused),
+        Just(Outcome::AnswerLost),
+    ];
+    let done = (outcome, option::of(some_bytes()), any::<u64>())
+        .prop_map(|(outcome, state, version)| Done { outcome, state, version });
+    let locals = || "[a-z0-9]{1,8}".prop_map(|name| local(&name));
+    let group = || "[a-z.]{1,8}".prop_map(|name| GroupName::parse(&name).unwrap());
+    let content = || Just(content(b"\x81\xa1n\x01"));
+    prop_oneof![
+        (locals(), content(), some_id()).prop_map(|(to, content, correlation)| Parcel::Message {
+            to,
+            content,
+            correlation
+        }),
+        (group(), content(), some_id()).prop_map(|(group, content, correlation)| Parcel::Group {
+            group,
+            content,
+            correlation
+        }),
+        (locals(), any::<u64>(), vec(some_reply(), 0..4), option::of(done)).prop_map(
+            |(to, order, replies, done)| Parcel::Answer(Answer { to, order, replies, done })
+        ),
+        (locals(), group(), any::<u64>()).prop_map(|(local, group, count)| Parcel::Join {
+            local,
+            group,
+            count
+        }),
+        (locals(), group()).prop_map(|(local, group)| Parcel::Leave { local, group }),
+        locals().prop_map(|local| Parcel::LeaveAll { local }),
+        any::<u64>().prop_map(|number| Parcel::Probe { number }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn an_event_is_read_as_it_was_written(message in some_event()) {
+        prop_assert_eq!(open(&entry(&message), 0).unwrap().message, message);
+    }
+
+    #[test]
+    fn what_is_for_a_node_is_read_as_it_was_written(parcel in some_parcel()) {
+        let sealed = parcel.seal();
+        let mut taken = Taken::default();
+        prop_assert_eq!(Parcel::open(&sealed, &node(), &mut taken).unwrap(), parcel);
+        let counted = if sealed[0] == b'c' { 0 } else { sealed.len() };
+        prop_assert_eq!(taken.messages + taken.answers, counted);
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in vec(any::<u8>(), 0..200)) {
+        drop(open(&bytes, 0));
+        drop(Parcel::open(&bytes, &node(), &mut Taken::default()));
+        let map = [&entry(&messages()[0].1)[..18], &bytes].concat();
+        drop(open(&map, 0));
+    }
+
+    #[test]
+    fn no_damage_to_an_entry_panics(
+        message in some_event(),
+        parcel in some_parcel(),
+        at in any::<proptest::sample::Index>(),
+        byte in any::<u8>(),
+        cut in any::<bool>(),
+    ) {
+        for mut bytes in [entry(&message), parcel.seal()] {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if cut {
+                bytes.truncate(at);
+            }
+            drop(open(&bytes, 0));
+            drop(Parcel::open(&bytes, &node(), &mut Taken::default()));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What a connection is told in words where its interface server asks for no done marks: what our own
+//! would say if it got the mark.
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use crate::message::{Close, CorrelationId, EventKind, Outcome, Reply, Response, ResponseHead};
+
+/// Which words fit: those to a request, a handshake, an open WebSocket, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    Request,
+    Handshake,
+    Open,
+    None,
+}
+
+impl Words {
+    /// The words that fit a kind of event.
+    pub(super) const fn about(kind: &EventKind) -> Self {
+        match kind {
+            EventKind::HttpRequest(_) => Self::Request,
+            EventKind::WebsocketConnect => Self::Handshake,
+            EventKind::WebsocketReceive(_) => Self::Open,
+            EventKind::HttpDisconnect | EventKind::WebsocketDisconnect(_) => Self::None,
+        }
+    }
+
+    /// What is said about the end of an event. `answered` says whether the connection has had a reply.
+    pub(super) fn instead_of(
+        self,
+        outcome: Outcome,
+        answered: bool,
+        id: CorrelationId,
+    ) -> Option<Reply> {
+        let (status, code, reason) = match outcome {
+            Outcome::Ok => match self {
+                Self::Handshake if !answered => return Some(Reply::Deny),
+                Self::Request if !answered => {
+                    (500, 1011, "the consumer returned without an answer")
+                }
+                _ => return None,
+            },
+            Outcome::Fault(_) => (500, 1011, "the consumer failed"),
+            Outcome::StateUnreadable(_) => (500, 1012, "the consumer cannot read the state"),
+            Outcome::AnswerLost => (500, 1011, "the answer was lost"),
+            Outcome::Gone => (503, 1012, "the consumer is not there any more"),
+            Outcome::Refused => (503, 1013, "the consumer cannot be run now"),
+        };
+        match self {
+            Self::None => None,
+            Self::Request => Some(plain(status, reason, Vec::new(), id)),
+            Self::Handshake | Self::Open => Some(Reply::Close(Close::new(code, reason))),
+        }
+    }
+}
+
+/// A response of the host, as the interface server has them: what is wrong, and the id that finds more.
+pub(super) fn plain(
+    status: u16,
+    text: &str,
+    mut headers: Vec<(HeaderName, HeaderValue)>,
+    id: CorrelationId,
+) -> Reply {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.push((header::CONTENT_TYPE, kind));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.push((header::RETRY_AFTER, HeaderValue::from_static("1")));
+    }
+    let body = format!("{status}: {text}\nid: {id}\n").into();
+    Reply::Respond(Response { head: ResponseHead { status, headers }, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Frame;
+
+    #[test]
+    fn every_end_that_left_a_client_without_an_answer_gets_one() {
+        let id = CorrelationId::random();
+        let request = Words::about(&EventKind::HttpRequest(bytes::Bytes::new()));
+        let handshake = Words::about(&EventKind::WebsocketConnect);
+        let open = Words::about(&EventKind::WebsocketReceive(Frame::Text(String::new())));
+        for (outcome, status, code) in [
+            (Outcome::Fault(id), 500, 1011),
+            (Outcome::StateUnreadable(id), 500, 1012),
+            (Outcome::AnswerLost, 500, 1011),
+            (Outcome::Gone, 503, 1012),
+            (Outcome::Refused, 503, 1013),
+        ] {
+            let Some(Reply::Respond(response)) = request.instead_of(outcome, true, id) else {
+                panic!("{outcome:?} is a response");
+            };
+            assert_eq!(response.head.status.as_u16(), status);
+            assert!(String::from_utf8_lossy(&response.body).contains(&id.to_string()));
+            for words in [handshake, open] {
+                let Some(Reply::Close(close)) = words.instead_of(outcome, true, id) else {
+                    panic!("{outcome:?} closes");
+                };
+                assert_eq!(close.code, code);
+            }
+            assert_eq!(Words::None.instead_of(outcome, false, id), None);
+        }
+        assert_eq!(handshake.instead_of(Outcome::Ok, false, id), Some(Reply::Deny));
+        assert!(matches!(request.instead_of(Outcome::Ok, false, id), Some(Reply::Respond(_))));
+        for words in [request, handshake, open] {
+            assert_eq!(words.instead_of(Outcome::Ok, true, id), None);
+        }
+    }
+}

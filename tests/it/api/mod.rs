@@ -1,0 +1,31 @@
+//! The admin API: what is deployed, and how that is changed.
+
+mod attacks;
+mod changes;
+mod openapi;
+mod records;
+mod refusals;
+mod restarts;
+mod wasip1;
+
+use std::path::PathBuf;
+
+use tests::guest;
+
+/// Version `number` of a guest that says its number, as a file of its own.
+pub(crate) fn versioned(name: &str, number: u32) -> Vec<u8> {
+    let mut wasm = std::fs::read(guest(name)).unwrap();
+    let marker = b"version=00000001";
+    let at = wasm.windows(marker.len()).position(|bytes| bytes == marker).unwrap();
+    let digits = format!("{number:08}");
+    let places = wasm.iter_mut().skip(at + marker.len() - digits.len());
+    places.zip(digits.bytes()).for_each(|(place, digit)| *place = digit);
+    wasm
+}
+
+/// The same, written down.
+pub(crate) fn written(directory: &std::path::Path, name: &str, number: u32) -> PathBuf {
+    let path = directory.join(format!("{name}-{number}.wasm"));
+    std::fs::write(&path, versioned(name, number)).unwrap();
+    path
+}

@@ -1,0 +1,164 @@
+//! `deploy`, `rollback`, `modules` and `logs` against a host that serves.
+
+use std::{path::Path, process::Stdio};
+
+use tests::{Client, Process, Socket, example, guest, must, root, run};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::ChildStdout,
+};
+
+use crate::TIDEGATE;
+
+/// A host with a data directory of its own, and commands that ask it.
+struct Asked {
+    host: Process,
+    directory: tempfile::TempDir,
+}
+
+impl Asked {
+    async fn serve() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let host = Process::serve(TIDEGATE, &["--data-dir", path(directory.path())]).await;
+        Self { host, directory }
+    }
+
+    /// Status and output of a command; with a failure, what it says is wrong.
+    async fn tidegate(&self, arguments: &[&str]) -> (i32, String) {
+        let admin = format!("http://{}", self.host.admin);
+        let asked = ["--admin", &admin, "--data-dir", path(self.directory.path())];
+        let output = run(TIDEGATE, &root(), &[arguments, &asked].concat()).await;
+        let status = output.status.code().unwrap();
+        let told = if status == 0 { output.stdout } else { output.stderr };
+        (status, String::from_utf8(told).unwrap())
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_deployed_replaced_rolled_back_and_listed_while_a_socket_stays_open() {
+    let asked = Asked::serve().await;
+    let (one, two) = (guest("counter"), guest("counter-2"));
+    let (status, said) = asked.tidegate(&["deploy", "counter", path(&one)]).await;
+    assert!(status == 0 && said.starts_with("counter 1 ("), "{said}");
+    let mut socket = Socket::open(asked.host.address, "/count").await;
+    socket.send("a").await;
+    assert!(socket.text().await.starts_with("1:a:1"));
+    let (_, said) = asked.tidegate(&["deploy", "counter", path(&one)]).await;
+    assert!(said.contains("has this file already"), "{said}");
+    let (_, said) = asked.tidegate(&["deploy", "counter", path(&two)]).await;
+    assert!(said.starts_with("counter 1 → 2 ("), "{said}");
+    socket.send("b").await;
+    assert!(socket.text().await.starts_with("2:b:2"));
+    let (_, said) = asked.tidegate(&["modules"]).await;
+    let words: Vec<_> = said.lines().nth(1).unwrap().split_whitespace().collect();
+    assert!(words.starts_with(&["counter", "2"]), "{said}");
+    let (_, said) = asked.tidegate(&["rollback", "counter"]).await;
+    assert!(said.starts_with("counter 2 → 1 ("), "{said}");
+    // Not the same socket: its state is of a newer schema now.
+    let mut socket = Socket::open(asked.host.address, "/count").await;
+    socket.send("c").await;
+    assert!(socket.text().await.starts_with("1:c:1"));
+    let (_, said) = asked.tidegate(&["modules", "counter"]).await;
+    assert!(said.lines().any(|line| line.starts_with("*  1 ")), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("   2 ")), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("WEBSOCKET  /count  ")), "{said}");
+    let (_, said) = asked.tidegate(&["modules", "counter", "--json"]).await;
+    let module: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(module.get("active_version"), Some(&1.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_says_why_and_changes_nothing() {
+    let asked = Asked::serve().await;
+    let (hello, readme) = (example("hello"), root().join("README.md"));
+    assert_eq!(asked.tidegate(&["deploy", "hello", path(&hello)]).await.0, 0);
+    for (arguments, status, expected) in [
+        (&["deploy", "hello", path(&readme)][..], 4, "it is not WebAssembly"),
+        (&["deploy", "other", path(&hello)], 4, "taken by module hello"),
+        (&["rollback", "hello"], 8, "409"),
+        (&["rollback", "hello", "7"], 8, "404"),
+        (&["rollback", "nobody"], 8, "404"),
+        (&["modules", "nobody"], 8, "404"),
+        (&["modules", "--token", "guess"], 8, "401"),
+    ] {
+        let (code, said) = asked.tidegate(arguments).await;
+        assert_eq!(code, status, "{arguments:?}: {said}");
+        assert!(said.starts_with("error: ") && said.contains(expected), "{arguments:?}: {said}");
+    }
+    let reply = Client::new(asked.host.address).get("/hello/Ada").await;
+    assert_eq!(reply.text(), "Hello, Ada!\n");
+    let (_, said) = asked.tidegate(&["modules"]).await;
+    assert_eq!(said.lines().count(), 2, "{said}");
+}
+
+async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, text: &str) -> String {
+    loop {
+        let line = must(text, lines.next_line()).await.unwrap().expect(text);
+        if line.contains(text) {
+            return line;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_show_runs_and_lines_and_go_on_when_the_host_was_away() {
+    let asked = Asked::serve().await;
+    let flood = guest("log-flood");
+    assert_eq!(asked.tidegate(&["deploy", "logged", path(&flood)]).await.0, 0);
+    let client = Client::new(asked.host.address);
+    assert_eq!(client.get("/much").await.status, 200);
+    let (_, said) = asked.tidegate(&["logs", "logged"]).await;
+    assert!(said.contains(" logged@1 much http.request.logged: ok, "), "{said}");
+    assert!(said.contains("\n    info   xxx"), "{said}");
+    assert!(said.contains("(more than limits.log_bytes was logged)"), "{said}");
+    let (_, said) = asked.tidegate(&["logs", "nobody"]).await;
+    assert_eq!(said, "");
+    // Whoever reads leaves after the first line: that is no mistake.
+    let data = path(asked.directory.path()).to_owned();
+    let script = "\"$0\" \"$@\" | head -n 1; exit ${PIPESTATUS[0]}";
+    let admin = asked.host.admin.to_string();
+    let arguments = ["-c", script, TIDEGATE, "logs", "--admin", &admin, "--data-dir", &data];
+    let output = run("bash", &root(), &arguments).await;
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+
+    let Asked { host, directory } = asked;
+    let (address, admin) = (host.address, host.admin.to_string());
+    let data = path(directory.path());
+    let follow = ["logs", "-f", "--limit", "0", "--admin", &admin, "--data-dir", data];
+    let mut follower = tokio::process::Command::new(TIDEGATE);
+    follower.args(follow).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut follower = follower.spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut notices = BufReader::new(follower.stderr.take().unwrap()).lines();
+    // It has begun to listen at some time: each run is one more that it may show.
+    let first = async {
+        loop {
+            client.get("/ok").await;
+            let shown =
+                tokio::time::timeout(std::time::Duration::from_millis(200), lines.next_line());
+            if let Ok(line) = shown.await {
+                return line.unwrap().unwrap();
+            }
+        }
+    };
+    let line = must("a run is shown", first).await;
+    assert!(line.contains("logged@1 ok"), "{line}");
+    host.signal("INT").await;
+    assert_eq!(host.wait().await, Some(0));
+    let notice = must("a notice", notices.next_line()).await.unwrap().unwrap();
+    assert!(notice.contains("trying again"), "{notice}");
+    // The module came back from the data directory.
+    let listen = address.to_string();
+    let mut host = tokio::process::Command::new(TIDEGATE);
+    host.args(["serve", "--listen", &listen, "--admin", &admin, "--data-dir", data]);
+    let mut host = host.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut serving = BufReader::new(host.stdout.take().unwrap()).lines();
+    line_with(&mut serving, "admin").await;
+    assert_eq!(client.get("/much").await.status, 200);
+    line_with(&mut lines, "logged@1 much").await;
+    host.kill().await.unwrap();
+}

@@ -1,0 +1,71 @@
+//! A new version that fails: what it fails at is done by the version before, which comes back.
+
+use tests::{Host, guest};
+
+use crate::api::versioned;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_traps_is_rolled_back_and_no_client_notices() {
+    let host = Host::builder().start().await;
+    let api = host.admin();
+    api.done("PUT", "modules/v", versioned("versioned", 1)).await;
+    let mut socket = host.websocket("/count").await;
+    api.done("PUT", "modules/v", versioned("versioned-traps", 2)).await;
+    assert_eq!(api.module("v").await["state"], "probation");
+    for count in 1..=8 {
+        socket.send("a").await;
+        assert_eq!(socket.text().await, format!("1:a:{count}"));
+    }
+    assert_eq!(host.invocations("v", "trap"), 5);
+    assert_eq!(host.version("v").number, 1);
+    host.until("the store knows", |host| {
+        let module = &host.app().deployments().list()[0];
+        module.standing == tidegate::registry::Standing::RolledBack
+    })
+    .await;
+    let module = api.module("v").await;
+    assert_eq!(module["state"], "rolled-back");
+    let fault = module["fault"].as_str().unwrap();
+    assert!(fault.contains("version 2") && fault.contains("trapped"), "{fault}");
+    let metrics = api.client().get("/metrics").await;
+    assert!(metrics.text().contains("tidegate_rollbacks_total{module=\"v\"} 1"));
+    let (status, code, _) = api.refused("POST", "modules/v/rollback", "{}").await;
+    assert_eq!((status, &*code), (409, "nothing-before"), "the one before is the one that failed");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_is_not_sent_again_by_the_version_before() {
+    // It announces that it runs before it panics.
+    let host = Host::builder().guest("panic").start().await;
+    let mut other = std::fs::read(guest("panic")).unwrap();
+    // A section that says nothing.
+    other.extend([0, 2, 1, b'x']);
+    host.admin().done("PUT", "modules/panic", other).await;
+    let mut watch = host.websocket("/watch").await;
+    assert_eq!(host.get("/run").await.status, 500);
+    assert_eq!(watch.text().await, "running");
+    drop(watch);
+    assert_eq!(host.invocations("panic", "trap"), 1);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_100_events_a_version_has_proved_itself_also_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let host = Host::builder().data_dir(directory.path()).start().await;
+    for number in 1..=2 {
+        host.admin().done("PUT", "modules/v", versioned("versioned", number)).await;
+    }
+    host.stop().await;
+    let host = Host::builder().data_dir(directory.path()).start().await;
+    assert!(host.version("v").probation.is_on(), "a restart proves nothing");
+    for _ in 0..100 {
+        assert_eq!(host.get("/version").await.text(), "2");
+    }
+    assert!(!host.version("v").probation.is_on());
+    host.stop().await;
+    let host = Host::builder().data_dir(directory.path()).start().await;
+    assert!(!host.version("v").probation.is_on());
+    host.stop().await;
+}
