@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -102,7 +103,7 @@ async fn pump(
     mut to: OwnedWriteHalf,
     mut network: watch::Receiver<Network>,
 ) {
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = BytesMut::with_capacity(64 * 1024);
     let mut now = *network.borrow_and_update();
     loop {
         match now {
@@ -122,15 +123,16 @@ async fn pump(
                 }
                 continue;
             }
-            read = from.read(&mut buffer) => read,
+            read = from.read_buf(&mut buffer) => read,
         };
-        let Ok(count @ 1..) = read else { return };
+        let Ok(1..) = read else { return };
+        let bytes = buffer.split();
         match now {
             Network::Works | Network::Cut => {}
             Network::Slow(span) => sleep_until(Instant::now() + span).await,
             Network::HalfOpen | Network::ClosesSlowly => continue,
         }
-        if to.write_all(&buffer[..count]).await.is_err() {
+        if to.write_all(&bytes).await.is_err() {
             return;
         }
     }

@@ -216,9 +216,9 @@ fn check_groups(steps: &[Step], faultless: bool, found: &mut BTreeSet<Violation>
             Step::Left(group, member) => (group, member, Membership::Outside),
             Step::Publishing(group, stamp) => {
                 let of = |wanted: &[Membership]| {
-                    let states = states.iter().filter(|((of, _), state)| {
-                        of == group && wanted.contains(state)
-                    });
+                    let states = states
+                        .iter()
+                        .filter(|((of, _), state)| of == group && wanted.contains(state));
                     states.map(|((_, member), _)| (*member).to_owned()).collect()
                 };
                 let publication = Publication {

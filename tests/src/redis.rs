@@ -159,7 +159,7 @@ impl RedisCluster {
 
     /// The same with so many replicas of each.
     pub fn with_replicas(replicas: usize) -> Self {
-        let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+        let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
         let start = |_| RedisServer::start_with(&cluster);
         let mut masters: Vec<_> = (0..3 * (1 + replicas)).map(start).collect();
         let mut create = Command::new("redis-cli");
@@ -168,6 +168,11 @@ impl RedisCluster {
         create.args(["--cluster-replicas", &replicas.to_string()]);
         let output = create.arg("--cluster-yes").output().unwrap();
         assert!(output.status.success(), "{output:?}");
+        for server in &masters {
+            while !server.run(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
+                std::thread::yield_now();
+            }
+        }
         let replicas = masters.split_off(3);
         for replica in &replicas {
             while !replica.run(&["INFO", "replication"]).contains("master_link_status:up") {

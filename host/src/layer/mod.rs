@@ -195,6 +195,12 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         settled: Settled,
     ) -> Result<(), LayerError>;
 
+    /// The messages that were taken for a receive whose future was dropped. For whoever receives no
+    /// more: otherwise the next receive has them.
+    async fn leftover(&self) -> Vec<Received> {
+        Vec::new()
+    }
+
     /// Makes a channel a member of a group, or renews its membership.
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError>;
 

@@ -13,7 +13,10 @@ use tidegate::{
     layer::{
         ChannelLayer, Demand, GroupSent, LayerError, MemoryLayer, Received, SendError, Statistics,
     },
-    message::{Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName},
+    message::{
+        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
+        Receipt, Settled,
+    },
 };
 
 /// How often something may go wrong.
@@ -54,7 +57,7 @@ impl Broken {
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         // Later all is well, so that a test can wait for what it sends last.
-        turn < MOST && turn % 3 == 0
+        turn < MOST && turn.is_multiple_of(3)
     }
 }
 
@@ -94,6 +97,15 @@ impl ChannelLayer for Broken {
 
     async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError> {
         self.inner.receive(demand).await
+    }
+
+    async fn settle(
+        &self,
+        channel: &ChannelName,
+        receipt: &Receipt,
+        settled: Settled,
+    ) -> Result<(), LayerError> {
+        self.inner.settle(channel, receipt, settled).await
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {

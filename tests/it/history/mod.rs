@@ -3,6 +3,7 @@
 mod broken;
 mod checker;
 mod faults;
+#[expect(clippy::indexing_slicing, reason = "operations are made with indices of what there is")]
 mod machine;
 mod witness;
 

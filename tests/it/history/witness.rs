@@ -1,6 +1,9 @@
 //! Does things to a layer and notes them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::Bytes;
 use tests::{
@@ -8,13 +11,15 @@ use tests::{
     history::{History, Stamp, Step},
 };
 use tidegate::{
-    layer::{ChannelLayer, Demand, Owners, SendError},
+    layer::{ChannelLayer, Demand, LastingChannels, Owners, SendError},
     message::{
         ChannelName, Content, CorrelationId, GroupName, InboxEntry, LocalName, Message, ModuleName,
         NodeName, Payload,
     },
 };
 use tokio::task::JoinHandle;
+
+static NO_LASTING: LazyLock<Arc<LastingChannels>> = LazyLock::new(Arc::default);
 
 pub(super) fn channel(name: &str) -> ChannelName {
     ChannelName::parse(name).unwrap()
@@ -36,8 +41,8 @@ pub(super) fn content(stamp: Stamp) -> Content {
 pub(super) fn stamp_of(content: &Content) -> Stamp {
     let bytes = content.as_bytes();
     Stamp {
-        producer: u32::from_be_bytes(bytes[4..8].try_into().unwrap()),
-        sequence: u64::from_be_bytes(bytes[11..19].try_into().unwrap()),
+        producer: u32::from_be_bytes(*bytes.get(4..).unwrap().first_chunk().unwrap()),
+        sequence: u64::from_be_bytes(*bytes.get(11..).unwrap().first_chunk().unwrap()),
     }
 }
 
@@ -48,7 +53,7 @@ pub(super) fn owners(channels: &[&str]) -> Arc<Owners> {
 }
 
 pub(super) fn demand(owners: &Arc<Owners>, max: usize) -> Demand<'_> {
-    Demand { max, owners, held: HashMap::new(), ceiling: max }
+    Demand { max, owners, lasting: &NO_LASTING, held: HashMap::new(), ceiling: max }
 }
 
 /// One who does things, one after the other.
@@ -59,7 +64,11 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn new(layer: &Arc<dyn ChannelLayer>, history: &Arc<History>, producer: u32) -> Self {
+    pub(super) fn new(
+        layer: &Arc<dyn ChannelLayer>,
+        history: &Arc<History>,
+        producer: u32,
+    ) -> Self {
         let next = Stamp { producer, sequence: 0 };
         Self { layer: Arc::clone(layer), history: Arc::clone(history), next }
     }

@@ -1,7 +1,7 @@
 //! Takes messages for workers: a script takes them off, a blocking pop tells when there may be some.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fmt::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
@@ -13,7 +13,7 @@ use std::{
 use deadpool_redis::redis::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::{
-    sync::{Mutex as TurnMutex, Notify},
+    sync::{Mutex as TurnMutex, Notify, watch},
     time::{Instant, sleep_until},
 };
 
@@ -65,6 +65,8 @@ pub(super) struct Intake {
     /// Receives that wait.
     waiting: AtomicUsize,
     wanted: Notify,
+    /// Calls that take messages now.
+    popping: watch::Sender<usize>,
     /// For each partition, held while messages are taken: what comes first must be first in the queue.
     turns: Vec<TurnMutex<()>>,
     /// For each partition, why no messages could be taken the last time.
@@ -83,6 +85,7 @@ impl Intake {
         let intake = Arc::new(Self {
             hinted: links.iter().map(|_| AtomicBool::new(true)).collect(),
             turns: links.iter().map(|_| TurnMutex::default()).collect(),
+            popping: watch::Sender::new(0),
             trouble: Mutex::default(),
             links,
             scripts,
@@ -167,8 +170,11 @@ impl Intake {
                 Some(partition) => {
                     let (intake, set) = (Arc::clone(self), Arc::clone(&set));
                     let want = Want::new(demand);
+                    self.popping.send_modify(|count| *count += 1);
                     let popping = self.drain.spawn("redis receive", async move {
-                        intake.pop(partition, &set, want).await
+                        let popped = intake.pop(partition, &set, want).await;
+                        intake.popping.send_modify(|count| *count -= 1);
+                        popped
                     });
                     popping.await.map_err(|error| LayerError::new(error.to_string()))??;
                 }
@@ -178,6 +184,13 @@ impl Intake {
                 }
             }
         }
+    }
+
+    /// Waits for what is being taken.
+    pub(super) async fn leftover(&self) -> Vec<Received> {
+        // The sender is here, so it is not gone.
+        drop(self.popping.subscribe().wait_for(|count| *count == 0).await);
+        self.take(usize::MAX)
     }
 
     /// Why messages could not be taken the last time.

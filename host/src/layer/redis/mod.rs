@@ -310,12 +310,14 @@ impl Shared {
         for node in self.nodes() {
             let (number, link) = (node.probe(), self.link(node.name.as_str())?);
             let mut call = self.scripts.deliver.key(&link.keys.base);
-            call.arg(node.name.as_str()).arg(0).arg(Parcel::Probe { number }.seal());
+            call.arg(node.name.as_str()).arg(self.config.inbox_bytes);
+            call.arg(Parcel::Probe { number }.seal());
             let outcome: String = link.call(&call).await?;
-            if outcome != "ok" {
-                return Err(LayerError::new("Redis does not know this node; it says so again soon"));
+            match outcome.as_str() {
+                "ok" => node.hears(number).await,
+                "full" => return Err(LayerError::new("the inbox of this node is full")),
+                _ => return Err(LayerError::new("Redis does not know this node yet or any more")),
             }
-            node.hears(number).await;
         }
         self.intake.trouble().map_or(Ok(()), Err)
     }
@@ -471,6 +473,10 @@ impl ChannelLayer for RedisLayer {
             _ => {}
         }
         Ok(())
+    }
+
+    async fn leftover(&self) -> Vec<Received> {
+        self.shared.intake.leftover().await
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {

@@ -91,9 +91,7 @@ impl Target {
         base: &str,
         patience: Duration,
     ) -> RedisResult<ConnectionInfo> {
-        let share = |asked: &[_]| {
-            patience / u32::try_from(asked.len() + 1).unwrap_or(u32::MAX)
-        };
+        let share = |asked: &[_]| patience / u32::try_from(asked.len() + 1).unwrap_or(u32::MAX);
         match &self.kind {
             Kind::Servers(servers) => {
                 let at = partition % servers.len().max(1);
@@ -217,10 +215,7 @@ async fn owner_of(node: &ConnectionInfo, key: &str) -> RedisResult<ConnectionInf
     Err(failed("no master of the Cluster has the slot"))
 }
 
-async fn within<T>(
-    span: Duration,
-    answer: impl Future<Output = RedisResult<T>>,
-) -> RedisResult<T> {
+async fn within<T>(span: Duration, answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     let answered = timeout_at(Instant::now() + span, answer).await;
     answered.unwrap_or_else(|_| Err(failed("it does not answer in time")))
 }

@@ -45,8 +45,9 @@ impl Member {
 /// Each says something, and all hear it.
 pub(super) async fn assert_all_hear(members: &mut [Member], text: &str) {
     for speaker in 0..members.len() {
-        let name = members[speaker].name;
-        members[speaker].say(text).await;
+        let member = members.get_mut(speaker).unwrap();
+        let name = member.name;
+        member.say(text).await;
         for member in &mut *members {
             member.hears(name, text).await;
         }

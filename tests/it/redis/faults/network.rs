@@ -35,7 +35,7 @@ async fn parts() -> Parts {
 
 impl Parts {
     /// It is red and refuses while the network is like this, and all is well after.
-    async fn assert_survives(mut self, network: Network) {
+    async fn assert_survives(self, network: Network) {
         let mut busy = Socket::open(self.interface.address, "/count").await;
         self.proxy.set(network);
         let why = until_red(&self.interface).await;

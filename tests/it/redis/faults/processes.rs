@@ -42,7 +42,8 @@ async fn a_worker_that_stops_in_order_loses_nothing() {
         assert_eq!(worker.wait().await, Some(0));
         worker = next;
     }
-    assert!(load.stop().await.is_empty(), "nobody was closed");
+    let codes = load.stop().await;
+    assert!(codes.is_empty(), "{codes:?}");
     assert_eq!(metric(&interface, "tidegate_events_lost_total").await, 0);
     assert_ends_clean(&[&site.redis], vec![interface, worker]).await;
 }
@@ -62,7 +63,8 @@ async fn an_interface_server_is_killed_while_its_sockets_are_in_groups() {
     must("its lease is over", async { while nodes() != "1" {} }).await;
     let node = site.redis.run(&["--raw", "ZRANGE", "tidegate:{0}:nodes", "0", "0"]);
     for key in site.redis.keys() {
-        let is_of_node = ["inbox:", "bytes:", "registrations:"].iter().any(|kind| key.contains(kind));
+        let is_of_node =
+            ["inbox:", "bytes:", "registrations:"].iter().any(|kind| key.contains(kind));
         assert!(!is_of_node || key.ends_with(&node), "{key} is left");
         if key.contains(":group:") {
             assert_eq!(site.redis.run(&["HLEN", &key]), "1", "only the other is a member");

@@ -151,10 +151,8 @@ async fn redis_wants_a_password_after_a_restart() {
     let (interface, worker) = (site.interface().await, site.worker(&[]).await);
     let mut members = [Member::join(interface.address, "ann").await];
     site.redis.restart_with(&["--requirepass", "secret"]);
-    must("the reason is told", async {
-        while !until_red(&interface).await.contains("NOAUTH") {}
-    })
-    .await;
+    must("the reason is told", async { while !until_red(&interface).await.contains("NOAUTH") {} })
+        .await;
     assert_eq!(Client::new(interface.address).get("/hello/x").await.status, 503);
     site.redis.restart_with(&[]);
     until_ready(&[&interface, &worker]).await;
