@@ -101,12 +101,14 @@ impl History {
 
     /// How many messages of a producer readers and connections have.
     pub fn arrived_from(&self, producer: u32) -> usize {
+        arrived(&self.steps()).filter(|stamp| stamp.producer == producer).count()
+    }
+
+    /// How many different ones that is.
+    pub fn distinct_from(&self, producer: u32) -> usize {
         let steps = self.steps();
-        let arrived = steps.iter().filter(|step| match step {
-            Step::Received { stamp, .. } | Step::Delivered(_, stamp) => stamp.producer == producer,
-            _ => false,
-        });
-        arrived.count()
+        let of_producer = arrived(&steps).filter(|stamp| stamp.producer == producer);
+        of_producer.collect::<BTreeSet<_>>().len()
     }
 
     /// What was not kept, once all that was sent has had its time. Of messages to groups only what
@@ -119,6 +121,13 @@ impl History {
         check_groups(&steps, faultless, &mut found);
         found.into_iter().collect()
     }
+}
+
+fn arrived(steps: &[Step]) -> impl Iterator<Item = &Stamp> {
+    steps.iter().filter_map(|step| match step {
+        Step::Received { stamp, .. } | Step::Delivered(_, stamp) => Some(stamp),
+        _ => None,
+    })
 }
 
 /// Nothing twice, nothing that was not sent, nothing lost without being counted.

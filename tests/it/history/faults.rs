@@ -1,7 +1,7 @@
 //! What is promised holds while Redis fails: nothing comes twice, nothing out of order, nothing to
 //! who has left.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tests::{
     FaultProxy, Network, RedisServer,
@@ -17,8 +17,14 @@ use tokio::task::JoinHandle;
 
 use super::{
     redis,
-    witness::{Producer, node, owners, reader},
+    witness::{Producer, dying_reader, node, owners, reader},
 };
+
+async fn until(it_is: impl Fn() -> bool) {
+    while !it_is() {
+        tokio::task::yield_now().await;
+    }
+}
 
 /// A process that sends, one that receives, and what they did.
 struct Pair {
@@ -63,13 +69,8 @@ impl Pair {
         for _ in 0..10 {
             self.round(&mut producer).await;
         }
-        must("all of it arrives", async {
-            // To the channel, to the connection, to the group while it was a member.
-            while self.history.arrived_from(number) < 30 {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        // To the channel, to the connection, to the group while it was a member.
+        must("all of it arrives", until(|| self.history.arrived_from(number) >= 30)).await;
     }
 
     fn check(self) -> Vec<Violation> {
@@ -94,12 +95,7 @@ async fn load(pair: &Pair, number: u32, during: impl Future<Output = ()>) {
 
 /// Until the load is under way.
 async fn until_arrived(pair: &Pair, number: u32) {
-    must("messages arrive", async {
-        while pair.history.arrived_from(number) < 100 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    must("messages arrive", until(|| pair.history.arrived_from(number) >= 100)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,4 +138,44 @@ async fn each_side_is_cut_off() {
         pair.until_it_works(turn + 1).await;
     }
     assert_eq!(pair.check(), []);
+}
+
+/// The lease of what a reader has taken.
+const LEASE: Duration = Duration::from_secs(1);
+const MESSAGES: usize = 80;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dying_readers_took_comes_again_through_cuts() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::before(server.port()).await;
+    let metrics = Arc::new(Metrics::new());
+    let sending: Arc<dyn ChannelLayer> = Arc::new(redis(&server.url(), "pair", &metrics).await);
+    let history = Arc::new(History::default());
+    let receiving: [Arc<dyn ChannelLayer>; 2] = [
+        Arc::new(redis(&proxy.url(), "pair", &metrics).await),
+        Arc::new(redis(&proxy.url(), "pair", &metrics).await),
+    ];
+    let readers = [
+        dying_reader(&receiving[0], &history, 0, "a", LEASE),
+        dying_reader(&receiving[1], &history, 1, "a", LEASE),
+    ];
+    let produce = async {
+        let mut producer = Producer::new(&sending, &history, 0);
+        for _ in 0..MESSAGES {
+            producer.send("a").await;
+        }
+    };
+    let fail = async {
+        for so_far in [10, 30, 50] {
+            must("messages arrive", until(|| history.distinct_from(0) >= so_far)).await;
+            proxy.set(Network::Cut);
+            must("it is noticed", async { while receiving[0].probe().await.is_ok() {} }).await;
+            proxy.set(Network::Works);
+        }
+    };
+    tokio::join!(produce, fail);
+    must("all of it arrives", until(|| history.distinct_from(0) == MESSAGES)).await;
+    readers.iter().for_each(JoinHandle::abort);
+    assert_eq!(history.check(Promise::AtLeastOnce, false), []);
+    assert!(metrics.messages_redelivered.get() > 0, "some came again");
 }

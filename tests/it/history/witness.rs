@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, LazyLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,8 +14,8 @@ use tests::{
 use tidegate::{
     layer::{ChannelLayer, Demand, LastingChannels, Owners, SendError},
     message::{
-        ChannelName, Content, CorrelationId, GroupName, InboxEntry, LocalName, Message, ModuleName,
-        NodeName, Payload,
+        ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, LocalName, Message,
+        ModuleName, NodeName, Payload, Settled,
     },
 };
 use tokio::task::JoinHandle;
@@ -140,6 +141,41 @@ pub(super) fn reader(
                 let Payload::Custom(content) = &received.message.payload else { continue };
                 let (channel, stamp) = (received.channel.to_string(), stamp_of(content));
                 history.note(Step::Received { reader, channel, stamp });
+            }
+        }
+    })
+}
+
+/// Takes a message of a channel that delivers at least once, and does not live to settle it, now and
+/// then; else it does what it has to.
+pub(super) fn dying_reader(
+    layer: &Arc<dyn ChannelLayer>,
+    history: &Arc<History>,
+    reader: u32,
+    name: &str,
+    lease: Duration,
+) -> JoinHandle<()> {
+    let (layer, history) = (Arc::clone(layer), Arc::clone(history));
+    let (name, owners) = (channel(name), owners(&[name]));
+    let lasting = Lasting { retries: 100, lease };
+    let lasting = Arc::new(LastingChannels::from([(name.clone(), lasting)]));
+    background(async move {
+        for turn in 1_u32.. {
+            let demand = Demand { lasting: &lasting, ..demand(&owners, 3) };
+            let Ok(received) = layer.receive(&demand).await else {
+                tokio::task::yield_now().await;
+                continue;
+            };
+            for received in received {
+                let receipt = received.receipt.expect("the channel delivers at least once");
+                let Payload::Custom(content) = &received.message.payload else { continue };
+                if turn.is_multiple_of(5) {
+                    continue;
+                }
+                let (channel, stamp) = (received.channel.to_string(), stamp_of(content));
+                history.note(Step::Received { reader, channel, stamp });
+                // What is not heard comes again.
+                drop(layer.settle(&name, &receipt, Settled::Done).await);
             }
         }
     })

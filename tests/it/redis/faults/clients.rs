@@ -21,6 +21,9 @@ impl Member {
         socket.send(format!(r#"{{"type":"join","name":"{name}"}}"#)).await;
         let joined = format!(r#"{{"type":"joined","name":"{name}"}}"#);
         while socket.text().await != joined {}
+        // An answer of its own comes with the end of its event: after it nothing is in flight.
+        socket.send("no JSON").await;
+        while !socket.text().await.contains("error") {}
         Self { socket, name }
     }
 

@@ -1,6 +1,6 @@
 //! A master goes, and another server takes its place.
 
-use tests::{Client, RedisCluster, RedisSentinel, example, guest};
+use tests::{Client, RedisCluster, RedisSentinel, RedisServer, example, guest};
 
 use super::{
     Site,
@@ -44,4 +44,12 @@ async fn a_master_of_a_cluster_is_killed() {
     let url = redis.url();
     let site = Site::over(redis, url, &modules()).quick();
     assert_survives(site, |redis| redis.masters[0].kill()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_shards_is_killed_and_comes_back_empty() {
+    let shards = [RedisServer::start(), RedisServer::start()];
+    let url = format!("{},{}", shards[0].url(), shards[1].url());
+    let site = Site::over(shards, url, &modules()).quick();
+    assert_survives(site, |[_, second]| second.restart()).await;
 }

@@ -7,9 +7,9 @@ mod network;
 mod processes;
 mod servers;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
-use tests::{Client, Process, RedisServer, must};
+use tests::{Client, Process, RedisServer, root};
 
 use super::{Site, metric};
 
@@ -28,6 +28,12 @@ impl<R> Site<R> {
     }
 }
 
+/// Waits for what `docs/faults.md` says comes within so many seconds.
+async fn within<T>(seconds: u64, what: &str, happen: impl Future<Output = T>) -> T {
+    let happened = tokio::time::timeout(Duration::from_secs(seconds), happen).await;
+    happened.unwrap_or_else(|_| panic!("{what}: not within {seconds} s"))
+}
+
 /// What `/readyz` says.
 async fn readiness(process: &Process) -> (u16, String) {
     let reply = Client::new(process.admin).get("/readyz").await;
@@ -36,13 +42,13 @@ async fn readiness(process: &Process) -> (u16, String) {
 
 async fn until_ready(processes: &[&Process]) {
     for process in processes {
-        must("it is ready", async { while readiness(process).await.0 != 200 {} }).await;
+        within(7, "it is ready", async { while readiness(process).await.0 != 200 {} }).await;
     }
 }
 
 /// What it says when it is not ready any more.
 async fn until_red(process: &Process) -> String {
-    must("it is not ready", async {
+    within(5, "it is not ready", async {
         loop {
             if let (503, why) = readiness(process).await {
                 return why;
@@ -69,6 +75,19 @@ async fn assert_ends_clean(servers: &[&RedisServer], processes: Vec<Process>) {
             let kind = key.rsplit("}:").next().unwrap().split(':').next().unwrap();
             assert!(["epoch", "layout", "reader", "readers", "wake"].contains(&kind), "{key}");
             assert_ne!(server.run(&["TTL", &key]), "-1", "{key}");
+        }
+    }
+}
+
+#[test]
+fn every_fault_is_documented() {
+    let folder = root().join("tests/it/redis/faults");
+    let described = std::fs::read_to_string(root().join("docs/faults.md")).unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let tests = text.split("#[tokio::test(flavor = \"multi_thread\")]\nasync fn ").skip(1);
+        for name in tests.map(|test| test.split('(').next().unwrap()) {
+            assert!(described.contains(&format!("`{name}`")), "docs/faults.md has no `{name}`");
         }
     }
 }

@@ -7,7 +7,7 @@ use tests::{Client, FaultProxy, Network, Process, Socket, example, guest};
 use super::{
     Site, assert_ends_clean,
     clients::{Load, Member, assert_all_hear},
-    metric, until_ready, until_red,
+    metric, until_ready, until_red, within,
 };
 
 struct Parts {
@@ -40,9 +40,12 @@ impl Parts {
         self.proxy.set(network);
         let why = until_red(&self.interface).await;
         assert!(why.contains("not available"), "{why}");
-        assert_eq!(Client::new(self.interface.address).get("/hello/x").await.status, 503);
+        let client = Client::new(self.interface.address);
+        let refused = within(2, "a request is refused", client.get("/hello/x")).await;
+        assert_eq!(refused.status, 503);
         busy.send("x").await;
-        assert_eq!(busy.closed().await.0, 1013);
+        let closed = within(4, "the socket is closed", busy.closed()).await;
+        assert_eq!(closed.0, 1013);
         self.proxy.set(Network::Works);
         self.assert_is_well().await;
     }

@@ -7,7 +7,7 @@ use tests::{Client, Socket, background, example, guest, must};
 use super::{
     Site, assert_ends_clean,
     clients::{Load, Member, assert_all_hear},
-    metric,
+    metric, within,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +24,7 @@ async fn a_worker_is_killed_while_it_is_busy() {
     let other = site.worker(&[]).await;
     // Who was idle notices nothing.
     assert_all_hear(&mut members, "still there").await;
-    let reply = must("the end of the event is missed", asking).await.unwrap();
+    let reply = within(8, "the end of the event is missed", asking).await.unwrap();
     assert_eq!(reply.status, 503);
     assert_eq!(metric(&interface, "tidegate_events_lost_total").await, 1);
     drop((members, watcher));
@@ -60,7 +60,7 @@ async fn an_interface_server_is_killed_while_its_sockets_are_in_groups() {
     one.signal("KILL").await;
     assert_eq!(one.wait().await, None);
     assert_all_hear(&mut members, "at once").await;
-    must("its lease is over", async { while nodes() != "1" {} }).await;
+    within(3, "its lease is over", async { while nodes() != "1" {} }).await;
     let node = site.redis.run(&["--raw", "ZRANGE", "tidegate:{0}:nodes", "0", "0"]);
     for key in site.redis.keys() {
         let is_of_node =
