@@ -15,6 +15,9 @@ use async_trait::async_trait;
 
 pub use capacity::{Capacities, PatternError};
 pub use memory::MemoryLayer;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use redis::fuzzing;
 pub use redis::{RedisConfig, RedisLayer, Target, TargetError};
 
 use crate::message::{

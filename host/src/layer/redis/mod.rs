@@ -28,6 +28,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
+#[cfg(feature = "fuzzing")]
+pub use self::wire::fuzzing;
 pub use self::target::{Target, TargetError};
 use self::{
     intake::{Intake, micros},

@@ -4,6 +4,8 @@
 //! Everything that is read may come from another program: it is checked like a client's input.
 
 mod event;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inbox;
 mod message;
 mod reply;
