@@ -4,6 +4,7 @@
 use std::{
     sync::{
         Arc,
+        Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -44,6 +45,9 @@ struct Established {
     generation: u64,
     commands: MultiplexedConnection,
     pool: Pool,
+    /// Connections for blocking pops that nobody uses now. Not given back to the pool: it would ask the
+    /// server each time whether they work.
+    idle: Arc<Mutex<Vec<MultiplexedConnection>>>,
 }
 
 #[derive(Clone)]
@@ -147,7 +151,7 @@ impl Link {
                 script.load_async(&mut commands).await?;
             }
             let facts: String = cmd("INFO").query_async(&mut commands).await?;
-            Ok((Established { generation, commands, pool }, facts))
+            Ok((Established { generation, commands, pool, idle: Arc::default() }, facts))
         };
         let (established, facts) = timeout_at(until, connecting)
             .await
@@ -254,9 +258,14 @@ impl Link {
         most: usize,
         block: Duration,
     ) -> Result<Vec<Vec<u8>>, LayerError> {
-        let Established { generation, pool, .. } = self.established().await?;
+        let Established { generation, pool, idle, .. } = self.established().await?;
+        let idle = || idle.lock().unwrap_or_else(PoisonError::into_inner);
         let popped = async {
-            let mut connection = pool.get().await.map_err(into_redis)?;
+            let unused = idle().pop();
+            let mut connection = match unused {
+                Some(connection) => connection,
+                None => deadpool_redis::Connection::take(pool.get().await.map_err(into_redis)?),
+            };
             // With the usual timeout what was popped at the last moment would be lost.
             connection.set_response_timeout(block + self.patience);
             let popped: Option<(String, Vec<Vec<u8>>)> = cmd("BLMPOP")
@@ -268,6 +277,7 @@ impl Link {
                 .arg(most)
                 .query_async(&mut connection)
                 .await?;
+            idle().push(connection);
             Ok(popped.map(|(_, entries)| entries).unwrap_or_default())
         };
         popped.await.map_err(|error| self.failed(generation, &error))
