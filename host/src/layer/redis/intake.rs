@@ -31,9 +31,9 @@ use crate::{
 
 /// How often channels are looked at without a hint.
 const POLL: Duration = Duration::from_secs(1);
-/// How soon a hint that others may need more is taken back if nobody took it: all messages there are
-/// belong to modules that hold as many slots as they may.
-const SKIPPED: Duration = Duration::from_millis(5);
+/// How soon a hint for others is taken back if nobody took it: all messages there are belong to modules
+/// that hold as many slots as they may here.
+pub(super) const SKIPPED: Duration = Duration::from_millis(5);
 /// Channels that one command names.
 const CHUNK: usize = 500;
 
@@ -55,6 +55,9 @@ pub(super) struct Intake {
     drain: Drain,
     /// For each partition, whether there may be messages.
     hinted: Vec<AtomicBool>,
+    /// For each partition, whether all that is there belongs to modules that hold as many slots as they
+    /// may.
+    skipped: Vec<AtomicBool>,
     /// Where to look first: each partition has its turn.
     turn: AtomicUsize,
     arrived: Notify,
@@ -84,6 +87,7 @@ impl Intake {
     ) -> Arc<Self> {
         let intake = Arc::new(Self {
             hinted: links.iter().map(|_| AtomicBool::new(true)).collect(),
+            skipped: links.iter().map(|_| AtomicBool::new(false)).collect(),
             turns: links.iter().map(|_| TurnMutex::default()).collect(),
             popping: watch::Sender::new(0),
             trouble: Mutex::default(),
@@ -158,6 +162,10 @@ impl Intake {
         demand: &Demand<'_>,
     ) -> Result<Vec<Received>, LayerError> {
         let set = self.set_of(demand);
+        // Who asks anew may hold less.
+        for (hinted, skipped) in self.hinted.iter().zip(&self.skipped) {
+            hinted.fetch_or(skipped.load(Ordering::Acquire), Ordering::AcqRel);
+        }
         loop {
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
@@ -244,10 +252,11 @@ impl Intake {
             self.unpack(set, now, entries);
             // The receive that asked may be gone.
             self.arrived.notify_waiters();
+            if let Some(all) = self.skipped.get(partition) {
+                all.store(skipped == 1 && more == 0, Ordering::Release);
+            }
             if more == 1 {
                 self.hint(partition);
-            } else if skipped == 1 {
-                sleep_until(Instant::now() + SKIPPED).await;
             }
             return Ok(());
         }
@@ -314,6 +323,9 @@ impl Intake {
                 wanted.await;
                 continue;
             };
+            if self.skipped.get(partition).is_some_and(|all| all.load(Ordering::Acquire)) {
+                sleep_until(Instant::now() + SKIPPED).await;
+            }
             if let Err(error) = link.pop(&link.keys.wake(&set.digest), 1, POLL).await {
                 tracing::debug!(%error, "wake-ups are not heard");
                 sleep_until(Instant::now() + POLL / 4).await;
