@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use wasmtime::ResourceLimiter;
 
 use super::{Fault, pool::TABLE_ELEMENTS};
@@ -110,12 +111,21 @@ impl ResourceLimiter for MemoryMeter {
     }
 }
 
+/// How long this thread has computed.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
 /// Watches calls into the host and the clock.
 #[derive(Debug)]
 pub(super) struct CallMeter {
     limit: u64,
     pub(super) calls: u64,
     pub(super) started: Instant,
+    /// The processor time of the thread at the start.
+    computed_before: Duration,
     deadline: Duration,
 }
 
@@ -125,6 +135,7 @@ impl CallMeter {
             limit: limits.host_calls,
             calls: 0,
             started: Instant::now(),
+            computed_before: processor_time(),
             deadline: limits.deadline,
         }
     }
@@ -137,6 +148,12 @@ impl CallMeter {
         Ok(())
     }
 
+    /// How long the run has computed. Not how long ago it began: on a busy machine other threads take
+    /// their time in between.
+    pub(super) fn computed(&self) -> Duration {
+        processor_time().saturating_sub(self.computed_before)
+    }
+
     pub(super) fn check_deadline(&self) -> Result<(), Fault> {
         let used = self.started.elapsed();
         if used >= self.deadline {
@@ -147,5 +164,24 @@ impl CallMeter {
 
     pub(super) const fn deadline_fault(&self, used: Duration) -> Fault {
         Fault::Deadline { used, limit: self.deadline }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_other_threads_compute_makes_no_run_long() {
+        const LONG: Duration = Duration::from_millis(5);
+        let waits = CallMeter::new(&Limits::default());
+        let other = std::thread::spawn(|| {
+            let computes = CallMeter::new(&Limits::default());
+            while computes.computed() < LONG {}
+            computes.started.elapsed()
+        });
+        assert!(other.join().unwrap() >= LONG);
+        assert!(waits.started.elapsed() >= LONG);
+        assert!(waits.computed() < LONG);
     }
 }

@@ -7,7 +7,6 @@ use tests::{Client, Process, Socket, background, must};
 
 use super::{Site, metric};
 use crate::{
-    TIDEGATE,
     api::{versioned, written},
     deploys::{Load, speak},
 };
@@ -18,7 +17,7 @@ const SHARE: usize = 30;
 
 async fn nodes(process: &Process) -> Vec<Value> {
     let list = process.api().done("GET", "nodes", "").await;
-    list["nodes"].as_array().unwrap().clone()
+    list.get("nodes").unwrap().as_array().unwrap().clone()
 }
 
 /// The version of `v` on each node.
@@ -103,15 +102,15 @@ async fn ten_deployments_in_a_row_are_noticed_on_no_socket_of_three_nodes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_starts_later_has_the_modules_and_one_that_ended_is_not_listed() {
     let site = Site::new(&[]);
-    let first = Process::serve(TIDEGATE, &site.arguments(&[])).await;
+    let first = site.node().await;
     first.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
-    let second = Process::serve(TIDEGATE, &site.arguments(&[])).await;
+    let second = site.node().await;
     assert_eq!(Client::new(second.address).get("/version").await.status, 200);
     until_all_have(&first, &[Some(1); 2]).await;
     second.signal("TERM").await;
     assert_eq!(second.wait().await, Some(0));
     until_all_have(&first, &[Some(1)]).await;
-    let third = Process::serve(TIDEGATE, &site.arguments(&[])).await;
+    let third = site.node().await;
     third.api().done("DELETE", "modules/v", "").await;
     until_all_have(&first, &[None; 2]).await;
     assert_eq!(Client::new(first.address).get("/version").await.status, 404);
@@ -121,7 +120,7 @@ async fn a_process_that_starts_later_has_the_modules_and_one_that_ended_is_not_l
 async fn processes_that_start_together_with_one_file_make_one_version_of_it() {
     let directory = tempfile::tempdir().unwrap();
     let site = Site::new(&[("v", written(directory.path(), "versioned", 1))]);
-    let start = || async { Process::serve(TIDEGATE, &site.arguments(&[])).await };
+    let start = || async { site.node().await };
     let (one, two, three) = tokio::join!(start(), start(), start());
     until_all_have(&one, &[Some(1); 3]).await;
     for process in [&one, &two, &three] {
@@ -142,16 +141,15 @@ async fn a_version_that_fails_on_one_node_is_rolled_back_on_all() {
         assert_eq!(socket.text().await, format!("1:{number}:{number}"));
     }
     until_all_have(&worker, &[Some(1); 2]).await;
-    let state = async { api.module("v").await["state"].clone() };
-    assert_eq!(must("the state", state).await, "rolled-back");
+    assert_eq!(api.module("v").await["state"], "rolled-back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_whose_process_is_killed_leaves_the_last_good_state() {
     let site = Site::new(&[]);
-    let survivor = Process::serve(TIDEGATE, &site.arguments(&[])).await;
+    let survivor = site.node().await;
     survivor.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
-    let doomed = Process::serve(TIDEGATE, &site.arguments(&[])).await;
+    let doomed = site.node().await;
     // It cannot store anything: the deployment is in the middle.
     site.redis.freeze();
     let api = doomed.api();
@@ -173,9 +171,9 @@ async fn a_deployment_whose_process_is_killed_leaves_the_last_good_state() {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_redis_is_emptied_what_is_in_force_serves_on_and_says_so_until_it_is_deployed() {
     let site = Site::new(&[]);
-    let one = Process::serve(TIDEGATE, &site.arguments(&[])).await;
+    let one = site.node().await;
     one.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
-    let two = Process::serve(TIDEGATE, &site.arguments(&[])).await;
+    let two = site.node().await;
     until_all_have(&one, &[Some(1); 2]).await;
     site.redis.run(&["FLUSHALL"]);
     for process in [&one, &two] {
@@ -193,7 +191,7 @@ async fn when_redis_is_emptied_what_is_in_force_serves_on_and_says_so_until_it_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_was_damaged_in_redis_is_refused_and_the_last_good_version_serves() {
     let site = Site::new(&[]);
-    let one = Process::serve(TIDEGATE, &site.arguments(&[])).await;
+    let one = site.node().await;
     let first = one.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
     let digest = first["digest"].as_str().unwrap();
     one.api().done("PUT", "modules/v", versioned("versioned", 2)).await;

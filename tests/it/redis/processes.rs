@@ -2,7 +2,7 @@
 
 use tests::{Client, Socket, example, guest, must};
 
-use super::{Site, metric};
+use super::{MODULES, Site, metric};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interface_server_and_a_worker_serve_http_and_websocket() {
@@ -104,8 +104,7 @@ async fn nothing_is_left_in_redis_when_the_processes_have_ended() {
     // What is left has a time to live: it says how the keys are laid out and who read what.
     for key in site.redis.keys() {
         let kind = key.rsplit("}:").next().unwrap().split(':').next().unwrap();
-        // Modules are kept.
-        if ["changes", "files", "modules", "store"].contains(&kind) {
+        if MODULES.contains(&kind) {
             continue;
         }
         assert!(["epoch", "layout", "reader", "readers", "wake"].contains(&kind), "{key}");

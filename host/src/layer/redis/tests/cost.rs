@@ -5,9 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{runtime::Handle, time::timeout};
 
-use super::{redis, server::RedisServer};
+use super::{super::intake::SKIPPED, redis, server::RedisServer};
 use crate::{
-    layer::{ChannelLayer, Demand, LayerConfig, Owners, RedisLayer},
+    layer::{Capacities, ChannelLayer, Demand, LayerConfig, Owners, RedisLayer},
     message::{
         Answer, ChannelName, Content, CorrelationId, Done, LocalName, Message, ModuleName,
         NodeName, Outcome, Reply,
@@ -85,4 +85,30 @@ async fn an_echo_takes_as_many_commands_among_1_000_modules_as_among_10() {
         );
         assert!(commands >= ECHOES * 4, "{commands} are too few: something is not counted");
     }
+}
+
+/// A worker whose only module has more to do than it may hold slots.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_does_not_wait_for_what_a_module_may_not_have_yet() {
+    const MESSAGES: u32 = 500;
+    let server = RedisServer::start();
+    let capacities = Capacities::new(MESSAGES as usize, []).unwrap();
+    let config = LayerConfig { capacities, ..LayerConfig::default() };
+    let (target, metrics) = (redis(&server.url(), "cost"), Arc::new(Metrics::new()));
+    let layer = RedisLayer::connect(&target, config, metrics, Handle::current()).await.unwrap();
+    let (work, module) = (ChannelName::parse("m.work").unwrap(), ModuleName::parse("m").unwrap());
+    for _ in 0..MESSAGES {
+        let content = Content::parse(Bytes::from_static(b"\x80")).unwrap();
+        let message = Message::custom(content, CorrelationId::random());
+        layer.send(&work, message).await.unwrap();
+    }
+    let (owners, lasting) = (Arc::new(Owners::from([(work, module)])), Arc::default());
+    let all = async {
+        for _ in 0..MESSAGES {
+            let held = HashMap::new();
+            let demand = Demand { max: 4, owners: &owners, lasting: &lasting, held, ceiling: 1 };
+            assert_eq!(layer.receive(&demand).await.unwrap().len(), 1);
+        }
+    };
+    timeout(MESSAGES * SKIPPED, all).await.expect("no receive waits");
 }
