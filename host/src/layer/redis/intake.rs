@@ -212,8 +212,9 @@ impl Intake {
         else {
             return Ok(());
         };
-        if !link.is_up() {
-            // The other partitions go on; the listener tells when it is back.
+        // Where nothing is read, there is nothing to take. While one partition is away, the others go on;
+        // the listener tells when it is back.
+        if set.owners.is_empty() || !link.is_up() {
             return Ok(());
         }
         let _turn = turn.lock().await;
@@ -295,10 +296,6 @@ impl Intake {
                 call.arg(channel).arg(how);
             }
             let _: u8 = link.call(&call).await?;
-        }
-        if lines.is_empty() {
-            // Nothing is read; the next look says the same.
-            sleep_until(Instant::now() + POLL).await;
         }
         Ok(())
     }
