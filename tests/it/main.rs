@@ -8,6 +8,7 @@
 
 mod abuse;
 mod api;
+mod attacks;
 mod autobahn;
 mod backpressure;
 mod browser;

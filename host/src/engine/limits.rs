@@ -6,6 +6,10 @@ use wasmtime::ResourceLimiter;
 
 use super::{Fault, pool::TABLE_ELEMENTS};
 
+/// Things of the host that a guest may hold at the same time: files, streams, waits. Some are
+/// descriptors of the process.
+pub(super) const HANDLES: usize = 256;
+
 /// What one invocation may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -1,6 +1,5 @@
 //! The admin API: what is deployed, and how that is changed.
 
-mod attacks;
 mod changes;
 mod openapi;
 mod records;
@@ -10,7 +9,17 @@ mod wasip1;
 
 use std::path::PathBuf;
 
-use tests::guest;
+use serde_json::Value;
+use tests::{Admin, guest};
+
+/// All that a deployment of a module `v` could have changed.
+pub(crate) async fn state(api: &Admin) -> Value {
+    let mut all = Vec::new();
+    for path in ["modules", "modules/v", "routes", "nodes"] {
+        all.push(api.done("GET", path, "").await);
+    }
+    Value::Array(all)
+}
 
 /// Version `number` of a guest that says its number, as a file of its own.
 pub(crate) fn versioned(name: &str, number: u32) -> Vec<u8> {

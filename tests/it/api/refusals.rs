@@ -2,26 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tests::{Admin, Host, example, guest, must};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use super::versioned;
+use super::{state, versioned};
 
 /// Method, path, body; status, code, and a part of what is said.
 type Case = (&'static str, &'static str, Vec<u8>, u16, &'static str, &'static str);
-
-/// All that could have changed.
-async fn state(api: &Admin) -> Value {
-    let mut all = Vec::new();
-    for path in ["modules", "modules/v", "routes", "nodes"] {
-        all.push(api.done("GET", path, "").await);
-    }
-    Value::Array(all)
-}
 
 async fn host() -> (Host, Admin) {
     let host = Host::builder().set("[upload]\nbytes = '1MiB'").start().await;

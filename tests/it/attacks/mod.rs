@@ -1,0 +1,44 @@
+//! Attacks by who writes modules: what is uploaded, and what runs. Others are served meanwhile.
+
+mod bombs;
+mod files;
+
+use serde_json::Value;
+use tests::{Admin, Host, HostBuilder};
+
+use crate::api::{state, versioned};
+
+/// A host that serves a neighbour and a module `v`, in whose place attacks are uploaded.
+struct Scene {
+    host: Host,
+    api: Admin,
+    before: Value,
+}
+
+impl Scene {
+    async fn start(builder: HostBuilder) -> Self {
+        let host = builder.example("hello").start().await;
+        let api = host.admin();
+        api.done("PUT", "modules/v", versioned("versioned", 1)).await;
+        let before = state(&api).await;
+        Self { host, api, before }
+    }
+
+    /// Uploads a file, and gets what the host says to it. The neighbour is served meanwhile.
+    async fn upload(&self, file: Vec<u8>) -> Value {
+        let upload = self.api.ask("PUT", "modules/v", file);
+        let (reply, neighbour) = tokio::join!(upload, self.host.get("/hello/neighbour"));
+        assert_eq!(neighbour.status, 200);
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+
+    /// Uploads a file that must be refused with a code: what the host says. Nothing has changed.
+    async fn refused(&self, file: Vec<u8>, code: &str) -> Value {
+        let problem = self.upload(file).await;
+        assert_eq!((&problem["status"], &problem["code"]), (&422.into(), &code.into()), "{problem}");
+        assert_eq!(state(&self.api).await, self.before, "{code}");
+        assert_eq!(self.host.get("/version").await.text(), "1");
+        assert_eq!(self.host.live_instances(), 0);
+        problem
+    }
+}
