@@ -11,6 +11,7 @@ mod api;
 mod attacks;
 mod autobahn;
 mod backpressure;
+mod breaker;
 mod browser;
 mod catch_up;
 mod certificates;

@@ -99,7 +99,8 @@ impl Collected {
 /// What could end a line, or change how it is shown: control characters, Unicode's ends of lines and
 /// paragraphs, and its marks that turn the direction of what follows.
 fn is_deceptive(c: char) -> bool {
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || matches!(c, '\u{2028}' | '\u{2029}') || c.is_control() && c != '\t'
 }
 

@@ -2,8 +2,9 @@
 
 use tests::guest;
 use wasm_encoder::{
-    CodeSection, ComponentTypeSection, ConstExpr, DataSection, Function, FunctionSection, Instruction,
-    MemorySection, MemoryType, Module, RefType, TableSection, TableType, TypeSection, ValType,
+    CodeSection, ComponentTypeSection, ConstExpr, DataSection, Function, FunctionSection,
+    Instruction, MemorySection, MemoryType, Module, RefType, TableSection, TableType, TypeSection,
+    ValType,
 };
 
 /// A module that would be taken, with a section of a component behind it.

@@ -2,6 +2,8 @@
 
 mod bombs;
 mod files;
+mod guests;
+mod residue;
 
 use serde_json::Value;
 use tests::{Admin, Host, HostBuilder};
@@ -35,10 +37,20 @@ impl Scene {
     /// Uploads a file that must be refused with a code: what the host says. Nothing has changed.
     async fn refused(&self, file: Vec<u8>, code: &str) -> Value {
         let problem = self.upload(file).await;
-        assert_eq!((&problem["status"], &problem["code"]), (&422.into(), &code.into()), "{problem}");
-        assert_eq!(state(&self.api).await, self.before, "{code}");
-        assert_eq!(self.host.get("/version").await.text(), "1");
+        assert_eq!(
+            (&problem["status"], &problem["code"]),
+            (&422.into(), &code.into()),
+            "{problem}"
+        );
+        self.unchanged(code).await;
         assert_eq!(self.host.live_instances(), 0);
         problem
+    }
+
+    /// After an attack all is as it was before.
+    async fn unchanged(&self, attack: &str) {
+        assert_eq!(state(&self.api).await, self.before, "{attack}");
+        assert_eq!(self.host.get("/version").await.text(), "1", "{attack}");
+        assert_eq!(self.host.get("/hello/neighbour").await.status, 200, "{attack}");
     }
 }
