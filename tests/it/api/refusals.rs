@@ -6,6 +6,7 @@ use tests::{Admin, Host, example, guest, must};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::{Instant, sleep_until},
 };
 
 use super::{state, versioned};
@@ -55,6 +56,7 @@ async fn each_refusal_has_a_status_and_a_code_says_the_fix_and_changes_nothing()
         ("POST", "modules/v/activate", text("{"), 400, "body", "EOF"),
         ("POST", "modules/hello/rollback", text("{}"), 409, "nothing-before", "name one"),
         ("POST", "modules/v/rollback", text(r#"{"version":1}"#), 410, "version-deleted", "again"),
+        ("POST", "modules/v/rollback", text(r#"{"version":9}"#), 404, "no-such-version", "is 3"),
         ("DELETE", "modules/v/versions/3", Vec::new(), 409, "active", "activate another"),
         ("DELETE", "modules/v/versions/x", Vec::new(), 400, "version", "from 1"),
         ("DELETE", "modules/nobody", Vec::new(), 404, "no-such-module", "tidegate modules"),
@@ -95,8 +97,14 @@ async fn without_the_token_nothing_is_told_and_failures_are_throttled() {
         let headers: Vec<_> = token.iter().map(|token| ("authorization", *token)).collect();
         api.client().request("DELETE", "/api/v1/modules/v", &headers, "").await
     };
-    for token in [None, Some("Bearer nothing"), Some("Basic x")] {
+    for (token, code, fix) in [
+        (None, "no-token", "there is no token"),
+        (Some("Bearer nothing"), "token", "it is not the token of this host"),
+        (Some("Basic x"), "token", "it is not the token of this host"),
+    ] {
         let reply = ask(token).await;
+        assert!(reply.text().contains(&format!(r#""code":"{code}""#)), "{}", reply.text());
+        assert!(reply.text().contains(fix), "{}", reply.text());
         assert_eq!((reply.status, reply.header("www-authenticate")), (401, Some("Bearer")));
         assert!(reply.text().contains("admin-token"), "{}", reply.text());
     }
@@ -156,22 +164,59 @@ async fn of_two_deployments_at_once_one_is_told_and_one_that_is_cut_off_changes_
     host.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends_is_answered_with_408() {
-    let host = Host::builder().start().await;
-    let api = host.admin();
+/// Begins to upload a file in chunks.
+async fn begun(api: &Admin, host: &Host) -> TcpStream {
     let mut socket = TcpStream::connect(host.app().admin_address()).await.unwrap();
     let head = format!(
         "PUT /api/v1/modules/v HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\ntransfer-encoding: chunked\r\n\r\n",
         api.authorization()
     );
     socket.write_all(head.as_bytes()).await.unwrap();
+    socket
+}
+
+async fn answer(socket: &mut TcpStream) -> String {
     let mut answer = vec![0; 4_096];
-    let began = tokio::time::Instant::now();
     let read = socket.read(&mut answer).await.unwrap();
-    let answer = String::from_utf8_lossy(&answer[..read]);
-    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    assert!(answer.contains("nothing came for 30s"), "{answer}");
+    String::from_utf8_lossy(&answer[..read]).into_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_answered_with_408() {
+    let host = Host::builder().start().await;
+    let api = host.admin();
+    let began = Instant::now();
+    let mut silent = begun(&api, &host).await;
+    let said = answer(&mut silent).await;
+    assert!(said.starts_with("HTTP/1.1 408"), "{said}");
+    assert!(said.contains("nothing came for 30s; send it again"), "{said}");
     assert!(began.elapsed() >= Duration::from_secs(30));
+    // One that says something in time is never silent.
+    let began = Instant::now();
+    let mut slow = begun(&api, &host).await;
+    let said = loop {
+        tokio::select! {
+            said = answer(&mut slow) => break said,
+            () = sleep_until(Instant::now() + Duration::from_secs(20)) => {
+                slow.write_all(b"1\r\nx\r\n").await.unwrap();
+            }
+        }
+    };
+    assert!(said.starts_with("HTTP/1.1 408"), "{said}");
+    assert!(said.contains("not all came in 600s"), "{said}");
+    assert!(began.elapsed() >= Duration::from_secs(600));
     drop(host);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_ends_in_the_middle_of_a_chunk_is_answered_with_400() {
+    let (host, api) = host().await;
+    let before = state(&api).await;
+    let mut broken = begun(&api, &host).await;
+    broken.write_all(b"5\r\nhello\r\nno length\r\n").await.unwrap();
+    let said = must("an answer", answer(&mut broken)).await;
+    assert!(said.starts_with("HTTP/1.1 400"), "{said}");
+    assert!(said.contains(r#""code":"cut-off""#) && said.contains("send it again"), "{said}");
+    assert_eq!(state(&api).await, before);
+    host.stop().await;
 }
