@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tests::{Admin, Host, example, guest, must};
+use tests::{Admin, Host, background, example, guest, must};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -218,5 +218,29 @@ async fn a_body_that_ends_in_the_middle_of_a_chunk_is_answered_with_400() {
     assert!(said.starts_with("HTTP/1.1 400"), "{said}");
     assert!(said.contains(r#""code":"cut-off""#) && said.contains("send it again"), "{said}");
     assert_eq!(state(&api).await, before);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_do_not_take_every_descriptor_at_the_admin_listener() {
+    let (host, api) = host().await;
+    let connect = || TcpStream::connect(host.app().admin_address());
+    // One that was answered was accepted.
+    let mut held = Vec::new();
+    for _ in 0..256 {
+        let mut socket = connect().await.unwrap();
+        socket.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        assert!(answer(&mut socket).await.starts_with("HTTP/1.1 200"));
+        held.push(socket);
+    }
+    let waiting = background({
+        let client = api.client();
+        async move { client.get("/livez").await.status }
+    });
+    assert_eq!(host.get("/version").await.text(), "3");
+    assert!(!waiting.is_finished(), "one more is not accepted");
+    held.pop();
+    assert_eq!(must("a place", waiting).await.unwrap(), 200);
+    drop(held);
     host.stop().await;
 }

@@ -68,6 +68,7 @@ async fn guesses_of_reply_channels_reach_nobody_and_are_counted() {
         socket.send("mine").await;
         assert_eq!(socket.text().await, "mine", "and nothing before it");
     }
+    drop(sockets);
     host.stop().await;
 }
 
