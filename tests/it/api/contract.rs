@@ -8,10 +8,12 @@ use crate::TIDEGATE;
 /// The same file, built against another version whose number is as long.
 fn built_against(mut wasm: Vec<u8>, version: &str) -> Vec<u8> {
     let (published, other) = (b"@0.1.0", format!("@{version}"));
-    let mut at = 0;
-    while let Some(found) = wasm[at..].windows(6).position(|bytes| bytes == published) {
-        at += found;
-        wasm[at..at + 6].copy_from_slice(other.as_bytes());
+    for at in 0..wasm.len() {
+        if let Some(place) = wasm.get_mut(at..at + published.len())
+            && place == published
+        {
+            place.copy_from_slice(other.as_bytes());
+        }
     }
     wasm
 }

@@ -178,7 +178,8 @@ async fn begun(api: &Admin, host: &Host) -> TcpStream {
 async fn answer(socket: &mut TcpStream) -> String {
     let mut answer = vec![0; 4_096];
     let read = socket.read(&mut answer).await.unwrap();
-    String::from_utf8_lossy(&answer[..read]).into_owned()
+    answer.truncate(read);
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test(start_paused = true)]
