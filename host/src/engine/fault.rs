@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasmtime::{Trap, component::ResourceTableError};
+use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
 use super::{limits::HANDLES, log};
@@ -132,7 +132,10 @@ impl Fault {
             None if error.root_cause().to_string().contains("hostcalls") => {
                 Self::CallBytes { limit: 0 }
             }
-            // Names of functions are in it, and they are the guest's.
+            // Raised while the guest ran, by what it asked for.
+            None if error.downcast_ref::<WasmBacktrace>().is_some() => {
+                Self::Trap(log::one_line(&error.root_cause().to_string()))
+            }
             None => Self::Host(log::one_line(&format!("{error:#}"))),
         }
     }

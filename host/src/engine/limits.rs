@@ -153,3 +153,22 @@ impl CallMeter {
         Fault::Deadline { used, limit: self.deadline }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_together_and_all_tables_together_have_a_limit() {
+        let mut meter = MemoryMeter::new(1_000);
+        assert!(meter.memory_growing(0, 600, None).unwrap());
+        assert!(!meter.memory_growing(0, 600, None).unwrap());
+        assert_eq!(meter.fault(), Some(Fault::Memory { used: 1_200, limit: 1_000 }));
+        assert!(meter.memory_growing(600, 1_000, None).unwrap());
+        assert_eq!(meter.peak, 1_000);
+        assert!(meter.table_growing(0, 60_000, None).unwrap());
+        assert!(!meter.table_growing(0, 60_000, None).unwrap());
+        assert!(meter.table_growing(60_000, TABLE_ELEMENTS, None).unwrap());
+        assert!(!meter.table_growing(0, 1, None).unwrap());
+    }
+}

@@ -1,6 +1,7 @@
 //! The admin API: what is deployed, and how that is changed.
 
 mod changes;
+mod connections;
 mod contract;
 mod openapi;
 mod records;

@@ -12,6 +12,7 @@ async fn what_takes_too_much_of_the_host_ends_at_a_limit_that_is_named() {
         ("lift", "/run", "deadline", "of 1s; raise limits.deadline"),
         ("lift", "/longer", "call_bytes", "more than 9437184 bytes in one call"),
         ("handles", "/run", "handles", "held 256 handles of the host and wanted more"),
+        ("handles", "/misuse", "trap", "trapped: resource has children"),
         ("call-flood", "/run", "host_calls", "called the host 10001 times"),
         ("send-flood", "/run", "outbox_messages", "put 1001 messages into the outbox"),
         ("grow", "/run", "memory", "limits.memory allows 67108864"),

@@ -3,6 +3,7 @@
 use test_guests::{Watch, announce, ok};
 use tidegate_sdk::{Context, Result, export, http};
 use wasip2::{
+    cli::stdin::get_stdin,
     clocks::monotonic_clock::subscribe_duration,
     sockets::{
         network::IpAddressFamily, tcp_create_socket::create_tcp_socket,
@@ -30,6 +31,16 @@ fn sockets() -> String {
     format!("{} sockets", kept.0.len() + kept.1.len())
 }
 
-export! { run, sockets, Watch, ok }
+/// Lets go of a stream before what waits for it.
+#[http("GET /misuse")]
+fn misuse() -> &'static str {
+    let stream = get_stdin();
+    let wait = stream.subscribe();
+    drop(stream);
+    drop(wait);
+    "never"
+}
+
+export! { run, sockets, misuse, Watch, ok }
 
 fn main() {}
