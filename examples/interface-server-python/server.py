@@ -122,6 +122,11 @@ async def converse(node: Node, reader: asyncio.StreamReader, writer: asyncio.Str
         except Refused as refused:
             exchange._whole({"status": int(refused.args[0])})
         await writer.drain()
+        # A client that still sends reads the answer only if what it sends is read.
+        writer.write_eof()
+        async with asyncio.timeout(HEAD_SECONDS):
+            while await reader.read(65_536):
+                pass
     writer.close()
 
 

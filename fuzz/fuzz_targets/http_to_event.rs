@@ -1,7 +1,11 @@
 //! The bytes of a client up to the events that consumers see.
 #![no_main]
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -102,7 +106,9 @@ fn routes() -> Routes {
         on_fault: OnFault::Close,
     };
     let module = ModuleName::parse("m").expect("a letter");
-    let declared = [Declared { module: &module, routes: &specs, policy, files: &[] }];
+    let retries = BTreeMap::new();
+    let declared =
+        [Declared { module: &module, routes: &specs, policy, retries: &retries, files: &[] }];
     let routes = Routes::default();
     routes.replace(RouteTable::build(&declared).expect("routes beside one another"));
     routes

@@ -1,7 +1,11 @@
 //! Paths of routes and of requests: one form each, and what a route captures is what stood there.
 #![no_main]
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use libfuzzer_sys::fuzz_target;
 use tidegate::{
@@ -63,9 +67,16 @@ fn table<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Option<RouteTable> 
         deadline: Duration::from_secs(5),
         on_fault: OnFault::Close,
     };
+    let retries = BTreeMap::new();
     let declared: Vec<Declared<'_>> = modules
         .iter()
-        .map(|(module, routes)| Declared { module, routes, policy: policy.clone(), files: &[] })
+        .map(|(module, routes)| Declared {
+            module,
+            routes,
+            policy: policy.clone(),
+            retries: &retries,
+            files: &[],
+        })
         .collect();
     RouteTable::build(&declared).ok()
 }

@@ -27,6 +27,7 @@ mod files;
 mod floors;
 mod grants;
 mod held;
+mod history;
 mod http;
 mod http1;
 mod http2;

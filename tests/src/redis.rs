@@ -66,6 +66,20 @@ impl RedisServer {
         self.process = launched.expect("the port was this server's a moment ago");
     }
 
+    /// Starts it again with other arguments.
+    pub fn restart_with(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        self.restart();
+    }
+
+    /// Answers nothing for so many seconds, and keeps its connections. Returns when it is over.
+    pub async fn stall(&self, seconds: &str) {
+        let port = self.port.to_string();
+        let mut stall = tokio::process::Command::new("redis-cli");
+        stall.args(["-p", &port, "DEBUG", "SLEEP", seconds]).stdout(Stdio::null());
+        assert!(stall.status().await.unwrap().success());
+    }
+
     /// Stops the process for a while: it answers nothing and keeps its connections.
     pub fn freeze(&self) {
         self.signal("STOP");
@@ -133,19 +147,39 @@ impl Drop for RedisServer {
 pub struct RedisCluster {
     /// The masters.
     pub masters: Vec<RedisServer>,
+    /// Their replicas.
+    pub replicas: Vec<RedisServer>,
 }
 
 impl RedisCluster {
     /// Starts the masters and waits until they agree.
     pub fn start() -> Self {
+        Self::with_replicas(0)
+    }
+
+    /// The same with so many replicas of each.
+    pub fn with_replicas(replicas: usize) -> Self {
         let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
-        let masters: Vec<_> = (0..3).map(|_| RedisServer::start_with(&cluster)).collect();
+        let start = |_| RedisServer::start_with(&cluster);
+        let mut masters: Vec<_> = (0..3 * (1 + replicas)).map(start).collect();
         let mut create = Command::new("redis-cli");
         create.args(["--cluster", "create"]);
         create.args(masters.iter().map(|master| format!("127.0.0.1:{}", master.port())));
+        create.args(["--cluster-replicas", &replicas.to_string()]);
         let output = create.arg("--cluster-yes").output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        Self { masters }
+        for server in &masters {
+            while !server.run(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
+                std::thread::yield_now();
+            }
+        }
+        let replicas = masters.split_off(3);
+        for replica in &replicas {
+            while !replica.run(&["INFO", "replication"]).contains("master_link_status:up") {
+                std::thread::yield_now();
+            }
+        }
+        Self { masters, replicas }
     }
 
     /// The URL with all masters.

@@ -21,7 +21,7 @@ use crate::message::{ChannelName, Content, CorrelationId, Event, ModuleName};
 
 /// What a call into the host may copy besides a full outbox.
 const HOSTCALL_EXTRA: usize = 1024 * 1024;
-/// A run that takes longer is not one that somebody waits for.
+/// A run that computes for longer is not one that somebody waits for.
 pub const LONG: Duration = Duration::from_millis(3);
 /// The most random bytes that a guest gets in one call.
 const RANDOM_BYTES: u64 = 64 * 1024;
@@ -313,7 +313,7 @@ pub(super) fn new_store(
         let run = context.data_mut();
         run.calls.check_deadline()?;
         if let Some(job) = &mut run.job
-            && run.calls.started.elapsed() >= LONG
+            && run.calls.computed() >= LONG
             && let Some(on_long) = job.on_long.take()
         {
             on_long();

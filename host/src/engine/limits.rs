@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use wasmtime::ResourceLimiter;
 
 use super::{Fault, pool::TABLE_ELEMENTS};
@@ -114,12 +115,21 @@ impl ResourceLimiter for MemoryMeter {
     }
 }
 
+/// How long this thread has computed.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
 /// Watches calls into the host and the clock.
 #[derive(Debug)]
 pub(super) struct CallMeter {
     limit: u64,
     pub(super) calls: u64,
     pub(super) started: Instant,
+    /// The processor time of the thread at the start.
+    computed_before: Duration,
     deadline: Duration,
 }
 
@@ -129,6 +139,7 @@ impl CallMeter {
             limit: limits.host_calls,
             calls: 0,
             started: Instant::now(),
+            computed_before: processor_time(),
             deadline: limits.deadline,
         }
     }
@@ -139,6 +150,12 @@ impl CallMeter {
             return Err(Fault::HostCalls { used: self.calls, limit: self.limit });
         }
         Ok(())
+    }
+
+    /// How long the run has computed. Not how long ago it began: on a busy machine other threads take
+    /// their time in between.
+    pub(super) fn computed(&self) -> Duration {
+        processor_time().saturating_sub(self.computed_before)
     }
 
     pub(super) fn check_deadline(&self) -> Result<(), Fault> {
@@ -170,5 +187,19 @@ mod tests {
         assert!(!meter.table_growing(0, 60_000, None).unwrap());
         assert!(meter.table_growing(60_000, TABLE_ELEMENTS, None).unwrap());
         assert!(!meter.table_growing(0, 1, None).unwrap());
+    }
+
+    #[test]
+    fn what_other_threads_compute_makes_no_run_long() {
+        const LONG: Duration = Duration::from_millis(5);
+        let waits = CallMeter::new(&Limits::default());
+        let other = std::thread::spawn(|| {
+            let computes = CallMeter::new(&Limits::default());
+            while computes.computed() < LONG {}
+            computes.started.elapsed()
+        });
+        assert!(other.join().unwrap() >= LONG);
+        assert!(waits.started.elapsed() >= LONG);
+        assert!(waits.computed() < LONG);
     }
 }

@@ -11,6 +11,9 @@ mod compile;
 mod convert;
 mod declared;
 mod fault;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grants;
 mod host_calls;
 mod instance;

@@ -15,6 +15,9 @@ use async_trait::async_trait;
 
 pub use capacity::{Capacities, PatternError};
 pub use memory::MemoryLayer;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use redis::fuzzing;
 pub use redis::{RedisConfig, RedisLayer, Target, TargetError};
 
 use crate::message::{
@@ -194,6 +197,12 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         receipt: &Receipt,
         settled: Settled,
     ) -> Result<(), LayerError>;
+
+    /// The messages that were taken for a receive whose future was dropped. For whoever receives no
+    /// more: otherwise the next receive has them.
+    async fn leftover(&self) -> Vec<Received> {
+        Vec::new()
+    }
 
     /// Makes a channel a member of a group, or renews its membership.
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError>;

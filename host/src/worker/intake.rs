@@ -88,10 +88,7 @@ impl Intake {
                 biased;
                 received = shared.layer.receive(&demand) => match received {
                     Ok(received) => {
-                        let mut held = self.held();
-                        for message in &received {
-                            *held.entry(message.module.clone()).or_default() += 1;
-                        }
+                        self.hold(&received);
                         waiting.extend(received);
                     }
                     Err(error) => {
@@ -120,11 +117,23 @@ impl Intake {
         }
     }
 
-    /// Messages that were taken from the layer and no slot will run any more.
-    pub(super) async fn leftover(&self) -> usize {
-        let left = std::mem::take(&mut *self.turn.lock().await);
-        // What has a receipt comes again when its lease has run out.
-        left.iter().filter(|received| received.receipt.is_none()).count()
+    /// A message that was taken before it was said to stop, if there is one more: nobody else will
+    /// have it.
+    pub(super) async fn rest(&self, shared: &Shared) -> Option<Received> {
+        let mut waiting = self.turn.lock().await;
+        if waiting.is_empty() {
+            let received = shared.layer.leftover().await;
+            self.hold(&received);
+            waiting.extend(received);
+        }
+        waiting.pop_front()
+    }
+
+    fn hold(&self, received: &[Received]) {
+        let mut held = self.held();
+        for message in received {
+            *held.entry(message.module.clone()).or_default() += 1;
+        }
     }
 }
 

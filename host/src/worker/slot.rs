@@ -89,19 +89,25 @@ impl Slot {
                 }
                 received = shared.intake.next(&shared) => received,
             };
-            let module = received.module.clone();
-            shared.metrics.slots_busy.inc();
-            shared.metrics.queue_wait.observe(received.waited.as_secs_f64());
-            self.serve(received).await;
-            shared.metrics.slots_busy.dec();
-            shared.intake.release(&module);
+            self.hold(received).await;
             if priority::is_demoted() {
                 return;
             }
         }
-        for _ in 0..shared.intake.leftover().await {
-            shared.metrics.dropped("unread");
+        while let Some(received) = shared.intake.rest(&shared).await {
+            self.hold(received).await;
         }
+    }
+
+    /// Is busy with a message.
+    async fn hold(&mut self, received: Received) {
+        let shared = Arc::clone(&self.shared);
+        let module = received.module.clone();
+        shared.metrics.slots_busy.inc();
+        shared.metrics.queue_wait.observe(received.waited.as_secs_f64());
+        self.serve(received).await;
+        shared.metrics.slots_busy.dec();
+        shared.intake.release(&module);
     }
 
     fn forget_inactive(&mut self) {

@@ -1,48 +1,78 @@
 //! Many processes over Redis.
 
 mod commands;
+mod faults;
 mod processes;
 mod python;
 mod retries;
 mod servers;
 
+use std::path::PathBuf;
+
+use tempfile::TempDir;
 use tests::{Process, RedisServer};
 
 use crate::TIDEGATE;
 
 /// Processes that share a Redis.
-struct Site {
-    redis: RedisServer,
+struct Site<R = RedisServer> {
+    redis: R,
     layer: String,
     modules: Vec<String>,
+    /// The file with their settings.
+    settings: TempDir,
 }
 
 impl Site {
-    fn new(modules: &[(&str, std::path::PathBuf)]) -> Self {
+    fn new(modules: &[(&str, PathBuf)]) -> Self {
         let redis = RedisServer::start();
         let layer = redis.url();
+        Self::over(redis, layer, modules)
+    }
+}
+
+impl<R> Site<R> {
+    fn over(redis: R, layer: String, modules: &[(&str, PathBuf)]) -> Self {
         let modules =
             modules.iter().map(|(name, file)| format!("{name}={}", file.display())).collect();
-        Self { redis, layer, modules }
+        let settings = tempfile::tempdir().unwrap();
+        let site = Self { redis, layer, modules, settings };
+        site.set("");
+        site
     }
 
-    fn arguments<'a>(&'a self, first: &[&'a str]) -> Vec<&'a str> {
-        let mut arguments = first.to_vec();
-        arguments.extend(["--layer", &self.layer]);
+    /// Processes that start from now on have these settings.
+    fn set(&self, text: &str) {
+        std::fs::write(self.settings.path().join("tidegate.toml"), text).unwrap();
+    }
+
+    fn arguments(&self, flags: &[&str]) -> Vec<String> {
+        let mut arguments: Vec<_> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let settings = self.settings.path().join("tidegate.toml").display().to_string();
+        arguments.extend(["--config".to_owned(), settings]);
+        arguments.extend(["--layer".to_owned(), self.layer.clone()]);
         for module in &self.modules {
-            arguments.extend(["--module", module]);
+            arguments.extend(["--module".to_owned(), module.clone()]);
         }
         arguments
     }
 
     /// A process that serves connections and runs nothing.
     async fn interface(&self) -> Process {
-        Process::serve(TIDEGATE, &self.arguments(&["--no-worker"])).await
+        self.process(&["--no-worker"], &[]).await
     }
 
     /// A process that runs consumers and serves no connections.
     async fn worker(&self, flags: &[&str]) -> Process {
-        Process::worker(TIDEGATE, &self.arguments(flags)).await
+        self.process(&[&["worker"], flags].concat(), &[]).await
+    }
+
+    /// A process with variables of the environment.
+    async fn process(&self, flags: &[&str], variables: &[(&str, &str)]) -> Process {
+        let arguments = self.arguments(flags);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let anywhere = "127.0.0.1:0".parse().unwrap();
+        Process::serve_with(anywhere, TIDEGATE, &arguments, variables).await
     }
 }
 

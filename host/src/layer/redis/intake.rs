@@ -1,7 +1,7 @@
 //! Takes messages for workers: a script takes them off, a blocking pop tells when there may be some.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fmt::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
@@ -13,7 +13,7 @@ use std::{
 use deadpool_redis::redis::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::{
-    sync::Notify,
+    sync::{Mutex as TurnMutex, Notify, watch},
     time::{Instant, sleep_until},
 };
 
@@ -65,6 +65,12 @@ pub(super) struct Intake {
     /// Receives that wait.
     waiting: AtomicUsize,
     wanted: Notify,
+    /// Calls that take messages now.
+    popping: watch::Sender<usize>,
+    /// For each partition, held while messages are taken: what comes first must be first in the queue.
+    turns: Vec<TurnMutex<()>>,
+    /// For each partition, why no messages could be taken the last time.
+    trouble: Mutex<HashMap<usize, LayerError>>,
 }
 
 impl Intake {
@@ -78,6 +84,9 @@ impl Intake {
     ) -> Arc<Self> {
         let intake = Arc::new(Self {
             hinted: links.iter().map(|_| AtomicBool::new(true)).collect(),
+            turns: links.iter().map(|_| TurnMutex::default()).collect(),
+            popping: watch::Sender::new(0),
+            trouble: Mutex::default(),
             links,
             scripts,
             metrics,
@@ -161,8 +170,11 @@ impl Intake {
                 Some(partition) => {
                     let (intake, set) = (Arc::clone(self), Arc::clone(&set));
                     let want = Want::new(demand);
+                    self.popping.send_modify(|count| *count += 1);
                     let popping = self.drain.spawn("redis receive", async move {
-                        intake.pop(partition, &set, want).await
+                        let popped = intake.pop(partition, &set, want).await;
+                        intake.popping.send_modify(|count| *count -= 1);
+                        popped
                     });
                     popping.await.map_err(|error| LayerError::new(error.to_string()))??;
                 }
@@ -174,8 +186,45 @@ impl Intake {
         }
     }
 
+    /// Waits for what is being taken.
+    pub(super) async fn leftover(&self) -> Vec<Received> {
+        // The sender is here, so it is not gone.
+        drop(self.popping.subscribe().wait_for(|count| *count == 0).await);
+        self.take(usize::MAX)
+    }
+
+    /// Why messages could not be taken the last time.
+    pub(super) fn trouble(&self) -> Option<LayerError> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.values().next().cloned()
+    }
+
     async fn pop(&self, partition: usize, set: &ReaderSet, want: Want) -> Result<(), LayerError> {
-        let Some(link) = self.links.get(partition) else { return Ok(()) };
+        let (Some(link), Some(turn)) = (self.links.get(partition), self.turns.get(partition))
+        else {
+            return Ok(());
+        };
+        if !link.is_up() {
+            // The other partitions go on; the listener tells when it is back.
+            return Ok(());
+        }
+        let _turn = turn.lock().await;
+        let popped = self.pop_from(link, partition, set, &want).await;
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match &popped {
+            Ok(()) => drop(trouble.remove(&partition)),
+            Err(error) => drop(trouble.insert(partition, error.clone())),
+        }
+        popped
+    }
+
+    async fn pop_from(
+        &self,
+        link: &Link,
+        partition: usize,
+        set: &ReaderSet,
+        want: &Want,
+    ) -> Result<(), LayerError> {
         loop {
             let mut call = self.scripts.receive.key(&link.keys.base);
             call.arg(&set.digest).arg(want.max).arg(want.ceiling);
@@ -193,6 +242,8 @@ impl Intake {
                 self.metrics.dropped("expired");
             }
             self.unpack(set, now, entries);
+            // The receive that asked may be gone.
+            self.arrived.notify_waiters();
             if more == 1 {
                 self.hint(partition);
             } else if skipped == 1 {

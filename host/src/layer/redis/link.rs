@@ -1,7 +1,14 @@
 //! The connection to the server that holds a partition: made again for ever, wherever the partition is
 //! by then.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use deadpool_redis::{
     Manager, Pool, Runtime,
@@ -38,6 +45,9 @@ struct Established {
     generation: u64,
     commands: MultiplexedConnection,
     pool: Pool,
+    /// Connections for blocking pops that nobody uses now. Not given back to the pool: it would ask the
+    /// server each time whether they work.
+    idle: Arc<Mutex<Vec<MultiplexedConnection>>>,
 }
 
 #[derive(Clone)]
@@ -56,6 +66,10 @@ pub(super) struct Link {
     patience: Duration,
     state: watch::Sender<State>,
     broken: Notify,
+    /// The connection over which all registrations were made last.
+    settled: AtomicU64,
+    /// Held while leases are renewed or a node is closed.
+    pub(super) renewing: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Link {
@@ -82,6 +96,8 @@ impl Link {
             patience,
             state: watch::Sender::new(State::Down(Arc::new(LayerError::new("not connected yet")))),
             broken: Notify::new(),
+            settled: AtomicU64::new(1),
+            renewing: tokio::sync::Mutex::default(),
         });
         // The task of a connection belongs to the runtime that it was made on.
         let first = Arc::clone(&link);
@@ -127,7 +143,7 @@ impl Link {
         };
         let until = Instant::now() + self.patience;
         let connecting = async {
-            let info = self.target.locate(self.partition, &self.keys.base).await?;
+            let info = self.target.locate(self.partition, &self.keys.base, self.patience).await?;
             let pool = self.pool(info)?;
             let connection = pool.get().await.map_err(into_redis)?;
             let mut commands = deadpool_redis::Connection::take(connection);
@@ -135,7 +151,7 @@ impl Link {
                 script.load_async(&mut commands).await?;
             }
             let facts: String = cmd("INFO").query_async(&mut commands).await?;
-            Ok((Established { generation, commands, pool }, facts))
+            Ok((Established { generation, commands, pool, idle: Arc::default() }, facts))
         };
         let (established, facts) = timeout_at(until, connecting)
             .await
@@ -162,6 +178,46 @@ impl Link {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| RedisError::from((ErrorKind::Client, "no pool", error.to_string())))
+    }
+
+    /// Whether the server was reached when it was last asked.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Up(_))
+    }
+
+    /// Why it is not.
+    pub(super) fn trouble(&self) -> Option<LayerError> {
+        match &*self.state.borrow() {
+            State::Up(_) => None,
+            State::Down(error) => Some((**error).clone()),
+        }
+    }
+
+    /// Which connection it is, counted from the first.
+    pub(super) fn generation(&self) -> u64 {
+        match &*self.state.borrow() {
+            State::Up(up) => up.generation,
+            State::Down(_) => 0,
+        }
+    }
+
+    /// All registrations were made over that connection, or a newer one.
+    pub(super) fn settle(&self, generation: u64) {
+        self.settled.fetch_max(generation, Ordering::AcqRel);
+    }
+
+    /// Whether what the server knows of this process is whole again since the last reconnect.
+    pub(super) fn is_settled(&self) -> bool {
+        self.generation() <= self.settled.load(Ordering::Acquire)
+    }
+
+    /// Resolves when there is a newer connection than that one.
+    pub(super) async fn newer_than(&self, generation: u64) -> u64 {
+        let mut states = self.state.subscribe();
+        let newer = |state: &State| matches!(state, State::Up(up) if up.generation > generation);
+        // The sender is here, so it is not gone.
+        drop(states.wait_for(newer).await);
+        self.generation().max(generation)
     }
 
     async fn established(&self) -> Result<Established, LayerError> {
@@ -202,9 +258,14 @@ impl Link {
         most: usize,
         block: Duration,
     ) -> Result<Vec<Vec<u8>>, LayerError> {
-        let Established { generation, pool, .. } = self.established().await?;
+        let Established { generation, pool, idle, .. } = self.established().await?;
+        let idle = || idle.lock().unwrap_or_else(PoisonError::into_inner);
         let popped = async {
-            let mut connection = pool.get().await.map_err(into_redis)?;
+            let unused = idle().pop();
+            let mut connection = match unused {
+                Some(connection) => connection,
+                None => deadpool_redis::Connection::take(pool.get().await.map_err(into_redis)?),
+            };
             // With the usual timeout what was popped at the last moment would be lost.
             connection.set_response_timeout(block + self.patience);
             let popped: Option<(String, Vec<Vec<u8>>)> = cmd("BLMPOP")
@@ -216,6 +277,7 @@ impl Link {
                 .arg(most)
                 .query_async(&mut connection)
                 .await?;
+            idle().push(connection);
             Ok(popped.map(|(_, entries)| entries).unwrap_or_default())
         };
         popped.await.map_err(|error| self.failed(generation, &error))

@@ -28,6 +28,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
+#[cfg(feature = "fuzzing")]
+pub use self::wire::fuzzing;
 pub use self::target::{Target, TargetError};
 use self::{
     intake::{Intake, micros},
@@ -249,6 +251,19 @@ impl Shared {
         Ok(())
     }
 
+    /// Says it, and again with the next renewal where it cannot be said now: nobody waits for Redis
+    /// to leave a group.
+    async fn release(&self, node: &Node, emptied: Vec<Emptied>) {
+        let is_up = |group: &GroupName| self.link(group.as_str()).is_ok_and(Link::is_up);
+        let (now, later): (Vec<_>, Vec<_>) =
+            emptied.into_iter().partition(|(group, _)| is_up(group));
+        node.owe(later);
+        if let Err(error) = self.deregister(&node.name, now.clone()).await {
+            tracing::debug!(%error, "groups are left later");
+            node.owe(now);
+        }
+    }
+
     /// Puts a parcel into an inbox. False if it was dropped, which is counted.
     async fn deliver(&self, node: &NodeName, parcel: &Parcel) -> Result<bool, LayerError> {
         let link = self.link(node.as_str())?;
@@ -274,6 +289,39 @@ impl Shared {
             let _: String = link.call(&call).await?;
         }
         Ok(false)
+    }
+
+    /// What is known to be wrong.
+    fn trouble(&self) -> Option<LayerError> {
+        self.links.iter().find_map(|link| link.trouble()).or_else(|| self.intake.trouble())
+    }
+
+    async fn probe(&self) -> Result<(), LayerError> {
+        let id = CorrelationId::random().to_string();
+        for link in &*self.links {
+            let mut call = self.scripts.probe.key(&link.keys.base);
+            call.arg(format!("tidegate.probe.{id}")).arg(&id);
+            let same: u8 = link.call(&call).await?;
+            if same == 0 {
+                return Err(LayerError::new("a probe did not come back as it was sent"));
+            }
+            if !link.is_settled() {
+                return Err(LayerError::new("groups are being registered again"));
+            }
+        }
+        for node in self.nodes() {
+            let (number, link) = (node.probe(), self.link(node.name.as_str())?);
+            let mut call = self.scripts.deliver.key(&link.keys.base);
+            call.arg(node.name.as_str()).arg(self.config.inbox_bytes);
+            call.arg(Parcel::Probe { number }.seal());
+            let outcome: String = link.call(&call).await?;
+            match outcome.as_str() {
+                "ok" => node.hears(number).await,
+                "full" => return Err(LayerError::new("the inbox of this node is full")),
+                _ => return Err(LayerError::new("Redis does not know this node yet or any more")),
+            }
+        }
+        self.intake.trouble().map_or(Ok(()), Err)
     }
 
     async fn send(&self, channel: &ChannelName, message: Message) -> Result<(), SendError> {
@@ -307,12 +355,8 @@ impl Shared {
     }
 
     /// What came in an inbox, for the connections of this process.
-    async fn hand_over(
-        &self,
-        node: &Node,
-        parcel: Parcel,
-    ) -> Result<Option<InboxEntry>, LayerError> {
-        Ok(match parcel {
+    async fn hand_over(&self, node: &Node, parcel: Parcel) -> Option<InboxEntry> {
+        match parcel {
             Parcel::Answer(answer) => Some(InboxEntry::Answer(answer)),
             Parcel::Message { to, content, correlation } => {
                 Some(InboxEntry::Message { to: vec![to], content, from_group: false, correlation })
@@ -327,24 +371,24 @@ impl Shared {
                 Joined::Member => Some(InboxEntry::Joined(local)),
                 Joined::TooMany(emptied) => {
                     self.metrics.dropped("too_many_groups");
-                    self.deregister(&node.name, emptied.into_iter().collect()).await?;
+                    self.release(node, emptied.into_iter().collect()).await;
                     None
                 }
             },
             Parcel::Leave { local, group } => {
                 let emptied = node.leave(&local, &group);
-                self.deregister(&node.name, emptied.into_iter().collect()).await?;
+                self.release(node, emptied.into_iter().collect()).await;
                 None
             }
             Parcel::LeaveAll { local } => {
-                self.deregister(&node.name, node.leave_all(&local)).await?;
+                self.release(node, node.leave_all(&local)).await;
                 None
             }
             Parcel::Probe { number } => {
                 node.heard(number);
                 None
             }
-        })
+        }
     }
 }
 
@@ -433,6 +477,10 @@ impl ChannelLayer for RedisLayer {
         Ok(())
     }
 
+    async fn leftover(&self) -> Vec<Received> {
+        self.shared.intake.leftover().await
+    }
+
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {
         let shared = &self.shared;
         let Some((node, local)) = channel.connection() else {
@@ -447,9 +495,11 @@ impl ChannelLayer for RedisLayer {
             Some(count) => {
                 // After it is registered: the entry is before any message to the group.
                 let parcel = Parcel::Join { local, group: group.clone(), count };
-                if !shared.deliver(&node, &parcel).await? {
+                let delivered = shared.deliver(&node, &parcel).await;
+                if !matches!(delivered, Ok(true)) {
                     shared.deregister(&node, vec![(group.clone(), count)]).await?;
                 }
+                delivered?;
             }
         }
         Ok(())
@@ -474,7 +524,10 @@ impl ChannelLayer for RedisLayer {
     async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError> {
         let Some((name, local)) = connection.connection() else { return Ok(()) };
         match self.shared.node(&name) {
-            Some(node) => self.shared.deregister(&name, node.leave_all(&local)).await,
+            Some(node) => {
+                self.shared.release(&node, node.leave_all(&local)).await;
+                Ok(())
+            }
             None => self.shared.deliver(&name, &Parcel::LeaveAll { local }).await.map(drop),
         }
     }
@@ -545,7 +598,7 @@ impl ChannelLayer for RedisLayer {
             let (mut taken, mut arrived) = (Taken::default(), Vec::with_capacity(entries.len()));
             for entry in entries {
                 match Parcel::open(&entry, name, &mut taken) {
-                    Ok(parcel) => arrived.extend(shared.hand_over(&node, parcel).await?),
+                    Ok(parcel) => arrived.extend(shared.hand_over(&node, parcel).await),
                     Err(error) => {
                         tracing::warn!(%error, "an entry of the inbox is dropped");
                         shared.metrics.dropped("unreadable");
@@ -565,6 +618,7 @@ impl ChannelLayer for RedisLayer {
         let shared = &self.shared;
         shared.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
         for link in &*shared.links {
+            let _renewing = link.renewing.lock().await;
             let mut call = shared.scripts.close.key(&link.keys.base);
             call.arg(node.as_str());
             loop {
@@ -582,26 +636,12 @@ impl ChannelLayer for RedisLayer {
 
     async fn probe(&self) -> Result<(), LayerError> {
         let shared = &self.shared;
-        let id = CorrelationId::random().to_string();
-        for link in &*shared.links {
-            let mut call = shared.scripts.probe.key(&link.keys.base);
-            call.arg(format!("tidegate.probe.{id}")).arg(&id);
-            let same: u8 = link.call(&call).await?;
-            if same == 0 {
-                return Err(LayerError::new("a probe did not come back as it was sent"));
-            }
+        match timeout_at(Instant::now() + PROBE, shared.probe()).await {
+            Ok(probed) => probed,
+            Err(_) => Err(shared.trouble().unwrap_or_else(|| {
+                LayerError::new(format!("a probe did not come back within {PROBE:?}"))
+            })),
         }
-        for node in shared.nodes() {
-            let number = node.probe();
-            shared.deliver(&node.name, &Parcel::Probe { number }).await?;
-            let until = Instant::now() + PROBE;
-            if timeout_at(until, node.hears(number)).await.is_err() {
-                return Err(LayerError::new(format!(
-                    "a probe did not come out of this node's inbox within {PROBE:?}"
-                )));
-            }
-        }
-        Ok(())
     }
 
     async fn statistics(&self) -> Result<Statistics, LayerError> {

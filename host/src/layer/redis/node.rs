@@ -29,6 +29,7 @@ pub(super) struct Node {
 struct Members {
     groups: HashMap<GroupName, Group>,
     memberships: HashMap<LocalName, HashSet<GroupName>>,
+    owed: Vec<Emptied>,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +84,7 @@ impl Node {
 
     pub(super) fn join(&self, local: LocalName, group: GroupName, count: u64) -> Joined {
         let mut members = self.members();
-        let Members { groups, memberships } = &mut *members;
+        let Members { groups, memberships, .. } = &mut *members;
         let of_local = memberships.entry(local.clone()).or_default();
         let entry = groups.entry(group.clone()).or_default();
         entry.count = entry.count.max(count);
@@ -129,11 +130,32 @@ impl Node {
         self.members().groups.keys().cloned().collect()
     }
 
-    /// A registration was made again.
-    pub(super) fn registered(&self, group: &GroupName, count: u64) {
+    /// A registration is about to be made again: whatever was read before is over.
+    pub(super) fn forget_count(&self, group: &GroupName) {
         if let Some(group) = self.members().groups.get_mut(group) {
-            group.count = count;
+            group.count = 0;
         }
+    }
+
+    /// A registration was made again. The group is given if it has no members any more.
+    pub(super) fn registered(&self, group: &GroupName, count: u64) -> Option<Emptied> {
+        match self.members().groups.get_mut(group) {
+            Some(group) => {
+                group.count = group.count.max(count);
+                None
+            }
+            None => Some((group.clone(), count)),
+        }
+    }
+
+    /// Groups that Redis could not be told of.
+    pub(super) fn owe(&self, emptied: Vec<Emptied>) {
+        self.members().owed.extend(emptied);
+    }
+
+    /// Those of them that are wanted, to be told of now.
+    pub(super) fn take_owed(&self, wanted: impl Fn(&GroupName) -> bool) -> Vec<Emptied> {
+        self.members().owed.extract_if(.., |(group, _)| wanted(group)).collect()
     }
 }
 

@@ -1,9 +1,12 @@
 //! Where Redis is: one server, several shards, behind Sentinel, or a Cluster; as the URL says.
 
+use std::time::Duration;
+
 use deadpool_redis::redis::{
     Client, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue as _,
     IntoConnectionInfo as _, RedisError, RedisResult, Value, aio::MultiplexedConnection, cmd,
 };
+use tokio::time::{Instant, timeout_at};
 
 /// A URL that names no Redis.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,7 +84,14 @@ impl Target {
     }
 
     /// The server that holds a partition now.
-    pub(super) async fn locate(&self, partition: usize, base: &str) -> RedisResult<ConnectionInfo> {
+    /// Who does not answer leaves time to ask the others within `patience`.
+    pub(super) async fn locate(
+        &self,
+        partition: usize,
+        base: &str,
+        patience: Duration,
+    ) -> RedisResult<ConnectionInfo> {
+        let share = |asked: &[_]| patience / u32::try_from(asked.len() + 1).unwrap_or(u32::MAX);
         match &self.kind {
             Kind::Servers(servers) => {
                 let at = partition % servers.len().max(1);
@@ -90,7 +100,7 @@ impl Target {
             Kind::Sentinel { sentinels, master, server } => {
                 let mut last = failed("there is no Sentinel to ask");
                 for sentinel in sentinels {
-                    match master_of(sentinel, master).await {
+                    match within(share(sentinels), master_of(sentinel, master)).await {
                         Ok((host, port)) => return Ok(at(server, host, port)),
                         Err(error) => last = error,
                     }
@@ -100,7 +110,7 @@ impl Target {
             Kind::Cluster(seeds) => {
                 let mut last = failed("there is no node to ask");
                 for seed in seeds {
-                    match owner_of(seed, base).await {
+                    match within(share(seeds), owner_of(seed, base)).await {
                         Ok(owner) => return Ok(owner),
                         Err(error) => last = error,
                     }
@@ -203,6 +213,11 @@ async fn owner_of(node: &ConnectionInfo, key: &str) -> RedisResult<ConnectionInf
         }
     }
     Err(failed("no master of the Cluster has the slot"))
+}
+
+async fn within<T>(span: Duration, answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let answered = timeout_at(Instant::now() + span, answer).await;
+    answered.unwrap_or_else(|_| Err(failed("it does not answer in time")))
 }
 
 fn failed(reason: &'static str) -> RedisError {

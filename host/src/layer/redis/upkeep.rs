@@ -12,15 +12,29 @@ use crate::{layer::LayerError, message::CorrelationId};
 const LOOK: Duration = Duration::from_secs(1);
 /// Every so many leases all registrations are made again: whatever was lost, it is not for long.
 const ASSERT_AGAIN: u32 = 100;
+/// How soon registrations are made again if that fails after a reconnect.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Renews the leases of one partition, for ever.
 pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
-    let mut epoch = None;
+    let Some(link) = shared.links.get(partition) else { return };
+    let (mut epoch, mut connection) = (None, link.generation());
     for turn in 1_u32.. {
-        sleep_until(Instant::now() + shared.lease / 3).await;
-        match shared.renew(partition, &mut epoch, turn % (3 * ASSERT_AGAIN) == 0).await {
-            Ok(()) => {}
-            Err(error) => tracing::debug!(%error, "leases are not renewed; trying again"),
+        let newer = link.newer_than(connection);
+        // After a reconnect at once: it may be another server, which knows less.
+        let reconnected = timeout_at(Instant::now() + shared.lease / 3, newer).await.ok();
+        let everything = reconnected.is_some() || turn % (3 * ASSERT_AGAIN) == 0;
+        match shared.renew(partition, &mut epoch, everything).await {
+            Ok(()) => {
+                connection = reconnected.unwrap_or(connection);
+                link.settle(connection);
+            }
+            Err(error) => {
+                tracing::warn!(%error, partition, "leases are not renewed; trying again");
+                if reconnected.is_some() {
+                    sleep_until(Instant::now() + AGAIN).await;
+                }
+            }
         }
     }
 }
@@ -43,7 +57,7 @@ pub(super) async fn promote(shared: Arc<Shared>, partition: usize) {
 }
 
 /// What `promote.lua` returns.
-type Promoted = (i64, u64, u64, u64, u64, u64, u64, u64);
+type Promoted = (i64, u64, u64, u64, u64, u64, u64, u64, u64);
 
 impl Shared {
     /// The layout that everybody must have.
@@ -59,9 +73,8 @@ impl Shared {
         everything: bool,
     ) -> Result<(), LayerError> {
         let Some(link) = self.links.get(partition) else { return Ok(()) };
-        if let Some(set) = self.intake.reading() {
-            self.intake.announce(link, &set).await?;
-        }
+        // A node that is closed meanwhile must not come back.
+        let _renewing = link.renewing.lock().await;
         let nodes = self.nodes();
         let mut call = self.scripts.upkeep.key(&link.keys.base);
         call.arg(self.layout()).arg(micros(self.lease)).arg(CorrelationId::random().to_string());
@@ -89,8 +102,14 @@ impl Shared {
             if is_new || everything || unknown.iter().any(|name| name == node.name.as_str()) {
                 self.register_again(partition, node).await?;
             }
+            let owed = node.take_owed(|group| self.partition_of(group.as_str()) == partition);
+            self.release(node, owed).await;
         }
-        Ok(())
+        // Last: leases matter more.
+        match self.intake.reading() {
+            Some(set) => self.intake.announce(link, &set).await,
+            None => Ok(()),
+        }
     }
 
     async fn register_again(&self, partition: usize, node: &Node) -> Result<(), LayerError> {
@@ -98,9 +117,11 @@ impl Shared {
             if self.partition_of(group.as_str()) != partition {
                 continue;
             }
-            let count = self.register(node, &group).await?;
-            if let Some(count) = count {
-                node.registered(&group, count);
+            // Counts begin again where the store was emptied, and joins come meanwhile.
+            node.forget_count(&group);
+            if let Some(count) = self.register(node, &group).await? {
+                let left = node.registered(&group, count);
+                self.release(node, left.into_iter().collect()).await;
             }
         }
         Ok(())
@@ -110,7 +131,7 @@ impl Shared {
     async fn promote(&self, partition: usize) -> Result<Option<Duration>, LayerError> {
         let Some(link) = self.links.get(partition) else { return Ok(None) };
         let call = self.scripts.promote.key(&link.keys.base);
-        let (wait, expired, full, gone, inbox_full, again, dead, lost): Promoted =
+        let (wait, expired, full, gone, inbox_full, unreadable, again, dead, lost): Promoted =
             link.call(&call).await?;
         self.metrics.messages_redelivered.inc_by(again);
         self.metrics.messages_dead_lettered.inc_by(dead);
@@ -119,6 +140,7 @@ impl Shared {
             (full, "full"),
             (gone, "connection_gone"),
             (inbox_full, "inbox_full"),
+            (unreadable, "unreadable"),
             (lost, "dead_letter_full"),
         ] {
             for _ in 0..count {

@@ -6,5 +6,7 @@ local key = base .. 'group:' .. group
 local count = redis.call('HINCRBY', key, 'node ' .. node, 1)
 redis.call('PEXPIRE', key, LAST_RESORT)
 redis.call('SADD', base .. 'groups', group)
+redis.call('PEXPIRE', base .. 'groups', LAST_RESORT)
 redis.call('SADD', base .. 'registrations:' .. node, group)
+redis.call('PEXPIRE', base .. 'registrations:' .. node, LAST_RESORT)
 return count

@@ -7,4 +7,7 @@ redis.call('HSET', kept, ARGV[1], cmsgpack.pack({
     due = now + tonumber(ARGV[2]), kind = ARGV[4], target = ARGV[5],
     limit = tonumber(ARGV[6]), life = tonumber(ARGV[7]), payload = ARGV[8],
 }))
+local keep = math.ceil((ARGV[2] + ARGV[7]) / 1000) + LAST_RESORT
+keep_for(queue, keep)
+keep_for(kept, keep)
 return 1

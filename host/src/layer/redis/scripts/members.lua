@@ -7,7 +7,7 @@ for i = 1, #fields, 2 do
     local kind, name = string.match(fields[i], '^(%a+) (.+)$')
     if kind == 'node' and is_alive(name) then
         nodes[#nodes + 1] = name
-    elseif kind == 'channel' and tonumber(fields[i + 1]) > now then
+    elseif kind == 'channel' and (tonumber(fields[i + 1]) or 0) > now then
         channels[#channels + 1] = name
     else
         redis.call('HDEL', key, fields[i])

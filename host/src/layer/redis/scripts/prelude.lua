@@ -10,15 +10,29 @@ local LAST_RESORT = 86400000
 -- How long a message waits in a channel that delivers at least once, in microseconds.
 local KEPT = 86400000000
 
--- An entry of a channel: version, how often it was taken before, expiry, time of sending, map.
-local PAYLOAD = 19
+-- Bytes before the map of a channel's entry: version, how often it was taken before, expiry, time of
+-- sending.
+local HEADER = 18
 
 local function seal(attempt, life, payload)
     return '\1' .. string.char(attempt) .. struct.pack('>I8I8', now + life, now) .. payload
 end
 
+-- What is too short to have an expiry is no entry of ours: whoever takes it counts it.
 local function expiry(entry)
+    if #entry < HEADER then return math.huge end
     return (struct.unpack('>I8', entry, 3))
+end
+
+-- Redis out of memory refuses what needs more of it, but not in a script that has written already.
+-- What keeps a node alive or makes room in the end begins with this.
+local function even_without_memory()
+    redis.call('DEL', base .. 'none')
+end
+
+-- Keeps a key for so many milliseconds at least.
+local function keep_for(key, span)
+    if redis.call('PTTL', key) < span then redis.call('PEXPIRE', key, span) end
 end
 
 local function is_alive(node)
@@ -46,11 +60,16 @@ local function wake(channel)
     end
 end
 
+-- Whether a channel holds messages. Something else may stand there that is none of ours.
+local function is_list(key)
+    return redis.call('TYPE', key).ok == 'list'
+end
+
 -- Takes what has expired off the front. Returns how many entries that was.
 local function drop_expired(key)
     local expired = 0
     while true do
-        local head = redis.call('LRANGE', key, 0, 0)[1]
+        local head = redis.call('LINDEX', key, 0)
         if not head or expiry(head) > now then return expired end
         redis.call('LPOP', key)
         expired = expired + 1
@@ -60,15 +79,18 @@ end
 -- Puts an entry at the end of a channel, whatever its capacity.
 local function append(channel, length, entry, life)
     local key = base .. 'channel:' .. channel
-    redis.call('RPUSH', key, entry)
     local keep = math.ceil(life / 1000) + LAST_RESORT
+    -- Before the message: none may be where nobody looks. Also where others are before it, should
+    -- somebody have taken the key away.
+    local is_new = redis.call('ZADD', base .. 'ready', 'NX', now, channel) == 1
+    redis.call('RPUSH', key, entry)
     if length == 0 then
         redis.call('PEXPIRE', key, keep)
-        redis.call('ZADD', base .. 'ready', 'NX', now, channel)
-        wake(channel)
     else
         redis.call('PEXPIRE', key, keep, 'GT')
     end
+    if is_new then keep_for(base .. 'ready', keep) end
+    if is_new or length == 0 then wake(channel) end
 end
 
 -- Puts a message at the end of a channel. Returns whether it was taken, and how many had expired.
@@ -90,12 +112,12 @@ end
 local function push_again(leased)
     local length = redis.call('LLEN', base .. 'channel:' .. leased.channel)
     local attempt = math.min(string.byte(leased.entry, 2) + 1, 255)
-    append(leased.channel, length, seal(attempt, KEPT, string.sub(leased.entry, PAYLOAD)), KEPT)
+    append(leased.channel, length, seal(attempt, KEPT, string.sub(leased.entry, HEADER + 1)), KEPT)
 end
 
 -- A message that cannot be done goes where such are. Returns whether there was room.
 local function bury(leased)
-    local payload = string.sub(leased.entry, PAYLOAD)
+    local payload = string.sub(leased.entry, HEADER + 1)
     return (push(leased.channel .. '.dead', leased.dead_capacity, KEPT, payload))
 end
 
@@ -103,13 +125,17 @@ end
 -- their own each, "c" always fits. Returns "ok", "gone" or "full".
 local function deliver(node, limit, entry)
     if not is_alive(node) then return 'gone' end
+    local inbox, bytes = base .. 'inbox:' .. node, base .. 'bytes:' .. node
     local kind = string.sub(entry, 1, 1)
-    if kind ~= 'c' then
-        local bytes = base .. 'bytes:' .. node
-        if (tonumber(redis.call('HGET', bytes, kind)) or 0) + #entry > limit then return 'full' end
-        redis.call('HINCRBY', bytes, kind, #entry)
+    if kind == 'c' then
+        even_without_memory()
+    elseif (tonumber(redis.call('HGET', bytes, kind)) or 0) + #entry > limit then
+        return 'full'
     end
-    redis.call('RPUSH', base .. 'inbox:' .. node, entry)
+    if redis.call('RPUSH', inbox, entry) == 1 then redis.call('PEXPIRE', inbox, LAST_RESORT) end
+    if kind ~= 'c' and redis.call('HINCRBY', bytes, kind, #entry) == #entry then
+        redis.call('PEXPIRE', bytes, LAST_RESORT)
+    end
     return 'ok'
 end
 

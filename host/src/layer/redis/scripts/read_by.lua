@@ -1,6 +1,7 @@
 -- Says which channels a reader reads. ARGV: reader, lease in microseconds, then channels and the
 -- modules they belong to; behind the module of a channel that delivers at least once, retries, lease
 -- in microseconds, and the capacity of its dead-letter channel.
+even_without_memory()
 local reader, lease = ARGV[1], tonumber(ARGV[2])
 local key = base .. 'reader:' .. reader
 for i = 3, #ARGV, 2 do

@@ -4,6 +4,7 @@
 local reader, most, ceiling = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local owners = base .. 'reader:' .. reader
 if redis.call('EXISTS', owners) == 0 then return { 0, now, 0, 0, 0, {} } end
+even_without_memory()
 local held = {}
 for i = 4, #ARGV, 2 do held[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
@@ -45,14 +46,16 @@ end
 -- Keeps a message until it is settled. Returns the receipt.
 local function lease(channel, rest, entry)
     local retries, micros, capacity = string.match(rest, '^(%d+) (%d+) (%d+)$')
-    if not retries then return 0 end
+    if not retries or #entry < HEADER then return 0 end
     local id = redis.call('INCR', base .. 'receipts')
-    redis.call('PEXPIRE', base .. 'receipts', LAST_RESORT + KEPT / 1000)
     redis.call('ZADD', base .. 'leased', now + tonumber(micros), id)
     redis.call('HSET', base .. 'leased:messages', id, cmsgpack.pack({
         channel = channel, entry = entry, retries = tonumber(retries),
         dead_capacity = tonumber(capacity),
     }))
+    for _, key in ipairs({ 'receipts', 'leased', 'leased:messages' }) do
+        redis.call('PEXPIRE', base .. key, KEPT / 1000 + LAST_RESORT)
+    end
     return id
 end
 
@@ -62,15 +65,19 @@ while #taken < most * 3 do
     if not at then break end
     local candidate = table.remove(candidates, at)
     local key = base .. 'channel:' .. candidate.name
-    expired = expired + drop_expired(key)
-    local entry = redis.call('LPOP', key)
-    if entry then
-        taken[#taken + 1] = candidate.name
-        taken[#taken + 1] = entry
-        taken[#taken + 1] = lease(candidate.name, candidate.rest, entry)
-        held[candidate.module] = (held[candidate.module] or 0) + 1
+    -- An error here would lose what was taken before.
+    if is_list(key) then
+        expired = expired + drop_expired(key)
+        local entry = redis.call('LPOP', key)
+        if entry then
+            local ok, receipt = pcall(lease, candidate.name, candidate.rest, entry)
+            taken[#taken + 1] = candidate.name
+            taken[#taken + 1] = entry
+            taken[#taken + 1] = ok and receipt or 0
+            held[candidate.module] = (held[candidate.module] or 0) + 1
+        end
     end
-    if redis.call('EXISTS', key) == 1 then
+    if is_list(key) then
         turn = turn + 1
         redis.call('ZADD', ready, 'XX', now + turn, candidate.name)
         candidates[#candidates + 1] = candidate

@@ -3,8 +3,8 @@
 local channels = {}
 for _, channel in ipairs(redis.call('ZRANGE', base .. 'ready', 0, 999)) do
     local key = base .. 'channel:' .. channel
-    local head = redis.call('LINDEX', key, 0)
-    if head then
+    local head = is_list(key) and redis.call('LINDEX', key, 0)
+    if head and #head >= HEADER then
         channels[#channels + 1] = channel
         channels[#channels + 1] = redis.call('LLEN', key)
         channels[#channels + 1] = now - (struct.unpack('>I8', head, 11))

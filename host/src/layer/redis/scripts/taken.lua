@@ -1,4 +1,5 @@
 -- Entries were read from an inbox. ARGV: node, bytes of kind "m", bytes of kind "a".
+even_without_memory()
 local bytes = base .. 'bytes:' .. ARGV[1]
 if redis.call('EXISTS', base .. 'inbox:' .. ARGV[1]) == 0 then
     -- Nothing is left, so nothing counts: whatever was not told of before is forgotten.

@@ -1,5 +1,6 @@
 -- ARGV: layout, lease in microseconds, a new epoch, nodes of this process. Returns {layout, epoch,
 -- {nodes that were unknown}, expired}. Where the layout is another one nothing else is done.
+even_without_memory()
 redis.call('SET', base .. 'layout', ARGV[1], 'NX')
 local layout = redis.call('GET', base .. 'layout')
 if layout ~= ARGV[1] then return { layout, '', {}, 0 } end
@@ -15,7 +16,7 @@ for i = 4, #ARGV do
         redis.call('PEXPIRE', base .. key .. node, LAST_RESORT)
     end
 end
-redis.call('PEXPIRE', base .. 'nodes', LAST_RESORT)
+for _, key in ipairs({ 'nodes', 'groups', 'ready' }) do keep_for(base .. key, LAST_RESORT) end
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '-inf', now, 'LIMIT', 0, 10)) do
     if not forget_node(node) then break end
 end
@@ -23,7 +24,7 @@ end
 local expired = 0
 for _, channel in ipairs(redis.call('ZRANGE', base .. 'ready', 0, 63)) do
     local key = base .. 'channel:' .. channel
-    expired = expired + drop_expired(key)
-    if redis.call('EXISTS', key) == 0 then redis.call('ZREM', base .. 'ready', channel) end
+    if is_list(key) then expired = expired + drop_expired(key) end
+    if not is_list(key) then redis.call('ZREM', base .. 'ready', channel) end
 end
 return { layout, redis.call('GET', base .. 'epoch'), unknown, expired }

@@ -29,7 +29,11 @@ struct Shifted(Arc<Shared>);
 impl Clock for Shifted {
     async fn advance(&self, span: Duration) {
         for (partition, link) in self.0.links.iter().enumerate() {
-            let target = link.target().locate(partition, &link.keys.base).await.unwrap();
+            let target = link
+                .target()
+                .locate(partition, &link.keys.base, Duration::from_secs(5))
+                .await
+                .unwrap();
             let client = Client::open(target).unwrap();
             let mut connection = client.get_multiplexed_async_connection().await.unwrap();
             let key = format!("{}test:clock", link.keys.base);

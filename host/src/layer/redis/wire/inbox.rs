@@ -119,7 +119,8 @@ impl Parcel {
             Self::LeaveAll { local } => {
                 (CONTROL, WireParcel::LeaveAll { local: local.to_string() })
             }
-            Self::Probe { number } => (CONTROL, WireParcel::Probe { number: *number }),
+            // On the way that answers take, with their room.
+            Self::Probe { number } => (ANSWER, WireParcel::Probe { number: *number }),
         };
         let mut entry = vec![kind];
         entry.extend(encode(&wire));
@@ -136,7 +137,8 @@ impl Parcel {
         match *kind {
             MESSAGE => taken.messages += entry.len(),
             ANSWER => taken.answers += entry.len(),
-            _ => {}
+            CONTROL => {}
+            other => return Err(WireError::Kind(other)),
         }
         Ok(match rmp_serde::from_slice(map)? {
             WireParcel::Message { to, content, correlation } => Self::Message {

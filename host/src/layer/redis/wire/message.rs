@@ -9,7 +9,7 @@ use super::{Blob, VERSION, WireError, encode, event::WireEvent};
 use crate::message::{Content, CorrelationId, Message, Payload};
 
 /// Bytes before the map: version, how often it was taken before, expiry, time of sending.
-const HEADER: usize = 18;
+pub(super) const HEADER: usize = 18;
 
 /// `{"correlation": ..., "event": {...}}` or `{"correlation": ..., "content": ...}`
 #[derive(Debug, Serialize, Deserialize)]

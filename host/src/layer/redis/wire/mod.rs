@@ -4,6 +4,8 @@
 //! Everything that is read may come from another program: it is checked like a client's input.
 
 mod event;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inbox;
 mod message;
 mod reply;
@@ -24,6 +26,8 @@ pub(super) const VERSION: u8 = 1;
 pub(super) enum WireError {
     #[error("it is of version {0}; this host reads {VERSION}")]
     Version(u8),
+    #[error("its kind {0:#04x} is not known")]
+    Kind(u8),
     #[error("it ends too early")]
     Short,
     #[error("it is no such map: {0}")]

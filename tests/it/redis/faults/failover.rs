@@ -1,0 +1,59 @@
+//! A master goes, and another server takes its place.
+
+use tests::{Client, RedisCluster, RedisSentinel, RedisServer, example, guest, must};
+
+use super::{
+    Site,
+    clients::{Load, Member, assert_all_hear},
+    metric, readiness,
+};
+
+/// All is well before and after `fail`, but for what was in flight.
+async fn assert_survives<R>(mut site: Site<R>, fail: impl FnOnce(&mut R)) {
+    let (interface, worker) = (site.interface().await, site.worker(&[]).await);
+    let mut members = [
+        Member::join(interface.address, "ann").await,
+        Member::join(interface.address, "bob").await,
+    ];
+    let load = Load::start(interface.address, 4).await;
+    fail(&mut site.redis);
+    let codes = load.stop().await;
+    assert!(codes.iter().all(|code| [1011, 1013].contains(code)), "{codes:?}");
+    // Redis itself takes its time to choose.
+    for process in [&interface, &worker] {
+        must("another server has taken over", async { while readiness(process).await.0 != 200 {} })
+            .await;
+    }
+    assert_all_hear(&mut members, "back").await;
+    assert_eq!(Client::new(interface.address).get("/hello/x").await.status, 200);
+    let lost = codes.iter().filter(|code| **code == 1011).count();
+    assert_eq!(metric(&interface, "tidegate_events_lost_total").await, lost as u64);
+}
+
+fn modules() -> [(&'static str, std::path::PathBuf); 3] {
+    [("chat", example("chat")), ("counter", guest("counter")), ("hello", example("hello"))]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_behind_sentinel_is_killed() {
+    let redis = RedisSentinel::start();
+    let url = redis.url();
+    let site = Site::over(redis, url, &modules()).quick();
+    assert_survives(site, |redis| redis.master.kill()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_of_a_cluster_is_killed() {
+    let redis = RedisCluster::with_replicas(1);
+    let url = redis.url();
+    let site = Site::over(redis, url, &modules()).quick();
+    assert_survives(site, |redis| redis.masters[0].kill()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_shards_is_killed_and_comes_back_empty() {
+    let shards = [RedisServer::start(), RedisServer::start()];
+    let url = format!("{},{}", shards[0].url(), shards[1].url());
+    let site = Site::over(shards, url, &modules()).quick();
+    assert_survives(site, |[_, second]| second.restart()).await;
+}
