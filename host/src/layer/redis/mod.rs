@@ -28,9 +28,9 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
+pub use self::target::{Target, TargetError};
 #[cfg(feature = "fuzzing")]
 pub use self::wire::fuzzing;
-pub use self::target::{Target, TargetError};
 use self::{
     intake::{Intake, micros},
     link::Link,
