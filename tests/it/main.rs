@@ -8,8 +8,10 @@
 
 mod abuse;
 mod api;
+mod attacks;
 mod autobahn;
 mod backpressure;
+mod breaker;
 mod browser;
 mod catch_up;
 mod certificates;

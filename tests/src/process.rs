@@ -71,6 +71,22 @@ impl Process {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
+        Self::start(address, binary, arguments, variables, Stdio::inherit()).await
+    }
+
+    /// Serves on free ports, and writes its log to a file.
+    pub async fn serve_logged(log: &Path, binary: &str, arguments: &[&str]) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        Self::start("127.0.0.1:0".parse().unwrap(), binary, arguments, &[], log.into()).await
+    }
+
+    async fn start(
+        address: SocketAddr,
+        binary: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        log: Stdio,
+    ) -> Self {
         let own = tempfile::tempdir().unwrap();
         let named = arguments.iter().skip_while(|&&argument| argument != "--data-dir").nth(1);
         let data = named.map_or(own.path(), Path::new).to_owned();
@@ -90,7 +106,7 @@ impl Process {
         all.extend(arguments);
         let mut command = command(binary, &all);
         command.envs(variables.iter().copied());
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut others = Vec::new();
         let admin = loop {

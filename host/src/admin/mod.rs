@@ -13,6 +13,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::TcpListener,
+    sync::Semaphore,
     time::{Instant, sleep_until},
 };
 
@@ -32,6 +33,9 @@ const DRAIN: &str = "/api/v1/drain";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(10);
+/// Open connections; more wait to be accepted. Whoever reaches the address may connect, and each is a
+/// descriptor that a client of the application does not get.
+const CONNECTIONS: usize = 256;
 /// What OpenMetrics calls its text form.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -87,10 +91,15 @@ impl AdminServer {
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>, drain: Drain) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let accepted = tokio::select! {
+        let next = async {
+            let place = Arc::clone(&room).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
             () = drain.stopping() => return,
-            accepted = listener.accept() => accepted,
+            next = next => next,
         };
         let Ok((socket, peer)) = accepted else {
             sleep_until(Instant::now() + ACCEPT_PAUSE).await;
@@ -99,6 +108,7 @@ async fn accept(listener: TcpListener, state: Arc<State>, drain: Drain) {
         let state = Arc::clone(&state);
         let stop = drain.clone();
         drain.spawn("admin connection", async move {
+            let _place = place;
             let tasks = stop.clone();
             let handle = service_fn(move |request| {
                 let (state, tasks) = (Arc::clone(&state), tasks.clone());

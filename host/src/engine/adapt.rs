@@ -12,6 +12,7 @@ use wit_component::ComponentEncoder;
 use super::{
     LoadError,
     check::{self, Kind},
+    log,
 };
 
 /// The component that a file is or that it is made into. Made anew each time: it is quick, and what is
@@ -31,7 +32,7 @@ pub(super) fn component(wasm: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
                 .and_then(|encoder| encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, adapter))
                 .and_then(|encoder| encoder.encode())
                 .map(Cow::Owned)
-                .map_err(|error| LoadError::CoreModule(format!("{error:#}")))
+                .map_err(|error| LoadError::CoreModule(log::one_line(&format!("{error:#}"))))
         }
     }
 }

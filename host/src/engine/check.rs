@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use wasmtime::component::Component;
 
-use super::{Engine, Fault, pool::MEMORY_CEILING};
+use super::{Engine, Fault, log, pool::MEMORY_CEILING};
 use crate::message::NameError;
 use crate::routing::{GuardError, PatternError};
 
+/// What all interfaces of the contract begin with, whatever its version.
+const CONTRACT: &str = "tidegate:channels/";
+/// The version of the contract that this host speaks.
+const VERSION: &str = "0.1.0";
 /// What a component must export.
 const EXPORT: &str = "tidegate:channels/consumer@0.1.0";
 /// What of the contract it may import.
@@ -18,6 +22,8 @@ const IMPORTS: [&str; 5] = [
     "tidegate:channels/connection@0.1.0",
     "tidegate:channels/log@0.1.0",
 ];
+/// The packages of WASI that the host has.
+const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 /// The magic number that wasm files begin with.
 const MAGIC: &[u8] = b"\0asm";
 /// What native programs begin with, and what wasmtime compiles.
@@ -85,9 +91,17 @@ pub enum LoadError {
         /// What it exports instead.
         found: String,
     },
+    /// It was built against another version of the contract.
+    #[error(
+        "it was built against tidegate:channels@{found}, and this host speaks tidegate:channels@{VERSION}; build it with a tidegate-sdk for {VERSION}, or deploy it to a host that speaks {found}"
+    )]
+    OtherContract {
+        /// The version that it was built against.
+        found: String,
+    },
     /// An import is not granted.
     #[error(
-        "it imports {0}, which is not granted; a module may import tidegate:channels@0.1.0 and wasi:*@0.2, remove what needs the rest"
+        "it imports {0}, which is not granted; a module may import tidegate:channels@{VERSION}, and of wasi@0.2 {wasi}; remove what needs the rest", wasi = WASI.join(", ")
     )]
     ForbiddenImport(String),
     /// It needs more memory at its start than the pool has for one instance.
@@ -169,6 +183,11 @@ fn raise(setting: &str) -> String {
 }
 
 impl LoadError {
+    /// The file is not valid, for a reason that may have names of its making in it.
+    pub(super) fn invalid(reason: &str) -> Self {
+        Self::Invalid(log::one_line(reason))
+    }
+
     /// The word for programs.
     pub fn code(&self) -> &'static str {
         match self {
@@ -192,6 +211,7 @@ impl LoadError {
             Self::CompileMemory { .. } => "compile-memory",
             Self::Compiler(_) => "compiler",
             Self::MissingExport { .. } => "exports",
+            Self::OtherContract { .. } => "contract",
             Self::ForbiddenImport(_) => "imports",
             Self::RouteBytes { .. } => "too-many-routes",
             Self::Routes(_)
@@ -239,7 +259,19 @@ pub(super) fn kind(wasm: &[u8]) -> Result<Kind, LoadError> {
 
 /// Looks at the name of an import.
 pub(super) fn import(name: &str) -> Result<(), LoadError> {
-    if is_granted(name) { Ok(()) } else { Err(LoadError::ForbiddenImport(name.to_owned())) }
+    of_contract(name)?;
+    if is_granted(name) { Ok(()) } else { Err(LoadError::ForbiddenImport(log::one_line(name))) }
+}
+
+/// Looks at the version of an interface of the contract. What has another name may have any.
+fn of_contract(name: &str) -> Result<(), LoadError> {
+    let version = name.strip_prefix(CONTRACT).and_then(|rest| rest.split_once('@'));
+    match version {
+        Some((_, found)) if found != VERSION => {
+            Err(LoadError::OtherContract { found: log::one_line(found) })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Looks at the names of all exports.
@@ -247,7 +279,8 @@ pub(super) fn exports(names: &[&str]) -> Result<(), LoadError> {
     if names.contains(&EXPORT) {
         return Ok(());
     }
-    let found = if names.is_empty() { "nothing".into() } else { names.join(", ") };
+    names.iter().try_for_each(|name| of_contract(name))?;
+    let found = if names.is_empty() { "nothing".into() } else { log::one_line(&names.join(", ")) };
     Err(LoadError::MissingExport { found })
 }
 
@@ -267,7 +300,11 @@ pub(super) fn component(engine: &Engine, component: &Component) -> Result<(), Lo
 }
 
 fn is_granted(import: &str) -> bool {
-    let wasi = |rest: &str| rest.rsplit_once('@').is_some_and(|(_, v)| v.starts_with("0.2."));
+    let wasi = |rest: &str| {
+        let package = rest.split_once('/').map(|(package, _)| package);
+        package.is_some_and(|package| WASI.contains(&package))
+            && rest.rsplit_once('@').is_some_and(|(_, version)| version.starts_with("0.2."))
+    };
     IMPORTS.contains(&import) || import.strip_prefix("wasi:").is_some_and(wasi)
 }
 
@@ -289,8 +326,28 @@ mod tests {
     fn only_the_contract_and_wasi_0_2_are_granted() {
         assert!(is_granted("wasi:io/streams@0.2.6"));
         assert!(is_granted("tidegate:channels/layer@0.1.0"));
-        for import in ["wasi:http/types@0.3.0", "wasi:io/streams", "acme:db/sql@0.2.0", "env"] {
+        for import in [
+            "wasi:http/types@0.2.0",
+            "wasi:io/streams@0.3.0",
+            "wasi:io/streams",
+            "wasi:io@0.2.0",
+            "acme:db/sql@0.2.0",
+            "env",
+        ] {
             assert!(!is_granted(import), "{import}");
+        }
+    }
+
+    #[test]
+    fn names_of_a_files_making_stand_in_one_line() {
+        for error in [
+            import("a\nb\u{1b}[2J").unwrap_err(),
+            exports(&["a\nb\u{1b}[2J"]).unwrap_err(),
+            import("tidegate:channels/x@a\nb\u{1b}[2J").unwrap_err(),
+            LoadError::invalid("a\nb\u{1b}[2J"),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(r"a\nb\u{1b}[2J"), "{text}");
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{LoadError, adapt, pool};
+use super::{LoadError, adapt, log, pool};
 
 /// The hidden command that makes this program compile.
 pub const COMMAND: &str = "compile-module";
@@ -104,12 +104,15 @@ impl Compiler {
         let reason = reason.trim();
         match status.code() {
             Some(0) => Ok(code),
-            Some(REFUSED) => Err(LoadError::Invalid(reason.to_owned())),
+            Some(REFUSED) => Err(LoadError::invalid(reason)),
             // Without memory Rust's allocator aborts, and mappings fail with this error's text.
             _ if reason.contains("memory allocation of") || reason.contains("os error 12") => {
                 Err(LoadError::CompileMemory { limit: self.limits.memory })
             }
-            _ => Err(LoadError::Compiler(format!("{status}: {reason}"))),
+            _ if reason.contains("overflowed its stack") => {
+                Err(LoadError::invalid("what is in it is nested too deep for the compiler"))
+            }
+            _ => Err(LoadError::Compiler(log::one_line(&format!("{status}: {reason}")))),
         }
     }
 }

@@ -36,12 +36,11 @@ pub(super) async fn routes(
     };
     let declared = match tokio::time::timeout(limits.deadline, ask).await {
         Ok(Ok(routes)) => routes,
-        // It has no type of its own.
-        Ok(Err(error)) if error.to_string().contains("hostcalls") => {
-            return Err(LoadError::RouteBytes { limit: ROUTE_BYTES });
-        }
         Ok(Err(error)) => {
             let fault = Fault::from_engine(&error);
+            if let Fault::CallBytes { .. } = fault {
+                return Err(LoadError::RouteBytes { limit: ROUTE_BYTES });
+            }
             let finished = instance::finish(&mut store, Some(fault.clone()), &limits);
             return Err(LoadError::Routes(finished.fault.unwrap_or(fault)));
         }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use wasmtime::Trap;
+use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
+
+use super::{limits::HANDLES, log};
 
 /// Why an invocation failed: a limit with the value that broke it, or what the guest did.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -57,6 +59,18 @@ pub enum Fault {
         /// Calls allowed.
         limit: u64,
     },
+    /// Too many bytes given to the host in one call.
+    #[error("gave the host more than {limit} bytes in one call; give it less at once")]
+    CallBytes {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Too many things of the host held at the same time.
+    #[error("held {limit} handles of the host and wanted more; close files and streams")]
+    Handles {
+        /// Handles allowed.
+        limit: usize,
+    },
     /// The guest recursed too deep.
     #[error("the call stack overflowed; look for a recursion without end")]
     Stack,
@@ -87,6 +101,8 @@ impl Fault {
             Self::OutboxMessages { .. } => "outbox_messages",
             Self::OutboxBytes { .. } => "outbox_bytes",
             Self::HostCalls { .. } => "host_calls",
+            Self::CallBytes { .. } => "call_bytes",
+            Self::Handles { .. } => "handles",
             Self::Stack => "stack",
             Self::Trap(_) => "trap",
             Self::Exit(_) => "exit",
@@ -104,12 +120,23 @@ impl Fault {
         if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
             return Self::Exit(*code);
         }
+        if let Some(ResourceTableError::Full) = error.downcast_ref() {
+            return Self::Handles { limit: HANDLES };
+        }
         match error.downcast_ref::<Trap>() {
             // Filled in by the caller, who knows the numbers.
             Some(Trap::OutOfFuel) => Self::Fuel { used: 0, limit: 0 },
             Some(Trap::StackOverflow) => Self::Stack,
             Some(trap) => Self::Trap(trap.to_string()),
-            None => Self::Host(format!("{error:#}")),
+            // It has no type of its own.
+            None if error.root_cause().to_string().contains("hostcalls") => {
+                Self::CallBytes { limit: 0 }
+            }
+            // Raised while the guest ran, by what it asked for.
+            None if error.downcast_ref::<WasmBacktrace>().is_some() => {
+                Self::Trap(log::one_line(&error.root_cause().to_string()))
+            }
+            None => Self::Host(log::one_line(&format!("{error:#}"))),
         }
     }
 }

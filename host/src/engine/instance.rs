@@ -13,7 +13,7 @@ use super::{
     Entry, Fault, Grants, Limits, LogLines, Outlet, Program,
     bindings::{self, exports::tidegate::channels::consumer::Failure},
     convert,
-    limits::{CallMeter, MemoryMeter},
+    limits::{CallMeter, HANDLES, MemoryMeter},
     log::{self, LogSink},
     outbox::Outbox,
 };
@@ -149,10 +149,14 @@ impl Run {
         let log = LogSink::new(limits.log_bytes);
         let mut wasi = WasiCtx::builder();
         wasi.stdout(log.clone()).stderr(log.clone()).max_random_size(RANDOM_BYTES);
+        // Each socket would be a descriptor of the process, even one that reaches nobody.
+        wasi.allow_tcp(false).allow_udp(false);
         grants.show(&mut wasi)?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
         Ok(Self {
             wasi: wasi.build(),
-            table: ResourceTable::new(),
+            table,
             memory: MemoryMeter::new(limits.memory),
             calls: CallMeter::new(limits),
             log,
@@ -285,6 +289,11 @@ async fn call(
     Ok((fault, module, runs + 1))
 }
 
+/// What one call may copy out of the guest.
+const fn call_bytes(limits: &Limits) -> usize {
+    limits.outbox_bytes.saturating_add(HOSTCALL_EXTRA)
+}
+
 pub(super) fn new_store(
     program: &Program,
     limits: &Arc<Limits>,
@@ -293,7 +302,7 @@ pub(super) fn new_store(
     let mut store = Store::new(&program.engine.wasmtime, Run::new(limits, grants)?);
     store.limiter(|run| &mut run.memory);
     // What one call copies out of the guest before any limit is looked at.
-    store.set_hostcall_fuel(limits.outbox_bytes.saturating_add(HOSTCALL_EXTRA));
+    store.set_hostcall_fuel(call_bytes(limits));
     store.call_hook(|mut context, hook| {
         if let CallHook::CallingHost = hook {
             context.data_mut().calls.call()?;
@@ -323,6 +332,7 @@ pub(super) fn finish(
     let run = store.data_mut();
     fault = match fault {
         Some(Fault::Fuel { .. }) => Some(Fault::Fuel { used: fuel, limit: limits.fuel }),
+        Some(Fault::CallBytes { .. }) => Some(Fault::CallBytes { limit: call_bytes(limits) }),
         // What a guest does when it gets no memory is up to its allocator.
         Some(Fault::Trap(_) | Fault::Host(_) | Fault::Exit(_)) => run.memory.fault().or(fault),
         other => other,

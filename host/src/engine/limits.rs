@@ -7,6 +7,10 @@ use wasmtime::ResourceLimiter;
 
 use super::{Fault, pool::TABLE_ELEMENTS};
 
+/// Things of the host that a guest may hold at the same time: files, streams, waits. Some are
+/// descriptors of the process.
+pub(super) const HANDLES: usize = 256;
+
 /// What one invocation may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -170,6 +174,20 @@ impl CallMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_memories_together_and_all_tables_together_have_a_limit() {
+        let mut meter = MemoryMeter::new(1_000);
+        assert!(meter.memory_growing(0, 600, None).unwrap());
+        assert!(!meter.memory_growing(0, 600, None).unwrap());
+        assert_eq!(meter.fault(), Some(Fault::Memory { used: 1_200, limit: 1_000 }));
+        assert!(meter.memory_growing(600, 1_000, None).unwrap());
+        assert_eq!(meter.peak, 1_000);
+        assert!(meter.table_growing(0, 60_000, None).unwrap());
+        assert!(!meter.table_growing(0, 60_000, None).unwrap());
+        assert!(meter.table_growing(60_000, TABLE_ELEMENTS, None).unwrap());
+        assert!(!meter.table_growing(0, 1, None).unwrap());
+    }
 
     #[test]
     fn what_other_threads_compute_makes_no_run_long() {

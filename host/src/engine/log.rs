@@ -23,8 +23,8 @@ const LONGEST_REASON: usize = 4 * 1024;
 /// What a guest logged and printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogLines {
-    /// The text, a line feed after each line. Control characters are escaped, so that no line can
-    /// pass for another one.
+    /// The text, a line feed after each line. What could end a line or turn its direction is escaped,
+    /// so that no line can pass for another one.
     pub text: String,
     /// Bytes that found no room.
     pub truncated_bytes: usize,
@@ -96,10 +96,18 @@ impl Collected {
     }
 }
 
-/// Control characters could end a line, or change how a terminal shows it.
+/// What could end a line, or change how it is shown: control characters, Unicode's ends of lines and
+/// paragraphs, and its marks that turn the direction of what follows.
+fn is_deceptive(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || matches!(c, '\u{2028}' | '\u{2029}') || c.is_control() && c != '\t'
+}
+
+/// Escapes what could make a line pass for something else.
 pub(crate) fn escape(text: &str, into: &mut String) {
     for c in text.chars() {
-        if c.is_control() && c != '\t' {
+        if is_deceptive(c) {
             into.extend(c.escape_default());
         } else {
             into.push(c);
@@ -193,6 +201,8 @@ mod tests {
         let sink = LogSink::new(1_000);
         sink.line("info", "a\nerror b\u{1b}[31m");
         assert_eq!(sink.take().text, "info a\\nerror b\\u{1b}[31m\n");
+        sink.line("info", "a\u{2028}b\u{202e}c\td");
+        assert_eq!(sink.take().text, "info a\\u{2028}b\\u{202e}c\td\n");
         sink.output(b"one\ntw");
         sink.output(b"o\n");
         assert_eq!(sink.take().text, "one\ntwo\n");

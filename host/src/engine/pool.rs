@@ -110,7 +110,7 @@ fn config() -> Config {
 /// Compiles a component without an engine that could run it: the pool takes more address space than a
 /// compiler needs.
 pub(super) fn compile(component: &[u8]) -> Result<Vec<u8>, LoadError> {
-    let invalid = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
+    let invalid = |error: wasmtime::Error| LoadError::invalid(&format!("{error:#}"));
     let engine = wasmtime::Engine::new(&config()).map_err(invalid)?;
     engine.precompile_component(component).map_err(invalid)
 }

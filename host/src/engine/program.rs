@@ -70,7 +70,7 @@ impl Program {
 
     fn link(engine: Engine, component: &Component, digest: String) -> Result<Self, LoadError> {
         check::component(&engine, component)?;
-        let broken = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
+        let broken = |error: wasmtime::Error| LoadError::invalid(&format!("{error:#}"));
         // Otherwise the first event of a version would pay for it.
         component.initialize_copy_on_write_image().map_err(broken)?;
         let pre = engine.linker.instantiate_pre(component).map_err(broken)?;

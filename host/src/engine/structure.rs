@@ -65,10 +65,10 @@ pub(super) fn inspect(wasm: &[u8], limits: &FileLimits) -> Result<(), LoadError>
     too_many("bytes", wasm.len(), limits.bytes, "upload.bytes")?;
     let mut found = Found::default();
     for payload in Parser::new(0).parse_all(wasm) {
-        let payload = payload.map_err(|error| LoadError::Invalid(error.to_string()))?;
+        let payload = payload.map_err(|error| LoadError::invalid(&error.to_string()))?;
         found.look_at(&payload).map_err(|error| match error {
             Wrong::Rule(error) => error,
-            Wrong::Broken(error) => LoadError::Invalid(error.to_string()),
+            Wrong::Broken(error) => LoadError::invalid(&error.to_string()),
         })?;
         too_many("functions", found.functions, limits.functions, "upload.functions")?;
         too_many("bytes of data", found.data_bytes, limits.data_bytes, "upload.data_bytes")?;

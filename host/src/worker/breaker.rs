@@ -49,14 +49,22 @@ pub(super) enum Verdict {
     None,
 }
 
+/// Leave to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pass {
+    /// Whether the run is the one whose outcome decides. Others may run beside it: the ends of
+    /// connections, and what began earlier.
+    trial: bool,
+}
+
 #[derive(Debug)]
 enum State {
     /// Runs; the moments of recent faults.
     Shut(VecDeque<Instant>),
     /// Does not run until a moment; the pause that led there.
     Open { until: Instant, pause: Duration },
-    /// One trial runs, which began then; its outcome decides.
-    HalfOpen { began: Instant, pause: Duration },
+    /// One trial runs; its outcome decides. The pause that led there.
+    HalfOpen { pause: Duration },
 }
 
 #[derive(Debug)]
@@ -83,30 +91,28 @@ impl Breakers {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a version of a module may run now.
-    pub(super) fn admits(&self, module: &ModuleName, version: u64) -> bool {
+    /// Leave for a version of a module to run now, if it may.
+    pub(super) fn admit(&self, module: &ModuleName, version: u64) -> Option<Pass> {
         let mut breakers = self.breakers();
         let Some(breaker) = breakers.get_mut(module).filter(|it| it.version == version) else {
-            return true;
+            return Some(Pass::default());
         };
-        let now = Instant::now();
         match breaker.state {
-            State::Shut(_) => true,
-            State::HalfOpen { .. } => false,
-            State::Open { until, pause } if now >= until => {
-                breaker.state = State::HalfOpen { began: now, pause };
-                true
+            State::Shut(_) => Some(Pass::default()),
+            State::Open { until, pause } if Instant::now() >= until => {
+                breaker.state = State::HalfOpen { pause };
+                Some(Pass { trial: true })
             }
-            State::Open { .. } => false,
+            State::HalfOpen { .. } | State::Open { .. } => None,
         }
     }
 
-    /// Notes how a run that began then ended. Returns the pause if it opened the breaker.
+    /// Notes how a run ended. Returns the pause if it opened the breaker.
     pub(super) fn note(
         &self,
         module: &ModuleName,
         version: u64,
-        began: Instant,
+        pass: Pass,
         verdict: Verdict,
     ) -> Option<Duration> {
         if !self.config.enabled {
@@ -128,18 +134,17 @@ impl Breakers {
             *breaker = Breaker { version, state: State::Shut(VecDeque::new()) };
         }
         let pause = match (&mut breaker.state, verdict) {
-            // Begun before the trial: only the trial decides.
-            (State::HalfOpen { began: trial, .. }, _) if began < *trial => return None,
+            (State::HalfOpen { .. }, _) if !pass.trial => return None,
             (State::HalfOpen { .. }, Verdict::Good) => {
                 breaker.state = State::Shut(VecDeque::new());
                 return None;
             }
-            (State::HalfOpen { pause, .. }, Verdict::None) => {
+            (State::HalfOpen { pause }, Verdict::None) => {
                 // Another trial, at once.
                 breaker.state = State::Open { until: now, pause: *pause };
                 return None;
             }
-            (State::HalfOpen { pause, .. }, Verdict::Bad) => {
+            (State::HalfOpen { pause }, Verdict::Bad) => {
                 (*pause * 2).min(self.config.longest_pause)
             }
             (State::Shut(faults), Verdict::Bad) => {
@@ -166,12 +171,15 @@ impl Breakers {
 mod tests {
     use super::*;
 
+    const TRIAL: Pass = Pass { trial: true };
+    const BESIDE: Pass = Pass { trial: false };
+
     fn module() -> ModuleName {
         ModuleName::parse("m").unwrap()
     }
 
     fn failed(breakers: &Breakers, times: usize) -> Option<Duration> {
-        let note = |_| breakers.note(&module(), 1, Instant::now(), Verdict::Bad);
+        let note = |_| breakers.note(&module(), 1, BESIDE, Verdict::Bad);
         (0..times).filter_map(note).last()
     }
 
@@ -181,10 +189,10 @@ mod tests {
         assert_eq!(failed(&breakers, 19), None);
         tokio::time::advance(Duration::from_millis(10_001)).await;
         assert_eq!(failed(&breakers, 19), None, "the first 19 are too long ago");
-        assert!(breakers.admits(&module(), 1));
+        assert_eq!(breakers.admit(&module(), 1), Some(BESIDE));
         assert_eq!(failed(&breakers, 1), Some(Duration::from_secs(1)));
-        assert!(!breakers.admits(&module(), 1));
-        assert!(breakers.admits(&ModuleName::parse("other").unwrap(), 1));
+        assert_eq!(breakers.admit(&module(), 1), None);
+        assert_eq!(breakers.admit(&ModuleName::parse("other").unwrap(), 1), Some(BESIDE));
     }
 
     #[tokio::test(start_paused = true)]
@@ -193,37 +201,37 @@ mod tests {
         let mut pause = failed(&breakers, 20).unwrap();
         for expected in [2, 4, 8, 16, 32, 60, 60] {
             tokio::time::advance(pause).await;
-            assert!(breakers.admits(&module(), 1), "a trial");
-            assert!(!breakers.admits(&module(), 1), "one trial only");
-            pause = failed(&breakers, 1).unwrap();
+            assert_eq!(breakers.admit(&module(), 1), Some(TRIAL));
+            assert_eq!(breakers.admit(&module(), 1), None, "one trial only");
+            pause = breakers.note(&module(), 1, TRIAL, Verdict::Bad).unwrap();
             assert_eq!(pause, Duration::from_secs(expected));
         }
         tokio::time::advance(pause).await;
-        assert!(breakers.admits(&module(), 1));
-        breakers.note(&module(), 1, Instant::now(), Verdict::Good);
+        assert_eq!(breakers.admit(&module(), 1), Some(TRIAL));
+        breakers.note(&module(), 1, TRIAL, Verdict::Good);
         assert_eq!(failed(&breakers, 19), None, "shut again, with nothing remembered");
-        assert!(breakers.admits(&module(), 1));
+        assert_eq!(breakers.admit(&module(), 1), Some(BESIDE));
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_the_trial_decides_and_a_new_version_is_not_blamed() {
         let breakers = Breakers::new(BreakerConfig::default());
-        let early = Instant::now();
         let pause = failed(&breakers, 20).unwrap();
         tokio::time::advance(pause).await;
-        assert!(breakers.admits(&module(), 1));
-        // Runs that began before the trial end while it runs.
-        assert_eq!(breakers.note(&module(), 1, early, Verdict::Bad), None);
-        assert_eq!(breakers.note(&module(), 1, early, Verdict::Good), None);
-        assert!(!breakers.admits(&module(), 1));
+        assert_eq!(breakers.admit(&module(), 1), Some(TRIAL));
+        // Runs that began earlier, and the ends of connections, end while it runs.
+        for verdict in [Verdict::Bad, Verdict::Good, Verdict::None] {
+            assert_eq!(breakers.note(&module(), 1, BESIDE, verdict), None);
+            assert_eq!(breakers.admit(&module(), 1), None, "{verdict:?}");
+        }
         // The trial itself says nothing: there is another one.
-        breakers.note(&module(), 1, Instant::now(), Verdict::None);
-        assert!(breakers.admits(&module(), 1));
-        failed(&breakers, 1).unwrap();
-        assert!(!breakers.admits(&module(), 1));
-        assert!(breakers.admits(&module(), 2), "other code");
-        breakers.note(&module(), 2, Instant::now(), Verdict::Bad);
-        assert_eq!(breakers.note(&module(), 1, Instant::now(), Verdict::Bad), None);
-        assert!(breakers.admits(&module(), 2));
+        breakers.note(&module(), 1, TRIAL, Verdict::None);
+        assert_eq!(breakers.admit(&module(), 1), Some(TRIAL));
+        breakers.note(&module(), 1, TRIAL, Verdict::Bad);
+        assert_eq!(breakers.admit(&module(), 1), None);
+        assert_eq!(breakers.admit(&module(), 2), Some(BESIDE), "other code");
+        breakers.note(&module(), 2, BESIDE, Verdict::Bad);
+        assert_eq!(breakers.note(&module(), 1, TRIAL, Verdict::Bad), None);
+        assert_eq!(breakers.admit(&module(), 2), Some(BESIDE));
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     Record, RecordOutcome, Shared,
-    breaker::Verdict,
+    breaker::{Pass, Verdict},
     delivery::{Delivery, Origin},
     priority, router,
     words::Words,
@@ -147,12 +147,16 @@ impl Slot {
             self.shared.records.add(Arc::new(record));
             return self.conclude_without_run(&delivery, done).await;
         };
-        if !is_end(&message) && !self.shared.breakers.admits(&module, version.activation) {
+        let pass = match is_end(&message) {
+            true => Some(Pass::default()),
+            false => self.shared.breakers.admit(&module, version.activation),
+        };
+        let Some(pass) = pass else {
             let by = ByModule { module: module.as_str().to_owned() };
             self.shared.metrics.breaker_refusals.get_or_create(&by).inc();
             let done = done(Outcome::Refused, version.activation, None);
             return self.conclude_without_run(&delivery, done).await;
-        }
+        };
         let correlation = message.correlation;
         let work = Work {
             correlation,
@@ -162,6 +166,7 @@ impl Slot {
             },
             channel,
             owners: Arc::clone(&modules.owners),
+            pass,
         };
         drop(modules);
         self.run_and_conclude(delivery, version, consumer, work).await;
@@ -234,7 +239,7 @@ impl Slot {
         (consumer, limits): (Arc<str>, Arc<Limits>),
         work: Work,
     ) -> (Finished, Arc<Record>) {
-        let (started, began) = (SystemTime::now(), Instant::now());
+        let started = SystemTime::now();
         let outlet: Arc<dyn Outlet> = Arc::new(delivery.clone());
         let job = Job {
             module: version.name.clone(),
@@ -261,7 +266,7 @@ impl Slot {
             log: std::mem::take(&mut finished.log),
             messages_dropped: AtomicUsize::new(0),
         });
-        report(&self.shared, &record, version.activation, began);
+        report(&self.shared, &record, version.activation, work.pass);
         // Whoever gets the id must find the record.
         self.shared.records.add(Arc::clone(&record));
         (finished, record)
@@ -363,6 +368,7 @@ struct Work {
     channel: ChannelName,
     task: Task,
     owners: Arc<HashMap<ChannelName, ModuleName>>,
+    pass: Pass,
 }
 
 fn consumer(version: &Version, channel: &ChannelName, message: &Message) -> Option<Arc<str>> {
@@ -411,7 +417,7 @@ fn unrun(
 }
 
 /// Counts a run and says what went wrong in it.
-fn report(shared: &Shared, record: &Record, activation: u64, began: Instant) {
+fn report(shared: &Shared, record: &Record, activation: u64, pass: Pass) {
     let fault = record.fault();
     let module = record.module.as_str().to_owned();
     let outcome = fault.map_or("ok", Fault::kind);
@@ -443,7 +449,7 @@ fn report(shared: &Shared, record: &Record, activation: u64, began: Instant) {
         Some(Fault::StateUnreadable(_) | Fault::Host(_)) => Verdict::None,
         Some(_) => Verdict::Bad,
     };
-    let note = shared.breakers.note(&record.module, activation, began, verdict);
+    let note = shared.breakers.note(&record.module, activation, pass, verdict);
     if let Some(pause) = note {
         tracing::error!(
             module = %record.module, ?pause,

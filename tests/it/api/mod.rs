@@ -1,7 +1,8 @@
 //! The admin API: what is deployed, and how that is changed.
 
-mod attacks;
 mod changes;
+mod connections;
+mod contract;
 mod openapi;
 mod records;
 mod refusals;
@@ -10,7 +11,22 @@ mod wasip1;
 
 use std::path::PathBuf;
 
-use tests::guest;
+use serde_json::Value;
+use tests::{Admin, guest};
+
+/// All that a deployment of a module `v` could have changed.
+pub(crate) async fn state(api: &Admin) -> Value {
+    let mut all = Vec::new();
+    for path in ["modules", "modules/v", "routes", "nodes"] {
+        all.push(api.done("GET", path, "").await);
+    }
+    // A client that was answered may not have left yet.
+    let nodes = all.last_mut().and_then(|it| it.get_mut("nodes")).and_then(Value::as_array_mut);
+    for node in nodes.into_iter().flatten().filter_map(Value::as_object_mut) {
+        node.remove("connections").expect("a node says how many connections it has");
+    }
+    Value::Array(all)
+}
 
 /// Version `number` of a guest that says its number, as a file of its own.
 pub(crate) fn versioned(name: &str, number: u32) -> Vec<u8> {

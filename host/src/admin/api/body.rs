@@ -46,7 +46,11 @@ pub(super) async fn read(
                 return Err(Problem::bad("cut-off", "the body ends in the middle; send it again"));
             }
             Err(_) => {
-                let text = format!("nothing came for {SILENCE:?}, or not all in {WHOLE:?}");
+                let text = if until == end {
+                    format!("not all came in {WHOLE:?}; send it from nearer, or make it smaller")
+                } else {
+                    format!("nothing came for {SILENCE:?}; send it again")
+                };
                 return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", text));
             }
         };

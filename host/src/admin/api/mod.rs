@@ -165,18 +165,24 @@ fn admit(state: &State, headers: &HeaderMap) -> Result<(), Box<Problem>> {
     if state.token.is_in(headers) {
         return Ok(());
     }
+    let refused = |code, what: &str| {
+        let text = format!(
+            "{what}; the header field authorization must be \"Bearer\" and the token, which stands \
+             in the file admin-token of the data directory"
+        );
+        Err(Problem::new(StatusCode::UNAUTHORIZED, code, text))
+    };
     // Without a token nothing is guessed.
-    if headers.contains_key(header::AUTHORIZATION)
-        && let Err(until) = state.api.failures.check()
-    {
+    if !headers.contains_key(header::AUTHORIZATION) {
+        return refused("no-token", "there is no token");
+    }
+    if let Err(until) = state.api.failures.check() {
         let pause = until.wait_time_from(DefaultClock::default().now());
         let text = "too many requests with a wrong token; look at what sends them";
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", text);
         return Err(problem.after(pause));
     }
-    let text = "the header field authorization must be \"Bearer\" and the token, which stands in \
-                the file admin-token of the data directory";
-    Err(Problem::new(StatusCode::UNAUTHORIZED, "token", text))
+    refused("token", "it is not the token of this host")
 }
 
 /// The operation of a path and what stands in it, or what is wrong with the path.

@@ -1,7 +1,9 @@
 //! Traps when it is told that a connection is over.
 
+use std::time::Duration;
+
 use test_guests::{Watch, announce, ok};
-use tidegate_sdk::{Close, Handshake, Result, Socket, Websocket, export, websocket};
+use tidegate_sdk::{Close, Context, Handshake, Result, Socket, Websocket, export, http, websocket};
 
 struct Trap;
 
@@ -24,6 +26,14 @@ impl Websocket for Trap {
     }
 }
 
-export! { Trap, Watch, ok }
+/// Takes its time, and does well.
+#[http("GET /wait")]
+fn wait(cx: &mut Context) -> Result<&'static str> {
+    announce(cx)?;
+    std::thread::sleep(Duration::from_secs(1));
+    Ok("waited")
+}
+
+export! { Trap, wait, Watch, ok }
 
 fn main() {}
