@@ -173,7 +173,7 @@ impl Host {
     /// Deploys another file under a module's name, while all goes on.
     pub async fn try_deploy(&self, name: &str, file: &Path) -> Result<Deployed, DeployError> {
         let deployments = self.app.deployments();
-        let turn = deployments.turn(&ModuleName::parse(name).unwrap()).unwrap();
+        let turn = deployments.turn(&ModuleName::parse(name).unwrap()).await.unwrap();
         let wasm = std::fs::read(file).unwrap().into();
         deployments.deploy(turn, wasm, &Change::default()).await
     }

@@ -95,15 +95,17 @@ impl Fleet {
         nodes
     }
 
-    /// Waits until all live processes have a file of a module in force, and 10 seconds at most.
-    /// Returns all of them, as they are then.
+    /// Waits until all live processes have a file of a module in force, or it is not in force here
+    /// any more, and 10 seconds at most. Returns all processes, as they are then.
     pub async fn settled(&self, module: &ModuleName, digest: &str) -> Vec<NodeReport> {
         let has = |node: &NodeReport| {
             node.modules.iter().any(|it| it.name == module.as_str() && it.digest == digest)
         };
         if self.deployments.store().is_shared() {
             let all = async {
-                while !self.meet().await.is_ok_and(|met| met.nodes.iter().all(has)) {
+                while has(&self.report())
+                    && !self.meet().await.is_ok_and(|met| met.nodes.iter().all(has))
+                {
                     sleep_until(Instant::now() + LOOK_SOON).await;
                 }
             };

@@ -76,13 +76,14 @@ pub(super) fn routes(call: &Call) -> Answer {
         (status = 409, description = "Taken routes, or somebody else deploys", body = Problem),
         (status = 413, description = "Too large", body = Problem),
         (status = 422, description = "No module", body = Problem),
+        (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "No room", body = Problem),
     ),
 )]
 pub(super) async fn deploy(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     // From here on nobody else deploys it.
-    let turn = call.state.deployments.turn(&name)?;
+    let turn = call.state.deployments.turn(&name).await?;
     let change = Change { who: call.who(), note: call.said(NOTE) };
     let most = call.state.deployments.loader().limits().bytes;
     let rest = Rest::of(&call, "deploy", name);
@@ -104,6 +105,7 @@ pub(super) async fn deploy(call: Call) -> Result<Answer, Box<Problem>> {
         (status = 410, description = "The version was deleted", body = Problem),
         (status = 413, description = "Too large", body = Problem),
         (status = 422, description = "Not this JSON", body = Problem),
+        (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "No room", body = Problem),
     ),
 )]
@@ -111,7 +113,7 @@ pub(super) async fn activate(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let rest = Rest::of(&call, "activate", name.clone());
     let Activate { version } = body::json(&call.headers, call.body, "body").await?;
-    let turn = call.state.deployments.turn(&name)?;
+    let turn = call.state.deployments.turn(&name).await?;
     let deployments = Arc::clone(&call.state.deployments);
     rest.deployed(async move { deployments.activate(turn, Some(version)).await }).await
 }
@@ -128,6 +130,7 @@ pub(super) async fn activate(call: Call) -> Result<Answer, Box<Problem>> {
         (status = 410, description = "The version was deleted", body = Problem),
         (status = 413, description = "Too large", body = Problem),
         (status = 422, description = "Not this JSON", body = Problem),
+        (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "No room", body = Problem),
     ),
 )]
@@ -135,7 +138,7 @@ pub(super) async fn rollback(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let rest = Rest::of(&call, "rollback", name.clone());
     let Rollback { version } = body::json(&call.headers, call.body, "body").await?;
-    let turn = call.state.deployments.turn(&name)?;
+    let turn = call.state.deployments.turn(&name).await?;
     let deployments = Arc::clone(&call.state.deployments);
     rest.deployed(async move { deployments.activate(turn, version).await }).await
 }
@@ -148,12 +151,13 @@ pub(super) async fn rollback(call: Call) -> Result<Answer, Box<Problem>> {
         (status = 400, description = "No name", body = Problem),
         (status = 404, description = "No such module", body = Problem),
         (status = 409, description = "Somebody else changes it", body = Problem),
+        (status = 503, description = "Redis does not answer", body = Problem),
     ),
 )]
 pub(super) async fn delete(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let rest = Rest::of(&call, "delete", name.clone());
-    let turn = call.state.deployments.turn(&name)?;
+    let turn = call.state.deployments.turn(&name).await?;
     let deployments = Arc::clone(&call.state.deployments);
     rest.finish(async move { deployments.delete(turn).await }).await?;
     rest.audit(None, None);
@@ -172,13 +176,14 @@ pub(super) async fn delete(call: Call) -> Result<Answer, Box<Problem>> {
         (status = 404, description = "No such module or version", body = Problem),
         (status = 409, description = "It is in force, or somebody else changes it", body = Problem),
         (status = 410, description = "It was deleted before", body = Problem),
+        (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "No room", body = Problem),
     ),
 )]
 pub(super) async fn delete_version(call: Call) -> Result<Answer, Box<Problem>> {
     let (name, version) = (call.module()?, call.version()?);
     let rest = Rest::of(&call, "delete-version", name.clone());
-    let turn = call.state.deployments.turn(&name)?;
+    let turn = call.state.deployments.turn(&name).await?;
     let deployments = Arc::clone(&call.state.deployments);
     rest.finish(async move { deployments.delete_version(turn, version).await }).await?;
     rest.audit(Some(version), None);

@@ -139,6 +139,7 @@ impl From<DeployError> for Box<Problem> {
             E::Store(StoreError::Full(_)) => (StatusCode::INSUFFICIENT_STORAGE, "disk"),
             E::Store(StoreError::Changed { .. }) => (StatusCode::CONFLICT, "changed"),
             E::Store(StoreError::Damaged { .. }) => (StatusCode::CONFLICT, "damaged"),
+            E::Store(StoreError::Away(_)) => (StatusCode::SERVICE_UNAVAILABLE, "store-away"),
             E::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
         };
         Problem::new(status, code, error.to_string()).with_numbers(numbers)

@@ -32,6 +32,7 @@ pub(super) fn get(call: &Call) -> Result<Answer, Box<Problem>> {
         (status = 409, description = "The active version cannot live with them, or somebody else changes the module", body = Problem),
         (status = 413, description = "Too large", body = Problem),
         (status = 422, description = "A setting that cannot be", body = Problem),
+        (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "No room", body = Problem),
     ),
 )]
@@ -43,7 +44,7 @@ pub(super) async fn set(call: Call) -> Result<Answer, Box<Problem>> {
         let text = "`file` stands in tidegate.toml only; PUT the file to /api/v1/modules/NAME";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "settings", text));
     }
-    let turn = call.state.deployments.turn(&name)?;
+    let turn = call.state.deployments.turn(&name).await?;
     let deployments = Arc::clone(&call.state.deployments);
     let written = rest.finish(async move { deployments.set(turn, written).await }).await?;
     rest.audit(None, None);

@@ -1,5 +1,7 @@
 //! Changes that somebody asks for.
 
+mod again;
+
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -32,10 +34,14 @@ impl Deployments {
         wasm: Bytes,
         change: &Change,
     ) -> Result<Deployed, DeployError> {
-        match self.prepare(&turn.module, wasm, change).await? {
-            Some(fresh) => self.put_in_force(fresh).await,
-            None => self.unchanged(&turn.module),
-        }
+        let module = &turn.module;
+        let once = || async {
+            match self.prepare(module, wasm.clone(), change).await? {
+                Some(fresh) => self.put_in_force(fresh).await,
+                None => self.unchanged(module),
+            }
+        };
+        self.again(module, once).await
     }
 
     /// Loads a file as the next version of a module; none if it is the active one.
@@ -82,7 +88,14 @@ impl Deployments {
 
     /// Puts a version in force that is kept: one by number, or the one that was in force before.
     pub async fn activate(&self, turn: Turn, number: Option<u64>) -> Result<Deployed, DeployError> {
-        let module = &turn.module;
+        self.again(&turn.module, || self.activate_once(&turn.module, number)).await
+    }
+
+    async fn activate_once(
+        &self,
+        module: &ModuleName,
+        number: Option<u64>,
+    ) -> Result<Deployed, DeployError> {
         let mut manifest = self.existing(module)?;
         let before = || DeployError::NothingBefore(module.clone());
         let number = number.or(manifest.previous).ok_or_else(before)?;
@@ -98,8 +111,15 @@ impl Deployments {
     }
 
     /// Runs a module with other settings. Secrets that are left out stay as they are.
-    pub async fn set(&self, turn: Turn, mut written: Written) -> Result<Written, DeployError> {
-        let module = &turn.module;
+    pub async fn set(&self, turn: Turn, written: Written) -> Result<Written, DeployError> {
+        self.again(&turn.module, || self.set_once(&turn.module, written.clone())).await
+    }
+
+    async fn set_once(
+        &self,
+        module: &ModuleName,
+        mut written: Written,
+    ) -> Result<Written, DeployError> {
         let mut manifest = self.existing(module)?;
         written.complete(&manifest.settings);
         if written == manifest.settings {
@@ -136,7 +156,14 @@ impl Deployments {
 
     /// Forgets a version that is not in force.
     pub async fn delete_version(&self, turn: Turn, number: u64) -> Result<(), DeployError> {
-        let module = &turn.module;
+        self.again(&turn.module, || self.delete_version_once(&turn.module, number)).await
+    }
+
+    async fn delete_version_once(
+        &self,
+        module: &ModuleName,
+        number: u64,
+    ) -> Result<(), DeployError> {
         let _commit = self.commits.lock().await;
         let mut manifest = self.existing(module)?;
         let serving = self.registry.snapshot().version(module).map(|it| it.number);

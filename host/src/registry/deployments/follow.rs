@@ -27,13 +27,16 @@ impl Deployments {
             if self.manifest(&name).as_ref() == Some(&manifest) {
                 continue;
             }
-            let Ok(_turn) = self.turn(&name) else {
+            let _following = self.following.lock().await;
+            let Ok(_turn) = self.turn_now(&name) else {
                 whole = false;
                 continue;
             };
             match self.adopt(&name, &manifest).await {
                 Ok(adopted) => whole &= adopted,
-                Err(DeployError::Store(error @ StoreError::Io(_))) => return Err(error),
+                Err(DeployError::Store(error @ (StoreError::Io(_) | StoreError::Away(_)))) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     tracing::error!(
                         module = %name, version = manifest.active, %error,
@@ -45,7 +48,8 @@ impl Deployments {
             }
         }
         for name in self.names().difference(&there) {
-            let Ok(_turn) = self.turn(name) else {
+            let _following = self.following.lock().await;
+            let Ok(_turn) = self.turn_now(name) else {
                 whole = false;
                 continue;
             };
@@ -62,7 +66,11 @@ impl Deployments {
     }
 
     /// Puts the active version of a manifest in force, unless the store has another one by then.
-    async fn adopt(&self, name: &ModuleName, manifest: &Manifest) -> Result<bool, DeployError> {
+    pub(super) async fn adopt(
+        &self,
+        name: &ModuleName,
+        manifest: &Manifest,
+    ) -> Result<bool, DeployError> {
         let serving = self.registry.snapshot().version(name).cloned();
         let same = serving
             .is_some_and(|it| (it.activation, it.number) == (manifest.activation, manifest.active));

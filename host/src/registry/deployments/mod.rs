@@ -207,6 +207,8 @@ pub struct Deployments {
     known: Mutex<BTreeMap<ModuleName, Known>>,
     /// Modules that somebody changes. Locked for single operations only.
     busy: Arc<Mutex<HashSet<ModuleName>>>,
+    /// Held while a module follows what another process changed: that is over soon.
+    following: tokio::sync::Mutex<()>,
     /// From the last check to the swap nobody else may put routes in force.
     commits: tokio::sync::Mutex<()>,
 }
@@ -255,7 +257,12 @@ impl Deployments {
     }
 
     /// Takes the right to change a module. One at a time has it.
-    pub fn turn(&self, module: &ModuleName) -> Result<Turn, DeployError> {
+    pub async fn turn(&self, module: &ModuleName) -> Result<Turn, DeployError> {
+        let _following = self.following.lock().await;
+        self.turn_now(module)
+    }
+
+    fn turn_now(&self, module: &ModuleName) -> Result<Turn, DeployError> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         if !busy.insert(module.clone()) {
             return Err(DeployError::Busy(module.clone()));

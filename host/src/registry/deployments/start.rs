@@ -45,6 +45,7 @@ impl Deployments {
             defaults,
             known: std::sync::Mutex::default(),
             busy: Arc::default(),
+            following: tokio::sync::Mutex::default(),
             commits: tokio::sync::Mutex::default(),
         });
         for stored in deployments.store.load().await? {

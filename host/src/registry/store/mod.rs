@@ -20,7 +20,7 @@ pub use self::{
 };
 use crate::message::ModuleName;
 
-/// Why a store did not do what it was asked to. Nothing was changed.
+/// Why a store did not do what it was asked to. Nothing was changed unless said otherwise.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -32,6 +32,12 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("modules cannot be kept: {0}")]
     Io(#[from] io::Error),
+    /// The store does not answer. What was asked for may have been done.
+    #[error(
+        "Redis does not answer, and may have taken the change or not ({0}); look at the module \
+         when it does"
+    )]
+    Away(String),
     /// Somebody else changed the module.
     #[error("module {module} was changed by another process meanwhile; look at it and try again")]
     Changed {

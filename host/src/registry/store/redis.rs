@@ -24,7 +24,7 @@ impl RedisStore {
 
 impl From<LayerError> for StoreError {
     fn from(error: LayerError) -> Self {
-        Self::Io(io::Error::other(error.to_string()))
+        Self::Away(error.to_string())
     }
 }
 

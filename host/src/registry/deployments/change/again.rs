@@ -1,0 +1,105 @@
+//! Whoever loses against another process that only noted how the version in force did tries again.
+
+use crate::{
+    message::ModuleName,
+    registry::{
+        deployments::{DeployError, Deployments},
+        store::{Manifest, StoreError},
+    },
+};
+
+/// How often a change is tried. Each version ends its probation once, so that more than two in a row
+/// takes somebody who deploys as fast.
+const TRIES: usize = 5;
+
+impl Deployments {
+    /// Makes a change, and makes it again where only notes of another process came first. What
+    /// somebody else asked for is not overruled: then it is [`StoreError::Changed`].
+    pub(super) async fn again<T, F>(
+        &self,
+        module: &ModuleName,
+        once: impl Fn() -> F,
+    ) -> Result<T, DeployError>
+    where
+        F: Future<Output = Result<T, DeployError>>,
+    {
+        for _ in 1..TRIES {
+            match once().await {
+                Err(DeployError::Store(error @ StoreError::Changed { .. })) => {
+                    if !self.read_notes(module).await? {
+                        return Err(error.into());
+                    }
+                }
+                done => return done,
+            }
+        }
+        once().await
+    }
+
+    /// Puts in force what another process noted. False if it is more than notes.
+    async fn read_notes(&self, module: &ModuleName) -> Result<bool, DeployError> {
+        let Some(before) = self.manifest(module) else { return Ok(false) };
+        let mut stored = self.store.load().await?.into_iter();
+        match stored.find(|it| it.name == *module).and_then(|it| it.manifest) {
+            Some(now) if is_noted(&before, &now) => {
+                // If that changes, too, the next try says so.
+                self.adopt(module, &now).await?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+/// Whether nothing but the end of a probation, good or bad, lies between two manifests.
+fn is_noted(before: &Manifest, now: &Manifest) -> bool {
+    let is_same = (now.active, now.activation) == (before.active, before.activation);
+    let failed = now.rolled_back.as_ref().is_some_and(|it| it.version == before.active);
+    (is_same || failed)
+        && (now.last, &now.versions, &now.settings)
+            == (before.last, &before.versions, &before.settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{Written, store::RolledBack};
+
+    #[test]
+    fn only_how_a_version_did_is_a_note() {
+        let before = Manifest {
+            revision: 7,
+            activation: 3,
+            active: 2,
+            previous: Some(1),
+            probation: true,
+            rolled_back: None,
+            last: 2,
+            versions: Vec::new(),
+            settings: Written::default(),
+        };
+        let proved = Manifest { revision: 8, probation: false, ..before.clone() };
+        let failed = Manifest {
+            activation: 4,
+            active: 1,
+            previous: None,
+            rolled_back: Some(RolledBack { version: 2, reason: "it traps".to_owned() }),
+            ..proved.clone()
+        };
+        let deployed = Manifest { activation: 4, active: 3, last: 3, ..before.clone() };
+        let activated = Manifest { activation: 4, active: 1, ..proved.clone() };
+        let again = Manifest { activation: 5, ..proved.clone() };
+        let settings = Written { reuse: Some(10), ..Written::default() };
+        let set = Manifest { settings, ..proved.clone() };
+        for (now, noted) in [
+            (&proved, true),
+            (&failed, true),
+            (&deployed, false),
+            (&activated, false),
+            (&again, false),
+            (&set, false),
+        ] {
+            assert_eq!(is_noted(&before, now), noted, "{now:?}");
+        }
+    }
+}
