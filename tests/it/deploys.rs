@@ -7,6 +7,7 @@ use std::sync::{
 
 use tests::{Host, Socket, background, must};
 use tidegate::engine::Program;
+use tokio::task::JoinHandle;
 
 use crate::api::versioned;
 
@@ -14,15 +15,59 @@ const SOCKETS: usize = 1_000;
 /// Sockets that one task speaks for, in turn.
 const SHARE: usize = 50;
 
-/// What all who speak share.
+/// Sockets that speak all the time, and what they share.
+pub(crate) struct Crowd {
+    load: Arc<Load>,
+    speakers: Vec<JoinHandle<Vec<Socket>>>,
+}
+
 #[derive(Default)]
-pub(crate) struct Load {
-    pub(crate) stop: AtomicBool,
-    pub(crate) answered: AtomicUsize,
+struct Load {
+    stop: AtomicBool,
+    answered: AtomicUsize,
+}
+
+impl Crowd {
+    /// Sockets of `/count` begin to speak.
+    pub(crate) fn of(mut sockets: Vec<Socket>) -> Self {
+        let load = Arc::<Load>::default();
+        let mut speakers = Vec::new();
+        while !sockets.is_empty() {
+            let share = sockets.split_off(sockets.len().saturating_sub(SHARE));
+            speakers.push(background(speak(share, Arc::clone(&load))));
+        }
+        Self { load, speakers }
+    }
+
+    /// Waits for as many answers more.
+    pub(crate) async fn hears(&self, answers: usize) {
+        let before = self.load.answered.load(Ordering::Relaxed);
+        must("load on each version", async {
+            while self.load.answered.load(Ordering::Relaxed) < before + answers {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// All stop, and each is asked once more: how many there are, answered by a version.
+    pub(crate) async fn end(self, version: u64) -> usize {
+        self.load.stop.store(true, Ordering::Relaxed);
+        let mut open = 0;
+        for speaker in self.speakers {
+            for mut socket in must("the last answers", speaker).await.unwrap() {
+                socket.send("9").await;
+                let answer = socket.text().await;
+                assert!(answer.starts_with(&format!("{version}:9:")), "{answer}");
+                open += 1;
+            }
+        }
+        open
+    }
 }
 
 /// Sends on each socket in turn, and sees that nothing is missing, double or out of order.
-pub(crate) async fn speak(mut sockets: Vec<Socket>, load: Arc<Load>) -> Vec<Socket> {
+async fn speak(mut sockets: Vec<Socket>, load: Arc<Load>) -> Vec<Socket> {
     let mut sequence = 0_u64;
     while !load.stop.load(Ordering::Relaxed) {
         sequence += 1;
@@ -50,18 +95,13 @@ async fn twenty_deployments_in_a_row_are_noticed_on_no_socket() {
     let host = Host::builder().start().await;
     let api = host.admin();
     api.done("PUT", "modules/v", versioned("versioned", 1)).await;
-    let load = Arc::new(Load::default());
-    let mut speakers = Vec::new();
-    for _ in 0..SOCKETS / SHARE {
-        let mut sockets = Vec::new();
-        for _ in 0..SHARE {
-            sockets.push(host.websocket("/count").await);
-        }
-        speakers.push(background(speak(sockets, Arc::clone(&load))));
+    let mut sockets = Vec::new();
+    for _ in 0..SOCKETS {
+        sockets.push(host.websocket("/count").await);
     }
+    let crowd = Crowd::of(sockets);
     let mut old = Vec::new();
     for number in 2..=21_u32 {
-        let before = load.answered.load(Ordering::Relaxed);
         let path = "modules/v";
         match number {
             7 => {
@@ -91,24 +131,10 @@ async fn twenty_deployments_in_a_row_are_noticed_on_no_socket() {
                 api.done("PUT", path, versioned("versioned", number)).await;
             }
         }
-        must("load on each version", async {
-            while load.answered.load(Ordering::Relaxed) < before + SOCKETS / 4 {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        crowd.hears(SOCKETS / 4).await;
     }
     api.done("POST", "modules/v/rollback", r#"{"version": 2}"#).await;
-    load.stop.store(true, Ordering::Relaxed);
-    let mut open = 0;
-    for speaker in speakers {
-        for mut socket in must("the last answers", speaker).await.unwrap() {
-            socket.send("9").await;
-            assert!(socket.text().await.starts_with("2:9:"));
-            open += 1;
-        }
-    }
-    assert_eq!(open, SOCKETS);
+    assert_eq!(crowd.end(2).await, SOCKETS);
     let metrics = host.app().metrics();
     assert_eq!(metrics.events_lost.get(), 0);
     for reason in ["expired", "full", "stale", "connection_gone", "unread"] {

@@ -1,19 +1,16 @@
 //! Modules that processes share over Redis: a change through one of them is in force in all.
 
-use std::sync::{Arc, atomic::Ordering};
-
 use serde_json::Value;
-use tests::{Client, Process, Socket, background, must};
+use tests::{Admin, Client, Process, Socket, background, must, run};
 
-use super::{Site, metric};
+use super::{Site, faults::until_ready, metric};
 use crate::{
+    TIDEGATE,
     api::{versioned, written},
-    deploys::{Load, speak},
+    deploys::Crowd,
 };
 
 const SOCKETS: usize = 300;
-/// Sockets that one task speaks for, in turn.
-const SHARE: usize = 30;
 
 async fn nodes(process: &Process) -> Vec<Value> {
     let list = process.api().done("GET", "nodes", "").await;
@@ -35,67 +32,155 @@ async fn until_all_have(process: &Process, expected: &[Option<u64>]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_deployments_in_a_row_are_noticed_on_no_socket_of_three_nodes() {
+async fn twenty_deployments_in_a_row_are_noticed_on_no_socket_of_three_nodes() {
     tests::raise_descriptor_limit();
     let site = Site::new(&[]);
     let (interface, one, two) =
         (site.interface().await, site.worker(&[]).await, site.worker(&[]).await);
     let api = interface.api();
     api.done("PUT", "modules/v", versioned("versioned", 1)).await;
-    let load = Arc::new(Load::default());
-    let mut speakers = Vec::new();
-    for _ in 0..SOCKETS / SHARE {
-        let mut sockets = Vec::new();
-        for _ in 0..SHARE {
-            sockets.push(Socket::open(interface.address, "/count").await);
-        }
-        speakers.push(background(speak(sockets, Arc::clone(&load))));
+    let mut sockets = Vec::new();
+    for _ in 0..SOCKETS {
+        sockets.push(Socket::open(interface.address, "/count").await);
     }
-    for number in 2..=11_u32 {
-        let before = load.answered.load(Ordering::Relaxed);
+    let crowd = Crowd::of(sockets);
+    for number in 2..=21_u32 {
         let path = "modules/v";
         match number {
-            5 => {
+            7 => {
                 let (status, code, _) = api.refused("PUT", path, "no component").await;
                 assert_eq!((status, &*code), (422, "not-wasm"));
             }
-            8 => {
-                let deployed = api.done("PUT", path, versioned("versioned-2", number)).await;
-                assert_eq!(deployed["nodes"].as_array().unwrap().len(), 3, "{deployed}");
+            12 => {
+                let serving = versions(&interface).await;
+                api.done("PUT", path, versioned("versioned-traps", number)).await;
+                until_all_have(&interface, &serving).await;
+                assert_eq!(api.module("v").await["state"], "rolled-back");
             }
             _ => {
-                let deployed = api.done("PUT", path, versioned("versioned", number)).await;
-                for node in deployed["nodes"].as_array().unwrap() {
+                let name = if number < 15 { "versioned" } else { "versioned-2" };
+                let deployed = api.done("PUT", path, versioned(name, number)).await;
+                let nodes = deployed["nodes"].as_array().unwrap();
+                assert_eq!(nodes.len(), 3, "{deployed}");
+                for node in nodes {
                     assert_eq!(node["digest"], deployed["digest"], "{deployed}");
                 }
             }
         }
-        must("load on each version", async {
-            while load.answered.load(Ordering::Relaxed) < before + SOCKETS / 2 {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        crowd.hears(SOCKETS / 2).await;
     }
     api.done("POST", "modules/v/rollback", r#"{"version": 2}"#).await;
-    load.stop.store(true, Ordering::Relaxed);
-    let mut open = 0;
-    for speaker in speakers {
-        for mut socket in must("the last answers", speaker).await.unwrap() {
-            socket.send("9").await;
-            let answer = socket.text().await;
-            assert!(answer.starts_with("2:9:"), "{answer}");
-            open += 1;
-        }
-    }
-    assert_eq!(open, SOCKETS);
+    assert_eq!(crowd.end(2).await, SOCKETS);
     for process in [&interface, &one, &two] {
-        assert_eq!(versions(process).await, [Some(2); 3]);
+        until_all_have(process, &[Some(2); 3]).await;
         assert_eq!(metric(process, "tidegate_events_lost_total").await, 0);
         for reason in ["expired", "full", "stale", "connection_gone", "unread"] {
             let line = format!("tidegate_messages_dropped_total{{reason=\"{reason}\"}}");
             assert_eq!(metric(process, &line).await, 0, "{reason}");
         }
+    }
+}
+
+/// Deploys a version through a process, and again where it was only asked whether it does so.
+async fn deploy(api: Admin, number: u32) -> (u16, Value) {
+    loop {
+        let reply = api.ask("PUT", "modules/v", versioned("versioned", number)).await;
+        let said: Value = serde_json::from_slice(&reply.body).unwrap();
+        if said["code"] != "busy" {
+            return (reply.status, said);
+        }
+    }
+}
+
+/// Waits until a process is in the middle of a deployment, which cannot end: Redis is frozen.
+async fn until_deploying(process: &Process) {
+    must("it is being deployed", async {
+        while process.api().refused("POST", "modules/v/rollback", "{}").await.1 != "busy" {}
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_deployments_through_two_nodes_at_once_one_wins_and_the_other_is_told() {
+    let site = Site::new(&[]);
+    site.set("[layer]\ntimeout = '20s'\n");
+    let (one, two) = (site.node().await, site.node().await);
+    one.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
+    until_all_have(&one, &[Some(1); 2]).await;
+    // Neither is stored before both are under way.
+    site.redis.freeze();
+    let deploying = [background(deploy(one.api(), 2)), background(deploy(two.api(), 3))];
+    until_deploying(&one).await;
+    until_deploying(&two).await;
+    site.redis.thaw();
+    let mut ends = Vec::new();
+    for deployment in deploying {
+        ends.push(must("a deployment ends", deployment).await.unwrap());
+    }
+    ends.sort_by_key(|(status, _)| *status);
+    let [(201, won), (409, lost)] = &ends[..] else { panic!("{ends:?}") };
+    assert_eq!((&won["version"], &lost["code"]), (&2.into(), &"changed".into()), "{ends:?}");
+    for process in [&one, &two] {
+        until_all_have(process, &[Some(2); 2]).await;
+        assert_eq!(process.api().module("v").await["versions"], 2);
+        let module = nodes(process).await;
+        assert!(module.iter().all(|it| it["modules"][0]["digest"] == won["digest"]), "{module:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deployed_while_redis_is_away_is_refused_with_a_status_and_nothing_is_half_made() {
+    let mut site = Site::new(&[]).quick();
+    site.redis.restart_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let (one, two) = (site.node().await, site.node().await);
+    one.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
+    until_all_have(&one, &[Some(1); 2]).await;
+    site.redis.kill();
+    let (status, code, detail) =
+        one.api().refused("PUT", "modules/v", versioned("versioned", 2)).await;
+    assert_eq!((status, &*code), (503, "store-away"), "{detail}");
+    assert_eq!(one.api().module("v").await["active_version"], 1);
+    site.redis.restart();
+    until_ready(&[&one, &two]).await;
+    for process in [&one, &two] {
+        let reply = Client::new(process.address).get("/version").await;
+        assert_eq!((reply.status, reply.text()), (200, "1"));
+        until_all_have(process, &[Some(1); 2]).await;
+        assert_eq!(process.api().module("v").await["versions"], 1);
+    }
+    let deployed = two.api().done("PUT", "modules/v", versioned("versioned", 2)).await;
+    assert_eq!(deployed["version"], 2);
+    until_all_have(&one, &[Some(2); 2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_that_deploys_prints_each_node_and_its_digest() {
+    let site = Site::new(&[]);
+    let (one, two) = (site.node().await, site.node().await);
+    let directory = tempfile::tempdir().unwrap();
+    let tidegate = async |number, flags: &[&str]| {
+        let file = written(directory.path(), "versioned", number);
+        let (admin, token) = (one.admin.to_string(), one.api().authorization());
+        let token = token.strip_prefix("Bearer ").unwrap();
+        let asked = ["deploy", "v", file.to_str().unwrap(), "--admin", &admin, "--token", token];
+        let output = run(TIDEGATE, directory.path(), &[&asked, flags].concat()).await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = tidegate(1, &[]).await;
+    let there = nodes(&two).await;
+    assert_eq!(there.len(), 2);
+    for node in &there {
+        let (name, digest) = (&node["node"], &node["modules"][0]["digest"]);
+        let line =
+            format!("  node {}: {}", name.as_str().unwrap(), &digest.as_str().unwrap()[..12]);
+        assert!(said.lines().any(|it| it == line), "{said}");
+    }
+    let said: Value = serde_json::from_str(&tidegate(2, &["--json"]).await).unwrap();
+    let told = said["nodes"].as_array().unwrap();
+    assert_eq!(told.len(), 2);
+    for (told, node) in told.iter().zip(&there) {
+        assert_eq!((&told["node"], &told["digest"]), (&node["node"], &said["digest"]), "{said}");
     }
 }
 
@@ -147,18 +232,14 @@ async fn a_version_that_fails_on_one_node_is_rolled_back_on_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_whose_process_is_killed_leaves_the_last_good_state() {
     let site = Site::new(&[]);
+    site.set("[layer]\nlease = '1s'\ntimeout = '20s'\n");
     let survivor = site.node().await;
     survivor.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
     let doomed = site.node().await;
     // It cannot store anything: the deployment is in the middle.
     site.redis.freeze();
-    let api = doomed.api();
-    let deploying =
-        background(async move { api.ask("PUT", "modules/v", versioned("versioned", 2)).await });
-    must("it is being deployed", async {
-        while doomed.api().refused("POST", "modules/v/rollback", "{}").await.1 != "busy" {}
-    })
-    .await;
+    let deploying = background(deploy(doomed.api(), 2));
+    until_deploying(&doomed).await;
     doomed.signal("KILL").await;
     assert_eq!(doomed.wait().await, None);
     deploying.abort();
@@ -170,7 +251,7 @@ async fn a_deployment_whose_process_is_killed_leaves_the_last_good_state() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_redis_is_emptied_what_is_in_force_serves_on_and_says_so_until_it_is_deployed() {
-    let site = Site::new(&[]);
+    let site = Site::new(&[]).quick();
     let one = site.node().await;
     one.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
     let two = site.node().await;
@@ -179,6 +260,8 @@ async fn when_redis_is_emptied_what_is_in_force_serves_on_and_says_so_until_it_i
     for process in [&one, &two] {
         must("it says so", async { while process.api().module("v").await["state"] != "failed" {} })
             .await;
+        // Its nodes have to register again, too.
+        until_ready(&[process]).await;
         assert_eq!(Client::new(process.address).get("/version").await.status, 200);
     }
     one.api().done("PUT", "modules/v", versioned("versioned", 2)).await;

@@ -15,7 +15,7 @@ use super::{MODULES, Site, metric};
 
 /// Leases of a second, commands of half a second, and events that are lost after five seconds.
 impl<R> Site<R> {
-    fn quick(self) -> Self {
+    pub(super) fn quick(self) -> Self {
         let mut text = "[layer]\nlease = '1s'\ntimeout = '500ms'\n\
                         [limits]\ndeadline = '1s'\n"
             .to_owned();
@@ -40,7 +40,7 @@ async fn readiness(process: &Process) -> (u16, String) {
     (reply.status, reply.text().to_owned())
 }
 
-async fn until_ready(processes: &[&Process]) {
+pub(super) async fn until_ready(processes: &[&Process]) {
     for process in processes {
         within(7, "it is ready", async { while readiness(process).await.0 != 200 {} }).await;
     }
