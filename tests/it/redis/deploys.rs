@@ -86,7 +86,7 @@ async fn deploy(api: Admin, number: u32) -> (u16, Value) {
     loop {
         let reply = api.ask("PUT", "modules/v", versioned("versioned", number)).await;
         let said: Value = serde_json::from_slice(&reply.body).unwrap();
-        if said["code"] != "busy" {
+        if said.get("code").is_none_or(|code| code != "busy") {
             return (reply.status, said);
         }
     }

@@ -32,10 +32,10 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("modules cannot be kept: {0}")]
     Io(#[from] io::Error),
-    /// The store does not answer. What was asked for may have been done.
+    /// The store does not answer, or has no memory left. What was asked for may have been done.
     #[error(
-        "Redis does not answer, and may have taken the change or not ({0}); look at the module \
-         when it does"
+        "modules are not reached: {0}; a change that was under way may be stored or not: look at \
+         the module when Redis answers again"
     )]
     Away(String),
     /// Somebody else changed the module.

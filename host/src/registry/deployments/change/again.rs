@@ -8,8 +8,8 @@ use crate::{
     },
 };
 
-/// How often a change is tried. Each version ends its probation once, so that more than two in a row
-/// takes somebody who deploys as fast.
+/// How often a change is tried. A version ends its probation once: more than two in a row take somebody
+/// who deploys as fast.
 const TRIES: usize = 5;
 
 impl Deployments {
@@ -89,7 +89,7 @@ mod tests {
         let deployed = Manifest { activation: 4, active: 3, last: 3, ..before.clone() };
         let activated = Manifest { activation: 4, active: 1, ..proved.clone() };
         let again = Manifest { activation: 5, ..proved.clone() };
-        let settings = Written { reuse: Some(10), ..Written::default() };
+        let settings = serde_json::from_str(r#"{"reuse": 10}"#).unwrap();
         let set = Manifest { settings, ..proved.clone() };
         for (now, noted) in [
             (&proved, true),
