@@ -148,7 +148,12 @@ fn routes(c: &mut Criterion) {
             .collect();
         let module = ModuleName::parse("m").unwrap();
         let second = std::time::Duration::from_secs(1);
-        let policy = Policy { event_expiry: second, deadline: second, on_fault: OnFault::Close };
+        let policy = Policy {
+            event_expiry: second,
+            deadline: second,
+            on_fault: OnFault::Close,
+            activation: 1,
+        };
         let declared =
             Declared { module: &module, routes: &specs, policy, files: &[], retries: &no_retries };
         let table = RouteTable::build(&[declared]).unwrap();

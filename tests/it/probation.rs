@@ -12,12 +12,16 @@ async fn a_version_that_traps_is_rolled_back_and_no_client_notices() {
     let mut socket = host.websocket("/count").await;
     api.done("PUT", "modules/v", versioned("versioned-traps", 2)).await;
     assert_eq!(api.module("v").await["state"], "probation");
+    let failing = host.version("v");
     for count in 1..=8 {
         socket.send("a").await;
         assert_eq!(socket.text().await, format!("1:a:{count}"));
     }
     assert_eq!(host.invocations("v", "trap"), 5);
     assert_eq!(host.version("v").number, 1);
+    // What began on it before that and fails after it has somebody, too.
+    assert_eq!(failing.probation.fallback().unwrap().number, 1);
+    drop(failing);
     host.until("the store knows", |host| {
         let module = &host.app().deployments().list()[0];
         module.standing == tidegate::registry::Standing::RolledBack

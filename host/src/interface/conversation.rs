@@ -96,7 +96,10 @@ impl Conversation {
             order: self.next_order,
             kind,
             state: self.state.clone(),
-            version: self.version,
+            version: match self.next_order {
+                0 => self.route.policy.activation,
+                _ => self.version,
+            },
             wants_done: true,
         };
         self.next_order += 1;

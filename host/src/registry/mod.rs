@@ -98,18 +98,19 @@ impl Version {
         Declared {
             module: &self.name,
             routes: &self.routes,
-            policy: policy(&self.settings),
+            policy: policy(&self.settings, self.activation),
             files: &self.settings.files,
             retries: &self.settings.retries,
         }
     }
 }
 
-const fn policy(settings: &ModuleSettings) -> Policy {
+const fn policy(settings: &ModuleSettings, activation: u64) -> Policy {
     Policy {
         event_expiry: settings.event_expiry,
         deadline: settings.limits.deadline,
         on_fault: settings.on_fault,
+        activation,
     }
 }
 
@@ -232,7 +233,7 @@ impl Registry {
         declared.extend(candidates.iter().map(|candidate| Declared {
             module: &candidate.name,
             routes: &candidate.routes,
-            policy: policy(&candidate.settings),
+            policy: policy(&candidate.settings, 0),
             files: &candidate.settings.files,
             retries: &candidate.settings.retries,
         }));

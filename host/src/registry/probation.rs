@@ -33,7 +33,8 @@ impl Probation {
         probation
     }
 
-    /// The version that comes back if this one fails; none when it has proved itself.
+    /// The version that comes back if this one fails, or has come back; none when it has proved
+    /// itself.
     pub fn fallback(&self) -> Option<Arc<Version>> {
         self.before.load_full()
     }
@@ -80,7 +81,8 @@ impl Registry {
         let module: &ModuleName = &failed.name;
         // Somebody has put another one in force meanwhile.
         modules.version(module).filter(|it| it.activation == failed.activation)?;
-        let before = failed.probation.before.swap(None)?;
+        // It stays there: runs of the failed version that are under way are done again by it.
+        let before = failed.probation.before.load_full()?;
         let reason = format!(
             "{FAULTS} of the first {EVENTS} events failed, the last one: {fault}; \
              version {} is in force again",
@@ -101,6 +103,7 @@ impl Registry {
         let mut versions = modules.versions.clone();
         versions.insert(module.clone(), Arc::new(version));
         if let Err(error) = self.put_in_force(versions) {
+            failed.probation.before.store(None);
             tracing::error!(
                 %module, version = failed.number, %error, fault,
                 "a new version fails and the one before cannot come back: its routes are taken"

@@ -90,6 +90,8 @@ pub struct Policy {
     pub deadline: Duration,
     /// What to do about a fault or a lost event.
     pub on_fault: OnFault,
+    /// The activation that its routes are of.
+    pub activation: u64,
 }
 
 impl Policy {

@@ -173,26 +173,35 @@ impl Slot {
     }
 
     /// The modules in force, once they are as new as what has served the connection: another worker
-    /// may have heard of a deployment earlier.
+    /// may have heard of a deployment earlier. So may the interface server, and what begins a
+    /// connection waits for a consumer that is not here yet.
     async fn modules(&self, module: &ModuleName, message: &Message) -> Result<Arc<Modules>, Fault> {
-        let seen = match &message.payload {
-            Payload::Event(event) => event.version,
-            Payload::Custom(_) => 0,
+        let (seen, first) = match &message.payload {
+            Payload::Event(event) => {
+                let is_first = event.order == 0 && event.state.is_none();
+                (event.version, is_first.then_some(&*event.consumer))
+            }
+            Payload::Custom(_) => (0, None),
         };
         let mut changes = self.shared.registry.changes();
         let until = Instant::now() + CATCH_UP;
         loop {
             let modules = self.shared.registry.snapshot();
-            match modules.version(module).map(|version| version.activation) {
-                Some(here) if here < seen => {
-                    if timeout_at(until, changes.changed()).await.is_err() {
-                        return Err(Fault::Host(format!(
-                            "this worker is behind: activation {here} of the module is in force \
-                             here, and the connection was served by {seen}"
-                        )));
-                    }
+            let Some(version) = modules.version(module) else { return Ok(modules) };
+            let here = version.activation;
+            let can_begin = first.is_some_and(|consumer| version.consumer(consumer).is_some());
+            if here >= seen || can_begin {
+                return Ok(modules);
+            }
+            if timeout_at(until, changes.changed()).await.is_err() {
+                if first.is_some() {
+                    // Nothing has served it that this could be older than.
+                    return Ok(modules);
                 }
-                _ => return Ok(modules),
+                return Err(Fault::Host(format!(
+                    "this worker is behind: activation {here} of the module is in force here, and \
+                     the connection was served by {seen}"
+                )));
             }
         }
     }

@@ -238,7 +238,14 @@ impl Deployments {
         let swapped = self.registry.activate(vec![(candidate, manifest.activation)]);
         match &swapped {
             Ok(activations) => {
-                manifest.activation = activations.first().copied().unwrap_or(manifest.activation);
+                // A version was rolled back since the check, and has taken the number.
+                if let Some(&activation) =
+                    activations.first().filter(|&&it| it != manifest.activation)
+                {
+                    manifest.activation = activation;
+                    manifest.revision += 1;
+                    self.store.commit(&module, &manifest, None).await?;
+                }
             }
             // A version was rolled back since the check, and brought routes along.
             Err(_) => {

@@ -39,8 +39,12 @@ impl Stage {
         ];
         routes[1].consumer = "w".into();
         let second = Duration::from_secs(1);
-        let policy =
-            Policy { event_expiry: 10 * second, deadline: second, on_fault: OnFault::Close };
+        let policy = Policy {
+            event_expiry: 10 * second,
+            deadline: second,
+            on_fault: OnFault::Close,
+            activation: 1,
+        };
         let retries = BTreeMap::new();
         let declared =
             Declared { module: &module, routes: &routes, policy, files: &[], retries: &retries };
