@@ -32,6 +32,12 @@ impl Drain {
         self.tasks.spawn_on(task.instrument(span), &self.runtime)
     }
 
+    /// Does something as tasks do, so that timers made there are those of the runtime of tasks.
+    pub fn enter<T>(&self, does: impl FnOnce() -> T) -> T {
+        let _entered = self.runtime.enter();
+        does()
+    }
+
     /// Tells all tasks to stop.
     pub fn stop(&self) {
         self.stop.cancel();

@@ -24,7 +24,9 @@ use futures_util::{SinkExt, StreamExt};
 use load::{Load, ROUNDS, compare, http_client, median, throughput, websocket_client};
 use tests::{Process, RedisServer};
 use tidegate::{
-    layer::{ChannelLayer, Demand, LayerConfig, Owners, RedisConfig, RedisLayer, Target},
+    layer::{
+        ChannelLayer, Demand, LastingChannels, LayerConfig, Owners, RedisConfig, RedisLayer, Target,
+    },
     message::{ChannelName, Content, CorrelationId, Message, ModuleName},
     telemetry::Metrics,
 };
@@ -39,8 +41,8 @@ const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate-under-test");
 const CLIENTS: usize = 32;
 /// Commands that Redis gets for a message that is sent and received: send, receive.
 const TO_CARRY: usize = 2;
-/// Commands for an event and its answer: send, wake-up, receive, answer, inbox, room in the inbox.
-const TO_ECHO: usize = 6;
+/// Commands for an event and its answer: send, wake-up, receive, answer, inbox.
+const TO_ECHO: usize = 5;
 /// Members of a group, and messages to it in a round.
 const MEMBERS: [usize; 3] = [100, 1_000, 5_000];
 const BROADCASTS: usize = 20;
@@ -111,6 +113,9 @@ fn carry(clients: &Runtime, redis: &RedisServer) {
     let runtime = clients.handle().clone();
     let connecting = RedisLayer::connect(&config, LayerConfig::default(), metrics, runtime);
     let layer = Arc::new(clients.block_on(connecting).unwrap());
+    let module = |number| ModuleName::parse(&format!("m{number}")).unwrap();
+    let owners = (0..CLIENTS as u64).map(|number| (channel(number), module(number))).collect();
+    let read = Read { owners: Arc::new(owners), ..Read::default() };
     let port = redis.port();
     compare(
         &format!("layer, send and receive, {CLIENTS} at a time, messages/s"),
@@ -118,28 +123,30 @@ fn carry(clients: &Runtime, redis: &RedisServer) {
         || clients.block_on(throughput(CLIENTS, move |load| commands(port, TO_CARRY, load))),
         || {
             let number = Arc::new(AtomicU64::new(0));
-            let layer = Arc::clone(&layer);
+            let (layer, read) = (Arc::clone(&layer), read.clone());
             clients.block_on(throughput(CLIENTS, move |load| {
                 let number = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                carrier(Arc::clone(&layer), number, load)
+                carrier(Arc::clone(&layer), number, read.clone(), load)
             }))
         },
     );
 }
 
-async fn carrier(layer: Arc<RedisLayer>, number: u64, load: Arc<Load>) {
-    let channel = ChannelName::parse(&format!("bench.{number}")).unwrap();
+/// What all carriers read, as the slots of a worker do.
+#[derive(Clone, Default)]
+struct Read {
+    owners: Arc<Owners>,
+    lasting: Arc<LastingChannels>,
+}
+
+fn channel(number: u64) -> ChannelName {
+    ChannelName::parse(&format!("bench.{number}")).unwrap()
+}
+
+async fn carrier(layer: Arc<RedisLayer>, number: u64, read: Read, load: Arc<Load>) {
+    let channel = channel(number);
     let content = Content::parse(Bytes::from_static(b"\x81\xa1n\x01")).unwrap();
-    // All read the same channels, as the slots of a worker do.
-    let owners: Arc<Owners> = Arc::new(
-        (0..CLIENTS)
-            .map(|number| {
-                let channel = ChannelName::parse(&format!("bench.{number}")).unwrap();
-                (channel, ModuleName::parse(&format!("m{number}")).unwrap())
-            })
-            .collect(),
-    );
-    let lasting = Arc::default();
+    let Read { owners, lasting } = read;
     loop {
         let message = Message::custom(content.clone(), CorrelationId::random());
         layer.send(&channel, message).await.unwrap();
@@ -172,14 +179,15 @@ async fn commands(port: u16, count: usize, load: Arc<Load>) {
 /// Messages of one member of a chat room to all of them.
 async fn broadcast(address: SocketAddr, members: usize) {
     let mut sockets = Vec::with_capacity(members);
-    for number in 0..members {
+    for _ in 0..members {
         let url = format!("ws://{address}/chat/bench-{members}");
-        let (mut socket, _) = connect_async(url).await.unwrap();
-        let join = format!("{{\"type\":\"join\",\"name\":\"m{number}\"}}");
-        socket.send(tungstenite::Message::Text(join.into())).await.unwrap();
+        let (socket, _) = connect_async(url).await.unwrap();
         sockets.push(socket);
     }
+    // Who only listens is in the room without a name: all would be told of each name.
     let mut speaker = sockets.pop().unwrap();
+    let join = r#"{"type":"join","name":"speaker"}"#;
+    speaker.send(tungstenite::Message::Text(join.into())).await.unwrap();
     let said = |message: &tungstenite::Message, line: &str| {
         message.to_text().is_ok_and(|text| text.contains("\"said\"") && text.contains(line))
     };

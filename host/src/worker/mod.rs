@@ -15,6 +15,7 @@ mod words;
 
 use std::{io, sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use breaker::BreakerConfig;
@@ -37,6 +38,9 @@ pub struct WorkerConfig {
     pub retry_pause: Duration,
 }
 
+/// Answers that may be on their way for each slot: beyond, a slot waits for its own.
+const ANSWERING: usize = 8;
+
 /// What slots share.
 #[derive(Debug)]
 struct Shared {
@@ -48,6 +52,8 @@ struct Shared {
     retry_pause: Duration,
     breakers: Breakers,
     intake: Intake,
+    /// Answers that are on their way while their slot does something else.
+    answering: Arc<Semaphore>,
     drain: Drain,
     /// Counts the threads: each holds a token.
     threads: TaskTracker,
@@ -79,6 +85,7 @@ impl WorkerPool {
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
             intake: Intake::new(config.slots, config.channels.clone()),
+            answering: Arc::new(Semaphore::new(ANSWERING * config.slots)),
             breakers: Breakers::new(config.breaker.clone()),
             records,
             retry_pause: config.retry_pause,

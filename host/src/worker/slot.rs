@@ -23,7 +23,7 @@ use super::{
     words::Words,
 };
 use crate::{
-    engine::{Fault, Finished, Instance, Job, Limits, LogLines, Outlet, Task, Usage},
+    engine::{Entry, Fault, Finished, Instance, Job, Limits, LogLines, Outlet, Task, Usage},
     layer::Received,
     message::{
         ChannelName, CorrelationId, Done, EventKind, Message, ModuleName, Outcome, Payload, Receipt,
@@ -357,6 +357,9 @@ impl Slot {
             Some(_) => Outcome::Fault(record.correlation),
         };
         let done = delivery.origin.is_some().then(|| done(outcome, activation, state));
+        if delivery.receipt.is_none() && outbox.iter().all(|it| matches!(it, Entry::Reply(_))) {
+            return self.answer(delivery, outbox, done).await;
+        }
         let (is_done, pause) = (fault.is_none(), shared.retry_pause);
         match delivery.conclude(outbox, done).await {
             Ok(()) => delivery.settle(is_done, pause).await,
@@ -366,6 +369,26 @@ impl Slot {
                 record.messages_dropped.store(dropped, Ordering::Relaxed);
                 delivery.settle(is_done, pause).await;
             })),
+        }
+    }
+}
+
+impl Slot {
+    /// Sends replies and nothing else. Where that takes its time the slot is free meanwhile: the next
+    /// event of the connection comes after the mark, and nobody else is concerned.
+    async fn answer(&self, delivery: Delivery, replies: Vec<Entry>, done: Option<Done>) {
+        let Ok(permit) = Arc::clone(&self.shared.answering).try_acquire_owned() else {
+            // No entry for a channel, so none can be full.
+            drop(delivery.conclude(replies, done).await);
+            return;
+        };
+        let mut answering = Box::pin(async move {
+            drop(delivery.conclude(replies, done).await);
+            drop(permit);
+        });
+        let drain = &self.shared.drain;
+        if drain.enter(|| answering.as_mut().now_or_never()).is_none() {
+            drop(drain.spawn("answer", answering));
         }
     }
 }

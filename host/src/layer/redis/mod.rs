@@ -56,6 +56,9 @@ use crate::{
 
 /// Entries of an inbox that are read at once.
 const INBOX_BATCH: usize = 256;
+/// Which part of an inbox may have been read without being told of: each time would be a command more
+/// for each answer.
+const UNTOLD: usize = 16;
 /// How long a read of an inbox waits in Redis.
 const INBOX_BLOCK: Duration = Duration::from_secs(1);
 /// How soon a full channel is tried again: nothing tells of room.
@@ -616,8 +619,9 @@ impl ChannelLayer for RedisLayer {
                     }
                 }
             }
-            if taken.messages + taken.answers > 0 {
-                self.tell_taken(name, &taken);
+            let enough = shared.config.inbox_bytes / UNTOLD;
+            if let Some(untold) = node.took(&taken, enough) {
+                self.tell_taken(name, &untold);
             }
             if !arrived.is_empty() {
                 return Ok(arrived);

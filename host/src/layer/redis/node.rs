@@ -11,6 +11,7 @@ use std::{
 
 use tokio::sync::watch;
 
+use super::wire::Taken;
 use crate::message::{GroupName, LocalName, NodeName};
 
 /// One node of this process.
@@ -23,6 +24,8 @@ pub(super) struct Node {
     /// Probes that were sent, and the last that was heard.
     probes: AtomicU64,
     heard: watch::Sender<u64>,
+    /// What was read of the inbox and not told of.
+    untold: Mutex<Taken>,
 }
 
 #[derive(Debug, Default)]
@@ -59,11 +62,21 @@ impl Node {
             members: Mutex::default(),
             probes: AtomicU64::new(0),
             heard: watch::Sender::new(0),
+            untold: Mutex::default(),
         }
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what was read of the inbox. Returns what is to be told of, once it is enough.
+    pub(super) fn took(&self, taken: &Taken, enough: usize) -> Option<Taken> {
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.messages += taken.messages;
+        untold.answers += taken.answers;
+        let is_enough = untold.messages.max(untold.answers) > enough;
+        is_enough.then(|| std::mem::take(&mut *untold))
     }
 
     /// The number of a new probe.

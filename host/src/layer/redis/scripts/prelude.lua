@@ -79,14 +79,15 @@ end
 -- Puts an entry at the end of a channel, whatever its capacity.
 local function append(channel, length, entry, life)
     local key = base .. 'channel:' .. channel
-    local keep = math.ceil(life / 1000) + LAST_RESORT
+    local keep = math.ceil(math.max(life, KEPT) / 1000) + LAST_RESORT
     -- Before the message: none may be where nobody looks. Also where others are before it, should
     -- somebody have taken the key away.
     local is_new = redis.call('ZADD', base .. 'ready', 'NX', now, channel) == 1
     redis.call('RPUSH', key, entry)
     if length == 0 then
         redis.call('PEXPIRE', key, keep)
-    else
+    elseif life > KEPT or length % 16 == 0 then
+        -- Not each time: upkeep looks besides.
         redis.call('PEXPIRE', key, keep, 'GT')
     end
     if is_new then keep_for(base .. 'ready', keep) end
@@ -129,13 +130,15 @@ local function deliver(node, limit, entry)
     local kind = string.sub(entry, 1, 1)
     if kind == 'c' then
         even_without_memory()
-    elseif (tonumber(redis.call('HGET', bytes, kind)) or 0) + #entry > limit then
-        return 'full'
+    else
+        local held = redis.call('HINCRBY', bytes, kind, #entry)
+        if held == #entry then redis.call('PEXPIRE', bytes, LAST_RESORT) end
+        if held > limit then
+            redis.call('HINCRBY', bytes, kind, -#entry)
+            return 'full'
+        end
     end
     if redis.call('RPUSH', inbox, entry) == 1 then redis.call('PEXPIRE', inbox, LAST_RESORT) end
-    if kind ~= 'c' and redis.call('HINCRBY', bytes, kind, #entry) == #entry then
-        redis.call('PEXPIRE', bytes, LAST_RESORT)
-    end
     return 'ok'
 end
 

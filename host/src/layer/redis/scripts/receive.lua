@@ -4,7 +4,6 @@
 local reader, most, ceiling = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local owners = base .. 'reader:' .. reader
 if redis.call('EXISTS', owners) == 0 then return { 0, now, 0, 0, 0, {} } end
-even_without_memory()
 local held = {}
 for i = 4, #ARGV, 2 do held[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
@@ -65,19 +64,21 @@ while #taken < most * 3 do
     if not at then break end
     local candidate = table.remove(candidates, at)
     local key = base .. 'channel:' .. candidate.name
-    -- An error here would lose what was taken before.
-    if is_list(key) then
-        expired = expired + drop_expired(key)
-        local entry = redis.call('LPOP', key)
-        if entry then
-            local ok, receipt = pcall(lease, candidate.name, candidate.rest, entry)
-            taken[#taken + 1] = candidate.name
-            taken[#taken + 1] = entry
-            taken[#taken + 1] = ok and receipt or 0
-            held[candidate.module] = (held[candidate.module] or 0) + 1
-        end
+    -- No list: an error here would lose what was taken before.
+    local entry = redis.pcall('LPOP', key)
+    while type(entry) == 'string' and expiry(entry) <= now do
+        expired = expired + 1
+        entry = redis.pcall('LPOP', key)
     end
-    if is_list(key) then
+    local is_entry = type(entry) == 'string'
+    if is_entry then
+        local ok, receipt = pcall(lease, candidate.name, candidate.rest, entry)
+        taken[#taken + 1] = candidate.name
+        taken[#taken + 1] = entry
+        taken[#taken + 1] = ok and receipt or 0
+        held[candidate.module] = (held[candidate.module] or 0) + 1
+    end
+    if is_entry and redis.call('LLEN', key) > 0 then
         turn = turn + 1
         redis.call('ZADD', ready, 'XX', now + turn, candidate.name)
         candidates[#candidates + 1] = candidate
@@ -90,5 +91,8 @@ local more = 0
 for _, candidate in ipairs(candidates) do
     if (held[candidate.module] or 0) < ceiling then more = 1 else skipped = 1 end
 end
-if more + skipped > 0 then hint(reader) end
+if more + skipped > 0 then
+    if #taken == 0 then even_without_memory() end
+    hint(reader)
+end
 return { 1, now, more, skipped, expired, taken }

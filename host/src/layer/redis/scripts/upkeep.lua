@@ -25,6 +25,10 @@ local expired = 0
 for _, channel in ipairs(redis.call('ZRANGE', base .. 'ready', 0, 63)) do
     local key = base .. 'channel:' .. channel
     if is_list(key) then expired = expired + drop_expired(key) end
-    if not is_list(key) then redis.call('ZREM', base .. 'ready', channel) end
+    if is_list(key) then
+        keep_for(key, LAST_RESORT)
+    else
+        redis.call('ZREM', base .. 'ready', channel)
+    end
 end
 return { layout, redis.call('GET', base .. 'epoch'), unknown, expired }

@@ -16,10 +16,9 @@ use crate::{
 };
 
 const ECHOES: usize = 50;
-/// Send, wake-up, receive, answer, inbox, and room in the inbox, which nobody waits for. One after the
-/// other the wait is for: the wake-up, the receive, and the inbox; sending and answering are on their
-/// way at the same time.
-const COMMANDS: usize = 6;
+/// Send, wake-up, receive, answer, and inbox. One after the other the wait is for the wake-up, the
+/// receive, and the inbox; sending and answering are on their way at the same time.
+const COMMANDS: usize = 5;
 
 /// Commands that processes sent, without those that scripts ran.
 fn sent(server: &RedisServer) -> usize {
