@@ -20,14 +20,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use load::{Load, ROUNDS, compare, http_client, median, throughput, websocket_client};
 use tests::{Process, RedisServer};
 use tidegate::{
     layer::{
         ChannelLayer, Demand, LastingChannels, LayerConfig, Owners, RedisConfig, RedisLayer, Target,
     },
-    message::{ChannelName, Content, CorrelationId, Message, ModuleName},
+    message::{ChannelName, Content, CorrelationId, GroupName, Message, ModuleName},
     telemetry::Metrics,
 };
 use tokio::{
@@ -35,7 +35,7 @@ use tokio::{
     net::TcpStream,
     runtime::Runtime,
 };
-use tokio_tungstenite::{connect_async, tungstenite};
+use tokio_tungstenite::connect_async;
 
 const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate-under-test");
 const CLIENTS: usize = 32;
@@ -46,6 +46,8 @@ const TO_ECHO: usize = 5;
 /// Members of a group, and messages to it in a round.
 const MEMBERS: [usize; 3] = [100, 1_000, 5_000];
 const BROADCASTS: usize = 20;
+/// `{"type": "websocket.send", "text": "hi"}`
+const FRAME: &[u8] = b"\x82\xa4type\xaewebsocket.send\xa4text\xa2hi";
 
 fn main() {
     tests::raise_descriptor_limit();
@@ -70,13 +72,14 @@ fn main() {
         raw,
         || clients.block_on(throughput(CLIENTS, move |load| websocket_client(address, load))),
     );
+    let layer = layer(&clients, &redis, "tidegate");
     for members in MEMBERS {
-        clients.block_on(broadcast(address, members));
+        clients.block_on(broadcast(&layer, address, members));
     }
 }
 
 async fn processes(redis: &RedisServer) -> (Process, Process) {
-    let modules: Vec<_> = ["hello", "echo", "chat"]
+    let modules: Vec<_> = ["hello", "echo", "jobs"]
         .map(|name| format!("{name}={}", tests::example(name).display()))
         .into();
     let url = redis.url();
@@ -100,11 +103,10 @@ async fn processes(redis: &RedisServer) -> (Process, Process) {
     (interface, worker)
 }
 
-/// Sending and receiving through the layer alone.
-fn carry(clients: &Runtime, redis: &RedisServer) {
+fn layer(clients: &Runtime, redis: &RedisServer, prefix: &str) -> RedisLayer {
     let config = RedisConfig {
         target: Target::parse(&redis.url()).unwrap(),
-        prefix: "bench".to_owned(),
+        prefix: prefix.to_owned(),
         partitions: None,
         lease: std::time::Duration::from_secs(15),
         timeout: std::time::Duration::from_secs(5),
@@ -112,7 +114,12 @@ fn carry(clients: &Runtime, redis: &RedisServer) {
     let metrics = Arc::new(Metrics::new());
     let runtime = clients.handle().clone();
     let connecting = RedisLayer::connect(&config, LayerConfig::default(), metrics, runtime);
-    let layer = Arc::new(clients.block_on(connecting).unwrap());
+    clients.block_on(connecting).unwrap()
+}
+
+/// Sending and receiving through the layer alone.
+fn carry(clients: &Runtime, redis: &RedisServer) {
+    let layer = Arc::new(layer(clients, redis, "bench"));
     let module = |number| ModuleName::parse(&format!("m{number}")).unwrap();
     let owners = (0..CLIENTS as u64).map(|number| (channel(number), module(number))).collect();
     let read = Read { owners: Arc::new(owners), ..Read::default() };
@@ -176,23 +183,16 @@ async fn commands(port: u16, count: usize, load: Arc<Load>) {
     }
 }
 
-/// Messages of one member of a chat room to all of them.
-async fn broadcast(address: SocketAddr, members: usize) {
+/// Messages to a group of all watchers of `jobs`, as `tidegate group-send` sends them.
+async fn broadcast(layer: &RedisLayer, address: SocketAddr, members: usize) {
     let mut sockets = Vec::with_capacity(members);
     for _ in 0..members {
-        let url = format!("ws://{address}/chat/bench-{members}");
-        let (socket, _) = connect_async(url).await.unwrap();
+        let (socket, _) = connect_async(format!("ws://{address}/jobs/watch")).await.unwrap();
         sockets.push(socket);
     }
-    // Who only listens is in the room without a name: all would be told of each name.
-    let mut speaker = sockets.pop().unwrap();
-    let join = r#"{"type":"join","name":"speaker"}"#;
-    speaker.send(tungstenite::Message::Text(join.into())).await.unwrap();
-    let said = |message: &tungstenite::Message, line: &str| {
-        message.to_text().is_ok_and(|text| text.contains("\"said\"") && text.contains(line))
-    };
+    let watchers = GroupName::parse("jobs.watchers").unwrap();
+    let frame = Content::parse(Bytes::from_static(FRAME)).unwrap();
     let mut rounds = Vec::new();
-    // The first round takes what was said of who joined with it.
     for round in 0..=ROUNDS {
         let started = Instant::now();
         let mut readers = tokio::task::JoinSet::new();
@@ -200,19 +200,19 @@ async fn broadcast(address: SocketAddr, members: usize) {
             readers.spawn(async move {
                 let mut seen = 0;
                 while seen < BROADCASTS {
-                    let message = socket.next().await.unwrap().unwrap();
-                    seen += usize::from(said(&message, &format!("r{round}")));
+                    seen += usize::from(socket.next().await.unwrap().unwrap().is_text());
                 }
                 socket
             });
         }
         for _ in 0..BROADCASTS {
-            let say = format!("{{\"type\":\"say\",\"text\":\"r{round}\"}}");
-            speaker.send(tungstenite::Message::Text(say.into())).await.unwrap();
+            let id = CorrelationId::random();
+            layer.group_send(&watchers, frame.clone(), id).await.unwrap();
         }
         sockets = readers.join_all().await;
         #[expect(clippy::cast_precision_loss, reason = "a count of messages")]
         let delivered = (sockets.len() * BROADCASTS) as f64;
+        // The first round is for warming up.
         if round > 0 {
             rounds.push(delivered / started.elapsed().as_secs_f64());
         }
