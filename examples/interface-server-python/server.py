@@ -147,11 +147,18 @@ async def main(url: str, place: str = "127.0.0.1:8080") -> None:
     server = await asyncio.start_server(lambda *pair: converse(node, *pair), host, int(port))
     host, port = server.sockets[0].getsockname()
     print(f"serving http://{host}:{port}", flush=True)
+    stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, inbox.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await inbox
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({inbox, stopping}, return_when=asyncio.FIRST_COMPLETED)
     server.close()
+    while not inbox.done():
+        # Once more if a library has swallowed it.
+        inbox.cancel()
+        await asyncio.wait({inbox}, timeout=2)
+    if not inbox.cancelled():
+        inbox.result()
 
 
 if __name__ == "__main__":

@@ -110,8 +110,13 @@ fn print(deployed: &Deployed, as_json: bool) -> Result<()> {
     // One node is the one that was asked.
     if deployed.nodes.len() > 1 {
         for node in &deployed.nodes {
-            let note = if node.digest == deployed.digest { "" } else { ", not this version" };
-            writeln!(out, "  node {}: {}{note}", plain(&node.node), short(&node.digest))?;
+            let version = node.version.map_or_else(|| "none".to_owned(), |it| it.to_string());
+            write!(out, "  node {}: {version} ({})", plain(&node.node), short(&node.digest))?;
+            match &node.fault {
+                _ if node.digest == deployed.digest => writeln!(out)?,
+                Some(fault) => writeln!(out, ", not this version: {}", plain(fault))?,
+                None => writeln!(out, ", not this version yet")?,
+            }
         }
     }
     Ok(())

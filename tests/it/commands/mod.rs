@@ -12,7 +12,8 @@ use crate::TIDEGATE;
 
 const DEPLOYED: &str = r#"{"module":"tide","version":3,"digest":"0123456789abcdef","changed":true,
     "previous":2,"routes":[],"warnings":["it sleeps\u001b[2J"],"nodes":[
-    {"node":"a","digest":"0123456789abcdef"},{"node":"b","digest":"fedcba9876543210"}]}"#;
+    {"node":"a","digest":"0123456789abcdef","version":3},
+    {"node":"b","digest":"fedcba9876543210","version":2,"fault":"it does not fit"}]}"#;
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
@@ -43,8 +44,8 @@ async fn deploy_sends_the_file_and_says_what_is_in_force_where() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(
         text(&output.stdout),
-        "tide 2 → 3 (0123456789ab)\n  warning: it sleeps\\u{1b}[2J\n  node a: 0123456789ab\n  \
-         node b: fedcba987654, not this version\n"
+        "tide 2 → 3 (0123456789ab)\n  warning: it sleeps\\u{1b}[2J\n  node a: 3 (0123456789ab)\n  \
+         node b: 2 (fedcba987654), not this version: it does not fit\n"
     );
     let asked = stub.asked().remove(0);
     assert_eq!((asked.line.as_str(), text(&asked.body)), ("PUT /api/v1/modules/tide", "wasm"));

@@ -1,7 +1,7 @@
 //! Modules that processes share over Redis: a change through one of them is in force in all.
 
 use serde_json::Value;
-use tests::{Admin, Client, Process, Socket, background, must, run};
+use tests::{Admin, Client, Process, Socket, background, example, must, run};
 
 use super::{Site, faults::until_ready, metric};
 use crate::{
@@ -173,7 +173,7 @@ async fn the_command_that_deploys_prints_each_node_and_its_digest() {
     for node in &there {
         let (name, digest) = (&node["node"], &node["modules"][0]["digest"]);
         let line =
-            format!("  node {}: {}", name.as_str().unwrap(), &digest.as_str().unwrap()[..12]);
+            format!("  node {}: 1 ({})", name.as_str().unwrap(), &digest.as_str().unwrap()[..12]);
         assert!(said.lines().any(|it| it == line), "{said}");
     }
     let said: Value = serde_json::from_str(&tidegate(2, &["--json"]).await).unwrap();
@@ -181,6 +181,7 @@ async fn the_command_that_deploys_prints_each_node_and_its_digest() {
     assert_eq!(told.len(), 2);
     for (told, node) in told.iter().zip(&there) {
         assert_eq!((&told["node"], &told["digest"]), (&node["node"], &said["digest"]), "{said}");
+        assert_eq!((&told["version"], &told["fault"]), (&2.into(), &Value::Null), "{said}");
     }
 }
 
@@ -257,6 +258,7 @@ async fn when_redis_is_emptied_what_is_in_force_serves_on_and_says_so_until_it_i
     let site = Site::new(&[]).quick();
     let one = site.node().await;
     one.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
+    one.api().done("PUT", "modules/hello", std::fs::read(example("hello")).unwrap()).await;
     let two = site.node().await;
     until_all_have(&one, &[Some(1); 2]).await;
     site.redis.run(&["FLUSHALL"]);
@@ -271,6 +273,42 @@ async fn when_redis_is_emptied_what_is_in_force_serves_on_and_says_so_until_it_i
     until_all_have(&two, &[Some(2); 2]).await;
     for process in [&one, &two] {
         assert_ne!(process.api().module("v").await["state"], "failed");
+        // That one module was deployed again does not make others deleted ones.
+        assert_eq!(process.api().module("hello").await["state"], "failed");
+        assert_eq!(Client::new(process.address).get("/hello/x").await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_description_that_was_damaged_in_redis_is_healed_by_a_deployment() {
+    let site = Site::new(&[]);
+    let (one, two) = (site.node().await, site.node().await);
+    one.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
+    for (damaged, version) in [("rubbish", 2), ("[]", 3), ("7", 4)] {
+        site.redis.run(&["HSET", "tidegate:{0}:modules", "v", damaged]);
+        site.redis.run(&["INCR", "tidegate:{0}:changes"]);
+        must("it says so", async { while two.api().module("v").await["state"] != "failed" {} })
+            .await;
+        assert_eq!(Client::new(two.address).get("/version").await.status, 200);
+        let number = u32::try_from(version).unwrap();
+        one.api().done("PUT", "modules/v", versioned("versioned", number)).await;
+        until_all_have(&two, &[Some(version); 2]).await;
+        assert_ne!(two.api().module("v").await["state"], "failed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_module_that_was_deleted_is_left_or_comes_back() {
+    let site = Site::new(&[]);
+    let (one, two) = (site.node().await, site.node().await);
+    for (process, round) in [(&one, 1), (&two, 2), (&one, 3)] {
+        process.api().done("PUT", "modules/v", versioned("versioned", round)).await;
+        until_all_have(&one, &[Some(1); 2]).await;
+        process.api().done("DELETE", "modules/v", "").await;
+        until_all_have(&one, &[None; 2]).await;
+        let left = site.redis.keys();
+        let has = |part: &str| left.iter().any(|key| key.ends_with(part));
+        assert!(!has(":modules") && !has(":files:v"), "{left:?}");
     }
 }
 

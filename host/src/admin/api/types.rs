@@ -115,6 +115,10 @@ pub(super) struct NodeDigest {
     node: String,
     /// Empty if it has nothing of the module.
     digest: String,
+    /// The version that it has in force.
+    version: Option<u64>,
+    /// Why it is not the one that was put in force.
+    fault: Option<String>,
 }
 
 impl Deployed {
@@ -123,8 +127,10 @@ impl Deployed {
             deployed;
         let digest_of = |node: NodeReport| {
             let found = node.modules.into_iter().find(|it| it.name == module.as_str());
+            let (version, fault) =
+                found.as_ref().map_or((None, None), |it| (Some(it.version), it.fault.clone()));
             let digest = found.map(|it| it.digest).unwrap_or_default();
-            NodeDigest { node: node.node, digest }
+            NodeDigest { node: node.node, digest, version, fault }
         };
         let nodes = nodes.into_iter().map(digest_of).collect();
         let routes = Route::of(module.as_str(), &routes);

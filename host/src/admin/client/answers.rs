@@ -38,6 +38,12 @@ pub struct NodeDigest {
     pub node: String,
     /// The SHA-256 of the file.
     pub digest: String,
+    /// The version.
+    #[serde(default)]
+    pub version: Option<u64>,
+    /// Why it is not the one that was put in force.
+    #[serde(default)]
+    pub fault: Option<String>,
 }
 
 /// What a consumer is run for.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{Change, DeployError, Deployed, Deployments, KEPT, Known, Source, Turn, warnings};
 use crate::{
     engine,
-    message::ModuleName,
+    message::{CorrelationId, ModuleName},
     registry::{
         Candidate, Written,
         store::{Kept, Manifest},
@@ -275,6 +275,7 @@ fn next(before: Option<Manifest>, kept: Kept, probation: bool) -> Manifest {
     let number = kept.version;
     let Some(mut manifest) = before else {
         return Manifest {
+            id: CorrelationId::random().to_string(),
             revision: 1,
             activation: 1,
             active: number,

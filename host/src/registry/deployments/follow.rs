@@ -11,6 +11,9 @@ use crate::{
     },
 };
 
+/// The revision of what is stored nowhere: the next change is a first one.
+const LOST: u64 = 0;
+
 impl Deployments {
     /// Puts in force what the store has, where that is something else. What cannot be loaded leaves
     /// the last good version in force. Returns whether all was looked at: a module that is being
@@ -54,7 +57,7 @@ impl Deployments {
                 continue;
             };
             let _commit = self.commits.lock().await;
-            if emptied {
+            if emptied || self.is_lost(name) {
                 self.lost(name);
             } else if self.store.load().await?.iter().all(|it| it.name != *name) {
                 self.registry.remove(name);
@@ -114,12 +117,20 @@ impl Deployments {
     fn lost(&self, name: &ModuleName) {
         let fault = "Redis was emptied and has the module no more; it is served until this process \
                      ends: deploy it again";
+        if self.is_lost(name) {
+            return;
+        }
         if let Some(known) = self.known().get_mut(name) {
             if let Some(manifest) = &mut known.manifest {
-                manifest.revision = 0;
+                manifest.revision = LOST;
             }
             known.fault = Some(fault.to_owned());
             tracing::error!(module = %name, fault, "a module is stored nowhere");
         }
+    }
+
+    /// Whether it went with the store, and was not deleted by somebody.
+    fn is_lost(&self, name: &ModuleName) -> bool {
+        self.manifest(name).is_some_and(|manifest| manifest.revision == LOST)
     }
 }

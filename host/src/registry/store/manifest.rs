@@ -9,6 +9,9 @@ use crate::registry::Written;
 /// What is known of a stored module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// Another one after the module was deleted and made again.
+    #[serde(default)]
+    pub id: String,
     /// Counts the changes of the manifest from 1.
     pub revision: u64,
     /// Counts the activations of the module from 1.

@@ -21,10 +21,15 @@ impl Member {
         socket.send(format!(r#"{{"type":"join","name":"{name}"}}"#)).await;
         let joined = format!(r#"{{"type":"joined","name":"{name}"}}"#);
         while socket.text().await != joined {}
-        // An answer of its own comes with the end of its event: after it nothing is in flight.
-        socket.send("no JSON").await;
-        while !socket.text().await.contains("error") {}
-        Self { socket, name }
+        let mut member = Self { socket, name };
+        member.settle().await;
+        member
+    }
+
+    /// Until nothing is in flight: an answer of its own comes with the end of its event.
+    async fn settle(&mut self) {
+        self.socket.send("no JSON").await;
+        while !self.socket.text().await.contains("error") {}
     }
 
     pub(super) async fn say(&mut self, text: &str) {
@@ -54,6 +59,7 @@ pub(super) async fn assert_all_hear(members: &mut [Member], text: &str) {
         for member in &mut *members {
             member.hears(name, text).await;
         }
+        members.get_mut(speaker).unwrap().settle().await;
     }
 }
 

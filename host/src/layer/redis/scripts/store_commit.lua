@@ -3,8 +3,16 @@
 -- 1, or 0 if somebody else was first.
 local module, files = ARGV[1], base .. 'files:' .. ARGV[1]
 local stored = redis.call('HGET', base .. 'modules', module)
-local before = stored and cjson.decode(stored).revision or 0
-if before + 1 ~= tonumber(ARGV[2]) then return 0 end
+if stored then
+    local readable, before = pcall(cjson.decode, stored)
+    -- Nobody was first with what cannot be read. One that was deleted and made again is another one.
+    if readable and type(before) == 'table' and type(before.revision) == 'number' then
+        local is_next = before.revision == tonumber(ARGV[2]) - 1
+        if not is_next or before.id ~= cjson.decode(ARGV[3]).id then return 0 end
+    end
+elseif ARGV[2] ~= '1' then
+    return 0
+end
 if ARGV[4] ~= '' then redis.call('HSET', files, ARGV[4], ARGV[5]) end
 redis.call('HSET', base .. 'modules', module, ARGV[3])
 local needed = {}

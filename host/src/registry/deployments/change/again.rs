@@ -68,6 +68,7 @@ mod tests {
     #[test]
     fn only_how_a_version_did_is_a_note() {
         let before = Manifest {
+            id: String::new(),
             revision: 7,
             activation: 3,
             active: 2,

@@ -69,6 +69,7 @@ fn state(versions: u64) -> (Manifest, Vec<u8>) {
         note: None,
     };
     let manifest = Manifest {
+        id: String::new(),
         revision: versions,
         activation: versions,
         active: versions,
