@@ -19,8 +19,14 @@ pub(super) fn run(settings: Settings) -> Result<()> {
 pub(super) fn run_with(config: Config) -> Result<()> {
     start_log(&config.log)?;
     raise_descriptor_limit(config.interface.limits.connections);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if config.listen.is_empty() {
+        // Consumers run on threads of their own. These only carry messages to them and back, and more
+        // of them would wake each other for nothing.
+        let processors = std::thread::available_parallelism()?.get();
+        runtime.worker_threads(processors.div_ceil(4));
+    }
+    runtime.enable_all().build()?.block_on(serve(config))
 }
 
 /// Writes the lines that a filter lets pass to standard error.
