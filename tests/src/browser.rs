@@ -22,8 +22,20 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts it.
+    /// Starts it. It takes the port that it got for IPv4 for IPv6, too, where it may be in use: then
+    /// another one chooses again.
     pub async fn start() -> Self {
+        must("a driver with a port", async {
+            loop {
+                if let Some(driver) = Self::start_once().await {
+                    return driver;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn start_once() -> Option<Self> {
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -32,13 +44,13 @@ impl Driver {
             .expect("chromedriver runs; `make test` installs it or says how");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = loop {
-            let line = must("the driver's port", lines.next_line()).await.unwrap().unwrap();
+            let line = lines.next_line().await.unwrap()?;
             if let Some((_, port)) = line.split_once("was started successfully on port ") {
                 break port.trim_end_matches('.').parse().unwrap();
             }
         };
         let profiles = tempfile::tempdir().unwrap();
-        Self { _child: child, address: SocketAddr::from(([127, 0, 0, 1], port)), profiles }
+        Some(Self { _child: child, address: SocketAddr::from(([127, 0, 0, 1], port)), profiles })
     }
 
     /// A browser with a profile of its own, which shows a page.
