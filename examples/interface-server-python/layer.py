@@ -108,13 +108,14 @@ class Layer:
     ) -> bool:
         payload = msgpack.packb({"correlation": correlation or new_id()} | message)
         partition = self.partition_of(channel)
-        taken, _ = await self.call("send", partition, channel, CAPACITY, micros(life), payload)
-        return bool(taken)
+        outcome, _ = await self.call("send", partition, channel, CAPACITY, micros(life), payload)
+        return bool(outcome == b"ok")
 
     async def deliver(self, node: str, entry: bytes) -> bool:
         """Puts an entry into a node's inbox. False if it is full or gone."""
         partition = self.partition_of(node)
-        return bool(await self.call("deliver", partition, node, INBOX_BYTES, entry) == b"ok")
+        [outcome] = await self.call("deliver", partition, node, INBOX_BYTES, entry)
+        return bool(outcome == b"ok")
 
     async def group_send(self, group: str, content: Map) -> int:
         """Sends to all members. Returns how many nodes and channels it reached."""

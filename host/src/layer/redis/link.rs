@@ -152,16 +152,8 @@ impl Link {
             let facts: String = cmd("INFO").query_async(&mut commands).await?;
             Ok((Established { generation, commands, pool, idle: Arc::default() }, facts))
         };
-        let (established, facts) = timeout_at(until, connecting)
-            .await
-            .map_err(|_| {
-                let within = self.patience;
-                LayerError::new(format!(
-                    "Redis at {} does not answer within {within:?}",
-                    self.target
-                ))
-            })?
-            .map_err(unreachable)?;
+        let (established, facts) =
+            timeout_at(until, connecting).await.map_err(|_| self.silent())?.map_err(unreachable)?;
         check(&facts)
             .map_err(|rule| LayerError::new(format!("Redis at {} {rule}", self.target)))?;
         Ok(established)
@@ -190,6 +182,17 @@ impl Link {
             State::Up(_) => None,
             State::Down(error) => Some((**error).clone()),
         }
+    }
+
+    /// How long a command may take.
+    pub(super) const fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// What is wrong when it takes longer.
+    pub(super) fn silent(&self) -> LayerError {
+        let within = self.patience;
+        LayerError::new(format!("Redis at {} does not answer within {within:?}", self.target))
     }
 
     /// Which connection it is, counted from the first.

@@ -30,6 +30,16 @@ local function even_without_memory()
     redis.call('DEL', base .. 'none')
 end
 
+-- Does something for one of several. What is not ours in its key is the trouble of that one alone;
+-- anything else is that of all.
+local function guarded(does, ...)
+    local done, outcome, more = pcall(does, ...)
+    if done then return outcome, more end
+    local reason = type(outcome) == 'table' and outcome.err or tostring(outcome)
+    if not string.find(reason, '^WRONGTYPE') then error(outcome) end
+    return reason
+end
+
 -- Keeps a key for so many milliseconds at least.
 local function keep_for(key, span)
     if redis.call('PTTL', key) < span then redis.call('PEXPIRE', key, span) end
@@ -94,7 +104,8 @@ local function append(channel, length, entry, life)
     if is_new or length == 0 then wake(channel) end
 end
 
--- Puts a message at the end of a channel. Returns whether it was taken, and how many had expired.
+-- Puts a message at the end of a channel. Returns "ok" or "full", and how many had
+-- expired.
 local function push(channel, capacity, life, payload)
     local key = base .. 'channel:' .. channel
     local length = redis.call('LLEN', key)
@@ -102,11 +113,11 @@ local function push(channel, capacity, life, payload)
     if length >= capacity then
         expired = drop_expired(key)
         length = length - expired
-        if length >= capacity then return false, expired end
+        if length >= capacity then return 'full', expired end
     end
     if redis.call('HEXISTS', base .. 'lasting', channel) == 1 then life = KEPT end
     append(channel, length, seal(0, life, payload), life)
-    return true, expired
+    return 'ok', expired
 end
 
 -- A message that was taken comes again. It had room before.
@@ -119,7 +130,7 @@ end
 -- A message that cannot be done goes where such are. Returns whether there was room.
 local function bury(leased)
     local payload = string.sub(leased.entry, HEADER + 1)
-    return (push(leased.channel .. '.dead', leased.dead_capacity, KEPT, payload))
+    return push(leased.channel .. '.dead', leased.dead_capacity, KEPT, payload) == 'ok'
 end
 
 -- Puts an entry into a node's inbox. Its first character is its kind: "m" and "a" have room of

@@ -24,10 +24,10 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, 
         if outcome == 'gone' then gone = gone + 1 end
         if outcome == 'full' then inbox_full = inbox_full + 1 end
     else
-        local done, taken, dropped =
+        local done, outcome, dropped =
             pcall(push, later.target, later.limit, later.life, later.payload)
         expired = expired + (done and dropped or 0)
-        if not done or not taken then
+        if not done or outcome ~= 'ok' then
             -- Tried again until it would have expired in the channel.
             over = now >= later.due + later.life
             if over then full = full + 1 else redis.call('ZADD', queue, now + 100000, id) end

@@ -1,5 +1,6 @@
 //! The conformance suite on real servers, and what is Redis's own.
 
+mod batches;
 mod cost;
 mod documented;
 #[expect(dead_code, unreachable_pub, reason = "the integration tests use the rest of it")]

@@ -1,0 +1,101 @@
+//! Calls of one script that come while an earlier one is on its way go together, as one: a command
+//! costs the server, and whoever its answer wakes, more than a message in it.
+
+use std::sync::Arc;
+
+use deadpool_redis::redis::{FromRedisValue, Script};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::yield_now,
+    time::{Instant, timeout_at},
+};
+
+use super::link::Link;
+use crate::{layer::LayerError, shutdown::Drain};
+
+/// Items of a call. A script has 8,000 arguments at most, and an item has a few.
+const ITEMS: usize = 256;
+/// Bytes of arguments from which on a call takes no more: the server does nothing else meanwhile.
+const BYTES: usize = 64 * 1024;
+
+/// Arguments of one item.
+pub(super) type Arguments = Vec<Vec<u8>>;
+
+/// Calls a script that takes the arguments of several items and returns an outcome for each.
+#[derive(Debug)]
+pub(super) struct Batches<T> {
+    link: Arc<Link>,
+    items: mpsc::Sender<Item<T>>,
+}
+
+#[derive(Debug)]
+struct Item<T> {
+    arguments: Arguments,
+    outcome: oneshot::Sender<Result<T, LayerError>>,
+}
+
+impl<T: FromRedisValue + Send + 'static> Batches<T> {
+    pub(super) fn new(link: &Arc<Link>, script: &Script, drain: &Drain) -> Self {
+        let (sender, items) = mpsc::channel(ITEMS);
+        drain.spawn("redis batches", call_all(Arc::clone(link), script.clone(), items));
+        Self { link: Arc::clone(link), items: sender }
+    }
+
+    /// Calls the script, for who waits one after the other in that order. What was not sent when the
+    /// future is dropped never is.
+    pub(super) async fn call(&self, arguments: Arguments) -> Result<T, LayerError> {
+        let (sender, outcome) = oneshot::channel();
+        let item = Item { arguments, outcome: sender };
+        let called = async {
+            // Fails when the task is gone, and so is the sender of the outcome.
+            drop(self.items.send(item).await);
+            outcome.await.map_err(|_| LayerError::new("the process stops"))?
+        };
+        let until = Instant::now() + self.link.patience();
+        timeout_at(until, called).await.unwrap_or_else(|_| Err(self.link.silent()))
+    }
+}
+
+async fn call_all<T: FromRedisValue>(
+    link: Arc<Link>,
+    script: Script,
+    mut items: mpsc::Receiver<Item<T>>,
+) {
+    while let Some(first) = items.recv().await {
+        // What is about to call now comes along.
+        yield_now().await;
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(item) = next {
+            // Who has given up will not hear of it.
+            if !item.outcome.is_closed() {
+                bytes += item.arguments.iter().map(Vec::len).sum::<usize>();
+                batch.push(item);
+            }
+            let is_full = batch.len() >= ITEMS || bytes >= BYTES;
+            next = if is_full { None } else { items.try_recv().ok() };
+        }
+        if !batch.is_empty() {
+            call_for(&link, &script, batch).await;
+        }
+    }
+}
+
+async fn call_for<T: FromRedisValue>(link: &Link, script: &Script, batch: Vec<Item<T>>) {
+    let mut call = script.key(&link.keys.base);
+    for argument in batch.iter().flat_map(|item| &item.arguments) {
+        call.arg(argument);
+    }
+    let mut outcomes = match link.call::<Vec<T>>(&call).await {
+        Ok(outcomes) => Ok(outcomes.into_iter()),
+        Err(error) => Err(error),
+    };
+    for item in batch {
+        let outcome = match &mut outcomes {
+            Ok(outcomes) => outcomes.next().ok_or_else(|| LayerError::new("an outcome is missing")),
+            Err(error) => Err(error.clone()),
+        };
+        // Who has given up meanwhile does not want it.
+        drop(item.outcome.send(outcome));
+    }
+}

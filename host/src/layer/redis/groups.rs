@@ -1,0 +1,167 @@
+//! Groups: Redis knows which nodes have members, and each node which of its connections they are.
+
+use std::collections::HashMap;
+
+use super::{
+    Shared,
+    intake::micros,
+    link::Link,
+    node::{Emptied, Node},
+    wire::Parcel,
+};
+use crate::{
+    layer::{GroupSent, LayerError, SendError},
+    message::{ChannelName, Content, CorrelationId, GroupName, Message, NodeName},
+};
+
+/// Groups that one command names.
+const CHUNK: usize = 500;
+
+impl Shared {
+    pub(super) async fn group_add(
+        &self,
+        group: &GroupName,
+        channel: &ChannelName,
+    ) -> Result<(), SendError> {
+        let Some((node, local)) = channel.connection() else {
+            let link = self.link(group.as_str())?;
+            let mut call = self.scripts.join_named.key(&link.keys.base);
+            call.arg(group.as_str()).arg(channel.as_str()).arg(micros(self.config.group_expiry));
+            let _: u8 = link.call(&call).await?;
+            return Ok(());
+        };
+        match self.register_name(&node, group).await? {
+            None => self.metrics.dropped("connection_gone"),
+            Some(count) => {
+                // After it is registered: the entry is before any message to the group.
+                let parcel = Parcel::Join { local, group: group.clone(), count };
+                let delivered = self.deliver(&node, &parcel).await;
+                if !matches!(delivered, Ok(true)) {
+                    self.deregister(&node, vec![(group.clone(), count)]).await?;
+                }
+                delivered?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn group_discard(
+        &self,
+        group: &GroupName,
+        channel: &ChannelName,
+    ) -> Result<(), LayerError> {
+        if let Some((node, local)) = channel.connection() {
+            let parcel = Parcel::Leave { local, group: group.clone() };
+            return self.deliver(&node, &parcel).await.map(drop);
+        }
+        let link = self.link(group.as_str())?;
+        let mut call = self.scripts.leave_named.key(&link.keys.base);
+        call.arg(group.as_str()).arg(channel.as_str());
+        link.call(&call).await.map(|_: u8| ())
+    }
+
+    pub(super) async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError> {
+        let Some((name, local)) = connection.connection() else { return Ok(()) };
+        match self.node(&name) {
+            Some(node) => {
+                self.release(&node, node.leave_all(&local)).await;
+                Ok(())
+            }
+            None => self.deliver(&name, &Parcel::LeaveAll { local }).await.map(drop),
+        }
+    }
+
+    pub(super) async fn group_send(
+        &self,
+        group: &GroupName,
+        content: Content,
+        correlation: CorrelationId,
+    ) -> Result<GroupSent, SendError> {
+        self.check_size(content.as_bytes().len())?;
+        let link = self.link(group.as_str())?;
+        let mut call = self.scripts.members.key(&link.keys.base);
+        call.arg(group.as_str());
+        let (nodes, channels): (Vec<String>, Vec<String>) = link.call(&call).await?;
+        let mut sent = GroupSent::default();
+        let parcel = Parcel::Group { group: group.clone(), content: content.clone(), correlation };
+        // All at once: they are in different inboxes, and the answers come together.
+        let nodes = nodes.iter().filter_map(|name| NodeName::parse(name).ok());
+        let delivering = nodes.map(|node| {
+            let parcel = &parcel;
+            async move { self.deliver(&node, parcel).await }
+        });
+        for delivered in futures_util::future::join_all(delivering).await {
+            if delivered? {
+                sent.reached += 1;
+            } else {
+                sent.missed += 1;
+            }
+        }
+        for name in channels {
+            let Ok(channel) = ChannelName::parse(&name) else { continue };
+            match self.send(&channel, Message::custom(content.clone(), correlation)).await {
+                Ok(()) => sent.reached += 1,
+                Err(_) => {
+                    self.metrics.dropped("group_full");
+                    sent.missed += 1;
+                }
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Says that a node has members of a group. The join entry carries the count; none if nobody
+    /// knows the node.
+    pub(super) async fn register(
+        &self,
+        node: &Node,
+        group: &GroupName,
+    ) -> Result<Option<u64>, LayerError> {
+        self.register_name(&node.name, group).await
+    }
+
+    async fn register_name(
+        &self,
+        node: &NodeName,
+        group: &GroupName,
+    ) -> Result<Option<u64>, LayerError> {
+        let link = self.link(group.as_str())?;
+        let mut call = self.scripts.join.key(&link.keys.base);
+        call.arg(node.as_str()).arg(group.as_str());
+        let count: i64 = link.call(&call).await?;
+        Ok(u64::try_from(count).ok())
+    }
+
+    /// Says that a node has no members of groups any more.
+    async fn deregister(&self, node: &NodeName, emptied: Vec<Emptied>) -> Result<(), LayerError> {
+        let mut parts: HashMap<usize, Vec<Emptied>> = HashMap::new();
+        for (group, count) in emptied {
+            parts.entry(self.partition_of(group.as_str())).or_default().push((group, count));
+        }
+        for (partition, groups) in parts {
+            let Some(link) = self.links.get(partition) else { continue };
+            for chunk in groups.chunks(CHUNK) {
+                let mut call = self.scripts.leave.key(&link.keys.base);
+                call.arg(node.as_str());
+                for (group, count) in chunk {
+                    call.arg(group.as_str()).arg(*count);
+                }
+                let _: u8 = link.call(&call).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says it, and again with the next renewal where it cannot be said now: nobody waits for Redis
+    /// to leave a group.
+    pub(super) async fn release(&self, node: &Node, emptied: Vec<Emptied>) {
+        let is_up = |group: &GroupName| self.link(group.as_str()).is_ok_and(Link::is_up);
+        let (now, later): (Vec<_>, Vec<_>) =
+            emptied.into_iter().partition(|(group, _)| is_up(group));
+        node.owe(later);
+        if let Err(error) = self.deregister(&node.name, now.clone()).await {
+            tracing::debug!(%error, "groups are left later");
+            node.owe(now);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Inboxes: one list for each node, which its process alone reads.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    Shared, no_partition,
+    node::{Joined, Node},
+    wire::{Parcel, Taken},
+};
+use crate::{
+    layer::LayerError,
+    message::{Answer, InboxEntry, NodeName, Outcome},
+};
+
+/// Entries that are read at once.
+const BATCH: usize = 256;
+/// Which part of an inbox may have been read without being told of: each time would be a command more
+/// for each answer.
+const UNTOLD: usize = 16;
+/// How long a read waits in Redis.
+const BLOCK: Duration = Duration::from_secs(1);
+
+/// What became of an entry for an inbox.
+pub(super) enum Put {
+    Taken,
+    Full,
+    Gone,
+}
+
+impl Shared {
+    pub(super) async fn open_inbox(&self, node: &NodeName) -> Result<(), LayerError> {
+        let known = Arc::new(Node::new(node.clone(), self.config.groups_per_connection));
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone(), known);
+        for partition in 0..self.links.len() {
+            self.renew(partition, &mut None, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a parcel into an inbox. False if it was dropped, which is counted.
+    pub(super) async fn deliver(
+        &self,
+        node: &NodeName,
+        parcel: &Parcel,
+    ) -> Result<bool, LayerError> {
+        match self.put(node, parcel).await? {
+            Put::Taken => return Ok(true),
+            Put::Gone => {
+                self.metrics.dropped("connection_gone");
+                return Ok(false);
+            }
+            Put::Full => self.metrics.dropped("inbox_full"),
+        }
+        // The end of an event always fits; the answer with it is lost.
+        if let Parcel::Answer(Answer { to, order, done: Some(done), .. }) = parcel {
+            let mut done = done.clone();
+            done.outcome = Outcome::AnswerLost;
+            let mark =
+                Answer { to: to.clone(), order: *order, replies: Vec::new(), done: Some(done) };
+            self.put(node, &Parcel::Answer(mark)).await?;
+        }
+        Ok(false)
+    }
+
+    pub(super) async fn put(&self, node: &NodeName, parcel: &Parcel) -> Result<Put, LayerError> {
+        let partition = self.partition_of(node.as_str());
+        let delivering = self.delivering.get(partition).ok_or_else(no_partition)?;
+        let limit = self.config.inbox_bytes.to_string();
+        let outcome =
+            delivering.call(vec![node.as_str().into(), limit.into(), parcel.seal()]).await?;
+        match outcome.as_str() {
+            "ok" => Ok(Put::Taken),
+            "full" => Ok(Put::Full),
+            "gone" => Ok(Put::Gone),
+            _ => Err(LayerError::new(format!("the inbox of node {node} in Redis: {outcome}"))),
+        }
+    }
+
+    pub(super) async fn read_inbox(&self, name: &NodeName) -> Result<Vec<InboxEntry>, LayerError> {
+        let node =
+            self.node(name).ok_or_else(|| LayerError::new(format!("node {name} has no inbox")))?;
+        let link = self.link(name.as_str())?;
+        loop {
+            let entries = link.pop(&link.keys.inbox(name.as_str()), BATCH, BLOCK).await?;
+            let (mut taken, mut arrived) = (Taken::default(), Vec::with_capacity(entries.len()));
+            for entry in entries {
+                match Parcel::open(&entry, name, &mut taken) {
+                    Ok(parcel) => arrived.extend(self.hand_over(&node, parcel).await),
+                    Err(error) => {
+                        tracing::warn!(%error, "an entry of the inbox is dropped");
+                        self.metrics.dropped("unreadable");
+                    }
+                }
+            }
+            let enough = self.config.inbox_bytes / UNTOLD;
+            if let Some(untold) = node.took(&taken, enough) {
+                self.tell_taken(name, &untold);
+            }
+            if !arrived.is_empty() {
+                return Ok(arrived);
+            }
+        }
+    }
+
+    /// What came in an inbox, for the connections of this process.
+    async fn hand_over(&self, node: &Node, parcel: Parcel) -> Option<InboxEntry> {
+        match parcel {
+            Parcel::Answer(answer) => Some(InboxEntry::Answer(answer)),
+            Parcel::Message { to, content, correlation } => {
+                Some(InboxEntry::Message { to: vec![to], content, from_group: false, correlation })
+            }
+            Parcel::Group { group, content, correlation } => {
+                let to = node.members_of(&group);
+                let message = InboxEntry::Message { to, content, from_group: true, correlation };
+                matches!(&message, InboxEntry::Message { to, .. } if !to.is_empty())
+                    .then_some(message)
+            }
+            Parcel::Join { local, group, count } => match node.join(local.clone(), group, count) {
+                Joined::Member => Some(InboxEntry::Joined(local)),
+                Joined::TooMany(emptied) => {
+                    self.metrics.dropped("too_many_groups");
+                    self.release(node, emptied.into_iter().collect()).await;
+                    None
+                }
+            },
+            Parcel::Leave { local, group } => {
+                let emptied = node.leave(&local, &group);
+                self.release(node, emptied.into_iter().collect()).await;
+                None
+            }
+            Parcel::LeaveAll { local } => {
+                self.release(node, node.leave_all(&local)).await;
+                None
+            }
+            Parcel::Probe { number } => {
+                node.heard(number);
+                None
+            }
+        }
+    }
+
+    /// Makes room in an inbox for what was read of it. Nobody waits for that; if it fails, room comes
+    /// back when the inbox is empty.
+    fn tell_taken(&self, node: &NodeName, taken: &Taken) {
+        let Taken { messages, answers } = *taken;
+        let Some(link) = self.links.get(self.partition_of(node.as_str())).cloned() else { return };
+        let (scripts, node) = (Arc::clone(&self.scripts), node.clone());
+        self.drain.spawn("redis inbox", async move {
+            let mut call = scripts.taken.key(&link.keys.base);
+            call.arg(node.as_str()).arg(messages).arg(answers);
+            if let Err(error) = link.call::<u8>(&call).await {
+                tracing::debug!(%error, "room in an inbox is not told of");
+            }
+        });
+    }
+
+    pub(super) async fn close_inbox(&self, node: &NodeName) {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        for link in &*self.links {
+            let _renewing = link.renewing.lock().await;
+            let mut call = self.scripts.close.key(&link.keys.base);
+            call.arg(node.as_str());
+            loop {
+                match link.call::<u8>(&call).await {
+                    Ok(0) => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "what this node has in Redis goes with its lease");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Probes: messages that go through each partition and each inbox, as work does.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{Shared, inbox::Put, wire::Parcel};
+use crate::{layer::LayerError, message::CorrelationId};
+
+/// How long a probe may take.
+const PROBE: Duration = Duration::from_secs(2);
+
+impl Shared {
+    pub(super) async fn probe(&self) -> Result<(), LayerError> {
+        match timeout_at(Instant::now() + PROBE, self.probe_all()).await {
+            Ok(probed) => probed,
+            Err(_) => Err(self.trouble().unwrap_or_else(|| {
+                LayerError::new(format!("a probe did not come back within {PROBE:?}"))
+            })),
+        }
+    }
+
+    /// What is known to be wrong.
+    fn trouble(&self) -> Option<LayerError> {
+        self.links.iter().find_map(|link| link.trouble()).or_else(|| self.intake.trouble())
+    }
+
+    async fn probe_all(&self) -> Result<(), LayerError> {
+        let id = CorrelationId::random().to_string();
+        for link in &*self.links {
+            let mut call = self.scripts.probe.key(&link.keys.base);
+            call.arg(format!("tidegate.probe.{id}")).arg(&id);
+            let same: u8 = link.call(&call).await?;
+            if same == 0 {
+                return Err(LayerError::new("a probe did not come back as it was sent"));
+            }
+            if !link.is_settled() {
+                return Err(LayerError::new("groups are being registered again"));
+            }
+        }
+        for node in self.nodes() {
+            let number = node.probe();
+            match self.put(&node.name, &Parcel::Probe { number }).await? {
+                Put::Taken => node.hears(number).await,
+                Put::Full => return Err(LayerError::new("the inbox of this node is full")),
+                Put::Gone => {
+                    return Err(LayerError::new("Redis does not know this node yet or any more"));
+                }
+            }
+        }
+        self.intake.trouble().map_or(Ok(()), Err)
+    }
+}
