@@ -1,4 +1,4 @@
-//! Hands messages to free slots: one slot at a time asks the layer, for all that are free.
+//! Hands messages to free slots: one task asks the layer, for all that are free.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex as TurnMutex, Notify},
+    sync::{Mutex as TurnMutex, Notify, Semaphore},
     time::Instant,
 };
 
@@ -33,12 +33,18 @@ pub(super) struct Intake {
     channels: Filtered,
     /// Slots that wait for a message.
     free: AtomicUsize,
+    /// One more waits.
+    freed: Notify,
     /// Slots each module holds. Locked for single operations only.
     held: Mutex<HashMap<ModuleName, usize>>,
-    /// Whoever has it asks the layer; what came beyond its own need waits here.
-    turn: TurnMutex<VecDeque<Received>>,
-    /// A module dropped below its ceiling, or other modules are in force.
+    /// Messages for slots that wait. Locked for single operations only.
+    taken: Mutex<VecDeque<Received>>,
+    /// As many permits as there are messages, for slots in turn.
+    ready: Semaphore,
+    /// A module dropped below its ceiling.
     changed: Notify,
+    /// Held by who asks the layer.
+    turn: TurnMutex<()>,
 }
 
 impl Intake {
@@ -47,9 +53,12 @@ impl Intake {
             slots,
             channels: Filtered::new(channels),
             free: AtomicUsize::new(0),
+            freed: Notify::new(),
             held: Mutex::default(),
-            turn: TurnMutex::default(),
+            taken: Mutex::default(),
+            ready: Semaphore::new(0),
             changed: Notify::new(),
+            turn: TurnMutex::default(),
         }
     }
 
@@ -62,23 +71,50 @@ impl Intake {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next message for a slot, which counts as held by the message's module from here on.
-    /// Dropping the future loses nothing.
-    pub(super) async fn next(&self, shared: &Shared) -> Received {
-        let _free = Counted::new(&self.free);
-        let mut waiting = self.turn.lock().await;
-        let mut changes = shared.registry.changes();
+    fn taken(&self) -> MutexGuard<'_, VecDeque<Received>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next message for a slot, which counts as held by the message's module already. Dropping the
+    /// future loses nothing.
+    pub(super) async fn next(&self) -> Received {
+        let _free = Free::new(self);
         loop {
-            if let Some(received) = waiting.pop_front() {
+            let permit = self.ready.acquire().await.expect("nobody closes the semaphore");
+            permit.forget();
+            let received = self.taken().pop_front();
+            if let Some(received) = received {
                 return received;
             }
-            let modules = shared.registry.snapshot();
+        }
+    }
+
+    /// Asks the layer until the worker is to stop.
+    pub(super) async fn feed(&self, shared: &Shared) {
+        let _turn = self.turn.lock().await;
+        tokio::select! {
+            biased;
+            () = shared.drain.stopping() => {}
+            () = self.ask(shared) => {}
+        }
+    }
+
+    async fn ask(&self, shared: &Shared) {
+        let mut changes = shared.registry.changes();
+        loop {
+            let taken = self.taken().len();
+            let max = self.free.load(Ordering::Acquire).saturating_sub(taken);
+            if max == 0 {
+                self.freed.notified().await;
+                continue;
+            }
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
+            let modules = shared.registry.snapshot();
             let owners = self.channels.of(&modules.owners);
             let demand = Demand {
-                max: self.free.load(Ordering::Relaxed).max(1),
+                max,
                 owners: &owners,
                 lasting: &modules.lasting,
                 held: self.held().clone(),
@@ -87,10 +123,7 @@ impl Intake {
             tokio::select! {
                 biased;
                 received = shared.layer.receive(&demand) => match received {
-                    Ok(received) => {
-                        self.hold(&received);
-                        waiting.extend(received);
-                    }
+                    Ok(received) => self.hand_out(received),
                     Err(error) => {
                         tracing::warn!(%error, "no messages are received; trying again");
                         tokio::time::sleep_until(Instant::now() + RETRY).await;
@@ -100,6 +133,13 @@ impl Intake {
                 _ = changes.changed() => {}
             }
         }
+    }
+
+    fn hand_out(&self, received: Vec<Received>) {
+        self.hold(&received);
+        let count = received.len();
+        self.taken().extend(received);
+        self.ready.add_permits(count);
     }
 
     /// A slot is done with a message of a module.
@@ -120,13 +160,14 @@ impl Intake {
     /// A message that was taken before it was said to stop, if there is one more: nobody else will
     /// have it.
     pub(super) async fn rest(&self, shared: &Shared) -> Option<Received> {
-        let mut waiting = self.turn.lock().await;
-        if waiting.is_empty() {
+        // Nobody asks the layer any more.
+        let _turn = self.turn.lock().await;
+        if self.taken().is_empty() {
             let received = shared.layer.leftover().await;
             self.hold(&received);
-            waiting.extend(received);
+            self.taken().extend(received);
         }
-        waiting.pop_front()
+        self.taken().pop_front()
     }
 
     fn hold(&self, received: &[Received]) {
@@ -137,17 +178,18 @@ impl Intake {
     }
 }
 
-struct Counted<'a>(&'a AtomicUsize);
+struct Free<'a>(&'a Intake);
 
-impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+impl<'a> Free<'a> {
+    fn new(intake: &'a Intake) -> Self {
+        intake.free.fetch_add(1, Ordering::AcqRel);
+        intake.freed.notify_one();
+        Self(intake)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Free<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.free.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -98,6 +98,8 @@ impl WorkerPool {
         for number in 0..config.slots {
             slot::start(number, Arc::clone(&shared), shared.threads.token())?;
         }
+        let feeding = Arc::clone(&shared);
+        shared.drain.spawn("intake", async move { feeding.intake.feed(&feeding).await });
         Ok(Self { shared })
     }
 

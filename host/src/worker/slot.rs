@@ -87,7 +87,7 @@ impl Slot {
                     self.forget_inactive();
                     continue;
                 }
-                received = shared.intake.next(&shared) => received,
+                received = shared.intake.next() => received,
             };
             self.hold(received).await;
             if priority::is_demoted() {

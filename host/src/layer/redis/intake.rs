@@ -55,9 +55,9 @@ pub(super) struct Intake {
     drain: Drain,
     /// For each partition, whether there may be messages.
     hinted: Vec<AtomicBool>,
-    /// For each partition, whether all that is there belongs to modules that hold as many slots as they
-    /// may.
-    skipped: Vec<AtomicBool>,
+    /// For each partition, the modules that hold as many slots as they may, if all that is there belongs
+    /// to such.
+    skipped: Vec<Mutex<Option<Vec<ModuleName>>>>,
     /// Where to look first: each partition has its turn.
     turn: AtomicUsize,
     arrived: Notify,
@@ -87,7 +87,7 @@ impl Intake {
     ) -> Arc<Self> {
         let intake = Arc::new(Self {
             hinted: links.iter().map(|_| AtomicBool::new(true)).collect(),
-            skipped: links.iter().map(|_| AtomicBool::new(false)).collect(),
+            skipped: links.iter().map(|_| Mutex::default()).collect(),
             turns: links.iter().map(|_| TurnMutex::default()).collect(),
             popping: watch::Sender::new(0),
             trouble: Mutex::default(),
@@ -147,6 +147,19 @@ impl Intake {
         taken.drain(..most).collect()
     }
 
+    /// A module may hold less than when its messages were left where they are.
+    fn hint_again(&self, demand: &Demand<'_>) {
+        let may = |module: &ModuleName| {
+            demand.held.get(module).is_none_or(|slots| *slots < demand.ceiling)
+        };
+        for (hinted, skipped) in self.hinted.iter().zip(&self.skipped) {
+            let mut skipped = skipped.lock().unwrap_or_else(PoisonError::into_inner);
+            if skipped.take_if(|modules| modules.iter().any(may)).is_some() {
+                hinted.store(true, Ordering::Release);
+            }
+        }
+    }
+
     fn next_hinted(&self) -> Option<usize> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let count = self.hinted.len();
@@ -162,10 +175,6 @@ impl Intake {
         demand: &Demand<'_>,
     ) -> Result<Vec<Received>, LayerError> {
         let set = self.set_of(demand);
-        // Who asks anew may hold less.
-        for (hinted, skipped) in self.hinted.iter().zip(&self.skipped) {
-            hinted.fetch_or(skipped.load(Ordering::Acquire), Ordering::AcqRel);
-        }
         loop {
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
@@ -174,10 +183,12 @@ impl Intake {
             if !ready.is_empty() {
                 return Ok(ready);
             }
+            self.hint_again(demand);
             match self.next_hinted() {
                 Some(partition) => {
                     let (intake, set) = (Arc::clone(self), Arc::clone(&set));
-                    let want = Want::new(demand);
+                    let &Demand { max, ceiling, ref held, .. } = demand;
+                    let want = Want { max, ceiling, held: held.clone() };
                     self.popping.send_modify(|count| *count += 1);
                     let popping = self.drain.spawn("redis receive", async move {
                         let popped = intake.pop(partition, &set, want).await;
@@ -238,7 +249,7 @@ impl Intake {
             let mut call = self.scripts.receive.key(&link.keys.base);
             call.arg(&set.digest).arg(want.max).arg(want.ceiling);
             for (module, slots) in &want.held {
-                call.arg(module).arg(*slots);
+                call.arg(module.as_str()).arg(*slots);
             }
             let answer = link.call(&call).await.inspect_err(|_| self.hint(partition))?;
             let (known, now, more, skipped, expired, entries): (u8, u64, u8, u8, u64, Vec<Value>) =
@@ -250,12 +261,15 @@ impl Intake {
             for _ in 0..expired {
                 self.metrics.dropped("expired");
             }
-            self.unpack(set, now, entries);
+            let held = self.unpack(set, now, entries, want.held.clone());
+            if let Some(modules) = self.skipped.get(partition) {
+                let at_ceiling = held.into_iter().filter(|(_, slots)| *slots >= want.ceiling);
+                let all = skipped == 1 && more == 0;
+                *modules.lock().unwrap_or_else(PoisonError::into_inner) =
+                    all.then(|| at_ceiling.map(|(module, _)| module).collect());
+            }
             // The receive that asked may be gone.
             self.arrived.notify_waiters();
-            if let Some(all) = self.skipped.get(partition) {
-                all.store(skipped == 1 && more == 0, Ordering::Release);
-            }
             if more == 1 {
                 self.hint(partition);
             }
@@ -263,7 +277,8 @@ impl Intake {
         }
     }
 
-    fn unpack(&self, set: &ReaderSet, now: u64, entries: Vec<Value>) {
+    /// Keeps what was taken. Returns how many slots each module holds with it.
+    fn unpack(&self, set: &ReaderSet, now: u64, entries: Vec<Value>, mut held: Held) -> Held {
         let mut entries = entries.into_iter();
         while let (
             Some(Value::BulkString(channel)),
@@ -273,6 +288,7 @@ impl Intake {
         {
             match received(set, &channel, &entry, now, receipt) {
                 Ok(received) => {
+                    *held.entry(received.module.clone()).or_default() += 1;
                     self.metrics.messages_received.inc();
                     self.taken.lock().unwrap_or_else(PoisonError::into_inner).push_back(received);
                 }
@@ -283,6 +299,7 @@ impl Intake {
                 }
             }
         }
+        held
     }
 
     /// Says which channels are read, for so long as the lease is.
@@ -298,6 +315,12 @@ impl Intake {
             let _: u8 = link.call(&call).await?;
         }
         Ok(())
+    }
+
+    fn is_skipped(&self, partition: usize) -> bool {
+        self.skipped
+            .get(partition)
+            .is_some_and(|modules| modules.lock().unwrap_or_else(PoisonError::into_inner).is_some())
     }
 
     fn hint(&self, partition: usize) {
@@ -320,7 +343,7 @@ impl Intake {
                 wanted.await;
                 continue;
             };
-            if self.skipped.get(partition).is_some_and(|all| all.load(Ordering::Acquire)) {
+            if self.is_skipped(partition) {
                 sleep_until(Instant::now() + SKIPPED).await;
             }
             if let Err(error) = link.pop(&link.keys.wake(&set.digest), 1, POLL).await {
@@ -336,15 +359,11 @@ impl Intake {
 struct Want {
     max: usize,
     ceiling: usize,
-    held: Vec<(String, usize)>,
+    held: Held,
 }
 
-impl Want {
-    fn new(demand: &Demand<'_>) -> Self {
-        let held = demand.held.iter().map(|(module, slots)| (module.to_string(), *slots));
-        Self { max: demand.max, ceiling: demand.ceiling, held: held.collect() }
-    }
-}
+/// Slots that each module holds.
+type Held = HashMap<ModuleName, usize>;
 
 struct Waits<'a>(&'a AtomicUsize);
 
