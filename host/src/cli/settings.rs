@@ -27,7 +27,7 @@ pub(super) struct Settings {
     /// A module to serve; may be given several times
     #[arg(long = "module", value_name = "NAME=FILE", value_parser = name_and_file)]
     modules: Vec<(String, String)>,
-    /// How many consumers run at the same time [default: four per core]
+    /// How many consumers run at the same time [default: four per core, over Redis eight]
     #[arg(long, value_name = "N")]
     slots: Option<u32>,
     /// Serve connections only and run no consumers

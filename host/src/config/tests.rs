@@ -101,6 +101,19 @@ fn the_environment_goes_over_the_file_and_flags_over_both() {
 }
 
 #[test]
+fn over_redis_there_are_twice_as_many_slots() {
+    let slots = |text: &str| {
+        let mut layers = Layers::default();
+        layers.add_file("tidegate.toml", text).unwrap();
+        layers.finish().unwrap().worker.unwrap().slots
+    };
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(slots(""), 4 * cores);
+    assert_eq!(slots("layer.url = 'redis://127.0.0.1:1/0'"), 8 * cores);
+    assert_eq!(slots("slots = 3\nlayer.url = 'redis://127.0.0.1:1/0'"), 3);
+}
+
+#[test]
 fn an_unknown_variable_is_named() {
     let mut layers = Layers::default();
     let variable = ("TIDEGATE_LISTN".to_owned(), "x".to_owned());

@@ -21,8 +21,9 @@ use crate::{
 const MESSAGE_EXTRA: usize = 64 * 1024;
 
 pub(super) fn config(raw: RawConfig) -> Checked<Config> {
+    let backend = backend(&raw.layer)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let slots = at_least_one("slots", raw.slots, cores * 4)?;
+    let slots = at_least_one("slots", raw.slots, cores * slots_per_core(&backend))?;
     let drain = interface::drain(&raw.drain)?;
     let interface_config = interface::config(&raw.interface, drain)?;
     let message_bytes =
@@ -43,7 +44,7 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
         modules: modules(raw.modules, &limits)?,
         module_defaults: ModuleSettings { limits, ..ModuleSettings::default() },
         interface: interface_config,
-        backend: backend(&raw.layer)?,
+        backend,
         layer: layer(&raw.layer, message_bytes)?,
         worker: match raw.worker {
             Some(false) => None,
@@ -99,6 +100,14 @@ fn compile(raw: &RawUpload) -> Checked<CompileLimits> {
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 /// Each partition costs a process connections.
 const MOST_PARTITIONS: usize = 1_024;
+
+/// A slot is also held by a message on its way from Redis, which takes about as long as a short run.
+const fn slots_per_core(backend: &Backend) -> usize {
+    match backend {
+        Backend::Memory => 4,
+        Backend::Redis(_) => 8,
+    }
+}
 
 fn backend(raw: &RawLayer) -> Checked<Backend> {
     let url = raw.url.as_deref().unwrap_or("memory");
