@@ -5,16 +5,17 @@ mod api;
 pub mod client;
 mod token;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{
     Method, Request, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::TcpListener,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 pub use self::{api::Api, token::AdminToken};
@@ -33,6 +34,8 @@ const DRAIN: &str = "/api/v1/drain";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(10);
+/// How long a client that was answered may go on sending.
+const LINGER: Duration = Duration::from_secs(5);
 /// Open connections; more wait to be accepted. Whoever reaches the address may connect, and each is a
 /// descriptor that a client of the application does not get.
 const CONNECTIONS: usize = 256;
@@ -112,19 +115,35 @@ async fn accept(listener: TcpListener, state: Arc<State>, drain: Drain) {
             let tasks = stop.clone();
             let handle = service_fn(move |request| {
                 let (state, tasks) = (Arc::clone(&state), tasks.clone());
-                async move { Ok::<_, Infallible>(answer(state, tasks, peer, request).await) }
+                let answering = answer(state, tasks, peer, request);
+                Box::pin(async move { Ok::<_, Infallible>(answering.await) })
             });
-            let connection = http1::Builder::new()
+            let mut connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD)
                 .serve_connection(TokioIo::new(socket), handle);
+            let serving = async {
+                if poll_fn(|context| connection.poll_without_shutdown(context)).await.is_ok() {
+                    linger(connection.into_parts().io.into_inner()).await;
+                }
+            };
             // Whoever asks for health at the very end is not waited for.
             tokio::select! {
-                _ = connection => {}
+                () = serving => {}
                 () = stop.stopping() => {}
             }
         });
     }
+}
+
+/// Reads what still comes and forgets it. Closing a socket with unread bytes resets it, and who sends an
+/// upload that was refused may never see why (RFC 9112, section 9.6).
+async fn linger(mut socket: TcpStream) {
+    // An error means that the client is gone, which ends the reading as well.
+    drop(socket.shutdown().await);
+    let mut scratch = vec![0; 16 * 1024];
+    let until = Instant::now() + LINGER;
+    while let Ok(Ok(1..)) = timeout_at(until, socket.read(&mut scratch)).await {}
 }
 
 async fn answer(

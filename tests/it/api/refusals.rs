@@ -1,7 +1,10 @@
 //! Bad input: each has a status and a message of its own, and changes nothing.
 
 use tests::{Admin, Host, example, guest, must};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use super::{state, versioned};
 
@@ -120,6 +123,30 @@ async fn without_the_token_nothing_is_told_and_failures_are_throttled() {
     let document = api.client().get("/api/v1/openapi.json").await;
     assert_eq!(document.status, 200);
     assert_eq!(document.header("access-control-allow-origin"), None);
+    host.stop().await;
+}
+
+/// More than the sockets between them hold, so that it is refused while it is being sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_a_whole_upload_before_reading_learns_why_it_is_refused() {
+    const BYTES: usize = 16 << 20;
+    let (host, api) = host().await;
+    let right = api.authorization();
+    for (authorization, status, code) in
+        [("Bearer nothing", "401 Unauthorized", "token"), (&right, "413", "too-large")]
+    {
+        let mut socket = TcpStream::connect(host.app().admin_address()).await.unwrap();
+        let head = format!(
+            "PUT /api/v1/modules/v HTTP/1.1\r\nhost: a\r\nauthorization: {authorization}\r\n\
+             content-length: {BYTES}\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        must("all is read", socket.write_all(&vec![0; BYTES])).await.unwrap();
+        let mut answer = String::new();
+        must("an answer", socket.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        assert!(answer.contains(&format!("{code:?}")), "{answer}");
+    }
     host.stop().await;
 }
 
