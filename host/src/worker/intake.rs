@@ -1,9 +1,10 @@
-//! Hands messages to free slots: one task asks the layer, for all that are free.
+//! Hands messages to free slots: one thread asks the layer, for all that are free.
 
 use std::{
     collections::{HashMap, VecDeque},
+    io,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,6 +14,7 @@ use tokio::{
     sync::{Mutex as TurnMutex, Notify, Semaphore},
     time::Instant,
 };
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     Shared,
@@ -25,6 +27,17 @@ use crate::{
 
 /// How long to wait before asking a layer again that could not answer.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// Starts the thread that asks the layer. Not a task: among those of a thousand connections it would be
+/// late, while slots wait.
+pub(super) fn start(shared: Arc<Shared>, token: TaskTrackerToken) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let run = move || {
+        runtime.block_on(shared.intake.feed(&shared));
+        drop(token);
+    };
+    std::thread::Builder::new().name("tidegate-intake".to_owned()).spawn(run).map(drop)
+}
 
 /// Who holds which slots, and messages that were taken but not handed out yet.
 #[derive(Debug)]
@@ -90,7 +103,7 @@ impl Intake {
     }
 
     /// Asks the layer until the worker is to stop.
-    pub(super) async fn feed(&self, shared: &Shared) {
+    async fn feed(&self, shared: &Shared) {
         let _turn = self.turn.lock().await;
         tokio::select! {
             biased;

@@ -98,8 +98,7 @@ impl WorkerPool {
         for number in 0..config.slots {
             slot::start(number, Arc::clone(&shared), shared.threads.token())?;
         }
-        let feeding = Arc::clone(&shared);
-        shared.drain.spawn("intake", async move { feeding.intake.feed(&feeding).await });
+        intake::start(Arc::clone(&shared), shared.threads.token())?;
         Ok(Self { shared })
     }
 
