@@ -32,6 +32,20 @@ impl Drain {
         self.tasks.spawn_on(task.instrument(span), &self.runtime)
     }
 
+    /// Starts a task that is dropped when tasks are told to stop.
+    pub fn spawn_until_stopped<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = self.clone();
+        self.spawn(name, async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.stopping() => {}
+            }
+        });
+    }
+
     /// Does something as tasks do, so that timers made there are those of the runtime of tasks.
     pub fn enter<T>(&self, does: impl FnOnce() -> T) -> T {
         let _entered = self.runtime.enter();

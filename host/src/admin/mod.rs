@@ -12,15 +12,14 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until, timeout},
 };
 
 pub use self::{api::Api, token::AdminToken};
 use crate::{
-    interface::BindError,
+    interface::{BindError, read_out},
     layer::ChannelLayer,
     registry::{Deployments, Fleet},
     shutdown::Drain,
@@ -108,42 +107,29 @@ async fn accept(listener: TcpListener, state: Arc<State>, drain: Drain) {
             sleep_until(Instant::now() + ACCEPT_PAUSE).await;
             continue;
         };
-        let state = Arc::clone(&state);
-        let stop = drain.clone();
-        drain.spawn("admin connection", async move {
+        let (state, tasks) = (Arc::clone(&state), drain.clone());
+        // Whoever asks for health at the very end is not waited for.
+        drain.spawn_until_stopped("admin connection", async move {
             let _place = place;
-            let tasks = stop.clone();
-            let handle = service_fn(move |request| {
-                let (state, tasks) = (Arc::clone(&state), tasks.clone());
-                let answering = answer(state, tasks, peer, request);
-                Box::pin(async move { Ok::<_, Infallible>(answering.await) })
-            });
-            let mut connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD)
-                .serve_connection(TokioIo::new(socket), handle);
-            let serving = async {
-                if poll_fn(|context| connection.poll_without_shutdown(context)).await.is_ok() {
-                    linger(connection.into_parts().io.into_inner()).await;
-                }
-            };
-            // Whoever asks for health at the very end is not waited for.
-            tokio::select! {
-                () = serving => {}
-                () = stop.stopping() => {}
-            }
+            serve(socket, peer, state, tasks).await;
         });
     }
 }
 
-/// Reads what still comes and forgets it. Closing a socket with unread bytes resets it, and who sends an
-/// upload that was refused may never see why (RFC 9112, section 9.6).
-async fn linger(mut socket: TcpStream) {
-    // An error means that the client is gone, which ends the reading as well.
-    drop(socket.shutdown().await);
-    let mut scratch = vec![0; 16 * 1024];
-    let until = Instant::now() + LINGER;
-    while let Ok(Ok(1..)) = timeout_at(until, socket.read(&mut scratch)).await {}
+async fn serve(socket: TcpStream, peer: SocketAddr, state: Arc<State>, tasks: Drain) {
+    let handle = service_fn(move |request| {
+        let answering = answer(Arc::clone(&state), tasks.clone(), peer, request);
+        Box::pin(async move { Ok::<_, Infallible>(answering.await) })
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(socket), handle);
+    if poll_fn(|context| connection.poll_without_shutdown(context)).await.is_ok() {
+        // Who sends an upload that was refused learns why only if all of it is read.
+        let mut socket = connection.into_parts().io.into_inner();
+        drop(timeout(LINGER, read_out(&mut socket)).await);
+    }
 }
 
 async fn answer(

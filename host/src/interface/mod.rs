@@ -24,6 +24,7 @@ mod websocket;
 
 use std::sync::Arc;
 
+pub(crate) use self::transport::read_out;
 use self::{admission::Admission, connections::Connections, line::Lines, refusal::Told};
 pub use self::{
     config::{AbuseLimits, DrainConfig, InterfaceConfig, Liveness, Timeouts},

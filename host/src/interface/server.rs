@@ -110,10 +110,10 @@ impl InterfaceServer {
         let Self { listeners, hub, certificates, .. } = self;
         hub.layer.open_inbox(&hub.node).await?;
         let reader = Drain::new(Handle::current());
-        until_stopped(&reader, "inbox", inbox::read(Arc::clone(&hub)));
+        reader.spawn_until_stopped("inbox", inbox::read(Arc::clone(&hub)));
         if let Some(certificates) = &certificates {
             let watching = watch(Arc::clone(certificates), CERTIFICATE_LOOK);
-            until_stopped(&reader, "certificate", watching);
+            reader.spawn_until_stopped("certificate", watching);
         }
         for listener in listeners {
             let accepting = accept(listener, certificates.clone(), Arc::clone(&hub));
@@ -130,21 +130,6 @@ impl Running {
             report(certificates.reload());
         }
     }
-}
-
-/// A task that ends with its drain.
-fn until_stopped(
-    drain: &Drain,
-    name: &'static str,
-    task: impl Future<Output = ()> + Send + 'static,
-) {
-    let stop = drain.clone();
-    drain.spawn(name, async move {
-        tokio::select! {
-            () = task => {}
-            () = stop.stopping() => {}
-        }
-    });
 }
 
 async fn accept(listener: Listener, certificates: Option<Arc<Certificates>>, hub: Arc<Hub>) {

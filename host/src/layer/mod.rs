@@ -1,7 +1,8 @@
 //! The channel layer: carries messages from interface servers to workers and answers back.
 //!
-//! Delivery is at most once, unless a channel keeps its messages until they are done, and first in first out per channel with one reader. Every message that
-//! is lost is counted with a reason. `conformance.rs` holds what every implementation must do.
+//! Delivery is at most once, unless a channel keeps its messages until they are done, and first in first
+//! out per channel with one reader. Every message that is lost is counted with a reason. `conformance`
+//! holds what every implementation must do.
 
 mod capacity;
 #[cfg(test)]

@@ -3,10 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -44,17 +41,13 @@ pub(super) fn start(shared: Arc<Shared>, token: TaskTrackerToken) -> io::Result<
 pub(super) struct Intake {
     slots: usize,
     channels: Filtered,
-    /// Slots that wait for a message.
-    free: AtomicUsize,
-    /// One more waits.
-    freed: Notify,
     /// Slots each module holds. Locked for single operations only.
     held: Mutex<HashMap<ModuleName, usize>>,
     /// Messages for slots that wait. Locked for single operations only.
     taken: Mutex<VecDeque<Received>>,
     /// As many permits as there are messages, for slots in turn.
     ready: Semaphore,
-    /// A module dropped below its ceiling.
+    /// A slot is free after all were held, or a module dropped below its ceiling.
     changed: Notify,
     /// Held by who asks the layer.
     turn: TurnMutex<()>,
@@ -65,8 +58,6 @@ impl Intake {
         Self {
             slots,
             channels: Filtered::new(channels),
-            free: AtomicUsize::new(0),
-            freed: Notify::new(),
             held: Mutex::default(),
             taken: Mutex::default(),
             ready: Semaphore::new(0),
@@ -91,7 +82,6 @@ impl Intake {
     /// The next message for a slot, which counts as held by the message's module already. Dropping the
     /// future loses nothing.
     pub(super) async fn next(&self) -> Received {
-        let _free = Free::new(self);
         loop {
             let permit = self.ready.acquire().await.expect("nobody closes the semaphore");
             permit.forget();
@@ -115,22 +105,22 @@ impl Intake {
     async fn ask(&self, shared: &Shared) {
         let mut changes = shared.registry.changes();
         loop {
-            let taken = self.taken().len();
-            let max = self.free.load(Ordering::Acquire).saturating_sub(taken);
-            if max == 0 {
-                self.freed.notified().await;
-                continue;
-            }
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
+            let held = self.held().clone();
+            let max = self.slots.saturating_sub(held.values().sum());
+            if max == 0 {
+                changed.await;
+                continue;
+            }
             let modules = shared.registry.snapshot();
             let owners = self.channels.of(&modules.owners);
             let demand = Demand {
                 max,
                 owners: &owners,
                 lasting: &modules.lasting,
-                held: self.held().clone(),
+                held,
                 ceiling: self.ceiling(),
             };
             tokio::select! {
@@ -158,6 +148,7 @@ impl Intake {
     /// A slot is done with a message of a module.
     pub(super) fn release(&self, module: &ModuleName) {
         let mut held = self.held();
+        let were_all = held.values().sum::<usize>() >= self.slots;
         let Some(count) = held.get_mut(module) else { return };
         let was_at_ceiling = *count >= self.ceiling();
         *count -= 1;
@@ -165,7 +156,7 @@ impl Intake {
             held.remove(module);
         }
         drop(held);
-        if was_at_ceiling {
+        if were_all || was_at_ceiling {
             self.changed.notify_waiters();
         }
     }
@@ -191,18 +182,28 @@ impl Intake {
     }
 }
 
-struct Free<'a>(&'a Intake);
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
 
-impl<'a> Free<'a> {
-    fn new(intake: &'a Intake) -> Self {
-        intake.free.fetch_add(1, Ordering::AcqRel);
-        intake.freed.notify_one();
-        Self(intake)
+    use super::*;
+
+    /// Whether the layer is asked again when the module `released` is done with a message, of four slots.
+    fn asks_again(held: &[(&str, usize)], released: &str) -> bool {
+        let module = |name: &str| ModuleName::parse(name).unwrap();
+        let intake = Intake::new(4, ChannelFilter::default());
+        intake.held().extend(held.iter().map(|(name, slots)| (module(name), *slots)));
+        let changed = intake.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        intake.release(&module(released));
+        changed.now_or_never().is_some()
     }
-}
 
-impl Drop for Free<'_> {
-    fn drop(&mut self) {
-        self.0.free.fetch_sub(1, Ordering::AcqRel);
+    #[test]
+    fn the_layer_is_asked_again_when_it_may_give_what_it_could_not() {
+        assert!(asks_again(&[("a", 2), ("b", 1), ("c", 1)], "b"), "all slots were held");
+        assert!(asks_again(&[("a", 2), ("b", 1)], "a"), "the module held half of them");
+        assert!(!asks_again(&[("a", 2), ("b", 1)], "b"), "it is being asked already");
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -71,11 +71,21 @@ impl Linger {
     }
 }
 
+/// Says that nothing more comes, and reads what still comes until the other side closes. The caller says
+/// for how long.
+pub(crate) async fn read_out<S>(socket: &mut S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    // An error means that the client is gone, which ends the reading as well.
+    drop(socket.shutdown().await);
+    let mut scratch = vec![0; SCRATCH];
+    while socket.read(&mut scratch).await.is_ok_and(|bytes| bytes > 0) {}
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-
-    use tokio::{io::AsyncWriteExt as _, time::sleep_until};
 
     use super::*;
 

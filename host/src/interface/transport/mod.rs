@@ -18,6 +18,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::either::Either;
 
+pub(crate) use self::linger::read_out;
 pub(super) use self::{
     endpoint::Listener,
     tls::{Certificates, report, watch},

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc};
 
 use futures_util::{Stream, StreamExt};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_tungstenite::{
@@ -22,6 +22,7 @@ use crate::{
         access,
         connection::Busy,
         conversation::{Conversation, Happening},
+        read_out,
         refusal::Reason,
     },
     layer::SendError,
@@ -97,8 +98,9 @@ impl Session {
         let until = Instant::now() + self.conversation.hub.config.timeouts.close;
         // A client that takes no more must not keep the connection.
         drop(timeout_at(until, self.shake_hands(&mut sink, &mut stream)).await);
-        if let (true, Ok(socket)) = (end.is_violation(), sink.reunite(stream)) {
-            drop(timeout_at(until, linger(socket)).await);
+        if let (true, Ok(mut socket)) = (end.is_violation(), sink.reunite(stream)) {
+            // Otherwise it may never see the close frame.
+            drop(timeout_at(until, read_out(socket.get_mut())).await);
         }
         if end.by == By::Client {
             self.serve_backlog().await;
@@ -394,19 +396,6 @@ impl End {
             | SendError::Layer(_) => Self::host(1013, "the message cannot be served now"),
         }
     }
-}
-
-/// Reads what still comes and forgets it. Closing a socket with unread bytes resets it, and then the
-/// client may never see the close frame.
-async fn linger<S>(mut socket: WebSocketStream<S>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let socket = socket.get_mut();
-    // An error means that the client is gone, which ends the reading as well.
-    drop(socket.shutdown().await);
-    let mut scratch = vec![0; 16 * 1024];
-    while socket.read(&mut scratch).await.is_ok_and(|bytes| bytes > 0) {}
 }
 
 /// Resolves when the waiting event is sent; never if none waits.

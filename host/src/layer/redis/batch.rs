@@ -13,9 +13,9 @@ use tokio::{
 use super::link::Link;
 use crate::{layer::LayerError, shutdown::Drain};
 
-/// Items of a call. A script has 8,000 arguments at most, and an item has a few.
+/// Items of a call: the server does nothing else meanwhile.
 const ITEMS: usize = 256;
-/// Bytes of arguments from which on a call takes no more: the server does nothing else meanwhile.
+/// Bytes of arguments from which on a call takes no more, likewise.
 const BYTES: usize = 64 * 1024;
 
 /// Arguments of one item.
@@ -37,7 +37,8 @@ struct Item<T> {
 impl<T: FromRedisValue + Send + 'static> Batches<T> {
     pub(super) fn new(link: &Arc<Link>, script: &Script, drain: &Drain) -> Self {
         let (sender, items) = mpsc::channel(ITEMS);
-        drain.spawn("redis batches", call_all(Arc::clone(link), script.clone(), items));
+        let calling = call_all(Arc::clone(link), script.clone(), items);
+        drain.spawn_until_stopped("redis batches", calling);
         Self { link: Arc::clone(link), items: sender }
     }
 
@@ -52,7 +53,8 @@ impl<T: FromRedisValue + Send + 'static> Batches<T> {
             outcome.await.map_err(|_| LayerError::new("the process stops"))?
         };
         let until = Instant::now() + self.link.patience();
-        timeout_at(until, called).await.unwrap_or_else(|_| Err(self.link.silent()))
+        let silent = || self.link.trouble().unwrap_or_else(|| self.link.silent());
+        timeout_at(until, called).await.unwrap_or_else(|_| Err(silent()))
     }
 }
 
@@ -62,6 +64,8 @@ async fn call_all<T: FromRedisValue>(
     mut items: mpsc::Receiver<Item<T>>,
 ) {
     while let Some(first) = items.recv().await {
+        // What waits for the server may be given up meanwhile.
+        link.newer_than(0).await;
         // What is about to call now comes along.
         yield_now().await;
         let (mut batch, mut bytes) = (Vec::new(), 0);

@@ -30,7 +30,7 @@ impl Shared {
             let _: u8 = link.call(&call).await?;
             return Ok(());
         };
-        match self.register_name(&node, group).await? {
+        match self.register(&node, group).await? {
             None => self.metrics.dropped("connection_gone"),
             Some(count) => {
                 // After it is registered: the entry is before any message to the group.
@@ -113,14 +113,6 @@ impl Shared {
     /// Says that a node has members of a group. The join entry carries the count; none if nobody
     /// knows the node.
     pub(super) async fn register(
-        &self,
-        node: &Node,
-        group: &GroupName,
-    ) -> Result<Option<u64>, LayerError> {
-        self.register_name(&node.name, group).await
-    }
-
-    async fn register_name(
         &self,
         node: &NodeName,
         group: &GroupName,

@@ -105,13 +105,9 @@ impl Intake {
             wanted: Notify::new(),
         });
         for partition in 0..intake.links.len() {
-            let (listening, stop) = (Arc::clone(&intake), drain.clone());
-            drain.spawn("redis wake-ups", async move {
-                tokio::select! {
-                    () = listening.listen(partition) => {}
-                    () = stop.stopping() => {}
-                }
-            });
+            let listening = Arc::clone(&intake);
+            let listening = async move { listening.listen(partition).await };
+            drain.spawn_until_stopped("redis wake-ups", listening);
         }
         intake
     }
@@ -229,7 +225,7 @@ impl Intake {
             return Ok(());
         }
         let _turn = turn.lock().await;
-        let popped = self.pop_from(link, partition, set, &want).await;
+        let popped = self.pop_from(link, partition, set, want).await;
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match &popped {
             Ok(()) => drop(trouble.remove(&partition)),
@@ -243,7 +239,7 @@ impl Intake {
         link: &Link,
         partition: usize,
         set: &ReaderSet,
-        want: &Want,
+        want: Want,
     ) -> Result<(), LayerError> {
         loop {
             let mut call = self.scripts.receive.key(&link.keys.base);
@@ -261,7 +257,7 @@ impl Intake {
             for _ in 0..expired {
                 self.metrics.dropped("expired");
             }
-            let held = self.unpack(set, now, entries, want.held.clone());
+            let held = self.unpack(set, now, entries, want.held);
             if let Some(modules) = self.skipped.get(partition) {
                 let at_ceiling = held.into_iter().filter(|(_, slots)| *slots >= want.ceiling);
                 let all = skipped == 1 && more == 0;

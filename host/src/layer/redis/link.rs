@@ -104,13 +104,8 @@ impl Link {
         let established =
             connecting.await.map_err(|error| LayerError::new(error.to_string()))??;
         link.state.send_replace(State::Up(established));
-        let (keep, stop) = (Arc::clone(&link), drain.clone());
-        drain.spawn("redis link", async move {
-            tokio::select! {
-                () = keep.keep() => {}
-                () = stop.stopping() => {}
-            }
-        });
+        let keep = Arc::clone(&link);
+        drain.spawn_until_stopped("redis link", async move { keep.keep().await });
         Ok(link)
     }
 

@@ -163,18 +163,10 @@ impl RedisLayer {
         for partition in 0..partitions {
             // Also says whether the layout is ours.
             shared.renew(partition, &mut None, false).await?;
-            for (name, task) in [
-                ("redis leases", Box::pin(upkeep::renew(Arc::clone(&shared), partition)) as Task),
-                ("redis later", Box::pin(upkeep::promote(Arc::clone(&shared), partition))),
-            ] {
-                let stop = drain.clone();
-                drain.spawn(name, async move {
-                    tokio::select! {
-                        () = task => {}
-                        () = stop.stopping() => {}
-                    }
-                });
-            }
+            let renewing = upkeep::renew(Arc::clone(&shared), partition);
+            drain.spawn_until_stopped("redis leases", renewing);
+            let promoting = upkeep::promote(Arc::clone(&shared), partition);
+            drain.spawn_until_stopped("redis later", promoting);
         }
         Ok(Self { shared })
     }
@@ -183,13 +175,10 @@ impl RedisLayer {
 impl RedisLayer {
     /// What the processes of the layer keep together besides messages.
     pub fn shelf(&self) -> Result<Shelf, LayerError> {
-        let link = self.shared.links.first().cloned();
-        let link = link.ok_or_else(no_partition)?;
+        let link = self.shared.links.first().cloned().ok_or_else(no_partition)?;
         Ok(Shelf { link, scripts: Arc::clone(&self.shared.scripts), lease: self.shared.lease })
     }
 }
-
-type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Shared {
     fn partition_of(&self, name: &str) -> usize {

@@ -119,7 +119,7 @@ impl Shared {
             }
             // Counts begin again where the store was emptied, and joins come meanwhile.
             node.forget_count(&group);
-            if let Some(count) = self.register(node, &group).await? {
+            if let Some(count) = self.register(&node.name, &group).await? {
                 let left = node.registered(&group, count);
                 self.release(node, left.into_iter().collect()).await;
             }

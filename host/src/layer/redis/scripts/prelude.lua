@@ -30,13 +30,14 @@ local function even_without_memory()
     redis.call('DEL', base .. 'none')
 end
 
--- Does something for one of several. What is not ours in its key is the trouble of that one alone;
--- anything else is that of all.
+-- Does something for one of several. What is not ours in its key, or that it needs memory that there is
+-- not, is the trouble of that one alone; anything else is that of all.
 local function guarded(does, ...)
     local done, outcome, more = pcall(does, ...)
     if done then return outcome, more end
     local reason = type(outcome) == 'table' and outcome.err or tostring(outcome)
-    if not string.find(reason, '^WRONGTYPE') then error(outcome) end
+    local is_its_own = string.find(reason, '^WRONGTYPE') or string.find(reason, '^OOM')
+    if not is_its_own then error(outcome) end
     return reason
 end
 
@@ -104,8 +105,7 @@ local function append(channel, length, entry, life)
     if is_new or length == 0 then wake(channel) end
 end
 
--- Puts a message at the end of a channel. Returns "ok" or "full", and how many had
--- expired.
+-- Puts a message at the end of a channel. Returns "ok" or "full", and how many had expired.
 local function push(channel, capacity, life, payload)
     local key = base .. 'channel:' .. channel
     local length = redis.call('LLEN', key)

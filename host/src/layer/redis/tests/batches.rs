@@ -1,15 +1,21 @@
 //! Messages that are sent at the same time go in one command.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{future::join_all, poll};
-use tokio::runtime::Handle;
+use futures_util::{
+    future::{join, join_all},
+    poll,
+};
+use tokio::{runtime::Handle, time::timeout};
 
-use super::{redis, server::RedisServer};
+use super::{cost::sent, redis, server::RedisServer};
 use crate::{
     layer::{Capacities, ChannelLayer, Demand, LayerConfig, Owners, RedisLayer},
-    message::{ChannelName, Content, CorrelationId, Message, ModuleName, Payload},
+    message::{
+        Answer, ChannelName, Content, CorrelationId, Done, InboxEntry, LocalName, Message,
+        ModuleName, NodeName, Outcome, Payload, Reply,
+    },
     telemetry::Metrics,
 };
 
@@ -33,8 +39,9 @@ fn number(message: &Message) -> u32 {
     u32::from_be_bytes(bytes[6..10].try_into().unwrap())
 }
 
-async fn layer(server: &RedisServer) -> RedisLayer {
-    let capacities = Capacities::new(10_000, []).unwrap();
+/// A layer whose channels hold so many messages.
+async fn layer(server: &RedisServer, capacity: usize) -> RedisLayer {
+    let capacities = Capacities::new(capacity, []).unwrap();
     let config = LayerConfig { capacities, ..LayerConfig::default() };
     let (target, metrics) = (redis(&server.url(), "batches"), Arc::new(Metrics::new()));
     RedisLayer::connect(&target, config, metrics, Handle::current()).await.unwrap()
@@ -54,22 +61,17 @@ async fn received(layer: &RedisLayer, name: &str, count: usize) -> Vec<u32> {
     numbers
 }
 
-fn calls(server: &RedisServer) -> usize {
-    let statistics = server.run(&["INFO", "commandstats"]);
-    let (_, calls) = statistics.split_once("cmdstat_evalsha:calls=").unwrap();
-    calls.split(',').next().unwrap().parse().unwrap()
-}
-
 #[tokio::test]
 async fn what_is_sent_together_goes_in_few_commands_and_comes_once() {
     const MESSAGES: u32 = 1_000;
     let server = RedisServer::start();
-    let layer = layer(&server).await;
-    let before = calls(&server);
+    let layer = layer(&server, 1_000).await;
+    let before = sent(&server);
     let work = channel("work");
-    let sent = join_all((0..MESSAGES).map(|number| layer.send(&work, message(number, 10)))).await;
-    let commands = calls(&server) - before;
-    assert!(sent.iter().all(Result::is_ok));
+    let outcomes =
+        join_all((0..MESSAGES).map(|number| layer.send(&work, message(number, 10)))).await;
+    let commands = sent(&server) - before;
+    assert!(outcomes.iter().all(Result::is_ok));
     // 256 at most in one; a few for leases and what is due.
     assert!((4..20).contains(&commands), "{commands} commands for {MESSAGES} messages");
     let mut numbers = received(&layer, "work", MESSAGES as usize).await;
@@ -80,13 +82,13 @@ async fn what_is_sent_together_goes_in_few_commands_and_comes_once() {
 #[tokio::test]
 async fn large_messages_do_not_wait_for_one_large_command() {
     let server = RedisServer::start();
-    let layer = layer(&server).await;
-    let before = calls(&server);
+    let layer = layer(&server, 1_000).await;
+    let before = sent(&server);
     let work = channel("work");
-    let sent = join_all((0..40).map(|number| layer.send(&work, message(number, 40_000)))).await;
-    assert!(sent.iter().all(Result::is_ok));
+    let outcomes = join_all((0..40).map(|number| layer.send(&work, message(number, 40_000)))).await;
+    assert!(outcomes.iter().all(Result::is_ok));
     // 64 KiB are full with two.
-    let commands = calls(&server) - before;
+    let commands = sent(&server) - before;
     assert!(commands >= 20, "{commands} commands for 40 messages of 40 kB");
     assert_eq!(received(&layer, "work", 40).await, (0..40).collect::<Vec<_>>());
 }
@@ -94,12 +96,13 @@ async fn large_messages_do_not_wait_for_one_large_command() {
 #[tokio::test]
 async fn what_is_not_ours_in_a_key_troubles_nobody_else() {
     let server = RedisServer::start();
-    let layer = layer(&server).await;
+    let layer = layer(&server, 1_000).await;
     server.run(&["SET", "batches:{0}:channel:broken", "not a list"]);
     let (good, broken) = (channel("good"), channel("broken"));
     let to = |number| if number % 2 == 0 { &good } else { &broken };
-    let sent = join_all((0..10).map(|number| layer.send(to(number), message(number, 10)))).await;
-    for (number, outcome) in sent.iter().enumerate() {
+    let outcomes =
+        join_all((0..10).map(|number| layer.send(to(number), message(number, 10)))).await;
+    for (number, outcome) in outcomes.iter().enumerate() {
         match outcome {
             Ok(()) => assert_eq!(number % 2, 0),
             Err(error) => {
@@ -115,13 +118,10 @@ async fn what_is_not_ours_in_a_key_troubles_nobody_else() {
 #[tokio::test]
 async fn a_full_channel_is_full_for_who_came_last_of_those_that_came_together() {
     let server = RedisServer::start();
-    let capacities = Capacities::new(3, []).unwrap();
-    let config = LayerConfig { capacities, ..LayerConfig::default() };
-    let (target, metrics) = (redis(&server.url(), "batches"), Arc::new(Metrics::new()));
-    let layer = RedisLayer::connect(&target, config, metrics, Handle::current()).await.unwrap();
+    let layer = layer(&server, 3).await;
     let work = channel("work");
-    let sent = join_all((0..5).map(|number| layer.send(&work, message(number, 10)))).await;
-    let taken: Vec<_> = sent.iter().map(Result::is_ok).collect();
+    let outcomes = join_all((0..5).map(|number| layer.send(&work, message(number, 10)))).await;
+    let taken: Vec<_> = outcomes.iter().map(Result::is_ok).collect();
     assert_eq!(taken, [true, true, true, false, false]);
     assert_eq!(received(&layer, "work", 3).await, [0, 1, 2]);
 }
@@ -129,7 +129,7 @@ async fn a_full_channel_is_full_for_who_came_last_of_those_that_came_together() 
 #[tokio::test]
 async fn who_gives_up_before_it_is_sent_has_sent_nothing() {
     let server = RedisServer::start();
-    let layer = layer(&server).await;
+    let layer = layer(&server, 1_000).await;
     let work = channel("work");
     // On this runtime nothing else runs until somebody waits.
     let mut given_up = layer.send(&work, message(1, 10));
@@ -137,4 +137,40 @@ async fn who_gives_up_before_it_is_sent_has_sent_nothing() {
     drop(given_up);
     layer.send(&work, message(2, 10)).await.unwrap();
     assert_eq!(received(&layer, "work", 1).await, [2]);
+}
+
+#[tokio::test]
+async fn who_gives_up_while_the_server_is_away_has_sent_nothing() {
+    let mut server = RedisServer::start();
+    let layer = layer(&server, 1_000).await;
+    let work = channel("work");
+    server.kill();
+    assert!(layer.send(&work, message(1, 10)).await.is_err());
+    // It waits for the server, and whoever asked for it does not.
+    assert!(timeout(Duration::from_millis(100), layer.send(&work, message(2, 10))).await.is_err());
+    server.restart();
+    layer.send(&work, message(3, 10)).await.unwrap();
+    assert_eq!(received(&layer, "work", 1).await, [3]);
+}
+
+#[tokio::test]
+async fn without_memory_a_done_mark_passes_beside_an_answer_that_does_not() {
+    let server = RedisServer::start();
+    let layer = layer(&server, 1_000).await;
+    let node = NodeName::random();
+    layer.open_inbox(&node).await.unwrap();
+    server.run(&["CONFIG", "SET", "maxmemory", "1"]);
+    let answer = |order, replies| {
+        let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
+        Answer { to: LocalName::random(), order, replies, done }
+    };
+    let chunk = vec![Reply::StreamChunk(Bytes::from_static(b"x"))];
+    let (data, mark) =
+        join(layer.answer(&node, answer(1, chunk)), layer.answer(&node, answer(2, Vec::new())))
+            .await;
+    let refused = data.unwrap_err().to_string();
+    assert!(refused.contains("OOM"), "{refused}");
+    mark.unwrap();
+    let entries = layer.read_inbox(&node).await.unwrap();
+    assert!(matches!(&entries[..], [InboxEntry::Answer(Answer { order: 2, .. })]), "{entries:?}");
 }

@@ -21,7 +21,7 @@ const ECHOES: usize = 50;
 const COMMANDS: usize = 5;
 
 /// Commands that processes sent, without those that scripts ran.
-fn sent(server: &RedisServer) -> usize {
+pub(super) fn sent(server: &RedisServer) -> usize {
     let statistics = server.run(&["INFO", "commandstats"]);
     let calls = statistics.lines().filter_map(|line| {
         let (name, facts) = line.strip_prefix("cmdstat_")?.split_once(':')?;
