@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR
 
 # Examples and test guests are workspaces of their own; their native builds share a directory.
 NATIVE := env CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/examples-native" cargo
-STEP := @scripts/step
+STEP := @scripts/timed-step
 
 .DEFAULT_GOAL := help
 # Steps run one after the other, even with -j: cargo uses all cores by itself, and a red step stops
@@ -26,7 +26,7 @@ demo: setup build ## Build the host and the examples, and serve them on 127.0.0.
 
 build: ## Build the host in release: target/release/tidegate
 	$(STEP) "build the host" cargo build --locked --release --package tidegate
-	@scripts/put "$(CARGO_TARGET_DIR)/release/tidegate" target/release/tidegate
+	@scripts/install-if-changed "$(CARGO_TARGET_DIR)/release/tidegate" target/release/tidegate
 
 examples: setup ## Build the examples, target/examples/NAME.wasm, and the guests of the tests
 	$(STEP) "build the examples" scripts/build-guests examples

@@ -4,7 +4,6 @@
 extern crate self as tidegate_sdk;
 
 #[doc(hidden)]
-#[path = "private.rs"]
 pub mod __private;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
@@ -23,10 +22,10 @@ mod host;
 mod logging;
 mod payload;
 mod problem;
-mod refused;
 mod request;
 mod response;
 mod scope;
+mod send_error;
 pub mod sse;
 mod state;
 #[cfg(not(target_family = "wasm"))]
@@ -50,10 +49,10 @@ pub use extract::{Multipart, Part};
 pub use frame::{Close, Frame, FromFrame};
 pub use group::Group;
 pub use problem::Problem;
-pub use refused::{FlushError, FlushReason, ReplyError, SendError};
 pub use request::Request;
 pub use response::{IntoReply, Json, Reply, Response};
 pub use scope::Scope;
+pub use send_error::{FlushError, FlushReason, ReplyError, SendError};
 pub use state::{OldState, State};
 pub use websocket::{Handshake, Socket, Websocket};
 

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{LoadError, adapt, log, pool};
+use super::{LoadError, log, pool, wasip1};
 
 /// The hidden command that makes this program compile.
 pub const COMMAND: &str = "compile-module";
@@ -157,7 +157,7 @@ fn answer(memory: u64) -> Result<(), (CompileFailure, String)> {
     setrlimit(Resource::Core, limit(0)).map_err(|error| broken(error.into()))?;
     let mut wasm = Vec::new();
     io::stdin().read_to_end(&mut wasm).map_err(broken)?;
-    let component = adapt::component(&wasm).map_err(refused)?;
+    let component = wasip1::component(&wasm).map_err(refused)?;
     let code = pool::compile(&component).map_err(refused)?;
     io::stdout().write_all(&code).map_err(broken)
 }

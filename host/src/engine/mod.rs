@@ -3,14 +3,13 @@
 //! Never knows the channel layer: what a consumer sends lands in an [`Outbox`], and what it flushes
 //! goes to an [`Outlet`] that the worker hands in.
 
-mod adapt;
 mod bindings;
 mod cache;
 mod check;
 mod compile;
 mod convert;
-mod declared;
 mod fault;
+mod file_limits;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -22,7 +21,8 @@ mod log;
 mod outbox;
 mod pool;
 mod program;
-mod structure;
+mod routes;
+mod wasip1;
 
 pub use cache::Cache;
 pub(crate) use cache::digest;
@@ -30,8 +30,8 @@ pub use check::LoadError;
 pub use compile::{
     COMMAND as COMPILE_COMMAND, CompileFailure, CompileLimits, Compiler, serve as serve_compiler,
 };
-pub(crate) use declared::MOST_RETRIES;
 pub use fault::Fault;
+pub use file_limits::FileLimits;
 pub use grants::{GrantedDirectory, GrantedGroups, Grants};
 pub use instance::{Finished, Instance, Job, LONG, Task, Usage};
 pub use limits::Limits;
@@ -41,4 +41,4 @@ pub use outbox::{Entry, FlushReason, Outbox, Outlet, Stopped};
 pub use pool::{Engine, EngineError};
 pub(crate) use pool::{MEMORY_CEILING, WARM_PER_SLOT};
 pub use program::Program;
-pub use structure::FileLimits;
+pub(crate) use routes::MOST_RETRIES;

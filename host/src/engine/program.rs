@@ -6,10 +6,10 @@ use bytes::Bytes;
 use wasmtime::component::Component;
 
 use super::{
-    Cache, Compiler, Engine, FileLimits, Finished, Instance, Job, Limits, LoadError, adapt,
-    bindings, check, declared,
+    Cache, Compiler, Engine, FileLimits, Finished, Instance, Job, Limits, LoadError, bindings,
+    check, file_limits,
     instance::{self, Run},
-    structure,
+    routes, wasip1,
 };
 use crate::routing::RouteSpec;
 
@@ -39,7 +39,7 @@ impl Program {
         let file = wasm.clone();
         let look = move || {
             check::kind(&file)?;
-            structure::inspect(&file, &limits)?;
+            file_limits::inspect(&file, &limits)?;
             let digest = super::cache::digest(&file);
             let kept = keeper.component(&of, &digest);
             Ok((digest, kept))
@@ -63,7 +63,7 @@ impl Program {
 
     /// Compiles in this process, and keeps nothing: for benchmarks and tests of single parts.
     pub fn compile(engine: &Engine, wasm: &[u8]) -> Result<Self, LoadError> {
-        let code = super::pool::compile(&adapt::component(wasm)?)?;
+        let code = super::pool::compile(&wasip1::component(wasm)?)?;
         let component = super::cache::fresh(engine, &code)?;
         Self::link(engine.clone(), &component, super::cache::digest(wasm))
     }
@@ -86,7 +86,7 @@ impl Program {
     /// Asks the module for its consumers, in the sandbox. The guest runs on the thread that polls
     /// this: not one that serves connections.
     pub async fn routes(&self, limits: &Limits, most: usize) -> Result<Vec<RouteSpec>, LoadError> {
-        declared::routes(self, limits, most).await
+        routes::read(self, limits, most).await
     }
 
     /// Runs a job. The instance comes back if it may run again.
@@ -102,7 +102,7 @@ impl Program {
 async fn compile(compiler: &Compiler, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
     match &compiler.program {
         Some(program) => compiler.run(program, &wasm).await,
-        None => blocking(move || super::pool::compile(&adapt::component(&wasm)?)).await,
+        None => blocking(move || super::pool::compile(&wasip1::component(&wasm)?)).await,
     }
 }
 

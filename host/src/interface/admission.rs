@@ -11,7 +11,7 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use super::{config::AbuseLimits, refusal::Reason};
+use super::{config::AbuseLimits, limits_log::Reason};
 
 /// Counts connections. Whoever holds a [`Place`] or a [`Share`] is counted.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use super::{
     admission::{Place, Share},
     config::AbuseLimits,
     http,
-    refusal::Reason,
+    limits_log::Reason,
     transport::{OpenError, Peer, Raw, Stream, Version},
 };
 use crate::shutdown::Drain;

@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     Hub, InterfaceConfig, InterfaceServer, Parts,
     connection::{Connection, http1},
-    http, rules,
+    http, strictness,
     transport::Peer,
     websocket,
 };
@@ -136,7 +136,7 @@ async fn ask(
     connection: Arc<Connection>,
     mut request: Request<Incoming>,
 ) -> Result<(Scope, Bytes), StatusCode> {
-    let checked = rules::check(&mut request);
+    let checked = strictness::check(&mut request);
     let mut arrival = http::Arrival::new(hub, connection, &mut request);
     let admitted = checked.and_then(|()| arrival.admit(hub, &request));
     admitted.map_err(|(status, _)| status)?;

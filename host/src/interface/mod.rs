@@ -1,8 +1,9 @@
 //! The interface server: holds the connections, turns what happens on them into events, and writes
 //! what is answered. Never imports the worker: they meet at the channel layer alone.
 
-mod access;
+mod access_log;
 mod admission;
+mod backlog;
 mod config;
 mod connection;
 mod connections;
@@ -13,19 +14,18 @@ mod drain;
 pub mod fuzzing;
 mod http;
 mod inbox;
-mod line;
+mod limits_log;
 mod mailbox;
 mod proxies;
-mod refusal;
-mod rules;
 mod server;
+mod strictness;
 mod transport;
 mod websocket;
 
 use std::sync::Arc;
 
 pub(crate) use self::transport::read_out;
-use self::{admission::Admission, connections::Connections, line::Lines, refusal::Told};
+use self::{admission::Admission, backlog::Lines, connections::Connections, limits_log::Told};
 pub use self::{
     config::{AbuseLimits, DrainConfig, InterfaceConfig, Liveness, Timeouts},
     proxies::{Forwarding, ProxyConfig},

@@ -11,11 +11,11 @@ use tokio::{
 use super::{
     Hub, InterfaceConfig,
     admission::Admission,
+    backlog::Lines,
     connection,
     connections::Connections,
     inbox,
-    line::Lines,
-    refusal::Told,
+    limits_log::Told,
     transport::{
         BindError, Certificates, Endpoint, Listener, Peer, Raw, TlsConfig, TlsError, report, watch,
     },

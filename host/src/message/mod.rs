@@ -2,20 +2,20 @@
 
 mod content;
 mod correlation;
+mod durable;
 mod event;
 mod forms;
 mod inbox;
-mod lasting;
 mod names;
 mod reply;
 mod scope;
 
 pub use content::{Content, ContentError};
 pub use correlation::CorrelationId;
+pub use durable::{Lasting, Receipt, Settled};
 pub use event::{Close, Event, EventKind, Frame, Message, Payload};
 pub use forms::{FormError, replies_from};
 pub use inbox::{Answer, Done, InboxEntry, Outcome};
-pub use lasting::{Lasting, Receipt, Settled};
 pub use names::{ChannelName, GroupName, LocalName, ModuleName, NameError, NodeName};
 pub use reply::{Handshake, Header, HeaderError, Reply, Response, ResponseHead, check_headers};
 pub use scope::{PathParam, Protocol, Scope};

@@ -8,7 +8,7 @@ mod table;
 
 pub use files::{Files, Prefix, PrefixError};
 pub use guards::{GuardError, Guards, Head};
-pub use path::{PathError, beneath, canonical, decode};
+pub use path::{PathError, canonical, decode, strip_root};
 pub use pattern::{Pattern, PatternError};
 pub use table::{Declared, Found, Resolution, Route, RouteError, RouteTable};
 

@@ -35,7 +35,7 @@ pub fn decode(raw: &str) -> Result<Cow<'_, str>, PathError> {
 }
 
 /// The part of a path that routes know: what follows the root path. None if it is not beneath it.
-pub fn beneath<'a>(root_path: &str, path: &'a str) -> Option<&'a str> {
+pub fn strip_root<'a>(root_path: &str, path: &'a str) -> Option<&'a str> {
     match path.strip_prefix(root_path)? {
         "" if !root_path.is_empty() => Some("/"),
         rest => rest.starts_with('/').then_some(rest),

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
-use super::words::Words;
+use super::fallback_reply::FallbackReply;
 use crate::{
     engine::{Entry, FlushReason, Outlet, Stopped},
     layer::{ChannelLayer, SendError},
@@ -30,7 +30,7 @@ pub(super) struct Origin {
     pub(super) local: LocalName,
     pub(super) order: u64,
     /// What the node is told in words instead of a done mark. None if it asks for marks.
-    pub(super) words: Option<Words>,
+    pub(super) words: Option<FallbackReply>,
 }
 
 /// Sends for one invocation.

@@ -5,13 +5,13 @@
 
 mod breaker;
 mod delivery;
+mod fallback_reply;
 mod filter;
 mod intake;
 mod priority;
 mod records;
-mod router;
 mod slot;
-mod words;
+mod unrouted;
 
 use std::{io, sync::Arc, time::Duration};
 

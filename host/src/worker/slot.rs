@@ -19,8 +19,8 @@ use super::{
     Record, RecordOutcome, Shared,
     breaker::{Pass, Verdict},
     delivery::{Delivery, Origin},
-    priority, router,
-    words::Words,
+    fallback_reply::FallbackReply,
+    priority, unrouted,
 };
 use crate::{
     engine::{Entry, Fault, Finished, Instance, Job, Limits, LogLines, Outlet, Task, Usage},
@@ -119,8 +119,13 @@ impl Slot {
         let receipt = received.receipt.clone().map(|receipt| (received.channel.clone(), receipt));
         let delivery = self.delivery(&received.message, receipt);
         if received.module.is_unrouted() {
-            return router::send_on(&self.shared.registry, &self.shared.drain, delivery, received)
-                .await;
+            return unrouted::send_on(
+                &self.shared.registry,
+                &self.shared.drain,
+                delivery,
+                received,
+            )
+            .await;
         }
         let Received { channel, module, message, .. } = received;
         // Taken once: a change while this runs does not touch it.
@@ -284,7 +289,7 @@ impl Slot {
     fn delivery(&self, message: &Message, receipt: Option<(ChannelName, Receipt)>) -> Delivery {
         let origin = match &message.payload {
             Payload::Event(event) => {
-                let words = (!event.wants_done).then(|| Words::about(&event.kind));
+                let words = (!event.wants_done).then(|| FallbackReply::about(&event.kind));
                 event.scope.reply_channel.connection().map(|(node, local)| {
                     let order = event.order;
                     Origin { node, local, order, words }

@@ -4,10 +4,10 @@
 //! holds both together.
 
 mod body;
-mod look;
 mod modules;
 mod openapi;
 mod problem;
+mod read;
 mod settings;
 mod stream;
 mod types;
@@ -145,12 +145,12 @@ async fn call(
         Operation::Delete => modules::delete(call).await,
         Operation::DeleteVersion => modules::delete_version(call).await,
         Operation::Deploy => modules::deploy(call).await,
-        Operation::Drain => Ok(look::drain(&call)),
-        Operation::Layer => look::layer(&call).await,
+        Operation::Drain => Ok(read::drain(&call)),
+        Operation::Layer => read::layer(&call).await,
         Operation::List => Ok(modules::list(&call)),
-        Operation::Nodes => Ok(look::nodes(&call)),
+        Operation::Nodes => Ok(read::nodes(&call)),
         Operation::OpenApi => Ok(full(StatusCode::OK, JSON, openapi::document())),
-        Operation::Records => look::records(&call),
+        Operation::Records => read::records(&call),
         Operation::Rollback => modules::rollback(call).await,
         Operation::Routes => Ok(modules::routes(&call)),
         Operation::Set => settings::set(call).await,

@@ -9,7 +9,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
-use super::{look, modules, problem::Problem, settings, stream};
+use super::{modules, problem::Problem, read, settings, stream};
 
 /// Names of modules.
 const NAME: &str = "^[a-z0-9-]{1,63}$";
@@ -22,7 +22,7 @@ const PROBLEM: &str = "#/components/schemas/Problem";
     paths(
         modules::list, modules::show, modules::deploy, modules::delete, modules::delete_version,
         modules::activate, modules::rollback, modules::routes, settings::get, settings::set,
-        look::records, stream::records, look::layer, look::nodes, look::drain, document,
+        read::records, stream::records, read::layer, read::nodes, read::drain, document,
     ),
     components(schemas(Problem)),
     modifiers(&Token),

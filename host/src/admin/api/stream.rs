@@ -15,7 +15,7 @@ use tokio::{
 };
 use utoipa::IntoParams;
 
-use super::{Answer, Call, STREAMS, look, problem::Problem, types::Record};
+use super::{Answer, Call, STREAMS, problem::Problem, read, types::Record};
 use crate::worker::{self, Filter};
 
 /// How long nothing may be said.
@@ -37,8 +37,8 @@ pub(super) struct StreamQuery {
     (status = 503, description = "Too many streams", body = Problem),
 ))]
 pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
-    let StreamQuery { module } = look::parse(&call.query)?;
-    let module = module.map(|name| look::module_name(&name)).transpose()?;
+    let StreamQuery { module } = read::parse(&call.query)?;
+    let module = module.map(|name| read::module_name(&name)).transpose()?;
     let permit = Arc::clone(&call.state.api.streams).try_acquire_owned().map_err(|_| {
         let text = format!("{STREAMS} streams are open already; close one of them");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", text)

@@ -7,11 +7,11 @@ use hyper::{Request, StatusCode, Version, header::HeaderName};
 
 use crate::{
     interface::{
-        Hub, admission::Share, connection::Connection, connections::Registration, proxies::Origin,
-        refusal::Reason, rules::Refusal,
+        Hub, admission::Share, connection::Connection, connections::Registration,
+        limits_log::Reason, proxies::Origin, strictness::Refusal,
     },
     message::{CorrelationId, PathParam, Protocol, Scope},
-    routing::{beneath, decode},
+    routing::{decode, strip_root},
 };
 
 /// What is known of a request before its route.
@@ -77,7 +77,7 @@ impl Arrival {
 
     /// The path that routes know; none if the request is for something outside the root path.
     pub(in crate::interface) fn route_path<'a>(&self, hub: &Hub, path: &'a str) -> Option<&'a str> {
-        beneath(&hub.config.root_path, path)
+        strip_root(&hub.config.root_path, path)
     }
 
     /// The facts of the connection. None if the path is no text.

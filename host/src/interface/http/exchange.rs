@@ -14,7 +14,7 @@ use crate::{
         Hub,
         connections::Registration,
         conversation::{Conversation, Happening},
-        refusal::Reason,
+        limits_log::Reason,
     },
     layer::SendError,
     message::{self, CorrelationId, EventKind, Outcome, Reply, ResponseHead, Scope},

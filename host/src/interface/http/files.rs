@@ -8,7 +8,7 @@ use tower_service::Service as _;
 
 use super::{
     answer::{Aborted, ResponseBody},
-    beneath::Beneath,
+    directory::Directory,
 };
 use crate::routing::Files;
 
@@ -30,7 +30,7 @@ pub(super) async fn serve(
     *request.method_mut() = method.clone();
     *request.uri_mut() = path.parse::<Uri>().ok()?;
     *request.headers_mut() = headers.clone();
-    let directory = ServeDir::with_backend("", Beneath::new(&files.directory));
+    let directory = ServeDir::with_backend("", Directory::new(&files.directory));
     let directory = directory.precompressed_gzip().precompressed_br();
     let response = Compression::new(directory).call(request).await;
     let mut response = response.unwrap_or_else(|never| match never {});

@@ -2,8 +2,8 @@
 
 mod answer;
 mod arrival;
-mod beneath;
 mod body;
+mod directory;
 mod exchange;
 mod files;
 
@@ -25,8 +25,8 @@ pub(super) use self::{
 };
 use self::{body::BodyError, exchange::Exchange};
 use super::{
-    AbuseLimits, Hub, access, connection::Connection, connections::Registration,
-    proxies::REQUEST_ID, refusal::Reason, rules, websocket,
+    AbuseLimits, Hub, access_log, connection::Connection, connections::Registration,
+    limits_log::Reason, proxies::REQUEST_ID, strictness, websocket,
 };
 use crate::{
     layer::SendError,
@@ -43,7 +43,7 @@ pub(super) async fn handle(
     let started = Instant::now();
     let busy = connection.begin();
     connection.leaves_unread(!request.body().is_end_stream());
-    let checked = rules::check(&mut request);
+    let checked = strictness::check(&mut request);
     let mut arrival = Arrival::new(&hub, connection, &mut request);
     let (correlation, client) = (arrival.correlation, arrival.client);
     let AbuseLimits { streams, dry_run, .. } = hub.config.limits;
@@ -63,7 +63,7 @@ pub(super) async fn handle(
     };
     response.headers_mut().insert(REQUEST_ID, id_value(correlation));
     let status = response.status().as_u16();
-    access::response(&hub, (method.as_str(), &path, client), status, started, correlation);
+    access_log::response(&hub, (method.as_str(), &path, client), status, started, correlation);
     Ok(response.map(|body| Guarded::new(body, busy)))
 }
 

@@ -18,7 +18,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{metered::Metered, session::Session};
+use super::{metered::Metered, socket::Socket};
 use crate::{
     interface::{
         Hub,
@@ -26,8 +26,8 @@ use crate::{
         connections::Registration,
         conversation::{Conversation, Happening},
         http::{Arrival, ResponseBody, empty, last, plain},
-        refusal::Reason,
-        rules,
+        limits_log::Reason,
+        strictness,
     },
     layer::SendError,
     message::{Close, EventKind, Handshake, Outcome, Protocol, Reply, Scope},
@@ -110,7 +110,7 @@ pub(in crate::interface) fn ask(
     let refused = |status, text| Box::new(plain(status, text, id));
     let Found { route, params } =
         find(hub, arrival, &request).map_err(|(status, text)| refused(status, text))?;
-    rules::check_handshake(&mut request)
+    strictness::check_handshake(&mut request)
         .map_err(|refusal| Box::new(last(refusal, request.version(), id)))?;
     let upgrade = hyper::upgrade::on(&mut request);
     let request = request.map(drop);
@@ -315,5 +315,5 @@ async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Rep
         .max_message_size(Some(limit))
         .max_frame_size(Some(limit));
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    Session::new(conversation, early, busy).run(socket).await;
+    Socket::new(conversation, early, busy).run(socket).await;
 }

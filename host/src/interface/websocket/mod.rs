@@ -5,7 +5,7 @@ mod handshake;
 mod metered;
 mod origin;
 mod outbound;
-mod session;
+mod socket;
 
 #[cfg(feature = "fuzzing")]
 pub(super) use handshake::ask;

@@ -1,6 +1,6 @@
 //! Changes that somebody asks for.
 
-mod again;
+mod retry;
 
 use std::time::SystemTime;
 

@@ -7,14 +7,14 @@ use crate::message::{Close, CorrelationId, EventKind, Outcome, Reply, Response, 
 
 /// Which words fit: those to a request, a handshake, an open WebSocket, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Words {
+pub(super) enum FallbackReply {
     Request,
     Handshake,
     Open,
     None,
 }
 
-impl Words {
+impl FallbackReply {
     /// The words that fit a kind of event.
     pub(super) const fn about(kind: &EventKind) -> Self {
         match kind {
@@ -79,9 +79,9 @@ mod tests {
     #[test]
     fn every_end_that_left_a_client_without_an_answer_gets_one() {
         let id = CorrelationId::random();
-        let request = Words::about(&EventKind::HttpRequest(bytes::Bytes::new()));
-        let handshake = Words::about(&EventKind::WebsocketConnect);
-        let open = Words::about(&EventKind::WebsocketReceive(Frame::Text(String::new())));
+        let request = FallbackReply::about(&EventKind::HttpRequest(bytes::Bytes::new()));
+        let handshake = FallbackReply::about(&EventKind::WebsocketConnect);
+        let open = FallbackReply::about(&EventKind::WebsocketReceive(Frame::Text(String::new())));
         for (outcome, status, code) in [
             (Outcome::Fault(id), 500, 1011),
             (Outcome::StateUnreadable(id), 500, 1012),
@@ -100,7 +100,7 @@ mod tests {
                 };
                 assert_eq!(close.code, code);
             }
-            assert_eq!(Words::None.instead_of(outcome, false, id), None);
+            assert_eq!(FallbackReply::None.instead_of(outcome, false, id), None);
         }
         assert_eq!(handshake.instead_of(Outcome::Ok, false, id), Some(Reply::Deny));
         assert!(matches!(request.instead_of(Outcome::Ok, false, id), Some(Reply::Respond(_))));

@@ -20,7 +20,7 @@ type Opening<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
 
 /// A directory, whose files are named relative to it.
 #[derive(Clone, Debug)]
-pub(super) struct Beneath(Arc<Path>);
+pub(super) struct Directory(Arc<Path>);
 
 /// A file beneath a directory.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct OpenFile(tokio::fs::File);
 #[derive(Debug)]
 pub(super) struct Facts(Metadata);
 
-impl Beneath {
+impl Directory {
     pub(super) fn new(directory: &Path) -> Self {
         Self(directory.into())
     }
@@ -56,7 +56,7 @@ impl Beneath {
     }
 }
 
-impl served::Backend for Beneath {
+impl served::Backend for Directory {
     type File = OpenFile;
     type Metadata = Facts;
     type OpenFuture = Opening<'static, OpenFile>;

@@ -12,7 +12,7 @@ use crate::{
         Declared, EventChannels, Guards, OnFault, Pattern, Policy, RouteSpec, RouteTable, Trigger,
     },
     telemetry::Metrics,
-    worker::{delivery::Origin, words::Words},
+    worker::{delivery::Origin, fallback_reply::FallbackReply},
 };
 
 /// A module `m` with a request and a WebSocket at `/`, whose channels hold one message each.
@@ -81,7 +81,7 @@ impl Stage {
             root_path: String::new(),
             subprotocols: Vec::new(),
         };
-        let words = Some(Words::about(&kind));
+        let words = Some(FallbackReply::about(&kind));
         let delivery = Delivery {
             layer: Arc::clone(&self.layer),
             metrics: Arc::clone(&self.metrics),

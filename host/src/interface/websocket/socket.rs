@@ -19,11 +19,11 @@ use super::{
 };
 use crate::{
     interface::{
-        access,
+        access_log,
         connection::Busy,
         conversation::{Conversation, Happening},
+        limits_log::Reason,
         read_out,
-        refusal::Reason,
     },
     layer::SendError,
     message::{Close, EventKind, Frame, Outcome, Reply},
@@ -33,7 +33,7 @@ use crate::{
 type Sending = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 
 /// An open WebSocket.
-pub(super) struct Session {
+pub(super) struct Socket {
     conversation: Conversation,
     outbound: Outbound,
     /// Frames that wait for their turn.
@@ -61,7 +61,7 @@ enum By {
     Host,
 }
 
-impl Session {
+impl Socket {
     pub(super) fn new(conversation: Conversation, early: Vec<Reply>, busy: Busy) -> Self {
         let config = &conversation.hub.config;
         let alive = Alive::new(&config.liveness);
@@ -88,7 +88,7 @@ impl Session {
         let end = self.talk(&mut sink, &mut stream).await;
         let by_host = end.by == By::Host;
         let Conversation { hub, scope, .. } = &self.conversation;
-        access::websocket_end(hub, scope, &end.close, end.by != By::Client);
+        access_log::websocket_end(hub, scope, &end.close, end.by != By::Client);
         if end.by == By::Client {
             // After its close frame a client takes no others.
             self.outbound.clear();

@@ -19,7 +19,7 @@ use crate::{
 const ROUTE_BYTES: usize = 1024 * 1024;
 
 /// Runs the module's `routes` under the limits of an invocation.
-pub(super) async fn routes(
+pub(super) async fn read(
     program: &Program,
     limits: &Limits,
     most: usize,

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
 
-use super::{delivery::Delivery, words};
+use super::{delivery::Delivery, fallback_reply};
 use crate::{
     engine::Entry,
     layer::{ChannelLayer, Received, SendError},
@@ -16,7 +16,7 @@ use crate::{
         Reply,
     },
     registry::Registry,
-    routing::{FULL_RETRY, Found, Head, Resolution, RouteTable, beneath},
+    routing::{FULL_RETRY, Found, Head, Resolution, RouteTable, strip_root},
     shutdown::Drain,
 };
 
@@ -114,7 +114,7 @@ fn look_up(
         }
     }
     let head = Head::of(&headers);
-    let resolution = match (beneath(&scope.root_path, &scope.raw_path), scope.protocol) {
+    let resolution = match (strip_root(&scope.root_path, &scope.raw_path), scope.protocol) {
         (None, _) => Resolution::NotFound,
         (Some(path), Protocol::Http) => routes.http(&scope.method, path, &head),
         (Some(path), Protocol::Websocket) => routes.websocket(path, &head),
@@ -143,11 +143,11 @@ fn response(resolution: &Resolution, id: CorrelationId) -> Reply {
     match resolution {
         Resolution::WrongMethod(methods) => {
             let headers = allow(methods).into_iter().collect();
-            words::plain(405, "not with this method", headers, id)
+            fallback_reply::plain(405, "not with this method", headers, id)
         }
-        Resolution::BadPath => words::plain(400, "the path is not UTF-8", Vec::new(), id),
+        Resolution::BadPath => fallback_reply::plain(400, "the path is not UTF-8", Vec::new(), id),
         Resolution::NotFound | Resolution::Found(_) => {
-            words::plain(404, "no consumer serves this path", Vec::new(), id)
+            fallback_reply::plain(404, "no consumer serves this path", Vec::new(), id)
         }
     }
 }
