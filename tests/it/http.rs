@@ -67,7 +67,11 @@ async fn how_an_event_ends_decides_the_status() {
         (Outcome::Ok, 500, "the consumer returned without an answer"),
         (Outcome::Fault(id), 500, "the consumer failed"),
         (Outcome::Gone, 503, "the consumer is not there any more"),
-        (Outcome::Refused, 503, "the consumer failed too often and rests"),
+        (
+            Outcome::Refused,
+            503,
+            "the consumer did not run: it failed too often, or its channel is full",
+        ),
     ] {
         let (reply, ()) = tokio::join!(host.get("/hello/x"), serve(&host, outcome));
         assert_eq!(reply.status, status);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Content, CorrelationId, LocalName, Reply};
+use super::{Content, CorrelationId, LocalName, Outcome, Reply};
 
 /// One entry of a node's inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,23 +46,6 @@ pub struct Done {
     pub state: Option<Bytes>,
     /// The activation of the module that served it.
     pub version: u64,
-}
-
-/// How an event ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The consumer returned.
-    Ok,
-    /// The consumer failed or broke a limit. The record has this id.
-    Fault(CorrelationId),
-    /// The module has no such consumer any more.
-    Gone,
-    /// The consumer cannot read the connection's state.
-    StateUnreadable(CorrelationId),
-    /// The consumer was not run: the module's circuit breaker is open, or its channel is full.
-    Refused,
-    /// The consumer returned, and its answer found no room in the node's inbox.
-    AnswerLost,
 }
 
 impl InboxEntry {

@@ -1,11 +1,13 @@
-//! What a connection is told in words where its interface server asks for no done marks: what our own
-//! would say if it got the mark.
+//! Fallback replies for interface servers that do not ask for done marks: what our own interface server
+//! tells a client when it gets the mark.
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use crate::message::{Close, CorrelationId, EventKind, Outcome, Reply, Response, ResponseHead};
+use crate::message::{
+    Close, CorrelationId, EventKind, HostAnswer, Outcome, Reply, Response, ResponseHead,
+};
 
-/// Which words fit: those to a request, a handshake, an open WebSocket, or none.
+/// What the client waits for, which decides about the form of the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FallbackReply {
     Request,
@@ -15,7 +17,7 @@ pub(super) enum FallbackReply {
 }
 
 impl FallbackReply {
-    /// The words that fit a kind of event.
+    /// Returns the form for a kind of event.
     pub(super) const fn about(kind: &EventKind) -> Self {
         match kind {
             EventKind::HttpRequest(_) => Self::Request,
@@ -25,43 +27,38 @@ impl FallbackReply {
         }
     }
 
-    /// What is said about the end of an event. `answered` says whether the connection has had a reply.
+    /// Returns the reply in place of a done mark, if the client needs one. `answered` says whether the
+    /// connection has had a reply of the consumer.
     pub(super) fn instead_of(
         self,
         outcome: Outcome,
         answered: bool,
         id: CorrelationId,
     ) -> Option<Reply> {
-        let (status, code, reason) = match outcome {
-            Outcome::Ok => match self {
-                Self::Handshake if !answered => return Some(Reply::Deny),
-                Self::Request if !answered => {
-                    (500, 1011, "the consumer returned without an answer")
-                }
-                _ => return None,
-            },
-            Outcome::Fault(_) => (500, 1011, "the consumer failed"),
-            Outcome::StateUnreadable(_) => (500, 1012, "the consumer cannot read the state"),
-            Outcome::AnswerLost => (500, 1011, "the answer was lost"),
-            Outcome::Gone => (503, 1012, "the consumer is not there any more"),
-            Outcome::Refused => (503, 1013, "the consumer cannot be run now"),
+        let failure = match outcome.failure() {
+            Some(failure) => failure,
+            None if answered => return None,
+            None => HostAnswer::NO_RESPONSE,
         };
         match self {
             Self::None => None,
-            Self::Request => Some(plain(status, reason, Vec::new(), id)),
-            Self::Handshake | Self::Open => Some(Reply::Close(Close::new(code, reason))),
+            Self::Request => Some(plain(failure.status, failure.text, Vec::new(), id)),
+            Self::Handshake if outcome == Outcome::Ok => Some(Reply::Deny),
+            Self::Open if outcome == Outcome::Ok => None,
+            Self::Handshake | Self::Open => {
+                Some(Reply::Close(Close::new(failure.close_code, failure.text)))
+            }
         }
     }
 }
 
 /// A response of the host, as the interface server has them: what is wrong, and the id that finds more.
 pub(super) fn plain(
-    status: u16,
+    status: StatusCode,
     text: &str,
     mut headers: Vec<(HeaderName, HeaderValue)>,
     id: CorrelationId,
 ) -> Reply {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     headers.push((header::CONTENT_TYPE, kind));
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -104,6 +101,7 @@ mod tests {
         }
         assert_eq!(handshake.instead_of(Outcome::Ok, false, id), Some(Reply::Deny));
         assert!(matches!(request.instead_of(Outcome::Ok, false, id), Some(Reply::Respond(_))));
+        assert_eq!(open.instead_of(Outcome::Ok, false, id), None);
         for words in [request, handshake, open] {
             assert_eq!(words.instead_of(Outcome::Ok, true, id), None);
         }

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 
 use super::{delivery::Delivery, fallback_reply};
@@ -143,12 +143,22 @@ fn response(resolution: &Resolution, id: CorrelationId) -> Reply {
     match resolution {
         Resolution::WrongMethod(methods) => {
             let headers = allow(methods).into_iter().collect();
-            fallback_reply::plain(405, "not with this method", headers, id)
+            fallback_reply::plain(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "not with this method",
+                headers,
+                id,
+            )
         }
-        Resolution::BadPath => fallback_reply::plain(400, "the path is not UTF-8", Vec::new(), id),
-        Resolution::NotFound | Resolution::Found(_) => {
-            fallback_reply::plain(404, "no consumer serves this path", Vec::new(), id)
+        Resolution::BadPath => {
+            fallback_reply::plain(StatusCode::BAD_REQUEST, "the path is not UTF-8", Vec::new(), id)
         }
+        Resolution::NotFound | Resolution::Found(_) => fallback_reply::plain(
+            StatusCode::NOT_FOUND,
+            "no consumer serves this path",
+            Vec::new(),
+            id,
+        ),
     }
 }
 

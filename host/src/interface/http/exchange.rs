@@ -17,7 +17,7 @@ use crate::{
         limits_log::Reason,
     },
     layer::SendError,
-    message::{self, CorrelationId, EventKind, Outcome, Reply, ResponseHead, Scope},
+    message::{self, CorrelationId, EventKind, HostAnswer, Outcome, Reply, ResponseHead, Scope},
     routing::Route,
 };
 
@@ -272,23 +272,7 @@ where
     drain.spawn("end of a request", end(conversation));
 }
 
-const fn unanswered(outcome: Outcome) -> First {
-    use StatusCode as S;
-    match outcome {
-        Outcome::Ok => {
-            First::Status(S::INTERNAL_SERVER_ERROR, "the consumer returned without an answer")
-        }
-        Outcome::Fault(_) | Outcome::StateUnreadable(_) => {
-            First::Status(S::INTERNAL_SERVER_ERROR, "the consumer failed")
-        }
-        Outcome::AnswerLost => {
-            First::Status(S::INTERNAL_SERVER_ERROR, "the answer was lost: too many wait already")
-        }
-        Outcome::Gone => {
-            First::Status(S::SERVICE_UNAVAILABLE, "the consumer is not there any more")
-        }
-        Outcome::Refused => {
-            First::Status(S::SERVICE_UNAVAILABLE, "the consumer failed too often and rests")
-        }
-    }
+fn unanswered(outcome: Outcome) -> First {
+    let answer = outcome.failure().unwrap_or(HostAnswer::NO_RESPONSE);
+    First::Status(answer.status, answer.text)
 }

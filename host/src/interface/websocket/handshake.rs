@@ -30,7 +30,7 @@ use crate::{
         strictness,
     },
     layer::SendError,
-    message::{Close, EventKind, Handshake, Outcome, Protocol, Reply, Scope},
+    message::{Close, EventKind, Handshake, HostAnswer, Outcome, Protocol, Reply, Scope},
     routing::{Found, Head, Resolution, Route},
 };
 
@@ -278,23 +278,9 @@ impl Drop for Pending {
     }
 }
 
-const fn undecided(outcome: Outcome) -> Decision {
-    use StatusCode as S;
-    match outcome {
-        Outcome::Ok => Decision::Refuse(S::FORBIDDEN, "the consumer did not accept"),
-        Outcome::Fault(_) | Outcome::StateUnreadable(_) => {
-            Decision::Refuse(S::INTERNAL_SERVER_ERROR, "the consumer failed")
-        }
-        Outcome::AnswerLost => {
-            Decision::Refuse(S::SERVICE_UNAVAILABLE, "the answer was lost: too many wait already")
-        }
-        Outcome::Gone => {
-            Decision::Refuse(S::SERVICE_UNAVAILABLE, "the consumer is not there any more")
-        }
-        Outcome::Refused => {
-            Decision::Refuse(S::SERVICE_UNAVAILABLE, "the consumer failed too often and rests")
-        }
-    }
+fn undecided(outcome: Outcome) -> Decision {
+    let answer = outcome.failure().unwrap_or(HostAnswer::NOT_ACCEPTED);
+    Decision::Refuse(answer.status, answer.text)
 }
 
 async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Reply>, busy: Busy) {

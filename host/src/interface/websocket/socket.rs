@@ -26,7 +26,7 @@ use crate::{
         read_out,
     },
     layer::SendError,
-    message::{Close, EventKind, Frame, Outcome, Reply},
+    message::{Close, EventKind, Frame, HostAnswer, Outcome, Reply},
     routing::OnFault,
 };
 
@@ -259,18 +259,17 @@ impl Socket {
     }
 
     fn done(&self, outcome: Outcome) -> Result<(), End> {
-        match outcome {
-            Outcome::Ok => Ok(()),
-            Outcome::Fault(id) => match self.conversation.route.policy.on_fault {
-                OnFault::Continue => Ok(()),
-                OnFault::Close => Err(End::host(1011, format!("the consumer failed, id {id}"))),
-            },
-            Outcome::AnswerLost => Err(End::host(1011, "an answer was lost")),
-            Outcome::Gone => Err(End::host(1012, "the consumer is not there any more")),
-            Outcome::StateUnreadable(id) => {
-                Err(End::host(1012, format!("the consumer has changed, id {id}")))
+        let goes_on = matches!(outcome, Outcome::Fault(_))
+            && matches!(self.conversation.route.policy.on_fault, OnFault::Continue);
+        match outcome.failure() {
+            Some(HostAnswer { close_code, text, record, .. }) if !goes_on => {
+                let reason = match record {
+                    Some(id) => format!("{text}, id {id}"),
+                    None => text.to_owned(),
+                };
+                Err(End::host(close_code, reason))
             }
-            Outcome::Refused => Err(End::host(1013, "the consumer failed too often and rests")),
+            _ => Ok(()),
         }
     }
 
