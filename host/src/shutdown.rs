@@ -3,11 +3,25 @@
 //! Each part of the process has a [`Drain`] of its own, so that the parts can stop one after the
 //! other: first the interface server, then the workers.
 
-use std::future::Future;
+use std::{future::Future, sync::mpsc, thread, time::Duration};
 
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
+
+/// Runs blocking work on a thread of its own and waits for its end, for `span` at most. Work that hangs
+/// ends with the process. Without a thread the work is left out.
+pub fn run_at_most(span: Duration, work: impl FnOnce() + Send + 'static) {
+    let (done, ended) = mpsc::channel();
+    let run = move || {
+        work();
+        // Nobody listens after `span`.
+        done.send(()).unwrap_or_default();
+    };
+    if thread::Builder::new().spawn(run).is_ok() {
+        ended.recv_timeout(span).unwrap_or_default();
+    }
+}
 
 /// A stop signal and the tasks that heed it. Clones are the same drain.
 #[derive(Clone, Debug)]

@@ -2,12 +2,16 @@
 //!
 //! Label values are names that an operator chose or words from a fixed list, never client input.
 
+mod log;
+
 use std::{sync::atomic::AtomicU64, time::Duration};
 
+pub use log::Log;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text::encode},
     metrics::{
-        counter::Counter,
+        counter::{ConstCounter, Counter},
         family::Family,
         gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
@@ -105,6 +109,8 @@ pub struct Metrics {
     pub breaker_refusals: Family<ByModule, Counter>,
     /// Versions that failed on probation and were rolled back, by module.
     pub rollbacks: Family<ByModule, Counter>,
+    /// Threads of slots that ended by a panic of the host and were replaced.
+    pub slot_panics: Counter,
     /// Slots that run a consumer now.
     pub slots_busy: Gauge,
     /// Slots there are.
@@ -151,6 +157,7 @@ impl Metrics {
             invocations: Family::default(),
             breaker_refusals: Family::default(),
             rollbacks: Family::default(),
+            slot_panics: Counter::default(),
             slots_busy: Gauge::default(),
             slots: Gauge::default(),
             connections: Family::default(),
@@ -208,6 +215,12 @@ impl Metrics {
             self.breaker_refusals.clone(),
         );
         r.register("rollbacks", "New versions that failed", self.rollbacks.clone());
+        r.register(
+            "slot_panics",
+            "Slot threads that ended by a panic of the host and were replaced",
+            self.slot_panics.clone(),
+        );
+        r.register_collector(Box::new(LostLines));
         r.register("slots_busy", "Slots that run a consumer", self.slots_busy.clone());
         r.register("slots", "Slots of this process", self.slots.clone());
         r.register("connections", "Open connections", self.connections.clone());
@@ -256,6 +269,20 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a String cannot fail");
         text
+    }
+}
+
+/// Lines that the log of the process lost.
+#[derive(Debug)]
+struct LostLines;
+
+impl Collector for LostLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let counter = ConstCounter::new(log::lost_lines());
+        let help = "Lines of the log that were lost: its queue was full or they were not writable";
+        let metric =
+            encoder.encode_descriptor("log_lines_lost", help, None, counter.metric_type())?;
+        counter.encode(metric)
     }
 }
 

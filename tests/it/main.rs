@@ -34,6 +34,7 @@ mod http2_attacks;
 mod lagging_worker;
 mod limits;
 mod lingering;
+mod log;
 mod logging;
 mod longpoll;
 mod misbehaviour;

@@ -80,6 +80,12 @@ impl Process {
         Self::start("127.0.0.1:0".parse().unwrap(), binary, arguments, &[], log.into()).await
     }
 
+    /// Serves on free ports with a log that goes elsewhere. The program may be a script that ends by
+    /// running the host.
+    pub async fn serve_into(log: Stdio, program: &str, arguments: &[&str]) -> Self {
+        Self::start("127.0.0.1:0".parse().unwrap(), program, arguments, &[], log).await
+    }
+
     async fn start(
         address: SocketAddr,
         binary: &str,

@@ -1,5 +1,7 @@
 //! The exit statuses.
 
+use std::{io::Write as _, time::Duration};
+
 use super::{cargo::CargoError, deploy::DeployError, doctor::Unwell, host::NoToken, new::NewError};
 use crate::{
     admin::client::AskError,
@@ -7,6 +9,7 @@ use crate::{
     config::ConfigError,
     interface::BindError,
     layer::{LayerError, SendError},
+    shutdown::run_at_most,
 };
 
 /// The table, as `--help` shows it.
@@ -24,6 +27,9 @@ Exit statuses:
   9  a crate cannot be made, found or compiled
  10  the channel layer cannot be reached
  11  a channel or an inbox is full: the message was not taken";
+
+/// How long the end of a command waits for the reader of its error.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,14 +68,15 @@ impl From<ExitStatus> for std::process::ExitCode {
 }
 
 /// Says what was wrong, and which status that is.
-#[expect(clippy::print_stderr, reason = "the message of a command that failed")]
 pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     // Whoever reads the output has seen enough, as `head` has.
     let enough = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     if error.downcast_ref().is_some_and(enough) {
         return ExitStatus::Success;
     }
-    eprintln!("error: {}", message(error));
+    let text = format!("error: {}\n", message(error));
+    // A command ends even if nobody reads its error.
+    run_at_most(LAST_WORDS_TIMEOUT, move || drop(std::io::stderr().write_all(text.as_bytes())));
     if error.is::<ConfigError>() {
         return ExitStatus::Settings;
     }

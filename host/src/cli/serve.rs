@@ -1,14 +1,16 @@
 //! `tidegate serve`
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use super::{ExitStatus, settings::Settings};
-use crate::config::{Backend, Config, ConfigError};
+use crate::{
+    config::{Backend, Config, ConfigError},
+    telemetry::Log,
+};
 
 /// Serves until a signal.
 pub(super) fn run(settings: Settings) -> Result<()> {
@@ -17,7 +19,13 @@ pub(super) fn run(settings: Settings) -> Result<()> {
 
 /// Serves with these settings until a signal.
 pub(super) fn run_with(config: Config) -> Result<()> {
-    start_log(&config.log)?;
+    let log = start_log(&config.log)?;
+    let ended = run_logged(config);
+    log.finish();
+    ended
+}
+
+fn run_logged(config: Config) -> Result<()> {
     raise_descriptor_limit(config.interface.limits.connections);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if config.listen.is_empty() {
@@ -29,16 +37,9 @@ pub(super) fn run_with(config: Config) -> Result<()> {
     runtime.enable_all().build()?.block_on(serve(config))
 }
 
-/// Writes the lines that a filter lets pass to standard error.
-pub(super) fn start_log(filter: &str) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| ConfigError::new("log", &format!("{filter:?}: {error}")))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    Ok(())
+/// Starts the log on standard error with the lines that a filter lets pass.
+pub(super) fn start_log(filter: &str) -> Result<Log, ConfigError> {
+    Log::start(filter).map_err(|error| ConfigError::new("log", &format!("{filter:?}: {error}")))
 }
 
 /// Each connection takes a descriptor, and the soft limit is often 1,024 for the sake of programs that
@@ -75,7 +76,9 @@ async fn serve(config: Config) -> Result<()> {
             "no modules: every request is answered with 404; deploy one, or give --module NAME=FILE"
         );
     }
-    announce(&app).context("the addresses cannot be printed")?;
+    if let Err(error) = announce(&app) {
+        tracing::warn!(%error, "the addresses cannot be printed on standard output");
+    }
     let at_once = loop {
         tokio::select! {
             _ = terminate.recv() => break false,

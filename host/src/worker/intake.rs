@@ -3,13 +3,14 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
     sync::{Mutex as TurnMutex, Notify, Semaphore},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -23,14 +24,17 @@ use crate::{
 };
 
 /// How long to wait before asking a layer again that could not answer.
-const RETRY: Duration = Duration::from_millis(200);
+const LAYER_RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Starts the thread that asks the layer. Not a task: among those of a thousand connections it would be
 /// late, while slots wait.
 pub(super) fn start(shared: Arc<Shared>, token: TaskTrackerToken) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let run = move || {
-        runtime.block_on(shared.intake.feed(&shared));
+        // Without this thread no slot ever gets a message again. The panic is in the log already.
+        while catch_unwind(AssertUnwindSafe(|| runtime.block_on(shared.intake.feed(&shared))))
+            .is_err()
+        {}
         drop(token);
     };
     std::thread::Builder::new().name("tidegate-intake".to_owned()).spawn(run).map(drop)
@@ -129,7 +133,7 @@ impl Intake {
                     Ok(received) => self.hand_out(received),
                     Err(error) => {
                         tracing::warn!(%error, "no messages are received; trying again");
-                        tokio::time::sleep_until(Instant::now() + RETRY).await;
+                        sleep_until(Instant::now() + LAYER_RETRY_PAUSE).await;
                     }
                 },
                 () = &mut changed => {}

@@ -11,6 +11,8 @@ mod intake;
 mod priority;
 mod records;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod unrouted;
 
 use std::{io, sync::Arc, time::Duration};

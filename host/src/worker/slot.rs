@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -36,10 +36,10 @@ use crate::{
 const WARM: usize = crate::engine::WARM_PER_SLOT;
 
 /// How long a worker waits to hear of a version that has served a connection already.
-const CATCH_UP: Duration = Duration::from_secs(2);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How soon a thread that could not be started is tried again.
-const RETRY: Duration = Duration::from_secs(1);
+const THREAD_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts a slot's thread. It has the priority of the caller's thread to begin with.
 pub(super) fn start(number: usize, shared: Arc<Shared>, token: TaskTrackerToken) -> io::Result<()> {
@@ -48,23 +48,49 @@ pub(super) fn start(number: usize, shared: Arc<Shared>, token: TaskTrackerToken)
         priority::lower();
         let drain = shared.drain.clone();
         let mut slot = Slot { shared: Arc::clone(&shared), warm: Vec::new() };
-        runtime.block_on(slot.run());
-        drop(slot);
-        if priority::is_demoted() && !drain.is_stopping() {
+        // The panic is in the log already. Nothing of this slot is used again.
+        let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(slot.run())));
+        drop(catch_unwind(AssertUnwindSafe(|| drop(slot))));
+        if ended.is_err() {
+            shared.metrics.slot_panics.inc();
+        }
+        // After a panic also while stopping: messages that were taken are still run.
+        if ended.is_err() || (priority::is_demoted() && !drain.is_stopping()) {
             drain.spawn("slot", replace(number, shared, token));
         }
     };
     std::thread::Builder::new().name(format!("tidegate-slot-{number}")).spawn(run).map(drop)
 }
 
-/// Starts another thread in the place of one that gave up its priority.
+/// Starts another thread in the place of one that gave up its priority or ended by a panic.
 async fn replace(number: usize, shared: Arc<Shared>, token: TaskTrackerToken) {
     while let Err(error) = start(number, Arc::clone(&shared), token.clone()) {
         tracing::error!(%error, number, "a slot has no thread; trying again");
-        sleep_until(Instant::now() + RETRY).await;
+        sleep_until(Instant::now() + THREAD_RETRY_PAUSE).await;
         if shared.drain.is_stopping() {
             return;
         }
+    }
+}
+
+/// A slot that is busy with a message of a module. Dropping it, also in a panic, frees the slot and the
+/// module's place.
+struct Held {
+    shared: Arc<Shared>,
+    module: ModuleName,
+}
+
+impl Held {
+    fn new(shared: &Arc<Shared>, module: ModuleName) -> Self {
+        shared.metrics.slots_busy.inc();
+        Self { shared: Arc::clone(shared), module }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.metrics.slots_busy.dec();
+        self.shared.intake.release(&self.module);
     }
 }
 
@@ -101,13 +127,9 @@ impl Slot {
 
     /// Is busy with a message.
     async fn hold(&mut self, received: Received) {
-        let shared = Arc::clone(&self.shared);
-        let module = received.module.clone();
-        shared.metrics.slots_busy.inc();
-        shared.metrics.queue_wait.observe(received.waited.as_secs_f64());
+        self.shared.metrics.queue_wait.observe(received.waited.as_secs_f64());
+        let _held = Held::new(&self.shared, received.module.clone());
         self.serve(received).await;
-        shared.metrics.slots_busy.dec();
-        shared.intake.release(&module);
     }
 
     fn forget_inactive(&mut self) {
@@ -189,7 +211,7 @@ impl Slot {
             Payload::Custom(_) => (0, None),
         };
         let mut changes = self.shared.registry.changes();
-        let until = Instant::now() + CATCH_UP;
+        let until = Instant::now() + CATCH_UP_TIMEOUT;
         loop {
             let modules = self.shared.registry.snapshot();
             let Some(version) = modules.version(module) else { return Ok(modules) };

@@ -24,6 +24,7 @@ use crate::{
         AdminToken,
         client::{AdminAddress, AdminClient},
     },
+    config::Config,
     message::ModuleName,
 };
 
@@ -74,21 +75,28 @@ pub(super) fn run(arguments: Arguments) -> Result<()> {
             return develop(cycle, name).await;
         }
         let config = Settings::at(config, data_dir).listening(listen).read()?;
-        start_log(LOG)?;
-        let data_dir = config.data_dir.clone();
-        let app = config.build().await.context(
-            "the host of this command cannot start; to use one that runs already, give its --admin",
-        )?;
-        let app = app.start().await?;
-        announce(&app)?;
-        let token = AdminToken::read(&data_dir)?;
-        let client = AdminClient::new(app.admin_address().into(), token, login());
-        let base = app.endpoints().first().map(ToString::to_string);
-        let cycle = Cycle::new(source, name.clone(), client, base, Some(data_dir))?;
-        let ended = develop(cycle, name).await;
-        stop(app).await?;
+        let log = start_log(LOG)?;
+        let ended = serve_and_develop(config, source, name).await;
+        log.finish();
         ended
     })
+}
+
+/// Develops on a host of this process.
+async fn serve_and_develop(config: Config, source: Source, name: ModuleName) -> Result<()> {
+    let data_dir = config.data_dir.clone();
+    let app = config.build().await.context(
+        "the host of this command cannot start; to use one that runs already, give its --admin",
+    )?;
+    let app = app.start().await?;
+    announce(&app)?;
+    let token = AdminToken::read(&data_dir)?;
+    let client = AdminClient::new(app.admin_address().into(), token, login());
+    let base = app.endpoints().first().map(ToString::to_string);
+    let cycle = Cycle::new(source, name.clone(), client, base, Some(data_dir))?;
+    let ended = develop(cycle, name).await;
+    stop(app).await?;
+    ended
 }
 
 /// Builds, deploys and prints records, until a signal.

@@ -1,0 +1,210 @@
+//! Slots over a scripted layer: whatever panics beneath a run, the slots go on.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, mpsc},
+    time::timeout,
+};
+
+use super::*;
+use crate::{
+    layer::{Demand, GroupSent, LayerError, Received, SendError, Statistics},
+    message::{
+        Answer, ChannelName, Content, CorrelationId, Event, EventKind, Frame, GroupName,
+        InboxEntry, LocalName, Message, ModuleName, NodeName, Outcome, Payload, Receipt, Scope,
+        Settled,
+    },
+};
+
+/// Hands out what a test puts in, and panics as often as the test asks.
+#[derive(Debug)]
+struct ScriptedLayer {
+    messages: Mutex<mpsc::Receiver<Received>>,
+    answers: mpsc::Sender<Answer>,
+    receive_panics: AtomicUsize,
+    answer_panics: AtomicUsize,
+}
+
+impl ScriptedLayer {
+    fn panic_if_asked(left: &AtomicUsize) {
+        let one_less = |left: usize| left.checked_sub(1);
+        if left.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_ok() {
+            panic!("asked to");
+        }
+    }
+}
+
+#[async_trait]
+impl ChannelLayer for ScriptedLayer {
+    async fn receive(&self, _: &Demand<'_>) -> Result<Vec<Received>, LayerError> {
+        let mut messages = self.messages.lock().await;
+        Self::panic_if_asked(&self.receive_panics);
+        match messages.recv().await {
+            Some(received) => Ok(vec![received]),
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn answer(&self, _: &NodeName, answer: Answer) -> Result<(), LayerError> {
+        Self::panic_if_asked(&self.answer_panics);
+        self.answers.send(answer).await.map_err(|_| LayerError::new("nobody reads answers"))
+    }
+
+    async fn send(&self, _: &ChannelName, _: Message) -> Result<(), SendError> {
+        Ok(())
+    }
+    async fn send_later(&self, _: &ChannelName, _: Message, _: Duration) -> Result<(), SendError> {
+        Ok(())
+    }
+    async fn room(&self, _: &ChannelName) {}
+    async fn settle(&self, _: &ChannelName, _: &Receipt, _: Settled) -> Result<(), LayerError> {
+        Ok(())
+    }
+    async fn group_add(&self, _: &GroupName, _: &ChannelName) -> Result<(), SendError> {
+        Ok(())
+    }
+    async fn group_discard(&self, _: &GroupName, _: &ChannelName) -> Result<(), LayerError> {
+        Ok(())
+    }
+    async fn leave_all(&self, _: &ChannelName) -> Result<(), LayerError> {
+        Ok(())
+    }
+    async fn group_send(
+        &self,
+        _: &GroupName,
+        _: Content,
+        _: CorrelationId,
+    ) -> Result<GroupSent, SendError> {
+        Ok(GroupSent::default())
+    }
+    async fn open_inbox(&self, _: &NodeName) -> Result<(), LayerError> {
+        Ok(())
+    }
+    async fn read_inbox(&self, _: &NodeName) -> Result<Vec<InboxEntry>, LayerError> {
+        std::future::pending().await
+    }
+    async fn close_inbox(&self, _: &NodeName) {}
+    async fn statistics(&self) -> Result<Statistics, LayerError> {
+        Ok(Statistics::default())
+    }
+    async fn probe(&self) -> Result<(), LayerError> {
+        Ok(())
+    }
+}
+
+/// A worker with two slots, of which the module may hold one.
+struct Stage {
+    layer: Arc<ScriptedLayer>,
+    messages: mpsc::Sender<Received>,
+    answers: mpsc::Receiver<Answer>,
+    metrics: Arc<Metrics>,
+    pool: WorkerPool,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let (messages, taken) = mpsc::channel(100);
+        let (answered, answers) = mpsc::channel(100);
+        let layer = Arc::new(ScriptedLayer {
+            messages: Mutex::new(taken),
+            answers: answered,
+            receive_panics: AtomicUsize::new(0),
+            answer_panics: AtomicUsize::new(0),
+        });
+        let metrics = Arc::new(Metrics::new());
+        let config = WorkerConfig {
+            slots: 2,
+            breaker: BreakerConfig::default(),
+            channels: ChannelFilter::default(),
+            retry_pause: Duration::from_secs(1),
+        };
+        let shared: Arc<dyn ChannelLayer> = Arc::<ScriptedLayer>::clone(&layer);
+        let parts = Parts {
+            layer: shared,
+            registry: Arc::default(),
+            metrics: Arc::clone(&metrics),
+            records: Arc::new(Records::default()),
+        };
+        let pool = WorkerPool::start(&config, parts, Drain::new(Handle::current())).unwrap();
+        Self { layer, messages, answers, metrics, pool }
+    }
+
+    /// An event of a module that is not here: the slot answers without a run.
+    async fn send(&self, order: u64) {
+        let (local, correlation) = (LocalName::random(), CorrelationId::random());
+        let kind = EventKind::WebsocketReceive(Frame::Text("x".to_owned()));
+        let scope = Scope {
+            reply_channel: ChannelName::of_connection(&NodeName::random(), &local),
+            correlation,
+            protocol: kind.protocol(),
+            secure: false,
+            method: "GET".to_owned(),
+            http_version: "1.1",
+            path: "/".to_owned(),
+            raw_path: "/".to_owned(),
+            query_string: String::new(),
+            path_params: Vec::new(),
+            headers: Vec::new(),
+            client: ([127, 0, 0, 1], 1).into(),
+            server: ([127, 0, 0, 1], 2).into(),
+            root_path: String::new(),
+            subprotocols: Vec::new(),
+        };
+        let event = Event {
+            scope: Arc::new(scope),
+            consumer: "c".into(),
+            order,
+            kind,
+            state: None,
+            version: 0,
+            wants_done: true,
+        };
+        let payload = Payload::Event(Box::new(event));
+        let received = Received {
+            channel: ChannelName::parse("websocket.receive.m").unwrap(),
+            module: ModuleName::parse("m").unwrap(),
+            message: Message { payload, correlation, expires_after: None },
+            waited: Duration::ZERO,
+            receipt: None,
+        };
+        self.messages.send(received).await.unwrap();
+    }
+
+    async fn answered(&mut self) -> u64 {
+        let answer = timeout(Duration::from_secs(10), self.answers.recv()).await;
+        let answer = answer.expect("an answer in time").unwrap();
+        assert_eq!(answer.done.map(|done| done.outcome), Some(Outcome::Gone));
+        answer.order
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_panics_is_replaced_counted_and_frees_the_place_of_its_module() {
+    let mut stage = Stage::new();
+    // Far more than there are slots, and than the module may hold.
+    stage.layer.answer_panics.store(9, Ordering::Release);
+    for order in 0..10 {
+        stage.send(order).await;
+    }
+    assert_eq!(stage.answered().await, 9);
+    stage.pool.stop().await;
+    assert_eq!(stage.metrics.slot_panics.get(), 9);
+    assert_eq!(stage.metrics.slots_busy.get(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_received_again_after_a_panic_of_the_layer() {
+    let mut stage = Stage::new();
+    stage.send(0).await;
+    assert_eq!(stage.answered().await, 0);
+    stage.layer.receive_panics.store(2, Ordering::Release);
+    for order in 1..4 {
+        stage.send(order).await;
+        assert_eq!(stage.answered().await, order);
+    }
+    assert_eq!(stage.layer.receive_panics.load(Ordering::Acquire), 0);
+    stage.pool.stop().await;
+}

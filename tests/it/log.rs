@@ -1,0 +1,193 @@
+//! The log of the process: whatever becomes of it, service and shutdown go on.
+
+use std::{
+    fs::{self, File, Permissions},
+    io::{PipeReader, Read as _},
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::Stdio,
+};
+
+use tempfile::TempDir;
+use tests::{Client, Process, Socket, background, must};
+
+use crate::TIDEGATE;
+
+/// More than the slots that one module may hold.
+const FAULTS: usize = 12;
+
+async fn serve(program: &str, log: Stdio) -> Process {
+    let module = format!("panic={}", tests::guest("panic").display());
+    Process::serve_into(log, program, &["--slots", "4", "--module", &module]).await
+}
+
+/// A program that does something before it becomes the host.
+fn wrapped(directory: &TempDir, script: &str) -> String {
+    let path = directory.path().join("wrapped");
+    fs::write(&path, format!("#!/bin/sh\nset -e\n{script}\n")).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
+async fn metric(host: &Process, name: &str) -> u64 {
+    let text = Client::new(host.admin).get("/metrics").await.text().to_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} is not in {text}")).parse().unwrap()
+}
+
+/// Requests from four clients at once, each answered.
+async fn load(host: &Process, path: &'static str, requests: usize, status: u16) {
+    let client = Client::new(host.address);
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            background(async move {
+                for _ in 0..requests / 4 {
+                    assert_eq!(client.get(path).await.status, status, "{path}");
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        must("every request is answered", client).await.unwrap();
+    }
+}
+
+/// Good runs, runs that fail, and good runs again; then a stop with a socket open.
+async fn serves_and_drains(host: Process) {
+    load(&host, "/ok", 100, 200).await;
+    load(&host, "/run", FAULTS, 500).await;
+    load(&host, "/ok", 100, 200).await;
+    assert_eq!(metric(&host, "tidegate_slots_busy").await, 0);
+    assert_eq!(Client::new(host.admin).get("/readyz").await.status, 200);
+    drains(host).await;
+}
+
+async fn drains(host: Process) {
+    let mut socket = Socket::open(host.address, "/watch").await;
+    host.signal("TERM").await;
+    assert_eq!(socket.closed().await.0, 1001);
+    assert_eq!(host.wait().await, Some(0));
+}
+
+/// Requests until the log has lost lines.
+async fn until_lines_are_lost(host: &Process) {
+    for _ in 0..100 {
+        load(host, "/ok", 400, 200).await;
+        if metric(host, "tidegate_log_lines_lost_total").await > 0 {
+            return;
+        }
+    }
+    panic!("40,000 lines find room in the log's queue");
+}
+
+fn read_whole(mut log: PipeReader) -> String {
+    let mut text = Vec::new();
+    log.read_to_end(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_whose_reader_is_gone_costs_no_request_no_slot_and_no_drain() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let host = serve(TIDEGATE, writer.into()).await;
+    drop(reader);
+    load(&host, "/ok", 4, 200).await;
+    serves_and_drains(host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_stops_nothing_and_its_lost_lines_are_counted() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let host = serve(TIDEGATE, writer.into()).await;
+    until_lines_are_lost(&host).await;
+    serves_and_drains(host).await;
+    // What the pipe held, and no more.
+    assert!(read_whole(reader).len() <= 64 * 1024);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_read_again_says_how_many_lines_were_lost() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let host = serve(TIDEGATE, writer.into()).await;
+    until_lines_are_lost(&host).await;
+    let lost = metric(&host, "tidegate_log_lines_lost_total").await;
+    let reading = tokio::task::spawn_blocking(move || read_whole(reader));
+    drains(host).await;
+    let text = must("the log's end", reading).await.unwrap();
+    let said: u64 = text
+        .lines()
+        .filter(|line| line.contains("log lines were lost"))
+        .map(|line| line.rsplit_once("lines=").unwrap().1.trim().parse::<u64>().unwrap())
+        .sum();
+    assert!(said >= lost && lost > 0, "{said} of {lost}");
+    assert!(text.contains("stopping; a second signal exits at once"), "the last lines are there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_a_process_whose_log_nobody_reads() {
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let host = serve(TIDEGATE, writer.into()).await;
+    until_lines_are_lost(&host).await;
+    // A socket that does not answer the close keeps the process for the grace period.
+    let _socket = Socket::open(host.address, "/watch").await;
+    host.signal("TERM").await;
+    host.signal("TERM").await;
+    assert!(matches!(must("the end", host.wait()).await, Some(0 | 1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_on_a_full_device_costs_nothing_but_the_log() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let host = serve(TIDEGATE, full.into()).await;
+    load(&host, "/ok", 4, 200).await;
+    // A count follows its line.
+    let lost = async { while metric(&host, "tidegate_log_lines_lost_total").await == 0 {} };
+    must("lines are lost", lost).await;
+    serves_and_drains(host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_standard_error_costs_nothing_but_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = wrapped(&directory, &format!("exec {TIDEGATE} \"$@\" 2>&-"));
+    serves_and_drains(serve(&program, Stdio::null()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_on_a_full_disk_goes_on_with_whole_lines_when_there_is_room_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = directory.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    // A disk of 128 KiB of the host's own, half of it taken.
+    let script = format!(
+        "exec unshare --map-root-user --mount sh -c '\n\
+         mount -t tmpfs -o size=128k none {disk}\n\
+         head -c 65536 /dev/zero > {disk}/other\n\
+         exec {TIDEGATE} \"$@\" 2>> {disk}/log' sh \"$@\"",
+        disk = disk.display()
+    );
+    let program = wrapped(&directory, &script);
+    let host = serve(&program, Stdio::inherit()).await;
+    let inside = |name: &str| -> PathBuf {
+        format!("/proc/{}/root{}/{name}", host.pid(), disk.display()).into()
+    };
+    until_lines_are_lost(&host).await;
+    load(&host, "/run", FAULTS, 500).await;
+    assert_eq!(metric(&host, "tidegate_slots_busy").await, 0);
+    fs::remove_file(inside("other")).unwrap();
+    load(&host, "/ok", 100, 200).await;
+    let log = inside("log");
+    let recovered = async {
+        while !fs::read_to_string(&log).unwrap().contains("log lines were lost") {
+            load(&host, "/ok", 4, 200).await;
+        }
+    };
+    must("the log goes on", recovered).await;
+    let text = fs::read_to_string(&log).unwrap();
+    let (_, after) = text.split_once("log lines were lost").unwrap();
+    // The line that the full disk cut stands alone: each line after it is whole.
+    for line in after.lines().skip(1) {
+        assert!(line.starts_with("20") || line.starts_with('\u{1b}'), "{line:?} of {text}");
+    }
+    serves_and_drains(host).await;
+}
