@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tidegate::{
+    capability::Lent,
     engine::{Engine, Entry, Instance, Job, Limits, Outlet, Program, Stopped, Task},
     layer::{ChannelLayer, Demand, LayerConfig, MemoryLayer},
     message::{
@@ -65,7 +66,6 @@ fn invocation(c: &mut Criterion) {
     let outlet: Arc<dyn Outlet> = Arc::new(Nowhere);
     let owners = Arc::new(HashMap::new());
     let job = || Job {
-        module: ModuleName::parse("hello").unwrap(),
         consumer: "hello".into(),
         correlation: scope.correlation,
         task: Task::Event(Box::new(Event {
@@ -78,8 +78,11 @@ fn invocation(c: &mut Criterion) {
             wants_done: true,
         })),
         limits: Arc::clone(&limits),
-        grants: Arc::default(),
-        owners: Arc::clone(&owners),
+        lent: Lent {
+            module: ModuleName::parse("hello").unwrap(),
+            grants: Arc::default(),
+            owners: Arc::clone(&owners),
+        },
         outlet: Arc::clone(&outlet),
         on_long: || (),
     };

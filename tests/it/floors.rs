@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("setting", 0),
     ("shutdown", 0),
     ("telemetry", 0),
+    ("capability", 1),
     ("layer", 1),
     ("routing", 1),
     ("engine", 2),

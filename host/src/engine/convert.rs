@@ -17,7 +17,7 @@ use crate::message::{
 /// What the guest's entry point is called with.
 pub(super) fn to_guest(job: &Job) -> (GuestEvent, Invocation) {
     let invocation = Invocation {
-        module: job.module.as_str().to_owned(),
+        module: job.lent.module.as_str().to_owned(),
         consumer: job.consumer.as_ref().to_owned(),
         correlation_id: job.correlation.to_string(),
     };

@@ -3,28 +3,29 @@
 //! An instance ends after its one run, unless its module asks for reuse: then after so many runs,
 //! after a fault, or when its version is not active any more.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use wasmtime::{CallHook, Store, UpdateDeadline, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
-    Entry, Fault, Grants, Limits, LogLines, Outlet, Program,
+    Entry, Fault, Limits, LogLines, Outlet, Program,
     bindings::{self, exports::tidegate::channels::consumer::Failure},
-    convert,
+    convert, host_calls,
     limits::{CallMeter, HANDLES, MemoryMeter},
     log::{self, LogSink},
     outbox::Outbox,
 };
-use crate::message::{ChannelName, Content, CorrelationId, Event, ModuleName};
+use crate::{
+    capability::{Grants, Lent},
+    message::{ChannelName, Content, CorrelationId, Event},
+};
 
 /// What a call into the host may copy besides a full outbox.
 const HOSTCALL_EXTRA: usize = 1024 * 1024;
 /// A run that computes for longer is not one that somebody waits for.
 pub const LONG: Duration = Duration::from_millis(3);
-/// The most random bytes that a guest gets in one call.
-const RANDOM_BYTES: u64 = 64 * 1024;
 
 /// What a consumer is run for.
 #[derive(Clone, Debug)]
@@ -42,8 +43,6 @@ pub enum Task {
 
 /// One invocation to be.
 pub struct Job {
-    /// The module's name.
-    pub module: ModuleName,
     /// The consumer's name.
     pub consumer: Arc<str>,
     /// Follows the event.
@@ -52,10 +51,8 @@ pub struct Job {
     pub task: Task,
     /// What the run may use.
     pub limits: Arc<Limits>,
-    /// What the module may besides.
-    pub grants: Arc<Grants>,
-    /// Which module declares which channel.
-    pub owners: Arc<HashMap<ChannelName, ModuleName>>,
+    /// The module and its capabilities.
+    pub lent: Lent,
     /// Where flushed messages go.
     pub outlet: Arc<dyn Outlet>,
     /// Called once, on the thread that runs the guest, when it has computed for [`LONG`].
@@ -65,7 +62,7 @@ pub struct Job {
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
-            .field("module", &self.module)
+            .field("module", &self.lent.module)
             .field("consumer", &self.consumer)
             .finish_non_exhaustive()
     }
@@ -118,22 +115,13 @@ pub(super) struct Run {
 
 /// The parts of a job that host calls look at.
 pub(super) struct JobView {
-    pub(super) module: ModuleName,
+    pub(super) lent: Lent,
     pub(super) event: Option<Box<Event>>,
     pub(super) outlet: Arc<dyn Outlet>,
-    pub(super) grants: Arc<Grants>,
-    owners: Arc<HashMap<ChannelName, ModuleName>>,
     /// Sends that the host refused.
     pub(super) refused: u64,
     /// Called when the run is long; none when it was.
     on_long: Option<fn()>,
-}
-
-impl JobView {
-    /// Whether the module declares a channel.
-    pub(super) fn owns(&self, channel: &ChannelName) -> bool {
-        self.owners.get(channel) == Some(&self.module)
-    }
 }
 
 impl WasiView for Run {
@@ -147,15 +135,11 @@ impl bindings::tidegate::channels::types::Host for Run {}
 impl Run {
     fn new(limits: &Arc<Limits>, grants: &Grants) -> wasmtime::Result<Self> {
         let log = LogSink::new(limits.log_bytes);
-        let mut wasi = WasiCtx::builder();
-        wasi.stdout(log.clone()).stderr(log.clone()).max_random_size(RANDOM_BYTES);
-        // Each socket would be a descriptor of the process, even one that reaches nobody.
-        wasi.allow_tcp(false).allow_udp(false);
-        grants.show(&mut wasi)?;
+        let wasi = host_calls::wasi::context(grants, &log)?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         Ok(Self {
-            wasi: wasi.build(),
+            wasi,
             table,
             memory: MemoryMeter::new(limits.memory),
             calls: CallMeter::new(limits),
@@ -259,16 +243,14 @@ async fn call(
             store.data_mut().begin(&job.limits);
             (slot.insert(store), Some((module, runs)))
         }
-        None => (slot.insert(new_store(program, &job.limits, &job.grants)?), None),
+        None => (slot.insert(new_store(program, &job.limits, &job.lent.grants)?), None),
     };
     store.set_fuel(job.limits.fuel)?;
     store.set_epoch_deadline(1);
     let (event, invocation) = convert::to_guest(&job);
     store.data_mut().job = Some(JobView {
-        module: job.module,
+        lent: job.lent,
         outlet: job.outlet,
-        grants: job.grants,
-        owners: job.owners,
         event: match job.task {
             Task::Event(event) => Some(event),
             Task::Message { .. } => None,

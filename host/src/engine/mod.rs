@@ -13,7 +13,6 @@ mod file_limits;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod grants;
 mod host_calls;
 mod instance;
 mod limits;
@@ -32,7 +31,6 @@ pub use compile::{
 };
 pub use fault::Fault;
 pub use file_limits::FileLimits;
-pub use grants::{GrantedDirectory, GrantedGroups, Grants};
 pub use instance::{Finished, Instance, Job, LONG, Task, Usage};
 pub use limits::Limits;
 pub use log::LogLines;

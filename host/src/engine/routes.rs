@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Fault, Grants, Limits, LoadError, Program,
+    Fault, Limits, LoadError, Program,
     bindings::exports::tidegate::channels::consumer::{
         ChannelTrigger, Guards as DeclaredGuards, HttpTrigger, Route, Trigger as Declared,
         WebsocketTrigger,
@@ -11,6 +11,7 @@ use super::{
     instance,
 };
 use crate::{
+    capability::Grants,
     message::ChannelName,
     routing::{Guards, Pattern, RouteSpec, Trigger},
 };

@@ -30,7 +30,8 @@ pub use self::{
     settings::{ModuleSettings, Written},
 };
 use crate::{
-    engine::{Grants, Limits, Program},
+    capability::Grants,
+    engine::{Limits, Program},
     message::{ChannelName, Lasting, ModuleName},
     routing::{Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
 };

@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 use self::grants::WrittenGrants;
 
 use crate::{
-    engine::{Grants, Limits, MEMORY_CEILING, MOST_RETRIES},
+    capability::Grants,
+    engine::{Limits, MEMORY_CEILING, MOST_RETRIES},
     message::ChannelName,
     routing::{Files, OnFault, PrefixError},
     setting::{

@@ -23,6 +23,7 @@ use super::{
     priority, unrouted,
 };
 use crate::{
+    capability::Lent,
     engine::{Entry, Fault, Finished, Instance, Job, Limits, LogLines, Outlet, Task, Usage},
     layer::Received,
     message::{
@@ -278,13 +279,15 @@ impl Slot {
         let started = SystemTime::now();
         let outlet: Arc<dyn Outlet> = Arc::new(delivery.clone());
         let job = Job {
-            module: version.name.clone(),
             consumer: Arc::clone(&consumer),
             correlation: work.correlation,
             task: work.task,
             limits,
-            grants: Arc::clone(&version.grants),
-            owners: work.owners,
+            lent: Lent {
+                module: version.name.clone(),
+                grants: Arc::clone(&version.grants),
+                owners: work.owners,
+            },
             outlet,
             on_long: priority::demote,
         };

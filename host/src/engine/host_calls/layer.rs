@@ -66,7 +66,7 @@ impl LayerCalls<'_> {
 
     fn module(&self) -> Result<&ModuleName, SendError> {
         let none = || SendError::Forbidden("nothing is sent while routes are read".into());
-        self.job.as_ref().map(|job| &job.module).ok_or_else(none)
+        self.job.as_ref().map(|job| &job.lent.module).ok_or_else(none)
     }
 
     fn channel(&self, name: &str) -> Result<ChannelName, SendError> {
@@ -79,7 +79,7 @@ impl LayerCalls<'_> {
                  send to a reply channel or to a channel of your own"
             )));
         }
-        let may = |job: &&mut JobView| job.owns(&channel) || job.grants.channel(&channel);
+        let may = |job: &&mut JobView| job.lent.may_send(&channel);
         if !channel.is_reply_channel() && !self.job.as_ref().is_some_and(may) {
             let module = self.module()?;
             return Err(SendError::Forbidden(format!(
@@ -95,8 +95,7 @@ impl LayerCalls<'_> {
         let group = GroupName::parse(name)
             .map_err(|error| SendError::InvalidName(format!("group {name:?}: {error}")))?;
         let module = self.module()?;
-        let granted = self.job.as_ref().is_some_and(|job| job.grants.group(&group));
-        if !group.belongs_to(module) && !granted {
+        if !self.job.as_ref().is_some_and(|job| job.lent.may_use(&group)) {
             return Err(SendError::Forbidden(format!(
                 "group {name} is not this module's; its groups start with `{module}.`, and others \
                  are granted by modules.{module}.grants.groups = [\"{name}\"]"

@@ -4,6 +4,7 @@ mod connection;
 mod layer;
 mod log;
 mod reply;
+pub(super) mod wasi;
 
 pub(super) use connection::ConnectionCalls;
 pub(super) use layer::LayerCalls;

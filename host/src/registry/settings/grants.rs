@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    engine::{GrantedDirectory, GrantedGroups, Grants},
+    capability::{Directory, GrantedGroups, Grants},
     message::{ChannelName, GroupName},
     setting::error::{Checked, ConfigError},
 };
@@ -73,13 +73,9 @@ impl WrittenGrants {
     pub(super) fn over(&self, below: &Grants, place: &str) -> Checked<Grants> {
         let key = |name: &str| format!("{place}.{name}");
         let mut grants = below.clone();
-        let mut set = |name: &str, value: &str| {
-            grants.environment.retain(|(known, _)| known != name);
-            grants.environment.push((name.to_owned(), value.to_owned()));
-        };
         for (name, value) in &self.environment {
             variable(&key("environment"), name, value)?;
-            set(name, value);
+            grants.environment.set(name, value);
         }
         for (name, Secret(value)) in &self.secrets {
             let place = key("secrets");
@@ -88,21 +84,19 @@ impl WrittenGrants {
                 return Err(ConfigError::new(&place, &problem));
             };
             variable(&place, name, value)?;
-            set(name, value);
+            grants.environment.set(name, value);
         }
         let kinds = [("read", &self.read, false), ("write", &self.write, true)];
         for (kind, written, write) in kinds {
             for (guest, host) in written {
-                let directory = directory(&key(kind), guest, host, write)?;
-                grants.directories.retain(|known| known.guest != directory.guest);
-                grants.directories.push(directory);
+                grants.directories.grant(directory(&key(kind), guest, host, write)?);
             }
         }
         for name in &self.channels {
-            grants.channels.push(channel(&key("channels"), name)?);
+            grants.addressing.channels.push(channel(&key("channels"), name)?);
         }
         for name in &self.groups {
-            grants.groups.push(groups(&key("groups"), name)?);
+            grants.addressing.groups.push(groups(&key("groups"), name)?);
         }
         Ok(grants)
     }
@@ -116,12 +110,7 @@ fn variable(place: &str, name: &str, value: &str) -> Checked<()> {
     Ok(())
 }
 
-fn directory(
-    place: &str,
-    guest: &str,
-    host: &std::path::Path,
-    write: bool,
-) -> Checked<GrantedDirectory> {
+fn directory(place: &str, guest: &str, host: &std::path::Path, write: bool) -> Checked<Directory> {
     if !guest.starts_with('/') {
         let problem = format!("{guest:?} is no absolute path; the module calls it \"/data\", say");
         return Err(ConfigError::new(place, &problem));
@@ -130,7 +119,7 @@ fn directory(
         let problem = format!("{} is no directory", host.display());
         return Err(ConfigError::new(place, &problem));
     }
-    Ok(GrantedDirectory { guest: guest.to_owned(), host: host.to_owned(), write })
+    Ok(Directory { guest: guest.to_owned(), host: host.to_owned(), write })
 }
 
 fn channel(place: &str, name: &str) -> Checked<ChannelName> {

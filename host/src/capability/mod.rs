@@ -1,0 +1,51 @@
+//! Capabilities: what a module may use besides what every module may. One file or folder for each.
+//!
+//! A capability has three lifetimes. What the process has of it is made once, at the start. [`Grants`]
+//! narrow it for a module, as its settings say; nothing is granted otherwise. [`Lent`] is the one value
+//! that a run gets. How a guest sees a capability is the business of `engine/host_calls`.
+
+mod addressing;
+mod directories;
+mod environment;
+
+use std::{collections::HashMap, sync::Arc};
+
+pub use addressing::{Addressing, GrantedGroups};
+pub use directories::{Directories, Directory};
+pub use environment::Environment;
+
+use crate::message::{ChannelName, GroupName, ModuleName};
+
+/// The capabilities that a module is granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Variables of its environment, secrets among them.
+    pub environment: Environment,
+    /// Directories that it sees.
+    pub directories: Directories,
+    /// Channels and groups of other modules that it may use.
+    pub addressing: Addressing,
+}
+
+/// The capabilities that one run of a module has.
+#[derive(Clone, Debug)]
+pub struct Lent {
+    /// The module.
+    pub module: ModuleName,
+    /// Its grants.
+    pub grants: Arc<Grants>,
+    /// Which module declares which channel.
+    pub owners: Arc<HashMap<ChannelName, ModuleName>>,
+}
+
+impl Lent {
+    /// Whether the run may send to a channel of an application: its own, or one that is granted.
+    pub fn may_send(&self, channel: &ChannelName) -> bool {
+        self.owners.get(channel) == Some(&self.module) || self.grants.addressing.channel(channel)
+    }
+
+    /// Whether the run may use a group: its own, or one that is granted.
+    pub fn may_use(&self, group: &GroupName) -> bool {
+        group.belongs_to(&self.module) || self.grants.addressing.group(group)
+    }
+}
