@@ -24,7 +24,11 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuar
 use tracing_subscriber::{
     EnvFilter,
     filter::ParseError,
-    fmt::{MakeWriter, Subscriber},
+    fmt::{
+        MakeWriter, Subscriber,
+        format::Writer,
+        time::{FormatTime as _, SystemTime},
+    },
 };
 
 use crate::shutdown::run_at_most;
@@ -227,17 +231,23 @@ impl Output {
         }
     }
 
-    /// Tells of lost lines as soon as lines can be written again.
+    /// Tells of lost lines as soon as lines can be written again. Past the queue: that may be full still.
     fn report_losses(&mut self) {
         let lost = self.counts.lost.load(Ordering::Relaxed);
         let lines = lost - self.reported;
-        if lines > 0 {
-            self.reported = lost;
-            tracing::warn!(
-                target: "tidegate::log",
-                lines,
-                "log lines were lost: the log could not be written, or its reader was too slow"
-            );
+        if lines == 0 {
+            return;
+        }
+        let mut time = String::new();
+        // A clock before 1970 has no text; the line goes without it.
+        SystemTime.format_time(&mut Writer::new(&mut time)).unwrap_or_default();
+        let line = format!(
+            "{time}  WARN tidegate::log: log lines were lost: the log could not be written, or its \
+             reader was too slow lines={lines}\n"
+        );
+        match self.put(line.as_bytes()) {
+            Ok(()) => self.reported = lost,
+            Err(taken) => self.cut = taken > 0,
         }
     }
 }
@@ -249,7 +259,9 @@ impl Write for Output {
         Ok(line.len())
     }
 
+    /// Called when no line waits, and before the end.
     fn flush(&mut self) -> io::Result<()> {
+        self.report_losses();
         Ok(())
     }
 }
