@@ -15,10 +15,10 @@ STEP := @scripts/timed-step
 # Steps run one after the other, even with -j: cargo uses all cores by itself, and a red step stops
 # the rest.
 .NOTPARALLEL:
-.PHONY: help demo build examples test unit lint docs fmt bench bench-redis setup
+.PHONY: help demo build examples test unit lint docs fmt bench bench-paired bench-redis setup
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup build ## Build the host and the examples, and serve them on 127.0.0.1:8000
 	$(STEP) "build the examples" scripts/build-guests examples
@@ -67,6 +67,10 @@ bench: examples ## Run the benchmarks
 
 bench-redis: examples ## Run the benchmarks of the layer on Redis
 	$(STEP) "benchmarks over Redis" cargo bench --locked --package tests --bench redis
+
+bench-paired: examples ## Run this build beside an earlier one: make bench-paired BEFORE=FILE
+	$(STEP) "benchmarks beside an earlier build" env BEFORE="$(abspath $(BEFORE))" \
+		cargo bench --locked --package tests --bench paired
 
 setup:
 	$(STEP) "set-up" scripts/setup $(SETUP)

@@ -11,6 +11,7 @@
 )]
 
 mod load;
+mod turns;
 
 use std::{
     convert::Infallible,
@@ -27,13 +28,14 @@ use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use load::{ROUND, ROUNDS, compare, http_client, median, throughput, websocket_client};
+use load::{ROUND, http_client, throughput, websocket_client};
 use tests::Host;
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Runtime,
 };
 use tokio_tungstenite::accept_async;
+use turns::{ROUNDS, compare, median};
 
 /// Few that are always busy, and many.
 const CLIENTS: [usize; 2] = [32, 1_000];

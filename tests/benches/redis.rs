@@ -11,6 +11,7 @@
 )]
 
 mod load;
+mod turns;
 
 use std::{
     collections::HashMap,
@@ -21,7 +22,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use load::{Load, ROUNDS, compare, http_client, median, throughput, websocket_client};
+use load::{Load, http_client, throughput, websocket_client};
 use tests::{Process, RedisServer};
 use tidegate::{
     layer::{
@@ -36,6 +37,7 @@ use tokio::{
     runtime::Runtime,
 };
 use tokio_tungstenite::connect_async;
+use turns::{ROUNDS, compare, median};
 
 const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate-under-test");
 const CLIENTS: usize = 32;

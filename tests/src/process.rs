@@ -83,7 +83,17 @@ impl Process {
     /// Serves on free ports with a log that goes elsewhere. The program may be a script that ends by
     /// running the host.
     pub async fn serve_into(log: Stdio, program: &str, arguments: &[&str]) -> Self {
-        Self::start("127.0.0.1:0".parse().unwrap(), program, arguments, &[], log).await
+        Self::serve_with_log(log, program, arguments, &[]).await
+    }
+
+    /// Serves on free ports, with variables of the environment and a log that goes elsewhere.
+    pub async fn serve_with_log(
+        log: Stdio,
+        program: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        Self::start("127.0.0.1:0".parse().unwrap(), program, arguments, variables, log).await
     }
 
     async fn start(

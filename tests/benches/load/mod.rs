@@ -1,4 +1,4 @@
-//! What the benchmarks of the whole share: clients, rounds in turns, medians.
+//! Clients of the benchmarks of the whole.
 
 use std::{
     net::SocketAddr,
@@ -17,27 +17,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
-pub(crate) const ROUNDS: usize = 5;
+/// How long clients of one round send.
 pub(crate) const ROUND: Duration = Duration::from_secs(2);
-
-/// Runs both sides in turns.
-pub(crate) fn compare(
-    what: &str,
-    raw_name: &str,
-    mut raw: impl FnMut() -> f64,
-    mut tidegate: impl FnMut() -> f64,
-) {
-    let mut rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (raw(), tidegate())).collect();
-    let raw = median(&mut rounds, |round| round.0);
-    let tidegate = median(&mut rounds, |round| round.1);
-    let share = 100.0 * tidegate / raw;
-    println!("{what}: {raw_name} {raw:.0}, tidegate {tidegate:.0} ({share:.1} %)");
-}
-
-pub(crate) fn median<T>(rounds: &mut [T], of: impl Fn(&T) -> f64) -> f64 {
-    rounds.sort_by(|a, b| of(a).total_cmp(&of(b)));
-    rounds.get(rounds.len() / 2).map_or(f64::NAN, of)
-}
 
 /// What the clients of a round share.
 #[derive(Debug, Default)]
