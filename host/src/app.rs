@@ -19,8 +19,9 @@ use crate::{
     config::{Backend, Config, ModuleConfig},
     engine::{Engine, EngineError, LoadError},
     interface::{BindError, Endpoint, InterfaceServer, Parts, Running, TlsError},
-    layer::{ChannelLayer, LayerError, MemoryLayer, RedisLayer, Shelf},
+    layer::{ChannelLayer, LayerError, MemoryLayer, RedisLayer},
     message::{ModuleName, NodeName},
+    redis::Redis,
     registry::{
         DeployError, Deployments, Fleet, Given, Loader, Registry,
         store::{DirectoryStore, ModuleStore, RedisStore, StoreError},
@@ -136,21 +137,27 @@ impl Config {
         &self,
         metrics: &Arc<Metrics>,
     ) -> Result<Arc<dyn ChannelLayer>, LayerError> {
-        Ok(self.connect_with_shelf(metrics).await?.0)
+        let redis = self.open_redis().await?;
+        self.layer(redis.as_ref(), metrics).await
     }
 
-    async fn connect_with_shelf(
-        &self,
-        metrics: &Arc<Metrics>,
-    ) -> Result<(Arc<dyn ChannelLayer>, Option<Shelf>), LayerError> {
-        let (config, metrics) = (self.layer.clone(), Arc::clone(metrics));
+    /// Connects to Redis where the settings name one.
+    async fn open_redis(&self) -> Result<Option<Redis>, LayerError> {
         Ok(match &self.backend {
-            Backend::Memory => (Arc::new(MemoryLayer::new(config, metrics)), None),
-            Backend::Redis(redis) => {
-                let layer = RedisLayer::connect(redis, config, metrics, Handle::current()).await?;
-                let shelf = layer.shelf()?;
-                (Arc::new(layer), Some(shelf))
-            }
+            Backend::Memory => None,
+            Backend::Redis(config) => Some(Redis::open(config, Handle::current()).await?),
+        })
+    }
+
+    async fn layer(
+        &self,
+        redis: Option<&Redis>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Arc<dyn ChannelLayer>, LayerError> {
+        let (config, metrics) = (self.layer.clone(), Arc::clone(metrics));
+        Ok(match redis {
+            None => Arc::new(MemoryLayer::new(config, metrics)),
+            Some(redis) => Arc::new(RedisLayer::new(redis, config, metrics).await?),
         })
     }
 
@@ -175,13 +182,13 @@ impl Config {
     }
 
     /// Where modules are kept: with the messages, or in the data directory.
-    fn store(&self, shelf: Option<Shelf>) -> Result<Arc<dyn ModuleStore>, StartError> {
-        if let Some(shelf) = shelf {
+    fn store(&self, redis: Option<&Redis>) -> Result<Arc<dyn ModuleStore>, StartError> {
+        if let Some(redis) = redis {
             // The token is there in any case.
             let path = self.data_dir.clone();
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
             made.map_err(|source| StartError::DataDir { path, source })?;
-            return Ok(Arc::new(RedisStore::new(shelf)));
+            return Ok(Arc::new(RedisStore::new(redis).map_err(LayerError::from)?));
         }
         let path = self.data_dir.join("modules");
         let store = DirectoryStore::open(&path);
@@ -231,9 +238,10 @@ impl Config {
     /// Opens the ports and loads the modules.
     pub async fn build(self) -> Result<App, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let (layer, shelf) = self.connect_with_shelf(&metrics).await?;
+        let redis = self.open_redis().await?;
+        let layer = self.layer(redis.as_ref(), &metrics).await?;
         let keeping = Drain::new(Handle::current());
-        let deployments = self.deployments(self.store(shelf)?, &keeping).await?;
+        let deployments = self.deployments(self.store(redis.as_ref())?, &keeping).await?;
         let serving = Drain::new(Handle::current());
         let asked = Drain::new(Handle::current());
         let token = AdminToken::open(&self.data_dir)

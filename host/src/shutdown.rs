@@ -37,6 +37,11 @@ impl Drain {
         Self { runtime, stop: CancellationToken::new(), tasks: TaskTracker::new() }
     }
 
+    /// The runtime that the tasks run on.
+    pub fn runtime(&self) -> Handle {
+        self.runtime.clone()
+    }
+
     /// Starts a task that [`Drain::finished`] waits for. The only place that spawns.
     pub fn spawn<F>(&self, name: &'static str, task: F) -> tokio::task::JoinHandle<F::Output>
     where

@@ -25,10 +25,9 @@ use futures_util::StreamExt;
 use load::{Load, http_client, throughput, websocket_client};
 use tests::{Process, RedisServer};
 use tidegate::{
-    layer::{
-        ChannelLayer, Demand, LastingChannels, LayerConfig, Owners, RedisConfig, RedisLayer, Target,
-    },
+    layer::{ChannelLayer, Demand, LastingChannels, LayerConfig, Owners, RedisLayer},
     message::{ChannelName, Content, CorrelationId, GroupName, Message, ModuleName},
+    redis::{Redis, RedisConfig, Topology},
     telemetry::Metrics,
 };
 use tokio::{
@@ -107,16 +106,17 @@ async fn processes(redis: &RedisServer) -> (Process, Process) {
 
 fn layer(clients: &Runtime, redis: &RedisServer, prefix: &str) -> RedisLayer {
     let config = RedisConfig {
-        target: Target::parse(&redis.url()).unwrap(),
+        topology: Topology::parse(&redis.url()).unwrap(),
         prefix: prefix.to_owned(),
         partitions: None,
         lease: std::time::Duration::from_secs(15),
         timeout: std::time::Duration::from_secs(5),
     };
     let metrics = Arc::new(Metrics::new());
-    let runtime = clients.handle().clone();
-    let connecting = RedisLayer::connect(&config, LayerConfig::default(), metrics, runtime);
-    clients.block_on(connecting).unwrap()
+    clients.block_on(async {
+        let redis = Redis::open(&config, clients.handle().clone()).await.unwrap();
+        RedisLayer::new(&redis, LayerConfig::default(), metrics).await.unwrap()
+    })
 }
 
 /// Sending and receiving through the layer alone.

@@ -14,8 +14,9 @@ use crate::setting::{checks, error, units};
 use crate::{
     engine::{Compiler, FileLimits},
     interface::{Endpoint, InterfaceConfig, TlsConfig},
-    layer::{LayerConfig, RedisConfig},
+    layer::LayerConfig,
     message::ModuleName,
+    redis::RedisConfig,
     registry::ModuleSettings,
     worker::WorkerConfig,
 };

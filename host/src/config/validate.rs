@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     engine::{CompileLimits, Compiler, FileLimits, Limits},
-    layer::{Capacities, LayerConfig, RedisConfig, Target},
+    layer::{Capacities, LayerConfig},
     message::{GroupName, ModuleName},
+    redis::{RedisConfig, Topology},
     registry::{ModuleSettings, Written},
     worker::{BreakerConfig, ChannelFilter, WorkerConfig},
 };
@@ -114,7 +115,7 @@ fn backend(raw: &RawLayer) -> Checked<Backend> {
     if url == "memory" {
         return Ok(Backend::Memory);
     }
-    let target = Target::parse(url)
+    let topology = Topology::parse(url)
         .map_err(|error| ConfigError::new("layer.url", &format!("{error}; or it is memory")))?;
     let prefix = raw.prefix.clone().unwrap_or_else(|| "tidegate".to_owned());
     if let Err(error) = GroupName::parse(&prefix) {
@@ -133,7 +134,7 @@ fn backend(raw: &RawLayer) -> Checked<Backend> {
         return Err(ConfigError::new("layer.lease", "it is at least 1s"));
     }
     let timeout = span("layer.timeout", raw.timeout, Duration::from_secs(2))?;
-    Ok(Backend::Redis(RedisConfig { target, prefix, partitions, lease, timeout }))
+    Ok(Backend::Redis(RedisConfig { topology, prefix, partitions, lease, timeout }))
 }
 
 fn layer(raw: &RawLayer, message_bytes: usize) -> Checked<LayerConfig> {

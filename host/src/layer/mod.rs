@@ -19,7 +19,7 @@ pub use memory::MemoryLayer;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use redis::fuzzing;
-pub use redis::{Heard, RedisConfig, RedisLayer, Shelf, Target, TargetError};
+pub use redis::RedisLayer;
 
 use crate::message::{
     Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, Message,

@@ -10,7 +10,8 @@ mod witness;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tidegate::{
-    layer::{Capacities, LayerConfig, RedisConfig, RedisLayer, Target},
+    layer::{Capacities, LayerConfig, RedisLayer},
+    redis::{Redis, RedisConfig, Topology},
     telemetry::Metrics,
 };
 use tokio::runtime::Handle;
@@ -27,14 +28,14 @@ fn config() -> LayerConfig {
 /// A layer over Redis, with keys of its own.
 async fn redis(url: &str, prefix: &str, metrics: &Arc<Metrics>) -> RedisLayer {
     let redis = RedisConfig {
-        target: Target::parse(url).unwrap(),
+        topology: Topology::parse(url).unwrap(),
         prefix: prefix.to_owned(),
         partitions: None,
         lease: Duration::from_secs(1),
         timeout: Duration::from_millis(500),
     };
-    let layer = RedisLayer::connect(&redis, config(), Arc::clone(metrics), Handle::current());
-    layer.await.unwrap()
+    let redis = Redis::open(&redis, Handle::current()).await.unwrap();
+    RedisLayer::new(&redis, config(), Arc::clone(metrics)).await.unwrap()
 }
 
 /// How many times each thing is there.

@@ -3,15 +3,17 @@
 
 use std::sync::Arc;
 
-use deadpool_redis::redis::{FromRedisValue, Script};
 use tokio::{
     sync::{mpsc, oneshot},
     task::yield_now,
     time::{Instant, timeout_at},
 };
 
-use super::link::Link;
-use crate::{layer::LayerError, shutdown::Drain};
+use crate::{
+    layer::LayerError,
+    redis::{FromRedisValue, Link, Script},
+    shutdown::Drain,
+};
 
 /// Items of a call: the server does nothing else meanwhile.
 const ITEMS: usize = 256;
@@ -54,7 +56,7 @@ impl<T: FromRedisValue + Send + 'static> Batches<T> {
         };
         let until = Instant::now() + self.link.patience();
         let silent = || self.link.trouble().unwrap_or_else(|| self.link.silent());
-        timeout_at(until, called).await.unwrap_or_else(|_| Err(silent()))
+        timeout_at(until, called).await.unwrap_or_else(|_| Err(silent().into()))
     }
 }
 
@@ -92,7 +94,7 @@ async fn call_for<T: FromRedisValue>(link: &Link, script: &Script, batch: Vec<It
     }
     let mut outcomes = match link.call::<Vec<T>>(&call).await {
         Ok(outcomes) => Ok(outcomes.into_iter()),
-        Err(error) => Err(error),
+        Err(error) => Err(LayerError::from(error)),
     };
     for item in batch {
         let outcome = match &mut outcomes {

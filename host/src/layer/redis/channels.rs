@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::{
     Shared, content_of,
-    intake::micros,
     no_partition,
     wire::{self, Parcel},
 };
 use crate::{
     layer::{LayerError, SendError, Statistics},
     message::{ChannelName, CorrelationId, Message, Receipt, Settled},
+    redis::micros,
 };
 
 impl Shared {

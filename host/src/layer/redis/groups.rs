@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use super::{
     Shared,
-    intake::micros,
-    link::Link,
     node::{Emptied, Node},
     wire::Parcel,
 };
 use crate::{
     layer::{GroupSent, LayerError, SendError},
     message::{ChannelName, Content, CorrelationId, GroupName, Message, NodeName},
+    redis::{Link, micros},
 };
 
 /// Groups that one command names.
@@ -57,7 +56,8 @@ impl Shared {
         let link = self.link(group.as_str())?;
         let mut call = self.scripts.leave_named.key(&link.keys.base);
         call.arg(group.as_str()).arg(channel.as_str());
-        link.call(&call).await.map(|_: u8| ())
+        let _: u8 = link.call(&call).await?;
+        Ok(())
     }
 
     pub(super) async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError> {

@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::{Mutex as TurnMutex, Notify, watch},
@@ -18,13 +17,13 @@ use tokio::{
 };
 
 use super::{
-    link::Link,
     scripts::Scripts,
     wire::{self, Envelope},
 };
 use crate::{
     layer::{Capacities, Demand, LastingChannels, LayerError, Owners, Received},
     message::{ChannelName, Lasting, ModuleName, Receipt},
+    redis::{Link, Value, micros},
     shutdown::Drain,
     telemetry::Metrics,
 };
@@ -425,9 +424,4 @@ fn digest(lines: Vec<(String, String)>) -> String {
         write!(text, "{byte:02x}").expect("writing to a String cannot fail");
         text
     })
-}
-
-pub(super) fn micros(span: Duration) -> u64 {
-    // 2^53 is what Lua counts exactly; it is 285 years.
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX).min(1 << 53)
 }

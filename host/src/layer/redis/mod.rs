@@ -9,12 +9,9 @@ mod channels;
 mod groups;
 mod inbox;
 mod intake;
-mod link;
 mod node;
 mod probe;
 mod scripts;
-mod shelf;
-mod target;
 mod upkeep;
 mod wire;
 
@@ -29,7 +26,6 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::{
-    runtime::Handle,
     sync::Notify,
     time::{Instant, sleep_until},
 };
@@ -39,14 +35,9 @@ pub use self::wire::fuzzing;
 use self::{
     batch::Batches,
     intake::Intake,
-    link::Link,
     node::Node,
-    scripts::{Keys, Scripts, partition_of},
+    scripts::Scripts,
     wire::Parcel,
-};
-pub use self::{
-    shelf::{Heard, Shelf},
-    target::{Target, TargetError},
 };
 use super::{
     ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Received, SendError, Statistics,
@@ -56,28 +47,13 @@ use crate::{
         Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
         Payload, Receipt, Settled,
     },
+    redis::{Link, Redis, Unavailable, partition_of},
     shutdown::Drain,
     telemetry::Metrics,
 };
 
 /// How soon a full channel is tried again: nothing tells of room.
 const ROOM: Duration = Duration::from_millis(10);
-
-/// Where Redis is and how long things may take there.
-#[derive(Clone, Debug)]
-pub struct RedisConfig {
-    /// The servers.
-    pub target: Target,
-    /// The start of all keys. Applications with different ones do not meet.
-    pub prefix: String,
-    /// Parts that the keys are in. All processes must have the same number. None: one a server, and
-    /// eight for a Cluster.
-    pub partitions: Option<usize>,
-    /// How long a process is believed to be alive after it was last heard of.
-    pub lease: Duration,
-    /// How long a command may take, and a caller waits for a lost connection.
-    pub timeout: Duration,
-}
 
 /// The channel layer of many processes.
 #[derive(Debug)]
@@ -93,6 +69,8 @@ struct Shared {
     scripts: Arc<Scripts>,
     links: Arc<[Arc<Link>]>,
     drain: Drain,
+    /// Keeps the connections open.
+    _redis: Redis,
     /// For each partition, sending to its channels: "ok", "full" or what is wrong, and how many entries
     /// had expired.
     sending: Vec<Batches<(String, u64)>>,
@@ -112,55 +90,47 @@ impl Drop for RedisLayer {
 }
 
 impl RedisLayer {
-    /// Connects to every partition. Tasks run on the runtime until the layer is dropped.
-    pub async fn connect(
-        redis: &RedisConfig,
+    /// Makes this process known to every partition. Tasks run on the runtime of the connections until the
+    /// layer is dropped.
+    pub async fn new(
+        redis: &Redis,
         config: LayerConfig,
         metrics: Arc<Metrics>,
-        runtime: Handle,
     ) -> Result<Self, LayerError> {
-        let drain = Drain::new(runtime);
-        Self::connect_with(redis, config, metrics, drain, Scripts::new("")).await
+        Self::with_scripts(redis, config, metrics, Scripts::new("")).await
     }
 
-    async fn connect_with(
-        redis: &RedisConfig,
+    async fn with_scripts(
+        redis: &Redis,
         config: LayerConfig,
         metrics: Arc<Metrics>,
-        drain: Drain,
         scripts: Scripts,
     ) -> Result<Self, LayerError> {
-        let scripts = Arc::new(scripts);
-        let partitions = redis.partitions.unwrap_or_else(|| redis.target.partitions());
-        let mut links = Vec::with_capacity(partitions);
-        for partition in 0..partitions {
-            let keys = Keys::new(&redis.prefix, partition);
-            let (target, timeout) = (&redis.target, redis.timeout);
-            links.push(Link::open(target, keys, partition, &scripts, timeout, &drain).await?);
-        }
-        let links: Arc<[_]> = links.into();
+        let (links, lease) = (redis.links(), redis.lease());
+        let (drain, scripts) = (Drain::new(redis.runtime()), Arc::new(scripts));
         let intake = Intake::new(
             Arc::clone(&links),
             Arc::clone(&scripts),
             Arc::clone(&metrics),
-            redis.lease,
+            lease,
             config.capacities.clone(),
             &drain,
         );
         let shared = Arc::new(Shared {
             config,
-            lease: redis.lease,
+            lease,
             metrics,
             sending: links.iter().map(|it| Batches::new(it, &scripts.send, &drain)).collect(),
             delivering: links.iter().map(|it| Batches::new(it, &scripts.deliver, &drain)).collect(),
             scripts,
             links,
             drain: drain.clone(),
+            _redis: redis.clone(),
             intake,
             nodes: Mutex::default(),
             due: Notify::new(),
         });
-        for partition in 0..partitions {
+        for partition in 0..shared.links.len() {
             // Also says whether the layout is ours.
             shared.renew(partition, &mut None, false).await?;
             let renewing = upkeep::renew(Arc::clone(&shared), partition);
@@ -172,11 +142,9 @@ impl RedisLayer {
     }
 }
 
-impl RedisLayer {
-    /// What the processes of the layer keep together besides messages.
-    pub fn shelf(&self) -> Result<Shelf, LayerError> {
-        let link = self.shared.links.first().cloned().ok_or_else(no_partition)?;
-        Ok(Shelf { link, scripts: Arc::clone(&self.shared.scripts), lease: self.shared.lease })
+impl From<Unavailable> for LayerError {
+    fn from(error: Unavailable) -> Self {
+        Self::new(error.to_string())
     }
 }
 
@@ -201,6 +169,12 @@ impl Shared {
     fn check_size(&self, bytes: usize) -> Result<(), SendError> {
         let limit = self.config.message_bytes;
         if bytes > limit { Err(SendError::TooLarge { bytes, limit }) } else { Ok(()) }
+    }
+}
+
+impl From<Unavailable> for SendError {
+    fn from(error: Unavailable) -> Self {
+        Self::Layer(error.into())
     }
 }
 

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Shared, intake::micros, node::Node, wire::VERSION};
-use crate::{layer::LayerError, message::CorrelationId};
+use super::{Shared, node::Node, wire::VERSION};
+use crate::{layer::LayerError, message::CorrelationId, redis::micros};
 
 /// How often messages that are due are looked for, when this process knows of none.
 const LOOK: Duration = Duration::from_secs(1);

@@ -7,16 +7,15 @@ use futures_util::{
     future::{join, join_all},
     poll,
 };
-use tokio::{runtime::Handle, time::timeout};
+use tokio::time::timeout;
 
-use super::{cost::sent, redis, server::RedisServer};
+use super::{cost::sent, server::RedisServer};
 use crate::{
     layer::{Capacities, ChannelLayer, Demand, LayerConfig, Owners, RedisLayer},
     message::{
         Answer, ChannelName, Content, CorrelationId, Done, InboxEntry, LocalName, Message,
         ModuleName, NodeName, Outcome, Payload, Reply,
     },
-    telemetry::Metrics,
 };
 
 fn channel(name: &str) -> ChannelName {
@@ -43,8 +42,7 @@ fn number(message: &Message) -> u32 {
 async fn layer(server: &RedisServer, capacity: usize) -> RedisLayer {
     let capacities = Capacities::new(capacity, []).unwrap();
     let config = LayerConfig { capacities, ..LayerConfig::default() };
-    let (target, metrics) = (redis(&server.url(), "batches"), Arc::new(Metrics::new()));
-    RedisLayer::connect(&target, config, metrics, Handle::current()).await.unwrap()
+    super::layer(&server.url(), "batches", config).await
 }
 
 /// The numbers of the next messages of a channel.

@@ -3,16 +3,15 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::{runtime::Handle, time::timeout};
+use tokio::time::timeout;
 
-use super::{super::intake::SKIPPED, redis, server::RedisServer};
+use super::{super::intake::SKIPPED, server::RedisServer};
 use crate::{
     layer::{Capacities, ChannelLayer, Demand, LayerConfig, Owners, RedisLayer},
     message::{
         Answer, ChannelName, Content, CorrelationId, Done, LocalName, Message, ModuleName,
         NodeName, Outcome, Reply,
     },
-    telemetry::Metrics,
 };
 
 const ECHOES: usize = 50;
@@ -32,8 +31,7 @@ pub(super) fn sent(server: &RedisServer) -> usize {
 }
 
 async fn layer(url: &str) -> RedisLayer {
-    let (config, metrics) = (LayerConfig::default(), Arc::new(Metrics::new()));
-    RedisLayer::connect(&redis(url, "cost"), config, metrics, Handle::current()).await.unwrap()
+    super::layer(url, "cost", LayerConfig::default()).await
 }
 
 /// Commands for an echo among so many modules.
@@ -93,8 +91,7 @@ async fn what_was_taken_does_not_wait_for_what_a_module_may_not_have_yet() {
     let server = RedisServer::start();
     let capacities = Capacities::new(MESSAGES as usize, []).unwrap();
     let config = LayerConfig { capacities, ..LayerConfig::default() };
-    let (target, metrics) = (redis(&server.url(), "cost"), Arc::new(Metrics::new()));
-    let layer = RedisLayer::connect(&target, config, metrics, Handle::current()).await.unwrap();
+    let layer = super::layer(&server.url(), "cost", config).await;
     let (work, module) = (ChannelName::parse("m.work").unwrap(), ModuleName::parse("m").unwrap());
     for _ in 0..MESSAGES {
         let content = Content::parse(Bytes::from_static(b"\x80")).unwrap();

@@ -5,8 +5,10 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 const DOCUMENT: &str = include_str!("../../../../../docs/redis.md");
 
 fn scripts() -> Vec<(String, String)> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/layer/redis/scripts");
-    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
+    let folders = ["layer/redis/scripts", "registry/store/redis/scripts"];
+    let files = folders.into_iter().flat_map(|folder| fs::read_dir(sources.join(folder)).unwrap());
+    let files = files.map(|entry| entry.unwrap().path());
     let named = |file: PathBuf| {
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
         (name, fs::read_to_string(file).unwrap())
@@ -46,7 +48,7 @@ fn every_key_is_documented() {
     });
     assert_eq!(documented.collect::<BTreeSet<_>>(), in_use);
     // The keys that are not left to scripts are among them.
-    for key in between(include_str!("../scripts.rs"), "\"{}", ':') {
+    for key in between(include_str!("../../../redis/scripts.rs"), "\"{}", ':') {
         assert!(in_use.contains(key), "{key}");
     }
 }

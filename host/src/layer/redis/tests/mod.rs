@@ -11,13 +11,15 @@ mod topologies;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use deadpool_redis::redis::{Client, cmd};
 use tokio::runtime::Handle;
 
-use super::{RedisConfig, RedisLayer, Shared, Target, scripts::Scripts};
+use super::{RedisLayer, Shared, scripts::Scripts};
 use crate::{
-    layer::conformance::{Clock, Subject, config},
-    shutdown::Drain,
+    layer::{
+        LayerConfig,
+        conformance::{Clock, Subject, config},
+    },
+    redis::{Redis, RedisConfig, Topology, cmd},
     telemetry::Metrics,
 };
 
@@ -29,17 +31,10 @@ struct Shifted(Arc<Shared>);
 #[async_trait]
 impl Clock for Shifted {
     async fn advance(&self, span: Duration) {
-        for (partition, link) in self.0.links.iter().enumerate() {
-            let target = link
-                .target()
-                .locate(partition, &link.keys.base, Duration::from_secs(5))
-                .await
-                .unwrap();
-            let client = Client::open(target).unwrap();
-            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        for link in &*self.0.links {
             let key = format!("{}test:clock", link.keys.base);
             let micros = u64::try_from(span.as_micros()).unwrap();
-            let () = cmd("INCRBY").arg(key).arg(micros).query_async(&mut connection).await.unwrap();
+            let _: u64 = link.run(cmd("INCRBY").arg(key).arg(micros)).await.unwrap();
         }
         self.0.due.notify_waiters();
     }
@@ -53,22 +48,27 @@ impl Clock for Shifted {
     }
 }
 
-/// Settings with a lease that no case outlives.
-fn redis(url: &str, prefix: &str) -> RedisConfig {
-    RedisConfig {
-        target: Target::parse(url).unwrap(),
+/// Connections with a lease that no case outlives.
+async fn redis(url: &str, prefix: &str) -> Redis {
+    let config = RedisConfig {
+        topology: Topology::parse(url).unwrap(),
         prefix: prefix.to_owned(),
         partitions: None,
         lease: Duration::from_secs(10_000),
         timeout: Duration::from_secs(5),
-    }
+    };
+    Redis::open(&config, Handle::current()).await.unwrap()
+}
+
+async fn layer(url: &str, prefix: &str, config: LayerConfig) -> RedisLayer {
+    let metrics = Arc::new(Metrics::new());
+    RedisLayer::new(&redis(url, prefix).await, config, metrics).await.unwrap()
 }
 
 async fn subject(url: &str, prefix: &str) -> Subject {
     let metrics = Arc::new(Metrics::new());
-    let (config, redis) = (config(), redis(url, prefix));
-    let (drain, scripts) = (Drain::new(Handle::current()), Scripts::new(CLOCK));
-    let layer = RedisLayer::connect_with(&redis, config, Arc::clone(&metrics), drain, scripts);
+    let (redis, scripts) = (redis(url, prefix).await, Scripts::new(CLOCK));
+    let layer = RedisLayer::with_scripts(&redis, config(), Arc::clone(&metrics), scripts);
     let layer = layer.await.unwrap();
     let clock = Box::new(Shifted(Arc::clone(&layer.shared)));
     Subject { layer: Arc::new(layer), metrics, clock }

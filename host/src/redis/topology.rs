@@ -14,14 +14,14 @@ use tokio::time::{Instant, timeout_at};
     "{url:?} names no Redis: {reason}; it is redis://HOST:PORT/DB, several of them with commas, \
      redis+sentinel://HOST,HOST/MASTER/DB or redis+cluster://HOST,HOST; rediss is with TLS"
 )]
-pub struct TargetError {
+pub struct TopologyError {
     url: String,
     reason: String,
 }
 
 /// Where Redis is. Shown without passwords.
 #[derive(Clone)]
-pub struct Target {
+pub struct Topology {
     kind: Kind,
     shown: String,
 }
@@ -43,10 +43,10 @@ enum Kind {
 /// has some; each costs a process three connections.
 const CLUSTER_PARTITIONS: usize = 8;
 
-impl Target {
+impl Topology {
     /// Reads a URL.
-    pub fn parse(url: &str) -> Result<Self, TargetError> {
-        let wrong = |reason: &str| TargetError { url: hidden(url), reason: reason.to_owned() };
+    pub fn parse(url: &str) -> Result<Self, TopologyError> {
+        let wrong = |reason: &str| TopologyError { url: hidden(url), reason: reason.to_owned() };
         let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;
         let kind = match scheme.split_once('+') {
             None => Kind::Servers(
@@ -75,7 +75,7 @@ impl Target {
     }
 
     /// How many partitions there are, unless somebody says otherwise.
-    pub(super) const fn partitions(&self) -> usize {
+    pub(crate) const fn partitions(&self) -> usize {
         match &self.kind {
             Kind::Servers(servers) => servers.len(),
             Kind::Sentinel { .. } => 1,
@@ -85,7 +85,7 @@ impl Target {
 
     /// The server that holds a partition now.
     /// Who does not answer leaves time to ask the others within `patience`.
-    pub(super) async fn locate(
+    pub(crate) async fn locate(
         &self,
         partition: usize,
         base: &str,
@@ -121,13 +121,13 @@ impl Target {
     }
 }
 
-impl std::fmt::Debug for Target {
+impl std::fmt::Debug for Topology {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.shown)
     }
 }
 
-impl std::fmt::Display for Target {
+impl std::fmt::Display for Topology {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.shown)
     }
@@ -237,7 +237,7 @@ mod tests {
             ("redis+sentinel://:secret@a:26379,b:26379/main/2", 1),
             ("redis+cluster://a:7000,b:7001", CLUSTER_PARTITIONS),
         ] {
-            assert_eq!(Target::parse(url).unwrap().partitions(), partitions, "{url}");
+            assert_eq!(Topology::parse(url).unwrap().partitions(), partitions, "{url}");
         }
     }
 
@@ -250,10 +250,10 @@ mod tests {
             ("redis+sentinel://a:1", "name of the master is missing"),
             ("redis://user:secret@host:port", ""),
         ] {
-            let error = Target::parse(url).unwrap_err().to_string();
+            let error = Topology::parse(url).unwrap_err().to_string();
             assert!(error.contains(reason) && !error.contains("secret"), "{url}: {error}");
         }
-        let shown = Target::parse("redis://user:secret@host:1/0").unwrap().to_string();
+        let shown = Topology::parse("redis://user:secret@host:1/0").unwrap().to_string();
         assert_eq!(shown, "redis://***@host:1/0");
     }
 }

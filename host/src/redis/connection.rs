@@ -22,11 +22,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{
-    Target,
-    scripts::{Keys, Scripts},
-};
-use crate::{layer::LayerError, shutdown::Drain};
+use super::{Keys, Topology, Unavailable};
+use crate::shutdown::Drain;
 
 /// Connections that a partition costs at most: for commands, a wake-up and an inbox, and one to spare.
 const CONNECTIONS: usize = 4;
@@ -52,15 +49,14 @@ struct Established {
 #[derive(Clone)]
 enum State {
     Up(Established),
-    Down(Arc<LayerError>),
+    Down(Arc<Unavailable>),
 }
 
 /// Runs commands on the server of one partition.
-pub(super) struct Link {
-    pub(super) keys: Keys,
+pub(crate) struct Link {
+    pub(crate) keys: Keys,
     partition: usize,
-    target: Target,
-    scripts: Arc<Scripts>,
+    topology: Topology,
     /// How long a command may take, and how long one waits for a connection.
     patience: Duration,
     state: watch::Sender<State>,
@@ -68,7 +64,7 @@ pub(super) struct Link {
     /// The connection over which all registrations were made last.
     settled: AtomicU64,
     /// Held while leases are renewed or a node is closed.
-    pub(super) renewing: tokio::sync::Mutex<()>,
+    pub(crate) renewing: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Link {
@@ -79,21 +75,19 @@ impl std::fmt::Debug for Link {
 
 impl Link {
     /// Connects once, and from then on again whenever the connection is lost.
-    pub(super) async fn open(
-        target: &Target,
+    pub(crate) async fn open(
+        topology: &Topology,
         keys: Keys,
         partition: usize,
-        scripts: &Arc<Scripts>,
         patience: Duration,
         drain: &Drain,
-    ) -> Result<Arc<Self>, LayerError> {
+    ) -> Result<Arc<Self>, Unavailable> {
         let link = Arc::new(Self {
             keys,
             partition,
-            target: target.clone(),
-            scripts: Arc::clone(scripts),
+            topology: topology.clone(),
             patience,
-            state: watch::Sender::new(State::Down(Arc::new(LayerError::new("not connected yet")))),
+            state: watch::Sender::new(State::Down(Arc::new(Unavailable::new("not connected yet")))),
             broken: Notify::new(),
             settled: AtomicU64::new(1),
             renewing: tokio::sync::Mutex::default(),
@@ -102,7 +96,7 @@ impl Link {
         let first = Arc::clone(&link);
         let connecting = drain.spawn("redis connect", async move { first.connect(1).await });
         let established =
-            connecting.await.map_err(|error| LayerError::new(error.to_string()))??;
+            connecting.await.map_err(|error| Unavailable::new(error.to_string()))??;
         link.state.send_replace(State::Up(established));
         let keep = Arc::clone(&link);
         drain.spawn_until_stopped("redis link", async move { keep.keep().await });
@@ -117,7 +111,7 @@ impl Link {
                 match self.connect(generation).await {
                     Ok(established) => break established,
                     Err(error) => {
-                        tracing::warn!(%error, target = %self.target, "Redis is not reached; trying again");
+                        tracing::warn!(%error, target = %self.topology, "Redis is not reached; trying again");
                         self.state.send_replace(State::Down(Arc::new(error)));
                         // Not all processes at once.
                         let jittered = pause.mul_f32(rand::rng().random_range(0.5..1.0));
@@ -126,31 +120,28 @@ impl Link {
                     }
                 }
             };
-            tracing::info!(target = %self.target, "connected to Redis again");
+            tracing::info!(target = %self.topology, "connected to Redis again");
             self.state.send_replace(State::Up(established));
         }
     }
 
-    async fn connect(&self, generation: u64) -> Result<Established, LayerError> {
+    async fn connect(&self, generation: u64) -> Result<Established, Unavailable> {
         let unreachable = |error: RedisError| {
-            LayerError::new(format!("Redis at {} is not reached: {error}", self.target))
+            Unavailable::new(format!("Redis at {} is not reached: {error}", self.topology))
         };
         let until = Instant::now() + self.patience;
         let connecting = async {
-            let info = self.target.locate(self.partition, &self.keys.base, self.patience).await?;
+            let info = self.topology.locate(self.partition, &self.keys.base, self.patience).await?;
             let pool = self.pool(info)?;
             let connection = pool.get().await.map_err(into_redis)?;
             let mut commands = deadpool_redis::Connection::take(connection);
-            for script in self.scripts.all() {
-                script.load_async(&mut commands).await?;
-            }
             let facts: String = cmd("INFO").query_async(&mut commands).await?;
             Ok((Established { generation, commands, pool, idle: Arc::default() }, facts))
         };
         let (established, facts) =
             timeout_at(until, connecting).await.map_err(|_| self.silent())?.map_err(unreachable)?;
         check(&facts)
-            .map_err(|rule| LayerError::new(format!("Redis at {} {rule}", self.target)))?;
+            .map_err(|rule| Unavailable::new(format!("Redis at {} {rule}", self.topology)))?;
         Ok(established)
     }
 
@@ -167,12 +158,12 @@ impl Link {
     }
 
     /// Whether the server was reached when it was last asked.
-    pub(super) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         matches!(&*self.state.borrow(), State::Up(_))
     }
 
     /// Why it is not.
-    pub(super) fn trouble(&self) -> Option<LayerError> {
+    pub(crate) fn trouble(&self) -> Option<Unavailable> {
         match &*self.state.borrow() {
             State::Up(_) => None,
             State::Down(error) => Some((**error).clone()),
@@ -180,18 +171,18 @@ impl Link {
     }
 
     /// How long a command may take.
-    pub(super) const fn patience(&self) -> Duration {
+    pub(crate) const fn patience(&self) -> Duration {
         self.patience
     }
 
     /// What is wrong when it takes longer.
-    pub(super) fn silent(&self) -> LayerError {
+    pub(crate) fn silent(&self) -> Unavailable {
         let within = self.patience;
-        LayerError::new(format!("Redis at {} does not answer within {within:?}", self.target))
+        Unavailable::new(format!("Redis at {} does not answer within {within:?}", self.topology))
     }
 
     /// Which connection it is, counted from the first.
-    pub(super) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         match &*self.state.borrow() {
             State::Up(up) => up.generation,
             State::Down(_) => 0,
@@ -199,17 +190,17 @@ impl Link {
     }
 
     /// All registrations were made over that connection, or a newer one.
-    pub(super) fn settle(&self, generation: u64) {
+    pub(crate) fn settle(&self, generation: u64) {
         self.settled.fetch_max(generation, Ordering::AcqRel);
     }
 
     /// Whether what the server knows of this process is whole again since the last reconnect.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.generation() <= self.settled.load(Ordering::Acquire)
     }
 
     /// Resolves when there is a newer connection than that one.
-    pub(super) async fn newer_than(&self, generation: u64) -> u64 {
+    pub(crate) async fn newer_than(&self, generation: u64) -> u64 {
         let mut states = self.state.subscribe();
         let newer = |state: &State| matches!(state, State::Up(up) if up.generation > generation);
         // The sender is here, so it is not gone.
@@ -217,7 +208,7 @@ impl Link {
         self.generation().max(generation)
     }
 
-    async fn established(&self) -> Result<Established, LayerError> {
+    async fn established(&self) -> Result<Established, Unavailable> {
         if let State::Up(established) = &*self.state.borrow() {
             return Ok(established.clone());
         }
@@ -237,10 +228,10 @@ impl Link {
     }
 
     /// Runs a script. One that may have run is never run again.
-    pub(super) async fn call<T: FromRedisValue>(
+    pub(crate) async fn call<T: FromRedisValue>(
         &self,
         invocation: &ScriptInvocation<'_>,
-    ) -> Result<T, LayerError> {
+    ) -> Result<T, Unavailable> {
         let Established { generation, mut commands, .. } = self.established().await?;
         invocation
             .invoke_async(&mut commands)
@@ -249,12 +240,12 @@ impl Link {
     }
 
     /// A blocking pop on a connection of its own. Waits for `block`, and nothing came if it is over.
-    pub(super) async fn pop(
+    pub(crate) async fn pop(
         &self,
         key: &str,
         most: usize,
         block: Duration,
-    ) -> Result<Vec<Vec<u8>>, LayerError> {
+    ) -> Result<Vec<Vec<u8>>, Unavailable> {
         let Established { generation, pool, idle, .. } = self.established().await?;
         let idle = || idle.lock().unwrap_or_else(PoisonError::into_inner);
         let popped = async {
@@ -281,7 +272,7 @@ impl Link {
     }
 
     /// Says what went wrong. A connection that can do nothing more is made again.
-    fn failed(&self, generation: u64, error: &RedisError) -> LayerError {
+    fn failed(&self, generation: u64, error: &RedisError) -> Unavailable {
         let away = error.is_unrecoverable_error()
             || error.is_timeout()
             || error.is_io_error()
@@ -297,7 +288,7 @@ impl Link {
                         | "NOAUTH"
                 )
             );
-        let failure = LayerError::new(format!("Redis at {}: {error}", self.target));
+        let failure = Unavailable::new(format!("Redis at {}: {error}", self.topology));
         if away {
             let dropped = self.state.send_if_modified(|state| {
                 let is_this = matches!(state, State::Up(up) if up.generation == generation);
@@ -313,9 +304,11 @@ impl Link {
         failure
     }
 
+    /// Runs a command that no script does.
     #[cfg(test)]
-    pub(super) const fn target(&self) -> &Target {
-        &self.target
+    pub(crate) async fn run<T: FromRedisValue>(&self, command: &deadpool_redis::redis::Cmd) -> Result<T, Unavailable> {
+        let Established { generation, mut commands, .. } = self.established().await?;
+        command.query_async(&mut commands).await.map_err(|error| self.failed(generation, &error))
     }
 }
 

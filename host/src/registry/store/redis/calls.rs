@@ -1,39 +1,48 @@
-//! What processes that share a layer keep in Redis besides messages: modules, and what each process
-//! has in force. All of it is in partition 0.
+//! The calls of the store's scripts, which know texts and bytes only. All keys are in partition 0.
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_redis::redis::ScriptInvocation;
+use super::scripts::Scripts;
+use crate::{
+    message::CorrelationId,
+    redis::{Link, Redis, Script, ScriptInvocation, Unavailable, micros},
+};
 
-use super::{intake::micros, link::Link, scripts::Scripts};
-use crate::{layer::LayerError, message::CorrelationId};
-
-/// Keeps texts and files of modules for all processes of a layer.
+/// Runs the scripts of the module store.
 #[derive(Clone, Debug)]
-pub struct Shelf {
-    pub(super) link: Arc<Link>,
-    pub(super) scripts: Arc<Scripts>,
-    pub(super) lease: Duration,
+pub(super) struct Calls {
+    link: Arc<Link>,
+    scripts: Arc<Scripts>,
+    lease: Duration,
+    /// Keeps the connection open.
+    _redis: Redis,
 }
 
-/// What a process hears when it says what it has in force.
+/// Returned to a process that reports its active versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub(super) struct Heard {
     /// Another one after Redis was emptied.
-    pub store: String,
+    pub(super) store: String,
     /// Counts the changes of modules.
-    pub changes: u64,
-    /// What each process says of itself.
-    pub reports: Vec<Vec<u8>>,
+    pub(super) changes: u64,
+    /// The report of each process.
+    pub(super) reports: Vec<Vec<u8>>,
 }
 
-impl Shelf {
-    fn call<'a>(&self, script: &'a deadpool_redis::redis::Script) -> ScriptInvocation<'a> {
+impl Calls {
+    pub(super) fn new(redis: &Redis) -> Result<Self, Unavailable> {
+        let link = redis.links().first().cloned();
+        let link = link.ok_or_else(|| Unavailable::new("there is no partition"))?;
+        let scripts = Arc::new(Scripts::new(""));
+        Ok(Self { link, scripts, lease: redis.lease(), _redis: redis.clone() })
+    }
+
+    fn call<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
         script.key(&self.link.keys.base)
     }
 
     /// The name and manifest of each module.
-    pub async fn load(&self) -> Result<Vec<(String, Vec<u8>)>, LayerError> {
+    pub(super) async fn load(&self) -> Result<Vec<(String, Vec<u8>)>, Unavailable> {
         let flat: Vec<Vec<u8>> = self.link.call(&self.call(&self.scripts.store_load)).await?;
         let pairs = flat.chunks_exact(2).filter_map(|pair| match pair {
             [name, manifest] => Some((String::from_utf8(name.clone()).ok()?, manifest.clone())),
@@ -43,7 +52,7 @@ impl Shelf {
     }
 
     /// A file of a module by its digest, unchecked.
-    pub async fn file(&self, module: &str, digest: &str) -> Result<Option<Vec<u8>>, LayerError> {
+    pub(super) async fn file(&self, module: &str, digest: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         let mut call = self.call(&self.scripts.store_file);
         call.arg(module).arg(digest);
         self.link.call(&call).await
@@ -51,14 +60,14 @@ impl Shelf {
 
     /// Puts a manifest in the place of the one whose revision is one less, with a new file, and
     /// forgets files that are not `needed`. False if somebody else was first.
-    pub async fn commit(
+    pub(super) async fn commit(
         &self,
         module: &str,
         revision: u64,
         manifest: &[u8],
         file: Option<(&str, &[u8])>,
         needed: impl Iterator<Item = &str>,
-    ) -> Result<bool, LayerError> {
+    ) -> Result<bool, Unavailable> {
         let (digest, content) = file.unwrap_or_default();
         let mut call = self.call(&self.scripts.store_commit);
         call.arg(module).arg(revision).arg(manifest).arg(digest).arg(content);
@@ -69,14 +78,14 @@ impl Shelf {
     }
 
     /// Forgets a module.
-    pub async fn delete(&self, module: &str) -> Result<(), LayerError> {
+    pub(super) async fn delete(&self, module: &str) -> Result<(), Unavailable> {
         let mut call = self.call(&self.scripts.store_delete);
         call.arg(module);
         self.link.call::<u8>(&call).await.map(drop)
     }
 
     /// Says for one lease what a process has in force; nothing: it leaves.
-    pub async fn meet(&self, process: &str, report: &[u8]) -> Result<Heard, LayerError> {
+    pub(super) async fn meet(&self, process: &str, report: &[u8]) -> Result<Heard, Unavailable> {
         let mut call = self.call(&self.scripts.store_meet);
         let id = CorrelationId::random().to_string();
         call.arg(process).arg(report).arg(micros(self.lease)).arg(id);

@@ -1,29 +1,33 @@
 //! Modules in Redis, for all processes of a layer.
 
+mod calls;
+mod scripts;
+
 use std::io;
 
 use async_trait::async_trait;
 
+use self::calls::Calls;
 use super::{Manifest, Met, ModuleStore, NodeReport, StoreError, Stored};
 use crate::{
     engine::digest,
-    layer::{LayerError, Shelf},
     message::ModuleName,
+    redis::{Redis, Unavailable},
 };
 
 /// Modules in Redis. Clones are the same store.
 #[derive(Clone, Debug)]
-pub struct RedisStore(Shelf);
+pub struct RedisStore(Calls);
 
 impl RedisStore {
-    /// Keeps modules where a layer keeps messages.
-    pub const fn new(shelf: Shelf) -> Self {
-        Self(shelf)
+    /// Keeps modules over connections that are open.
+    pub fn new(redis: &Redis) -> Result<Self, Unavailable> {
+        Calls::new(redis).map(Self)
     }
 }
 
-impl From<LayerError> for StoreError {
-    fn from(error: LayerError) -> Self {
+impl From<Unavailable> for StoreError {
+    fn from(error: Unavailable) -> Self {
         Self::Away(error.to_string())
     }
 }
