@@ -35,6 +35,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("wit_component", &["engine"]),
     ("hyper", &["interface", "admin"]),
     ("tokio_tungstenite", &["interface"]),
+    ("deadpool", &["redis"]),
     ("deadpool_redis", &["redis"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli", "main"]),
