@@ -160,6 +160,8 @@ fn a_password_of_redis_is_text_and_shown_nowhere() {
     assert!(!told.contains("hush") && !told.contains("quiet"), "{told}");
     let told = refused(&format!("{url}sentinel_username = 'a'"));
     assert!(told.contains("set layer.sentinel_password, too"), "{told}");
+    let told = refused(&format!("{url}sentinel_tls = true"));
+    assert!(told.contains("are for a URL with Sentinels"), "{told}");
     let mut layers = Layers::default();
     layers.add_file("tidegate.toml", url).unwrap();
     let variable = ("TIDEGATE_LAYER_PASSWORD".to_owned(), "007".to_owned());

@@ -39,7 +39,7 @@ impl std::fmt::Debug for Login {
 }
 
 impl Login {
-    const fn is_given(&self) -> bool {
+    pub(crate) const fn is_given(&self) -> bool {
         self.username.is_some() || self.password.is_some()
     }
 
@@ -121,6 +121,11 @@ impl Topology {
             Some((scheme, "sentinel")) => Self::sentinel(scheme, rest, logins),
             Some(_) => Err(TopologyError::new("its scheme is not known")),
         }
+    }
+
+    /// Whether Sentinels say which server is the master.
+    pub(crate) const fn has_sentinels(&self) -> bool {
+        matches!(self.kind, Kind::Sentinel(_))
     }
 
     fn servers(url: &str, logins: &Logins) -> Result<Self, TopologyError> {
