@@ -10,7 +10,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`message`], [`redis`], [`shutdown`], [`telemetry`], `setting` |
+//! | 0 | [`message`], [`redis`], [`shutdown`], [`telemetry`], `outage`, `setting` |
 //! | 1 | [`capability`], [`layer`], [`routing`] |
 //! | 2 | [`engine`] |
 //! | 3 | [`registry`] |
@@ -29,6 +29,7 @@ pub mod engine;
 pub mod interface;
 pub mod layer;
 pub mod message;
+mod outage;
 pub mod redis;
 pub mod registry;
 pub mod routing;

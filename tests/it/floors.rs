@@ -9,6 +9,7 @@ use std::{
 /// Folder or file of `host/src`, its floor, and modules of its own floor that it may know.
 const FLOORS: &[(&str, u8)] = &[
     ("message", 0),
+    ("outage", 0),
     ("redis", 0),
     ("setting", 0),
     ("shutdown", 0),
@@ -34,6 +35,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("wit_component", &["engine"]),
     ("hyper", &["interface", "admin"]),
     ("tokio_tungstenite", &["interface"]),
+    ("deadpool", &["redis"]),
     ("deadpool_redis", &["redis"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli", "main"]),

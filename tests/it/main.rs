@@ -37,6 +37,7 @@ mod lingering;
 mod log;
 mod logging;
 mod longpoll;
+mod metrics;
 mod misbehaviour;
 mod new;
 mod order;

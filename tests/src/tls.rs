@@ -21,7 +21,7 @@ use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
 use crate::{background, must};
 
-/// A certificate for `localhost`, signed by itself, and its key.
+/// A certificate for `localhost` and 127.0.0.1, signed by itself, and its key.
 #[derive(Debug)]
 pub struct Certificate {
     der: CertificateDer<'static>,
@@ -38,7 +38,8 @@ impl Certificate {
     /// One that is valid until the beginning of a year.
     pub fn until(year: i32) -> Self {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let mut params =
+            CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         params.not_before = date_time_ymd(1999, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
         let certificate = params.self_signed(&key).unwrap();

@@ -25,7 +25,8 @@ pub fn from_environment(
         let mut table = Table::new();
         match section.and_then(|(section, rest)| Some((section, rest.strip_prefix('_')?))) {
             Some((section, rest)) => {
-                let inner = Table::from_iter([(rest.to_owned(), typed(&value))]);
+                let value = if is_login(rest) { Value::String(value) } else { typed(&value) };
+                let inner = Table::from_iter([(rest.to_owned(), value)]);
                 table.insert((*section).to_owned(), Value::Table(inner));
             }
             None if key == "modules" => {
@@ -50,6 +51,11 @@ fn modules(name: &str, list: &str) -> Result<Table, ConfigError> {
             None => Err(ConfigError::new(name, &format!("{item:?} is not NAME=FILE"))),
         })
         .collect()
+}
+
+/// Whether a setting is a text also where it reads like a number, such as the password `007`.
+fn is_login(key: &str) -> bool {
+    key.ends_with("username") || key.ends_with("password")
 }
 
 /// A number or a truth value where it reads like one.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     error::ConfigError,
-    units::{Cap, Size, Span, Words},
+    units::{Cap, Secret, Size, Span, Words},
 };
 use crate::{
     interface::Forwarding,
@@ -93,6 +93,11 @@ pub(super) struct RawInterface {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLayer {
     pub(super) url: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) sentinel_username: Option<String>,
+    pub(super) sentinel_password: Option<Secret>,
+    pub(super) sentinel_tls: Option<bool>,
     pub(super) prefix: Option<String>,
     pub(super) partitions: Option<usize>,
     pub(super) lease: Option<Span>,

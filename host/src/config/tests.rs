@@ -146,3 +146,26 @@ fn a_flag_may_give_the_file_of_a_module_whose_settings_stand_elsewhere() {
     layers.add("--module", flags).unwrap();
     assert_eq!(layers.finish().unwrap().modules[0].settings.reuse, 5);
 }
+
+#[test]
+fn a_password_of_redis_is_text_and_shown_nowhere() {
+    let url = "[layer]\nurl = 'redis://127.0.0.1:1/0'\n";
+    read(&format!("{url}password = 'p,@/:#w'\nusername = 'app'")).unwrap();
+    for value in ["4711", "4.711", "true", "['4711']"] {
+        let told = refused(&format!("{url}password = {value}"));
+        assert!(!told.contains("4711") && !told.contains("4.711"), "{told}");
+    }
+    let told = refused("[layer]\nurl = 'redis://:hush,quiet@127.0.0.1:6379/0'");
+    assert!(told.contains("layer.url") && told.contains("%2C for a comma"), "{told}");
+    assert!(!told.contains("hush") && !told.contains("quiet"), "{told}");
+    let told = refused(&format!("{url}sentinel_username = 'a'"));
+    assert!(told.contains("set layer.sentinel_password, too"), "{told}");
+    let told = refused(&format!("{url}sentinel_tls = true"));
+    assert!(told.contains("are for a URL with Sentinels"), "{told}");
+    let mut layers = Layers::default();
+    layers.add_file("tidegate.toml", url).unwrap();
+    let variable = ("TIDEGATE_LAYER_PASSWORD".to_owned(), "007".to_owned());
+    from_environment(&mut layers, [variable].into_iter()).unwrap();
+    let shown = format!("{:?}", layers.finish().unwrap().backend);
+    assert!(shown.contains("***@") && !shown.contains("007"), "{shown}");
+}

@@ -8,12 +8,13 @@ use super::{
     error::{Checked, ConfigError},
     file::{RawBreaker, RawConfig, RawLayer, RawUpload},
     interface,
+    units::Secret,
 };
 use crate::{
     engine::{CompileLimits, Compiler, FileLimits, Limits},
     layer::{Capacities, LayerConfig},
     message::{GroupName, ModuleName},
-    redis::{RedisConfig, Topology},
+    redis::{Login, Logins, RedisConfig, Topology},
     registry::{ModuleSettings, Written},
     worker::{BreakerConfig, ChannelFilter, WorkerConfig},
 };
@@ -115,8 +116,7 @@ fn backend(raw: &RawLayer) -> Checked<Backend> {
     if url == "memory" {
         return Ok(Backend::Memory);
     }
-    let topology = Topology::parse(url)
-        .map_err(|error| ConfigError::new("layer.url", &format!("{error}; or it is memory")))?;
+    let topology = topology(url, raw)?;
     let prefix = raw.prefix.clone().unwrap_or_else(|| "tidegate".to_owned());
     if let Err(error) = GroupName::parse(&prefix) {
         return Err(ConfigError::new("layer.prefix", &error.to_string()));
@@ -135,6 +135,34 @@ fn backend(raw: &RawLayer) -> Checked<Backend> {
     }
     let timeout = span("layer.timeout", raw.timeout, Duration::from_secs(2))?;
     Ok(Backend::Redis(RedisConfig { topology, prefix, partitions, lease, timeout }))
+}
+
+/// Where Redis is, with the credentials that stand beside the URL.
+fn topology(url: &str, raw: &RawLayer) -> Checked<Topology> {
+    let logins = Logins {
+        server: login(raw.username.as_ref(), raw.password.as_ref()),
+        sentinel: login(raw.sentinel_username.as_ref(), raw.sentinel_password.as_ref()),
+        sentinel_tls: raw.sentinel_tls,
+    };
+    for (start, login) in [("layer.", &logins.server), ("layer.sentinel_", &logins.sentinel)] {
+        if login.username.is_some() && login.password.is_none() {
+            let problem = format!("a user needs a password; set {start}password, too");
+            return Err(ConfigError::new(&format!("{start}username"), &problem));
+        }
+    }
+    let topology = Topology::new(url, &logins)
+        .map_err(|error| ConfigError::new("layer.url", &format!("{error}; or it is memory")))?;
+    let of_sentinels = logins.sentinel.is_given() || logins.sentinel_tls.is_some();
+    if of_sentinels && !topology.has_sentinels() {
+        let problem = "sentinel_username, sentinel_password and sentinel_tls are for a URL with Sentinels; \
+                       use redis+sentinel://HOST,HOST/MASTER/DB, or leave them out";
+        return Err(ConfigError::new("layer", problem));
+    }
+    Ok(topology)
+}
+
+fn login(username: Option<&String>, password: Option<&Secret>) -> Login {
+    Login { username: username.cloned(), password: password.map(|Secret(text)| text.clone()) }
 }
 
 fn layer(raw: &RawLayer, message_bytes: usize) -> Checked<LayerConfig> {

@@ -5,16 +5,23 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
 use super::{Hub, mailbox::Mail};
-use crate::message::{Answer, ChannelName, Content, InboxEntry, LocalName, Reply, replies_from};
+use crate::{
+    message::{Answer, ChannelName, Content, InboxEntry, LocalName, Reply, replies_from},
+    outage::Outage,
+};
 
 /// How long to wait before asking a layer again that could not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Reads until the task is dropped: connections that end during shutdown still need their marks.
 pub(super) async fn read(hub: Arc<Hub>) {
+    let mut outage = Outage::default();
     loop {
         match hub.layer.read_inbox(&hub.node).await {
             Ok(entries) => {
+                if outage.ends() {
+                    tracing::info!("the inbox is read again");
+                }
                 for entry in entries {
                     hand_out(&hub, entry).await;
                 }
@@ -22,7 +29,9 @@ pub(super) async fn read(hub: Arc<Hub>) {
                 tokio::task::yield_now().await;
             }
             Err(error) => {
-                tracing::warn!(%error, "the inbox is not read; trying again");
+                if let Some(failures) = outage.fails() {
+                    tracing::warn!(%error, failures, "the inbox is not read; trying again");
+                }
                 tokio::time::sleep_until(Instant::now() + RETRY).await;
             }
         }

@@ -1,20 +1,15 @@
-//! The connection to the server that holds a partition: made again for ever, wherever the partition is
-//! by then.
+//! The connection to the server that holds a partition, which reconnects, wherever the partition is by then.
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use deadpool_redis::{
-    Manager, Pool, Runtime,
-    redis::{
-        AsyncConnectionConfig, ConnectionInfo, ErrorKind, FromRedisValue, RedisError, RedisResult,
-        ScriptInvocation, aio::MultiplexedConnection, cmd,
-    },
+use deadpool_redis::redis::{
+    FromRedisValue, RedisError, RedisResult, ScriptInvocation, aio::MultiplexedConnection, cmd,
 };
 use rand::RngExt as _;
 use tokio::{
@@ -22,11 +17,13 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{Keys, Topology, Unavailable};
+use super::{
+    Keys, Topology, Unavailable,
+    locate::{Located, Role, Source, first_success, fix},
+    pool::{Lent, Pool},
+};
 use crate::shutdown::Drain;
 
-/// Connections that a partition costs at most: for commands, a wake-up and an inbox, and one to spare.
-const CONNECTIONS: usize = 4;
 /// The pause before the first attempt to connect again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
@@ -37,13 +34,19 @@ const OLDEST: (u32, u32) = (7, 0);
 /// A connection that works as far as is known.
 #[derive(Clone)]
 struct Established {
-    /// Counts the connections: who reports a failure says of which.
+    /// Counts the connections: a report of a failure says of which.
     generation: u64,
-    commands: MultiplexedConnection,
+    /// The server, for messages.
+    name: Arc<str>,
+    /// Held as long as the others of its pool, and used by all commands that do not block.
+    commands: Arc<Lent>,
     pool: Pool,
-    /// Connections for blocking pops that nobody uses now. Not given back to the pool: it would ask the
-    /// server each time whether they work.
-    idle: Arc<Mutex<Vec<MultiplexedConnection>>>,
+}
+
+impl Established {
+    fn commands(&self) -> MultiplexedConnection {
+        MultiplexedConnection::clone(&self.commands)
+    }
 }
 
 #[derive(Clone)]
@@ -125,36 +128,40 @@ impl Link {
         }
     }
 
+    /// Asks each source of the topology until one leads to a server that can be used.
     async fn connect(&self, generation: u64) -> Result<Established, Unavailable> {
-        let unreachable = |error: RedisError| {
-            Unavailable::new(format!("Redis at {} is not reached: {error}", self.topology))
-        };
         let until = Instant::now() + self.patience;
-        let connecting = async {
-            let info = self.topology.locate(self.partition, &self.keys.base, self.patience).await?;
-            let pool = self.pool(info)?;
-            let connection = pool.get().await.map_err(into_redis)?;
-            let mut commands = deadpool_redis::Connection::take(connection);
-            let facts: String = cmd("INFO").query_async(&mut commands).await?;
-            Ok((Established { generation, commands, pool, idle: Arc::default() }, facts))
-        };
-        let (established, facts) =
-            timeout_at(until, connecting).await.map_err(|_| self.silent())?.map_err(unreachable)?;
-        check(&facts)
-            .map_err(|rule| Unavailable::new(format!("Redis at {} {rule}", self.topology)))?;
-        Ok(established)
+        let sources = self.topology.sources(self.partition);
+        let attempts = sources.into_iter().map(|source| async move {
+            let connected = timeout_at(until, self.connect_by(&source, generation)).await;
+            connected.unwrap_or_else(|_| {
+                Err(format!(
+                    "{} does not lead to a server within {:?}",
+                    source.name(),
+                    self.patience
+                ))
+            })
+        });
+        first_success(attempts).await.map_err(|failures: Vec<String>| {
+            let failures = failures.join("; ");
+            Unavailable::new(format!("Redis at {} is not reached: {failures}", self.topology))
+        })
     }
 
-    fn pool(&self, info: ConnectionInfo) -> RedisResult<Pool> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.patience))
-            .set_response_timeout(Some(self.patience));
-        let manager = Manager::new_with_config(info, config)?;
-        Pool::builder(manager)
-            .max_size(CONNECTIONS)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| RedisError::from((ErrorKind::Client, "no pool", error.to_string())))
+    async fn connect_by(&self, source: &Source, generation: u64) -> Result<Established, String> {
+        let Located { info, name } = source.locate(&self.keys.base).await?;
+        let refused = |error: RedisError| format!("{name}: {error}{}", fix(&error, Role::Server));
+        let pool = Pool::open(info, self.patience).map_err(refused)?;
+        let lent = pool.lend().await.map_err(refused)?;
+        let mut commands = MultiplexedConnection::clone(&lent);
+        let facts: String = cmd("INFO").query_async(&mut commands).await.map_err(refused)?;
+        check(&facts).map_err(|rule| format!("{name} {rule}"))?;
+        if source.is_cluster() {
+            // A node that has lost the partition says so.
+            let key = format!("{}epoch", self.keys.base);
+            let _: u8 = cmd("EXISTS").arg(key).query_async(&mut commands).await.map_err(refused)?;
+        }
+        Ok(Established { generation, name: name.into(), commands: Arc::new(lent), pool })
     }
 
     /// Whether the server was reached when it was last asked.
@@ -232,11 +239,9 @@ impl Link {
         &self,
         invocation: &ScriptInvocation<'_>,
     ) -> Result<T, Unavailable> {
-        let Established { generation, mut commands, .. } = self.established().await?;
-        invocation
-            .invoke_async(&mut commands)
-            .await
-            .map_err(|error| self.failed(generation, &error))
+        let established = self.established().await?;
+        let called = invocation.invoke_async(&mut established.commands()).await;
+        called.map_err(|error| self.failed(&established, &error))
     }
 
     /// A blocking pop on a connection of its own. Waits for `block`, and nothing came if it is over.
@@ -246,33 +251,13 @@ impl Link {
         most: usize,
         block: Duration,
     ) -> Result<Vec<Vec<u8>>, Unavailable> {
-        let Established { generation, pool, idle, .. } = self.established().await?;
-        let idle = || idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let popped = async {
-            let unused = idle().pop();
-            let mut connection = match unused {
-                Some(connection) => connection,
-                None => deadpool_redis::Connection::take(pool.get().await.map_err(into_redis)?),
-            };
-            // With the usual timeout what was popped at the last moment would be lost.
-            connection.set_response_timeout(block + self.patience);
-            let popped: Option<(String, Vec<Vec<u8>>)> = cmd("BLMPOP")
-                .arg(block.as_secs_f64())
-                .arg(1)
-                .arg(key)
-                .arg("LEFT")
-                .arg("COUNT")
-                .arg(most)
-                .query_async(&mut connection)
-                .await?;
-            idle().push(connection);
-            Ok(popped.map(|(_, entries)| entries).unwrap_or_default())
-        };
-        popped.await.map_err(|error| self.failed(generation, &error))
+        let established = self.established().await?;
+        let popped = pop_from(&established.pool, key, most, block, self.patience).await;
+        popped.map_err(|error| self.failed(&established, &error))
     }
 
     /// Says what went wrong. A connection that can do nothing more is made again.
-    fn failed(&self, generation: u64, error: &RedisError) -> Unavailable {
+    fn failed(&self, established: &Established, error: &RedisError) -> Unavailable {
         let away = error.is_unrecoverable_error()
             || error.is_timeout()
             || error.is_io_error()
@@ -288,10 +273,15 @@ impl Link {
                         | "NOAUTH"
                 )
             );
-        let failure = Unavailable::new(format!("Redis at {}: {error}", self.topology));
+        let failure = Unavailable::new(format!(
+            "Redis at {}: {error}{}",
+            established.name,
+            fix(error, Role::Server)
+        ));
         if away {
             let dropped = self.state.send_if_modified(|state| {
-                let is_this = matches!(state, State::Up(up) if up.generation == generation);
+                let is_this =
+                    matches!(state, State::Up(up) if up.generation == established.generation);
                 if is_this {
                     *state = State::Down(Arc::new(failure.clone()));
                 }
@@ -306,17 +296,38 @@ impl Link {
 
     /// Runs a command that no script does.
     #[cfg(test)]
-    pub(crate) async fn run<T: FromRedisValue>(&self, command: &deadpool_redis::redis::Cmd) -> Result<T, Unavailable> {
-        let Established { generation, mut commands, .. } = self.established().await?;
-        command.query_async(&mut commands).await.map_err(|error| self.failed(generation, &error))
+    pub(crate) async fn run<T: FromRedisValue>(
+        &self,
+        command: &deadpool_redis::redis::Cmd,
+    ) -> Result<T, Unavailable> {
+        let established = self.established().await?;
+        let answered = command.query_async(&mut established.commands()).await;
+        answered.map_err(|error| self.failed(&established, &error))
     }
 }
 
-fn into_redis(error: deadpool_redis::PoolError) -> RedisError {
-    match error {
-        deadpool_redis::PoolError::Backend(error) => error,
-        other => RedisError::from((ErrorKind::Io, "no connection", other.to_string())),
-    }
+/// A blocking pop on a connection that nobody else uses meanwhile.
+async fn pop_from(
+    pool: &Pool,
+    key: &str,
+    most: usize,
+    block: Duration,
+    patience: Duration,
+) -> RedisResult<Vec<Vec<u8>>> {
+    let mut lent = pool.lend_alone().await?;
+    // With the usual timeout what was popped at the last moment would be lost.
+    lent.connection.set_response_timeout(block + patience);
+    let popped: Option<(String, Vec<Vec<u8>>)> = cmd("BLMPOP")
+        .arg(block.as_secs_f64())
+        .arg(1)
+        .arg(key)
+        .arg("LEFT")
+        .arg("COUNT")
+        .arg(most)
+        .query_async(&mut lent.connection)
+        .await?;
+    lent.give_back();
+    Ok(popped.map(|(_, entries)| entries).unwrap_or_default())
 }
 
 /// What a server must be, by what INFO says.

@@ -4,6 +4,8 @@
 //! last clone of [`Redis`] is dropped.
 
 mod connection;
+mod locate;
+mod pool;
 mod scripts;
 mod topology;
 
@@ -14,7 +16,7 @@ pub(crate) use deadpool_redis::redis::cmd;
 pub(crate) use deadpool_redis::redis::{FromRedisValue, Script, ScriptInvocation, Value};
 use tokio::runtime::Handle;
 
-pub use self::topology::{Topology, TopologyError};
+pub use self::topology::{Login, Logins, Topology, TopologyError};
 pub(crate) use self::{
     connection::Link,
     scripts::{Keys, declare_scripts, micros, partition_of},
@@ -78,9 +80,8 @@ impl Redis {
         let mut links = Vec::with_capacity(partitions);
         for partition in 0..partitions {
             let keys = Keys::new(&config.prefix, partition);
-            links.push(
-                Link::open(&config.topology, keys, partition, config.timeout, &drain).await?,
-            );
+            links
+                .push(Link::open(&config.topology, keys, partition, config.timeout, &drain).await?);
         }
         Ok(Self { opened: Arc::new(Opened { links: links.into(), lease: config.lease, drain }) })
     }

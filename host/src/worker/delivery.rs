@@ -160,7 +160,7 @@ impl Delivery {
                     self.metrics.dropped(reason(&error));
                     tracing::warn!(
                         %error, channel = failed.target(), correlation = %self.correlation,
-                        "a message of a consumer that has returned is dropped"
+                        "{} of a consumer that has returned is dropped", noun(&failed)
                     );
                 }
             }
@@ -192,6 +192,17 @@ impl Delivery {
             // It comes again when its lease has run out.
             tracing::warn!(%error, %channel, correlation = %self.correlation, "a message is not settled");
         }
+    }
+}
+
+/// An entry as a log line names it.
+const fn noun(entry: &Entry) -> &'static str {
+    match entry {
+        Entry::Send { .. } | Entry::Reply(_) => "a message",
+        Entry::SendLater { .. } => "a delayed message",
+        Entry::GroupSend { .. } => "a message to a group",
+        Entry::GroupAdd { .. } => "the joining of a group",
+        Entry::GroupDiscard { .. } => "the leaving of a group",
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     layer::{Demand, Received},
     message::ModuleName,
+    outage::Outage,
 };
 
 /// How long to wait before asking a layer again that could not answer.
@@ -108,6 +109,7 @@ impl Intake {
 
     async fn ask(&self, shared: &Shared) {
         let mut changes = shared.registry.changes();
+        let mut outage = Outage::default();
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -130,9 +132,16 @@ impl Intake {
             tokio::select! {
                 biased;
                 received = shared.layer.receive(&demand) => match received {
-                    Ok(received) => self.hand_out(received),
+                    Ok(received) => {
+                        if outage.ends() {
+                            tracing::info!("messages are received again");
+                        }
+                        self.hand_out(received);
+                    }
                     Err(error) => {
-                        tracing::warn!(%error, "no messages are received; trying again");
+                        if let Some(failures) = outage.fails() {
+                            tracing::warn!(%error, failures, "no messages are received; trying again");
+                        }
                         sleep_until(Instant::now() + LAYER_RETRY_PAUSE).await;
                     }
                 },

@@ -6,6 +6,7 @@ mod faults;
 mod processes;
 mod python;
 mod retries;
+mod sentinel;
 mod servers;
 
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use tests::{RedisServer, example, run};
 
 use crate::TIDEGATE;
 
-async fn refused(layer: &str) -> (i32, String) {
+pub(super) async fn refused(layer: &str) -> (i32, String) {
     let directory = tempfile::tempdir().unwrap();
     let module = format!("hello={}", example("hello").display());
     let arguments =
@@ -30,10 +30,10 @@ async fn a_server_that_cannot_be_used_is_said_with_the_fix() {
     };
     let absent = at(&RedisServer::start(), "", 0);
     for (layer, expected) in [
-        (absent, "refused"),
-        (at(&locked, "", 0), "NOAUTH"),
-        (at(&locked, ":wrong@", 0), "authentication failed"),
-        (at(&plain, "", 200), "DB index is out of range"),
+        (absent, "start Redis there, or correct the address in layer.url"),
+        (at(&locked, "", 0), "give user and password in layer.url"),
+        (at(&locked, ":wrong@", 0), "give user and password in layer.url"),
+        (at(&plain, "", 200), "use a lower database number"),
         (at(&dropping, "", 0), "set it to noeviction"),
         (at(&replica, "", 0), "is a replica"),
     ] {

@@ -237,3 +237,10 @@ pub(in super::super) async fn statistics_tell_depth_and_age(subject: Subject) {
         "an empty channel leaves nothing"
     );
 }
+
+pub(in super::super) async fn a_probe_counts_as_sent_and_as_received(subject: Subject) {
+    let Subject { layer, metrics, .. } = &subject;
+    layer.probe().await.unwrap();
+    let (sent, received) = (metrics.messages_sent.get(), metrics.messages_received.get());
+    assert!(sent > 0 && sent == received, "{sent} sent, {received} received");
+}

@@ -136,6 +136,7 @@ macro_rules! conformance_cases {
             a_connection_is_a_member_of_so_many_groups_and_a_named_channel_of_any_number
             room_is_told_when_a_full_channel_is_read
             statistics_tell_depth_and_age
+            a_probe_counts_as_sent_and_as_received
             a_message_that_is_done_does_not_come_again
             a_message_that_failed_comes_again_after_its_pause_and_then_goes_to_the_dead
             a_message_whose_worker_is_gone_comes_again

@@ -22,7 +22,10 @@ impl Shared {
 
     /// What is known to be wrong.
     fn trouble(&self) -> Option<LayerError> {
-        self.links.iter().find_map(|link| link.trouble().map(Into::into)).or_else(|| self.intake.trouble())
+        self.links
+            .iter()
+            .find_map(|link| link.trouble().map(Into::into))
+            .or_else(|| self.intake.trouble())
     }
 
     async fn probe_all(&self) -> Result<(), LayerError> {
@@ -34,6 +37,8 @@ impl Shared {
             if same == 0 {
                 return Err(LayerError::new("a probe did not come back as it was sent"));
             }
+            self.metrics.messages_sent.inc();
+            self.metrics.messages_received.inc();
             if !link.is_settled() {
                 return Err(LayerError::new("groups are being registered again"));
             }

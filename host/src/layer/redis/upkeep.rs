@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Shared, node::Node, wire::VERSION};
-use crate::{layer::LayerError, message::CorrelationId, redis::micros};
+use crate::{layer::LayerError, message::CorrelationId, outage::Outage, redis::micros};
 
 /// How often messages that are due are looked for, when this process knows of none.
 const LOOK: Duration = Duration::from_secs(1);
@@ -19,6 +19,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
     let Some(link) = shared.links.get(partition) else { return };
     let (mut epoch, mut connection) = (None, link.generation());
+    let mut outage = Outage::default();
     for turn in 1_u32.. {
         let newer = link.newer_than(connection);
         // After a reconnect at once: it may be another server, which knows less.
@@ -26,11 +27,19 @@ pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
         let everything = reconnected.is_some() || turn % (3 * ASSERT_AGAIN) == 0;
         match shared.renew(partition, &mut epoch, everything).await {
             Ok(()) => {
+                if outage.ends() {
+                    tracing::info!(partition, "leases are renewed again");
+                }
                 connection = reconnected.unwrap_or(connection);
                 link.settle(connection);
             }
             Err(error) => {
-                tracing::warn!(%error, partition, "leases are not renewed; trying again");
+                if let Some(failures) = outage.fails() {
+                    tracing::warn!(
+                        %error, partition, failures,
+                        "leases are not renewed; trying again"
+                    );
+                }
                 if reconnected.is_some() {
                     sleep_until(Instant::now() + AGAIN).await;
                 }

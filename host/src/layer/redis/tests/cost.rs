@@ -108,3 +108,43 @@ async fn what_was_taken_does_not_wait_for_what_a_module_may_not_have_yet() {
     };
     timeout(MESSAGES * SKIPPED, all).await.expect("no receive waits");
 }
+
+/// One for commands, one that waits for work, one that waits for an inbox.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_has_three_connections_and_asks_of_none_whether_it_works() {
+    let server = RedisServer::start();
+    let layer = Arc::new(layer(&server.url()).await);
+    let node = NodeName::random();
+    layer.open_inbox(&node).await.unwrap();
+    let work = ChannelName::parse("m.work").unwrap();
+    let owners = Owners::from([(work.clone(), ModuleName::parse("m").unwrap())]);
+    let (owners, lasting) = (Arc::new(owners), Arc::default());
+    let read = async {
+        loop {
+            assert!(layer.read_inbox(&node).await.unwrap().is_empty());
+        }
+    };
+    let receive = async {
+        for _ in 0..ECHOES {
+            let held = HashMap::new();
+            let demand = Demand { max: 4, owners: &owners, lasting: &lasting, held, ceiling: 2 };
+            let receive = layer.receive(&demand);
+            tokio::pin!(receive);
+            // It waits, as a worker with nothing to do does.
+            assert!(timeout(Duration::from_millis(1), receive.as_mut()).await.is_err());
+            let content = Content::parse(Bytes::from_static(b"\x80")).unwrap();
+            let message = Message::custom(content, CorrelationId::random());
+            layer.send(&work, message).await.unwrap();
+            assert_eq!(receive.await.unwrap().len(), 1);
+        }
+        let clients = server.run(&["CLIENT", "LIST"]);
+        // The last is the one that asks.
+        assert_eq!(clients.lines().count(), 3 + 1, "{clients}");
+    };
+    tokio::select! {
+        _ = read => {}
+        () = receive => {}
+    }
+    let statistics = server.run(&["INFO", "commandstats"]);
+    assert!(!statistics.contains("cmdstat_ping"), "{statistics}");
+}

@@ -53,6 +53,21 @@ fn every_key_is_documented() {
     }
 }
 
+/// Otherwise a user of the documented ACL cannot run the script.
+#[test]
+fn every_command_of_scripts_is_in_the_documented_acl() {
+    let user = DOCUMENT.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
+    let allowed: BTreeSet<_> = user.split(' ').filter_map(|rule| rule.strip_prefix('+')).collect();
+    for (name, text) in scripts() {
+        for call in ["redis.call('", "redis.pcall('"] {
+            for command in between(&text, call, '\'') {
+                let command = command.to_ascii_lowercase();
+                assert!(allowed.contains(&*command), "{name}.lua calls {command}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_field_is_documented() {
     fn fields(value: &rmpv::Value, found: &mut BTreeSet<String>) {

@@ -1,6 +1,7 @@
 //! The conformance suite on real servers, and what is Redis's own.
 
 mod batches;
+mod clocks;
 mod cost;
 mod documented;
 #[expect(dead_code, unreachable_pub, reason = "the integration tests use the rest of it")]

@@ -50,6 +50,16 @@ async fn one_server_does_what_a_layer_must() {
     assert_all_passed(set).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn valkey_does_what_a_layer_must() {
+    let Some(server) = RedisServer::valkey() else { return };
+    assert!(server.run(&["INFO", "server"]).contains("valkey_version:8."));
+    let mut set = JoinSet::new();
+    conformance_cases!(spawn_each![set, server.url()]);
+    fairness_cases!(spawn_each![set, server.url()]);
+    assert_all_passed(set).await;
+}
+
 /// Fairness among modules is kept within a partition.
 #[tokio::test(flavor = "multi_thread")]
 async fn independent_shards_do_what_a_layer_must() {
