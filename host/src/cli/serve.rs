@@ -39,7 +39,16 @@ fn run_logged(config: Config) -> Result<()> {
 
 /// Starts the log on standard error with the lines that a filter lets pass.
 pub(super) fn start_log(filter: &str) -> Result<Log, ConfigError> {
-    Log::start(filter).map_err(|error| ConfigError::new("log", &format!("{filter:?}: {error}")))
+    Log::start(filter).map_err(|error| wrong_filter(filter, &error))
+}
+
+/// Checks which lines a filter lets pass, without starting a log.
+pub(super) fn check_log(filter: &str) -> Result<(), ConfigError> {
+    Log::check(filter).map_err(|error| wrong_filter(filter, &error))
+}
+
+fn wrong_filter(filter: &str, error: &impl std::fmt::Display) -> ConfigError {
+    ConfigError::new("log", &format!("{filter:?}: {error}"))
 }
 
 /// Each connection takes a descriptor, and the soft limit is often 1,024 for the sake of programs that
