@@ -76,7 +76,10 @@ pub(super) enum DeployError {
         source: std::io::Error,
     },
     /// The host does not take it.
-    #[error("module {name}: {source}; what was in force stays in force")]
+    #[error(
+        "module {name}: {source}{}",
+        if source.is_of_module() { "; what was in force stays in force" } else { "" }
+    )]
     Host {
         /// The module.
         name: ModuleName,
@@ -144,7 +147,7 @@ pub(super) fn summary(deployed: &Deployed) -> String {
     let Deployed { module, version, digest, changed, previous, .. } = deployed;
     let digest = short(digest);
     match (changed, previous) {
-        (false, _) => format!("{module} {version} ({digest}) has this file already"),
+        (false, _) => format!("{module} {version} ({digest}) is up to date"),
         (true, Some(previous)) => format!("{module} {previous} → {version} ({digest})"),
         (true, None) => format!("{module} {version} ({digest})"),
     }

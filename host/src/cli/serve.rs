@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ExitStatus, settings::Settings};
 use crate::{
+    app::StartError,
     config::{Backend, Config, ConfigError},
     telemetry::Log,
 };
@@ -79,7 +80,12 @@ async fn serve(config: Config) -> Result<()> {
             "no worker in this process, and the memory layer reaches no other: nothing will run"
         );
     }
-    let app = config.build().await?.start().await?;
+    let app = config.build().await.map_err(|error| match error {
+        StartError::Bind(_) => anyhow::Error::from(error)
+            .context("choose another place with --listen, or --admin for the admin listener"),
+        error => error.into(),
+    })?;
+    let app = app.start().await?;
     if app.deployments().list().is_empty() {
         tracing::warn!(
             "no modules: every request is answered with 404; deploy one, or give --module NAME=FILE"

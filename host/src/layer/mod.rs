@@ -16,10 +16,10 @@ use async_trait::async_trait;
 
 pub use capacity::{Capacities, PatternError};
 pub use memory::MemoryLayer;
+pub use redis::RedisLayer;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use redis::fuzzing;
-pub use redis::RedisLayer;
 
 use crate::message::{
     Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, Message,

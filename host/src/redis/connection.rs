@@ -306,7 +306,10 @@ impl Link {
 
     /// Runs a command that no script does.
     #[cfg(test)]
-    pub(crate) async fn run<T: FromRedisValue>(&self, command: &deadpool_redis::redis::Cmd) -> Result<T, Unavailable> {
+    pub(crate) async fn run<T: FromRedisValue>(
+        &self,
+        command: &deadpool_redis::redis::Cmd,
+    ) -> Result<T, Unavailable> {
         let Established { generation, mut commands, .. } = self.established().await?;
         command.query_async(&mut commands).await.map_err(|error| self.failed(generation, &error))
     }

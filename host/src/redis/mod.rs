@@ -78,9 +78,8 @@ impl Redis {
         let mut links = Vec::with_capacity(partitions);
         for partition in 0..partitions {
             let keys = Keys::new(&config.prefix, partition);
-            links.push(
-                Link::open(&config.topology, keys, partition, config.timeout, &drain).await?,
-            );
+            links
+                .push(Link::open(&config.topology, keys, partition, config.timeout, &drain).await?);
         }
         Ok(Self { opened: Arc::new(Opened { links: links.into(), lease: config.lease, drain }) })
     }

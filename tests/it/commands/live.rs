@@ -48,7 +48,7 @@ async fn a_file_is_deployed_replaced_rolled_back_and_listed_while_a_socket_stays
     socket.send("a").await;
     assert!(socket.text().await.starts_with("1:a:1"));
     let (_, said) = asked.tidegate(&["deploy", "counter", path(&one)]).await;
-    assert!(said.contains("has this file already"), "{said}");
+    assert!(said.contains("is up to date"), "{said}");
     let (_, said) = asked.tidegate(&["deploy", "counter", path(&two)]).await;
     assert!(said.starts_with("counter 1 → 2 ("), "{said}");
     socket.send("b").await;

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Shared, content_of,
-    no_partition,
+    Shared, content_of, no_partition,
     wire::{self, Parcel},
 };
 use crate::{

@@ -32,13 +32,7 @@ use tokio::{
 
 #[cfg(feature = "fuzzing")]
 pub use self::wire::fuzzing;
-use self::{
-    batch::Batches,
-    intake::Intake,
-    node::Node,
-    scripts::Scripts,
-    wire::Parcel,
-};
+use self::{batch::Batches, intake::Intake, node::Node, scripts::Scripts, wire::Parcel};
 use super::{
     ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Received, SendError, Statistics,
 };

@@ -22,7 +22,10 @@ impl Shared {
 
     /// What is known to be wrong.
     fn trouble(&self) -> Option<LayerError> {
-        self.links.iter().find_map(|link| link.trouble().map(Into::into)).or_else(|| self.intake.trouble())
+        self.links
+            .iter()
+            .find_map(|link| link.trouble().map(Into::into))
+            .or_else(|| self.intake.trouble())
     }
 
     async fn probe_all(&self) -> Result<(), LayerError> {

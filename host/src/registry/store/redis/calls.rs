@@ -52,7 +52,11 @@ impl Calls {
     }
 
     /// A file of a module by its digest, unchecked.
-    pub(super) async fn file(&self, module: &str, digest: &str) -> Result<Option<Vec<u8>>, Unavailable> {
+    pub(super) async fn file(
+        &self,
+        module: &str,
+        digest: &str,
+    ) -> Result<Option<Vec<u8>>, Unavailable> {
         let mut call = self.call(&self.scripts.store_file);
         call.arg(module).arg(digest);
         self.link.call(&call).await
