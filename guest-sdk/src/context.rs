@@ -1,12 +1,13 @@
 //! What every consumer can do: send, join groups, log, and facts of the invocation.
 
 use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::host::{connection, layer, log, reply, types};
+use crate::host::{connection, layer, log, machine, reply, types};
 use crate::payload;
 use crate::response::Answer;
 use crate::{FlushError, Group, Reply, ReplyError, Response, Scope, SendError};
@@ -268,6 +269,48 @@ impl Context {
     pub fn end_stream(&mut self) -> Result<Reply, ReplyError> {
         reply::stream(&types::StreamPart::End)?;
         Ok(Reply(Answer::Streamed))
+    }
+}
+
+/// What the module is granted of the machine. A test host has its own, so code that is tested asks here
+/// and not in `std`.
+impl Context {
+    /// The time. In a module it is that of the machine, as `SystemTime::now` tells it; in a test
+    /// [`TestHost::advance`](crate::testing::TestHost::advance) moves it.
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    /// use tidegate_sdk::{Context, export, http, testing::TestHost};
+    ///
+    /// #[http("GET /seconds")]
+    /// fn seconds(cx: &mut Context) -> String {
+    ///     cx.now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs()).to_string()
+    /// }
+    ///
+    /// export! { seconds }
+    ///
+    /// let host = TestHost::new(consumers()).at(UNIX_EPOCH);
+    /// host.advance(Duration::from_secs(90));
+    /// assert_eq!(host.get("/seconds").text(), "90");
+    /// ```
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        machine::now()
+    }
+
+    /// A variable of the environment that the module is granted, secrets among them: `environment` and
+    /// `secrets` of its grants. None if it is not granted, or not UTF-8.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        machine::variable(name)
+    }
+
+    /// Where a file of a granted directory is: in a module the same path, in a test below the directory
+    /// that [`TestHost::directory`](crate::testing::TestHost::directory) names. What is not granted is
+    /// not there.
+    #[must_use]
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        machine::path(path.as_ref())
     }
 }
 

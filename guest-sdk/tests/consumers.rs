@@ -17,6 +17,8 @@ mod groups;
 mod http;
 #[path = "consumers/logging.rs"]
 mod logging;
+#[path = "consumers/machine.rs"]
+mod machine;
 #[path = "consumers/outbox.rs"]
 mod outbox;
 #[path = "consumers/routes.rs"]

@@ -1,6 +1,8 @@
 //! Examples as people see them, in a real browser: the chat in two windows, and the ticker.
 
-use tests::{Browser, Driver, Host, must};
+use std::time::Duration;
+
+use tests::{Browser, Driver, Host, example, must};
 
 /// Waits until the chat shows a text in its log.
 pub(crate) async fn shows(browser: &Browser, text: &str) {
@@ -53,6 +55,62 @@ async fn a_page_with_an_event_source_shows_one_tick_after_the_other() {
     let browser = driver.browse("ann", &format!("http://{}/ticker", host.address())).await;
     browser.shows("//*[@id='ticks']/li[3][contains(., ' UTC')]").await;
     browser.shows("//*[@id='status'][contains(., 'connected')]").await;
+    browser.close().await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_is_replaced_and_another_one_fails_under_a_page_that_keeps_its_socket() {
+    let host = Host::builder().example("live").example("trouble").start().await;
+    let driver = Driver::start().await;
+    let browser = driver.browse("ann", &format!("http://{}/live", host.address())).await;
+    browser.shows("//*[@id='word'][contains(., 'high tide')]").await;
+    // Another version, as a build with another word makes it.
+    let mut wasm = std::fs::read(example("live")).unwrap();
+    let (word, other) = (b"high tide", b"ebb tides");
+    while let Some(at) = wasm.windows(word.len()).position(|bytes| bytes == word) {
+        wasm.splice(at..at + word.len(), *other);
+    }
+    host.admin().done("PUT", "modules/live", wasm).await;
+    browser.shows("//*[@id='word'][contains(., 'ebb tides')]").await;
+    browser.shows("//*[@id='log']/li[contains(., 'in place of')]").await;
+    for what in ["panic", "loop"] {
+        browser.click(what).await;
+        let noted = format!("//*[@id='log']/li[contains(., '{what}: answered 500')]");
+        browser.shows(&noted).await;
+    }
+    browser.shows("//*[@id='connections'][.='1']").await;
+    browser.close().await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_windows_of_one_browser_hear_the_news_of_a_long_poll() {
+    let host = Host::builder().example("longpoll").start().await;
+    let driver = Driver::start().await;
+    let page = format!("http://{}/longpoll", host.address());
+    let browser = driver.browse("ann", &page).await;
+    // A frame shares the browser's cache, as a second window does.
+    browser
+        .run(
+            "const frame = document.createElement('iframe'); frame.src = location.href; \
+             document.body.append(frame); await new Promise((done) => { frame.onload = done; });",
+        )
+        .await;
+    for number in 1..=3 {
+        // Chromium lets a request wait 20 seconds for an equal one that it may keep.
+        let both_wait = host.until("both wait", |host| host.app().metrics().holds.get() == 2);
+        tokio::time::timeout(Duration::from_secs(10), both_wait).await.expect("both wait");
+        let published =
+            host.client().request("POST", "/publish/page", &[], format!("news {number}")).await;
+        assert_eq!(published.status, 202);
+        let both = format!(
+            "const heard = () => [document, document.querySelector('iframe').contentDocument] \
+             .every((page) => page.querySelector('#news').textContent.includes('news {number}')); \
+             while (!heard()) await new Promise((done) => requestAnimationFrame(done)); return true;"
+        );
+        assert_eq!(browser.run(&both).await, true);
+    }
     browser.close().await;
     host.stop().await;
 }

@@ -214,3 +214,95 @@ async fn settings_of_a_file_are_in_force_and_port_0_is_printed_as_the_real_one()
     let metrics = tests::Client::new(host.admin).get("/metrics").await;
     assert!(metrics.text().contains("tidegate_slots 3"), "{}", metrics.text());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_refuses_what_serve_could_not_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::write(path.join("plain"), "").unwrap();
+    std::fs::write(path.join("empty.pem"), "").unwrap();
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMII=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    std::fs::write(path.join("encrypted.pem"), encrypted).unwrap();
+    let other_directory = tempfile::tempdir().unwrap();
+    let files = |directory: &Path| {
+        tests::Certificate::new().write(directory);
+        tests::Certificate::files(directory)
+    };
+    let ((certificate, key), (_, other_key)) = (files(path), files(other_directory.path()));
+    let (certificate, key) = (certificate.as_path(), key.as_path());
+    let with = async |listen: &str, tls: &str| {
+        let text = format!("listen = {listen:?}\nadmin = '127.0.0.1:0'\n{tls}");
+        std::fs::write(path.join("tidegate.toml"), text).unwrap();
+        tidegate(path, &["check"]).await
+    };
+    let tls = |certificate: &Path, key: &Path| {
+        format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n")
+    };
+    let none = Path::new("none.pem");
+    for (listen, tls, status, expected) in [
+        ("https://127.0.0.1:0", tls(none, none), 3, "cannot read none.pem"),
+        ("https://127.0.0.1:0", tls(Path::new("empty.pem"), key), 3, "has no certificate"),
+        ("https://127.0.0.1:0", tls(certificate, Path::new("encrypted.pem")), 3, "is encrypted"),
+        ("https://127.0.0.1:0", tls(certificate, &other_key), 3, "does not fit"),
+        ("192.0.2.1:8000", String::new(), 5, "cannot listen on http://192.0.2.1:8000"),
+        ("unix:nowhere/socket", String::new(), 5, "there is no directory nowhere"),
+        ("unix:plain", String::new(), 5, "a file that is not a socket is there"),
+        ("127.0.0.1:0", "log = 'a=b=c'".to_owned(), 3, "log: "),
+    ] {
+        let output = with(listen, &tls).await;
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(status), "{listen} {tls}: {told}");
+        assert!(told.contains(expected), "{listen} {tls}: {told}");
+    }
+    // As an editor of Windows writes it.
+    let marked = path.join("marked.pem");
+    let text = std::fs::read_to_string(certificate).unwrap();
+    std::fs::write(&marked, format!("\u{feff}{text}")).unwrap();
+    // A host that serves has the port.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("https://{}", taken.local_addr().unwrap());
+    let output = with(&listen, &tls(&marked, key)).await;
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_lists_the_flags_that_a_command_takes_with_its_own_defaults() {
+    let directory = tempfile::tempdir().unwrap();
+    let help = async |command: &str| {
+        let output = tidegate(directory.path(), &[command, "--help"]).await;
+        String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let worker = help("worker").await;
+    for absent in ["--listen", "--no-worker", "127.0.0.1:8001", "default: tidegate-data"] {
+        assert!(!worker.contains(absent), "{absent}: {worker}");
+    }
+    for there in ["--admin", "127.0.0.1:8002", "tidegate-worker-data", "--only-channels"] {
+        assert!(worker.contains(there), "{there}: {worker}");
+    }
+    let routes = help("routes").await;
+    for absent in ["--listen", "--no-worker", "--slots", "--admin"] {
+        assert!(!routes.contains(absent), "{absent}: {routes}");
+    }
+    let serve = help("serve").await;
+    for there in ["health, metrics and the admin API", "modules, the admin token and compiled code"]
+    {
+        assert!(serve.contains(there), "{there}: {serve}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_variables_of_a_kubernetes_service_with_the_same_name_stop_no_command() {
+    let variables = [
+        ("TIDEGATE_SERVICE_HOST", "10.0.0.1"),
+        ("TIDEGATE_SERVICE_PORT", "8000"),
+        ("TIDEGATE_PORT", "tcp://10.0.0.1:8000"),
+        ("TIDEGATE_PORT_8000_TCP", "tcp://10.0.0.1:8000"),
+        ("TIDEGATE_PORT_8000_TCP_PROTO", "tcp"),
+        ("TIDEGATE_PORT_8000_TCP_PORT", "8000"),
+        ("TIDEGATE_PORT_8000_TCP_ADDR", "10.0.0.1"),
+    ];
+    let address = "127.0.0.1:0".parse().unwrap();
+    let host = tests::Process::serve_with(address, TIDEGATE, &[], &variables).await;
+    assert_eq!(tests::Client::new(host.admin).get("/readyz").await.status, 200);
+}

@@ -145,3 +145,76 @@ async fn a_host_that_runs_already_is_used_if_it_is_named() {
     assert_eq!(Client::new(host.address).get("/dev-there").await.status, 200);
     dev.kill().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn until_the_first_version_clients_are_told_to_wait_and_what_panics_is_not_hidden() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = crate_named(directory.path(), "dev-first").await;
+    let mut dev = Develop::start(TIDEGATE, &path).await;
+    let client = Client::new(dev.address);
+    let early = client.get("/dev-first").await;
+    assert_eq!((early.status, early.header("retry-after")), (503, Some("1")), "{}", early.text());
+    assert!(early.text().contains("dev-first is being compiled"), "{}", early.text());
+    let handshake = Socket::try_open(dev.address, "/dev-first/socket", &[]).await;
+    assert_eq!(handshake.unwrap_err().status().as_u16(), 503);
+    dev.says("dev-first 1 (").await;
+    dev.says("  WEBSOCKET ws://").await;
+    assert_eq!(client.get("/dev-first").await.status, 200);
+    assert_eq!(client.get("/elsewhere").await.status, 404);
+    // The version that was saved answers, however it fails: none before it does in its place.
+    edit(&path, "socket.send(", "assert!(text.is_empty(), \"on purpose\");\n        socket.send(");
+    dev.says("dev-first 1 → 2 (").await;
+    let mut socket = Socket::open(dev.address, "/dev-first/socket").await;
+    socket.send("ahoy").await;
+    let (code, _) = socket.closed().await;
+    assert_eq!(code, 1011);
+    let line = dev.says(": trap, ").await;
+    assert!(line.contains("dev-first@2"), "{line}");
+    // Settings are read at the start only, and `dev` says so.
+    fs::write(path.join("tidegate.toml"), "[limits]\nfuel = 5000000\n").unwrap();
+    dev.says("tidegate.toml has changed").await;
+    fs::write(path.join("tidegate.toml"), "[limits]\nfule = 5\n").unwrap();
+    dev.says("there is no setting `fule`").await;
+    assert_eq!(dev.stop("INT").await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_script_that_writes_sources_and_a_module_that_writes_files_start_no_builds() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = crate_named(directory.path(), "dev-written").await;
+    fs::create_dir(path.join("data")).unwrap();
+    let settings = "[modules.dev-written.grants]\nwrite = { '/data' = 'data' }\n";
+    fs::write(path.join("tidegate.toml"), settings).unwrap();
+    // Another text with each build, without a word of what it reads.
+    let script = "fn main() {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        std::fs::write(\"src/generated.rs\", format!(\"// {}\", now.as_nanos())).unwrap();
+    }";
+    fs::write(path.join("build.rs"), script).unwrap();
+    edit(&path, "use tidegate_sdk", "mod generated;\n\nuse tidegate_sdk");
+    let mut dev = Develop::start(TIDEGATE, &path).await;
+    dev.says("dev-written 1 (").await;
+    let warning = dev.says("warning: each build changes").await;
+    assert!(warning.contains("src/generated.rs"), "{warning}");
+    dev.has_built(2).await;
+    for number in 0..20 {
+        fs::write(path.join("data/written"), number.to_string()).unwrap();
+    }
+    edit(&path, "you said", "you wrote");
+    dev.says("dev-written 1 → 2 (").await;
+    dev.has_built(3).await;
+    assert_eq!(dev.stop("INT").await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_names_the_flag_for_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = crate_named(directory.path(), "dev-second").await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = compiling(&path, TIDEGATE, &["dev", "--listen", &address]);
+    let output = command.env("TIDEGATE_ADMIN", "127.0.0.1:0").output().await.unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5), "{told}");
+    assert!(told.contains("another place with --listen") && told.contains(&address), "{told}");
+}

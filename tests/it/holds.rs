@@ -38,6 +38,23 @@ async fn a_hold_that_ends_is_answered_504_or_with_its_fallback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_a_held_request_is_not_stored_unless_it_says_so() {
+    let host = Host::builder().example("hello").guest("hold").example("longpoll").start().await;
+    let mut watch = host.websocket("/watch").await;
+    let client = host.client();
+    let held = tests::background(async move { client.get("/hold").await });
+    assert_eq!(watch.text().await, "held");
+    assert_eq!(host.post("/release").await.text(), "ok");
+    let released = held.await.unwrap();
+    for reply in [released, host.get("/fallback").await, host.get("/poll/tide?wait=1").await] {
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+    }
+    assert_eq!(host.get("/hello/ann").await.header("cache-control"), None);
+    drop(watch);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_is_noticed_and_forgotten() {
     let host = Host::builder().guest("hold").start().await;
     let mut watch = host.websocket("/watch").await;

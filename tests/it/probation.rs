@@ -1,6 +1,6 @@
 //! A new version that fails: what it fails at is done by the version before, which comes back.
 
-use tests::{Host, guest};
+use tests::{Host, Socket, guest};
 
 use crate::api::versioned;
 
@@ -71,5 +71,27 @@ async fn after_100_events_a_version_has_proved_itself_also_after_a_restart() {
     host.stop().await;
     let host = Host::builder().data_dir(directory.path()).start().await;
     assert!(!host.version("v").probation.is_on());
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_deployed_without_probation_fails_by_itself() {
+    let host = Host::builder().start().await;
+    let api = host.admin();
+    api.done("PUT", "modules/v?probation=off", versioned("versioned", 1)).await;
+    api.done("PUT", "modules/v", versioned("versioned-traps", 2)).await;
+    // The same file without probation is another version: this one would stay on it.
+    let deployed =
+        api.done("PUT", "modules/v?probation=off", versioned("versioned-traps", 2)).await;
+    assert_eq!((&deployed["version"], &deployed["changed"]), (&3.into(), &true.into()));
+    assert_eq!(api.module("v").await["state"], "active");
+    for _ in 0..6 {
+        let denied = Socket::try_open(host.address(), "/count", &[]).await.unwrap_err();
+        assert_eq!(denied.status().as_u16(), 500);
+    }
+    assert_eq!(host.version("v").number, 3);
+    let (status, code, _) =
+        api.refused("PUT", "modules/v?probation=maybe", versioned("versioned", 4)).await;
+    assert_eq!((status, &*code), (400, "query"));
     host.stop().await;
 }

@@ -23,7 +23,7 @@ const COMPILING: Duration = Duration::from_secs(200);
 pub struct Develop {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    finished: watch::Receiver<Option<Instant>>,
+    finished: watch::Receiver<(usize, Option<Instant>)>,
     /// Where it serves.
     pub address: SocketAddr,
     /// Where it is asked.
@@ -42,12 +42,15 @@ impl Develop {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (told, finished) = watch::channel(None);
+        let (told, finished) = watch::channel((0, None));
         background(async move {
             while let Ok(Some(line)) = errors.next_line().await {
                 eprintln!("{line}");
                 if line.contains("Finished") {
-                    told.send_replace(Some(Instant::now()));
+                    told.send_modify(|(builds, last)| {
+                        *builds += 1;
+                        *last = Some(Instant::now());
+                    });
                 }
             }
         });
@@ -97,7 +100,13 @@ impl Develop {
 
     /// When cargo finished last.
     pub fn compiled(&self) -> Instant {
-        self.finished.borrow().expect("cargo has finished")
+        self.finished.borrow().1.expect("cargo has finished")
+    }
+
+    /// Waits until cargo has finished so often. More often is a mistake.
+    pub async fn has_built(&mut self, times: usize) {
+        let finished = must("builds", self.finished.wait_for(|(builds, _)| *builds >= times)).await;
+        assert_eq!(finished.unwrap().0, times);
     }
 
     /// Sends it a signal by name, such as `INT`, and waits for its end: the exit status.

@@ -9,7 +9,7 @@ use tidegate_sdk::{
 mod files;
 mod text;
 
-use text::{Line, Name, Room};
+use text::{ConnectionId, Line, Name, Room};
 
 const PAGE: &str = include_str!("page/page.html");
 
@@ -44,10 +44,13 @@ struct Chat {
     room: Room,
 }
 
-/// Who a connection belongs to. There is none before the client has said its name.
+/// Who a connection belongs to; told to everybody in the room. There is none before the client has said its name.
 #[derive(Serialize, Deserialize)]
 struct Member {
     name: Name,
+    /// Tells apart two people with one name. A client that gives none has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<ConnectionId>,
 }
 
 impl State for Member {}
@@ -56,18 +59,36 @@ impl State for Member {}
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 enum Incoming {
-    Join { name: String },
-    Say { text: String },
+    Join {
+        name: String,
+        #[serde(default)]
+        id: Option<String>,
+    },
+    Say {
+        text: String,
+    },
 }
 
 /// What a client is told.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Outgoing<'a> {
-    Joined { name: &'a Name },
-    Said { name: &'a Name, text: &'a Line },
-    Left { name: &'a Name },
-    Error { text: &'a str },
+    Joined {
+        #[serde(flatten)]
+        who: &'a Member,
+    },
+    Said {
+        #[serde(flatten)]
+        who: &'a Member,
+        text: &'a Line,
+    },
+    Left {
+        #[serde(flatten)]
+        who: &'a Member,
+    },
+    Error {
+        text: &'a str,
+    },
 }
 
 #[websocket("/chat/{room}")]
@@ -82,7 +103,7 @@ impl Websocket for Chat {
 
     fn receive(&self, socket: &mut Socket<Member>, incoming: Self::Incoming) -> Result<()> {
         let outcome = match incoming {
-            Ok(Json(Incoming::Join { name })) => self.join(socket, &name)?,
+            Ok(Json(Incoming::Join { name, id })) => self.join(socket, &name, id.as_deref())?,
             Ok(Json(Incoming::Say { text })) => self.say(socket, &text)?,
             Err(_) => Err("Please send JSON like {\"type\": \"say\", \"text\": \"Hello\"}."),
         };
@@ -93,8 +114,8 @@ impl Websocket for Chat {
     }
 
     fn disconnect(&self, socket: &mut Socket<Member>, _close: Close) -> Result<()> {
-        let Some(Member { name }) = socket.state() else { return Ok(()) };
-        let notice = Frame::json(&Outgoing::Left { name })?;
+        let Some(who) = socket.state() else { return Ok(()) };
+        let notice = Frame::json(&Outgoing::Left { who })?;
         socket.group_send(self.room.group(), &notice)?;
         Ok(())
     }
@@ -104,16 +125,16 @@ impl Websocket for Chat {
 type Answer = std::result::Result<(), &'static str>;
 
 impl Chat {
-    fn join(&self, socket: &mut Socket<Member>, name: &str) -> Result<Answer> {
+    fn join(&self, socket: &mut Socket<Member>, name: &str, id: Option<&str>) -> Result<Answer> {
         if socket.state().is_some() {
             return Ok(Err("You have a name already."));
         }
-        let name = match name.parse::<Name>() {
-            Ok(name) => name,
-            Err(text) => return Ok(Err(text)),
+        let who = match (name.parse::<Name>(), id.map(str::parse::<ConnectionId>).transpose()) {
+            (Ok(name), Ok(id)) => Member { name, id },
+            (Err(text), _) | (_, Err(text)) => return Ok(Err(text)),
         };
-        let notice = Frame::json(&Outgoing::Joined { name: &name })?;
-        socket.set_state(Member { name })?;
+        let notice = Frame::json(&Outgoing::Joined { who: &who })?;
+        socket.set_state(who)?;
         // First in, then the notice: whoever joins sees it too, and knows that it worked.
         socket.group_add(self.room.group())?;
         socket.group_send(self.room.group(), &notice)?;
@@ -121,11 +142,11 @@ impl Chat {
     }
 
     fn say(&self, socket: &mut Socket<Member>, text: &str) -> Result<Answer> {
-        let Some(Member { name }) = socket.state() else {
+        let Some(who) = socket.state() else {
             return Ok(Err("Please join with a name first."));
         };
         let message = match text.parse::<Line>() {
-            Ok(text) => Frame::json(&Outgoing::Said { name, text: &text })?,
+            Ok(text) => Frame::json(&Outgoing::Said { who, text: &text })?,
             Err(text) => return Ok(Err(text)),
         };
         socket.group_send(self.room.group(), &message)?;

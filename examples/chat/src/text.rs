@@ -42,6 +42,23 @@ impl FromStr for Name {
     }
 }
 
+/// What a client calls its connection: 1 to 36 of `a-z 0-9 -`, as in a UUID.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ConnectionId(String);
+
+impl FromStr for ConnectionId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if (1..=36).contains(&text.len()) && text.bytes().all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("An id has 1 to 36 of a-z, 0-9 and -.")
+        }
+    }
+}
+
 /// One line of a conversation.
 #[derive(Serialize)]
 pub(crate) struct Line(String);

@@ -37,7 +37,9 @@ fn poll(cx: &mut Context, topic: Topic, request: &Request) -> Result<Reply> {
         }
     };
     cx.group_add(topic.group())?;
-    Ok(cx.hold(Duration::from_secs(wait)).or(Response::new(204)))
+    Ok(cx
+        .hold(Duration::from_secs(wait))
+        .or(Response::new(204).header("cache-control", "no-store")))
 }
 
 /// The client left before there was anything to say. Its connection is out of the group already, or

@@ -13,9 +13,28 @@ pub(crate) const fn is_running() -> bool {
     true
 }
 
+/// What a module is granted of a machine: in WebAssembly by WASI, natively by the test host.
+#[cfg(target_family = "wasm")]
+pub(crate) mod machine {
+    use std::path::{Path, PathBuf};
+    use std::time::SystemTime;
+
+    pub(crate) fn now() -> SystemTime {
+        SystemTime::now()
+    }
+
+    pub(crate) fn variable(name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    pub(crate) fn path(path: &Path) -> PathBuf {
+        path.to_owned()
+    }
+}
+
 #[cfg(not(target_family = "wasm"))]
 mod native;
 #[cfg(all(not(target_family = "wasm"), any(feature = "log", feature = "tracing")))]
 pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use native::{Host, connection, consumer, layer, log, reply, types, with_host};
+pub(crate) use native::{Host, connection, consumer, layer, log, machine, reply, types, with_host};

@@ -7,6 +7,8 @@
 )]
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 pub(crate) mod types;
 
@@ -35,6 +37,10 @@ pub(crate) trait Host {
     fn get_state(&mut self) -> Option<Vec<u8>>;
     fn set_state(&mut self, state: &[u8]) -> Result<(), connection::StateError>;
     fn log(&mut self, level: log::Level, message: &str);
+    // What WASI gives a module.
+    fn now(&self) -> SystemTime;
+    fn variable(&self, name: &str) -> Option<String>;
+    fn path(&self, path: &Path) -> PathBuf;
 }
 
 thread_local! {
@@ -206,6 +212,23 @@ pub(crate) mod log {
 
     pub(crate) fn log(level: Level, message: &str) {
         call(|host| host.log(level, message));
+    }
+}
+
+pub(crate) mod machine {
+    //! What a module is granted of a machine.
+    use super::{Path, PathBuf, SystemTime, call};
+
+    pub(crate) fn now() -> SystemTime {
+        call(|host| host.now())
+    }
+
+    pub(crate) fn variable(name: &str) -> Option<String> {
+        call(|host| host.variable(name))
+    }
+
+    pub(crate) fn path(path: &Path) -> PathBuf {
+        call(|host| host.path(path))
     }
 }
 

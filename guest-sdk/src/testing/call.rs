@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use crate::Level;
 use crate::host::connection::StateError;
@@ -435,5 +437,17 @@ impl Host for SharedCall {
         };
         let line = LogLine { consumer: call.consumer.to_owned(), level, text: message.to_owned() };
         call.world.borrow_mut().logs.push(line);
+    }
+
+    fn now(&self) -> SystemTime {
+        self.0.borrow().world.borrow().clock()
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.0.borrow().world.borrow().environment.get(name).cloned()
+    }
+
+    fn path(&self, path: &Path) -> PathBuf {
+        self.0.borrow().world.borrow().path(path)
     }
 }

@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -65,6 +66,44 @@ impl TestHost {
     #[must_use]
     pub fn granted(self, name: &str) -> Self {
         self.world.borrow_mut().granted.insert(name.to_owned());
+        self
+    }
+
+    /// Sets a variable of the module's environment, as `grants.environment` does. Consumers read it with
+    /// [`Context::variable`](crate::Context::variable); `std::env::var` reads that of the test's process.
+    #[must_use]
+    pub fn environment(self, name: &str, value: &str) -> Self {
+        self.world.borrow_mut().environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Gives the module a secret, as `grants.secrets` does: a variable like the others.
+    #[must_use]
+    pub fn secret(self, name: &str, value: &str) -> Self {
+        self.environment(name, value)
+    }
+
+    /// Grants a directory of this machine under the name that the module has for it, such as `/data`.
+    /// Consumers find it with [`Context::path`](crate::Context::path). Here it may be written in any
+    /// case.
+    ///
+    /// # Panics
+    /// When the module's name for it is not an absolute path.
+    #[must_use]
+    pub fn directory(self, guest: &str, directory: impl Into<PathBuf>) -> Self {
+        assert!(guest.starts_with('/'), "{guest:?} is not an absolute path, such as \"/data\"");
+        self.world.borrow_mut().directories.insert(guest.into(), directory.into());
+        self
+    }
+
+    /// Sets the time that [`Context::now`](crate::Context::now) tells, until [`TestHost::advance`] moves
+    /// it. At first it is that of the machine.
+    #[must_use]
+    pub fn at(self, time: SystemTime) -> Self {
+        {
+            let mut world = self.world.borrow_mut();
+            world.epoch = time - world.now;
+        }
         self
     }
 
@@ -131,7 +170,7 @@ impl TestHost {
         Ok(())
     }
 
-    /// Moves the clock. Runs what is due on the way, in the order of time.
+    /// Moves the clock, that of [`Context::now`](crate::Context::now) too. Runs what is due on the way, in the order of time.
     pub fn advance(&self, span: Duration) {
         let end = self.world.borrow().now + span;
         loop {

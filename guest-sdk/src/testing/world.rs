@@ -1,7 +1,8 @@
 //! The in-memory layer of the test host: channels, groups, connections and the clock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use crate::Close;
 use crate::consumers::{Consumers, Entry, Trigger};
@@ -10,6 +11,9 @@ use crate::host::types::{ChannelMessage, Event, HttpDisconnect, WebsocketDisconn
 use super::connection::{Connection, Kind, Phase};
 use super::forms::{self, Reply};
 use super::{Fault, LogLine, Sent};
+
+/// A place that no machine has: a file below a device.
+const NOT_GRANTED: &str = "/dev/null/not-granted";
 
 /// An event that waits for its consumer.
 #[derive(Debug)]
@@ -37,6 +41,12 @@ pub(super) struct World {
     pub(super) consumers: Consumers,
     pub(super) module: String,
     pub(super) granted: BTreeSet<String>,
+    /// Variables, secrets among them.
+    pub(super) environment: BTreeMap<String, String>,
+    /// Directories of this machine, by what the module calls them.
+    pub(super) directories: BTreeMap<PathBuf, PathBuf>,
+    /// The time when the clock stands at zero.
+    pub(super) epoch: SystemTime,
     pub(super) connections: BTreeMap<String, Connection>,
     pub(super) groups: BTreeMap<String, BTreeSet<String>>,
     pub(super) queue: VecDeque<Job>,
@@ -58,6 +68,9 @@ impl World {
             consumers,
             module: "test".to_owned(),
             granted: BTreeSet::new(),
+            environment: BTreeMap::new(),
+            directories: BTreeMap::new(),
+            epoch: SystemTime::now(),
             connections: BTreeMap::new(),
             groups: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -70,6 +83,22 @@ impl World {
             drops: Vec::new(),
             counter: 0,
         }
+    }
+
+    /// What consumers see as the time.
+    pub(super) fn clock(&self) -> SystemTime {
+        self.epoch + self.now
+    }
+
+    /// Where a path of the module is on this machine.
+    pub(super) fn path(&self, path: &Path) -> PathBuf {
+        let is_outside = path.components().any(|part| part == Component::ParentDir);
+        // The innermost one, as in a module.
+        let granted =
+            self.directories.iter().rev().find_map(|(guest, host)| {
+                path.strip_prefix(guest).ok().map(|rest| host.join(rest))
+            });
+        granted.filter(|_| !is_outside).unwrap_or_else(|| NOT_GRANTED.into())
     }
 
     /// Swaps the consumers. A connection whose consumer is gone closes with code 1012.

@@ -13,9 +13,10 @@ const FILE: &str = "admin-token";
 pub struct AdminToken(String);
 
 impl AdminToken {
-    /// A token that somebody gives.
-    pub const fn new(text: String) -> Self {
-        Self(text)
+    /// A token that somebody gives. White space around it is not part of it: variables that are read
+    /// from files often end with a line break.
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
     }
 
     /// Reads the token of a data directory.
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn only_the_whole_token_is_the_token() {
-        let token = AdminToken::new("secret".to_owned());
+        let token = AdminToken::new(" secret\n");
         let has = |value: &str| {
             let value = header::HeaderValue::from_str(value).unwrap();
             token.is_in(&HeaderMap::from_iter([(header::AUTHORIZATION, value)]))

@@ -4,12 +4,19 @@ use std::{io::Write as _, sync::Arc};
 
 use anyhow::Result;
 
-use super::settings::Settings;
-use crate::{config::Config, registry::Registry};
+use super::{serve::check_log, settings::Settings};
+use crate::{app::StartError, config::Config, interface::Endpoint, registry::Registry};
 
-/// Reads settings, loads modules, and says that both are right.
+/// Reads settings, loads modules, looks at what `serve` would open, and says that all is right.
 pub(super) fn run(settings: Settings) -> Result<()> {
     let config = settings.read()?;
+    check_log(&config.log)?;
+    if let Some(tls) = &config.tls {
+        tls.check().map_err(StartError::Tls)?;
+    }
+    for endpoint in config.listen.iter().chain([&Endpoint::tcp(config.admin)]) {
+        endpoint.check()?;
+    }
     let registry = load(&config)?;
     let routes = registry.routes().snapshot().listing().len();
     let mut out = std::io::stdout().lock();

@@ -10,7 +10,7 @@ use super::{
     output::{json, plain, short, waiting},
 };
 use crate::{
-    admin::client::{AskError, Deployed},
+    admin::client::{AskError, DeployOptions, Deployed},
     message::ModuleName,
 };
 
@@ -23,11 +23,27 @@ pub(super) struct DeployArguments {
     /// Its .wasm file
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// A note for the history, such as why
+    #[arg(long, value_name = "TEXT", value_parser = note)]
+    note: Option<String>,
     #[command(flatten)]
     host: Host,
     /// Print what came of it as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// A host cuts longer notes.
+const NOTE_CHARACTERS: usize = 200;
+
+fn note(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) {
+        return Err("a note is one line, without control characters".to_owned());
+    }
+    match text.chars().count() {
+        0..=NOTE_CHARACTERS => Ok(text.to_owned()),
+        length => Err(format!("it has {length} characters; a note has at most {NOTE_CHARACTERS}")),
+    }
 }
 
 /// What `rollback` is given.
@@ -60,7 +76,10 @@ pub(super) enum DeployError {
         source: std::io::Error,
     },
     /// The host does not take it.
-    #[error("module {name}: {source}; what was in force stays in force")]
+    #[error(
+        "module {name}: {source}{}",
+        if source.is_of_module() { "; what was in force stays in force" } else { "" }
+    )]
     Host {
         /// The module.
         name: ModuleName,
@@ -71,14 +90,15 @@ pub(super) enum DeployError {
 
 /// Puts a file in force.
 pub(super) fn deploy(arguments: DeployArguments) -> Result<()> {
-    let DeployArguments { name, file, host, json } = arguments;
+    let DeployArguments { name, file, note, host, json } = arguments;
+    let options = DeployOptions { note, ..DeployOptions::default() };
     let wasm = std::fs::read(&file).map_err(|source| DeployError::File {
         name: name.clone(),
         file,
         source,
     })?;
     host.ask(async |client| {
-        let asked = client.deploy(&name, wasm);
+        let asked = client.deploy(&name, wasm, &options);
         let deployed = waiting(&format!("deploying {name}"), asked)
             .await
             .map_err(|source| DeployError::Host { name: name.clone(), source })?;
@@ -127,7 +147,7 @@ pub(super) fn summary(deployed: &Deployed) -> String {
     let Deployed { module, version, digest, changed, previous, .. } = deployed;
     let digest = short(digest);
     match (changed, previous) {
-        (false, _) => format!("{module} {version} ({digest}) has this file already"),
+        (false, _) => format!("{module} {version} ({digest}) is up to date"),
         (true, Some(previous)) => format!("{module} {previous} → {version} ({digest})"),
         (true, None) => format!("{module} {version} ({digest})"),
     }

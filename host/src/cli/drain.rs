@@ -10,7 +10,11 @@ use super::host::Host;
 pub(super) fn run(host: Host) -> Result<()> {
     host.ask(async |client| {
         client.drain().await?;
-        writeln!(std::io::stdout(), "the process at {} stops", client.address())?;
+        let address = client.address();
+        writeln!(
+            std::io::stdout(),
+            "the process at {address} is stopping; that takes up to drain.delay and drain.grace"
+        )?;
         Ok(())
     })
 }

@@ -98,9 +98,12 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     }
     if let Some(error) = ask_error(error) {
         return match error {
+            AskError::Refused { problem, .. } if problem.code == "settings" => ExitStatus::Settings,
             _ if error.is_of_module() => ExitStatus::Module,
             _ if error.is_of_connection() => ExitStatus::NoHost,
-            AskError::Unreadable { .. } => ExitStatus::NoHost,
+            AskError::Unreadable { .. } | AskError::NotAdmin { .. } => ExitStatus::NoHost,
+            AskError::Refused { problem, .. } if problem.code == "full" => ExitStatus::Full,
+            AskError::Refused { problem, .. } if problem.code == "layer" => ExitStatus::NoLayer,
             _ => ExitStatus::Refused,
         };
     }

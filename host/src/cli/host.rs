@@ -14,10 +14,11 @@ use crate::admin::{
 /// Flags of all commands that ask a host.
 #[derive(Debug, Args)]
 pub(super) struct Host {
-    /// The admin listener of the host, URL or HOST:PORT [default: the setting, 127.0.0.1:8001]
+    /// The admin listener of the host, URL or HOST:PORT [default: the setting `admin`, 127.0.0.1:8001]
     #[arg(long, value_name = "URL")]
     pub(super) admin: Option<AdminAddress>,
-    /// The data directory of the host, where its token is [default: the setting, tidegate-data]
+    /// The data directory of the host, where its token is [default: the setting `data_dir`,
+    /// tidegate-data]
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
     /// The token of the host [default: that in its data directory]
@@ -41,7 +42,7 @@ impl Host {
     pub(super) fn client(self) -> Result<AdminClient> {
         let config = Settings::at(self.config, self.data_dir).read()?;
         let token = match self.token {
-            Some(token) => AdminToken::new(token),
+            Some(token) => AdminToken::new(&token),
             None => AdminToken::read(&config.data_dir).map_err(|source| NoToken {
                 directory: config.data_dir.display().to_string(),
                 source,

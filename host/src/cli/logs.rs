@@ -65,12 +65,19 @@ pub(super) struct Tail<P> {
     name: Option<ModuleName>,
     print: P,
     printed: Printed,
+    /// The module may come later.
+    may_come: bool,
 }
 
 impl<P: FnMut(&Record) -> Result<()>> Tail<P> {
     /// Prints with that function.
     pub(super) fn new(client: AdminClient, name: Option<ModuleName>, print: P) -> Self {
-        Self { client, name, print, printed: Printed::default() }
+        Self { client, name, print, printed: Printed::default(), may_come: false }
+    }
+
+    /// The same, of a module that is not there yet.
+    pub(super) fn of_new_module(client: AdminClient, name: ModuleName, print: P) -> Self {
+        Self { may_come: true, ..Self::new(client, Some(name), print) }
     }
 
     /// Prints so many of the past, and then all that come, until it cannot print or the host refuses.
@@ -98,7 +105,14 @@ impl<P: FnMut(&Record) -> Result<()>> Tail<P> {
     async fn listen(&mut self, limit: usize, was_there: &mut bool) -> Result<()> {
         // The stream first: what comes between it and the list is in both.
         let mut stream = self.client.record_stream(self.name.as_ref()).await?;
-        let past = self.client.records(self.name.as_ref(), KEPT).await?;
+        let past = match self.client.records(self.name.as_ref(), KEPT).await {
+            Err(AskError::Refused { problem, .. })
+                if self.may_come && problem.code == "no-such-module" =>
+            {
+                Vec::new()
+            }
+            past => past?,
+        };
         *was_there = true;
         let shown = past.len().saturating_sub(limit);
         for (at, record) in past.iter().enumerate() {

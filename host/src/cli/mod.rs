@@ -11,6 +11,7 @@ mod drain;
 mod exit;
 mod host;
 mod logs;
+mod module_settings;
 mod modules;
 mod new;
 mod output;
@@ -56,6 +57,14 @@ enum Command {
     /// Send a message to a group.
     GroupSend(send::GroupArguments),
     /// List the routes of the modules.
+    #[command(
+        mut_arg("listen", |flag| flag.hide(true)),
+        mut_arg("admin", |flag| flag.hide(true)),
+        mut_arg("slots", |flag| flag.hide(true)),
+        mut_arg("no_worker", |flag| flag.hide(true)),
+        mut_arg("layer", |flag| flag.hide(true)),
+        mut_arg("modules", |flag| flag.help("A module to read; may be given several times"))
+    )]
     Routes(Settings),
     /// Check settings and modules without serving.
     Check(Settings),
@@ -67,6 +76,8 @@ enum Command {
     Rollback(deploy::RollbackArguments),
     /// List the modules of a host, or one with its versions and routes.
     Modules(modules::Arguments),
+    /// Show the settings of a module on a host, or change single ones.
+    Settings(module_settings::Arguments),
     /// Show runs of consumers and what they logged.
     Logs(logs::Arguments),
     /// Compile what comes in: the host runs this.
@@ -91,6 +102,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Deploy(arguments) => deploy::deploy(arguments),
         Command::Rollback(arguments) => deploy::roll_back(arguments),
         Command::Modules(arguments) => modules::run(arguments),
+        Command::Settings(arguments) => module_settings::run(arguments),
         Command::Logs(arguments) => logs::run(arguments),
         Command::Compile(arguments) => return compile::run(&arguments),
     };

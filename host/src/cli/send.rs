@@ -1,12 +1,13 @@
-//! `tidegate send` and `tidegate group-send`
+//! `tidegate send` and `tidegate group-send`: over Redis, or through the admin listener of a host.
 
-use std::{io::Write as _, path::PathBuf, sync::Arc};
+use std::{io::Write as _, sync::Arc};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use clap::Args;
 
-use super::settings::Settings;
+use super::{host::Host, settings::Settings};
 use crate::{
+    admin::client::{AdminClient, AskError},
     config::{Backend, Config, ConfigError},
     layer::ChannelLayer,
     message::{ChannelName, Content, CorrelationId, GroupName, Message},
@@ -38,71 +39,123 @@ struct MessageArguments {
     /// The message, an object
     #[arg(value_name = "JSON")]
     json: String,
-    /// Where messages are: redis://HOST:PORT/DB
-    #[arg(long, value_name = "URL")]
+    /// Send over Redis, redis://HOST:PORT/DB, without asking a host [default: the setting
+    /// `layer.url`; where it is memory, a host is asked]
+    #[arg(long, value_name = "URL", conflicts_with = "admin")]
     layer: Option<String>,
-    /// Settings file [default: tidegate.toml, if there is one]
-    #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    host: Host,
+}
+
+/// The way of a message into the layer.
+enum Way {
+    /// This process is one more on Redis.
+    Layer(Box<Config>),
+    /// A host sends it.
+    Host(Host),
+}
+
+/// A message, and its way.
+struct Sending {
+    json: String,
+    content: Content,
+    way: Way,
 }
 
 impl MessageArguments {
-    fn read(self) -> Result<(Config, Content)> {
-        let content = content(&self.json)?;
-        let config = Settings::of_layer(self.config, self.layer).read()?;
-        if matches!(config.backend, Backend::Memory) {
-            let problem =
-                "the memory layer reaches no other process; give --layer redis://HOST:PORT/DB";
-            return Err(ConfigError::new("layer", problem).into());
+    fn read(self) -> Result<Sending> {
+        let Self { json, layer, host } = self;
+        let content = content(&json)?;
+        if host.admin.is_some() {
+            return Ok(Sending { json, content, way: Way::Host(host) });
         }
-        Ok((config, content))
+        let given = layer.is_some();
+        let config = Settings::of_layer(host.config.clone(), layer).read()?;
+        let way = match config.backend {
+            Backend::Redis(_) => Way::Layer(Box::new(config)),
+            Backend::Memory if given => {
+                let problem = "memory is that of one process; leave --layer out to ask the host, or \
+                               give redis://HOST:PORT/DB";
+                return Err(ConfigError::new("--layer", problem).into());
+            }
+            Backend::Memory => Way::Host(host),
+        };
+        Ok(Sending { json, content, way })
     }
 }
 
 fn content(json: &str) -> Result<Content> {
     let wrong = |reason: String| ConfigError::new("JSON", &reason);
-    let value: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(json).map_err(|error| {
-            wrong(format!("the message is an object, such as {{\"n\": 1}}: {error}"))
-        })?;
-    let packed = rmp_serde::to_vec_named(&value).map_err(|error| wrong(error.to_string()))?;
-    Ok(Content::parse(packed.into()).map_err(|error| wrong(error.to_string()))?)
+    let value = serde_json::from_str(json).map_err(|error| {
+        wrong(format!("the message is an object, such as {{\"n\": 1}}: {error}"))
+    })?;
+    Ok(Content::from_json(&value).map_err(|error| wrong(error.to_string()))?)
 }
 
-/// Runs with a layer that is there for this alone.
-fn with_layer(
-    config: &Config,
-    work: impl AsyncFnOnce(Arc<dyn ChannelLayer>) -> Result<()>,
-) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let layer = config.connect(&Arc::new(Metrics::new())).await?;
-        work(layer).await
-    })
+impl Sending {
+    /// Sends with the layer, which is there for this alone, or with a client of the host.
+    fn send<T>(
+        self,
+        with_layer: impl AsyncFnOnce(Arc<dyn ChannelLayer>, Content) -> Result<T>,
+        with_host: impl AsyncFnOnce(AdminClient, String) -> Result<T, AskError>,
+    ) -> Result<T> {
+        let Self { json, content, way } = self;
+        match way {
+            Way::Host(host) => {
+                host.ask(async |client| with_host(client, json).await.map_err(refusal))
+            }
+            Way::Layer(config) => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(async {
+                    let layer = config.connect(&Arc::new(Metrics::new())).await?;
+                    with_layer(layer, content).await
+                })
+            }
+        }
+    }
+}
+
+/// What a host refuses of a message itself is a mistake in what was given, as without a host.
+fn refusal(error: AskError) -> Error {
+    match &error {
+        AskError::Refused { problem, .. }
+            if matches!(&*problem.code, "too-large" | "message" | "reserved") =>
+        {
+            ConfigError::new("the message", &error.to_string()).into()
+        }
+        _ => error.into(),
+    }
 }
 
 /// Sends to a channel.
 pub(super) fn to_channel(arguments: ChannelArguments) -> Result<()> {
     let channel = ChannelName::parse(&arguments.channel)
         .map_err(|error| ConfigError::new("CHANNEL", &error.to_string()))?;
-    let (config, content) = arguments.message.read()?;
-    with_layer(&config, async |layer| {
-        let message = Message::custom(content, CorrelationId::random());
-        layer.send(&channel, message).await?;
-        writeln!(std::io::stdout(), "sent to {channel}").context("standard output is closed")
-    })
+    arguments.message.read()?.send(
+        async |layer, content| {
+            let message = Message::custom(content, CorrelationId::random());
+            Ok(layer.send(&channel, message).await?)
+        },
+        async |client, json| client.send_message(&channel, json).await,
+    )?;
+    writeln!(std::io::stdout(), "sent to {channel}").context("standard output is closed")
 }
 
 /// Sends to a group.
 pub(super) fn to_group(arguments: GroupArguments) -> Result<()> {
     let group = GroupName::parse(&arguments.group)
         .map_err(|error| ConfigError::new("GROUP", &error.to_string()))?;
-    let (config, content) = arguments.message.read()?;
-    with_layer(&config, async |layer| {
-        let sent = layer.group_send(&group, content, CorrelationId::random()).await?;
-        let (reached, missed) = (sent.reached, sent.missed);
-        let mut out = std::io::stdout();
-        writeln!(out, "sent to {reached} nodes and channels of {group}; {missed} were full")
-            .context("standard output is closed")
-    })
+    let (reached, missed) = arguments.message.read()?.send(
+        async |layer, content| {
+            let sent = layer.group_send(&group, content, CorrelationId::random()).await?;
+            Ok((sent.reached as u64, sent.missed as u64))
+        },
+        async |client, json| {
+            let sent = client.group_send(&group, json).await?;
+            Ok((sent.reached, sent.missed))
+        },
+    )?;
+    let mut out = std::io::stdout();
+    writeln!(out, "sent to {reached} nodes and channels of {group}; {missed} were full")
+        .context("standard output is closed")
 }

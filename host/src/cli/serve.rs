@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ExitStatus, settings::Settings};
 use crate::{
+    app::StartError,
     config::{Backend, Config, ConfigError},
     telemetry::Log,
 };
@@ -39,7 +40,16 @@ fn run_logged(config: Config) -> Result<()> {
 
 /// Starts the log on standard error with the lines that a filter lets pass.
 pub(super) fn start_log(filter: &str) -> Result<Log, ConfigError> {
-    Log::start(filter).map_err(|error| ConfigError::new("log", &format!("{filter:?}: {error}")))
+    Log::start(filter).map_err(|error| wrong_filter(filter, &error))
+}
+
+/// Checks which lines a filter lets pass, without starting a log.
+pub(super) fn check_log(filter: &str) -> Result<(), ConfigError> {
+    Log::check(filter).map_err(|error| wrong_filter(filter, &error))
+}
+
+fn wrong_filter(filter: &str, error: &impl std::fmt::Display) -> ConfigError {
+    ConfigError::new("log", &format!("{filter:?}: {error}"))
 }
 
 /// Each connection takes a descriptor, and the soft limit is often 1,024 for the sake of programs that
@@ -70,7 +80,12 @@ async fn serve(config: Config) -> Result<()> {
             "no worker in this process, and the memory layer reaches no other: nothing will run"
         );
     }
-    let app = config.build().await?.start().await?;
+    let app = config.build().await.map_err(|error| match error {
+        StartError::Bind(_) => anyhow::Error::from(error)
+            .context("choose another place with --listen, or --admin for the admin listener"),
+        error => error.into(),
+    })?;
+    let app = app.start().await?;
     if app.deployments().list().is_empty() {
         tracing::warn!(
             "no modules: every request is answered with 404; deploy one, or give --module NAME=FILE"

@@ -1,6 +1,10 @@
 //! The flags that all commands share, and the settings they lead to.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -21,7 +25,7 @@ pub(super) struct Settings {
     /// IP:PORT (port 0 takes a free one), https://IP:PORT, unix:PATH, fd:N
     #[arg(long, value_name = "PLACE")]
     listen: Vec<String>,
-    /// Where to serve health and metrics [default: 127.0.0.1:8001]
+    /// Where to serve health, metrics and the admin API [default: 127.0.0.1:8001]
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
     /// A module to serve; may be given several times
@@ -37,9 +41,14 @@ pub(super) struct Settings {
     /// docs/redis.md for Sentinel, Cluster, shards and TLS
     #[arg(long, value_name = "URL")]
     layer: Option<String>,
-    /// Where compiled code is kept [default: tidegate-data]
+    /// Where modules, the admin token and compiled code are kept [default: tidegate-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+}
+
+/// The settings file: the one that is named, or the one that is read if it is there.
+pub(super) fn settings_file(named: Option<&Path>) -> PathBuf {
+    named.unwrap_or(Path::new(DEFAULT_FILE)).to_owned()
 }
 
 fn name_and_file(text: &str) -> Result<(String, String), String> {
@@ -95,7 +104,7 @@ impl Settings {
         let mut layers = Layers::default();
         layers.add("defaults", defaults)?;
         let named = self.config.is_some();
-        let path = self.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        let path = settings_file(self.config.as_deref());
         match std::fs::read_to_string(&path) {
             Ok(text) => layers.add_file(&path.display().to_string(), &text)?,
             Err(error) if named || error.kind() != std::io::ErrorKind::NotFound => {

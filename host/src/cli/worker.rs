@@ -10,8 +10,26 @@ use crate::{
     worker::ChannelFilter,
 };
 
-/// What `worker` is given.
+/// What `worker` is given: flags of `serve`, but those of connections.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("listen", |flag| flag.hide(true)),
+    mut_arg("no_worker", |flag| flag.hide(true)),
+    mut_arg("admin", |flag| flag.help(
+        "Where to serve health, metrics and the admin API [default: 127.0.0.1:8002]"
+    )),
+    mut_arg("modules", |flag| flag.help("A module to run; may be given several times")),
+    mut_arg("slots", |flag| flag.help(
+        "How many consumers run at the same time [default: eight per core]"
+    )),
+    mut_arg("layer", |flag| flag.help(
+        "Where messages are: redis://HOST:PORT/DB, see docs/redis.md for Sentinel, Cluster, shards \
+         and TLS [default: the setting `layer.url`]"
+    )),
+    mut_arg("data_dir", |flag| flag.help(
+        "Where the admin token and compiled code are kept [default: tidegate-worker-data]"
+    ))
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     settings: Settings,

@@ -1,5 +1,7 @@
 //! `TIDEGATE_*`: every setting under its name in upper case, sections joined with `_`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use toml::{Table, Value};
 
 use super::{Layers, error::ConfigError};
@@ -10,6 +12,9 @@ const SECTIONS: [&str; 7] = ["limits", "tls", "interface", "drain", "layer", "br
 /// Variables that are no settings.
 const OTHERS: [&str; 2] = ["TIDEGATE_CONFIG", "TIDEGATE_TOKEN"];
 
+/// What a Service of Kubernetes speaks.
+const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
+
 /// Adds what the environment sets. `TIDEGATE_MODULES` is a list such as `chat=chat.wasm,echo=e.wasm`.
 pub fn from_environment(
     layers: &mut Layers,
@@ -17,28 +22,61 @@ pub fn from_environment(
 ) -> Result<(), ConfigError> {
     for (name, value) in variables {
         let Some(key) = name.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else { continue };
-        if OTHERS.contains(&name.as_str()) {
+        if OTHERS.contains(&name.as_str()) || is_of_service(&key, &value) {
             continue;
         }
-        let section =
-            SECTIONS.iter().find_map(|section| Some((section, key.strip_prefix(section)?)));
-        let mut table = Table::new();
-        match section.and_then(|(section, rest)| Some((section, rest.strip_prefix('_')?))) {
-            Some((section, rest)) => {
-                let value = if is_login(rest) { Value::String(value) } else { typed(&value) };
-                let inner = Table::from_iter([(rest.to_owned(), value)]);
-                table.insert((*section).to_owned(), Value::Table(inner));
-            }
-            None if key == "modules" => {
-                table.insert(key, Value::Table(modules(&name, &value)?));
-            }
-            None => {
-                table.insert(key, typed(&value));
-            }
+        if key == "modules" {
+            let modules = Value::Table(modules(&name, &value)?);
+            layers.add(&name, Table::from_iter([(key, modules)]))?;
+            continue;
         }
-        layers.add(&name, table)?;
+        let as_it_reads = layers.add(&name, setting(&key, typed(&value)));
+        // A text may look like a number, and a variable has no quotes.
+        as_it_reads.or_else(|error| {
+            layers.add(&name, setting(&key, Value::String(value))).map_err(|_| error)
+        })?;
     }
     Ok(())
+}
+
+/// A setting under the name of its variable.
+fn setting(key: &str, value: Value) -> Table {
+    let section = SECTIONS.iter().find_map(|section| Some((section, key.strip_prefix(section)?)));
+    match section.and_then(|(section, rest)| Some((section, rest.strip_prefix('_')?))) {
+        Some((section, rest)) => {
+            let inner = Table::from_iter([(rest.to_owned(), value)]);
+            Table::from_iter([((*section).to_owned(), Value::Table(inner))])
+        }
+        None => Table::from_iter([(key.to_owned(), value)]),
+    }
+}
+
+/// Whether Kubernetes sets the variable for a Service whose name begins with `tidegate`, as it does in
+/// each Pod of the Service's namespace. Name and value have forms that no setting has.
+fn is_of_service(key: &str, value: &str) -> bool {
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    let is_protocol = |text: &str| PROTOCOLS.contains(&text.to_ascii_lowercase().as_str());
+    let is_address = || value.parse::<IpAddr>().is_ok();
+    let is_url = || {
+        value.split_once("://").is_some_and(|(protocol, address)| {
+            is_protocol(protocol) && address.parse::<SocketAddr>().is_ok()
+        })
+    };
+    // The words before belong to the name of the Service, as in `tidegate-worker`.
+    match key.split('_').collect::<Vec<_>>().as_slice() {
+        [.., "service", "host"] => is_address(),
+        [.., "service", "port"] => is_port(value),
+        [.., "port", number, of] if is_port(number) && is_protocol(of) => is_url(),
+        [.., "port", number, of, what] if is_port(number) && is_protocol(of) => match *what {
+            "proto" => is_protocol(value),
+            "port" => is_port(value),
+            "addr" => is_address(),
+            _ => false,
+        },
+        [.., "port"] => is_url(),
+        // A port with a name.
+        words => words.windows(2).any(|pair| pair == ["service", "port"]) && is_port(value),
+    }
 }
 
 fn modules(name: &str, list: &str) -> Result<Table, ConfigError> {
@@ -51,11 +89,6 @@ fn modules(name: &str, list: &str) -> Result<Table, ConfigError> {
             None => Err(ConfigError::new(name, &format!("{item:?} is not NAME=FILE"))),
         })
         .collect()
-}
-
-/// Whether a setting is a text also where it reads like a number, such as the password `007`.
-fn is_login(key: &str) -> bool {
-    key.ends_with("username") || key.ends_with("password")
 }
 
 /// A number or a truth value where it reads like one.

@@ -5,7 +5,10 @@ mod file;
 mod interface;
 mod validate;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 pub use env::from_environment;
 
@@ -20,6 +23,9 @@ use crate::{
     registry::ModuleSettings,
     worker::WorkerConfig,
 };
+
+/// Where the admin listener is unless it is set.
+pub const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8001);
 
 /// Checked settings of a process.
 #[derive(Clone, Debug)]

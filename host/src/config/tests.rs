@@ -73,7 +73,15 @@ fn what_is_beyond_a_ceiling_or_has_no_unit_says_so() {
     for text in ["[limits]\ndeadline = '366days'", "[drain]\ndelay = '500000000000y'"] {
         assert!(refused(text).contains("at most 365 days"), "{text}");
     }
-    assert!(refused("[limits]\ndeadline = '5'").contains("write \"5s\""));
+    for text in ["5", "2 parsec", ""] {
+        assert_eq!(
+            refused(&format!("[limits]\ndeadline = '{text}'")),
+            format!(
+                "tidegate.toml line 2: {text:?} is not a span of time: a number with a unit, such as \
+                 \"5s\" or \"1m 30s\"; the units are ms, s, m, h and d"
+            )
+        );
+    }
     assert!(refused("[limits]\nmemory = 'much'").contains("write \"64MiB\""));
     assert!(refused("[modules.A]\nfile = 'a'").contains("modules.A: a module's name"));
     assert!(refused("[layer.capacities]\n'a[' = 1").contains("no pattern of channel names"));
@@ -168,4 +176,79 @@ fn a_password_of_redis_is_text_and_shown_nowhere() {
     from_environment(&mut layers, [variable].into_iter()).unwrap();
     let shown = format!("{:?}", layers.finish().unwrap().backend);
     assert!(shown.contains("***@") && !shown.contains("007"), "{shown}");
+}
+
+#[test]
+fn a_wrong_type_is_told_without_words_of_rust() {
+    for (text, expected) in [
+        ("slots = 'many'", "\"many\" is not a whole number, 0 or more"),
+        ("slots = -1", "-1 is not a whole number, 0 or more"),
+        ("slots = 1.5", "1.5 is not a whole number, 0 or more"),
+        ("worker = 1", "1 is not true or false"),
+        ("log = 3", "3 is not a text in quotes"),
+        ("data_dir = 3", "3 is not a path in quotes"),
+        ("admin = 'here'", "it is not an IP address with a port, such as \"127.0.0.1:8001\""),
+        ("limits = 3", "3 is not a section of names with values"),
+        ("modules = ['a']", "a list is not a section of names with values"),
+        ("[limits]\nmemory = true", "true is not a number of bytes, such as \"64MiB\""),
+        (
+            "[modules.a]\non_fault = 'closed'",
+            "`closed` is not a value of this setting; did you mean `close`?",
+        ),
+        ("[interface]\nforwarding = 'all'", "`all` is not a value of this setting; there are: "),
+    ] {
+        let told = refused(text);
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+}
+
+/// What Kubernetes sets for Services named `tidegate` and `tidegate-layer`.
+const OF_SERVICES: [(&str, &str); 12] = [
+    ("TIDEGATE_SERVICE_HOST", "10.0.0.1"),
+    ("TIDEGATE_SERVICE_PORT", "8000"),
+    ("TIDEGATE_SERVICE_PORT_HTTP_ALT", "8000"),
+    ("TIDEGATE_PORT", "tcp://10.0.0.1:8000"),
+    ("TIDEGATE_PORT_8000_TCP", "tcp://10.0.0.1:8000"),
+    ("TIDEGATE_PORT_8000_TCP_PROTO", "tcp"),
+    ("TIDEGATE_PORT_8000_TCP_PORT", "8000"),
+    ("TIDEGATE_PORT_8000_TCP_ADDR", "10.0.0.1"),
+    ("TIDEGATE_PORT_53_UDP", "udp://[fd00::1]:53"),
+    ("TIDEGATE_LAYER_SERVICE_HOST", "fd00::1"),
+    ("TIDEGATE_LAYER_PORT", "tcp://10.0.0.2:6379"),
+    ("TIDEGATE_LAYER_PORT_6379_TCP_ADDR", "10.0.0.2"),
+];
+
+#[test]
+fn variables_of_a_kubernetes_service_are_passed_over_and_what_only_looks_like_one_is_refused() {
+    let read = |name: &str, value: &str| {
+        let mut layers = Layers::default();
+        let variable = [(name.to_owned(), value.to_owned())];
+        from_environment(&mut layers, variable.into_iter()).map_err(|error| error.to_string())
+    };
+    for (name, value) in OF_SERVICES {
+        assert_eq!(read(name, value), Ok(()), "{name}");
+    }
+    for (name, value) in [
+        ("TIDEGATE_PORT", "8000"),
+        ("TIDEGATE_PORT", "http://10.0.0.1:8000"),
+        ("TIDEGATE_SERVICE_HOST", "tidegate.default.svc"),
+        ("TIDEGATE_SERVICE_PORT", "http"),
+        ("TIDEGATE_PORT_8000_HTTP", "tcp://10.0.0.1:8000"),
+        ("TIDEGATE_PORT_8000_TCP_NAME", "web"),
+        ("TIDEGATE_SUPPORT", "tcp://10.0.0.1:8000"),
+    ] {
+        let told = read(name, value).unwrap_err();
+        assert!(told.starts_with(&format!("{name}: there is no setting")), "{told}");
+    }
+}
+
+#[test]
+fn a_text_in_the_environment_may_look_like_a_number() {
+    let mut layers = Layers::default();
+    let url = ("TIDEGATE_LAYER_URL", "redis://127.0.0.1:1/0");
+    let variables = [url, ("TIDEGATE_LAYER_PREFIX", "7")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    from_environment(&mut layers, variables.into_iter()).unwrap();
+    let Backend::Redis(redis) = layers.finish().unwrap().backend else { panic!("it is Redis") };
+    assert_eq!(redis.prefix, "7");
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Backend, Config, ModuleConfig,
+    Backend, Config, DEFAULT_ADMIN, ModuleConfig,
     checks::{at_least_one, cap, size, span},
     error::{Checked, ConfigError},
     file::{RawBreaker, RawConfig, RawLayer, RawUpload},
@@ -33,7 +33,7 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
     let defaults = Limits { message_bytes, ..Limits::default() };
     let limits = raw.limits.over(&defaults, "limits")?;
     let tls = raw.tls.map(interface::tls).transpose()?;
-    let admin = raw.admin.unwrap_or_else(|| "127.0.0.1:8001".parse().expect("a fixed address"));
+    let admin = raw.admin.unwrap_or(DEFAULT_ADMIN);
     let data_dir = raw.data_dir.unwrap_or_else(|| "tidegate-data".into());
     Ok(Config {
         listen: interface::endpoints(raw.listen, tls.is_some())?,

@@ -92,6 +92,24 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// All words for metrics and records.
+    pub const KINDS: [&str; 14] = [
+        "fuel",
+        "deadline",
+        "memory",
+        "outbox_messages",
+        "outbox_bytes",
+        "host_calls",
+        "call_bytes",
+        "handles",
+        "stack",
+        "trap",
+        "exit",
+        "failed",
+        "state_unreadable",
+        "host",
+    ];
+
     /// The word for metrics and records.
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -62,6 +62,14 @@ impl Content {
         }
     }
 
+    /// The message that an object of JSON stands for.
+    pub fn from_json(
+        object: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Self, ContentError> {
+        let packed = rmp_serde::to_vec_named(object);
+        Self::parse(packed.map_err(|_| ContentError::TooDeep)?.into())
+    }
+
     /// The bytes.
     pub const fn as_bytes(&self) -> &Bytes {
         &self.0

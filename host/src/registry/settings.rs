@@ -22,6 +22,7 @@ use crate::{
         checks::{at_least_one, positive, size, span},
         error::{Checked, ConfigError},
         units::{Size, Span},
+        with_suggestion,
     },
 };
 
@@ -135,6 +136,16 @@ impl Written {
         self.grants.complete(&kept.grants);
     }
 
+    /// The same with single settings changed, as a JSON Merge Patch says.
+    pub fn patched(&self, patch: &serde_json::Value) -> Result<Self, ConfigError> {
+        let wrong = |error: serde_json::Error| {
+            ConfigError::new("settings", &with_suggestion(&error.to_string()))
+        };
+        let mut merged = serde_json::to_value(self).map_err(wrong)?;
+        merge(&mut merged, patch);
+        by_name(merged).map_err(wrong)
+    }
+
     /// The settings in force when this goes over others. `place` is for messages, such as
     /// `modules.chat`.
     pub fn over(&self, below: &ModuleSettings, place: &str) -> Result<ModuleSettings, ConfigError> {
@@ -158,6 +169,25 @@ impl Written {
             },
             grants: self.grants.over(&below.grants, &key("grants"))?,
         })
+    }
+}
+
+/// RFC 7396, section 2.
+fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
+    let serde_json::Value::Object(patch) = patch else {
+        target.clone_from(patch);
+        return;
+    };
+    if !target.is_object() {
+        *target = serde_json::Value::Object(serde_json::Map::new());
+    }
+    for (name, value) in patch {
+        let Some(target) = target.as_object_mut() else { return };
+        if value.is_null() {
+            target.remove(name);
+        } else {
+            merge(target.entry(name.clone()).or_insert(serde_json::Value::Null), value);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub use table::{Declared, Found, Resolution, Route, RouteError, RouteTable};
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::message::{ChannelName, EventKind, Frame, ModuleName};
 
@@ -170,16 +170,30 @@ impl EventChannels {
 
 /// The table in force. Clones see the same table; it is swapped as a whole.
 #[derive(Clone, Debug, Default)]
-pub struct Routes(Arc<ArcSwap<RouteTable>>);
+pub struct Routes {
+    table: Arc<ArcSwap<RouteTable>>,
+    awaited: Arc<ArcSwapOption<String>>,
+}
 
 impl Routes {
     /// The table as it is now. It stays as it is for whoever holds it.
     pub fn snapshot(&self) -> Arc<RouteTable> {
-        self.0.load_full()
+        self.table.load_full()
     }
 
     /// Puts another table in force.
     pub fn replace(&self, table: RouteTable) {
-        self.0.store(Arc::new(table));
+        self.table.store(Arc::new(table));
+    }
+
+    /// Announces a module that will have routes soon, with the text for clients that ask too early;
+    /// none ends that.
+    pub fn announce(&self, awaited: Option<String>) {
+        self.awaited.store(awaited.map(Arc::new));
+    }
+
+    /// The text for clients whose path nobody serves yet.
+    pub fn awaited(&self) -> Option<Arc<String>> {
+        self.awaited.load_full()
     }
 }

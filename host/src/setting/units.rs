@@ -17,8 +17,9 @@ impl<'de> Deserialize<'de> for Span {
         match humantime::parse_duration(&text) {
             Ok(span) if span <= LONGEST => Ok(Self(span)),
             Ok(_) => Err(de::Error::custom(format!("{text:?} is too long; at most 365 days"))),
-            Err(error) => Err(de::Error::custom(format!(
-                "{text:?} is no span of time ({error}); write \"5s\""
+            Err(_) => Err(de::Error::custom(format!(
+                "{text:?} is not a span of time: a number with a unit, such as \"5s\" or \"1m 30s\"; \
+                 the units are ms, s, m, h and d"
             ))),
         }
     }
@@ -48,17 +49,17 @@ impl<'de> Deserialize<'de> for Size {
             fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Size, E> {
                 usize::try_from(bytes)
                     .map(Size)
-                    .map_err(|_| E::custom(format!("{bytes} is no number of bytes")))
+                    .map_err(|_| E::custom(format!("{bytes} is not a number of bytes")))
             }
 
             fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Size, E> {
                 usize::try_from(bytes)
                     .map(Size)
-                    .map_err(|_| E::custom(format!("{bytes} is no number of bytes")))
+                    .map_err(|_| E::custom(format!("{bytes} is not a number of bytes")))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
-                let wrong = || E::custom(format!("{text:?} is no size; write \"64MiB\""));
+                let wrong = || E::custom(format!("{text:?} is not a size; write \"64MiB\""));
                 let bytes = bytesize::ByteSize::from_str(text).map_err(|_| wrong())?;
                 usize::try_from(bytes.as_u64()).map(Size).map_err(|_| wrong())
             }
@@ -90,16 +91,16 @@ impl<'de> Deserialize<'de> for Cap {
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Cap, E> {
-                usize::try_from(number)
-                    .map(|number| Cap(Some(number)))
-                    .map_err(|_| E::custom(format!("{number} is no limit; write \"off\" for none")))
+                usize::try_from(number).map(|number| Cap(Some(number))).map_err(|_| {
+                    E::custom(format!("{number} is not a limit; write \"off\" for none"))
+                })
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Cap, E> {
                 if text == "off" {
                     return Ok(Cap(None));
                 }
-                Err(E::custom(format!("{text:?} is no limit; write a number or \"off\"")))
+                Err(E::custom(format!("{text:?} is not a limit; write a number or \"off\"")))
             }
         }
 

@@ -116,6 +116,11 @@ impl Log {
         Ok(Self { counts, writer })
     }
 
+    /// Checks a filter.
+    pub fn check(filter: &str) -> Result<(), ParseError> {
+        EnvFilter::try_new(filter).map(drop)
+    }
+
     /// Writes the lines that wait, for two seconds at most. A reader that stalls loses them.
     pub fn finish(self) {
         let Self { counts, writer } = self;

@@ -34,6 +34,17 @@ pub enum RecordOutcome {
     Gone,
 }
 
+impl RecordOutcome {
+    /// The word for it: `ok`, `gone`, or the kind of the fault.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Gone => "gone",
+            Self::Fault(fault) => fault.kind(),
+        }
+    }
+}
+
 /// What is known of one invocation.
 #[derive(Debug)]
 pub struct Record {
@@ -73,11 +84,7 @@ impl Record {
 
     /// The word for how it ended: `ok`, `gone`, or the kind of the fault.
     pub const fn outcome(&self) -> &'static str {
-        match &self.outcome {
-            RecordOutcome::Ok => "ok",
-            RecordOutcome::Gone => "gone",
-            RecordOutcome::Fault(fault) => fault.kind(),
-        }
+        self.outcome.word()
     }
 }
 

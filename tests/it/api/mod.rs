@@ -3,10 +3,12 @@
 mod changes;
 mod connections;
 mod contract;
+mod messages;
 mod openapi;
 mod records;
 mod refusals;
 mod restarts;
+mod settings;
 mod wasip1;
 
 use std::path::PathBuf;

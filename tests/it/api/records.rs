@@ -33,6 +33,12 @@ async fn records_are_found_by_module_outcome_time_and_id() {
     assert_eq!(of(&ask(&format!("until={began}")).await).len(), 1);
     assert_eq!(of(&ask(&format!("since={began}&module=hello")).await).len(), 3);
     assert_eq!(of(&ask("limit=2").await).len(), 2);
+    assert_eq!(of(&ask("module=panic&outcome=gone").await).len(), 0);
+    let (status, code, _) = api.refused("GET", "records?module=pancake", "").await;
+    assert_eq!((status, &*code), (404, "no-such-module"));
+    let (status, code, detail) = api.refused("GET", "records?outcome=trapp", "").await;
+    assert_eq!((status, &*code), (422, "outcome"));
+    assert!(detail.contains("ok, gone, fuel"), "{detail}");
     host.stop().await;
 }
 

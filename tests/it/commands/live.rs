@@ -48,7 +48,7 @@ async fn a_file_is_deployed_replaced_rolled_back_and_listed_while_a_socket_stays
     socket.send("a").await;
     assert!(socket.text().await.starts_with("1:a:1"));
     let (_, said) = asked.tidegate(&["deploy", "counter", path(&one)]).await;
-    assert!(said.contains("has this file already"), "{said}");
+    assert!(said.contains("is up to date"), "{said}");
     let (_, said) = asked.tidegate(&["deploy", "counter", path(&two)]).await;
     assert!(said.starts_with("counter 1 → 2 ("), "{said}");
     socket.send("b").await;
@@ -115,8 +115,8 @@ async fn logs_show_runs_and_lines_and_go_on_when_the_host_was_away() {
     assert!(said.contains(" logged@1 much http.request.logged: ok, "), "{said}");
     assert!(said.contains("\n    info   xxx"), "{said}");
     assert!(said.contains("(more than limits.log_bytes was logged)"), "{said}");
-    let (_, said) = asked.tidegate(&["logs", "nobody"]).await;
-    assert_eq!(said, "");
+    let (status, said) = asked.tidegate(&["logs", "nobody"]).await;
+    assert!(status == 8 && said.contains("there is no module nobody"), "{said}");
     // Whoever reads leaves after the first line: that is no mistake.
     let data = path(asked.directory.path()).to_owned();
     let script = "\"$0\" \"$@\" | head -n 1; exit ${PIPESTATUS[0]}";
@@ -161,4 +161,66 @@ async fn logs_show_runs_and_lines_and_go_on_when_the_host_was_away() {
     assert_eq!(client.get("/much").await.status, 200);
     line_with(&mut lines, "logged@1 much").await;
     host.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_sends_through_a_host_whose_layer_is_its_memory() {
+    let asked = Asked::serve().await;
+    assert_eq!(asked.tidegate(&["deploy", "jobs", path(&example("jobs"))]).await.0, 0);
+    let mut watcher = Socket::open(asked.host.address, "/jobs/watch").await;
+    let job = r#"{"id":"cron","below":10,"next":"jobs.report"}"#;
+    let (status, said) = asked.tidegate(&["send", "jobs.count", job]).await;
+    assert_eq!((status, said.as_str()), (0, "sent to jobs.count\n"));
+    let mut last = String::new();
+    while !last.contains("\"done\"") {
+        last = must("the result", watcher.text()).await;
+    }
+    let (status, said) =
+        asked.tidegate(&["group-send", "jobs.watchers", r#"{"text":"hello"}"#]).await;
+    let told = "sent to 1 nodes and channels of jobs.watchers; 0 were full\n";
+    assert_eq!((status, said.as_str()), (0, told));
+    assert_eq!(watcher.text().await, "hello");
+    for (arguments, status, expected) in [
+        (["send", "jobs.cuont", "{}"], 8, "no active module reads the channel jobs.cuont"),
+        (["send", "jobs count", "{}"], 3, "CHANNEL"),
+        (["send", "jobs.count", "[1]"], 3, "the message is an object"),
+        (["send", "http.request", "{}"], 3, "carries events of the interface server"),
+    ] {
+        let (code, said) = asked.tidegate(&arguments).await;
+        assert_eq!(code, status, "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_are_shown_and_changed_one_by_one() {
+    let asked = Asked::serve().await;
+    assert_eq!(asked.tidegate(&["deploy", "hello", path(&example("hello"))]).await.0, 0);
+    let (_, said) = asked.tidegate(&["settings", "hello"]).await;
+    assert_eq!(said, "hello has no settings of its own: those of tidegate.toml hold\n");
+    let changes = ["settings", "hello", "reuse=5", "limits.deadline=3s", "grants.secrets.KEY=hush"];
+    let (status, said) = asked.tidegate(&changes).await;
+    assert_eq!(
+        (status, said.as_str()),
+        (0, "grants.secrets.KEY=(kept, not shown)\nlimits.deadline=\"3s\"\nreuse=5\n")
+    );
+    let (_, said) = asked.tidegate(&["settings", "hello", "reuse=", "--json"]).await;
+    assert_eq!(
+        said,
+        "{\"grants\":{\"secrets\":{\"KEY\":null}},\"limits\":{\"deadline\":\"3s\"}}\n"
+    );
+    for (arguments, status, expected) in [
+        (["settings", "hello", "reuze=2"], 3, "did you mean `reuse`?"),
+        (["settings", "hello", "limits.fuel=1"], 8, "cannot live with these settings"),
+        (["settings", "nobody", "reuse=2"], 8, "there is no module nobody"),
+    ] {
+        let (code, said) = asked.tidegate(&arguments).await;
+        assert_eq!(code, status, "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+    let public = asked.host.address.to_string();
+    let output = run(TIDEGATE, &root(), &["modules", "--admin", &public, "--token", "x"]).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(7), "{told}");
+    assert!(told.contains("is not the admin listener of a host"), "{told}");
 }

@@ -54,6 +54,12 @@ async fn deploy_sends_the_file_and_says_what_is_in_force_where() {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json.get("previous"), Some(&2.into()));
     assert_eq!(text(&output.stdout).lines().count(), 1);
+    let with_note = [&deploy[..], &["--note", "für Ann"]].concat();
+    assert_eq!(tidegate(path, &with_note).await.status.code(), Some(0));
+    let asked = stub.asked().pop().unwrap();
+    assert!(asked.head.contains("x-tidegate-note: für ann"), "{}", asked.head);
+    let output = tidegate(path, &[&deploy[..], &["--note", "two\nlines"]].concat()).await;
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     let rollback = ["rollback", "tide", "2", "--admin", &admin, "--token", "secret"];
     assert_eq!(tidegate(path, &rollback).await.status.code(), Some(0));
     let asked = stub.asked().pop().unwrap();
@@ -90,6 +96,8 @@ async fn a_token_comes_from_the_flag_then_the_environment_then_the_data_director
         (&data_dir, None, "of-other"),
         (&data_dir, Some("of-environment"), "of-environment"),
         (&["--token", "of-flag"], Some("of-environment"), "of-flag"),
+        // As a variable is that was read from a file.
+        (&[], Some("of-file\n"), "of-file"),
     ] {
         assert_eq!(with(arguments, environment).await, (0, String::new()));
         assert_eq!(token_of(stub.asked().last().unwrap()), expected);
@@ -110,8 +118,8 @@ async fn what_a_host_refuses_is_told_as_it_says_it_and_the_status_tells_what_it_
         (409, problem("route-conflict"), 4, "refuses (409)"),
         (409, problem("busy"), 8, "refuses (409)"),
         (401, problem("token"), 8, "refuses (401)"),
-        (404, "not here\n".to_owned(), 8, "refuses (404): not here"),
-        (404, "\u{1b}[2Jgone\nerror: forged".to_owned(), 8, "refuses (404): \\u{1b}[2Jgone"),
+        (404, "not here\n".to_owned(), 7, "is not the admin listener of a host"),
+        (502, "\u{1b}[2Jgone\nerror: forged".to_owned(), 8, "refuses (502): \\u{1b}[2Jgone"),
         (503, String::new(), 8, "refuses (503): Service Unavailable"),
         (200, "{}".to_owned(), 7, "does not answer as this version of Tidegate does"),
     ] {

@@ -53,7 +53,7 @@ async fn full_and_unreachable_have_statuses_of_their_own() {
         (&["send", "a", "[]", "--layer", &url], "the message is an object"),
         (&["send", "a", "{", "--layer", &url], "the message is an object"),
         (&["group-send", "a!b", "{}", "--layer", &url], "is not one of"),
-        (&["send", "a", "{}"], "the memory layer reaches no other process"),
+        (&["send", "a", "{}", "--layer", "memory"], "memory is that of one process"),
         (&["send", "a", "{}", "--layer", "http://a"], "is not a valid Redis URL"),
     ] {
         let (status, out, told) = tidegate(arguments).await;

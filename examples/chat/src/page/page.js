@@ -5,11 +5,21 @@ const $ = (id) => document.getElementById(id);
 const path = location.pathname.replace(/\/chat\/?$/, "/chat/lobby");
 $("room").textContent = decodeURIComponent(path.split("/").pop());
 
+// Two people may have one name. A page is one connection after the other, which keep this id.
+const id = crypto.getRandomValues(new Uint32Array(2)).reduce((text, n) => text + n.toString(16), "");
+
 let socket = null;
 let name = "";
 let joined = false;
 
-function show(className, who, text) {
+/// The same colour for all that a connection says.
+function hue(text) {
+  let sum = 0;
+  for (const letter of text) sum = (sum * 31 + letter.codePointAt(0)) % 360;
+  return sum;
+}
+
+function show(className, who, text, from = "") {
   const log = $("log");
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
   const item = document.createElement("li");
@@ -18,6 +28,7 @@ function show(className, who, text) {
     const span = document.createElement("span");
     span.className = "who";
     span.textContent = `${who}:`;
+    span.style.setProperty("--hue", hue(from));
     item.append(span, " ");
   }
   item.append(text);
@@ -33,8 +44,19 @@ function say(status) {
   $("status").textContent = status;
 }
 
+let countdown = null;
+
+/// Says how long it is until the next try, each second anew.
+function count(code, until) {
+  clearTimeout(countdown);
+  const left = Math.max(0, Math.ceil((until - performance.now()) / 1000));
+  say(left > 0 ? `not connected (${code}), next try in ${left} s` : "connecting …");
+  if (left > 0) countdown = setTimeout(count, 250, code, until);
+}
+
 function enter() {
   joined = true;
+  clearTimeout(countdown);
   const first = $("say-form").hidden;
   $("join-form").hidden = true;
   $("say-form").hidden = false;
@@ -52,14 +74,14 @@ function leave({ code }) {
 
 const handlers = {
   joined(message) {
-    if (!joined && message.name === name) enter();
+    if (!joined && message.id === id) enter();
     show("notice", "", `${message.name} joined`);
   },
   left(message) {
     show("notice", "", `${message.name} left`);
   },
   said(message) {
-    show(message.name === name ? "mine" : "theirs", message.name, message.text);
+    show(message.id === id ? "mine" : "theirs", message.name, message.text, message.id);
   },
   error(message) {
     complain(message.text);
@@ -71,17 +93,18 @@ function connect() {
   say("connecting …");
   socket = new Socket(path);
   // Each connection is a new one to the server, which knows no name yet.
-  socket.addEventListener("open", () => socket.sendJson({ type: "join", name }));
+  socket.addEventListener("open", () => socket.sendJson({ type: "join", name, id }));
   socket.addEventListener("message", ({ data }) => {
     const message = JSON.parse(data);
     handlers[message.type]?.(message);
   });
   socket.addEventListener("close", leave);
   socket.addEventListener("reconnecting", ({ code, delay }) => {
-    say(`not connected (${code}), next try in ${Math.ceil(delay / 1000)} s`);
+    count(code, performance.now() + delay);
   });
   socket.addEventListener("end", ({ code, reason }) => {
     socket = null;
+    clearTimeout(countdown);
     say(`the connection was closed (${code})`);
     complain(reason);
     $("join-form").hidden = $("join").disabled = false;
@@ -91,13 +114,12 @@ function connect() {
 
 $("join-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  // As the server will write it, so that the answer is recognized.
-  name = $("name").value.trim().replace(/\p{Cc}/gu, "");
+  name = $("name").value.trim();
   complain("");
   if (!name) return complain("Please say your name.");
   $("join").disabled = true;
   if (!socket) connect();
-  else if (socket.state === "open") socket.sendJson({ type: "join", name });
+  else if (socket.state === "open") socket.sendJson({ type: "join", name, id });
 });
 
 $("say-form").addEventListener("submit", (event) => {

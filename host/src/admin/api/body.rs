@@ -13,6 +13,8 @@ use crate::setting::by_name;
 
 /// The largest body of JSON.
 const JSON: usize = 64 * 1024;
+/// The largest message as JSON. The channel layer has a limit of its own.
+const MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 /// How long a body may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long a body may take in all.
@@ -68,8 +70,19 @@ pub(super) async fn json<T: DeserializeOwned>(
     body: Incoming,
     code: &'static str,
 ) -> Result<T, Box<Problem>> {
-    let bytes = read(headers, body, JSON, "").await?;
-    let mut reader = serde_json::Deserializer::from_slice(&bytes);
+    parse(&read(headers, body, JSON, "").await?, code)
+}
+
+/// Reads a message: an object of JSON.
+pub(super) async fn message<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<T, Box<Problem>> {
+    parse(&read(headers, body, MESSAGE_BYTES, "").await?, "message")
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8], code: &'static str) -> Result<T, Box<Problem>> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = by_name(&mut reader).and_then(|value| reader.end().map(|()| value));
     read.map_err(|error| Problem::json(code, &error))
 }

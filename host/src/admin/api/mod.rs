@@ -4,6 +4,7 @@
 //! holds both together.
 
 mod body;
+mod messages;
 mod modules;
 mod openapi;
 mod problem;
@@ -79,13 +80,16 @@ enum Operation {
     DeleteVersion,
     Deploy,
     Drain,
+    GroupSend,
     Layer,
     List,
     Nodes,
     OpenApi,
+    Patch,
     Records,
     Rollback,
     Routes,
+    Send,
     Set,
     Settings,
     Show,
@@ -93,7 +97,7 @@ enum Operation {
 }
 
 /// What there is: method, path below the prefix, and what it does.
-const OPERATIONS: [(Method, &str, Operation); 16] = [
+const OPERATIONS: [(Method, &str, Operation); 19] = [
     (Method::GET, "modules", Operation::List),
     (Method::GET, "modules/{name}", Operation::Show),
     (Method::PUT, "modules/{name}", Operation::Deploy),
@@ -103,6 +107,9 @@ const OPERATIONS: [(Method, &str, Operation); 16] = [
     (Method::POST, "modules/{name}/rollback", Operation::Rollback),
     (Method::GET, "modules/{name}/settings", Operation::Settings),
     (Method::PUT, "modules/{name}/settings", Operation::Set),
+    (Method::PATCH, "modules/{name}/settings", Operation::Patch),
+    (Method::POST, "channels/{channel}/messages", Operation::Send),
+    (Method::POST, "groups/{group}/messages", Operation::GroupSend),
     (Method::GET, "routes", Operation::Routes),
     (Method::GET, "records", Operation::Records),
     (Method::GET, "records/stream", Operation::Stream),
@@ -146,13 +153,16 @@ async fn call(
         Operation::DeleteVersion => modules::delete_version(call).await,
         Operation::Deploy => modules::deploy(call).await,
         Operation::Drain => Ok(read::drain(&call)),
+        Operation::GroupSend => messages::group_send(call).await,
         Operation::Layer => read::layer(&call).await,
         Operation::List => Ok(modules::list(&call)),
         Operation::Nodes => Ok(read::nodes(&call)),
         Operation::OpenApi => Ok(full(StatusCode::OK, JSON, openapi::document())),
+        Operation::Patch => settings::patch(call).await,
         Operation::Records => read::records(&call),
         Operation::Rollback => modules::rollback(call).await,
         Operation::Routes => Ok(modules::routes(&call)),
+        Operation::Send => messages::send(call).await,
         Operation::Set => settings::set(call).await,
         Operation::Settings => settings::get(&call),
         Operation::Show => modules::show(&call),
@@ -241,8 +251,8 @@ impl Call {
 
     /// A header field that goes into logs and histories: cut, and in one line.
     fn said(&self, name: &str) -> Option<String> {
-        let value = self.headers.get(name)?.to_str().ok()?.trim();
-        let kept: String = value.chars().take(LONGEST).collect();
+        let value = str::from_utf8(self.headers.get(name)?.as_bytes()).ok()?.trim();
+        let kept: String = value.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
         (!kept.is_empty()).then_some(kept)
     }
 

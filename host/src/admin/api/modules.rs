@@ -1,12 +1,17 @@
 //! Modules: what is deployed, and changing it.
 
+#![expect(unused_qualifications, reason = "utoipa names queries in full")]
+
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use hyper::StatusCode;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Answer, Call, NOTE, body, empty, json,
     problem::Problem,
+    read,
     types::{
         Activate, Deployed, ModuleDetails, ModuleList, ModuleSummary, Rollback, Route, RouteList,
     },
@@ -60,9 +65,31 @@ pub(super) fn routes(call: &Call) -> Answer {
     json(StatusCode::OK, &RouteList { routes: versions.iter().flat_map(of).collect() })
 }
 
+/// Whether a new version has to prove itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Watch {
+    /// It is on probation.
+    #[default]
+    On,
+    /// It is the active version whatever it does.
+    Off,
+}
+
+/// How to deploy.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeployQuery {
+    /// `off`: the version before never answers in the place of this one. For development.
+    #[param(inline)]
+    probation: Watch,
+}
+
 /// Makes a file the next version of a module and puts it in force.
 #[utoipa::path(put, path = "/api/v1/modules/{name}", tag = "modules",
     params(
+        DeployQuery,
         ("name" = String, Path, description = "The module: a-z, 0-9 and -, at most 63 bytes"),
         ("x-tidegate-user" = Option<String>, Header, description = "Who deploys"),
         ("x-tidegate-note" = Option<String>, Header, description = "A note for the history"),
@@ -71,7 +98,7 @@ pub(super) fn routes(call: &Call) -> Answer {
     responses(
         (status = 200, description = "It is the active version", body = Deployed),
         (status = 201, description = "A new version is in force", body = Deployed),
-        (status = 400, description = "No name, or the body was cut off", body = Problem),
+        (status = 400, description = "No name, another query, or the body was cut off", body = Problem),
         (status = 408, description = "The body comes too slowly", body = Problem),
         (status = 409, description = "Taken routes, or somebody else deploys", body = Problem),
         (status = 413, description = "Too large", body = Problem),
@@ -82,9 +109,11 @@ pub(super) fn routes(call: &Call) -> Answer {
 )]
 pub(super) async fn deploy(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
+    let DeployQuery { probation } = read::parse(&call.query)?;
     // From here on nobody else deploys it.
     let turn = call.state.deployments.turn(&name).await?;
-    let change = Change { who: call.who(), note: call.said(NOTE) };
+    let change =
+        Change { who: call.who(), note: call.said(NOTE), skip_probation: probation == Watch::Off };
     let most = call.state.deployments.loader().limits().bytes;
     let rest = Rest::of(&call, "deploy", name);
     let wasm = body::read(&call.headers, call.body, most, " (upload.bytes)").await?;

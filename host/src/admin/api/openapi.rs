@@ -9,10 +9,12 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
-use super::{modules, problem::Problem, read, settings, stream};
+use super::{messages, modules, problem::Problem, read, settings, stream};
 
 /// Names of modules.
 const NAME: &str = "^[a-z0-9-]{1,63}$";
+/// Names of channels and groups; a reply channel has a `!` besides.
+const CHANNEL: &str = "^[a-zA-Z0-9._-]{1,99}$";
 /// Where the document describes problems.
 const PROBLEM: &str = "#/components/schemas/Problem";
 
@@ -22,6 +24,7 @@ const PROBLEM: &str = "#/components/schemas/Problem";
     paths(
         modules::list, modules::show, modules::deploy, modules::delete, modules::delete_version,
         modules::activate, modules::rollback, modules::routes, settings::get, settings::set,
+        settings::patch, messages::send, messages::group_send,
         read::records, stream::records, read::layer, read::nodes, read::drain, document,
     ),
     components(schemas(Problem)),
@@ -97,10 +100,13 @@ fn without_signs(value: &mut Value) {
 }
 
 fn name(parameter: &mut Value) {
-    let is_name = parameter.get("name").is_some_and(|it| it == "name" || it == "module");
-    let schema = parameter.get_mut("schema").and_then(Value::as_object_mut);
-    if let Some(schema) = schema.filter(|_| is_name) {
-        schema.insert("pattern".to_owned(), NAME.into());
+    let pattern = match parameter.get("name").and_then(Value::as_str) {
+        Some("name" | "module") => NAME,
+        Some("channel" | "group") => CHANNEL,
+        _ => return,
+    };
+    if let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) {
+        schema.insert("pattern".to_owned(), pattern.into());
     }
 }
 

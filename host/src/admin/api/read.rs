@@ -13,7 +13,12 @@ use super::{
     problem::Problem,
     types::{ChannelDepth, LayerDepth, Node, NodeList, Record, RecordList},
 };
-use crate::{layer::LayerError, message::ModuleName, worker::Filter};
+use crate::{
+    engine::Fault,
+    layer::LayerError,
+    message::ModuleName,
+    worker::{Filter, RecordOutcome},
+};
 
 /// Records that are given without a limit.
 const RECORDS: usize = 100;
@@ -77,6 +82,8 @@ pub(super) struct RecordQuery {
 #[utoipa::path(get, path = "/api/v1/records", tag = "records", params(RecordQuery), responses(
     (status = 200, description = "The records", body = RecordList),
     (status = 400, description = "A filter that is none", body = Problem),
+    (status = 404, description = "No such module", body = Problem),
+    (status = 422, description = "No run ends with this outcome", body = Problem),
 ))]
 pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     let query: RecordQuery = parse(&call.query)?;
@@ -85,7 +92,11 @@ pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
         let text = format!("`limit` is {most}; give 1 to {MOST_RECORDS}");
         return Err(Problem::bad("limit", text));
     }
-    let found = call.state.records.search(&filter(query)?, most);
+    let filter = filter(query)?;
+    if let Some(module) = &filter.module {
+        known(call, module)?;
+    }
+    let found = call.state.records.search(&filter, most);
     let records = found.iter().map(|record| Record::from(&**record)).collect();
     Ok(json(StatusCode::OK, &RecordList { records }))
 }
@@ -95,11 +106,30 @@ pub(super) fn parse<T: for<'de> Deserialize<'de>>(query: &str) -> Result<T, Box<
         .map_err(|error| Problem::bad("query", crate::setting::with_suggestion(&error.to_string())))
 }
 
+/// Refuses the name of a module that is not there and has left no records.
+fn known(call: &Call, module: &ModuleName) -> Result<(), Box<Problem>> {
+    let of_module = Filter { module: Some(module.clone()), ..Filter::default() };
+    if call.state.records.search(&of_module, 1).is_empty() {
+        call.state.deployments.written(module)?;
+    }
+    Ok(())
+}
+
+fn outcome(word: String) -> Result<String, Box<Problem>> {
+    let others = [RecordOutcome::Ok.word(), RecordOutcome::Gone.word()];
+    if others.contains(&word.as_str()) || Fault::KINDS.contains(&word.as_str()) {
+        return Ok(word);
+    }
+    let words = others.iter().chain(&Fault::KINDS).copied().collect::<Vec<_>>().join(", ");
+    let text = format!("no run ends with the outcome {word:?}; they are {words}");
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "outcome", text))
+}
+
 fn filter(query: RecordQuery) -> Result<Filter, Box<Problem>> {
     let RecordQuery { module, outcome, since, until, correlation_id, .. } = query;
     Ok(Filter {
         module: module.map(|name| module_name(&name)).transpose()?,
-        outcome,
+        outcome: outcome.map(self::outcome).transpose()?,
         since: since.map(|text| moment("since", &text)).transpose()?,
         until: until.map(|text| moment("until", &text)).transpose()?,
         correlation: correlation_id.map(|id| id.replace('-', "").to_ascii_lowercase()),

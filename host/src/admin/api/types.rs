@@ -396,3 +396,23 @@ impl From<&worker::Record> for Record {
 pub(super) struct RecordList {
     pub(super) records: Vec<Record>,
 }
+
+/// A channel has taken a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SentMessage {
+    pub(super) channel: String,
+    /// The records of the consumers that it leads to have the same.
+    pub(super) correlation_id: String,
+}
+
+/// A message is on its way to a group.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct GroupMessage {
+    pub(super) group: String,
+    /// Nodes with members and named channels that it went to.
+    pub(super) reached: usize,
+    /// Those that missed it since they were full.
+    pub(super) missed: usize,
+    /// The records of the consumers that it leads to have the same.
+    pub(super) correlation_id: String,
+}

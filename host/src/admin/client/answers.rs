@@ -196,6 +196,16 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// What became of a message to a group.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GroupSent {
+    /// Nodes with members and named channels that it went to.
+    pub reached: u64,
+    /// Those that missed it since they were full.
+    pub missed: u64,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Modules {
     pub(super) modules: Vec<ModuleSummary>,

@@ -65,6 +65,20 @@ pub enum AskError {
         /// Why.
         reason: String,
     },
+    /// It is another listener, such as the one for clients.
+    #[error(
+        "{address} is not the admin listener of a host: it answers {path} with {}; the host prints \
+         the address behind `admin` when it starts, 127.0.0.1:8001 unless it is set",
+        status.as_u16()
+    )]
+    NotAdmin {
+        /// The address.
+        address: AdminAddress,
+        /// What was asked for.
+        path: String,
+        /// The status.
+        status: StatusCode,
+    },
     /// The token cannot be sent.
     #[error("the token has a character that a header field cannot have")]
     Token,

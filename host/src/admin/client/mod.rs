@@ -21,12 +21,18 @@ use tokio::{net::TcpStream, runtime::Handle, time::timeout};
 
 pub use self::{
     address::{AddressError, AdminAddress},
-    answers::{Deployed, Kept, LogLine, ModuleDetails, ModuleSummary, NodeDigest, Record, RouteOf},
+    answers::{
+        Deployed, GroupSent, Kept, LogLine, ModuleDetails, ModuleSummary, NodeDigest, Record,
+        RouteOf,
+    },
     error::{AskError, Problem},
     events::{Heard, RecordStream},
 };
 use super::{AdminToken, DRAIN};
-use crate::{message::ModuleName, shutdown::Drain};
+use crate::{
+    message::{ChannelName, GroupName, ModuleName},
+    shutdown::Drain,
+};
 
 /// How long a connection may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -38,6 +44,17 @@ const DEPLOY_TIME: Duration = Duration::from_secs(300);
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Says who changes something.
 const USER: &str = "x-tidegate-user";
+/// A note for the history.
+const NOTE: &str = "x-tidegate-note";
+
+/// How a file is deployed.
+#[derive(Clone, Debug, Default)]
+pub struct DeployOptions {
+    /// A note for the history, without control characters.
+    pub note: Option<String>,
+    /// The version before never answers in the place of this one.
+    pub skip_probation: bool,
+}
 
 /// Asks one host. Clones ask the same one.
 #[derive(Clone, Debug)]
@@ -77,9 +94,45 @@ impl AdminClient {
     }
 
     /// Puts a file in force as the next version of a module.
-    pub async fn deploy(&self, name: &ModuleName, wasm: Vec<u8>) -> Result<Deployed, AskError> {
-        let path = format!("/api/v1/modules/{name}");
-        self.answer(Method::PUT, &path, wasm.into(), DEPLOY_TIME).await
+    pub async fn deploy(
+        &self,
+        name: &ModuleName,
+        wasm: Vec<u8>,
+        options: &DeployOptions,
+    ) -> Result<Deployed, AskError> {
+        let query = if options.skip_probation { "?probation=off" } else { "" };
+        let path = format!("/api/v1/modules/{name}{query}");
+        let note = options.note.as_deref();
+        let response = self.send_with(Method::PUT, &path, wasm.into(), DEPLOY_TIME, note).await?;
+        self.read(response, &path).await
+    }
+
+    /// The settings of a module, as they were written.
+    pub async fn settings(&self, name: &ModuleName) -> Result<serde_json::Value, AskError> {
+        self.get(&format!("/api/v1/modules/{name}/settings")).await
+    }
+
+    /// Changes single settings of a module, and returns all that are written then.
+    pub async fn patch_settings(
+        &self,
+        name: &ModuleName,
+        patch: &serde_json::Value,
+    ) -> Result<serde_json::Value, AskError> {
+        let path = format!("/api/v1/modules/{name}/settings");
+        self.answer(Method::PATCH, &path, patch.to_string().into(), DEPLOY_TIME).await
+    }
+
+    /// Sends a message, an object of JSON, to a channel.
+    pub async fn send_message(&self, channel: &ChannelName, json: String) -> Result<(), AskError> {
+        let path = format!("/api/v1/channels/{channel}/messages");
+        drop(self.send(Method::POST, &path, json.into(), ANSWER_TIME).await?);
+        Ok(())
+    }
+
+    /// Sends a message, an object of JSON, to a group.
+    pub async fn group_send(&self, group: &GroupName, json: String) -> Result<GroupSent, AskError> {
+        let path = format!("/api/v1/groups/{group}/messages");
+        self.answer(Method::POST, &path, json.into(), ANSWER_TIME).await
     }
 
     /// Puts an earlier version in force again: the one that is named, or the one before.
@@ -138,6 +191,14 @@ impl AdminClient {
         patience: Duration,
     ) -> Result<T, AskError> {
         let response = self.send(method, path, body, patience).await?;
+        self.read(response, path).await
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        response: Response<Incoming>,
+        path: &str,
+    ) -> Result<T, AskError> {
         let body = self.whole(response).await?;
         serde_json::from_slice(&body).map_err(|error| AskError::Unreadable {
             address: self.address.clone(),
@@ -154,17 +215,32 @@ impl AdminClient {
         body: Bytes,
         patience: Duration,
     ) -> Result<Response<Incoming>, AskError> {
+        self.send_with(method, path, body, patience, None).await
+    }
+
+    /// The same, with a note for the history.
+    async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+        note: Option<&str>,
+    ) -> Result<Response<Incoming>, AskError> {
         let address = || self.address.clone();
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, self.address.authority())
             .header(header::AUTHORIZATION, self.token.as_header())
             .header(header::CONTENT_LENGTH, body.len())
-            .header(USER, &self.user)
-            .body(Full::new(body));
+            .header(USER, &self.user);
+        if let Some(note) = note {
+            // Any text but control characters, of which the command line has taken care.
+            request = request.header(NOTE, note.as_bytes());
+        }
         // The path and the rest are made of checked names.
-        let Ok(request) = request else { return Err(AskError::Token) };
+        let Ok(request) = request.body(Full::new(body)) else { return Err(AskError::Token) };
         let connect = timeout(CONNECT_TIME, TcpStream::connect(self.address.authority()));
         let socket = connect
             .await
@@ -185,16 +261,24 @@ impl AdminClient {
             return Ok(response);
         }
         let status = response.status();
-        let problem = self.problem(response).await?;
+        let problem = self.problem(response, path).await?;
         Err(AskError::Refused { address: address(), status, problem })
     }
 
-    async fn problem(&self, response: Response<Incoming>) -> Result<Problem, AskError> {
+    async fn problem(&self, response: Response<Incoming>, path: &str) -> Result<Problem, AskError> {
         let status = response.status();
         let body = self.whole(response).await?;
         let named = |problem: &Problem| !problem.detail.is_empty() || !problem.title.is_empty();
-        let problem = serde_json::from_slice(&body).ok().filter(named);
-        Ok(problem.unwrap_or_else(|| Problem::of(status, &body)))
+        match serde_json::from_slice(&body).ok().filter(named) {
+            Some(problem) => Ok(problem),
+            // Something between here and the host may say so.
+            None if status.is_server_error() => Ok(Problem::of(status, &body)),
+            None => Err(AskError::NotAdmin {
+                address: self.address.clone(),
+                path: path.to_owned(),
+                status,
+            }),
+        }
     }
 
     async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, AskError> {

@@ -28,6 +28,7 @@ pub(in crate::cli) struct Crate {
 struct Metadata {
     packages: Vec<Package>,
     target_directory: PathBuf,
+    workspace_root: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,22 +93,41 @@ pub(in crate::cli) fn find(path: &Path, named: Option<&str>) -> Result<Crate, Ca
     }
 }
 
-/// The directories of a crate and of those that it depends on by path, and those below in which cargo
-/// writes.
-pub(in crate::cli) fn sources(of: &Crate) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
-    let (mut sources, mut outputs) = (BTreeSet::new(), BTreeSet::new());
+/// Where the sources of a crate are, and of those that it depends on by path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::cli) struct Sources {
+    /// Their directories.
+    pub(in crate::cli) directories: BTreeSet<PathBuf>,
+    /// Files that say how they are built, whether they are there or not.
+    pub(in crate::cli) manifests: BTreeSet<PathBuf>,
+    /// The directories in which cargo writes.
+    pub(in crate::cli) outputs: BTreeSet<PathBuf>,
+}
+
+/// Files of a crate that say how it is built.
+const OF_CRATE: [&str; 2] = ["Cargo.toml", "build.rs"];
+/// The same of a workspace.
+const OF_WORKSPACE: [&str; 5] =
+    ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", "rust-toolchain", "rust-toolchain.toml"];
+
+/// Finds the sources of a crate.
+pub(in crate::cli) fn sources(of: &Crate) -> Sources {
+    let mut sources = Sources::default();
     let mut left = vec![of.directory.clone()];
     while let Some(directory) = left.pop() {
-        if !sources.insert(directory.clone()) {
+        if !sources.directories.insert(directory.clone()) {
             continue;
         }
+        sources.manifests.extend(OF_CRATE.map(|name| directory.join(name)));
         // One that cannot be read now is still looked at for changes.
         let Ok(metadata) = read(&directory) else { continue };
-        outputs.insert(metadata.target_directory);
+        let root = metadata.workspace_root;
+        sources.manifests.extend(OF_WORKSPACE.map(|name| root.join(name)));
+        sources.outputs.insert(metadata.target_directory);
         let own = metadata.packages.into_iter().filter(|package| package.directory() == directory);
         left.extend(own.flat_map(|package| package.dependencies).filter_map(|other| other.path));
     }
-    (sources, outputs)
+    sources
 }
 
 fn read(path: &Path) -> Result<Metadata, CargoError> {

@@ -2,6 +2,7 @@
 //! with, and the file that comes of it.
 
 mod compile;
+mod dep_info;
 mod metadata;
 mod toolchain;
 
@@ -9,7 +10,8 @@ use std::{io, path::PathBuf, process::ExitStatus};
 
 pub(super) use self::{
     compile::{Built, compile},
-    metadata::{Crate, find, sources},
+    dep_info::inputs,
+    metadata::{Crate, Sources, find, sources},
     toolchain::{Target, Toolchain, cargo_program, version_of},
 };
 

@@ -3,18 +3,23 @@
 use std::{
     collections::BTreeSet,
     io::Write as _,
-    path::{self, PathBuf},
-    time::Instant,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Instant, SystemTime},
 };
 
 use anyhow::Result;
 
-use super::changes::Changes;
+use super::{
+    changes::Changes,
+    inputs::{Inputs, Snapshot},
+    own_host::OwnHost,
+};
 use crate::{
-    admin::client::{AdminClient, AskError, Deployed},
+    admin::client::{AdminClient, AskError, DeployOptions, Deployed, RouteOf},
     cli::{
         build::Source,
-        cargo::{Built, CargoError, compile, sources},
+        cargo::{self, Built, CargoError, Sources, compile, sources},
         deploy::summary,
         modules::route,
         output::{plain, short, waiting},
@@ -27,11 +32,16 @@ pub(super) struct Cycle {
     source: Source,
     name: ModuleName,
     client: AdminClient,
-    /// Where its pages are, if that is known.
-    base: Option<String>,
-    /// Where the host of this process writes.
-    data_dir: Option<PathBuf>,
+    /// Unless somebody else's is used.
+    host: Option<Arc<OwnHost>>,
     changes: Changes,
+    inputs: Inputs,
+    /// What was in the inputs when they were last looked at.
+    seen: Snapshot,
+    /// What changed during the last build, where that is why there was another one.
+    changed_by_build: BTreeSet<PathBuf>,
+    /// What each build writes anew: no reason for another one.
+    written_by_builds: BTreeSet<PathBuf>,
     /// What was deployed last.
     in_force: Option<Deployed>,
     /// The last round came to nothing.
@@ -43,12 +53,21 @@ impl Cycle {
         source: Source,
         name: ModuleName,
         client: AdminClient,
-        base: Option<String>,
-        data_dir: Option<PathBuf>,
+        host: Option<Arc<OwnHost>>,
     ) -> Result<Self> {
-        let data_dir = data_dir.map(path::absolute).transpose()?;
-        let changes = Changes::new()?;
-        Ok(Self { source, name, client, base, data_dir, changes, in_force: None, failed: false })
+        Ok(Self {
+            source,
+            name,
+            client,
+            host,
+            changes: Changes::new()?,
+            inputs: Inputs::default(),
+            seen: Snapshot::default(),
+            changed_by_build: BTreeSet::new(),
+            written_by_builds: BTreeSet::new(),
+            in_force: None,
+            failed: false,
+        })
     }
 
     pub(super) const fn client(&self) -> &AdminClient {
@@ -58,10 +77,60 @@ impl Cycle {
     /// Goes on until it makes no sense to: there is no compiler, or the host does not know the token.
     pub(super) async fn run(mut self) -> Result<()> {
         loop {
-            // What changes from here on is for the next round.
-            self.changes.forget();
+            let began = SystemTime::now();
             self.round().await?;
+            // What was changed meanwhile may have come too late for the compiler.
+            let before = std::mem::take(&mut self.seen);
+            self.look()?;
+            let changed = before.changed_since(began, &self.seen);
+            if !self.is_to_be_built_again(changed)? {
+                self.next_change().await?;
+            }
+        }
+    }
+
+    /// Watches the inputs and notes what is in them.
+    fn look(&mut self) -> Result<()> {
+        let (deep, mut flat) = self.inputs.watched();
+        let settings = self.host.as_ref().and_then(|host| host.settings_directory());
+        flat.extend(settings.map(Path::to_owned));
+        self.changes.watch(&deep, &flat)?;
+        self.seen = self.inputs.snapshot();
+        Ok(())
+    }
+
+    /// Whether a change that came during a build is a reason for another one. What two builds in a row
+    /// have changed, without anything else, is written by them.
+    fn is_to_be_built_again(&mut self, mut changed: BTreeSet<PathBuf>) -> Result<bool> {
+        changed.retain(|path| !self.written_by_builds.contains(path));
+        if changed.is_empty() || !changed.is_subset(&self.changed_by_build) {
+            self.changed_by_build = changed;
+            return Ok(!self.changed_by_build.is_empty());
+        }
+        for path in &changed {
+            self.say(&format!(
+                "warning: each build changes {}, so that is not a reason to build again; let the \
+                 build script write to OUT_DIR, or name what it reads with cargo::rerun-if-changed",
+                plain(&path.display().to_string())
+            ))?;
+        }
+        self.written_by_builds.append(&mut changed);
+        self.changed_by_build.clear();
+        Ok(false)
+    }
+
+    /// Resolves when an input has another content than the last build has seen.
+    async fn next_change(&mut self) -> Result<()> {
+        loop {
             self.changes.next().await;
+            if let Some(said) = self.host.as_ref().and_then(|host| host.settings_change()) {
+                self.say(&said)?;
+            }
+            let before = std::mem::take(&mut self.seen);
+            self.look()?;
+            if !before.changed(&self.seen).is_empty() {
+                return Ok(());
+            }
         }
     }
 
@@ -69,15 +138,33 @@ impl Cycle {
         // Also after a mistake in a manifest: the crate may be another than before.
         let of = match self.source.find() {
             Ok(of) => of,
-            Err(error) => return self.failed(&format!("error: {error:#}")),
+            Err(error) => {
+                self.inputs.paths.insert(self.source.path.join("Cargo.toml"));
+                return self.failed(&format!("error: {error:#}"));
+            }
         };
-        let (watched, mut outputs): (BTreeSet<_>, _) = sources(&of);
-        outputs.extend(self.data_dir.clone());
-        self.changes.watch(&watched, outputs)?;
-        let built = match compile(&of, self.source.debug, &self.source.arguments).await {
+        let sources = sources(&of);
+        if self.inputs.paths.is_empty() {
+            // Nothing was built yet, so all that is there may be read.
+            self.inputs = self.all(&sources);
+            self.look()?;
+        }
+        self.announce("is being compiled");
+        let built = compile(&of, self.source.debug, &self.source.arguments).await;
+        let named = built.as_ref().ok().and_then(|built| cargo::inputs(&built.file));
+        self.inputs = match named {
+            Some(named) => Inputs {
+                paths: named.into_iter().chain(sources.manifests).collect(),
+                excluded: self.excluded(sources.outputs),
+            },
+            // What is missing may be what is made next.
+            None => self.all(&sources),
+        };
+        let built = match built {
             Ok(built) => built,
             Err(error) if error.is_of_machine() => return Err(error.into()),
             Err(CargoError::Failed { name, .. }) => {
+                self.announce("does not compile; the terminal of `tidegate dev` says why");
                 return self.failed(&format!("error: {name} does not compile"));
             }
             Err(error) => return self.failed(&format!("error: {error}")),
@@ -95,10 +182,31 @@ impl Cycle {
         Ok(())
     }
 
+    /// All that may be an input: what is in the directories of the crates, besides what is known.
+    fn all(&self, sources: &Sources) -> Inputs {
+        let paths = self.inputs.paths.iter().chain(&sources.directories).chain(&sources.manifests);
+        let paths = paths.cloned().collect();
+        Inputs { paths, excluded: self.excluded(sources.outputs.clone()) }
+    }
+
+    fn excluded(&self, mut outputs: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+        outputs.extend(self.host.iter().flat_map(|host| host.directories()));
+        outputs
+    }
+
+    /// Tells clients that ask before there is a version.
+    fn announce(&self, state: &str) {
+        if let Some(host) = &self.host {
+            host.announce(&self.name, state);
+        }
+    }
+
     async fn deploy(&mut self, built: Built) -> Result<()> {
         let began = Instant::now();
         let compiled = built.took.as_secs_f64();
-        let asked = self.client.deploy(&self.name, built.wasm);
+        // What fails must be seen: nothing answers in the place of what was saved.
+        let options = DeployOptions { skip_probation: true, ..DeployOptions::default() };
+        let asked = self.client.deploy(&self.name, built.wasm, &options);
         match waiting(&format!("deploying {}", self.name), asked).await {
             Ok(deployed) => {
                 let seconds = began.elapsed().as_secs_f64();
@@ -111,26 +219,22 @@ impl Cycle {
                 }
                 self.say_routes(&deployed)?;
                 (self.in_force, self.failed) = (Some(deployed), false);
+                self.announce("is there");
                 Ok(())
             }
             Err(error) if is_for_good(&error) => Err(error.into()),
-            Err(error) => self.failed(&format!("error: {error}")),
+            Err(error) => {
+                self.announce("is refused; the terminal of `tidegate dev` says why");
+                self.failed(&format!("error: {error}"))
+            }
         }
     }
 
     /// Says what is served, unless it is what was said last.
     fn say_routes(&self, deployed: &Deployed) -> Result<()> {
+        let base = self.host.as_ref().and_then(|host| host.base());
         let lines = |deployed: &Deployed| {
-            let line = |of| {
-                let base = self.base.as_deref().unwrap_or_default();
-                match route(of).as_slice() {
-                    [kind, place, consumer] if place.starts_with('/') => {
-                        format!("  {kind:9} {base}{place}  {consumer}")
-                    }
-                    cells => format!("  {}", cells.join("  ")),
-                }
-            };
-            deployed.routes.iter().map(line).collect::<Vec<_>>()
+            deployed.routes.iter().map(|of| line(of, base)).collect::<Vec<_>>()
         };
         let now = lines(deployed);
         if self.in_force.as_ref().map(lines).as_ref() != Some(&now) {
@@ -161,8 +265,45 @@ impl Cycle {
     }
 }
 
+/// A route with its URL.
+fn line(of: &RouteOf, base: Option<&str>) -> String {
+    let cells = route(of);
+    let (Some(kind), Some(consumer)) = (cells.first(), cells.last()) else { return String::new() };
+    let place = cells.get(1).map(String::as_str).unwrap_or_default();
+    let base = base.filter(|_| place.starts_with('/')).unwrap_or_default();
+    // http and https alike.
+    let base = match (of.trigger.as_str(), base.strip_prefix("http")) {
+        ("websocket", Some(rest)) => format!("ws{rest}"),
+        _ => base.to_owned(),
+    };
+    format!("  {kind:9} {base}{place}  {consumer}")
+}
+
 /// Whether the next file would be refused as well.
 fn is_for_good(error: &AskError) -> bool {
     matches!(error, AskError::Token)
         || matches!(error, AskError::Refused { status, .. } if status.as_u16() == 401)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_stand_in_columns_with_urls_to_open() {
+        let route = |json: &str| serde_json::from_str::<RouteOf>(json).unwrap();
+        let page =
+            r#"{"module":"t","consumer":"page","trigger":"http","method":"GET","pattern":"/t"}"#;
+        let socket = r#"{"module":"t","consumer":"Echo","trigger":"websocket","pattern":"/t/s"}"#;
+        let channel = r#"{"module":"t","consumer":"work","trigger":"channel","channel":"t.work"}"#;
+        for (of, base, expected) in [
+            (page, Some("http://h:1"), "  GET       http://h:1/t  page"),
+            (socket, Some("http://h:1"), "  WEBSOCKET ws://h:1/t/s  Echo"),
+            (socket, Some("https://h:1"), "  WEBSOCKET wss://h:1/t/s  Echo"),
+            (socket, None, "  WEBSOCKET /t/s  Echo"),
+            (channel, Some("http://h:1"), "  CHANNEL   t.work  work"),
+        ] {
+            assert_eq!(line(&route(of), base), expected);
+        }
+    }
 }

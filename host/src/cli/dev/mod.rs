@@ -3,19 +3,26 @@
 
 mod changes;
 mod cycle;
+mod inputs;
+mod own_host;
 
-use std::path::PathBuf;
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use clap::Args;
+use toml::{Table, Value};
 
-use self::cycle::Cycle;
+use self::{cycle::Cycle, own_host::OwnHost};
 use super::{
     build::Source,
     host::{Host, login},
     logs::{Tail, print},
     serve::{announce, exit_now, start_log},
-    settings::Settings,
+    settings::{Settings, settings_file},
     signals::stop_signal,
 };
 use crate::{
@@ -24,7 +31,8 @@ use crate::{
         AdminToken,
         client::{AdminAddress, AdminClient},
     },
-    config::Config,
+    app::StartError,
+    config::{Config, DEFAULT_ADMIN},
     message::ModuleName,
 };
 
@@ -40,7 +48,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PLACE", conflicts_with = "admin")]
     listen: Vec<String>,
     /// Use the host that runs already behind this admin listener, URL or HOST:PORT [default: this
-    /// command is a host itself]
+    /// command is a host itself, whose own admin listener is the setting `admin`, or 127.0.0.1:8001,
+    /// or a free port]
     #[arg(long, value_name = "URL")]
     admin: Option<AdminAddress>,
     /// The data directory of the host [default: the setting, tidegate-data]
@@ -71,29 +80,53 @@ pub(super) fn run(arguments: Arguments) -> Result<()> {
     runtime.block_on(async {
         if admin.is_some() {
             let client = Host { admin, data_dir, token, config }.client()?;
-            let cycle = Cycle::new(source, name.clone(), client, None, None)?;
+            let cycle = Cycle::new(source, name.clone(), client, None)?;
             return develop(cycle, name).await;
         }
-        let config = Settings::at(config, data_dir).listening(listen).read()?;
+        let file = settings_file(config.as_deref());
+        let settings = Settings::at(config, data_dir).listening(listen);
+        let config = settings.read_over(admin_default(DEFAULT_ADMIN))?;
         let log = start_log(LOG)?;
-        let ended = serve_and_develop(config, source, name).await;
+        let ended = serve_and_develop(config, source, name, file).await;
         log.finish();
         ended
     })
 }
 
+/// The usual admin address, where commands look for a host, or a free port if somebody has that.
+fn admin_default(usual: SocketAddr) -> Table {
+    let free = SocketAddr::new(usual.ip(), 0);
+    let admin = if TcpListener::bind(usual).is_ok() { usual } else { free };
+    Table::from_iter([("admin".to_owned(), Value::from(admin.to_string()))])
+}
+
 /// Develops on a host of this process.
-async fn serve_and_develop(config: Config, source: Source, name: ModuleName) -> Result<()> {
+async fn serve_and_develop(
+    config: Config,
+    source: Source,
+    name: ModuleName,
+    settings: PathBuf,
+) -> Result<()> {
     let data_dir = config.data_dir.clone();
-    let app = config.build().await.context(
-        "the host of this command cannot start; to use one that runs already, give its --admin",
-    )?;
+    let mut own = OwnHost::new(&config, settings)?;
+    let app = config.build().await.map_err(|error| {
+        let hint = match &error {
+            StartError::Bind(_) => {
+                "the host of this command cannot start; give it another place with --listen, or use \
+                 a host that runs already with --admin"
+            }
+            _ => "the host of this command cannot start",
+        };
+        Error::from(error).context(hint)
+    })?;
     let app = app.start().await?;
+    own.serve(&app);
+    let own = Arc::new(own);
+    own.announce(&name, "is being compiled");
     announce(&app)?;
     let token = AdminToken::read(&data_dir)?;
     let client = AdminClient::new(app.admin_address().into(), token, login());
-    let base = app.endpoints().first().map(ToString::to_string);
-    let cycle = Cycle::new(source, name.clone(), client, base, Some(data_dir))?;
+    let cycle = Cycle::new(source, name.clone(), client, Some(own))?;
     let ended = develop(cycle, name).await;
     stop(app).await?;
     ended
@@ -101,7 +134,7 @@ async fn serve_and_develop(config: Config, source: Source, name: ModuleName) -> 
 
 /// Builds, deploys and prints records, until a signal.
 async fn develop(cycle: Cycle, name: ModuleName) -> Result<()> {
-    let tail = Tail::new(cycle.client().clone(), Some(name), print);
+    let tail = Tail::of_new_module(cycle.client().clone(), name, print);
     tokio::select! {
         stopped = stop_signal() => Ok(stopped?),
         ended = cycle.run() => ended,
@@ -116,5 +149,20 @@ async fn stop(app: RunningApp) -> Result<()> {
             again?;
             exit_now()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_admin_port_is_the_usual_one_or_else_a_free_one() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let usual = taken.local_addr().unwrap();
+        let admin = || admin_default(usual)["admin"].as_str().unwrap().to_owned();
+        assert_eq!(admin(), "127.0.0.1:0");
+        drop(taken);
+        assert_eq!(admin(), usual.to_string());
     }
 }

@@ -161,7 +161,7 @@ fn admin(checks: &mut Checks, config: &Config) -> Result<Answers> {
     let address: AdminAddress = config.admin.into();
     let token = AdminToken::read(&config.data_dir);
     let no_token = token.is_err();
-    let token = token.unwrap_or_else(|_| AdminToken::new(String::new()));
+    let token = token.unwrap_or_else(|_| AdminToken::new(""));
     let (alive, modules) = runtime.block_on(async {
         let client = AdminClient::new(address.clone(), token, login());
         (client.alive().await, client.modules().await)

@@ -111,6 +111,13 @@ pub(super) fn with_head(head: ResponseHead, body: ResponseBody) -> Response<Resp
     response
 }
 
+/// Adds `cache-control: no-store`, unless the consumer says how its answer may be kept. For answers to
+/// requests that were held: they are news, and equal requests must not share them.
+pub(super) fn forbid_storing(response: &mut Response<ResponseBody>) {
+    let no_store = header::HeaderValue::from_static("no-store");
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
+}
+
 /// No body.
 pub(in crate::interface) fn empty() -> ResponseBody {
     whole(Bytes::new())

@@ -29,6 +29,7 @@ pub(super) struct Exchange {
     /// Whether the consumer knows of the request.
     is_sent: bool,
     hold: Option<Hold>,
+    was_held: bool,
     stopping: bool,
 }
 
@@ -68,6 +69,7 @@ impl Exchange {
             conversation: Some(Conversation::new(route, scope, registration)),
             is_sent: false,
             hold: None,
+            was_held: false,
             stopping: false,
         }
     }
@@ -84,7 +86,11 @@ impl Exchange {
         match self.first().await {
             First::Whole(response) => {
                 self.finish().await;
-                answer::of(response)
+                let mut response = answer::of(response);
+                if self.was_held {
+                    answer::forbid_storing(&mut response);
+                }
+                response
             }
             First::Status(status, text) => {
                 self.finish().await;
@@ -221,6 +227,7 @@ impl Exchange {
             return false;
         }
         self.hold = Some(hold);
+        self.was_held = true;
         true
     }
 

@@ -56,6 +56,8 @@ pub(super) async fn handle(
         plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down", correlation)
     } else if let Err(refusal) = checked.and_then(|()| arrival.admit(&hub, &request)) {
         last(refusal, request.version(), correlation)
+    } else if let Some(text) = awaited(&hub, &arrival, &request) {
+        plain(StatusCode::SERVICE_UNAVAILABLE, &text, correlation)
     } else if websocket::is_asked_for(&request) {
         websocket::open(&hub, arrival, request).await
     } else {
@@ -161,6 +163,18 @@ fn find(
             Err(allow(StatusCode::METHOD_NOT_ALLOWED, response, allowed))
         }
     }
+}
+
+/// The text for a path that nobody serves while a module is awaited that may.
+fn awaited(hub: &Hub, arrival: &Arrival, request: &Request<Incoming>) -> Option<Arc<String>> {
+    let text = hub.routes.awaited()?;
+    let path = arrival.route_path(hub, request.uri().path())?;
+    let (table, head) = (hub.routes.snapshot(), Head::of(request.headers()));
+    let is_free =
+        matches!(table.http(request.method().as_str(), path, &head), Resolution::NotFound)
+            && matches!(table.websocket(path, &head), Resolution::NotFound)
+            && table.files(path).is_none();
+    is_free.then_some(text)
 }
 
 /// What no consumer has may be a file.

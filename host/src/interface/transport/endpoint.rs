@@ -60,6 +60,24 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Checks whether it can be listened on, by this process or by the one that does so now.
+    pub fn check(&self) -> Result<(), BindError> {
+        let checked = match &self.place {
+            Place::Tcp(address) => std::net::TcpListener::bind(address).map(drop),
+            Place::Unix(path) => check_unix(path),
+            // It is passed when systemd starts the service.
+            Place::Inherited(_) => Ok(()),
+        };
+        match checked {
+            Err(source) if source.kind() != io::ErrorKind::AddrInUse => {
+                Err(BindError::new(self, source))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl FromStr for Endpoint {
     type Err = EndpointError;
 
@@ -187,6 +205,23 @@ fn bind_unix(path: &Path) -> io::Result<(UnixListener, Option<SocketFile>)> {
         other => other?,
     };
     Ok((listener, Some(SocketFile(path.to_owned()))))
+}
+
+fn check_unix(path: &Path) -> io::Result<()> {
+    std::os::unix::net::SocketAddr::from_pathname(path)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    if !directory.is_dir() {
+        let problem = format!("there is no directory {}", directory.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, problem));
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(file) if !file.file_type().is_socket() => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file that is not a socket is there",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A process that was killed leaves its socket's file, on which nobody listens.

@@ -20,6 +20,11 @@ use tokio_rustls::{
 };
 use x509_parser::parse_x509_certificate;
 
+/// What editors of Windows put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// What stands in a file with a key that has a passphrase, in both forms that there are.
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
+
 /// Where certificate and key are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsConfig {
@@ -27,6 +32,13 @@ pub struct TlsConfig {
     pub certificate: PathBuf,
     /// A PEM file with the private key, in the form of PKCS #8, PKCS #1 or SEC 1.
     pub key: PathBuf,
+}
+
+impl TlsConfig {
+    /// Checks that both files can be used.
+    pub fn check(&self) -> Result<(), TlsError> {
+        read(self).map(drop)
+    }
 }
 
 /// A certificate or key that cannot be used. One that is in use stays in use.
@@ -64,6 +76,26 @@ pub enum TlsError {
         from: String,
         /// The last moment.
         to: String,
+    },
+    /// The key has a passphrase.
+    #[error(
+        "tls: the key in {file} is encrypted, and nobody is there to give its passphrase; decrypt it, \
+         as by `openssl pkey -in {file} -out key.pem`"
+    )]
+    Encrypted {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The key is of a kind that TLS has, and this host not.
+    #[error(
+        "tls: the key in {file} is of a kind that is not supported ({reason}); take RSA of 2,048 bits \
+         or more, ECDSA with P-256 or P-384, or Ed25519"
+    )]
+    KeyKind {
+        /// The file.
+        file: PathBuf,
+        /// What the library says.
+        reason: String,
     },
     /// Certificate and key do not fit together.
     #[error("tls: the key in {key} does not fit the certificate in {certificate}: {source}")]
@@ -139,16 +171,35 @@ fn read(config: &TlsConfig) -> Result<CertifiedKey, TlsError> {
         let file = file.to_owned();
         |source| TlsError::Unreadable { file, source }
     };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .map_err(unreadable(certificate))?
+    let chain = CertificateDer::pem_slice_iter(&text(certificate)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(unreadable(certificate))?;
     let first =
         chain.first().ok_or_else(|| TlsError::NoCertificate { file: certificate.clone() })?;
     check_validity(certificate, first)?;
-    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(unreadable(&config.key))?;
-    CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|source| {
-        TlsError::Mismatch { certificate: certificate.clone(), key: config.key.clone(), source }
+    let file = &config.key;
+    let pem = text(file)?;
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+        match pem.windows(ENCRYPTED.len()).any(|word| word == ENCRYPTED) {
+            true => TlsError::Encrypted { file: file.clone() },
+            false => unreadable(file)(error),
+        }
+    })?;
+    CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|source| match source {
+        rustls::Error::General(reason) => TlsError::KeyKind { file: file.clone(), reason },
+        source => {
+            TlsError::Mismatch { certificate: certificate.clone(), key: file.clone(), source }
+        }
+    })
+}
+
+/// The text of a PEM file, without the mark that some editors put before it.
+fn text(file: &Path) -> Result<Vec<u8>, TlsError> {
+    let unreadable = |source| TlsError::Unreadable { file: file.to_owned(), source };
+    let text = std::fs::read(file).map_err(|error| unreadable(pem::Error::Io(error)))?;
+    Ok(match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => rest.to_owned(),
+        None => text,
     })
 }
 

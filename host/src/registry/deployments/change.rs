@@ -14,6 +14,7 @@ use crate::{
         Candidate, Written,
         store::{Kept, Manifest},
     },
+    setting::error::ConfigError,
 };
 
 /// What is ready to be put in force.
@@ -60,6 +61,8 @@ impl Deployments {
         let serving = self.registry.snapshot().version(module).cloned();
         if serving.is_some_and(|it| {
             it.program.digest() == digest
+                // Deployed again, it would stay on probation.
+                && !(change.skip_probation && it.probation.is_on())
                 && before.as_ref().is_some_and(|manifest| manifest.active == it.number)
         }) {
             return Ok(None);
@@ -80,7 +83,7 @@ impl Deployments {
             deployed_by: change.who.clone(),
             note: change.note.clone(),
         };
-        let probation = before.is_some();
+        let probation = before.is_some() && !change.skip_probation;
         let manifest = next(before, kept, probation);
         let candidate = Candidate { probation, ..candidate };
         Ok(Some(Prepared { candidate, manifest, wasm: Some(wasm), on: None }))
@@ -112,16 +115,32 @@ impl Deployments {
 
     /// Runs a module with other settings. Secrets that are left out stay as they are.
     pub async fn set(&self, turn: Turn, written: Written) -> Result<Written, DeployError> {
-        self.again(&turn.module, || self.set_once(&turn.module, written.clone())).await
+        let completed = |kept: &Written| {
+            let mut written = written.clone();
+            written.complete(kept);
+            Ok(written)
+        };
+        self.again(&turn.module, || self.set_once(&turn.module, &completed)).await
     }
 
+    /// Changes single settings of a module, as a JSON Merge Patch (RFC 7396) says.
+    pub async fn patch_settings(
+        &self,
+        turn: Turn,
+        patch: &serde_json::Value,
+    ) -> Result<Written, DeployError> {
+        let patched = |kept: &Written| kept.patched(patch);
+        self.again(&turn.module, || self.set_once(&turn.module, &patched)).await
+    }
+
+    /// Puts the settings in force that are made of those that are kept.
     async fn set_once(
         &self,
         module: &ModuleName,
-        mut written: Written,
+        make: &(impl Fn(&Written) -> Result<Written, ConfigError> + Sync),
     ) -> Result<Written, DeployError> {
         let mut manifest = self.existing(module)?;
-        written.complete(&manifest.settings);
+        let written = make(&manifest.settings)?;
         if written == manifest.settings {
             return Ok(written.shown());
         }

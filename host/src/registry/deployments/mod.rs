@@ -114,6 +114,8 @@ pub struct Change {
     pub who: String,
     /// A note for the history.
     pub note: Option<String>,
+    /// Skips probation: the new version counts as proved at once.
+    pub skip_probation: bool,
 }
 
 /// What a change came to.

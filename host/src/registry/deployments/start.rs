@@ -140,7 +140,7 @@ impl Deployments {
     }
 
     async fn place_once(&self, given: &[Given]) -> Result<(), DeployError> {
-        let change = Change { who: "--module".to_owned(), note: None };
+        let change = Change { who: "--module".to_owned(), ..Change::default() };
         let mut prepared = Vec::new();
         for Given { name, wasm } in given {
             let fresh = self.prepare(name, wasm.clone(), &change).await?;

@@ -1,0 +1,116 @@
+//! Messages of scripts: to a channel, or to all members of a group.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde_json::{Map, Value};
+
+use super::{
+    Answer, Call, body, json,
+    problem::Problem,
+    types::{GroupMessage, SentMessage},
+};
+use crate::{
+    layer::SendError,
+    message::{ChannelName, Content, CorrelationId, GroupName, Message},
+};
+
+/// How long a sender waits before it tries a full channel again.
+const FULL_CHANNEL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Puts a message at the end of a channel.
+#[utoipa::path(post, path = "/api/v1/channels/{channel}/messages", tag = "messages",
+    params(("channel" = String, Path, description = "A channel that an active module reads, or a reply channel")),
+    request_body(content = Object, description = "The message, as `tidegate send` takes it"),
+    responses(
+        (status = 202, description = "The channel has it. A consumer may run later, or never", body = SentMessage),
+        (status = 400, description = "Not a name, not JSON, or the body was cut off", body = Problem),
+        (status = 403, description = "A channel of the interface server", body = Problem),
+        (status = 404, description = "No active module reads the channel", body = Problem),
+        (status = 408, description = "The body comes too slowly", body = Problem),
+        (status = 413, description = "Too large", body = Problem),
+        (status = 422, description = "Not an object, or not a message", body = Problem),
+        (status = 503, description = "The channel is full, or Redis does not answer", body = Problem),
+    ),
+)]
+pub(super) async fn send(call: Call) -> Result<Answer, Box<Problem>> {
+    let name = call.params.first().map(String::as_str).unwrap_or_default();
+    let channel = ChannelName::parse(name)
+        .map_err(|error| Problem::bad("name", format!("{name:?} is not a channel: {error}")))?;
+    if channel.is_reserved() {
+        let text = format!("{channel} carries events of the interface server; send to another");
+        return Err(Problem::new(StatusCode::FORBIDDEN, "reserved", text));
+    }
+    let modules = call.state.deployments.registry().snapshot();
+    if !channel.is_reply_channel() && !modules.custom_channels().contains(&&channel) {
+        let text = format!(
+            "no active module reads the channel {channel}; `tidegate routes` and GET /api/v1/routes \
+             list the channels"
+        );
+        return Err(Problem::new(StatusCode::NOT_FOUND, "no-such-channel", text));
+    }
+    let content = content(&call.headers, call.body).await?;
+    let correlation = CorrelationId::random();
+    call.state.layer.send(&channel, Message::custom(content, correlation)).await?;
+    let sent =
+        SentMessage { channel: channel.to_string(), correlation_id: correlation.to_string() };
+    Ok(json(StatusCode::ACCEPTED, &sent))
+}
+
+/// Sends a message to every member of a group.
+#[utoipa::path(post, path = "/api/v1/groups/{group}/messages", tag = "messages",
+    params(("group" = String, Path, description = "The group")),
+    request_body(content = Object, description = "The message, as `tidegate group-send` takes it"),
+    responses(
+        (status = 202, description = "It is on its way to those who are members now, if there are any", body = GroupMessage),
+        (status = 400, description = "Not a name, not JSON, or the body was cut off", body = Problem),
+        (status = 408, description = "The body comes too slowly", body = Problem),
+        (status = 413, description = "Too large", body = Problem),
+        (status = 422, description = "Not an object, or not a message", body = Problem),
+        (status = 503, description = "Redis does not answer", body = Problem),
+    ),
+)]
+pub(super) async fn group_send(call: Call) -> Result<Answer, Box<Problem>> {
+    let name = call.params.first().map(String::as_str).unwrap_or_default();
+    let group = GroupName::parse(name)
+        .map_err(|error| Problem::bad("name", format!("{name:?} is not a group: {error}")))?;
+    let content = content(&call.headers, call.body).await?;
+    let correlation = CorrelationId::random();
+    let sent = call.state.layer.group_send(&group, content, correlation).await?;
+    let sent = GroupMessage {
+        group: group.to_string(),
+        reached: sent.reached,
+        missed: sent.missed,
+        correlation_id: correlation.to_string(),
+    };
+    Ok(json(StatusCode::ACCEPTED, &sent))
+}
+
+async fn content(
+    headers: &hyper::HeaderMap,
+    body: hyper::body::Incoming,
+) -> Result<Content, Box<Problem>> {
+    let message: Map<String, Value> = body::message(headers, body).await?;
+    Content::from_json(&message).map_err(|error| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "message", error.to_string())
+    })
+}
+
+impl From<SendError> for Box<Problem> {
+    fn from(error: SendError) -> Self {
+        let problem = |status, code| Problem::new(status, code, error.to_string());
+        match &error {
+            SendError::ChannelFull(_) => {
+                problem(StatusCode::SERVICE_UNAVAILABLE, "full").after(FULL_CHANNEL_PAUSE)
+            }
+            SendError::TooLarge { bytes, limit } => {
+                problem(StatusCode::PAYLOAD_TOO_LARGE, "too-large")
+                    .with_numbers(Some((*bytes as u64, *limit as u64)))
+            }
+            SendError::TooManyDelayed { .. } | SendError::TooManyGroups { .. } => {
+                problem(StatusCode::INSUFFICIENT_STORAGE, "full")
+            }
+            SendError::Layer(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "layer"),
+        }
+    }
+}

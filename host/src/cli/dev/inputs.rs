@@ -1,0 +1,216 @@
+//! What a module is built of, and what is in it: whether a build would come to something else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// Directories that have no sources of a crate, wherever they are.
+const NO_SOURCES: [&str; 3] = [".git", ".hg", "node_modules"];
+/// A file that says of its directory that it can be made again: cargo's output has it.
+const CACHE: &str = "CACHEDIR.TAG";
+/// Larger files are told apart by size and time, in bytes.
+const READ_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Files and directories that a build reads.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inputs {
+    /// Files, and directories for all that is in them.
+    pub(super) paths: BTreeSet<PathBuf>,
+    /// Directories within which nothing is an input, unless it is named itself: what builds and
+    /// modules write, and what is served.
+    pub(super) excluded: BTreeSet<PathBuf>,
+}
+
+/// What is in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Print {
+    content: u64,
+    modified: Option<SystemTime>,
+}
+
+/// What was in each input at one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Snapshot(BTreeMap<PathBuf, Option<Print>>);
+
+impl Inputs {
+    /// Looks at each input.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let mut prints = BTreeMap::new();
+        for path in &self.paths {
+            self.add(path, &mut prints);
+        }
+        Snapshot(prints)
+    }
+
+    fn add(&self, path: &Path, prints: &mut BTreeMap<PathBuf, Option<Print>>) {
+        let Ok(entries) = fs::read_dir(path) else {
+            prints.insert(path.to_owned(), print(path));
+            return;
+        };
+        for entry in entries.filter_map(Result::ok) {
+            let (path, kind) = (entry.path(), entry.file_type());
+            if self.is_none(&path) {
+                continue;
+            }
+            // A link may lead to a directory above it.
+            if kind.is_ok_and(|kind| kind.is_dir()) {
+                self.add(&path, prints);
+            } else if path.is_file() {
+                prints.insert(path.clone(), print(&path));
+            }
+        }
+    }
+
+    /// Whether something in a directory is certainly not an input.
+    fn is_none(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default();
+        self.excluded.contains(path)
+            || NO_SOURCES.iter().any(|none| name == OsStr::new(none))
+            || is_scratch(name)
+            || path.join(CACHE).is_file()
+    }
+
+    /// The directories whose changes have to be heard of, those at the front with all below.
+    pub(super) fn watched(&self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+        let (mut deep, mut flat) = (BTreeSet::new(), BTreeSet::new());
+        for path in &self.paths {
+            flat.extend(path.parent().map(Path::to_owned));
+            let Ok(entries) = fs::read_dir(path) else { continue };
+            flat.insert(path.clone());
+            let within = entries.filter_map(Result::ok).map(|entry| entry.path());
+            deep.extend(within.filter(|path| path.is_dir() && !self.is_none(path)));
+        }
+        (deep, flat)
+    }
+}
+
+impl Snapshot {
+    /// Inputs with another content than in a later snapshot.
+    pub(super) fn changed(&self, later: &Self) -> BTreeSet<PathBuf> {
+        let content = |print: Option<&Option<Print>>| print.copied().flatten().map(|it| it.content);
+        let paths = self.0.keys().chain(later.0.keys());
+        paths
+            .filter(|path| content(self.0.get(*path)) != content(later.0.get(*path)))
+            .cloned()
+            .collect()
+    }
+
+    /// The same, after something was written by a build that may also have found new inputs: of what
+    /// only the later one knows, files that were written since a moment.
+    pub(super) fn changed_since(&self, moment: SystemTime, later: &Self) -> BTreeSet<PathBuf> {
+        let mut changed = self.changed(later);
+        changed.retain(|path| match (self.0.get(path), later.0.get(path)) {
+            (Some(_), Some(_)) => true,
+            (None, Some(Some(print))) => print.modified.is_some_and(|at| at >= moment),
+            _ => false,
+        });
+        changed
+    }
+}
+
+fn print(path: &Path) -> Option<Print> {
+    let metadata = fs::metadata(path).ok()?;
+    let modified = metadata.modified().ok();
+    let mut hasher = DefaultHasher::new();
+    metadata.len().hash(&mut hasher);
+    if metadata.len() <= READ_BYTES {
+        // One that went while it was looked at is read again after its event.
+        fs::read(path).ok()?.hash(&mut hasher);
+    } else {
+        modified.hash(&mut hasher);
+    }
+    Some(Print { content: hasher.finish(), modified })
+}
+
+/// Whether it is a file that an editor keeps beside what is edited.
+fn is_scratch(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    // Vim tries with it whether it may write.
+    name.starts_with(b".") || name.ends_with(b"~") || name == b"4913"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A crate with a page, a directory that its module writes, and outputs.
+    fn crate_with_data() -> (tempfile::TempDir, Inputs) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        for name in ["src/deep", "target", "data", ".git", "node_modules"] {
+            fs::create_dir_all(path.join(name)).unwrap();
+        }
+        fs::write(path.join("target").join(CACHE), "").unwrap();
+        fs::write(path.join("src/lib.rs"), "a").unwrap();
+        let excluded = BTreeSet::from([path.join("data")]);
+        (directory, Inputs { paths: BTreeSet::from([path]), excluded })
+    }
+
+    fn names(changed: &BTreeSet<PathBuf>) -> Vec<&str> {
+        changed.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn of_a_directory_everything_counts_but_what_builds_modules_and_editors_write() {
+        let (directory, inputs) = crate_with_data();
+        let path = directory.path();
+        let before = inputs.snapshot();
+        for file in
+            ["target/a", "data/a", ".git/a", "node_modules/a", "src/lib.rs~", "src/.lib.rs.swp"]
+        {
+            fs::write(path.join(file), "x").unwrap();
+        }
+        assert_eq!(names(&before.changed(&inputs.snapshot())), Vec::<&str>::new());
+        fs::write(path.join("src/lib.rs"), "b").unwrap();
+        fs::write(path.join("src/deep/new.rs"), "c").unwrap();
+        fs::write(path.join("page.html"), "d").unwrap();
+        let changed = before.changed(&inputs.snapshot());
+        assert_eq!(names(&changed), ["page.html", "new.rs", "lib.rs"]);
+    }
+
+    #[test]
+    fn only_named_files_count_where_files_are_named_and_the_same_content_is_no_change() {
+        let (directory, _) = crate_with_data();
+        let path = directory.path();
+        fs::write(path.join("data/included.txt"), "in").unwrap();
+        let paths = ["src/lib.rs", "data/included.txt", "build.rs"].map(|name| path.join(name));
+        let inputs = Inputs { paths: paths.into(), excluded: BTreeSet::from([path.join("data")]) };
+        let before = inputs.snapshot();
+        fs::write(path.join("src/lib.rs"), "a").unwrap();
+        fs::write(path.join("src/other.rs"), "b").unwrap();
+        fs::write(path.join("data/written"), "c").unwrap();
+        assert_eq!(names(&before.changed(&inputs.snapshot())), Vec::<&str>::new());
+        fs::write(path.join("build.rs"), "").unwrap();
+        fs::write(path.join("data/included.txt"), "out").unwrap();
+        assert_eq!(names(&before.changed(&inputs.snapshot())), ["build.rs", "included.txt"]);
+        let before = inputs.snapshot();
+        fs::remove_file(path.join("src/lib.rs")).unwrap();
+        assert_eq!(names(&before.changed(&inputs.snapshot())), ["lib.rs"]);
+    }
+
+    #[test]
+    fn a_new_input_has_changed_if_it_was_written_during_the_build() {
+        let (directory, _) = crate_with_data();
+        let file = directory.path().join("src/lib.rs");
+        let known =
+            Inputs { paths: BTreeSet::from([file.clone()]), ..Inputs::default() }.snapshot();
+        let written = fs::metadata(&file).unwrap().modified().unwrap();
+        let later = written + std::time::Duration::from_secs(1);
+        let nothing = Snapshot::default();
+        assert_eq!(names(&nothing.changed_since(written, &known)), ["lib.rs"]);
+        assert_eq!(names(&nothing.changed_since(later, &known)), Vec::<&str>::new());
+        assert_eq!(names(&known.changed_since(written, &nothing)), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_link_to_the_directory_above_is_not_followed() {
+        let (directory, inputs) = crate_with_data();
+        std::os::unix::fs::symlink(directory.path(), directory.path().join("src/up")).unwrap();
+        assert_eq!(inputs.snapshot().0.len(), 1);
+    }
+}

@@ -1,0 +1,106 @@
+//! The host that `dev` is itself: its settings, and what it tells clients while there is no version.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{self, Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::Result;
+
+use crate::{
+    RunningApp,
+    cli::settings::Settings,
+    config::Config,
+    message::ModuleName,
+    registry::{Deployments, ModuleSettings},
+};
+
+/// A host of this process, as the cycle of builds knows it.
+pub(super) struct OwnHost {
+    settings: PathBuf,
+    /// What was in the settings file when it was last looked at.
+    read: Mutex<Option<Vec<u8>>>,
+    /// Directories that are written, granted or served as `tidegate.toml` says.
+    configured: BTreeSet<PathBuf>,
+    deployments: Option<Arc<Deployments>>,
+    base: Option<String>,
+}
+
+impl OwnHost {
+    /// Of settings that were read just now from a file, if there is one.
+    pub(super) fn new(config: &Config, settings: PathBuf) -> Result<Self> {
+        let mut configured = BTreeSet::from([path::absolute(&config.data_dir)?]);
+        configured.insert(path::absolute(&config.compiled_dir)?);
+        let of_modules = config.modules.iter().map(|module| &module.settings);
+        configured.extend(of_modules.flat_map(directories));
+        let read = Mutex::new(fs::read(&settings).ok());
+        Ok(Self { settings, read, configured, deployments: None, base: None })
+    }
+
+    /// Notes what the host has when it has started.
+    pub(super) fn serve(&mut self, app: &RunningApp) {
+        self.deployments = Some(Arc::clone(app.deployments()));
+        self.base = app.endpoints().first().map(ToString::to_string);
+    }
+
+    /// Where its pages are.
+    pub(super) fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
+    /// Tells clients what a module does while no version of it is there.
+    pub(super) fn announce(&self, module: &ModuleName, state: &str) {
+        let Some(deployments) = &self.deployments else { return };
+        let registry = deployments.registry();
+        let is_there = registry.snapshot().version(module).is_some();
+        registry.routes().announce((!is_there).then(|| format!("{module} {state}")));
+    }
+
+    /// Directories that the host and its modules write or serve.
+    pub(super) fn directories(&self) -> BTreeSet<PathBuf> {
+        let mut all = self.configured.clone();
+        if let Some(deployments) = &self.deployments {
+            let modules = deployments.registry().snapshot();
+            all.extend(modules.versions().flat_map(|version| directories(&version.settings)));
+        }
+        all
+    }
+
+    /// The directory of the settings file.
+    pub(super) fn settings_directory(&self) -> Option<&Path> {
+        self.settings.parent().map(|parent| match parent.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => parent,
+        })
+    }
+
+    /// What to say of the settings file if it has changed since the last time.
+    pub(super) fn settings_change(&self) -> Option<String> {
+        let now = fs::read(&self.settings).ok();
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if *read == now {
+            return None;
+        }
+        *read = now;
+        drop(read);
+        let name = self.settings.display();
+        Some(match Settings::at(Some(self.settings.clone()), None).read() {
+            Err(error) if self.settings.exists() => {
+                format!("error: {error:#}; the settings that were read at the start hold on")
+            }
+            _ => format!(
+                "{name} has changed: settings are read at the start; end this command and start it \
+                 again to take them up"
+            ),
+        })
+    }
+}
+
+fn directories(settings: &ModuleSettings) -> Vec<PathBuf> {
+    let served = settings.files.iter().map(|files| &files.directory);
+    let granted = settings.grants.directories.iter().map(|directory| &directory.host);
+    // One that has no absolute path is nowhere.
+    served.chain(granted).filter_map(|directory| path::absolute(directory).ok()).collect()
+}
