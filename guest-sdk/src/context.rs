@@ -62,7 +62,7 @@ impl Context {
     }
 
     pub(crate) fn set_scope(&mut self, scope: types::Scope) -> Rc<Scope> {
-        let scope = Rc::new(Scope(scope));
+        let scope = Rc::new(Scope::new(scope));
         self.scope = OnceCell::from(Some(Rc::clone(&scope)));
         scope
     }
@@ -106,7 +106,7 @@ impl Context {
     #[must_use]
     pub fn scope(&self) -> Option<&Scope> {
         self.scope
-            .get_or_init(|| connection::get_scope().map(|scope| Rc::new(Scope(scope))))
+            .get_or_init(|| connection::get_scope().map(|scope| Rc::new(Scope::new(scope))))
             .as_deref()
     }
 

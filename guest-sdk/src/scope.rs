@@ -26,9 +26,15 @@ use crate::host::types;
 /// assert_eq!(response.text(), r#"me: q=sea salt,q=50%,all= in Some("en")"#);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope(pub(crate) types::Scope);
+pub struct Scope(pub(crate) types::Scope, Option<String>);
 
 impl Scope {
+    pub(crate) fn new(facts: types::Scope) -> Self {
+        let cookie = facts.headers.iter().find(|header| header.name == "cookie");
+        let cookie = cookie.and_then(|header| text_cookies(&header.value));
+        Self(facts, cookie)
+    }
+
     /// The connection's own channel: what is sent there goes to the client. Whoever is handed the
     /// name may answer.
     #[must_use]
@@ -90,9 +96,13 @@ impl Scope {
     }
 
     /// The first header field of that name, if its value is UTF-8. The case of `name` does not
-    /// matter.
+    /// matter. Of `cookie` only the cookies that are not UTF-8 are missing: others set for the same
+    /// domain.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
+        if let Some(cookies) = self.1.as_deref().filter(|_| name.eq_ignore_ascii_case("cookie")) {
+            return Some(cookies);
+        }
         self.headers()
             .find(|(field, _)| field.eq_ignore_ascii_case(name))
             .and_then(|(_, value)| std::str::from_utf8(value).ok())
@@ -132,6 +142,15 @@ pub(crate) fn param<'a>(params: &'a [types::PathParam], name: &str) -> Option<&'
     params.iter().find(|param| param.name == name).map(|param| param.value.as_str())
 }
 
+/// The cookies of a field that are UTF-8; none if all are.
+fn text_cookies(field: &[u8]) -> Option<String> {
+    if std::str::from_utf8(field).is_ok() {
+        return None;
+    }
+    let cookies = field.split(|byte| *byte == b';').filter_map(|it| std::str::from_utf8(it).ok());
+    Some(cookies.map(str::trim).collect::<Vec<_>>().join("; "))
+}
+
 fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -143,4 +162,21 @@ fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
 fn decode(text: &str) -> String {
     let text = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { text.into() };
     percent_decode_str(&text).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_that_is_not_utf_8_costs_its_own_cookie_only() {
+        assert_eq!(text_cookies("a=1; b=ü".as_bytes()), None);
+        for (field, left) in [
+            (&b"session=abc; other=J\xfcrgen"[..], "session=abc"),
+            (b"other=J\xfcrgen; session=abc;c=3", "session=abc; c=3"),
+            (b"\xff", ""),
+        ] {
+            assert_eq!(text_cookies(field).as_deref(), Some(left));
+        }
+    }
 }

@@ -184,7 +184,7 @@ async fn by_default_a_target_has_8_kib_and_a_request_100_header_fields() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_takes_its_time_before_http_or_in_a_head_or_body_is_let_go() {
     let host =
-        host("handshake_timeout = '500ms'\nheader_timeout = '500ms'\nbody_timeout = '500ms'").await;
+        host("handshake_timeout = '500ms'\nheader_timeout = '500ms'\nbody_timeout = '500ms'\nkeep_alive_timeout = '500ms'").await;
     for (sent, reason, answer) in [
         ("", "handshake_time", ""),
         ("PRI * HTTP", "handshake_time", ""),

@@ -52,6 +52,22 @@ async fn a_client_that_never_reads_is_closed_with_1013_and_others_are_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_than_may_wait_of_one_run_reaches_a_client_that_reads() {
+    let host = Host::builder().guest("large").start().await;
+    let mut socket = host.websocket("/burst").await;
+    // 4 MiB and another 4 MiB, where 1 MiB may wait.
+    for _ in 0..2 {
+        socket.feed("64").await;
+    }
+    socket.flush().await;
+    for number in 0..128 {
+        assert_eq!(socket.bytes().await.len(), 64 * 1024, "message {number}");
+    }
+    assert_eq!((host.closes("1013"), host.dropped("too_slow")), (0, 0));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_wait_in_line_for_a_full_channel_and_lose_nothing() {
     let host = Host::builder()
         .set("slots = 2")

@@ -7,6 +7,17 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::TIDEGATE;
 
+/// As `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521` makes it.
+const P_521_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIBl8m2NZObTKZ1AW/3
+8T+O/jHeCuQHH/IYDSW9hGGlethtQBCnPEO4FeI4XyPmAY3aPH1DsJsD1sSeZJt8
+ekvTfN6hgYkDgYYABAE+jXdaQDQMBFN87q6dvZaGkZXOjwzsR0R9K/ol5HVVR4uN
+jgfAjn35AskSi2xKP1BYdT1o8yqHDscgfSZsjBE5QAGSSlBL9J0RaT77RIrsVkqx
+sEiWXM15AwaSi9hvuC5NPO8ZaIDD8WJXsuJsGaZJIYsbCy0DQBgt63rDhD750I0k
+mA==
+-----END PRIVATE KEY-----
+";
+
 /// The response to a `GET` of `/scope` over HTTP/1.1, as bytes.
 async fn get_scope(address: std::net::SocketAddr, certificate: &Certificate) -> String {
     let mut stream = certificate.connect(address, &[]).await.unwrap();
@@ -86,6 +97,26 @@ async fn a_new_certificate_is_taken_up_at_sighup_or_when_it_is_seen_and_a_bad_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_before_certificate_and_key_does_no_harm() {
+    let directory = tempfile::tempdir().unwrap();
+    let certificate = Certificate::new();
+    let section = certificate.write(directory.path());
+    let (file, key) = Certificate::files(directory.path());
+    for path in [file, key] {
+        let text = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [b"\xef\xbb\xbf", &text[..]].concat()).unwrap();
+    }
+    let host = Host::builder()
+        .listen(&["https://127.0.0.1:0"])
+        .section(&section)
+        .guest("scope")
+        .start()
+        .await;
+    assert!(get_scope(host.address(), &certificate).await.contains("200 OK"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_cannot_be_used_is_refused_at_the_start_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();
     let (certificate, key) = Certificate::files(directory.path());
@@ -108,6 +139,14 @@ async fn a_certificate_that_cannot_be_used_is_refused_at_the_start_with_the_reas
     Certificate::new().write(directory.path());
     std::fs::write(&certificate, other).unwrap();
     serve("does not fit the certificate").await;
+    for text in ["-----BEGIN ENCRYPTED PRIVATE KEY-----\n", "Proc-Type: 4,ENCRYPTED\n"] {
+        std::fs::write(&key, text).unwrap();
+        serve("is encrypted, and nobody is there to give its passphrase").await;
+    }
+    std::fs::write(&key, "nothing").unwrap();
+    serve("has no private key").await;
+    std::fs::write(&key, P_521_KEY).unwrap();
+    serve("ECDSA on P-256 or P-384").await;
     std::fs::write(&certificate, "nothing").unwrap();
     serve("has no certificate").await;
 }

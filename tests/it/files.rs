@@ -30,7 +30,8 @@ async fn a_file_has_its_type_and_etag_and_is_sent_whole_in_part_or_not_again() {
     let host = host(directory.path()).await;
     let whole = host.get("/hello/js/tide.js").await;
     assert_eq!((whole.status, whole.text()), (200, SCRIPT));
-    assert_eq!(whole.header("content-type"), Some("text/javascript"));
+    assert_eq!(whole.header("content-type"), Some("text/javascript; charset=utf-8"));
+    assert_eq!(whole.header("cache-control"), Some("no-cache"));
     assert_eq!(whole.header("x-content-type-options"), Some("nosniff"));
     let etag = whole.header("etag").unwrap();
     let again = get(&host, "/hello/js/tide.js", ("if-none-match", etag)).await;
@@ -62,6 +63,142 @@ async fn a_large_text_is_compressed_for_who_takes_it() {
     assert_eq!(unpacked, text);
     assert_eq!(host.get("/hello/js/long.js").await.header("content-encoding"), None);
     host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_goes_on_only_within_the_same_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = "/hello/a/release.bin";
+    write(directory.path(), "a/release.bin", &"old".repeat(100));
+    let host = host(directory.path()).await;
+    let first = get(&host, path, ("range", "bytes=0-9")).await;
+    assert_eq!((first.status, first.body.len()), (206, 10));
+    let (etag, modified) = (first.header("etag").unwrap(), first.header("last-modified").unwrap());
+    let go_on = async |range: &str, condition: &str| {
+        let fields = [("range", range), ("if-range", condition)];
+        let reply = host.client().request("GET", path, &fields, "").await;
+        (reply.status, reply.body.len())
+    };
+    for (condition, expected) in [
+        (etag, (206, 290)),
+        (modified, (206, 290)),
+        (&format!("W/{etag}"), (200, 300)),
+        ("\"stale\"", (200, 300)),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", (200, 300)),
+        ("nonsense", (200, 300)),
+    ] {
+        assert_eq!(go_on("bytes=10-", condition).await, expected, "{condition}");
+    }
+    // The file is replaced, by a shorter one.
+    write(directory.path(), "part", "new");
+    std::fs::rename(directory.path().join("part"), directory.path().join("a/release.bin")).unwrap();
+    assert_eq!(go_on("bytes=1-", etag).await, (200, 3));
+    assert_eq!(go_on("bytes=10-", etag).await, (200, 3), "and not 416");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_is_not_known_is_ignored_and_several_get_the_whole_file() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "a/a.bin", "0123456789");
+    let host = host(directory.path()).await;
+    for (range, status, body) in [
+        ("bytes=2-4", 206, "234"),
+        ("BYTES=2-4", 206, "234"),
+        ("bytes=-3", 206, "789"),
+        ("lines=0-1", 200, "0123456789"),
+        ("bytes=0-1,5-6", 200, "0123456789"),
+        ("bytes=20-", 416, ""),
+    ] {
+        let reply = get(&host, "/hello/a/a.bin", ("range", range)).await;
+        assert_eq!((reply.status, reply.text()), (status, body), "{range}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_compressed_on_the_way_has_a_weak_etag_and_head_says_what_get_says() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "js/long.js", &SCRIPT.repeat(500));
+    let host = host(directory.path()).await;
+    let path = "/hello/js/long.js";
+    let plain = host.get(path).await;
+    let strong = plain.header("etag").unwrap();
+    for coding in ["gzip", "br"] {
+        let packed = get(&host, path, ("accept-encoding", coding)).await;
+        assert_eq!(packed.header("content-encoding"), Some(coding));
+        let weak = packed.header("etag").unwrap();
+        assert_eq!(weak, format!("W/{strong}"));
+        let fields = [("accept-encoding", coding), ("if-none-match", weak)];
+        let again = host.client().request("GET", path, &fields, "").await;
+        assert_eq!((again.status, again.header("etag")), (304, Some(weak)));
+        let head = host.client().request("HEAD", path, &[("accept-encoding", coding)], "").await;
+        for name in ["content-encoding", "content-length", "content-type", "etag", "vary"] {
+            assert_eq!(head.header(name), packed.header(name), "{name}");
+        }
+        assert_eq!((head.status, head.text()), (200, ""));
+    }
+    let head = host.client().request("HEAD", path, &[], "").await;
+    assert_eq!(head.header("content-length"), plain.header("content-length"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_without_a_slash_is_redirected_to_itself_wherever_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "index.html", "top");
+    write(directory.path(), "sub/index.html", "sub");
+    let settings = "[interface]\nroot_path = '/app'\ntrusted_proxies = '127.0.0.1'";
+    let line = format!("files = {{ '/assets' = {:?} }}", directory.path().display().to_string());
+    let host = Host::builder().example("hello").with(&line).section(settings).start().await;
+    for (path, location) in [
+        ("/app/assets", "/app/assets/"),
+        ("/app/assets?x=1&y", "/app/assets/?x=1&y"),
+        ("/app/assets/sub", "/app/assets/sub/"),
+        ("/app/assets/sub?x=1", "/app/assets/sub/?x=1"),
+    ] {
+        let reply = host.get(path).await;
+        assert_eq!((reply.status, reply.header("location")), (307, Some(location)), "{path}");
+        let reply = get(&host, path, ("x-forwarded-prefix", "/front")).await;
+        assert_eq!(reply.header("location"), Some(&*format!("/front{location}")), "{path}");
+    }
+    assert_eq!(host.get("/app/assets/").await.text(), "top");
+    assert_eq!(host.get("/app/assets/sub/?x=1").await.text(), "sub");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_says_how_long_files_of_a_prefix_may_be_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "a.html", "a");
+    let place = directory.path().display().to_string();
+    let lines = format!(
+        "files = {{ '/a' = {place:?}, '/b' = {place:?} }}\n\
+         cache_control = {{ '/a' = 'public, max-age=3600' }}"
+    );
+    let host = Host::builder().example("hello").with(&lines).start().await;
+    for (path, cache_control) in
+        [("/a/a.html", Some("public, max-age=3600")), ("/b/a.html", Some("no-cache"))]
+    {
+        let reply = host.get(path).await;
+        assert_eq!((reply.status, reply.header("cache-control")), (200, cache_control), "{path}");
+        assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
+    }
+    host.stop().await;
+    let module = tests::example("hello");
+    for (value, expected) in [
+        ("{ '/x' = 'no-store' }", "`files` has no \"/x\""),
+        ("{ '/a' = \"a\\nb\" }", "is not a valid header value"),
+    ] {
+        let settings = format!(
+            "[modules.a]\nfile = {module:?}\nfiles = {{ '/a' = {place:?} }}\ncache_control = {value}"
+        );
+        std::fs::write(directory.path().join("tidegate.toml"), settings).unwrap();
+        let output = run(TIDEGATE, directory.path(), &["check"]).await;
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,3 +64,27 @@ async fn a_connection_without_requests_is_closed_and_one_with_a_held_request_is_
     let (_, answer) = tokio::join!(host.stop(), must("an answer", held));
     assert_eq!(answer.unwrap(), 503);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cookies_in_several_fields_are_one_for_a_consumer() {
+    let host = Host::builder().guest("mirror").start().await;
+    let http2 = Http2::connect(host.address()).await;
+    let cookies = [("cookie", "a=1"), ("cookie", "session=abc"), ("x", "y"), ("cookie", "c=3")];
+    let (status, seen) = http2.get_with("/mirror", &cookies).await;
+    assert_eq!(status, 200);
+    let lines: Vec<_> = seen.lines().filter(|line| line.starts_with("cookie")).collect();
+    assert_eq!(lines, ["cookie: a=1; session=abc; c=3"], "{seen}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_handshake_is_counted_as_a_101() {
+    let host = Host::builder().guest("scope").start().await;
+    let http2 = Http2::connect(host.address()).await;
+    assert_eq!(http2.get("/scope").await.0, 200, "the settings have come");
+    drop(http2.websocket("/scope").await.unwrap());
+    let responses = &host.app().metrics().responses;
+    let count = |status| responses.get_or_create(&tidegate::telemetry::ByStatus { status }).get();
+    assert_eq!((count(200), count(101)), (1, 1));
+    host.stop().await;
+}

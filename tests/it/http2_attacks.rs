@@ -20,7 +20,7 @@ async fn host() -> Host {
     Host::builder()
         .example("hello")
         .guest("hold")
-        .section("[interface]\nheader_timeout = '500ms'\nclose_timeout = '100ms'")
+        .section("[interface]\nheader_timeout = '500ms'\nkeep_alive_timeout = '500ms'\nclose_timeout = '100ms'")
         .start()
         .await
 }
@@ -132,17 +132,17 @@ async fn a_client_that_opens_and_resets_streams_is_sent_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_streams_than_may_be_open_are_refused_and_no_more() {
     // The client neither leaves nor answers when the host stops.
-    let settings = "[interface]\nstreams = 10\nclose_timeout = '50ms'";
+    let settings = "[interface]\nstreams = 10\nsockets = 1\nclose_timeout = '50ms'";
     let host = Host::builder().guest("hold").section(settings).start().await;
     let mut wire = Wire::connect(host.address()).await;
-    let gets: Vec<u8> = (0..11).flat_map(|number| get(2 * number + 1, "/hold")).collect();
+    let gets: Vec<u8> = (0..12).flat_map(|number| get(2 * number + 1, "/hold")).collect();
     wire.send([opening(), gets].concat()).await.unwrap();
     let mut bytes = Vec::new();
     while code(&frames(&bytes), RESET).is_none() {
         bytes.extend(wire.read().await);
     }
     assert_eq!(code(&frames(&bytes), RESET), Some(REFUSED_STREAM));
-    assert!(frames(&bytes).contains(&(RESET, 21, REFUSED_STREAM.to_be_bytes().to_vec())));
+    assert!(frames(&bytes).contains(&(RESET, 23, REFUSED_STREAM.to_be_bytes().to_vec())));
     host.until("the others are held", |host| host.app().metrics().holds.get() == 10).await;
     assert_eq!(host.stop().await, 0, "nobody waits for it");
 }
@@ -152,6 +152,7 @@ async fn process() -> Process {
     let module = format!("hello={}", tests::example("hello").display());
     let variables = [
         ("TIDEGATE_INTERFACE_HEADER_TIMEOUT", "1s"),
+        ("TIDEGATE_INTERFACE_KEEP_ALIVE_TIMEOUT", "1s"),
         ("TIDEGATE_INTERFACE_CLOSE_TIMEOUT", "100ms"),
     ];
     let address = "127.0.0.1:0".parse().unwrap();

@@ -31,6 +31,7 @@ mod http;
 mod http1;
 mod http2;
 mod http2_attacks;
+mod http2_stalls;
 mod lagging_worker;
 mod limits;
 mod lingering;

@@ -42,7 +42,7 @@ async fn a_trusted_proxy_is_believed_and_its_request_id_comes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stranger_says_of_himself_does_not_reach_a_consumer() {
-    let host = Host::builder().guest("scope").start().await;
+    let host = Host::builder().guest("scope").guest("mirror").start().await;
     let headers = [
         ("x-forwarded-for", "10.0.0.1"),
         ("x-forwarded-proto", "https"),
@@ -54,6 +54,10 @@ async fn what_a_stranger_says_of_himself_does_not_reach_a_consumer() {
     let id = reply.header("x-request-id").unwrap();
     assert!(id.len() == 32 && id != headers[2].1, "{id}");
     assert_eq!(host.refused("forwarded_header", "ignored"), 1);
+    let headers = [("x-request-id", headers[2].1), ("x-real-ip", "10.0.0.1"), ("x-other", "a")];
+    let seen = host.client().request("GET", "/mirror", &headers, "").await;
+    assert!(seen.text().contains("x-other: a"), "{}", seen.text());
+    assert!(!seen.text().contains("x-re"), "{}", seen.text());
     host.stop().await;
 }
 
@@ -151,6 +155,27 @@ async fn a_unix_socket_is_served_and_one_that_was_left_behind_is_taken_over() {
     assert!(over_unix(&path, &forwarded).await.contains("1.1 http 198.51.100.7:0 "));
     host.stop().await;
     assert!(!path.exists(), "it goes with the host");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unix_socket_has_the_mode_and_owner_that_are_set() {
+    use std::os::unix::fs::MetadataExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let own = std::fs::metadata(directory.path()).unwrap();
+    let settings =
+        format!("[interface]\nunix_mode = '0606'\nunix_owner = '{}:{}'", own.uid(), own.gid());
+    let place = format!("unix:{}", path.display());
+    let host = Host::builder()
+        .listen(&["127.0.0.1:0", &place])
+        .guest("scope")
+        .section(&settings)
+        .start()
+        .await;
+    let file = std::fs::metadata(&path).unwrap();
+    assert_eq!((file.mode() & 0o777, file.uid(), file.gid()), (0o606, own.uid(), own.gid()));
+    assert!(over_unix(&path, GET).await.contains("1.1 http 127.0.0.1:0 "));
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -96,3 +96,28 @@ async fn bodies_queries_and_cookies_are_read_in_wasm_as_they_are_natively() {
     }
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_nearly_right_is_answered_with_a_hint() {
+    let host = Host::builder().guest("scope").start().await;
+    let reply = host.get("/join").await;
+    assert_eq!((reply.status, reply.header("upgrade")), (426, Some("websocket")));
+    assert!(reply.text().contains("has a WebSocket"), "{}", reply.text());
+    let over_http2 = tests::Http2::connect(host.address()).await.get("/join").await;
+    assert_eq!(over_http2.0, 426, "{}", over_http2.1);
+    for path in ["/scope/", "/join/"] {
+        let reply = host.get(path).await;
+        assert_eq!(reply.status, 404);
+        assert!(reply.text().contains("without a slash at its end"), "{path}: {}", reply.text());
+    }
+    for path in ["/", "/scopes", "/scope//", "/nowhere/"] {
+        let reply = host.get(path).await;
+        assert_eq!(reply.status, 404);
+        assert!(
+            reply.text().contains("no consumer serves this path\n"),
+            "{path}: {}",
+            reply.text()
+        );
+    }
+    host.stop().await;
+}

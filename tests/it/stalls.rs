@@ -22,7 +22,7 @@ async fn host() -> Host {
         .example("echo")
         .example("hello")
         .guest("counter")
-        .section("[interface]\nheader_timeout = '300ms'\nclose_timeout = '300ms'")
+        .section("[interface]\nheader_timeout = '300ms'\nclose_timeout = '300ms'\nwrite_timeout = '300ms'")
         .start()
         .await
 }
@@ -157,8 +157,44 @@ async fn a_client_that_sends_and_never_reads_is_let_go_and_others_are_served() {
     let frame = [&b"\x82\xfe\xea\x60\0\0\0\0"[..], &vec![0; 60_000]].concat();
     let flood = async { while wire.send(&frame).await.is_ok() {} };
     tokio::join!(flood, serves(&host));
-    assert_eq!(host.closes("1013"), 1);
+    host.until("it is counted", |host| host.refused("write_time", "refused") == 1).await;
     drop(wire);
     serves(&host).await;
+    assert_eq!(host.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_kept_for_a_time_of_its_own_which_is_announced() {
+    let settings = "[interface]\nheader_timeout = '300ms'\nkeep_alive_timeout = '3s'";
+    let host = Host::builder().example("hello").section(settings).start().await;
+    let get = "GET /hello/ann HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut wire = Wire::connect(host.address()).await;
+    let since = Instant::now();
+    wire.send(get).await.unwrap();
+    let head = String::from_utf8(wire.until("Hello, ann!\n").await.to_vec()).unwrap();
+    assert!(head.contains("keep-alive: timeout=3\r\n"), "{head}");
+    assert!(head.contains("connection: keep-alive\r\n"), "{head}");
+    assert!(wire.rest().await.is_empty());
+    assert!(since.elapsed() >= Duration::from_secs(3), "{:?}", since.elapsed());
+    // An idle connection has broken no rule.
+    assert_eq!(host.refused("header_time", "refused"), 0);
+    // A head that is begun has less time, on a connection that was used, too.
+    let mut wire = Wire::connect(host.address()).await;
+    wire.send(get).await.unwrap();
+    wire.until("Hello, ann!\n").await;
+    let since = Instant::now();
+    wire.send("GET /hel").await.unwrap();
+    ends(&mut wire, since).await;
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    assert_eq!(host.refused("header_time", "refused"), 1);
+    for last in [
+        "GET /hello/ann HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "GET /hello/ann HTTP/1.0\r\n\r\n",
+    ] {
+        let mut wire = Wire::connect(host.address()).await;
+        wire.send(last).await.unwrap();
+        let text = String::from_utf8(wire.rest().await.to_vec()).unwrap();
+        assert!(!text.contains("keep-alive"), "{text}");
+    }
     assert_eq!(host.stop().await, 0);
 }

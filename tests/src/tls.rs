@@ -124,7 +124,18 @@ impl Http2 {
 
     /// Status and body of the response to a `GET`.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        let response = self.start(path).await.unwrap();
+        self.get_with(path, &[]).await
+    }
+
+    /// Status and body of the response to a `GET` with header fields.
+    pub async fn get_with(&self, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+        let mut request = Request::get(format!("{}://localhost{path}", self.scheme));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Empty::new()).unwrap();
+        let response = self.sender.clone().send_request(request);
+        let response = must("a response", response).await.unwrap();
         let status = response.status().as_u16();
         let body = must("a whole body", response.into_body().collect()).await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())

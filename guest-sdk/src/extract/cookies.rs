@@ -43,7 +43,9 @@ impl Cookies {
     pub fn of(scope: &Scope) -> Self {
         let fields = scope.headers().filter(|(name, _)| *name == "cookie");
         let cookies = fields
-            .filter_map(|(_, value)| std::str::from_utf8(value).ok())
+            // A byte that is not UTF-8 costs the cookie that has it, and no other.
+            .flat_map(|(_, value)| value.split(|byte| *byte == b';'))
+            .filter_map(|cookie| std::str::from_utf8(cookie).ok())
             .flat_map(Cookie::split_parse_encoded)
             .filter_map(|cookie| cookie.ok())
             .map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned()));

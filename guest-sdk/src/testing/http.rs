@@ -34,13 +34,19 @@ impl TestRequest {
         }
     }
 
-    /// Adds a header field. `host` takes the place of the one there is, `localhost`.
+    /// Adds a header field. `host` takes the place of the one there is, `localhost`. A second `cookie` is
+    /// joined to the first, as the host does.
     pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
         let name = name.to_ascii_lowercase();
         if name == "host" {
             self.headers.retain(|header| header.name != name);
         }
-        self.headers.push(Header { name, value: value.into() });
+        let value = value.into();
+        let first = self.headers.iter_mut().find(|header| header.name == name);
+        match first.filter(|_| name == "cookie") {
+            Some(first) => first.value = [&first.value[..], b"; ", &value].concat(),
+            None => self.headers.push(Header { name, value }),
+        }
         self
     }
 
@@ -69,7 +75,9 @@ impl TestRequest {
             let channel = format!("test!{id}");
             let mut scope = scope(&channel, &method, "http", &path, headers);
             let asked = Asked { raw_path: &scope.raw_path, headers: &scope.headers };
-            let found = routes::http(world.consumers.entries(), &method, asked);
+            let entries = world.consumers.entries();
+            let found = routes::http(entries, &method, asked);
+            let has_socket = matches!(routes::websocket(entries, asked), Found::Route(..));
             let mut http = Http::default();
             let mut entry = None;
             match found {
@@ -80,6 +88,10 @@ impl TestRequest {
                 Found::WrongMethod(allowed) => {
                     let response = Response::text("method not allowed\n").status(405);
                     http.answer(response.header("allow", allowed.join(", ")).0);
+                }
+                Found::Nothing if has_socket => {
+                    let response = Response::text("this path has a WebSocket\n").status(426);
+                    http.answer(response.header("upgrade", "websocket").0);
                 }
                 Found::Nothing => http.answer(Response::text("not found\n").status(404).0),
                 Found::BadPath => http.answer(Response::text("bad path\n").status(400).0),

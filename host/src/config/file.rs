@@ -57,6 +57,8 @@ pub(super) struct RawDrain {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawInterface {
     pub(super) root_path: Option<String>,
+    pub(super) unix_mode: Option<String>,
+    pub(super) unix_owner: Option<String>,
     pub(super) trusted_proxies: Option<Words>,
     pub(super) forwarding: Option<Forwarding>,
     pub(super) proxy_protocol: Option<bool>,
@@ -69,6 +71,7 @@ pub(super) struct RawInterface {
     pub(super) http_unsent: Option<Size>,
     pub(super) handshake_timeout: Option<Span>,
     pub(super) header_timeout: Option<Span>,
+    pub(super) keep_alive_timeout: Option<Span>,
     pub(super) body_timeout: Option<Span>,
     pub(super) write_timeout: Option<Span>,
     pub(super) close_timeout: Option<Span>,
@@ -85,6 +88,7 @@ pub(super) struct RawInterface {
     pub(super) header_count: Option<usize>,
     pub(super) header_bytes: Option<Size>,
     pub(super) streams: Option<u32>,
+    pub(super) sockets: Option<u32>,
     pub(super) dry_run: Option<bool>,
 }
 

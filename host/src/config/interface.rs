@@ -12,7 +12,7 @@ use super::{
 };
 use crate::interface::{
     AbuseLimits, DrainConfig, Endpoint, InterfaceConfig, Liveness, OriginPolicy, ProxyConfig,
-    Timeouts, TlsConfig,
+    Timeouts, TlsConfig, UnixAccess,
 };
 
 /// The largest body of a request, and the largest head.
@@ -82,6 +82,7 @@ pub(super) fn config(raw: &RawInterface, drain: DrainConfig) -> Checked<Interfac
         inbound_bytes: size(&key("inbound_bytes"), raw.inbound_bytes, d.inbound_bytes)?,
         websocket_unsent: size(&key("websocket_unsent"), raw.websocket_unsent, d.websocket_unsent)?,
         http_unsent: size(&key("http_unsent"), raw.http_unsent, d.http_unsent)?,
+        unix: unix(raw)?,
         proxies: proxies(raw)?,
         origins: origins(raw.origins.as_ref())?,
         timeouts: timeouts(raw)?,
@@ -105,6 +106,13 @@ fn root_path(text: &str) -> Checked<String> {
     }
     let problem = format!("{text:?} is no root path; write \"/app\", without a slash at the end");
     Err(ConfigError::new(&key("root_path"), &problem))
+}
+
+fn unix(raw: &RawInterface) -> Checked<UnixAccess> {
+    let mode = raw.unix_mode.as_ref().map(|mode| parse(&key("unix_mode"), mode)).transpose()?;
+    let owner =
+        raw.unix_owner.as_ref().map(|owner| parse(&key("unix_owner"), owner)).transpose()?;
+    Ok(UnixAccess { mode, owner: owner.unwrap_or_default() })
 }
 
 fn proxies(raw: &RawInterface) -> Checked<ProxyConfig> {
@@ -139,8 +147,11 @@ fn origins(raw: Option<&Words>) -> Checked<OriginPolicy> {
 }
 
 fn parse_all<T: FromStr<Err: fmt::Display>>(place: &str, words: &[String]) -> Checked<Vec<T>> {
-    let wrong = |error: T::Err| ConfigError::new(place, &error.to_string());
-    words.iter().map(|word| word.parse().map_err(wrong)).collect()
+    words.iter().map(|word| parse(place, word)).collect()
+}
+
+fn parse<T: FromStr<Err: fmt::Display>>(place: &str, word: &str) -> Checked<T> {
+    word.parse().map_err(|error: T::Err| ConfigError::new(place, &error.to_string()))
 }
 
 fn timeouts(raw: &RawInterface) -> Checked<Timeouts> {
@@ -148,6 +159,7 @@ fn timeouts(raw: &RawInterface) -> Checked<Timeouts> {
     Ok(Timeouts {
         handshake: span(&key("handshake_timeout"), raw.handshake_timeout, d.handshake)?,
         header: span(&key("header_timeout"), raw.header_timeout, d.header)?,
+        keep_alive: span(&key("keep_alive_timeout"), raw.keep_alive_timeout, d.keep_alive)?,
         body: span(&key("body_timeout"), raw.body_timeout, d.body)?,
         write: span(&key("write_timeout"), raw.write_timeout, d.write)?,
         close: span(&key("close_timeout"), raw.close_timeout, d.close)?,
@@ -169,8 +181,10 @@ fn liveness(raw: &RawInterface) -> Checked<Liveness> {
 
 fn limits(raw: &RawInterface) -> Checked<AbuseLimits> {
     let d = AbuseLimits::default();
-    let streams = raw.streams.map(|streams| streams as usize);
-    let streams = at_least_one(&key("streams"), streams, d.streams as usize)?;
+    let number = |name: &str, written: Option<u32>, default: u32| {
+        let number = at_least_one(&key(name), written.map(|it| it as usize), default as usize)?;
+        Ok(u32::try_from(number).unwrap_or(u32::MAX))
+    };
     let uri_bytes = size(&key("uri_bytes"), raw.uri_bytes, d.uri_bytes)?;
     let header_count = at_least_one(&key("header_count"), raw.header_count, d.header_count)?;
     let header_bytes = size(&key("header_bytes"), raw.header_bytes, d.header_bytes)?;
@@ -191,7 +205,8 @@ fn limits(raw: &RawInterface) -> Checked<AbuseLimits> {
         uri_bytes: at_most(BODY_CEILING, "uri_bytes", uri_bytes)?,
         header_count: at_most(FIELDS_CEILING, "header_count", header_count)?,
         header_bytes: at_most(BODY_CEILING, "header_bytes", header_bytes)?,
-        streams: u32::try_from(streams).unwrap_or(u32::MAX),
+        streams: number("streams", raw.streams, d.streams)?,
+        sockets: number("sockets", raw.sockets, d.sockets)?,
         dry_run: raw.dry_run.unwrap_or_default(),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use super::{proxies::ProxyConfig, websocket::OriginPolicy};
+use super::{proxies::ProxyConfig, transport::UnixAccess, websocket::OriginPolicy};
 
 /// Settings of the interface server.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct InterfaceConfig {
     pub websocket_unsent: usize,
     /// Bytes that wait for an HTTP client; beyond, the response is aborted.
     pub http_unsent: usize,
+    /// Who may connect to Unix sockets.
+    pub unix: UnixAccess,
     /// Which proxies are believed.
     pub proxies: ProxyConfig,
     /// Which pages may open a WebSocket.
@@ -41,8 +43,10 @@ pub struct InterfaceConfig {
 pub struct Timeouts {
     /// What comes before HTTP: PROXY protocol, TLS, the first bytes.
     pub handshake: Duration,
-    /// A request's head; and a connection without a request may wait so long for the next.
+    /// A request's head; and a new connection may wait so long for its first.
     pub header: Duration,
+    /// A connection without a request may wait so long for the next.
+    pub keep_alive: Duration,
     /// A request's body.
     pub body: Duration,
     /// A write that makes no progress.
@@ -85,6 +89,8 @@ pub struct AbuseLimits {
     pub header_bytes: usize,
     /// Requests of one HTTP/2 connection at the same time.
     pub streams: u32,
+    /// WebSockets of one HTTP/2 connection at the same time, besides.
+    pub sockets: u32,
     /// Counts what is beyond a limit of this list, and lets it pass.
     pub dry_run: bool,
 }
@@ -110,6 +116,7 @@ impl Default for InterfaceConfig {
             inbound_bytes: 64 * 1024,
             websocket_unsent: 1024 * 1024,
             http_unsent: 16 * 1024 * 1024,
+            unix: UnixAccess::default(),
             proxies: ProxyConfig::default(),
             origins: OriginPolicy::default(),
             timeouts: Timeouts::default(),
@@ -125,6 +132,9 @@ impl Default for Timeouts {
         Self {
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
+            // Balancers such as nginx and those of AWS keep theirs for 60 s, and must be the first to
+            // close: a request on its way to a connection that ends is lost.
+            keep_alive: Duration::from_secs(75),
             body: Duration::from_secs(30),
             write: Duration::from_secs(30),
             close: Duration::from_secs(5),
@@ -155,6 +165,8 @@ impl Default for AbuseLimits {
             header_count: 100,
             header_bytes: 64 * 1024,
             streams: 100,
+            // Browsers open at most 255.
+            sockets: 256,
             dry_run: false,
         }
     }

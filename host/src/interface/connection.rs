@@ -1,11 +1,14 @@
 //! One connection, from its first byte to its last: admitted, opened, then served as HTTP/1 or HTTP/2.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
+    net::IpAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -14,18 +17,22 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, Sleep, sleep_until, timeout},
+};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Hub, InterfaceConfig,
+    Hub, InterfaceConfig, Timeouts,
     admission::{Place, Share},
     config::AbuseLimits,
     http,
     limits_log::Reason,
+    pace::{ConnectionPace, StreamPace, watched},
     transport::{OpenError, Peer, Raw, Stream, Version},
+    unsent::Unsent,
 };
-use crate::shutdown::Drain;
 
 /// Header fields that hyper keeps on its stack; more cost an allocation for each request.
 const HEADERS_ON_STACK: usize = 100;
@@ -33,6 +40,8 @@ const HEADERS_ON_STACK: usize = 100;
 const DRY_RUN_FACTOR: u8 = 8;
 /// hyper's smallest buffer.
 const SMALLEST_BUFFER: usize = 8 * 1024;
+/// Bytes of one stream that the library keeps for a socket that is full.
+const STREAM_SEND_BUFFER: usize = 64 * 1024;
 /// What an HTTP/2 client may send before it is asked for less.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for all requests of a connection.
@@ -42,31 +51,78 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) peer: Peer,
+    /// What its streams share; none over HTTP/1, where one response comes after the other.
+    pub(super) streams: Option<Streams>,
     requests: AtomicUsize,
+    sockets: AtomicUsize,
     changed: Notify,
     _place: Place,
     _share: Option<Share>,
 }
 
-/// A request that is being answered.
+/// What the streams of an HTTP/2 connection share.
+#[derive(Debug)]
+pub(super) struct Streams {
+    /// Responses that wait for the client.
+    pub(super) unsent: Arc<Unsent>,
+    /// Requests that are served at the same time; WebSockets do not count.
+    requests: Arc<Semaphore>,
+}
+
+/// A request that is being answered, or an open WebSocket.
 #[derive(Debug)]
 pub(super) struct Busy {
     connection: Arc<Connection>,
-    /// How many there were at the same time when it began, itself included.
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+/// A WebSocket or handshake of a connection.
+#[derive(Debug)]
+pub(super) struct SocketPlace {
+    connection: Arc<Connection>,
+    /// How many there were when it came, itself included.
     pub(super) number: usize,
 }
 
+impl Streams {
+    fn new(config: &InterfaceConfig) -> Self {
+        let requests = Arc::new(Semaphore::new(config.limits.streams as usize));
+        Self { unsent: Unsent::new(config.http_unsent), requests }
+    }
+
+    /// Waits until fewer requests are served than may be. None where that is the library's business.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.requests).acquire_owned().await.ok()
+    }
+
+    /// Whether more requests are served than may be.
+    pub(super) fn are_all_in_use(&self) -> bool {
+        self.requests.available_permits() == 0
+    }
+}
+
 impl Connection {
-    pub(super) const fn new(peer: Peer, place: Place, share: Option<Share>) -> Self {
-        let (requests, changed) = (AtomicUsize::new(0), Notify::const_new());
-        Self { peer, requests, changed, _place: place, _share: share }
+    pub(super) const fn new(
+        peer: Peer,
+        streams: Option<Streams>,
+        place: Place,
+        share: Option<Share>,
+    ) -> Self {
+        let (requests, sockets) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let changed = Notify::const_new();
+        Self { peer, streams, requests, sockets, changed, _place: place, _share: share }
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        self.requests.fetch_add(1, Ordering::Relaxed);
         self.peer.signs.heard.store(false, Ordering::Relaxed);
         self.changed.notify_one();
-        Busy { connection: Arc::clone(self), number }
+        Busy { connection: Arc::clone(self), _turn: None }
+    }
+
+    pub(super) fn enter_socket(self: &Arc<Self>) -> SocketPlace {
+        let number = self.sockets.fetch_add(1, Ordering::Relaxed) + 1;
+        SocketPlace { connection: Arc::clone(self), number }
     }
 
     /// Whether the body of a request may still come although nobody reads it.
@@ -85,6 +141,37 @@ impl Connection {
             }
         }
     }
+
+    /// Resolves when a connection of HTTP/2 had no request for so long that it ends.
+    async fn unused(&self, timeouts: &Timeouts) {
+        let first = self.changed.notified();
+        if self.requests.load(Ordering::Relaxed) == 0
+            && timeout(timeouts.header, first).await.is_err()
+        {
+            return;
+        }
+        self.idle(timeouts.keep_alive).await;
+    }
+
+    fn phase(&self) -> Phase {
+        let signs = &self.peer.signs;
+        if self.requests.load(Ordering::Relaxed) > 0 || signs.closing.load(Ordering::Relaxed) {
+            Phase::Answering
+        } else if signs.heard.load(Ordering::Relaxed) {
+            Phase::Head
+        } else {
+            Phase::Idle
+        }
+    }
+}
+
+impl Busy {
+    /// Waits until the request may be served beside the others of its connection.
+    pub(super) async fn take_turn(&mut self) {
+        if let Some(streams) = &self.connection.streams {
+            self._turn = streams.turn().await;
+        }
+    }
 }
 
 impl Drop for Busy {
@@ -93,6 +180,61 @@ impl Drop for Busy {
         requests.fetch_sub(1, Ordering::Relaxed);
         peer.signs.heard.store(false, Ordering::Relaxed);
         changed.notify_one();
+    }
+}
+
+impl Drop for SocketPlace {
+    fn drop(&mut self) {
+        self.connection.sockets.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What an HTTP/1 connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A request, of which nothing has come.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// The answer, or the end.
+    Answering,
+}
+
+/// Watches how long a client of HTTP/1 takes for each phase. The task of the connection polls it after
+/// the connection itself, so that it sees what has just come.
+struct PhaseTimer<'a> {
+    connection: &'a Connection,
+    timeouts: &'a Timeouts,
+    phase: Phase,
+    /// Whether a request has come. A new connection has less time.
+    is_used: bool,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<'a> PhaseTimer<'a> {
+    fn new(connection: &'a Connection, timeouts: &'a Timeouts) -> Self {
+        let timer = Box::pin(sleep_until(Instant::now() + timeouts.header));
+        Self { connection, timeouts, phase: Phase::Idle, is_used: false, timer }
+    }
+
+    /// Resolves to the phase that takes too long.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Phase> {
+        let phase = self.connection.phase();
+        if phase != self.phase {
+            self.phase = phase;
+            self.is_used |= phase == Phase::Answering;
+            if phase != Phase::Answering {
+                let is_kept_alive = phase == Phase::Idle && self.is_used;
+                let Timeouts { keep_alive, header, .. } = *self.timeouts;
+                let span = if is_kept_alive { keep_alive } else { header };
+                self.timer.as_mut().reset(Instant::now() + span);
+            }
+        }
+        if phase == Phase::Answering {
+            return Poll::Pending;
+        }
+        ready!(self.timer.as_mut().poll(context));
+        Poll::Ready(phase)
     }
 }
 
@@ -120,15 +262,14 @@ pub(super) async fn serve(raw: Raw, place: Place, tls: Option<TlsAcceptor>, hub:
             return;
         }
     };
-    let connection = Arc::new(Connection::new(peer, place, share));
+    let streams = (version == Version::Http2).then(|| Streams::new(&hub.config));
+    let connection = Arc::new(Connection::new(peer, streams, place, share));
     let ended = match version {
         Version::Http1 => serve_http1(stream, &connection, &hub).await,
         Version::Http2 => serve_http2(stream, &connection, &hub).await,
     };
     if let Err(error) = ended {
-        // A connection that is idle for long has done nothing wrong: no head was begun.
-        let is_begun = connection.peer.signs.heard.load(Ordering::Relaxed);
-        if let Some(reason) = reason_of(&error).filter(|&it| it != Reason::HeaderTime || is_begun) {
+        if let Some(reason) = reason_of(&error) {
             hub.refuse(reason, client.ip());
         }
         tracing::debug!(%error, %client, "a connection ended early");
@@ -182,7 +323,8 @@ pub(super) fn http1(config: &InterfaceConfig) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(config.timeouts.header)
+        // A timer of the connection tells idle ones from those that have begun a head.
+        .header_read_timeout(None)
         .max_header_size(head_bytes)
         .max_buf_size(head_bytes.max(SMALLEST_BUFFER));
     if header_count != HEADERS_ON_STACK {
@@ -201,11 +343,26 @@ async fn serve_http1(
         service_fn(move |request| http::handle(Arc::clone(&handler), Arc::clone(&shared), request));
     let serving = http1(&hub.config).serve_connection(TokioIo::new(stream), handle).with_upgrades();
     tokio::pin!(serving);
-    tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = hub.drain.stopping() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+    let mut timer = PhaseTimer::new(connection, &hub.config.timeouts);
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = serving.as_mut() => return ended,
+            () = hub.drain.stopping(), if !is_stopping => {
+                is_stopping = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            late = poll_fn(|context| timer.poll(context)) => {
+                if late == Phase::Head {
+                    hub.refuse(Reason::HeaderTime, connection.peer.client.ip());
+                    return Ok(());
+                }
+                serving.as_mut().graceful_shutdown();
+                // One that is idle has nothing left to say.
+                let closing = timeout(hub.config.timeouts.close, serving).await;
+                return closing.unwrap_or(Ok(()));
+            }
         }
     }
 }
@@ -218,10 +375,17 @@ async fn serve_http2(
     let (shared, handler) = (Arc::clone(connection), Arc::clone(hub));
     let limits = &hub.config.limits;
     let (head_bytes, _) = largest_head(limits);
-    let mut builder = http2::Builder::new(Spawner(hub.drain.clone()));
+    let spawner = Spawner {
+        hub: Arc::clone(hub),
+        client: connection.peer.client.ip(),
+        pace: ConnectionPace::new(hub.config.timeouts.write),
+    };
+    let streams = limits.streams.saturating_add(limits.sockets);
+    let mut builder = http2::Builder::new(spawner);
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams.saturating_mul(factor(limits).into()))
+        .max_concurrent_streams(streams.saturating_mul(factor(limits).into()))
+        .max_send_buf_size(STREAM_SEND_BUFFER)
         .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -236,7 +400,7 @@ async fn serve_http2(
     tokio::select! {
         ended = serving.as_mut() => return ended,
         () = hub.drain.stopping() => {}
-        () = connection.idle(hub.config.timeouts.header) => {}
+        () = connection.unused(&hub.config.timeouts) => {}
     }
     serving.as_mut().graceful_shutdown();
     // A client that does not go when its requests are answered is not waited for.
@@ -246,25 +410,33 @@ async fn serve_http2(
     }
 }
 
-/// Runs the requests of HTTP/2 connections where shutdown waits for them.
+/// Runs the streams of an HTTP/2 connection where shutdown waits for them, each in the time it has.
 #[derive(Clone)]
-struct Spawner(Drain);
+struct Spawner {
+    hub: Arc<Hub>,
+    client: IpAddr,
+    pace: Arc<ConnectionPace>,
+}
 
 impl<F> hyper::rt::Executor<F> for Spawner
 where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, task: F) {
-        self.0.spawn("stream", task);
+        let Self { hub, client, pace } = self.clone();
+        // The task of an upgraded stream is started by the one that answered the handshake.
+        let before = StreamPace::current();
+        let drain = hub.drain.clone();
+        let too_slow = move || {
+            hub.refuse(Reason::WriteTime, client);
+        };
+        drain.spawn("stream", watched(pace, before, task, too_slow));
     }
 }
 
 fn reason_of(error: &hyper::Error) -> Option<Reason> {
     if error.is_parse_too_large() {
         return Some(Reason::RequestHead);
-    }
-    if error.is_timeout() {
-        return Some(Reason::HeaderTime);
     }
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -9,6 +9,7 @@ use super::{
     Hub,
     admission::Share,
     mailbox::{Mail, Mailbox},
+    unsent::Unsent,
 };
 use crate::{
     message::{ChannelName, LocalName, Protocol},
@@ -50,13 +51,25 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    pub(super) fn new(hub: &Arc<Hub>, protocol: Protocol, share: Option<Share>) -> Self {
+    /// Makes a request reachable. `unsent` is what it shares with others of its connection.
+    pub(super) fn of_request(
+        hub: &Arc<Hub>,
+        unsent: Option<Arc<Unsent>>,
+        share: Option<Share>,
+    ) -> Self {
+        let mailbox = Mailbox::of_request(hub.config.http_unsent, unsent);
+        Self::new(hub, Protocol::Http, mailbox, share)
+    }
+
+    /// Makes a WebSocket reachable.
+    pub(super) fn of_socket(hub: &Arc<Hub>, share: Option<Share>) -> Self {
+        let mailbox = Mailbox::of_socket(hub.config.websocket_unsent);
+        Self::new(hub, Protocol::Websocket, mailbox, share)
+    }
+
+    fn new(hub: &Arc<Hub>, protocol: Protocol, mailbox: Mailbox, share: Option<Share>) -> Self {
         let local = LocalName::random();
-        let limit = match protocol {
-            Protocol::Http => hub.config.http_unsent,
-            Protocol::Websocket => hub.config.websocket_unsent,
-        };
-        let mailbox = Arc::new(Mailbox::new(limit));
+        let mailbox = Arc::new(mailbox);
         let entry = (protocol, Arc::clone(&mailbox));
         hub.connections.open().insert(local.clone(), entry);
         // One that comes while the others are told to go is told at once.

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Hub, connections::Registration, mailbox::Mail};
+use super::{Hub, connections::Registration, mailbox::Mail, unsent::Kept};
 use crate::{
     layer::SendError,
     message::{Close, Done, Event, EventKind, Message, Outcome, Payload, Reply, Scope},
@@ -170,6 +170,21 @@ impl Conversation {
         if bytes > 0 {
             self.registration.mailbox.written(bytes);
         }
+    }
+
+    /// Hands over the count of bytes that leave with the body of a response.
+    pub(super) fn keep(&self, bytes: usize) -> Option<Kept> {
+        self.registration.mailbox.keep(bytes)
+    }
+
+    /// Bytes that wait for the client.
+    pub(super) fn unsent(&self) -> usize {
+        self.registration.mailbox.unsent()
+    }
+
+    /// Whether the client has to take some of what waits before the next event is sent.
+    pub(super) fn is_behind(&self) -> bool {
+        self.registration.mailbox.is_beyond()
     }
 
     /// A reply that this protocol has no use for.

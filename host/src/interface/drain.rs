@@ -85,7 +85,7 @@ mod tests {
 
     /// How many of some sockets have been told to go, each second.
     async fn told(sockets: usize, config: DrainConfig) -> Vec<usize> {
-        let sockets: Vec<_> = (0..sockets).map(|_| Arc::new(Mailbox::new(0))).collect();
+        let sockets: Vec<_> = (0..sockets).map(|_| Arc::new(Mailbox::of_socket(0))).collect();
         let (closing, mut seconds) = (close(sockets.clone(), &config), Vec::new());
         tokio::pin!(closing);
         let started = Instant::now();

@@ -68,7 +68,7 @@ impl Edge {
     pub fn events(&self, bytes: &[u8]) -> Vec<(Scope, Bytes)> {
         let events = Arc::new(Mutex::new(Vec::new()));
         let place = self.hub.admission.enter().0;
-        let connection = Arc::new(Connection::new(Peer::new(None), place, None));
+        let connection = Arc::new(Connection::new(Peer::new(None), None, place, None));
         let service = service_fn(|request| {
             let (hub, events) = (Arc::clone(&self.hub), Arc::clone(&events));
             let connection = Arc::clone(&connection);

@@ -25,6 +25,7 @@ pub(super) enum Reason {
     UriBytes,
     RequestHead,
     Streams,
+    Sockets,
     HandshakeTime,
     HeaderTime,
     BodyTime,
@@ -60,6 +61,7 @@ impl Reason {
                 ("request_head", "interface.header_count and interface.header_bytes")
             }
             Self::Streams => ("streams", "interface.streams"),
+            Self::Sockets => ("sockets", "interface.sockets"),
             Self::HandshakeTime => ("handshake_time", "interface.handshake_timeout"),
             Self::HeaderTime => ("header_time", "interface.header_timeout"),
             Self::BodyTime => ("body_time", "interface.body_timeout"),
@@ -87,6 +89,7 @@ impl Reason {
                 | Self::UriBytes
                 | Self::RequestHead
                 | Self::Streams
+                | Self::Sockets
         )
     }
 }

@@ -7,7 +7,12 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::unsent::{Kept, Unsent};
 use crate::message::{Done, Reply};
+
+/// Bytes of answers that one run may flush for a WebSocket before its client has taken the first; what
+/// a run sends without a flush fits as a whole.
+const FLUSHED_ANSWERS: usize = 8 * 1024 * 1024;
 
 /// Something for a connection.
 #[derive(Clone, Debug)]
@@ -42,6 +47,11 @@ impl Mail {
 #[derive(Debug)]
 pub(super) struct Mailbox {
     limit: usize,
+    /// Shared with other requests of the same HTTP/2 connection.
+    shared: Option<Arc<Unsent>>,
+    /// Whether the answer to an event fits whenever what waits is within the limit. Then a connection
+    /// sends its next event only once that is so again.
+    takes_answers: bool,
     waiting: Mutex<Waiting>,
     arrived: Notify,
 }
@@ -51,12 +61,22 @@ struct Waiting {
     mail: VecDeque<Mail>,
     /// Bytes in `mail` and those that the connection took but has not written.
     unsent: usize,
+    /// Bytes of answers among them that are beyond the limit. They leave the room of other mail alone.
+    beyond: usize,
     overflowed: bool,
 }
 
 impl Mailbox {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, waiting: Mutex::default(), arrived: Notify::new() }
+    /// The mailbox of a WebSocket.
+    pub(super) fn of_socket(limit: usize) -> Self {
+        let (waiting, arrived) = (Mutex::default(), Notify::new());
+        Self { limit, shared: None, takes_answers: true, waiting, arrived }
+    }
+
+    /// The mailbox of a request.
+    pub(super) fn of_request(limit: usize, shared: Option<Arc<Unsent>>) -> Self {
+        let (waiting, arrived) = (Mutex::default(), Notify::new());
+        Self { limit, shared, takes_answers: false, waiting, arrived }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -67,9 +87,19 @@ impl Mailbox {
     pub(super) fn put(&self, mail: Mail) -> bool {
         let bytes = mail.len();
         let mut waiting = self.waiting();
-        let fits = bytes == 0 || (!waiting.overflowed && waiting.unsent + bytes <= self.limit);
+        let is_answer = self.takes_answers && matches!(mail, Mail::Answer { .. });
+        let room = if is_answer { FLUSHED_ANSWERS } else { waiting.beyond };
+        let has_room = waiting.unsent + bytes <= self.limit + room
+            || (is_answer && waiting.unsent <= self.limit);
+        let fits = bytes == 0
+            || (!waiting.overflowed
+                && has_room
+                && self.shared.as_ref().is_none_or(|shared| shared.add(bytes)));
         if fits {
             waiting.unsent += bytes;
+            if is_answer {
+                waiting.beyond += bytes;
+            }
             waiting.mail.push_back(mail);
         } else if !waiting.overflowed {
             waiting.overflowed = true;
@@ -110,8 +140,43 @@ impl Mailbox {
 
     /// Bytes have gone to the client, or will never go.
     pub(super) fn written(&self, bytes: usize) {
+        self.waiting().remove(bytes);
+        if let Some(shared) = &self.shared {
+            shared.remove(bytes);
+        }
+    }
+
+    /// Whether more waits than other mail may add.
+    pub(super) fn is_beyond(&self) -> bool {
+        self.waiting().unsent > self.limit
+    }
+
+    /// Bytes that wait.
+    pub(super) fn unsent(&self) -> usize {
+        self.waiting().unsent
+    }
+
+    /// Hands over the count of bytes that leave with a body; none where nothing is shared.
+    pub(super) fn keep(&self, bytes: usize) -> Option<Kept> {
         let mut waiting = self.waiting();
-        waiting.unsent = waiting.unsent.saturating_sub(bytes);
+        let bytes = bytes.min(waiting.unsent);
+        waiting.remove(bytes);
+        self.shared.as_ref().map(|unsent| Kept { unsent: Arc::clone(unsent), bytes })
+    }
+}
+
+impl Waiting {
+    fn remove(&mut self, bytes: usize) {
+        self.unsent = self.unsent.saturating_sub(bytes);
+        self.beyond = self.beyond.min(self.unsent);
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.remove(self.unsent());
+        }
     }
 }
 
@@ -127,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_beyond_the_limit_is_dropped_and_told_in_its_place() {
-        let mailbox = Mailbox::new(100);
+        let mailbox = Mailbox::of_socket(100);
         assert!(mailbox.put(text(20)));
         assert!(!mailbox.put(text(0)), "also an empty frame takes room");
         assert!(mailbox.put(Mail::Drain), "marks always fit");
@@ -138,12 +203,51 @@ mod tests {
 
     #[tokio::test]
     async fn taken_bytes_count_until_they_are_written() {
-        let mailbox = Mailbox::new(100);
+        let mailbox = Mailbox::of_socket(100);
         assert!(mailbox.put(text(36)));
         mailbox.take().await;
         assert!(!mailbox.put(text(1)));
         assert!(matches!(mailbox.take().await, Mail::Overflow));
         mailbox.written(100);
         assert!(mailbox.put(text(36)));
+    }
+
+    #[tokio::test]
+    async fn an_answer_fits_where_less_waits_than_may_and_leaves_room_for_messages() {
+        let answer = |bytes: usize| {
+            let replies = vec![Reply::Send(Frame::Text("x".repeat(bytes)))];
+            Mail::Answer { order: 0, replies }
+        };
+        let cost = answer(1_000).len();
+        let mailbox = Mailbox::of_socket(100);
+        assert!(mailbox.put(answer(1_000)) && mailbox.is_beyond());
+        assert!(mailbox.put(text(20)), "a message has the room it always had");
+        assert!(!mailbox.put(text(20)));
+        for _ in 0..3 {
+            mailbox.take().await;
+        }
+        mailbox.written(cost);
+        assert!(!mailbox.is_beyond());
+        assert!(mailbox.put(answer(1_000)));
+        assert!(mailbox.put(answer(1_000)), "a run may flush more than once");
+        let request = Mailbox::of_request(100, None);
+        assert!(!request.put(answer(1_000)), "a response is bounded as a whole");
+    }
+
+    #[tokio::test]
+    async fn requests_share_a_limit_until_their_bytes_have_left() {
+        let unsent = Unsent::new(200);
+        let [one, two] = [(); 2].map(|()| Mailbox::of_request(1_000, Some(Arc::clone(&unsent))));
+        assert!(one.put(text(60)) && !two.put(text(60)));
+        let bytes = one.unsent();
+        let kept = one.keep(bytes);
+        drop(one);
+        two.take().await;
+        assert!(!two.put(text(60)), "the body still waits");
+        two.take().await;
+        drop(kept);
+        assert!(two.put(text(60)));
+        drop(two);
+        assert!(unsent.add(200), "what nobody will read is forgotten");
     }
 }

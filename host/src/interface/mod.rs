@@ -16,21 +16,29 @@ mod http;
 mod inbox;
 mod limits_log;
 mod mailbox;
+mod pace;
 mod proxies;
 mod server;
 mod strictness;
 mod transport;
+mod unsent;
 mod websocket;
 
 use std::sync::Arc;
 
 pub(crate) use self::transport::read_out;
-use self::{admission::Admission, backlog::Lines, connections::Connections, limits_log::Told};
+use self::{
+    admission::Admission, backlog::Lines, connections::Connections, limits_log::Told,
+    unsent::ResponseSizes,
+};
 pub use self::{
     config::{AbuseLimits, DrainConfig, InterfaceConfig, Liveness, Timeouts},
     proxies::{Forwarding, ProxyConfig},
     server::{InterfaceServer, Parts, Running},
-    transport::{BindError, Endpoint, EndpointError, TlsConfig, TlsError},
+    transport::{
+        BindError, Endpoint, EndpointError, TlsConfig, TlsError, UnixAccess, UnixAccessError,
+        UnixMode, UnixOwner,
+    },
     websocket::{OriginError, OriginPolicy, OriginRule},
 };
 use crate::{
@@ -49,5 +57,6 @@ struct Hub {
     lines: Lines,
     metrics: Arc<Metrics>,
     told: Told,
+    response_sizes: ResponseSizes,
     drain: Drain,
 }

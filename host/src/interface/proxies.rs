@@ -20,6 +20,7 @@ const X_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Follows a request from proxy to log lines, and back in the response.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -92,7 +93,9 @@ impl ProxyConfig {
             proxied: false,
         };
         if !self.trusts(peer) {
-            let said = [header::FORWARDED, X_FOR, X_PROTO, X_HOST, X_PORT, X_PREFIX];
+            // Clients send an id without any harm in mind; it means nothing here.
+            headers.remove(&REQUEST_ID);
+            let said = [header::FORWARDED, X_FOR, X_PROTO, X_HOST, X_PORT, X_PREFIX, X_REAL_IP];
             // Not an `any`: each is taken off.
             let ignored = said.iter().filter(|name| headers.remove(*name).is_some()).count();
             return (origin, ignored > 0);

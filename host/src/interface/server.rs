@@ -19,6 +19,7 @@ use super::{
     transport::{
         BindError, Certificates, Endpoint, Listener, Peer, Raw, TlsConfig, TlsError, report, watch,
     },
+    unsent::ResponseSizes,
 };
 use crate::{
     layer::{ChannelLayer, LayerError},
@@ -79,6 +80,7 @@ impl InterfaceServer {
             lines: Lines::default(),
             metrics,
             told: Told::default(),
+            response_sizes: ResponseSizes::default(),
             drain: Drain::new(Handle::current()),
         };
         Ok(Self { listeners: Vec::new(), endpoints: Vec::new(), certificates, hub: Arc::new(hub) })
@@ -88,7 +90,7 @@ impl InterfaceServer {
     pub async fn bind(&mut self, endpoints: Vec<Endpoint>) -> Result<(), BindError> {
         let mut inherited = ListenFd::from_env();
         for endpoint in endpoints {
-            let listener = Listener::bind(endpoint, &mut inherited).await?;
+            let listener = Listener::bind(endpoint, &mut inherited, self.hub.config.unix).await?;
             self.endpoints.push(listener.endpoint.clone());
             self.listeners.push(listener);
         }

@@ -19,6 +19,10 @@ const fn bad(text: &'static str) -> Refusal {
 pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     check_target(request)?;
     check_coding(request.headers())?;
+    if request.headers().get_all(header::ORIGIN).iter().count() > 1 {
+        // Whoever checks one of them must not be told the other.
+        return Err(bad("the request has two Origins"));
+    }
     if request.headers().values().any(divides_lines) {
         return Err(bad("a header field has a line separator in its value"));
     }
@@ -189,6 +193,17 @@ mod tests {
         ] {
             let mut request = request(version, target, hosts);
             assert!(check(&mut request).is_err(), "{version:?} {target} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn two_origins_are_refused_even_if_they_are_alike() {
+        for (origins, passes) in [(&["http://a"][..], true), (&["http://a", "http://a"], false)] {
+            let mut request = request(Version::HTTP_11, "/", &["a"]);
+            for origin in origins {
+                request.headers_mut().append(header::ORIGIN, HeaderValue::from_static(origin));
+            }
+            assert_eq!(check(&mut request).is_ok(), passes, "{origins:?}");
         }
     }
 

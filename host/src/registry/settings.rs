@@ -7,6 +7,7 @@ mod grants;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -83,6 +84,9 @@ pub struct Written {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, String>)]
     files: BTreeMap<String, PathBuf>,
+    /// The header field `cache-control` of their files, by the same prefix.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    cache_control: BTreeMap<String, String>,
     /// How often messages of a channel are run again, in place of what its consumer says.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     retries: BTreeMap<String, u32>,
@@ -157,11 +161,7 @@ impl Written {
             reuse: u32::try_from(reuse).unwrap_or(u32::MAX),
             event_expiry: span(&key("event_expiry"), self.event_expiry, below.event_expiry)?,
             on_fault: self.on_fault.unwrap_or(below.on_fault),
-            files: if self.files.is_empty() {
-                below.files.clone()
-            } else {
-                files(&key("files"), &self.files)?
-            },
+            files: self.files_over(&below.files, &key)?,
             retries: if self.retries.is_empty() {
                 below.retries.clone()
             } else {
@@ -188,6 +188,30 @@ fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
         } else {
             merge(target.entry(name.clone()).or_insert(serde_json::Value::Null), value);
         }
+    }
+}
+
+impl Written {
+    fn files_over(&self, below: &[Files], key: &impl Fn(&str) -> String) -> Checked<Vec<Files>> {
+        let mut files = match self.files.is_empty() {
+            true => below.to_owned(),
+            false => files(&key("files"), &self.files)?,
+        };
+        for (prefix, value) in &self.cache_control {
+            let place = format!("{}.{prefix:?}", key("cache_control"));
+            let held = files.iter_mut().find(|files| files.prefix.to_string() == *prefix);
+            let held = held.ok_or_else(|| {
+                let problem = format!("`files` has no {prefix:?}; write a prefix that it has");
+                ConfigError::new(&place, &problem)
+            })?;
+            held.cache_control = Some(HeaderValue::from_str(value).map_err(|_| {
+                let problem = format!(
+                    "{value:?} is not a valid header value; write \"public, max-age=3600\", for example"
+                );
+                ConfigError::new(&place, &problem)
+            })?);
+        }
+        Ok(files)
     }
 }
 
@@ -243,7 +267,7 @@ fn files(place: &str, written: &BTreeMap<String, PathBuf>) -> Checked<Vec<Files>
             let problem = format!("{} is no directory", directory.display());
             return Err(ConfigError::new(&place, &problem));
         }
-        Ok(Files { prefix, directory: directory.clone() })
+        Ok(Files { prefix, directory: directory.clone(), cache_control: None })
     };
     written.iter().map(one).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
+use http::HeaderValue;
+
 use super::RouteError;
 use crate::message::ModuleName;
 
@@ -44,6 +46,8 @@ pub struct Files {
     pub prefix: Prefix,
     /// The directory.
     pub directory: PathBuf,
+    /// The `cache-control` of its files, in place of the default.
+    pub cache_control: Option<HeaderValue>,
 }
 
 /// The directories of all modules, longer prefixes first.
@@ -82,7 +86,7 @@ mod tests {
     use super::*;
 
     fn files(prefix: &str) -> Files {
-        Files { prefix: prefix.parse().unwrap(), directory: prefix.into() }
+        Files { prefix: prefix.parse().unwrap(), directory: prefix.into(), cache_control: None }
     }
 
     #[test]

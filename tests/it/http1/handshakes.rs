@@ -87,7 +87,7 @@ fn lists() -> Vec<Row> {
             "the protocol after another",
             "4.2.1",
             shake(&[CONNECTION, "Upgrade: h2c, websocket\r\n", KEY, VERSION]),
-            &[404, 200],
+            &[426, 200],
         ),
         row("subprotocols", "11.3.4", protocol("a, b"), &[101]),
         row("a subprotocol that is no token", "4.1", protocol("a b"), &[400]),

@@ -61,7 +61,7 @@ async fn host() -> Host {
         .example("echo")
         .guest("mirror")
         .section(
-            "[interface]\nheader_timeout = '2s'\nbody_timeout = '500ms'\nclose_timeout = '200ms'\n\
+            "[interface]\nheader_timeout = '2s'\nkeep_alive_timeout = '2s'\nbody_timeout = '500ms'\nclose_timeout = '200ms'\n\
              body_bytes = '64KiB'",
         )
         .start()

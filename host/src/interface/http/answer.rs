@@ -1,8 +1,10 @@
 //! Responses: those of consumers, and the short ones of the host.
 
 use std::{
+    mem,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -13,10 +15,15 @@ use hyper::{
     header,
 };
 
+#[cfg(feature = "fuzzing")]
+use crate::message;
 use crate::{
-    interface::connection::Busy,
-    message::{self, CorrelationId, ResponseHead},
+    interface::{connection::Busy, pace::StreamPace, unsent::Kept},
+    message::{CorrelationId, ResponseHead},
 };
+
+/// Bytes that are handed to a stream of HTTP/2 at once. The library keeps them until the client has room.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// The body of a response: whole, or streamed.
 pub(in crate::interface) type ResponseBody = UnsyncBoxBody<Bytes, Aborted>;
@@ -26,16 +33,35 @@ pub(in crate::interface) type ResponseBody = UnsyncBoxBody<Bytes, Aborted>;
 #[error("the response was aborted")]
 pub(in crate::interface) struct Aborted;
 
-/// A body that keeps its connection busy until it is written.
+/// A body that keeps its connection busy until it is written. Over HTTP/2 it goes out in pieces, and it
+/// is known whether the client takes them.
 #[derive(Debug)]
 pub(in crate::interface) struct Guarded {
     body: ResponseBody,
+    /// The rest of a part that is too large for one piece.
+    rest: Bytes,
+    pace: Option<Arc<StreamPace>>,
     _busy: Busy,
 }
 
 impl Guarded {
-    pub(in crate::interface) fn new(body: ResponseBody, busy: Busy) -> Self {
-        Self { body, _busy: busy }
+    pub(in crate::interface) fn new(
+        body: ResponseBody,
+        pace: Option<Arc<StreamPace>>,
+        busy: Busy,
+    ) -> Self {
+        Self { body, rest: Bytes::new(), pace, _busy: busy }
+    }
+
+    /// Returns the next piece of a part, and keeps the rest.
+    fn piece(&mut self, mut part: Bytes, is_divided: bool) -> Bytes {
+        if part.len() > PIECE_BYTES {
+            let piece = part.split_to(PIECE_BYTES);
+            self.rest = part;
+            return piece;
+        }
+        // The end of a large part must not hold the whole of it.
+        if is_divided { Bytes::copy_from_slice(&part) } else { part }
     }
 }
 
@@ -47,21 +73,60 @@ impl Body for Guarded {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let Some(pace) = self.pace.clone() else {
+            return Pin::new(&mut self.body).poll_frame(context);
+        };
+        pace.taken();
+        let piece = if self.rest.is_empty() {
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(part))) => self.piece(part, false),
+                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                Some(Err(aborted)) => return Poll::Ready(Some(Err(aborted))),
+                None => return Poll::Ready(None),
+            }
+        } else {
+            let rest = mem::take(&mut self.rest);
+            self.piece(rest, true)
+        };
+        pace.handed_over();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if let Some(pace) = &self.pace {
+            pace.ended();
+        }
     }
 }
 
 /// A body that is known as a whole.
 pub(in crate::interface) fn whole(body: Bytes) -> ResponseBody {
     Full::new(body).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that is known as a whole, whose bytes count until they are written.
+pub(super) fn counted(body: Bytes, kept: Option<Kept>) -> ResponseBody {
+    whole(match kept {
+        Some(kept) => kept.around(body),
+        None => body,
+    })
 }
 
 /// A response of the host: what is wrong, and the id that finds more. Never more than that.
@@ -97,6 +162,7 @@ pub(in crate::interface) fn last(
 }
 
 /// A response of a consumer.
+#[cfg(feature = "fuzzing")]
 pub(in crate::interface) fn of(response: message::Response) -> Response<ResponseBody> {
     with_head(response.head, whole(response.body))
 }

@@ -3,15 +3,18 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use hyper::{Request, StatusCode, Version, header::HeaderName};
+use hyper::{
+    HeaderMap, Request, StatusCode, Version,
+    header::{self, HeaderName, HeaderValue},
+};
 
 use crate::{
     interface::{
         Hub, admission::Share, connection::Connection, connections::Registration,
-        limits_log::Reason, proxies::Origin, strictness::Refusal,
+        limits_log::Reason, pace::StreamPace, proxies::Origin, strictness::Refusal,
     },
-    message::{CorrelationId, PathParam, Protocol, Scope},
-    routing::{decode, strip_root},
+    message::{CorrelationId, Header, PathParam, Protocol, Scope},
+    routing::{Files, decode, strip_root},
 };
 
 /// What is known of a request before its route.
@@ -26,6 +29,8 @@ pub(in crate::interface) struct Arrival {
     prefix: String,
     /// Whether other clients share the connection.
     proxied: bool,
+    /// Whether its stream waits for the client; none over HTTP/1.
+    pub(in crate::interface) pace: Option<Arc<StreamPace>>,
     /// Counts the client where the connection does not.
     pub(in crate::interface) share: Option<Share>,
 }
@@ -43,7 +48,16 @@ impl Arrival {
             hub.refuse(Reason::ForwardedHeader, client.ip());
         }
         let correlation = request_id.unwrap_or_else(CorrelationId::random);
-        Self { connection, client, secure, correlation, prefix, proxied, share: None }
+        Self {
+            connection,
+            client,
+            secure,
+            correlation,
+            prefix,
+            proxied,
+            pace: StreamPace::current(),
+            share: None,
+        }
     }
 
     /// Whether the request may be looked at; if not, the status and why.
@@ -80,6 +94,11 @@ impl Arrival {
         strip_root(&hub.config.root_path, path)
     }
 
+    /// The path as clients see it of a directory that a module serves.
+    pub(super) fn mount(&self, hub: &Hub, files: &Files) -> String {
+        format!("{}{}{}", self.prefix, hub.config.root_path, files.prefix)
+    }
+
     /// The facts of the connection. None if the path is no text.
     pub(in crate::interface) fn scope<B>(
         &self,
@@ -106,16 +125,57 @@ impl Arrival {
             raw_path,
             query_string: request.uri().query().unwrap_or_default().to_owned(),
             path_params,
-            headers: request
-                .headers()
-                .iter()
+            headers: with_one_cookie(request.headers())
                 .filter(|(name, _)| !has_underscore(name))
-                .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             client: self.client,
             server: self.connection.peer.server,
             root_path,
             subprotocols: Vec::new(),
         })
+    }
+}
+
+/// The header fields of a request. Over HTTP/2 each cookie may have a field of its own; an application
+/// sees one for all of them (RFC 9113, section 8.2.3).
+fn with_one_cookie(headers: &HeaderMap) -> impl Iterator<Item = Header> {
+    let cookies: Vec<&[u8]> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let mut joined = match cookies.as_slice() {
+        [] | [_] => None,
+        several => HeaderValue::from_bytes(&several.join(&b"; "[..])).ok(),
+    };
+    let is_divided = joined.is_some();
+    headers.iter().filter_map(move |(name, value)| {
+        if is_divided && name == header::COOKIE {
+            // In the place of the first.
+            return joined.take().map(|joined| (name.clone(), joined));
+        }
+        Some((name.clone(), value.clone()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_in_several_fields_are_one_in_the_place_of_the_first() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("a", "1"),
+            ("cookie", "a=1"),
+            ("b", "2"),
+            ("cookie", "s=\u{fc}"),
+            ("cookie", "c=3; d=4"),
+        ] {
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            headers.append(HeaderName::from_static(name), value);
+        }
+        let seen: Vec<_> = with_one_cookie(&headers)
+            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+            .collect();
+        assert_eq!(seen.len(), 3, "{seen:?}");
+        assert!(seen.contains(&"cookie: a=1; s=\u{fc}; c=3; d=4".to_owned()), "{seen:?}");
     }
 }

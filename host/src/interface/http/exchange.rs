@@ -15,6 +15,7 @@ use crate::{
         connections::Registration,
         conversation::{Conversation, Happening},
         limits_log::Reason,
+        unsent::{Expected, Kept},
     },
     layer::SendError,
     message::{self, CorrelationId, EventKind, HostAnswer, Outcome, Reply, ResponseHead, Scope},
@@ -30,6 +31,8 @@ pub(super) struct Exchange {
     is_sent: bool,
     hold: Option<Hold>,
     was_held: bool,
+    /// Room for the response, until it is there or no run makes it.
+    expected: Option<Expected>,
     stopping: bool,
 }
 
@@ -58,18 +61,24 @@ impl Drop for Hold {
 }
 
 enum First {
-    Whole(message::Response),
+    Whole(message::Response, Option<Kept>),
     Stream(ResponseHead),
     Status(StatusCode, &'static str),
 }
 
 impl Exchange {
-    pub(super) fn new(route: Arc<Route>, scope: Scope, registration: Registration) -> Self {
+    pub(super) fn new(
+        route: Arc<Route>,
+        scope: Scope,
+        registration: Registration,
+        expected: Option<Expected>,
+    ) -> Self {
         Self {
             conversation: Some(Conversation::new(route, scope, registration)),
             is_sent: false,
             hold: None,
             was_held: false,
+            expected,
             stopping: false,
         }
     }
@@ -84,13 +93,14 @@ impl Exchange {
     /// The response, whose body may go on for long.
     pub(super) async fn response(mut self, id: CorrelationId) -> Response<ResponseBody> {
         match self.first().await {
-            First::Whole(response) => {
+            First::Whole(response, kept) => {
                 self.finish().await;
-                let mut response = answer::of(response);
+                let mut whole =
+                    answer::with_head(response.head, answer::counted(response.body, kept));
                 if self.was_held {
-                    answer::forbid_storing(&mut response);
+                    answer::forbid_storing(&mut whole);
                 }
-                response
+                whole
             }
             First::Status(status, text) => {
                 self.finish().await;
@@ -138,11 +148,21 @@ impl Exchange {
             let Some(happening) = self.next().await else {
                 let fallback = self.hold.take().and_then(|mut hold| hold.fallback.take());
                 let late = First::Status(S::GATEWAY_TIMEOUT, "nobody answered in time");
-                return fallback.map_or(late, First::Whole);
+                return fallback.map_or(late, |response| {
+                    let kept = self.answered(Some(response.body.len()));
+                    First::Whole(response, kept)
+                });
             };
             match happening {
-                Happening::Reply(Reply::Respond(response)) => return First::Whole(response),
-                Happening::Reply(Reply::StreamStart(head)) => return First::Stream(head),
+                Happening::Reply(reply @ Reply::Respond(_)) => {
+                    let kept = self.answered(Some(reply.cost()));
+                    let Reply::Respond(response) = reply else { continue };
+                    return First::Whole(response, kept);
+                }
+                Happening::Reply(Reply::StreamStart(head)) => {
+                    self.answered(None);
+                    return First::Stream(head);
+                }
                 Happening::Reply(Reply::Hold { timeout, fallback }) => {
                     if !self.hold(timeout, fallback) {
                         return First::Status(S::SERVICE_UNAVAILABLE, "too many requests wait");
@@ -160,7 +180,8 @@ impl Exchange {
                 }
                 Happening::Overflow => {
                     self.refuse(Reason::Unsent);
-                    return First::Status(S::INTERNAL_SERVER_ERROR, "the response is too large");
+                    let text = "too much waits for this client already";
+                    return First::Status(S::SERVICE_UNAVAILABLE, text);
                 }
                 Happening::Drain => {
                     self.stopping = true;
@@ -178,10 +199,12 @@ impl Exchange {
             let Some(happening) = self.next().await else { return Ok(None) };
             match happening {
                 Happening::Reply(Reply::StreamChunk(chunk)) => {
-                    if let Some(conversation) = &self.conversation {
-                        conversation.written(Reply::StreamChunk(chunk.clone()).cost());
-                    }
-                    return Ok(Some(chunk));
+                    let Some(conversation) = &self.conversation else { return Ok(None) };
+                    let kept = conversation.keep(Reply::StreamChunk(chunk.clone()).cost());
+                    return Ok(Some(match kept {
+                        Some(kept) => kept.around(chunk),
+                        None => chunk,
+                    }));
                 }
                 Happening::Reply(Reply::StreamEnd) => return Ok(None),
                 Happening::Reply(Reply::Hold { timeout, fallback }) => {
@@ -228,7 +251,20 @@ impl Exchange {
         }
         self.hold = Some(hold);
         self.was_held = true;
+        // Nobody knows when the answer comes.
+        self.expected = None;
         true
+    }
+
+    /// Notes how much a consumer answers with, and hands over the count of bytes that leave with the
+    /// body.
+    fn answered(&mut self, bytes: Option<usize>) -> Option<Kept> {
+        let conversation = self.conversation.as_ref()?;
+        if self.expected.take().is_some() {
+            let size = bytes.unwrap_or_else(|| conversation.unsent());
+            conversation.hub.response_sizes.note(&conversation.route, size);
+        }
+        conversation.keep(bytes?)
     }
 
     fn refuse(&self, reason: Reason) -> bool {

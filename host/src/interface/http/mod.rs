@@ -7,7 +7,7 @@ mod directory;
 mod exchange;
 mod files;
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{
@@ -15,7 +15,7 @@ use hyper::{
     body::{Body as _, Incoming},
     header,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 #[cfg(feature = "fuzzing")]
 pub(super) use self::answer::of;
@@ -23,16 +23,23 @@ pub(super) use self::{
     answer::{Guarded, ResponseBody, empty, last, plain},
     arrival::Arrival,
 };
-use self::{body::BodyError, exchange::Exchange};
+use self::{body::BodyError, exchange::Exchange, files::Wanted};
 use super::{
-    AbuseLimits, Hub, access_log, connection::Connection, connections::Registration,
-    limits_log::Reason, proxies::REQUEST_ID, strictness, websocket,
+    Hub, access_log,
+    connection::{Busy, Connection},
+    connections::Registration,
+    limits_log::Reason,
+    proxies::REQUEST_ID,
+    strictness, websocket,
 };
 use crate::{
     layer::SendError,
     message::{CorrelationId, EventKind, Protocol, Scope},
     routing::{Found, Head, Resolution, Route},
 };
+
+/// How long the connection is kept (RFC 2068, section 19.7.1.1).
+const KEEP_ALIVE: header::HeaderName = header::HeaderName::from_static("keep-alive");
 
 /// Answers one request.
 pub(super) async fn handle(
@@ -41,32 +48,78 @@ pub(super) async fn handle(
     mut request: Request<Incoming>,
 ) -> Result<Response<Guarded>, Infallible> {
     let started = Instant::now();
-    let busy = connection.begin();
+    let mut busy = connection.begin();
     connection.leaves_unread(!request.body().is_end_stream());
     let checked = strictness::check(&mut request);
     let mut arrival = Arrival::new(&hub, connection, &mut request);
-    let (correlation, client) = (arrival.correlation, arrival.client);
-    let AbuseLimits { streams, dry_run, .. } = hub.config.limits;
-    // Where it is no dry run the library refuses them, before they come here.
-    if dry_run && request.version() == Version::HTTP_2 && busy.number > streams as usize {
-        hub.refuse(Reason::Streams, client.ip());
-    }
+    let (correlation, client, pace) = (arrival.correlation, arrival.client, arrival.pace.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let persists = persists(&request);
+    let is_socket = websocket::is_asked_for(&request);
+    if !is_socket {
+        take_turn(&hub, &arrival, &mut busy).await;
+    }
     let mut response = if hub.drain.is_stopping() {
         plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down", correlation)
     } else if let Err(refusal) = checked.and_then(|()| arrival.admit(&hub, &request)) {
         last(refusal, request.version(), correlation)
     } else if let Some(text) = awaited(&hub, &arrival, &request) {
         plain(StatusCode::SERVICE_UNAVAILABLE, &text, correlation)
-    } else if websocket::is_asked_for(&request) {
+    } else if is_socket {
         websocket::open(&hub, arrival, request).await
     } else {
         answer(&hub, arrival, request).await
     };
     response.headers_mut().insert(REQUEST_ID, id_value(correlation));
-    let status = response.status().as_u16();
+    announce(&mut response, persists, hub.config.timeouts.keep_alive);
+    // Over HTTP/2 an accepted handshake has the status 200 (RFC 8441, section 5).
+    let is_open = is_socket && response.status().is_success();
+    let status = if is_open { StatusCode::SWITCHING_PROTOCOLS } else { response.status() }.as_u16();
     access_log::response(&hub, (method.as_str(), &path, client), status, started, correlation);
-    Ok(response.map(|body| Guarded::new(body, busy)))
+    Ok(response.map(|body| Guarded::new(body, pace, busy)))
+}
+
+/// Waits until the request may be served beside the others of its HTTP/2 connection, or the process
+/// stops. WebSockets do not count: they stay for hours.
+async fn take_turn(hub: &Hub, arrival: &Arrival, busy: &mut Busy) {
+    let Some(streams) = &arrival.connection.streams else { return };
+    if hub.config.limits.dry_run && streams.are_all_in_use() {
+        hub.refuse(Reason::Streams, arrival.client.ip());
+        return;
+    }
+    tokio::select! {
+        () = busy.take_turn() => {}
+        () = hub.drain.stopping() => {}
+    }
+}
+
+/// Whether an HTTP/1 connection goes on after this request, as far as its client says.
+fn persists<B>(request: &Request<B>) -> bool {
+    let says = |word: &str| {
+        let lines = request.headers().get_all(header::CONNECTION).iter();
+        let mut words =
+            lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+        words.any(|said| said.trim().eq_ignore_ascii_case(word))
+    };
+    match request.version() {
+        Version::HTTP_11 => !says("close"),
+        Version::HTTP_10 => says("keep-alive"),
+        _ => false,
+    }
+}
+
+/// Announces how long an idle connection of HTTP/1 is kept, so that a balancer ends it first.
+fn announce(response: &mut Response<ResponseBody>, persists: bool, keep_alive: Duration) {
+    let has_end = response.status() == StatusCode::SWITCHING_PROTOCOLS
+        || response.headers().contains_key(header::CONNECTION);
+    if !persists || has_end {
+        return;
+    }
+    if let Ok(value) = header::HeaderValue::try_from(format!("timeout={}", keep_alive.as_secs())) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, header::HeaderValue::from_static("keep-alive"));
+        headers.insert(KEEP_ALIVE, value);
+    }
 }
 
 /// A request for a consumer, with its whole body.
@@ -84,11 +137,25 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let id = arrival.correlation;
+    let connection = Arc::clone(&arrival.connection);
     let Asked { route, scope, registration, body } = match ask(hub, arrival, request).await {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
-    let mut exchange = Exchange::new(route, scope, registration);
+    let expected = match &connection.streams {
+        Some(streams) => {
+            let size = hub.response_sizes.of(&route);
+            let room = timeout(hub.config.timeouts.write, streams.unsent.expect(size)).await;
+            let Ok(room) = room else {
+                hub.refuse(Reason::Unsent, scope.client.ip());
+                let text = "too much waits for this client already";
+                return plain(StatusCode::SERVICE_UNAVAILABLE, text, id);
+            };
+            Some(room)
+        }
+        None => None,
+    };
+    let mut exchange = Exchange::new(route, scope, registration, expected);
     match exchange.send(EventKind::HttpRequest(body)).await {
         Ok(true) => exchange.response(id).await,
         Ok(false) => {
@@ -114,7 +181,8 @@ pub(super) async fn ask(
     let Found { route, params } = match find(hub, &arrival, &request) {
         Ok(found) => found,
         Err(refused) if refused.status() == StatusCode::NOT_FOUND => {
-            return Err(file(hub, &arrival, &request).await.map_or(refused, Box::new));
+            let file = file(hub, &arrival, &request).await;
+            return Err(file.map_or_else(|| elsewhere(hub, &arrival, &request, refused), Box::new));
         }
         Err(refused) => return Err(refused),
     };
@@ -122,7 +190,8 @@ pub(super) async fn ask(
     let body = body::read(incoming, &head.headers, &hub.config).await;
     let body = body.map_err(|error| refuse_body(hub, &error, &arrival, head.version))?;
     arrival.connection.leaves_unread(false);
-    let registration = Registration::new(hub, Protocol::Http, arrival.share.take());
+    let unsent = arrival.connection.streams.as_ref().map(|streams| Arc::clone(&streams.unsent));
+    let registration = Registration::of_request(hub, unsent, arrival.share.take());
     let request = Request::from_parts(head, ());
     match arrival.scope(Protocol::Http, &request, params, &registration) {
         Some(scope) => Ok(Asked { route, scope, registration, body }),
@@ -185,7 +254,49 @@ async fn file(
 ) -> Option<Response<ResponseBody>> {
     let path = arrival.route_path(hub, request.uri().path())?;
     let (directory, rest) = hub.routes.snapshot().files(path)?;
-    files::serve(&directory, rest, request.method(), request.headers()).await
+    let wanted = Wanted {
+        method: request.method(),
+        headers: request.headers(),
+        mount: &arrival.mount(hub, &directory),
+        path: rest,
+        query: request.uri().query(),
+    };
+    files::serve(&directory, wanted).await
+}
+
+/// The response to a request that nothing serves as it is: it says where something is near.
+fn elsewhere(
+    hub: &Hub,
+    arrival: &Arrival,
+    request: &Request<Incoming>,
+    refused: Box<Response<ResponseBody>>,
+) -> Box<Response<ResponseBody>> {
+    let Some(path) = arrival.route_path(hub, request.uri().path()) else { return refused };
+    let (routes, head) = (hub.routes.snapshot(), Head::of(request.headers()));
+    let plain = |status, text: &str| Box::new(plain(status, text, arrival.correlation));
+    if matches!(routes.websocket(path, &head), Resolution::Found(_)) {
+        let text = "this path has a WebSocket and nothing else; open it with `new WebSocket(url)`";
+        let mut response = plain(StatusCode::UPGRADE_REQUIRED, text);
+        if request.version() < Version::HTTP_2 {
+            let headers = response.headers_mut();
+            headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+            headers.insert(header::CONNECTION, header::HeaderValue::from_static("upgrade"));
+        }
+        return response;
+    }
+    let other = match path.strip_suffix('/') {
+        Some(without) => without.to_owned(),
+        None => format!("{path}/"),
+    };
+    let method = request.method().as_str();
+    let is_served = matches!(routes.http(method, &other, &head), Resolution::Found(_))
+        || matches!(routes.websocket(&other, &head), Resolution::Found(_));
+    if other.is_empty() || !is_served {
+        return refused;
+    }
+    let slash = if other.ends_with('/') { "with" } else { "without" };
+    let text = format!("no consumer serves this path; one serves it {slash} a slash at its end");
+    plain(StatusCode::NOT_FOUND, &text)
 }
 
 /// A response that says which methods there are; `OPTIONS` is the host's where no consumer takes it.

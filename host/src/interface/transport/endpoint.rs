@@ -3,17 +3,20 @@
 use std::{
     fmt, io,
     net::SocketAddr,
-    os::unix::fs::FileTypeExt as _,
+    os::{fd::OwnedFd, unix::fs::FileTypeExt as _},
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use listenfd::ListenFd;
+use socket2::{Domain, SockAddr, Socket as Socket2, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::either::Either;
 
-use super::wire::Socket;
+use super::{unix_access::UnixAccess, wire::Socket};
 
+/// Connections that wait to be accepted on a Unix socket.
+const UNIX_BACKLOG: i32 = 1024;
 /// The first descriptor that systemd passes (`sd_listen_fds(3)`).
 const FIRST_INHERITED: usize = 3;
 
@@ -140,10 +143,11 @@ impl Listener {
     pub(in crate::interface) async fn bind(
         endpoint: Endpoint,
         inherited: &mut ListenFd,
+        access: UnixAccess,
     ) -> Result<Self, BindError> {
         let opened = match &endpoint.place {
             Place::Tcp(address) => TcpListener::bind(address).await.map(Either::Left),
-            Place::Unix(path) => bind_unix(path).map(Either::Right),
+            Place::Unix(path) => bind_unix(path, access).map(Either::Right),
             Place::Inherited(number) => inherit(inherited, *number),
         };
         let socket = opened.map_err(|source| BindError::new(&endpoint, source))?;
@@ -196,15 +200,23 @@ fn inherit(inherited: &mut ListenFd, number: usize) -> io::Result<Opened> {
     }
 }
 
-fn bind_unix(path: &Path) -> io::Result<(UnixListener, Option<SocketFile>)> {
-    let listener = match UnixListener::bind(path) {
+fn bind_unix(path: &Path, access: UnixAccess) -> io::Result<(UnixListener, Option<SocketFile>)> {
+    let socket = Socket2::new(Domain::UNIX, Type::STREAM, None)?;
+    let address = SockAddr::unix(path)?;
+    match socket.bind(&address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
             std::fs::remove_file(path)?;
-            UnixListener::bind(path)?
+            socket.bind(&address)?;
         }
         other => other?,
-    };
-    Ok((listener, Some(SocketFile(path.to_owned()))))
+    }
+    let file = SocketFile(path.to_owned());
+    // Nobody can connect before it listens.
+    access.apply(path)?;
+    socket.listen(UNIX_BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let listener = std::os::unix::net::UnixListener::from(OwnedFd::from(socket));
+    Ok((UnixListener::from_std(listener)?, Some(file)))
 }
 
 fn check_unix(path: &Path) -> io::Result<()> {

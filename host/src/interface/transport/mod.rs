@@ -4,7 +4,9 @@
 mod endpoint;
 mod linger;
 mod proxy_protocol;
+mod stall;
 mod tls;
+mod unix_access;
 mod wire;
 
 use std::{
@@ -21,12 +23,14 @@ use tokio_util::either::Either;
 pub(crate) use self::linger::read_out;
 pub(super) use self::{
     endpoint::Listener,
+    stall::Paced,
     tls::{Certificates, report, watch},
     wire::{Signs, Socket},
 };
 pub use self::{
     endpoint::{BindError, Endpoint, EndpointError},
     tls::{TlsConfig, TlsError},
+    unix_access::{UnixAccess, UnixAccessError, UnixMode, UnixOwner},
 };
 use self::{proxy_protocol::ProxyError, wire::Wire};
 use super::Timeouts;

@@ -12,6 +12,11 @@ use super::wire::Wire;
 /// Version 1 has at most 107 bytes; version 2 has addresses and whatever the proxy adds.
 const LONGEST: usize = 4 * 1024;
 
+/// What version 1 begins with.
+const VERSION_1: &[u8] = b"PROXY";
+/// A header of version 1 is a line of at most so many bytes (section 2.1).
+const LONGEST_LINE: usize = 107;
+
 /// A connection that did not begin as it had to.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::interface) enum ProxyError {
@@ -29,6 +34,12 @@ type Ends = Option<(SocketAddr, SocketAddr)>;
 /// Reads the header and nothing behind it.
 pub(super) async fn read(wire: &mut Wire) -> Result<Ends, ProxyError> {
     loop {
+        if is_cut(wire.ahead()) {
+            if wire.read_ahead().await? == 0 {
+                return Err(ProxyError::Ended);
+            }
+            continue;
+        }
         let header = HeaderResult::parse(wire.ahead());
         let parsed = match &header {
             HeaderResult::V1(Ok(header)) => Some((header.header.len(), of_version_1(header))),
@@ -46,6 +57,14 @@ pub(super) async fn read(wire: &mut Wire) -> Result<Ends, ProxyError> {
             return Err(ProxyError::Ended);
         }
     }
+}
+
+/// Whether more of the line of version 1 is to come. The library takes a line that ends before its last
+/// port for a wrong one.
+fn is_cut(ahead: &[u8]) -> bool {
+    ahead.starts_with(VERSION_1)
+        && ahead.len() < LONGEST_LINE
+        && !ahead.windows(2).any(|two| two == b"\r\n")
 }
 
 fn ends(client: (impl Into<IpAddr>, u16), server: (impl Into<IpAddr>, u16)) -> Ends {
@@ -77,5 +96,29 @@ fn of_version_2(header: &v2::Header<'_>) -> Ends {
             ends((ip.source_address, ip.source_port), (ip.destination_address, ip.destination_port))
         }
         v2::Addresses::Unix(_) | v2::Addresses::Unspecified => None,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "the lengths are those of the line")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_cut_anywhere_is_waited_for() {
+        for line in [
+            "PROXY TCP4 203.0.113.9 10.1.1.1 5555 443\r\n",
+            "PROXY TCP6 2001:db8::1 ::1 5555 443\r\n",
+            "PROXY UNKNOWN\r\n",
+        ] {
+            let line = line.as_bytes();
+            for length in 0..line.len() {
+                let ahead = &line[..length];
+                let waits = is_cut(ahead) || HeaderResult::parse(ahead).is_incomplete();
+                assert!(waits, "{}", ahead.escape_ascii());
+            }
+            assert!(!is_cut(line));
+        }
+        assert!(!is_cut(&[VERSION_1, &[b'x'; LONGEST_LINE]].concat()), "no line is as long");
     }
 }

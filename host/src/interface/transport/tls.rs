@@ -20,11 +20,6 @@ use tokio_rustls::{
 };
 use x509_parser::parse_x509_certificate;
 
-/// What editors of Windows put before a text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// What stands in a file with a key that has a passphrase, in both forms that there are.
-const ENCRYPTED: &[u8] = b"ENCRYPTED";
-
 /// Where certificate and key are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsConfig {
@@ -59,6 +54,33 @@ pub enum TlsError {
         /// The file.
         file: PathBuf,
     },
+    /// There is no key.
+    #[error("tls: {file} has no private key (a block that begins with BEGIN PRIVATE KEY)")]
+    NoKey {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The key needs a passphrase.
+    #[error(
+        "tls: the key in {file} is encrypted, and nobody is there to give its passphrase; \
+         write it without one, as `openssl pkey -in {file} -out NEW-FILE` does, and let only this \
+         process read it"
+    )]
+    Encrypted {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The key is of a kind that is not supported.
+    #[error(
+        "tls: the key in {file} cannot be used: {source}; the kinds that can are RSA of 2,048 bits \
+         or more, ECDSA on P-256 or P-384, and Ed25519"
+    )]
+    UnsupportedKey {
+        /// The file.
+        file: PathBuf,
+        /// What the library says.
+        source: rustls::Error,
+    },
     /// The certificate is no X.509 certificate.
     #[error("tls: the certificate in {file} cannot be read: {reason}")]
     Malformed {
@@ -76,26 +98,6 @@ pub enum TlsError {
         from: String,
         /// The last moment.
         to: String,
-    },
-    /// The key has a passphrase.
-    #[error(
-        "tls: the key in {file} is encrypted, and nobody is there to give its passphrase; decrypt it, \
-         as by `openssl pkey -in {file} -out key.pem`"
-    )]
-    Encrypted {
-        /// The file.
-        file: PathBuf,
-    },
-    /// The key is of a kind that TLS has, and this host not.
-    #[error(
-        "tls: the key in {file} is of a kind that is not supported ({reason}); take RSA of 2,048 bits \
-         or more, ECDSA with P-256 or P-384, or Ed25519"
-    )]
-    KeyKind {
-        /// The file.
-        file: PathBuf,
-        /// What the library says.
-        reason: String,
     },
     /// Certificate and key do not fit together.
     #[error("tls: the key in {key} does not fit the certificate in {certificate}: {source}")]
@@ -165,42 +167,49 @@ fn stamps(config: &TlsConfig) -> [Stamp; 2] {
     [&config.certificate, &config.key].map(|path| std::fs::metadata(path).ok().and_then(stamp))
 }
 
+/// Marks of an encrypted key: in PKCS #8, and in the older forms of OpenSSL.
+const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
+/// Editors of some systems put it before the first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 fn read(config: &TlsConfig) -> Result<CertifiedKey, TlsError> {
-    let certificate = &config.certificate;
-    let unreadable = |file: &Path| {
-        let file = file.to_owned();
-        |source| TlsError::Unreadable { file, source }
-    };
-    let chain = CertificateDer::pem_slice_iter(&text(certificate)?)
+    let TlsConfig { certificate, key: key_file } = config;
+    let chain = CertificateDer::pem_slice_iter(&contents(certificate)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(unreadable(certificate))?;
     let first =
         chain.first().ok_or_else(|| TlsError::NoCertificate { file: certificate.clone() })?;
     check_validity(certificate, first)?;
-    let file = &config.key;
-    let pem = text(file)?;
-    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
-        match pem.windows(ENCRYPTED.len()).any(|word| word == ENCRYPTED) {
-            true => TlsError::Encrypted { file: file.clone() },
-            false => unreadable(file)(error),
-        }
-    })?;
+    let key = read_key(key_file)?;
     CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|source| match source {
-        rustls::Error::General(reason) => TlsError::KeyKind { file: file.clone(), reason },
-        source => {
-            TlsError::Mismatch { certificate: certificate.clone(), key: file.clone(), source }
+        rustls::Error::InconsistentKeys(_) => {
+            TlsError::Mismatch { certificate: certificate.clone(), key: key_file.clone(), source }
         }
+        source => TlsError::UnsupportedKey { file: key_file.clone(), source },
     })
 }
 
-/// The text of a PEM file, without the mark that some editors put before it.
-fn text(file: &Path) -> Result<Vec<u8>, TlsError> {
-    let unreadable = |source| TlsError::Unreadable { file: file.to_owned(), source };
-    let text = std::fs::read(file).map_err(|error| unreadable(pem::Error::Io(error)))?;
-    Ok(match text.strip_prefix(BYTE_ORDER_MARK) {
-        Some(rest) => rest.to_owned(),
-        None => text,
+fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let text = contents(file)?;
+    let has = |mark: &&[u8]| text.windows(mark.len()).any(|part| part == *mark);
+    if ENCRYPTED.iter().any(has) {
+        return Err(TlsError::Encrypted { file: file.to_owned() });
+    }
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsError::NoKey { file: file.to_owned() },
+        error => unreadable(file)(error),
     })
+}
+
+/// Returns what a file has behind a byte order mark.
+fn contents(file: &Path) -> Result<Vec<u8>, TlsError> {
+    let bytes = std::fs::read(file).map_err(pem::Error::Io).map_err(unreadable(file))?;
+    Ok(bytes.strip_prefix(BYTE_ORDER_MARK).map(<[u8]>::to_vec).unwrap_or(bytes))
+}
+
+fn unreadable(file: &Path) -> impl FnOnce(pem::Error) -> TlsError {
+    let file = file.to_owned();
+    |source| TlsError::Unreadable { file, source }
 }
 
 /// Clients would refuse it; better to hear of it here.

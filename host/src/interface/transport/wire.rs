@@ -9,18 +9,19 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
-    time::{Instant, Sleep, sleep_until},
 };
 use tokio_util::either::Either;
 
-use super::linger::{Linger, Patience};
+use super::{
+    linger::{Linger, Patience},
+    stall::Stall,
+};
 use crate::interface::Timeouts;
 
 /// A socket as it was accepted.
@@ -33,19 +34,19 @@ pub(in crate::interface) struct Signs {
     pub(in crate::interface) heard: AtomicBool,
     /// Whether the body of a request may still come, although nobody reads it.
     pub(in crate::interface) unread: AtomicBool,
+    /// Whether this side has said its last.
+    pub(in crate::interface) closing: AtomicBool,
 }
 
 /// A socket, what was read ahead of it, and how long a client may take.
 pub(in crate::interface) struct Wire {
     socket: Socket,
     ahead: BytesMut,
-    write_timeout: Duration,
     patience: Patience,
     signs: Arc<Signs>,
     /// Whether the client has closed its side.
     ended: bool,
-    /// Set while the socket takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
+    stall: Stall,
     /// Set once this side is closed.
     linger: Option<Linger>,
 }
@@ -55,11 +56,10 @@ impl Wire {
         Self {
             socket,
             ahead: BytesMut::new(),
-            write_timeout: timeouts.write,
             patience: Patience { quiet: timeouts.close, whole: timeouts.body },
             signs,
             ended: false,
-            stalled: None,
+            stall: Stall::new(timeouts.write),
             linger: None,
         }
     }
@@ -78,24 +78,6 @@ impl Wire {
     pub(super) async fn read_ahead(&mut self) -> io::Result<usize> {
         self.ahead.reserve(512);
         self.socket.read_buf(&mut self.ahead).await
-    }
-
-    /// An answer of the socket to a write: progress, or a wait that must not take too long.
-    fn paced<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        answer: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if answer.is_ready() {
-            self.stalled = None;
-            return answer;
-        }
-        let until = Instant::now() + self.write_timeout;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        match stalled.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
     }
 }
 
@@ -133,7 +115,7 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let answer = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.paced(context, answer)
+        self.stall.paced(context, answer)
     }
 
     fn poll_write_vectored(
@@ -142,7 +124,7 @@ impl AsyncWrite for Wire {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let answer = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
-        self.paced(context, answer)
+        self.stall.paced(context, answer)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -155,6 +137,7 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { socket, patience, signs, ended, linger, .. } = &mut *self;
+        signs.closing.store(true, Ordering::Relaxed);
         if linger.is_none() {
             ready!(Pin::new(&mut *socket).poll_shutdown(context))?;
             let set = |sign: &AtomicBool| sign.load(Ordering::Relaxed);

@@ -22,12 +22,14 @@ use super::{metered::Metered, socket::Socket};
 use crate::{
     interface::{
         Hub,
-        connection::Busy,
+        connection::{Busy, SocketPlace},
         connections::Registration,
         conversation::{Conversation, Happening},
         http::{Arrival, ResponseBody, empty, last, plain},
         limits_log::Reason,
+        pace::StreamPace,
         strictness,
+        transport::Paced,
     },
     layer::SendError,
     message::{Close, EventKind, Handshake, HostAnswer, Outcome, Protocol, Reply, Scope},
@@ -69,6 +71,10 @@ pub(in crate::interface) async fn open(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let id = arrival.correlation;
+    let place = match enter(hub, &mut arrival, request.version()) {
+        Ok(place) => place,
+        Err(response) => return *response,
+    };
     let asked = match ask(hub, &mut arrival, request) {
         Ok(asked) => asked,
         Err(response) => return *response,
@@ -91,13 +97,36 @@ pub(in crate::interface) async fn open(
     let mut pending = Pending { conversation: Some(conversation), early: Vec::new() };
     match pending.decide().await {
         Decision::Accept(handshake) => {
-            pending.accept(accepting, handshake, upgrade, arrival.connection.begin())
+            let open = Open { busy: arrival.connection.begin(), _place: place, pace: arrival.pace };
+            pending.accept(accepting, handshake, upgrade, open)
         }
         Decision::Refuse(status, text) => {
             pending.refuse().await;
             plain(status, text, id)
         }
     }
+}
+
+/// Counts a WebSocket where one connection has several, apart from its requests.
+fn enter(
+    hub: &Arc<Hub>,
+    arrival: &mut Arrival,
+    version: Version,
+) -> Result<SocketPlace, Box<Response<ResponseBody>>> {
+    let (place, client) = (arrival.connection.enter_socket(), arrival.client.ip());
+    let refused =
+        |text| Err(Box::new(plain(StatusCode::TOO_MANY_REQUESTS, text, arrival.correlation)));
+    if place.number > hub.config.limits.sockets as usize && hub.refuse(Reason::Sockets, client) {
+        return refused("too many WebSockets on one connection");
+    }
+    if version == Version::HTTP_2 && arrival.share.is_none() {
+        let (share, beyond) = hub.admission.share(client);
+        if beyond.is_some_and(|reason| hub.refuse(reason, client)) {
+            return refused("too many at once from one address");
+        }
+        arrival.share = Some(share);
+    }
+    Ok(place)
 }
 
 /// The event of a handshake, or the response in its place.
@@ -115,7 +144,7 @@ pub(in crate::interface) fn ask(
     let upgrade = hyper::upgrade::on(&mut request);
     let request = request.map(drop);
     let accepting = respond(&request).map_err(|error| Box::new(refuse(&error, id)))?;
-    let registration = Registration::new(hub, Protocol::Websocket, arrival.share.take());
+    let registration = Registration::of_socket(hub, arrival.share.take());
     let scope = arrival.scope(Protocol::Websocket, &request, params, &registration);
     let mut scope =
         scope.ok_or_else(|| refused(StatusCode::BAD_REQUEST, "the path is not UTF-8"))?;
@@ -183,6 +212,14 @@ fn subprotocols(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
+/// What an open WebSocket has of its connection.
+struct Open {
+    busy: Busy,
+    _place: SocketPlace,
+    /// Whether its stream waits for the client; none over HTTP/1.
+    pace: Option<Arc<StreamPace>>,
+}
+
 enum Decision {
     Accept(Handshake),
     Refuse(StatusCode, &'static str),
@@ -235,7 +272,7 @@ impl Pending {
         accepting: Response<()>,
         handshake: Handshake,
         upgrade: OnUpgrade,
-        busy: Busy,
+        open: Open,
     ) -> Response<ResponseBody> {
         let mut response = accepting.map(|()| empty());
         for (name, value) in handshake.headers {
@@ -251,7 +288,7 @@ impl Pending {
         if let Some(conversation) = self.conversation.take() {
             let early = std::mem::take(&mut self.early);
             let hub = Arc::clone(&conversation.hub);
-            hub.drain.spawn("websocket", upgraded(upgrade, conversation, early, busy));
+            hub.drain.spawn("websocket", upgraded(upgrade, conversation, early, open));
         }
         response
     }
@@ -283,7 +320,7 @@ fn undecided(outcome: Outcome) -> Decision {
     Decision::Refuse(answer.status, answer.text)
 }
 
-async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Reply>, busy: Busy) {
+async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Reply>, open: Open) {
     let io = match upgrade.await {
         Ok(io) => TokioIo::new(io),
         Err(_) => {
@@ -294,6 +331,7 @@ async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Rep
     let (hub, client) = (Arc::clone(&conversation.hub), conversation.scope.client.ip());
     let per_second = hub.config.limits.frames_per_second;
     let limit = hub.config.frame_bytes;
+    let io = Paced::new(io, hub.config.timeouts.write);
     let io = Metered::new(io, per_second, move || hub.refuse(Reason::FramesPerSecond, client));
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
@@ -301,5 +339,9 @@ async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Rep
         .max_message_size(Some(limit))
         .max_frame_size(Some(limit));
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    Socket::new(conversation, early, busy).run(socket).await;
+    Socket::new(conversation, early, open.busy).run(socket).await;
+    if let Some(pace) = open.pace {
+        // The task that writes for the stream may wait for a client that takes nothing.
+        pace.finish();
+    }
 }

@@ -44,6 +44,8 @@ pub(super) struct Socket {
     /// What a group message that came before the handshake was decided asks for.
     ending: Option<End>,
     alive: Alive,
+    /// Whether the client takes nothing more.
+    is_over: bool,
     /// The connection below is in use as long as this is.
     _busy: Busy,
 }
@@ -73,6 +75,7 @@ impl Socket {
             sending: None,
             ending: None,
             alive,
+            is_over: false,
             _busy: busy,
         };
         session.ending = early.into_iter().find_map(|reply| session.reply(reply).err());
@@ -86,6 +89,7 @@ impl Socket {
     {
         let (mut sink, mut stream) = socket.split();
         let end = self.talk(&mut sink, &mut stream).await;
+        self.is_over = true;
         let by_host = end.by == By::Host;
         let Conversation { hub, scope, .. } = &self.conversation;
         access_log::websocket_end(hub, scope, &end.close, end.by != By::Client);
@@ -142,7 +146,10 @@ impl Socket {
                 biased;
                 written = self.outbound.write(sink), if !self.outbound.is_idle() => match written {
                     Ok(bytes) => self.conversation.written(bytes),
-                    Err(_) => return End::broken(),
+                    Err(error) => {
+                        self.count_stall(&error);
+                        return End::broken();
+                    }
                 },
                 happening = self.conversation.next() => {
                     if let Err(end) = self.on(happening) {
@@ -191,6 +198,14 @@ impl Socket {
         }
     }
 
+    /// Counts a client that took nothing for too long.
+    fn count_stall(&self, error: &tungstenite::Error) {
+        let kind = std::io::ErrorKind::TimedOut;
+        if matches!(error, tungstenite::Error::Io(error) if error.kind() == kind) {
+            self.refuse(Reason::WriteTime);
+        }
+    }
+
     fn refuse(&self, reason: Reason) -> bool {
         let Conversation { hub, scope, .. } = &self.conversation;
         hub.refuse(reason, scope.client.ip())
@@ -199,6 +214,10 @@ impl Socket {
     /// Puts the next frame in flight if nothing is.
     async fn send_next(&mut self) -> Result<(), End> {
         if self.conversation.is_busy() || self.sending.is_some() {
+            return Ok(());
+        }
+        // The answer to the next event must find room.
+        if self.conversation.is_behind() && !self.is_over {
             return Ok(());
         }
         let Some(frame) = self.backlog.pop_front() else { return Ok(()) };
