@@ -1,6 +1,6 @@
 //! Redis: where the servers are, and the connections that the channel layer and the module store share.
 //!
-//! [`Redis`] is opened once in a process. It has one [`Link`] for each partition, which reconnects until the
+//! [`Redis`] is opened once in a process. It has one `Link` for each partition, which reconnects until the
 //! last clone of [`Redis`] is dropped.
 
 mod connection;

@@ -1,12 +1,13 @@
 //! Redis itself fails, is changed, or holds what it should not.
 
-use tests::{Client, RedisServer, Socket, example, guest, must};
+use tests::{Client, Process, RedisServer, Socket, example, guest, must};
 
 use super::{
     Site, assert_ends_clean,
     clients::{Load, Member, assert_all_hear},
     is_red_within_two_probes, metric, readiness, until_ready, until_red,
 };
+use crate::TIDEGATE;
 
 fn site() -> Site {
     let modules =
@@ -90,6 +91,46 @@ async fn redis_has_no_memory_left() {
     assert_eq!(metric(&interface, "tidegate_events_lost_total").await, 0);
     drop((members, socket));
     assert_ends_clean(&[&site.redis], vec![interface, worker]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_refuses_writes_and_the_log_is_not_flooded() {
+    let redis = RedisServer::start();
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let module = format!("hello={}", example("hello").display());
+    let arguments = ["--layer", &redis.url(), "--module", &module];
+    let node = Process::serve_logged(&log, TIDEGATE, &arguments).await;
+    redis.run(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let why = until_red(&node).await;
+    assert!(why.contains("NOREPLICAS") && why.contains(&redis.port().to_string()), "{why}");
+    assert_eq!(Client::new(node.address).get("/hello/x").await.status, 503);
+    let refused = || {
+        let statistics = redis.run(&["INFO", "commandstats"]);
+        let pops = statistics.lines().find(|line| line.starts_with("cmdstat_blmpop"));
+        let refused = pops.and_then(|pops| pops.split("rejected_calls=").nth(1)?.split(',').next());
+        refused.map_or(0, |calls| calls.parse::<u32>().unwrap())
+    };
+    let many = async {
+        while refused() < 30 {
+            tokio::task::yield_now().await;
+        }
+    };
+    must("the inbox is tried again and again", many).await;
+    redis.run(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    until_ready(&[&node]).await;
+    // The answer comes by the inbox.
+    assert_eq!(Client::new(node.address).get("/hello/x").await.status, 200);
+    let said = || std::fs::read_to_string(&log).unwrap();
+    let again = async {
+        while !said().contains("the inbox is read again") {
+            tokio::task::yield_now().await;
+        }
+    };
+    must("the end of it is said", again).await;
+    let said = said();
+    let lines = said.lines().filter(|line| line.contains("the inbox is not read")).count();
+    assert!((1..=2).contains(&lines), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
