@@ -73,6 +73,7 @@ pub(super) struct Streams {
 #[derive(Debug)]
 pub(super) struct Busy {
     connection: Arc<Connection>,
+    /// Held by requests over HTTP/2 only.
     _turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -90,7 +91,7 @@ impl Streams {
         Self { unsent: Unsent::new(config.http_unsent), requests }
     }
 
-    /// Waits until fewer requests are served than may be. None where that is the library's business.
+    /// Waits until fewer requests are served than may be. Dropping the future gives up the place in line.
     async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.requests).acquire_owned().await.ok()
     }

@@ -93,7 +93,7 @@ impl ProxyConfig {
             proxied: false,
         };
         if !self.trusts(peer) {
-            // Clients send an id without any harm in mind; it means nothing here.
+            // Many clients send an id. It breaks no rule, so it does not count.
             headers.remove(&REQUEST_ID);
             let said = [header::FORWARDED, X_FOR, X_PROTO, X_HOST, X_PORT, X_PREFIX, X_REAL_IP];
             // Not an `any`: each is taken off.

@@ -20,7 +20,7 @@ pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     check_target(request)?;
     check_coding(request.headers())?;
     if request.headers().get_all(header::ORIGIN).iter().count() > 1 {
-        // Whoever checks one of them must not be told the other.
+        // A consumer that checks one of them must not act on the other.
         return Err(bad("the request has two Origins"));
     }
     if request.headers().values().any(divides_lines) {

@@ -134,7 +134,8 @@ impl Kept {
     }
 }
 
-/// How large the responses of each consumer are.
+/// How large the responses of each consumer are. The entry of a consumer that is gone stays: its name and a
+/// number.
 #[derive(Debug, Default)]
 pub(super) struct ResponseSizes(Mutex<HashMap<(ModuleName, Arc<str>), usize>>);
 
