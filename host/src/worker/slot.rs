@@ -207,7 +207,7 @@ impl Slot {
         let (seen, first) = match &message.payload {
             Payload::Event(event) => {
                 let is_first = event.order == 0 && event.state.is_none();
-                (event.version, is_first.then_some(&*event.consumer))
+                (event.activation, is_first.then_some(&*event.consumer))
             }
             Payload::Custom(_) => (0, None),
         };
@@ -441,8 +441,8 @@ fn consumer(version: &Version, channel: &ChannelName, message: &Message) -> Opti
     found.cloned()
 }
 
-fn done(outcome: Outcome, version: u64, state: Option<bytes::Bytes>) -> Done {
-    Done { outcome, state, version }
+fn done(outcome: Outcome, activation: u64, state: Option<bytes::Bytes>) -> Done {
+    Done { outcome, state, activation }
 }
 
 /// Who was told that a connection began is told that it is over, whatever happened between.

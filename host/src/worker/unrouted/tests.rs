@@ -97,7 +97,7 @@ impl Stage {
             order: 0,
             kind,
             state: None,
-            version: 0,
+            activation: 0,
             wants_done: false,
         };
         let channel = ChannelName::of_unrouted(&event.kind);
