@@ -30,7 +30,7 @@ async fn a_version_that_traps_is_rolled_back_and_no_client_notices() {
     let module = api.module("v").await;
     assert_eq!(module["state"], "rolled-back");
     let fault = module["fault"].as_str().unwrap();
-    assert!(fault.contains("version 2") && fault.contains("trapped"), "{fault}");
+    assert!(fault.contains("version 2") && fault.contains("panicked at "), "{fault}");
     let metrics = api.client().get("/metrics").await;
     assert!(metrics.text().contains("tidegate_rollbacks_total{module=\"v\"} 1"));
     let (status, code, _) = api.refused("POST", "modules/v/rollback", "{}").await;

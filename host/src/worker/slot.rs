@@ -234,8 +234,8 @@ impl Slot {
         }
     }
 
-    /// Runs the consumer. What a new version fails at is done by the version before, if nothing was
-    /// sent and there is time left.
+    /// Runs the consumer. If a version on probation fails, its fallback runs the task again, unless the run is
+    /// not repeatable or its time is over.
     async fn run_and_conclude(
         &mut self,
         delivery: Delivery,
@@ -255,8 +255,9 @@ impl Slot {
             self.shared.metrics.rollbacks.get_or_create(&by).inc();
         }
         let left = version.limits.deadline.saturating_sub(began.elapsed());
-        let quiet = !delivery.flushed.load(Ordering::Relaxed) && !left.is_zero();
-        if let (true, true, Some(fallback), Some(work)) = (fault.is_some(), quiet, fallback, again)
+        let may_repeat = finished.repeatable && !left.is_zero();
+        if let (true, true, Some(fallback), Some(work)) =
+            (fault.is_some(), may_repeat, fallback, again)
             && let Some(consumer) = fallback.consumer(&record.consumer).cloned()
         {
             let deadline = left.min(fallback.limits.deadline);
@@ -328,7 +329,6 @@ impl Slot {
             correlation: message.correlation,
             origin,
             receipt,
-            flushed: Arc::default(),
             answered: Arc::default(),
         }
     }
@@ -359,6 +359,8 @@ impl Slot {
                     state: None,
                     usage: Usage::default(),
                     log: LogLines::default(),
+                    // It may have changed something before.
+                    repeatable: false,
                 },
                 None,
             )

@@ -88,7 +88,6 @@ impl Stage {
             correlation: id,
             origin: Some(Origin { node: self.node.clone(), local, order: 0, words }),
             receipt: None,
-            flushed: Arc::default(),
             answered: Arc::default(),
         };
         let event = Event {
