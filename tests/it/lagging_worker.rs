@@ -54,6 +54,7 @@ async fn after_2_seconds_the_event_fails_and_an_older_version_never_runs_it() {
     let fault = record.fault().unwrap().to_string();
     assert!(fault.contains("this worker is behind: activation 1"), "{fault}");
     assert_eq!(host.invocations("counter", "ok"), 0);
+    assert_eq!(host.invocations("counter", "host"), 1, "what did not run is counted, too");
     host.stop().await;
 }
 
