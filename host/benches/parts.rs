@@ -74,7 +74,7 @@ fn invocation(c: &mut Criterion) {
             order: 0,
             kind: EventKind::HttpRequest(Bytes::new()),
             state: None,
-            version: 1,
+            activation: 1,
             wants_done: true,
         })),
         limits: Arc::clone(&limits),

@@ -205,12 +205,14 @@ impl Config {
         let written = self.modules.iter().map(|it| (it.name.clone(), it.settings.clone()));
         let defaults = self.module_defaults.clone();
         let opened = Deployments::open(loader, store, written.collect(), defaults, drain).await;
-        let deployments = opened.map_err(|error| StartError::Module(error.into()))?;
-        let given = read(&self.modules).await?;
-        let placed = deployments.place(given).await;
-        placed.map_err(|error| ModuleError::of(error, &self.modules))?;
-        Ok(deployments)
+        opened.map_err(|error| StartError::Module(error.into()))
     }
+}
+
+/// Activates the files that flags and settings name.
+async fn place(modules: &[ModuleConfig], deployments: &Deployments) -> Result<(), StartError> {
+    let placed = deployments.place(read(modules).await?).await;
+    Ok(placed.map_err(|error| ModuleError::of(error, modules))?)
 }
 
 fn has_file(module: &&ModuleConfig) -> bool {
@@ -237,10 +239,20 @@ pub struct App {
 impl Config {
     /// Opens the ports and loads the modules.
     pub async fn build(self) -> Result<App, StartError> {
+        let keeping = Drain::new(Handle::current());
+        let built = self.build_with(keeping.clone()).await;
+        if built.is_err() {
+            // Deployments of other processes must not wait for this one.
+            keeping.stop();
+            keeping.finished().await;
+        }
+        built
+    }
+
+    async fn build_with(self, keeping: Drain) -> Result<App, StartError> {
         let metrics = Arc::new(Metrics::new());
         let redis = self.open_redis().await?;
         let layer = self.layer(redis.as_ref(), &metrics).await?;
-        let keeping = Drain::new(Handle::current());
         let deployments = self.deployments(self.store(redis.as_ref())?, &keeping).await?;
         let serving = Drain::new(Handle::current());
         let asked = Drain::new(Handle::current());
@@ -263,6 +275,9 @@ impl Config {
         let started = SystemTime::now();
         let (of, counts) = (Arc::clone(&deployments), Arc::clone(&metrics));
         let fleet = Fleet::join(of, counts, node, started, &keeping);
+        // The other processes prepare the files of flags. Slots start when the active versions are known.
+        place(&self.modules, &deployments).await?;
+        fleet.caught_up().await;
         let state = admin::State {
             layer: Arc::clone(&layer),
             metrics: Arc::clone(&metrics),

@@ -16,6 +16,12 @@ async fn a_module_that_keeps_failing_is_answered_without_running_it() {
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     assert_eq!(host.invocations("panic", "trap"), 3);
     assert_eq!(host.get("/hello/neighbour").await.status, 200);
+    let modules = host.admin().done("GET", "modules", "").await;
+    let states = modules["modules"].as_array().unwrap().iter().map(|it| &it["state"]);
+    assert_eq!(states.collect::<Vec<_>>(), ["active", "resting"]);
+    let module = host.admin().module("panic").await;
+    assert!(module["fault"].as_str().unwrap().ends_with(": the tide is out"), "{module}");
+    assert!(module["resting_until"].is_string(), "{module}");
     host.stop().await;
 }
 

@@ -53,7 +53,7 @@ async fn idle_host() -> Host {
 async fn serve(host: &Host, outcome: Outcome) {
     let event = host.next_event().await;
     let (node, to) = event.scope.reply_channel.connection().unwrap();
-    let stale = Some(Done { outcome: Outcome::Gone, state: None, version: 0 });
+    let stale = Some(Done { outcome: Outcome::Gone, state: None, activation: 0 });
     let wrong = Answer { to, order: event.order + 1, replies: Vec::new(), done: stale };
     host.app().layer().answer(&node, wrong).await.unwrap();
     host.answer(&event, Vec::new(), outcome).await;

@@ -27,7 +27,7 @@ async fn send(host: &Host, event: Event) {
 async fn it_waits_until_it_has_heard_and_then_runs_the_new_version() {
     let (_, event) = held_event().await;
     let host = Host::builder().guest("counter").start().await;
-    send(&host, Event { version: 2, order: 1, ..*event }).await;
+    send(&host, Event { activation: 2, order: 1, ..*event }).await;
     host.until("a slot waits", |host| host.app().metrics().slots_busy.get() == 1).await;
     assert!(host.app().records().latest().is_empty());
     host.activate("counter", &guest("counter-2")).await;
@@ -42,7 +42,7 @@ async fn after_2_seconds_the_event_fails_and_an_older_version_never_runs_it() {
     let (_, event) = held_event().await;
     let host = Host::builder().guest("counter").start().await;
     let began = std::time::Instant::now();
-    send(&host, Event { version: 9, order: 1, ..*event }).await;
+    send(&host, Event { activation: 9, order: 1, ..*event }).await;
     must("a record", async {
         while host.app().records().latest().is_empty() {
             tokio::task::yield_now().await;
@@ -54,18 +54,19 @@ async fn after_2_seconds_the_event_fails_and_an_older_version_never_runs_it() {
     let fault = record.fault().unwrap().to_string();
     assert!(fault.contains("this worker is behind: activation 1"), "{fault}");
     assert_eq!(host.invocations("counter", "ok"), 0);
+    assert_eq!(host.invocations("counter", "host"), 1, "what did not run is counted, too");
     host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_event_of_a_connection_waits_for_a_consumer_that_only_the_new_version_has() {
     let (held, event) = held_event().await;
-    assert_eq!((event.order, event.version), (0, 1));
+    assert_eq!((event.order, event.activation), (0, 1));
     held.activate("counter", &guest("counter-2")).await;
     let client = held.client();
     tests::background(async move { client.get("/version").await });
     let event = held.next_event().await;
-    assert_eq!((event.order, event.version), (0, 2));
+    assert_eq!((event.order, event.activation), (0, 2));
     // An older version that has the consumer is good enough for it; one that has not waits.
     let host = Host::builder().guest("counter").start().await;
     send(&host, (*event).clone()).await;

@@ -78,6 +78,9 @@ async fn a_panic_is_a_fault_with_its_message_and_place_in_the_record() {
     let record = host.record_of(reply.text());
     assert!(record.log.text.contains("the tide is out"), "{}", record.log.text);
     assert!(record.log.text.contains("panic.rs:"), "{}", record.log.text);
+    assert!(!record.log.text.contains("RUST_BACKTRACE"), "{}", record.log.text);
+    let fault = record.fault().unwrap().to_string();
+    assert!(fault.starts_with("panicked at ") && fault.ends_with(": the tide is out"), "{fault}");
     assert!(!reply.text().contains("tide"), "the client never sees internals");
     host.stop().await;
     contained("panic", "/run", "trap", "").await;

@@ -62,7 +62,7 @@ impl Peer {
             order,
             kind,
             state: None,
-            version: 0,
+            activation: 0,
             wants_done: self.wants_done,
         }
     }
@@ -155,13 +155,13 @@ async fn a_websocket_keeps_its_state_with_whoever_asks_for_marks() {
         for (order, expected) in [(1, "1:x:1"), (2, "1:x:2")] {
             let frame = EventKind::WebsocketReceive(Frame::Text("x".to_owned()));
             let mut event = peer.event(&scope, order, frame);
-            (event.state, event.version) = (last.state.clone(), last.version);
+            (event.state, event.activation) = (last.state.clone(), last.activation);
             peer.send(event).await;
             let (replies, done) = peer.end_of(order).await;
             assert_eq!(replies, [Reply::Send(Frame::Text(expected.to_owned()))]);
             let done = done.unwrap();
             assert_eq!(done.outcome, Outcome::Ok);
-            assert!(done.state.is_some() && done.version > 0);
+            assert!(done.state.is_some() && done.activation > 0);
             last = done;
         }
         let over = EventKind::WebsocketDisconnect(Close::new(1001, ""));

@@ -265,7 +265,7 @@ impl Host {
     /// Ends an event, as a worker does.
     pub async fn answer(&self, event: &Event, replies: Vec<message::Reply>, outcome: Outcome) {
         let (node, to) = event.scope.reply_channel.connection().unwrap();
-        let done = Some(Done { outcome, state: None, version: 1 });
+        let done = Some(Done { outcome, state: None, activation: 1 });
         let answer = Answer { to, order: event.order, replies, done };
         self.app.layer().answer(&node, answer).await.unwrap();
     }

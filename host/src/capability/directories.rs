@@ -24,6 +24,11 @@ impl Directories {
         self.0.push(directory);
     }
 
+    /// Whether there is one in which the module may change something.
+    pub fn are_writable(&self) -> bool {
+        self.0.iter().any(|directory| directory.write)
+    }
+
     /// Returns each directory, in the order of the grants.
     pub fn iter(&self) -> impl Iterator<Item = &Directory> {
         self.0.iter()

@@ -1,16 +1,22 @@
 //! `tidegate deploy` and `tidegate rollback`
 
-use std::{io::Write as _, path::PathBuf};
+use std::{
+    future::Future,
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::Args;
+use tokio::time::{Instant, interval_at};
 
 use super::{
     host::Host,
     output::{json, plain, short, waiting},
 };
 use crate::{
-    admin::client::{AskError, DeployOptions, Deployed},
+    admin::client::{AdminClient, AskError, DeployOptions, Deployed, Node, NodeFile},
     message::ModuleName,
 };
 
@@ -98,8 +104,9 @@ pub(super) fn deploy(arguments: DeployArguments) -> Result<()> {
         source,
     })?;
     host.ask(async |client| {
-        let asked = client.deploy(&name, wasm, &options);
-        let deployed = waiting(&format!("deploying {name}"), asked)
+        let what = format!("deploying {name}");
+        let asked = waiting(&what, client.deploy(&name, wasm, &options));
+        let deployed = with_progress(&client, &name, asked)
             .await
             .map_err(|source| DeployError::Host { name: name.clone(), source })?;
         print(&deployed, json)
@@ -110,11 +117,71 @@ pub(super) fn deploy(arguments: DeployArguments) -> Result<()> {
 pub(super) fn roll_back(arguments: RollbackArguments) -> Result<()> {
     let RollbackArguments { name, version, host, json } = arguments;
     host.ask(async |client| {
-        let asked = client.roll_back(&name, version);
-        let deployed = waiting(&format!("rolling {name} back"), asked)
+        let what = format!("rolling {name} back");
+        let asked = waiting(&what, client.roll_back(&name, version));
+        let deployed = with_progress(&client, &name, asked)
             .await
             .map_err(|source| DeployError::Host { name: name.clone(), source })?;
         print(&deployed, json)
+    })
+}
+
+/// How often the other nodes are looked at while a file is deployed.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Awaits a deployment and prints meanwhile which nodes it waits for.
+async fn with_progress<T>(
+    client: &AdminClient,
+    module: &ModuleName,
+    deploying: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(deploying);
+    let mut ticks = interval_at(Instant::now() + PROGRESS_INTERVAL, PROGRESS_INTERVAL);
+    let mut said = String::new();
+    loop {
+        let look = async {
+            ticks.tick().await;
+            client.nodes().await
+        };
+        tokio::select! {
+            biased;
+            deployed = deploying.as_mut() => return deployed,
+            nodes = look => {
+                // A failed request is left to the next tick.
+                let progress = nodes.ok().and_then(|nodes| progress(module, &nodes));
+                if let Some(progress) = progress.filter(|progress| *progress != said) {
+                    // A terminal that is gone shows nothing.
+                    let mut err = std::io::stderr();
+                    // The line that counts seconds stands there on a terminal.
+                    let clear = if err.is_terminal() { "\r\x1b[K" } else { "" };
+                    drop(writeln!(err, "{clear}{}", plain(&progress)));
+                    said = progress;
+                }
+            }
+        }
+    }
+}
+
+/// Returns the progress of the other nodes with a version, or none if all have its code.
+fn progress(module: &ModuleName, nodes: &[Node]) -> Option<String> {
+    let is_asked = |it: &&NodeFile| it.module == module.as_str() && !it.digest.is_empty();
+    let asked = |node: &Node| node.preparing.iter().find(is_asked).cloned();
+    let (asking, NodeFile { digest, .. }) =
+        nodes.iter().find_map(|node| Some((node, asked(node)?)))?;
+    let others = nodes.iter().filter(|node| node.node != asking.node && node.prepared.is_some());
+    let has = |node: &&Node| {
+        node.prepared.iter().flatten().any(|it| it.digest == digest)
+            || node.modules.iter().any(|it| it.name == module.as_str() && it.digest == digest)
+    };
+    let (ready, waiting): (Vec<_>, Vec<_>) = others.partition(has);
+    let names: Vec<_> = waiting.iter().map(|node| node.node.as_str()).collect();
+    let all = ready.len() + waiting.len();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{module} is compiled on {} of {all} other nodes; waiting for {}",
+            ready.len(),
+            names.join(", ")
+        )
     })
 }
 
@@ -150,5 +217,33 @@ pub(super) fn summary(deployed: &Deployed) -> String {
         (false, _) => format!("{module} {version} ({digest}) is up to date"),
         (true, Some(previous)) => format!("{module} {previous} → {version} ({digest})"),
         (true, None) => format!("{module} {version} ({digest})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn progress_names_the_nodes_that_have_not_compiled_the_file_and_could() {
+        let module = ModuleName::parse("tide").unwrap();
+        let nodes = |second: serde_json::Value| -> Vec<Node> {
+            serde_json::from_value(json!([
+                {"node": "a", "preparing": [{"module": "tide", "digest": "d"}], "prepared": []},
+                {"node": "b", "modules": [{"name": "tide", "version": 1, "digest": "d"}], "prepared": []},
+                {"node": "c", "prepared": second},
+                {"node": "d", "prepared": null},
+            ]))
+            .unwrap()
+        };
+        let waiting = nodes(json!([{"digest": "other", "fault": null}]));
+        let said = "tide is compiled on 1 of 2 other nodes; waiting for c";
+        assert_eq!(progress(&module, &waiting).as_deref(), Some(said));
+        let failed = nodes(json!([{"digest": "d", "fault": "no memory"}]));
+        assert_eq!(progress(&module, &failed), None, "a node that failed is not waited for");
+        let other = ModuleName::parse("other").unwrap();
+        assert_eq!(progress(&other, &waiting), None, "it is not deployed");
     }
 }

@@ -183,9 +183,11 @@ pub(super) fn print(record: &Record) -> Result<()> {
 
 fn line(record: &Record) -> String {
     let Record { module, version, consumer, channel, outcome, started_at, .. } = record;
+    let instead = record.in_place_of.map(|failed| format!(" (in place of {failed}, which failed)"));
+    let instead = instead.unwrap_or_default();
     let milliseconds = record.wall_us as f64 / 1_000.0;
     let mut line = format!(
-        "{started_at} {module}@{version} {consumer} {channel}: {outcome}, {milliseconds:.1} ms, \
+        "{started_at} {module}@{version} {consumer} {channel}: {outcome}{instead}, {milliseconds:.1} ms, \
          {} fuel",
         record.fuel
     );

@@ -41,7 +41,7 @@ pub(super) fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn list(modules: &[ModuleSummary]) -> Result<()> {
-    let head = ["MODULE", "VERSION", "STATE", "DIGEST", "VERSIONS", "SINCE", "BY"];
+    let head = ["MODULE", "VERSION", "STATE", "DIGEST", "VERSIONS", "ACTIVE SINCE", "BY"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(modules.iter().map(row));
     table(&rows)
@@ -54,9 +54,11 @@ fn row(module: &ModuleSummary) -> Vec<String> {
         plain(&module.state),
         short(module.digest.as_deref().unwrap_or("-")).to_owned(),
         module.versions.to_string(),
-        text(module.deployed_at.as_deref()),
+        text(module.active_since.as_deref().or(module.deployed_at.as_deref())),
         text(module.deployed_by.as_deref()),
     ];
+    let until = module.resting_until.as_deref();
+    row.extend(until.map(|until| plain(&format!("resting until {until}"))));
     row.extend(module.fault.as_deref().map(plain));
     row
 }
@@ -64,7 +66,7 @@ fn row(module: &ModuleSummary) -> Vec<String> {
 fn show(module: &ModuleDetails) -> Result<()> {
     list(std::slice::from_ref(&module.summary))?;
     if !module.history.is_empty() {
-        let head = ["", "VERSION", "DIGEST", "BYTES", "SINCE", "BY", "NOTE"];
+        let head = ["", "VERSION", "DIGEST", "BYTES", "DEPLOYED", "BY", "NOTE"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(module.history.iter().map(|kept| {
             let active = module.summary.active_version == Some(kept.version);

@@ -77,6 +77,9 @@ pub enum Fault {
     /// The guest trapped.
     #[error("trapped: {0}")]
     Trap(String),
+    /// The guest panicked: the place and the message.
+    #[error("{0}")]
+    Panic(String),
     /// The guest ended the process it believes to be in.
     #[error("called exit({0}); a consumer returns instead")]
     Exit(i32),
@@ -122,12 +125,17 @@ impl Fault {
             Self::CallBytes { .. } => "call_bytes",
             Self::Handles { .. } => "handles",
             Self::Stack => "stack",
-            Self::Trap(_) => "trap",
+            Self::Trap(_) | Self::Panic(_) => "trap",
             Self::Exit(_) => "exit",
             Self::Failed(_) => "failed",
             Self::StateUnreadable(_) => "state_unreadable",
             Self::Host(_) => "host",
         }
+    }
+
+    /// Returns whether this is the trap that ends a panic.
+    pub(super) fn may_be_panic(&self) -> bool {
+        matches!(self, Self::Trap(text) if *text == Trap::UnreachableCodeReached.to_string())
     }
 
     /// What an error of the engine means, before limits are asked for their part in it.

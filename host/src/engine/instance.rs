@@ -98,6 +98,9 @@ pub struct Finished {
     pub usage: Usage,
     /// What it logged.
     pub log: LogLines,
+    /// Whether another version may run the task again: this run neither flushed messages nor changed a
+    /// granted directory.
+    pub repeatable: bool,
 }
 
 /// What the host keeps for a run, lent to host calls part by part.
@@ -120,8 +123,17 @@ pub(super) struct JobView {
     pub(super) outlet: Arc<dyn Outlet>,
     /// Sends that the host refused.
     pub(super) refused: u64,
+    /// Whether the run has not changed anything outside so far.
+    repeatable: bool,
     /// Called when the run is long; none when it was.
     on_long: Option<fn()>,
+}
+
+impl JobView {
+    /// Marks the run as not repeatable: a second run would change the same thing again.
+    pub(super) const fn changes_something(&mut self) {
+        self.repeatable = false;
+    }
 }
 
 impl WasiView for Run {
@@ -256,6 +268,7 @@ async fn call(
             Task::Message { .. } => None,
         },
         refused: 0,
+        repeatable: true,
         on_long: Some(job.on_long),
     });
     let (module, runs) = match warm {
@@ -319,9 +332,18 @@ pub(super) fn finish(
         Some(Fault::Trap(_) | Fault::Host(_) | Fault::Exit(_)) => run.memory.fault().or(fault),
         other => other,
     };
+    let panic = run.log.panic();
+    let mut log = run.log.take();
+    if fault.as_ref().is_some_and(Fault::may_be_panic)
+        && let Some(panic) = panic
+    {
+        log.leave_out_backtrace_note();
+        fault = Some(Fault::Panic(panic));
+    }
     let entries = run.outbox.take();
     let state = run.state.take();
     let job = run.job.take();
+    let repeatable = job.as_ref().is_none_or(|job| job.repeatable);
     let usage = Usage {
         fuel,
         wall: run.calls.started.elapsed(),
@@ -330,11 +352,8 @@ pub(super) fn finish(
         host_calls: run.calls.calls,
         sends_refused: job.map_or(0, |job| job.refused),
     };
-    let log = run.log.take();
-    match fault {
-        None => Finished { fault: None, outbox: entries, state, usage, log },
-        Some(fault) => Finished { fault: Some(fault), outbox: Vec::new(), state: None, usage, log },
-    }
+    let (outbox, state) = if fault.is_none() { (entries, state) } else { (Vec::new(), None) };
+    Finished { fault, outbox, state, usage, log, repeatable }
 }
 
 impl Finished {
@@ -345,6 +364,7 @@ impl Finished {
             state: None,
             usage: Usage::default(),
             log: LogLines::default(),
+            repeatable: true,
         }
     }
 }

@@ -20,6 +20,11 @@ const WRITE_PERMIT: usize = 64 * 1024;
 /// The longest reason of a failure that is kept, in bytes.
 const LONGEST_REASON: usize = 4 * 1024;
 
+/// How the line after a panic's message begins.
+const BACKTRACE_NOTE: &str = "note: run with `RUST_BACKTRACE=1`";
+/// Bytes of the latest output that are kept to find a panic, which is printed last.
+const PRINTED_LAST: usize = 16 * 1024;
+
 /// What a guest logged and printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogLines {
@@ -30,6 +35,17 @@ pub struct LogLines {
     pub truncated_bytes: usize,
 }
 
+impl LogLines {
+    /// Removes the advice to set `RUST_BACKTRACE`, which a guest cannot follow.
+    pub(super) fn leave_out_backtrace_note(&mut self) {
+        if let Some(at) = self.text.rfind(BACKTRACE_NOTE) {
+            let end = self.text.get(at..).and_then(|rest| rest.find('\n'));
+            let end = end.map_or(self.text.len(), |length| at + length + 1);
+            self.text.replace_range(at..end, "");
+        }
+    }
+}
+
 /// Collects lines. Clones are the same collection: the guest's streams have one each.
 #[derive(Clone, Debug)]
 pub(super) struct LogSink(Arc<Mutex<Collected>>);
@@ -38,11 +54,17 @@ pub(super) struct LogSink(Arc<Mutex<Collected>>);
 struct Collected {
     limit: usize,
     lines: LogLines,
+    /// The latest output, unescaped, also when the lines have no room for it.
+    printed_last: String,
 }
 
 impl LogSink {
     pub(super) fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(Collected { limit, lines: LogLines::default() })))
+        Self(Arc::new(Mutex::new(Collected {
+            limit,
+            lines: LogLines::default(),
+            printed_last: String::new(),
+        })))
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Collected) -> T) -> T {
@@ -61,6 +83,7 @@ impl LogSink {
     fn output(&self, bytes: &[u8]) {
         self.with(|collected| {
             let text = String::from_utf8_lossy(bytes);
+            collected.keep_last(&text);
             for line in text.split_inclusive('\n') {
                 let (line, ended) = match line.strip_suffix('\n') {
                     Some(line) => (line, true),
@@ -76,7 +99,15 @@ impl LogSink {
 
     /// Takes what was collected; the next run starts with nothing.
     pub(super) fn take(&self) -> LogLines {
-        self.with(|collected| std::mem::take(&mut collected.lines))
+        self.with(|collected| {
+            collected.printed_last = String::new();
+            std::mem::take(&mut collected.lines)
+        })
+    }
+
+    /// Returns the panic that was printed last, in one line: `panicked at src/lib.rs:7:5: on purpose`.
+    pub(super) fn panic(&self) -> Option<String> {
+        self.with(|collected| panic(&collected.printed_last))
     }
 }
 
@@ -87,6 +118,19 @@ impl Collected {
         let (kept, lost) = text.split_at(fits);
         escape(kept, &mut self.lines.text);
         self.lines.truncated_bytes += lost.len();
+    }
+
+    fn keep_last(&mut self, text: &str) {
+        let last = &mut self.printed_last;
+        // A panic begins with an empty line, unless something stood before it on its line.
+        if last.is_empty() {
+            last.push('\n');
+        }
+        last.push_str(text);
+        if last.len() > 2 * PRINTED_LAST {
+            let cut = last.ceil_char_boundary(last.len() - PRINTED_LAST);
+            last.replace_range(..cut, "");
+        }
     }
 
     fn end_line(&mut self) {
@@ -113,6 +157,14 @@ pub(crate) fn escape(text: &str, into: &mut String) {
             into.push(c);
         }
     }
+}
+
+fn panic(printed: &str) -> Option<String> {
+    let (_, panic) = printed.rsplit_once("\nthread '")?;
+    let (_, panic) = panic.split_once("panicked at ")?;
+    let panic = panic.split(BACKTRACE_NOTE).next()?;
+    let (place, message) = panic.split_once('\n').unwrap_or((panic, ""));
+    Some(one_line(format!("panicked at {place} {}", message.trim()).trim()))
 }
 
 /// A guest's text as part of a line, cut to what somebody reads.
@@ -212,6 +264,30 @@ mod tests {
     fn the_reason_of_a_failure_is_one_line_of_4_kib() {
         assert_eq!(one_line("a\nb"), "a\\nb");
         assert_eq!(one_line(&"é".repeat(1_000_000)).len(), 4 * 1024 + " ...".len());
+    }
+
+    #[test]
+    fn a_panic_is_one_line_whatever_was_printed_before_and_without_the_note() {
+        let note = "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace";
+        let sink = LogSink::new(200);
+        sink.output(b"thread 'a' panicked at nothing\n");
+        sink.output(&vec![b'x'; 100_000]);
+        // As the standard library writes it: piece by piece.
+        for piece in ["\nthread '", "<unnamed>", "' panicked at ", "src/lib.rs:29:5", ":\non\n"] {
+            sink.output(piece.as_bytes());
+        }
+        sink.output(format!("purpose\n{note}\n").as_bytes());
+        let panic = sink.panic();
+        assert_eq!(panic.as_deref(), Some("panicked at src/lib.rs:29:5: on\\npurpose"));
+        sink.take();
+        assert_eq!(sink.panic(), None, "of the run before");
+        sink.output(format!("thread 'main' panicked at a.rs:1:2:\n\n{note}\nmore\n").as_bytes());
+        assert_eq!(sink.panic().as_deref(), Some("panicked at a.rs:1:2:"));
+        let mut lines = sink.take();
+        lines.leave_out_backtrace_note();
+        assert_eq!(lines.text, "thread 'main' panicked at a.rs:1:2:\n\nmore\n");
+        sink.output(b"panicked at nothing");
+        assert_eq!(sink.panic(), None);
     }
 
     #[test]

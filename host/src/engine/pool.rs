@@ -62,6 +62,7 @@ impl Engine {
         };
         let mut linker = Linker::new(&wasmtime);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
+        host_calls::watch_changes(&mut linker).map_err(failed)?;
         add_host_calls(&mut linker).map_err(failed)?;
         tick(&wasmtime)?;
         Ok(Self { wasmtime, linker: Arc::new(linker), pooled })

@@ -27,6 +27,19 @@ impl fmt::Debug for Program {
 }
 
 impl Program {
+    /// Checks a file and loads its code from the cache. Returns none if it has to be compiled.
+    pub async fn kept(
+        engine: &Engine,
+        wasm: Bytes,
+        limits: &FileLimits,
+        cache: &Cache,
+    ) -> Result<Option<Self>, LoadError> {
+        let (digest, kept) = look(engine, wasm, limits, cache).await?;
+        let Some(component) = kept else { return Ok(None) };
+        let engine = engine.clone();
+        blocking(move || Self::link(engine, &component, digest)).await.map(Some)
+    }
+
     /// Checks a file and compiles it, or takes its code from the cache.
     pub async fn load(
         engine: &Engine,
@@ -35,16 +48,7 @@ impl Program {
         cache: &Cache,
         compiler: &Compiler,
     ) -> Result<Self, LoadError> {
-        let (keeper, limits, of) = (cache.clone(), limits.clone(), engine.clone());
-        let file = wasm.clone();
-        let look = move || {
-            check::kind(&file)?;
-            file_limits::inspect(&file, &limits)?;
-            let digest = super::cache::digest(&file);
-            let kept = keeper.component(&of, &digest);
-            Ok((digest, kept))
-        };
-        let (digest, kept) = blocking(look).await?;
+        let (digest, kept) = look(engine, wasm.clone(), limits, cache).await?;
         let component = match kept {
             Some(component) => component,
             None => {
@@ -59,6 +63,12 @@ impl Program {
         };
         let engine = engine.clone();
         blocking(move || Self::link(engine, &component, digest)).await
+    }
+
+    /// Returns the same code as another program, which does not share warm instances.
+    pub fn again(&self) -> Self {
+        let (engine, pre, digest) = (self.engine.clone(), self.pre.clone(), self.digest.clone());
+        Self { engine, pre, digest }
     }
 
     /// Compiles in this process, and keeps nothing: for benchmarks and tests of single parts.
@@ -97,6 +107,24 @@ impl Program {
     ) -> (Finished, Option<Instance>) {
         instance::run(self, job, warm).await
     }
+}
+
+/// Checks a file. Returns its digest, and its code if the cache has it.
+async fn look(
+    engine: &Engine,
+    wasm: Bytes,
+    limits: &FileLimits,
+    cache: &Cache,
+) -> Result<(String, Option<Component>), LoadError> {
+    let (engine, limits, cache) = (engine.clone(), limits.clone(), cache.clone());
+    let look = move || {
+        check::kind(&wasm)?;
+        file_limits::inspect(&wasm, &limits)?;
+        let digest = super::cache::digest(&wasm);
+        let kept = cache.component(&engine, &digest);
+        Ok((digest, kept))
+    };
+    blocking(look).await
 }
 
 async fn compile(compiler: &Compiler, wasm: Bytes) -> Result<Vec<u8>, LoadError> {

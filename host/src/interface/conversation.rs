@@ -41,7 +41,8 @@ pub(super) struct Conversation {
     /// Whether they came through a group.
     pub(super) from_group: bool,
     state: Option<Bytes>,
-    version: u64,
+    /// The highest activation of the module that served the connection.
+    activation: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +63,7 @@ impl Conversation {
             replies: VecDeque::new(),
             from_group: false,
             state: None,
-            version: 0,
+            activation: 0,
         }
     }
 
@@ -96,9 +97,9 @@ impl Conversation {
             order: self.next_order,
             kind,
             state: self.state.clone(),
-            version: match self.next_order {
+            activation: match self.next_order {
                 0 => self.route.policy.activation,
-                _ => self.version,
+                _ => self.activation,
             },
             wants_done: true,
         };
@@ -158,7 +159,7 @@ impl Conversation {
 
     fn finish(&mut self, done: Done) -> Outcome {
         self.in_flight = None;
-        self.version = self.version.max(done.version);
+        self.activation = self.activation.max(done.activation);
         if done.state.is_some() && done.outcome == Outcome::Ok {
             self.state = done.state;
         }

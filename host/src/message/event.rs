@@ -109,7 +109,7 @@ pub struct Event {
     pub state: Option<Bytes>,
     /// The highest activation of the module that served this connection so far: versions may go back,
     /// activations do not. With the first event the one that the route is of.
-    pub version: u64,
+    pub activation: u64,
     /// Whether the node is told when the event is over, and of the new state. A node that does not
     /// ask gets an answer in words where the consumer has none.
     pub wants_done: bool,

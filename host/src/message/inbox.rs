@@ -45,7 +45,7 @@ pub struct Done {
     /// The new state, if it changed.
     pub state: Option<Bytes>,
     /// The activation of the module that served it.
-    pub version: u64,
+    pub activation: u64,
 }
 
 impl InboxEntry {

@@ -5,11 +5,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout_at},
+};
 
 use super::{
-    Deployments,
-    store::{Met, ModuleReport, NodeReport, StoreError},
+    Deployments, Standing, Summary,
+    deployments::LeftOut,
+    rest::Rest,
+    store::{Met, ModuleReport, NodeReport, Resting, StoreError},
 };
 use crate::{
     message::{ModuleName, NodeName},
@@ -18,11 +23,15 @@ use crate::{
 };
 
 /// How often the store is asked for changes.
-const LOOK: Duration = Duration::from_millis(250);
-/// How often it is asked while somebody waits for all.
-const LOOK_SOON: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// How often it is asked while a process is about to activate a version.
+const BUSY_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The shortest pause between two requests.
+const LEAST_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a change waits for all processes.
-const SETTLE: Duration = Duration::from_secs(10);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a process that starts waits until it has the stored modules.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// All processes that share a store, as one of them sees them.
 #[derive(Debug)]
@@ -32,6 +41,8 @@ pub struct Fleet {
     node: NodeName,
     started: SystemTime,
     nodes: Mutex<Vec<NodeReport>>,
+    /// Whether this process has once adopted all stored modules.
+    caught_up: watch::Sender<bool>,
 }
 
 impl Fleet {
@@ -43,8 +54,8 @@ impl Fleet {
         started: SystemTime,
         drain: &Drain,
     ) -> Arc<Self> {
-        let nodes = Mutex::default();
-        let fleet = Arc::new(Self { deployments, metrics, node, started, nodes });
+        let (nodes, caught_up) = (Mutex::default(), watch::Sender::new(false));
+        let fleet = Arc::new(Self { deployments, metrics, node, started, nodes, caught_up });
         if fleet.deployments.store().is_shared() {
             drain.spawn("fleet", keep(Arc::clone(&fleet), drain.clone()));
         }
@@ -65,23 +76,30 @@ impl Fleet {
             .map(|version| ModuleReport {
                 name: version.name.as_str().to_owned(),
                 version: version.number,
+                activation: Some(version.activation),
                 digest: version.program.digest().to_owned(),
                 fault: self.deployments.fault_of(&version.name),
+                resting: self.deployments.registry().rest(&version.name).map(Into::into),
             })
             .collect();
         modules.sort_by(|a, b| a.name.cmp(&b.name));
+        let (preparing, prepared) = self.deployments.preparations();
         NodeReport {
             node: self.node.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started,
             connections: open("http") + open("websocket"),
+            slots: u64::try_from(self.metrics.slots.get()).ok(),
             modules,
+            preparing,
+            prepared: Some(prepared),
         }
     }
 
     async fn meet(&self) -> Result<Met, StoreError> {
         let met = self.deployments.store().meet(&self.report()).await?;
         met.nodes.clone_into(&mut self.nodes.lock().unwrap_or_else(PoisonError::into_inner));
+        self.deployments.hear(&self.node, &met);
         Ok(met)
     }
 
@@ -95,31 +113,79 @@ impl Fleet {
         nodes
     }
 
-    /// Waits until all live processes have a file of a module in force, or it is not in force here
-    /// any more, and 10 seconds at most. Returns all processes, as they are then.
-    pub async fn settled(&self, module: &ModuleName, digest: &str) -> Vec<NodeReport> {
+    /// Marks a module as resting if it rests in any process.
+    pub fn with_rests(&self, mut summary: Summary) -> Summary {
+        let nodes = self.nodes();
+        let rests = nodes.iter().filter_map(|node| node.module(summary.name.as_str()));
+        let rests = rests.filter_map(|module| module.resting.clone()).map(Rest::from);
+        let now = SystemTime::now();
+        let last = rests.filter(|rest| rest.until > now).max_by_key(|rest| rest.until);
+        if let (Some(rest), true) = (last, summary.standing != Standing::Failed) {
+            summary.standing = Standing::Resting;
+            summary.fault = Some(rest.fault.clone());
+            summary.resting = Some(rest);
+        }
+        summary
+    }
+
+    /// Waits until this process has adopted all stored modules, so that it does not serve with older ones. Gives
+    /// up when the store is away for too long.
+    pub async fn caught_up(&self) {
+        if !self.deployments.store().is_shared() {
+            return;
+        }
+        let mut caught_up = self.caught_up.subscribe();
+        let until = Instant::now() + CATCH_UP_TIMEOUT;
+        if timeout_at(until, caught_up.wait_for(|&it| it)).await.is_err() {
+            tracing::warn!("the modules of the store are not all read within {CATCH_UP_TIMEOUT:?}");
+        }
+    }
+
+    /// Waits up to 10 s until every live process that is not left out runs this file. Returns early if this
+    /// process no longer does. Returns the reports of all processes.
+    pub async fn settled(
+        &self,
+        module: &ModuleName,
+        digest: &str,
+        left_out: &[LeftOut],
+    ) -> Vec<NodeReport> {
         let has = |node: &NodeReport| {
-            node.modules.iter().any(|it| it.name == module.as_str() && it.digest == digest)
+            node.module(module.as_str()).is_some_and(|it| it.digest == digest)
+                || left_out.iter().any(|it| it.node == node.node)
         };
         if self.deployments.store().is_shared() {
             let all = async {
                 while has(&self.report())
                     && !self.meet().await.is_ok_and(|met| met.nodes.iter().all(has))
                 {
-                    sleep_until(Instant::now() + LOOK_SOON).await;
+                    sleep_until(Instant::now() + BUSY_POLL_INTERVAL).await;
                 }
             };
-            if timeout_at(Instant::now() + SETTLE, all).await.is_err() {
-                tracing::warn!(%module, "not all nodes have the version within {SETTLE:?}");
+            if timeout_at(Instant::now() + SETTLE_TIMEOUT, all).await.is_err() {
+                tracing::warn!(%module, "not all nodes have the version within {SETTLE_TIMEOUT:?}");
             }
         }
         self.nodes()
     }
 }
 
+impl From<Rest> for Resting {
+    fn from(Rest { until, fault }: Rest) -> Self {
+        Self { until, fault }
+    }
+}
+
+impl From<Resting> for Rest {
+    fn from(Resting { until, fault }: Resting) -> Self {
+        Self { until, fault }
+    }
+}
+
 async fn keep(fleet: Arc<Fleet>, drain: Drain) {
+    // Side by side: a process that compiles must go on reporting, or its lease ends.
+    let all = async { tokio::join!(report(&fleet), follow(&fleet), prepare(&fleet)) };
     tokio::select! {
-        () = follow(&fleet) => {}
+        _ = all => {}
         () = drain.stopping() => {}
     }
     if let Err(error) = fleet.deployments.store().leave(&fleet.node.to_string()).await {
@@ -127,30 +193,51 @@ async fn keep(fleet: Arc<Fleet>, drain: Drain) {
     }
 }
 
-async fn follow(fleet: &Fleet) {
-    let mut seen: Option<(String, u64)> = None;
+async fn report(fleet: &Fleet) {
     loop {
-        match fleet.meet().await {
-            Ok(met) => {
-                let now = Some((met.store, met.changes));
-                if seen != now {
-                    let emptied = match (&seen, &now) {
-                        (Some((before, _)), Some((store, _))) => before != store,
-                        _ => false,
-                    };
-                    match fleet.deployments.follow(emptied).await {
-                        // Said at once, since others may wait for it.
-                        Ok(true) => {
-                            seen = now;
-                            drop(fleet.meet().await);
-                        }
-                        Ok(false) => {}
-                        Err(error) => tracing::warn!(%error, "changes of modules are not read"),
-                    }
-                }
-            }
-            Err(error) => tracing::debug!(%error, "the store does not answer; trying again"),
+        let began = Instant::now();
+        if let Err(error) = fleet.meet().await {
+            tracing::debug!(%error, "the store does not answer; trying again");
         }
-        sleep_until(Instant::now() + LOOK).await;
+        sleep_until(began + LEAST_POLL_INTERVAL).await;
+        let is_busy = fleet.deployments.is_preparing();
+        let interval = if is_busy { BUSY_POLL_INTERVAL } else { POLL_INTERVAL };
+        tokio::select! {
+            () = sleep_until(began + interval) => {}
+            () = fleet.deployments.hurried() => {}
+        }
+    }
+}
+
+async fn follow(fleet: &Fleet) {
+    let mut views = fleet.deployments.views();
+    let mut seen: Option<(String, u64)> = None;
+    while views.changed().await.is_ok() {
+        let view = views.borrow_and_update().clone();
+        let now = view.map(|view| (view.met.store.clone(), view.met.changes));
+        if seen == now {
+            continue;
+        }
+        let emptied = match (&seen, &now) {
+            (Some((before, _)), Some((store, _))) => before != store,
+            _ => false,
+        };
+        match fleet.deployments.follow(emptied).await {
+            // Said at once, since others may wait for it.
+            Ok(true) => {
+                seen = now;
+                fleet.caught_up.send_replace(true);
+                fleet.deployments.registry().hurry();
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "changes of modules are not read"),
+        }
+    }
+}
+
+async fn prepare(fleet: &Fleet) {
+    let mut views = fleet.deployments.views();
+    while views.changed().await.is_ok() {
+        while fleet.deployments.prepare_for_others().await {}
     }
 }

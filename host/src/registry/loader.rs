@@ -1,9 +1,14 @@
 //! From a file to a module that can be put in force: checked, compiled, its routes read.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{runtime::Handle, sync::Semaphore, time::Instant};
 
 use super::{Candidate, ModuleSettings};
 use crate::{
@@ -14,6 +19,9 @@ use crate::{
 /// Files that are compiled at the same time: who is served goes first.
 const AT_ONCE: usize = 1;
 
+/// How long code that was prepared for an activation is kept in memory.
+const PREPARED_EXPIRY: Duration = Duration::from_secs(60);
+
 /// Loads modules. Changes nothing of what is in force.
 #[derive(Debug)]
 pub struct Loader {
@@ -22,6 +30,8 @@ pub struct Loader {
     compiler: Compiler,
     limits: FileLimits,
     turn: Semaphore,
+    /// Code of files that are about to become active, by digest. Locked for single operations only.
+    prepared: Mutex<HashMap<String, (Arc<Program>, Instant)>>,
 }
 
 impl Loader {
@@ -33,7 +43,8 @@ impl Loader {
         limits: FileLimits,
     ) -> std::io::Result<Self> {
         let turn = Semaphore::new(AT_ONCE);
-        Ok(Self { engine, cache: Cache::open(compiled)?, compiler, limits, turn })
+        let (cache, prepared) = (Cache::open(compiled)?, Mutex::default());
+        Ok(Self { engine, cache, compiler, limits, turn, prepared })
     }
 
     /// The engine.
@@ -54,9 +65,30 @@ impl Loader {
         wasm: Bytes,
         settings: ModuleSettings,
     ) -> Result<Candidate, LoadError> {
-        let turn = self.turn.acquire().await;
-        let load = Program::load(&self.engine, wasm, &self.limits, &self.cache, &self.compiler);
-        let program = load.await?;
+        let kept = Program::kept(&self.engine, wasm.clone(), &self.limits, &self.cache).await?;
+        // Code from the cache does not wait for compilations.
+        let (program, turn) = match kept {
+            Some(program) => (program, None),
+            None => {
+                let turn = self.turn.acquire().await;
+                let (engine, limits) = (&self.engine, &self.limits);
+                let load = Program::load(engine, wasm, limits, &self.cache, &self.compiler);
+                (load.await?, Some(turn))
+            }
+        };
+        let candidate = self.candidate_of(name, number, program, settings).await;
+        drop(turn);
+        candidate
+    }
+
+    /// Makes a candidate of compiled code: reads its routes.
+    pub(super) async fn candidate_of(
+        &self,
+        name: ModuleName,
+        number: u64,
+        program: Program,
+        settings: ModuleSettings,
+    ) -> Result<Candidate, LoadError> {
         let (limits, most) = (settings.limits.clone(), self.limits.routes);
         let (runtime, of) = (Handle::current(), Arc::new(program));
         let program = Arc::clone(&of);
@@ -64,7 +96,29 @@ impl Loader {
         let ask = move || runtime.block_on(of.routes(&limits, most));
         let asked = tokio::task::spawn_blocking(ask).await;
         let routes = asked.unwrap_or_else(|error| Err(LoadError::Compiler(error.to_string())))?;
-        drop(turn);
         Ok(Candidate { name, number, program, routes, settings, probation: false })
+    }
+}
+
+impl Loader {
+    fn prepared(&self) -> MutexGuard<'_, HashMap<String, (Arc<Program>, Instant)>> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        prepared.retain(|_, (_, since)| since.elapsed() < PREPARED_EXPIRY);
+        prepared
+    }
+
+    /// Keeps code in memory for a while, since it is about to become active.
+    pub(super) fn keep_prepared(&self, program: Arc<Program>) {
+        self.prepared().insert(program.digest().to_owned(), (program, Instant::now()));
+    }
+
+    /// Returns code that was prepared.
+    pub(super) fn prepared_program(&self, digest: &str) -> Option<Arc<Program>> {
+        self.prepared().get(digest).map(|(program, _)| Arc::clone(program))
+    }
+
+    /// Returns how long a compilation may take.
+    pub(super) const fn compile_time(&self) -> Duration {
+        self.compiler.limits.time
     }
 }

@@ -7,26 +7,29 @@ mod deployments;
 mod fleet;
 mod loader;
 mod probation;
+mod rest;
 mod settings;
 pub mod store;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 pub(crate) use settings::WrittenLimits;
 
 pub use self::{
     deployments::{
-        Change, DeployError, Deployed, Deployments, Given, Overview, Source, Standing, Summary,
+        Change, DeployError, Deployed, Deployments, Given, LeftOut, Overview, Source, Standing,
+        Summary,
     },
     fleet::Fleet,
     loader::Loader,
     probation::Probation,
+    rest::Rest,
     settings::{ModuleSettings, Written},
 };
 use crate::{
@@ -144,6 +147,14 @@ impl Modules {
         channels
     }
 
+    /// Returns the code of a file, if the active version of a module or its fallback has it.
+    pub(crate) fn program(&self, module: &ModuleName, digest: &str) -> Option<Arc<Program>> {
+        let active = self.versions.get(module)?;
+        let both = [Some(Arc::clone(active)), active.probation.fallback()];
+        let mut programs = both.into_iter().flatten().map(|version| Arc::clone(&version.program));
+        programs.find(|program| program.digest() == digest)
+    }
+
     /// Whether a program is that of an active version.
     pub fn runs(&self, program: &Arc<Program>) -> bool {
         self.versions.values().any(|version| Arc::ptr_eq(&version.program, program))
@@ -170,6 +181,8 @@ pub(crate) enum Report {
         to: u64,
         /// The activation that this is.
         activation: u64,
+        /// The version that the active one falls back on, if the active one is on probation.
+        previous: Option<u64>,
         /// How it failed.
         reason: String,
     },
@@ -184,6 +197,12 @@ pub struct Registry {
     /// One change at a time.
     turn: Mutex<()>,
     reports: mpsc::Sender<Report>,
+    /// Modules whose messages are left to other processes, which have a later activation.
+    withheld: ArcSwap<HashSet<ModuleName>>,
+    /// Notified when an event needs a later activation than the one here.
+    behind: Notify,
+    /// Modules whose circuit breaker opened. Locked for single operations only.
+    rests: Mutex<HashMap<ModuleName, (u64, Rest)>>,
 }
 
 impl Default for Registry {
@@ -203,6 +222,9 @@ impl Registry {
             changed: watch::Sender::new(0),
             turn: Mutex::default(),
             reports,
+            withheld: ArcSwap::default(),
+            behind: Notify::new(),
+            rests: Mutex::default(),
         };
         (registry, reported)
     }
@@ -220,6 +242,34 @@ impl Registry {
     /// Tells when other modules are in force.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// Returns whether messages of a module are left to other processes.
+    pub fn is_withheld(&self, module: &ModuleName) -> bool {
+        self.withheld.load().contains(module)
+    }
+
+    /// Returns the modules whose messages are left to other processes.
+    pub fn withheld(&self) -> Arc<HashSet<ModuleName>> {
+        self.withheld.load_full()
+    }
+
+    /// Leaves the messages of these modules, and of no others, to other processes.
+    pub(crate) fn withhold(&self, modules: HashSet<ModuleName>) {
+        if **self.withheld.load() != modules {
+            self.withheld.store(Arc::new(modules));
+            self.changed.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Requests that the store is asked for changes at once.
+    pub fn hurry(&self) {
+        self.behind.notify_one();
+    }
+
+    /// Waits for a request to ask the store at once.
+    pub(crate) async fn hurried(&self) {
+        self.behind.notified().await;
     }
 
     /// Whether modules could be put in force: their routes stand beside those of the others.
@@ -272,6 +322,8 @@ impl Registry {
             let limits = Arc::new(settings.limits.clone());
             let grants = Arc::new(settings.grants.clone());
             let probation = match before {
+                // Other settings leave the probation of the code as it is.
+                Some(before) if probation && before.number == number => before.probation.resume(),
                 Some(before) if probation => Probation::before(before),
                 _ => Probation::default(),
             };

@@ -1,5 +1,6 @@
 //! A new version proves itself on its first events. While it does, what it fails at is done by the
-//! version before, and after a few faults that version comes back by itself.
+//! version before, and after a few faults that version comes back by itself. A version that has failed at
+//! something while it had yet to prove itself is passed over, for the last one that has.
 
 use std::sync::{
     Arc, PoisonError,
@@ -25,18 +26,36 @@ pub struct Probation {
 }
 
 impl Probation {
-    /// A new version takes the place of this one, or of the last one that has proved itself.
+    /// A new version takes the place of this one.
     pub(super) fn before(version: Arc<Version>) -> Self {
-        let proved = version.probation.fallback().unwrap_or(version);
+        // However many new versions follow each other, no more are kept than the one before and the last
+        // one that has proved itself.
+        let earlier = version.probation.before.load_full();
+        if let Some(proved) = earlier.and_then(|it| it.probation.before.load_full()) {
+            version.probation.before.store(Some(proved));
+        }
         let probation = Self::default();
-        probation.before.store(Some(proved));
+        probation.before.store(Some(version));
         probation
+    }
+
+    /// Goes on where a version stood when another one took its place.
+    pub(super) fn resume(&self) -> Self {
+        Self {
+            before: ArcSwapOption::new(self.before.load_full()),
+            events: AtomicU32::new(self.events.load(Ordering::Relaxed)),
+            faults: AtomicU32::new(self.faults.load(Ordering::Relaxed)),
+        }
     }
 
     /// The version that comes back if this one fails, or has come back; none when it has proved
     /// itself.
     pub fn fallback(&self) -> Option<Arc<Version>> {
-        self.before.load_full()
+        let before = self.before.load_full()?;
+        if before.probation.faults.load(Ordering::Relaxed) == 0 {
+            return Some(before);
+        }
+        Some(before.probation.before.load_full().unwrap_or(before))
     }
 
     /// Whether the version has yet to prove itself.
@@ -82,7 +101,7 @@ impl Registry {
         // Somebody has put another one in force meanwhile.
         modules.version(module).filter(|it| it.activation == failed.activation)?;
         // It stays there: runs of the failed version that are under way are done again by it.
-        let before = failed.probation.before.load_full()?;
+        let before = failed.probation.fallback()?;
         let reason = format!(
             "{FAULTS} of the first {EVENTS} events failed, the last one: {fault}; \
              version {} is in force again",
@@ -97,7 +116,7 @@ impl Registry {
             settings: before.settings.clone(),
             limits: Arc::clone(&before.limits),
             grants: Arc::clone(&before.grants),
-            probation: Probation::default(),
+            probation: before.probation.resume(),
             routes: before.routes.clone(),
         };
         let mut versions = modules.versions.clone();
@@ -115,6 +134,8 @@ impl Registry {
             "a new version failed and is rolled back"
         );
         let (from, to) = (failed.number, before.number);
-        Some(Report::RolledBack { module: module.clone(), from, to, activation, reason })
+        let previous = before.probation.before.load().as_ref().map(|it| it.number);
+        let module = module.clone();
+        Some(Report::RolledBack { module, from, to, activation, previous, reason })
     }
 }

@@ -69,8 +69,8 @@ enum State {
 
 #[derive(Debug)]
 struct Breaker {
-    /// Another version begins with another breaker.
-    version: u64,
+    /// Another activation begins with another breaker.
+    activation: u64,
     state: State,
 }
 
@@ -91,10 +91,11 @@ impl Breakers {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leave for a version of a module to run now, if it may.
-    pub(super) fn admit(&self, module: &ModuleName, version: u64) -> Option<Pass> {
+    /// Leave for an activation of a module to run now, if it may.
+    pub(super) fn admit(&self, module: &ModuleName, activation: u64) -> Option<Pass> {
         let mut breakers = self.breakers();
-        let Some(breaker) = breakers.get_mut(module).filter(|it| it.version == version) else {
+        let Some(breaker) = breakers.get_mut(module).filter(|it| it.activation == activation)
+        else {
             return Some(Pass::default());
         };
         match breaker.state {
@@ -111,7 +112,7 @@ impl Breakers {
     pub(super) fn note(
         &self,
         module: &ModuleName,
-        version: u64,
+        activation: u64,
         pass: Pass,
         verdict: Verdict,
     ) -> Option<Duration> {
@@ -125,13 +126,13 @@ impl Breakers {
         }
         let breaker = breakers
             .entry(module.clone())
-            .or_insert_with(|| Breaker { version, state: State::Shut(VecDeque::new()) });
-        if breaker.version != version {
-            // A run of an old version says nothing about the new one.
-            if breaker.version > version {
+            .or_insert_with(|| Breaker { activation, state: State::Shut(VecDeque::new()) });
+        if breaker.activation != activation {
+            // A run of an earlier activation says nothing about this one.
+            if breaker.activation > activation {
                 return None;
             }
-            *breaker = Breaker { version, state: State::Shut(VecDeque::new()) };
+            *breaker = Breaker { activation, state: State::Shut(VecDeque::new()) };
         }
         let pause = match (&mut breaker.state, verdict) {
             (State::HalfOpen { .. }, _) if !pass.trial => return None,

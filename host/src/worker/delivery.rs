@@ -43,8 +43,6 @@ pub(super) struct Delivery {
     pub(super) origin: Option<Origin>,
     /// The channel and what settles the message, if it delivers at least once.
     pub(super) receipt: Option<(ChannelName, Receipt)>,
-    /// Whether something has been sent before the consumer returned.
-    pub(super) flushed: Arc<AtomicBool>,
     /// Whether the connection has had a reply.
     pub(super) answered: Arc<AtomicBool>,
 }
@@ -219,9 +217,6 @@ const fn reason(error: &SendError) -> &'static str {
 #[async_trait]
 impl Outlet for Delivery {
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped> {
-        if !entries.is_empty() {
-            self.flushed.store(true, Ordering::Relaxed);
-        }
         match self.send_all(entries).await {
             Ok(replies) => {
                 self.answer(replies, None).await;

@@ -1,6 +1,9 @@
 //! Which channels a worker reads.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
@@ -40,12 +43,23 @@ fn set(patterns: &[String]) -> Result<GlobSet, PatternError> {
     set.build().map_err(|error| PatternError::new(&patterns.join(" "), &error))
 }
 
+/// Modules whose messages are left to other workers.
+type Withheld = HashSet<ModuleName>;
+
 /// Adds the channels of events without a route and applies a filter, once for each map of channels:
 /// layers know a map by its address.
 #[derive(Debug, Default)]
 pub(super) struct Filtered {
     filter: ChannelFilter,
-    last: Mutex<Option<(Arc<Owners>, Arc<Owners>)>>,
+    last: Mutex<Option<Last>>,
+}
+
+/// The latest map, and its sources.
+#[derive(Debug)]
+struct Last {
+    owners: Arc<Owners>,
+    withheld: Arc<Withheld>,
+    filtered: Arc<Owners>,
 }
 
 impl Filtered {
@@ -53,12 +67,14 @@ impl Filtered {
         Self { filter, last: Mutex::default() }
     }
 
-    pub(super) fn of(&self, owners: &Arc<Owners>) -> Arc<Owners> {
+    /// Returns the channels to read, without those of modules that are left to other workers.
+    pub(super) fn of(&self, owners: &Arc<Owners>, withheld: &Arc<Withheld>) -> Arc<Owners> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((from, filtered)) = &*last
-            && Arc::ptr_eq(from, owners)
+        if let Some(last) = &*last
+            && Arc::ptr_eq(&last.owners, owners)
+            && Arc::ptr_eq(&last.withheld, withheld)
         {
-            return Arc::clone(filtered);
+            return Arc::clone(&last.filtered);
         }
         let mut filtered = Owners::clone(owners);
         if !owners.is_empty() {
@@ -67,9 +83,12 @@ impl Filtered {
                 filtered.insert(channel.clone(), ModuleName::unrouted());
             }
         }
-        filtered.retain(|channel, _| self.filter.reads(channel.as_str()));
+        filtered.retain(|channel, module| {
+            !withheld.contains(module) && self.filter.reads(channel.as_str())
+        });
         let filtered = Arc::new(filtered);
-        *last = Some((Arc::clone(owners), Arc::clone(&filtered)));
+        let (owners, withheld) = (Arc::clone(owners), Arc::clone(withheld));
+        *last = Some(Last { owners, withheld, filtered: Arc::clone(&filtered) });
         filtered
     }
 }
@@ -90,9 +109,11 @@ mod tests {
             let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
             let (only, exclude): (Vec<String>, Vec<String>) = (words(only), words(exclude));
             let filtered = Filtered::new(ChannelFilter::new(&only, &exclude).unwrap());
-            let mut read: Vec<_> = filtered.of(&owners).keys().map(ToString::to_string).collect();
+            let none = Arc::default();
+            let map = filtered.of(&owners, &none);
+            assert!(Arc::ptr_eq(&map, &filtered.of(&owners, &none)), "the same map");
+            let mut read: Vec<_> = map.keys().map(ToString::to_string).collect();
             read.sort();
-            assert!(Arc::ptr_eq(&filtered.of(&owners), &filtered.of(&owners)), "the same map");
             read
         };
         let unrouted = [
@@ -108,7 +129,11 @@ mod tests {
         assert_eq!(read(&["thumbnails.*"], &["*.slow"]), ["thumbnails.make"]);
         assert_eq!(read(&[], &["http.*", "websocket.*"]), ["thumbnails.make", "thumbnails.slow"]);
         assert_eq!(read(&["http.request"], &[]), ["http.request"]);
-        let none = Filtered::default().of(&Arc::default());
+        let filtered = Filtered::default();
+        let left = filtered.of(&owners, &Arc::new(HashSet::from([module.clone()])));
+        assert!(left.values().all(|of| of.is_unrouted()), "its messages are left to others");
+        assert_eq!(filtered.of(&owners, &Arc::default()).len(), all.len(), "and taken again");
+        let none = filtered.of(&Arc::default(), &Arc::default());
         assert!(none.is_empty(), "who has no modules routes nothing");
         assert!(ChannelFilter::new(&["a[".to_owned()], &[]).is_err());
     }

@@ -121,7 +121,7 @@ impl Intake {
                 continue;
             }
             let modules = shared.registry.snapshot();
-            let owners = self.channels.of(&modules.owners);
+            let owners = self.channels.of(&modules.owners, &shared.registry.withheld());
             let demand = Demand {
                 max,
                 owners: &owners,

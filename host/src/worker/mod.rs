@@ -4,6 +4,7 @@
 //! their timers. Never imports the interface server: they meet at the channel layer alone.
 
 mod breaker;
+mod catch_up;
 mod delivery;
 mod fallback_reply;
 mod filter;
@@ -14,6 +15,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 mod unrouted;
+mod unrun;
 
 use std::{io, sync::Arc, time::Duration};
 

@@ -58,6 +58,8 @@ pub struct Record {
     pub module: ModuleName,
     /// Its version.
     pub version: u64,
+    /// The version that failed at the task before, if this one ran as its fallback.
+    pub in_place_of: Option<u64>,
     /// The consumer.
     pub consumer: Arc<str>,
     /// The channel that the message came on.

@@ -12,15 +12,16 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     Record, RecordOutcome, Shared,
     breaker::{Pass, Verdict},
+    catch_up::{self, Behind},
     delivery::{Delivery, Origin},
     fallback_reply::FallbackReply,
-    priority, unrouted,
+    priority, unrouted, unrun,
 };
 use crate::{
     capability::Lent,
@@ -29,15 +30,12 @@ use crate::{
     message::{
         ChannelName, CorrelationId, Done, EventKind, Message, ModuleName, Outcome, Payload, Receipt,
     },
-    registry::{Modules, Version},
+    registry::{Rest, Version},
     telemetry::{ByModule, ByOutcome},
 };
 
 /// Warm instances that a slot keeps.
 const WARM: usize = crate::engine::WARM_PER_SLOT;
-
-/// How long a worker waits to hear of a version that has served a connection already.
-const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How soon a thread that could not be started is tried again.
 const THREAD_RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -150,17 +148,14 @@ impl Slot {
             )
             .await;
         }
-        let Received { channel, module, message, .. } = received;
+        let Received { channel, module, message, waited, .. } = received;
         // Taken once: a change while this runs does not touch it.
-        let modules = match self.modules(&module, &message).await {
+        let modules = match catch_up::modules(&self.shared.registry, &module, &message).await {
             Ok(modules) => modules,
             Err(behind) => {
-                let outcome = RecordOutcome::Fault(behind);
-                let record =
-                    unrun(self.shared.records.next_id(), (module, 0), channel, &message, outcome);
-                self.shared.records.add(Arc::new(record));
-                let done = done(Outcome::Fault(message.correlation), 0, None);
-                return self.conclude_without_run(&delivery, done).await;
+                return self
+                    .fall_behind(&delivery, behind, (module, channel), message, waited)
+                    .await;
             }
         };
         let version = modules.version(&module).cloned();
@@ -169,10 +164,7 @@ impl Slot {
             let version = modules.version(&module);
             let number = version.map_or(0, |version| version.number);
             let done = done(Outcome::Gone, version.map_or(0, |it| it.activation), None);
-            let id = self.shared.records.next_id();
-            let gone = RecordOutcome::Gone;
-            let record = unrun(id, (module, number), channel, &message, gone);
-            self.shared.records.add(Arc::new(record));
+            unrun::note(&self.shared, (module, number), channel, &message, RecordOutcome::Gone);
             return self.conclude_without_run(&delivery, done).await;
         };
         let pass = match is_end(&message) {
@@ -195,47 +187,35 @@ impl Slot {
             channel,
             owners: Arc::clone(&modules.owners),
             pass,
+            in_place_of: None,
         };
         drop(modules);
         self.run_and_conclude(delivery, version, consumer, work).await;
     }
 
-    /// The modules in force, once they are as new as what has served the connection: another worker
-    /// may have heard of a deployment earlier. So may the interface server, and what begins a
-    /// connection waits for a consumer that is not here yet.
-    async fn modules(&self, module: &ModuleName, message: &Message) -> Result<Arc<Modules>, Fault> {
-        let (seen, first) = match &message.payload {
-            Payload::Event(event) => {
-                let is_first = event.order == 0 && event.state.is_none();
-                (event.version, is_first.then_some(&*event.consumer))
-            }
-            Payload::Custom(_) => (0, None),
-        };
-        let mut changes = self.shared.registry.changes();
-        let until = Instant::now() + CATCH_UP_TIMEOUT;
-        loop {
-            let modules = self.shared.registry.snapshot();
-            let Some(version) = modules.version(module) else { return Ok(modules) };
-            let here = version.activation;
-            let can_begin = first.is_some_and(|consumer| version.consumer(consumer).is_some());
-            if here >= seen || can_begin {
-                return Ok(modules);
-            }
-            if timeout_at(until, changes.changed()).await.is_err() {
-                if first.is_some() {
-                    // Nothing has served it that this could be older than.
-                    return Ok(modules);
-                }
-                return Err(Fault::Host(format!(
-                    "this worker is behind: activation {here} of the module is in force here, and \
-                     the connection was served by {seen}"
-                )));
-            }
+    /// Leaves an event to another worker, or fails it because this one is behind.
+    async fn fall_behind(
+        &self,
+        delivery: &Delivery,
+        Behind { fault, event_expiry }: Behind,
+        (module, channel): (ModuleName, ChannelName),
+        message: Message,
+        waited: Duration,
+    ) {
+        let correlation = message.correlation;
+        let left = event_expiry.map(|expiry| expiry.saturating_sub(waited));
+        if let Some(left) = left
+            && catch_up::send_back(&*self.shared.layer, &channel, &message, left).await
+        {
+            return;
         }
+        unrun::note(&self.shared, (module, 0), channel, &message, RecordOutcome::Fault(fault));
+        let done = done(Outcome::Fault(correlation), 0, None);
+        self.conclude_without_run(delivery, done).await;
     }
 
-    /// Runs the consumer. What a new version fails at is done by the version before, if nothing was
-    /// sent and there is time left.
+    /// Runs the consumer. If a version on probation fails, its fallback runs the task again, unless the run is
+    /// not repeatable or its time is over.
     async fn run_and_conclude(
         &mut self,
         delivery: Delivery,
@@ -245,7 +225,8 @@ impl Slot {
     ) {
         let began = Instant::now();
         let fallback = version.probation.fallback();
-        let again = fallback.as_ref().map(|_| work.clone());
+        let in_place_of = Some(version.number);
+        let again = fallback.as_ref().map(|_| Work { in_place_of, ..work.clone() });
         let limits = Arc::clone(&version.limits);
         let (mut finished, mut record) =
             self.attempt(&delivery, &version, (consumer, limits), work).await;
@@ -255,8 +236,9 @@ impl Slot {
             self.shared.metrics.rollbacks.get_or_create(&by).inc();
         }
         let left = version.limits.deadline.saturating_sub(began.elapsed());
-        let quiet = !delivery.flushed.load(Ordering::Relaxed) && !left.is_zero();
-        if let (true, true, Some(fallback), Some(work)) = (fault.is_some(), quiet, fallback, again)
+        let may_repeat = finished.repeatable && !left.is_zero();
+        if let (true, true, Some(fallback), Some(work)) =
+            (fault.is_some(), may_repeat, fallback, again)
             && let Some(consumer) = fallback.consumer(&record.consumer).cloned()
         {
             let deadline = left.min(fallback.limits.deadline);
@@ -298,6 +280,7 @@ impl Slot {
             correlation: work.correlation,
             module: version.name.clone(),
             version: version.number,
+            in_place_of: work.in_place_of,
             consumer,
             channel: work.channel,
             outcome: finished.fault.clone().map_or(RecordOutcome::Ok, RecordOutcome::Fault),
@@ -328,7 +311,6 @@ impl Slot {
             correlation: message.correlation,
             origin,
             receipt,
-            flushed: Arc::default(),
             answered: Arc::default(),
         }
     }
@@ -359,6 +341,8 @@ impl Slot {
                     state: None,
                     usage: Usage::default(),
                     log: LogLines::default(),
+                    // It may have changed something before.
+                    repeatable: false,
                 },
                 None,
             )
@@ -431,6 +415,8 @@ struct Work {
     task: Task,
     owners: Arc<HashMap<ChannelName, ModuleName>>,
     pass: Pass,
+    /// The version that failed at it before.
+    in_place_of: Option<u64>,
 }
 
 fn consumer(version: &Version, channel: &ChannelName, message: &Message) -> Option<Arc<str>> {
@@ -441,41 +427,14 @@ fn consumer(version: &Version, channel: &ChannelName, message: &Message) -> Opti
     found.cloned()
 }
 
-fn done(outcome: Outcome, version: u64, state: Option<bytes::Bytes>) -> Done {
-    Done { outcome, state, version }
+fn done(outcome: Outcome, activation: u64, state: Option<bytes::Bytes>) -> Done {
+    Done { outcome, state, activation }
 }
 
 /// Who was told that a connection began is told that it is over, whatever happened between.
 fn is_end(message: &Message) -> bool {
     let Payload::Event(event) = &message.payload else { return false };
     matches!(event.kind, EventKind::WebsocketDisconnect(_) | EventKind::HttpDisconnect)
-}
-
-/// The record of a message that nothing ran for.
-fn unrun(
-    id: u64,
-    (module, version): (ModuleName, u64),
-    channel: ChannelName,
-    message: &Message,
-    outcome: RecordOutcome,
-) -> Record {
-    let consumer = match &message.payload {
-        Payload::Event(event) => Arc::clone(&event.consumer),
-        Payload::Custom(_) => channel.as_str().into(),
-    };
-    Record {
-        id,
-        started: SystemTime::now(),
-        correlation: message.correlation,
-        module,
-        version,
-        consumer,
-        channel,
-        outcome,
-        usage: Usage::default(),
-        log: LogLines::default(),
-        messages_dropped: AtomicUsize::new(0),
-    }
 }
 
 /// Counts a run and says what went wrong in it.
@@ -513,6 +472,11 @@ fn report(shared: &Shared, record: &Record, activation: u64, pass: Pass) {
     };
     let note = shared.breakers.note(&record.module, activation, pass, verdict);
     if let Some(pause) = note {
+        let rest = Rest {
+            until: SystemTime::now() + pause,
+            fault: fault.map(ToString::to_string).unwrap_or_default(),
+        };
+        shared.registry.note_rest(&record.module, activation, rest);
         tracing::error!(
             module = %record.module, ?pause,
             "too many faults: events of this module are answered without running it"

@@ -159,7 +159,7 @@ impl Stage {
             order,
             kind,
             state: None,
-            version: 0,
+            activation: 0,
             wants_done: true,
         };
         let payload = Payload::Event(Box::new(event));

@@ -94,7 +94,7 @@ async fn refuse(delivery: &Delivery, error: &SendError) {
 
 async fn conclude(delivery: &Delivery, reply: Option<Reply>, outcome: Outcome) {
     let entries = reply.map(Entry::Reply).into_iter().collect();
-    let done = Done { outcome, state: None, version: 0 };
+    let done = Done { outcome, state: None, activation: 0 };
     // Replies only, so no channel can be full.
     drop(delivery.conclude(entries, Some(done)).await);
 }

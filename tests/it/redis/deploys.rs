@@ -1,5 +1,7 @@
 //! Modules that processes share over Redis: a change through one of them is in force in all.
 
+use std::path::Path;
+
 use serde_json::Value;
 use tests::{Admin, Client, Process, Socket, background, example, must, run};
 
@@ -95,7 +97,14 @@ async fn deploy(api: Admin, number: u32) -> (u16, Value) {
     }
 }
 
-/// Waits until a process is in the middle of a deployment, which cannot end: Redis is frozen.
+/// A process that takes two seconds to compile what it has never seen: long enough to look at it.
+async fn compiling_slowly(site: &Site, compiled: &Path) -> Process {
+    let compiled = compiled.to_str().unwrap();
+    let variables = [("TIDEGATE_COMPILED_DIR", compiled), ("UNDER_TEST_COMPILE_DELAY_MS", "2000")];
+    site.process(&[], &variables).await
+}
+
+/// Waits until a process is in the middle of a deployment.
 async fn until_deploying(process: &Process) {
     must("it is being deployed", async {
         while process.api().refused("POST", "modules/v/rollback", "{}").await.1 != "busy" {}
@@ -106,16 +115,15 @@ async fn until_deploying(process: &Process) {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_deployments_through_two_nodes_at_once_one_wins_and_the_other_is_told() {
     let site = Site::new(&[]);
-    site.set("[layer]\ntimeout = '20s'\n");
-    let (one, two) = (site.node().await, site.node().await);
+    let compiled = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let one = compiling_slowly(&site, compiled[0].path()).await;
+    let two = compiling_slowly(&site, compiled[1].path()).await;
     one.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
     until_all_have(&one, &[Some(1); 2]).await;
     // Neither is stored before both are under way.
-    site.redis.freeze();
     let deploying = [background(deploy(one.api(), 2)), background(deploy(two.api(), 3))];
     until_deploying(&one).await;
     until_deploying(&two).await;
-    site.redis.thaw();
     let mut ends = Vec::new();
     for deployment in deploying {
         ends.push(must("a deployment ends", deployment).await.unwrap());
@@ -239,11 +247,20 @@ async fn a_deployment_whose_process_is_killed_leaves_the_last_good_state() {
     site.set("[layer]\nlease = '1s'\ntimeout = '20s'\n");
     let survivor = site.node().await;
     survivor.api().done("PUT", "modules/v", versioned("versioned", 1)).await;
-    let doomed = site.node().await;
-    // It cannot store anything: the deployment is in the middle.
-    site.redis.freeze();
+    let compiled = tempfile::tempdir().unwrap();
+    let doomed = compiling_slowly(&site, compiled.path()).await;
+    let files = || std::fs::read_dir(compiled.path()).unwrap().count();
+    let before = files();
     let deploying = background(deploy(doomed.api(), 2));
     until_deploying(&doomed).await;
+    // It cannot store anything: when the code is there, the deployment is in the middle.
+    site.redis.freeze();
+    must("it is compiled", async {
+        while files() == before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     doomed.signal("KILL").await;
     assert_eq!(doomed.wait().await, None);
     deploying.abort();
@@ -298,6 +315,24 @@ async fn a_description_that_was_damaged_in_redis_is_healed_by_a_deployment() {
         until_all_have(&two, &[Some(version); 2]).await;
         assert_ne!(two.api().module("v").await["state"], "failed");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_through_a_process_that_has_not_heard_of_the_last_one_is_no_conflict() {
+    let site = Site::new(&[]);
+    let one = site.node().await;
+    let api = one.api();
+    api.done("PUT", "modules/v", versioned("versioned", 1)).await;
+    api.done("PUT", "modules/v", versioned("versioned", 2)).await;
+    // As another process does that puts version 1 in force again, but nobody is told.
+    let key = "tidegate:{0}:modules";
+    let mut manifest: Value = serde_json::from_str(&site.redis.run(&["HGET", key, "v"])).unwrap();
+    for (field, value) in [("revision", 3), ("activation", 3), ("active", 1), ("previous", 2)] {
+        manifest[field] = value.into();
+    }
+    site.redis.run(&["HSET", key, "v", &manifest.to_string()]);
+    let deployed = api.done("PUT", "modules/v", versioned("versioned", 3)).await;
+    assert_eq!((&deployed["version"], &deployed["previous"]), (&3.into(), &1.into()), "{deployed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

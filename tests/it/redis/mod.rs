@@ -8,6 +8,7 @@ mod python;
 mod retries;
 mod sentinel;
 mod servers;
+mod slow_compilation;
 
 use std::path::PathBuf;
 

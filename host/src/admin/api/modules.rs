@@ -12,9 +12,7 @@ use super::{
     Answer, Call, NOTE, body, empty, json,
     problem::Problem,
     read,
-    types::{
-        Activate, Deployed, ModuleDetails, ModuleList, ModuleSummary, Rollback, Route, RouteList,
-    },
+    types::{Activate, Deployed, ModuleDetails, ModuleList, Rollback, Route, RouteList},
 };
 use crate::{
     message::ModuleName,
@@ -27,7 +25,8 @@ use crate::{
     (status = 200, description = "All modules, by name", body = ModuleList),
 ))]
 pub(super) fn list(call: &Call) -> Answer {
-    let modules = call.state.deployments.list().into_iter().map(ModuleSummary::from).collect();
+    let listed = call.state.deployments.list().into_iter();
+    let modules = listed.map(|it| call.state.fleet.with_rests(it).into()).collect();
     json(StatusCode::OK, &ModuleList { modules })
 }
 
@@ -45,7 +44,7 @@ pub(super) fn show(call: &Call) -> Result<Answer, Box<Problem>> {
     let overview = call.state.deployments.show(&name)?;
     let registry::Overview { summary, history, settings, routes } = overview;
     let details = ModuleDetails {
-        summary: summary.into(),
+        summary: call.state.fleet.with_rests(summary).into(),
         history: history.into_iter().map(Into::into).collect(),
         settings,
         routes: Route::of(name.as_str(), &routes),
@@ -266,7 +265,8 @@ impl Rest {
         self.audit(Some(deployed.version), Some(&deployed.digest));
         let made = deployed.changed && self.action == "deploy";
         let status = if made { StatusCode::CREATED } else { StatusCode::OK };
-        let nodes = self.fleet.settled(&deployed.module, &deployed.digest).await;
+        let settled = self.fleet.settled(&deployed.module, &deployed.digest, &deployed.left_out);
+        let nodes = settled.await;
         Ok(json(status, &Deployed::of(deployed, nodes)))
     }
 }

@@ -134,6 +134,7 @@ impl From<DeployError> for Box<Problem> {
             E::Busy(_) => (StatusCode::CONFLICT, "busy"),
             E::NothingBefore(_) => (StatusCode::CONFLICT, "nothing-before"),
             E::Active { .. } => (StatusCode::CONFLICT, "active"),
+            E::NoWorker { .. } => (StatusCode::CONFLICT, "no-worker"),
             E::Unlivable { .. } => (StatusCode::CONFLICT, "unlivable"),
             E::Settings(_) => (StatusCode::UNPROCESSABLE_ENTITY, "settings"),
             E::Store(StoreError::Full(_)) => (StatusCode::INSUFFICIENT_STORAGE, "disk"),

@@ -115,6 +115,7 @@ mod tests {
             correlation: CorrelationId::random(),
             module: ModuleName::parse("chat").unwrap(),
             version: 1,
+            in_place_of: None,
             consumer: "room".into(),
             channel: ChannelName::parse("jobs").unwrap(),
             outcome: RecordOutcome::Ok,

@@ -123,14 +123,17 @@ pub(super) struct NodeDigest {
 
 impl Deployed {
     pub(super) fn of(deployed: registry::Deployed, nodes: Vec<NodeReport>) -> Self {
-        let registry::Deployed { module, version, digest, changed, previous, routes, warnings } =
-            deployed;
+        let registry::Deployed { module, version, digest, changed, previous, .. } = deployed;
+        let registry::Deployed { routes, warnings, left_out, .. } = deployed;
         let digest_of = |node: NodeReport| {
+            let left_out = left_out.iter().find(|it| it.node == node.node);
             let found = node.modules.into_iter().find(|it| it.name == module.as_str());
             let (version, fault) =
                 found.as_ref().map_or((None, None), |it| (Some(it.version), it.fault.clone()));
-            let digest = found.map(|it| it.digest).unwrap_or_default();
-            NodeDigest { node: node.node, digest, version, fault }
+            let digest_there = found.map(|it| it.digest).unwrap_or_default();
+            let left_out = left_out.filter(|_| digest_there != digest);
+            let fault = fault.or_else(|| left_out.map(|it| it.reason.clone()));
+            NodeDigest { node: node.node, digest: digest_there, version, fault }
         };
         let nodes = nodes.into_iter().map(digest_of).collect();
         let routes = Route::of(module.as_str(), &routes);
@@ -150,26 +153,35 @@ pub(super) struct ModuleSummary {
     /// When that version was deployed.
     #[schema(value_type = Option<String>, format = DateTime)]
     deployed_at: Option<Moment>,
+    /// Since when that version is active. It may have been deployed long before. None if an earlier release
+    /// activated it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    active_since: Option<Moment>,
     deployed_by: Option<String>,
     /// How many versions are kept.
     versions: usize,
     /// `registry` or `flag`.
     source: &'static str,
-    /// `active`, `probation`, `rolled-back` or `failed`.
+    /// `active`, `probation`, `rolled-back`, `resting` or `failed`.
     state: &'static str,
     /// What is wrong.
     fault: Option<String>,
+    /// While it rests, since it failed too often: when it is run again.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    resting_until: Option<Moment>,
 }
 
 impl From<registry::Summary> for ModuleSummary {
     fn from(summary: registry::Summary) -> Self {
-        let registry::Summary { name, active, versions, source, standing, fault } = summary;
+        let registry::Summary { name, active, active_since, versions, source, .. } = summary;
+        let registry::Summary { standing, fault, resting, .. } = summary;
         Self {
             name: name.as_str().to_owned(),
             active_version: active.as_ref().map(|it| it.version),
             digest: active.as_ref().map(|it| it.digest.clone()),
             deployed_at: active.as_ref().map(|it| Moment(it.deployed_at)),
             deployed_by: active.map(|it| it.deployed_by),
+            active_since: active_since.map(Moment),
             versions,
             source: match source {
                 registry::Source::Registry => "registry",
@@ -179,9 +191,11 @@ impl From<registry::Summary> for ModuleSummary {
                 Standing::Active => "active",
                 Standing::Probation => "probation",
                 Standing::RolledBack => "rolled-back",
+                Standing::Resting => "resting",
                 Standing::Failed => "failed",
             },
             fault,
+            resting_until: resting.map(|rest| Moment(rest.until)),
         }
     }
 }
@@ -307,18 +321,54 @@ pub(super) struct Node {
     #[schema(value_type = String, format = DateTime)]
     pub(super) started_at: Moment,
     pub(super) connections: i64,
+    /// Slots that run consumers there. None of an earlier release.
+    pub(super) slots: Option<u64>,
     pub(super) modules: Vec<NodeModule>,
+    /// Files that it is about to activate. All nodes prepare them before.
+    pub(super) preparing: Vec<NodePreparing>,
+    /// Files that it has prepared for others. None of an earlier release.
+    pub(super) prepared: Option<Vec<NodePrepared>>,
+}
+
+/// A file that a node is about to activate.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NodePreparing {
+    pub(super) module: String,
+    /// SHA-256 of the file; empty while the node itself compiles it.
+    pub(super) digest: String,
+}
+
+/// A file that a node was asked to prepare.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NodePrepared {
+    /// SHA-256 of the file.
+    pub(super) digest: String,
+    /// Why the node cannot run it.
+    pub(super) fault: Option<String>,
 }
 
 impl From<NodeReport> for Node {
     fn from(report: NodeReport) -> Self {
-        let NodeReport { node, version, started_at, connections, modules } = report;
+        let NodeReport { node, version, started_at, connections, slots, .. } = report;
+        let NodeReport { modules, preparing, prepared, .. } = report;
         let module = |it: registry::store::ModuleReport| {
-            let registry::store::ModuleReport { name, version, digest, fault } = it;
+            let registry::store::ModuleReport { name, version, digest, fault, .. } = it;
             NodeModule { name, version, digest, fault }
         };
-        let modules = modules.into_iter().map(module).collect();
-        Self { node, version, started_at: Moment(started_at), connections, modules }
+        let to_prepare =
+            |registry::store::Preparing { module, digest, .. }| NodePreparing { module, digest };
+        let prepared_there =
+            |registry::store::Prepared { digest, fault, .. }| NodePrepared { digest, fault };
+        Self {
+            node,
+            version,
+            started_at: Moment(started_at),
+            connections,
+            slots,
+            modules: modules.into_iter().map(module).collect(),
+            preparing: preparing.into_iter().map(to_prepare).collect(),
+            prepared: prepared.map(|all| all.into_iter().map(prepared_there).collect()),
+        }
     }
 }
 
@@ -342,6 +392,8 @@ pub(super) struct Record {
     id: String,
     module: String,
     version: u64,
+    /// The version that failed at the task before, if this one ran as its fallback.
+    in_place_of: Option<u64>,
     consumer: String,
     channel: String,
     /// `ok`, `gone`, or the kind of the fault.
@@ -375,6 +427,7 @@ impl From<&worker::Record> for Record {
             id: record.id.to_string(),
             module: record.module.as_str().to_owned(),
             version: record.version,
+            in_place_of: record.in_place_of,
             consumer: record.consumer.as_ref().to_owned(),
             channel: record.channel.as_str().to_owned(),
             outcome: record.outcome(),

@@ -82,9 +82,12 @@ pub struct ModuleSummary {
     /// The SHA-256 of its file.
     #[serde(default)]
     pub digest: Option<String>,
-    /// When it was put in force (RFC 3339).
+    /// When it was uploaded (RFC 3339).
     #[serde(default)]
     pub deployed_at: Option<String>,
+    /// Since when it is active (RFC 3339).
+    #[serde(default)]
+    pub active_since: Option<String>,
     /// By whom.
     #[serde(default)]
     pub deployed_by: Option<String>,
@@ -94,12 +97,15 @@ pub struct ModuleSummary {
     /// `registry`, or `flag` if it came with the command line or the settings.
     #[serde(default)]
     pub source: String,
-    /// `active`, `probation`, `rolled-back` or `failed`.
+    /// `active`, `probation`, `rolled-back`, `resting` or `failed`.
     #[serde(default)]
     pub state: String,
     /// What is wrong with it.
     #[serde(default)]
     pub fault: Option<String>,
+    /// While it rests: when it is run again (RFC 3339).
+    #[serde(default)]
+    pub resting_until: Option<String>,
 }
 
 /// All that is known of a module.
@@ -152,6 +158,9 @@ pub struct Record {
     pub module: String,
     /// Its version.
     pub version: u64,
+    /// The version that failed at it before.
+    #[serde(default)]
+    pub in_place_of: Option<u64>,
     /// The consumer.
     pub consumer: String,
     /// The channel that the message came on.
@@ -204,6 +213,49 @@ pub struct GroupSent {
     pub reached: u64,
     /// Those that missed it since they were full.
     pub missed: u64,
+}
+
+/// A process and its progress with deployments.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct Node {
+    /// Its name.
+    pub node: String,
+    /// Its active modules.
+    #[serde(default)]
+    pub modules: Vec<NodeModule>,
+    /// Files that it is about to activate.
+    #[serde(default)]
+    pub preparing: Vec<NodeFile>,
+    /// Files that it was asked to prepare.
+    #[serde(default)]
+    pub prepared: Option<Vec<NodeFile>>,
+}
+
+/// An active module on a node.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct NodeModule {
+    /// The module.
+    pub name: String,
+    /// The SHA-256 of its file.
+    pub digest: String,
+}
+
+/// A file that is about to become active.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct NodeFile {
+    /// The module, where it is about to become active.
+    #[serde(default)]
+    pub module: String,
+    /// The SHA-256 of the file.
+    pub digest: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Nodes {
+    pub(super) nodes: Vec<Node>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -22,8 +22,8 @@ use tokio::{net::TcpStream, runtime::Handle, time::timeout};
 pub use self::{
     address::{AddressError, AdminAddress},
     answers::{
-        Deployed, GroupSent, Kept, LogLine, ModuleDetails, ModuleSummary, NodeDigest, Record,
-        RouteOf,
+        Deployed, GroupSent, Kept, LogLine, ModuleDetails, ModuleSummary, Node, NodeDigest,
+        NodeFile, NodeModule, Record, RouteOf,
     },
     error::{AskError, Problem},
     events::{Heard, RecordStream},
@@ -155,6 +155,12 @@ impl AdminClient {
     /// One module, with its versions, routes and settings.
     pub async fn module(&self, name: &ModuleName) -> Result<ModuleDetails, AskError> {
         self.get(&format!("/api/v1/modules/{name}")).await
+    }
+
+    /// The processes that share a channel layer.
+    pub async fn nodes(&self) -> Result<Vec<Node>, AskError> {
+        let answer: answers::Nodes = self.get("/api/v1/nodes").await?;
+        Ok(answer.nodes)
     }
 
     /// The latest records, at most so many, oldest first.

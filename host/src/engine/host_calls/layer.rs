@@ -147,10 +147,13 @@ impl Host for LayerCalls<'_> {
     }
 
     async fn flush(&mut self) -> wasmtime::Result<Result<(), FlushError>> {
-        let Some(job) = &self.job else { return Ok(Ok(())) };
+        let Some(job) = &mut self.job else { return Ok(Ok(())) };
         let outlet: Arc<dyn Outlet> = Arc::clone(&job.outlet);
-        let Err(Stopped { index, target, reason, rest }) = outlet.send(self.outbox.take()).await
-        else {
+        let entries = self.outbox.take();
+        if !entries.is_empty() {
+            job.changes_something();
+        }
+        let Err(Stopped { index, target, reason, rest }) = outlet.send(entries).await else {
             return Ok(Ok(()));
         };
         self.outbox.put_back(rest);

@@ -1,12 +1,14 @@
 //! What guests may call. Each view of a run sees only the parts that its interface needs.
 
 mod connection;
+mod filesystem;
 mod layer;
 mod log;
 mod reply;
 pub(super) mod wasi;
 
 pub(super) use connection::ConnectionCalls;
+pub(super) use filesystem::watch_changes;
 pub(super) use layer::LayerCalls;
 pub(super) use log::LogCalls;
 pub(super) use reply::ReplyCalls;

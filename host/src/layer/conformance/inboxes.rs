@@ -49,7 +49,7 @@ pub(in super::super) async fn an_inbox_is_bounded_in_bytes_and_done_marks_always
         layer.send(&channel, large).await.unwrap();
     }
     assert_eq!(metrics.dropped_count("inbox_full"), 1);
-    let done = Done { outcome: Outcome::Ok, state: None, version: 1 };
+    let done = Done { outcome: Outcome::Ok, state: None, activation: 1 };
     let replies = vec![Reply::StreamChunk(Bytes::from_static(&[0; 500]))];
     let answer = Answer { to: local, order: 7, replies, done: Some(done) };
     layer.answer(&node, answer).await.unwrap();
@@ -57,7 +57,7 @@ pub(in super::super) async fn an_inbox_is_bounded_in_bytes_and_done_marks_always
     let Some(InboxEntry::Answer(answer)) = entries.last() else { panic!("{entries:?}") };
     assert_eq!((entries.len(), answer.order, answer.replies.len()), (3, 7, 1), "room of its own");
     let replies = vec![Reply::StreamChunk(Bytes::from_static(&[0; 1_500])); 2];
-    let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
+    let done = Some(Done { outcome: Outcome::Ok, state: None, activation: 1 });
     let to = answer.to.clone();
     layer.answer(&node, Answer { to, order: 8, replies, done }).await.unwrap();
     let entries = layer.read_inbox(&node).await.unwrap();

@@ -163,6 +163,7 @@ impl Deployments {
     /// Takes a module out of force and forgets it.
     pub async fn delete(&self, turn: Turn) -> Result<(), DeployError> {
         let module = &turn.module;
+        self.refresh(module).await?;
         if !self.known().contains_key(module) {
             return Err(DeployError::NoModule(module.clone()));
         }
@@ -220,11 +221,22 @@ impl Deployments {
             previous: self.existing(module)?.previous,
             routes: version.routes().to_vec(),
             warnings: Vec::new(),
+            left_out: Vec::new(),
         })
     }
 
-    /// The last check, the store, the swap.
+    /// The other processes, the last check, the store, the swap.
     pub(super) async fn put_in_force(&self, fresh: Prepared) -> Result<Deployed, DeployError> {
+        let candidate = fresh.candidate.clone();
+        let is_new = fresh.wasm.is_some();
+        // Each is long, and only one of them is under way.
+        let spread = Box::pin(self.spread(&candidate, fresh.wasm.as_ref())).await?;
+        let deployed = Box::pin(self.commit(fresh)).await;
+        self.take_back(&candidate, is_new).await;
+        Ok(Deployed { left_out: spread.left_out, ..deployed? })
+    }
+
+    async fn commit(&self, fresh: Prepared) -> Result<Deployed, DeployError> {
         let Prepared { candidate, mut manifest, wasm, on } = fresh;
         let _commit = self.commits.lock().await;
         let module = candidate.name.clone();
@@ -235,8 +247,9 @@ impl Deployments {
         {
             return Err(DeployError::Busy(module));
         }
-        if let Some(before) = before.as_ref().filter(|it| it.number != candidate.number) {
-            manifest.previous = Some(before.number);
+        if before.as_ref().is_none_or(|it| it.number != candidate.number) {
+            manifest.previous = before.as_ref().map_or(manifest.previous, |it| Some(it.number));
+            manifest.active_since = Some(SystemTime::now());
         }
         self.registry.check(std::slice::from_ref(&candidate))?;
         // What was noted of the version in force meanwhile.
@@ -253,6 +266,7 @@ impl Deployments {
             previous: manifest.previous,
             routes: candidate.routes.clone(),
             warnings: warnings(before.as_ref(), &candidate.routes),
+            left_out: Vec::new(),
         };
         let swapped = self.registry.activate(vec![(candidate, manifest.activation)]);
         match &swapped {
@@ -298,6 +312,7 @@ fn next(before: Option<Manifest>, kept: Kept, probation: bool) -> Manifest {
             revision: 1,
             activation: 1,
             active: number,
+            active_since: None,
             previous: None,
             probation,
             rolled_back: None,

@@ -20,6 +20,7 @@ impl Deployments {
     /// changed here is left for the next time.
     pub(in crate::registry) async fn follow(&self, emptied: bool) -> Result<bool, StoreError> {
         let stored = self.store.load().await?;
+        self.note_stored(&stored);
         let there: BTreeSet<_> = stored.iter().map(|it| it.name.clone()).collect();
         let mut whole = true;
         for Stored { name, manifest, fault } in stored {
@@ -30,29 +31,14 @@ impl Deployments {
             if self.manifest(&name).as_ref() == Some(&manifest) {
                 continue;
             }
-            let _following = self.following.lock().await;
-            let Ok(_turn) = self.turn_now(&name) else {
+            let Some(_turn) = self.turns.follow(&name) else {
                 whole = false;
                 continue;
             };
-            match self.adopt(&name, &manifest).await {
-                Ok(adopted) => whole &= adopted,
-                Err(DeployError::Store(error @ (StoreError::Io(_) | StoreError::Away(_)))) => {
-                    return Err(error);
-                }
-                Err(error) => {
-                    tracing::error!(
-                        module = %name, version = manifest.active, %error,
-                        "what another process deployed cannot be served here"
-                    );
-                    self.fault(&name, Some(error.to_string()));
-                    self.remember(&name, manifest);
-                }
-            }
+            whole &= self.catch_up_with(&name, manifest).await?;
         }
         for name in self.names().difference(&there) {
-            let _following = self.following.lock().await;
-            let Ok(_turn) = self.turn_now(name) else {
+            let Some(_turn) = self.turns.follow(name) else {
                 whole = false;
                 continue;
             };
@@ -68,6 +54,73 @@ impl Deployments {
         Ok(whole)
     }
 
+    /// Adopts the stored state of a module before a change, so that the change builds on the latest one.
+    pub(super) async fn refresh(&self, module: &ModuleName) -> Result<(), DeployError> {
+        if !self.store.is_shared() {
+            return Ok(());
+        }
+        loop {
+            let stored = self.store.load().await?;
+            self.note_stored(&stored);
+            let found = stored.into_iter().find(|it| it.name == *module);
+            let Some(manifest) = found.and_then(|it| it.manifest) else { return Ok(()) };
+            let is_known = self.manifest(module).as_ref() == Some(&manifest);
+            // The store has a newer manifest if this one was not adopted.
+            if is_known || self.catch_up_with(module, manifest).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Adopts a manifest. The last good version stays active if this one cannot be loaded. Returns false if
+    /// the store has another manifest by then.
+    async fn catch_up_with(
+        &self,
+        name: &ModuleName,
+        manifest: Manifest,
+    ) -> Result<bool, StoreError> {
+        match self.adopt(name, &manifest).await {
+            Ok(adopted) => Ok(adopted),
+            Err(DeployError::Store(error @ (StoreError::Io(_) | StoreError::Away(_)))) => {
+                Err(error)
+            }
+            Err(error) => {
+                tracing::error!(
+                    module = %name, version = manifest.active, %error,
+                    "what another process deployed cannot be served here"
+                );
+                self.fault(name, Some(error.to_string()));
+                self.remember(name, manifest);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Notes the stored activation of each module, whether this process can serve it or not.
+    pub(super) fn note_stored(&self, stored: &[Stored]) {
+        let activation = |it: &Stored| {
+            let manifest = it.manifest.as_ref()?;
+            Some((it.name.clone(), manifest.activation))
+        };
+        *self.stored() = stored.iter().filter_map(activation).collect();
+    }
+
+    /// Makes a candidate of the active version of a manifest, from code in memory if possible.
+    async fn active_candidate(
+        &self,
+        name: &ModuleName,
+        manifest: &Manifest,
+    ) -> Result<Candidate, DeployError> {
+        let kept = manifest.version(manifest.active);
+        let Some(program) = kept.and_then(|kept| self.code_at_hand(name, &kept.digest)) else {
+            return self.stored_candidate(name, manifest, manifest.active).await;
+        };
+        let settings = self.settings(name, &manifest.settings)?;
+        let (module, number) = (name.clone(), manifest.active);
+        let candidate = self.loader.candidate_of(module, number, program.again(), settings).await;
+        candidate.map_err(|error| DeployError::Load { module: name.clone(), error })
+    }
+
     /// Puts the active version of a manifest in force, unless the store has another one by then.
     pub(super) async fn adopt(
         &self,
@@ -79,7 +132,7 @@ impl Deployments {
             .is_some_and(|it| (it.activation, it.number) == (manifest.activation, manifest.active));
         let candidate = match same {
             true => None,
-            false => Some(self.stored_candidate(name, manifest, manifest.active).await?),
+            false => Some(self.active_candidate(name, manifest).await?),
         };
         let _commit = self.commits.lock().await;
         let now = self.store.load().await?;

@@ -1,25 +1,35 @@
 //! What is deployed: versions in a store, and the ones in force.
 //!
 //! A change is made in this order: the candidate is loaded and checked, committed to the store, put in
-//! force. So nothing is in force that a restart would not find, and a process that is killed on the
-//! way comes back with the state before or after. Versions that fail on probation are the exception:
+//! force. Between the check and the commit other processes that share the store prepare it. So nothing
+//! is in force that a restart would not find, and a process that is killed on the way comes back with the
+//! state before or after. Versions that fail on probation are the exception:
 //! they leave at once, and the store is told afterwards.
 
 mod change;
 mod follow;
+mod preparations;
+mod prepare;
 mod start;
+mod turn;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
-pub use start::Given;
+use self::{
+    preparations::{Preparations, View},
+    prepare::StoredActivations,
+    turn::{Turn, Turns},
+};
+pub use self::{prepare::LeftOut, start::Given};
 
 use super::{
-    Loader, ModuleSettings, Registry, Version, Written,
-    store::{Kept, Manifest, ModuleStore, StoreError},
+    Loader, ModuleSettings, Registry, Rest, Version, Written,
+    store::{Kept, Manifest, ModuleStore, Prepared, Preparing, StoreError},
 };
 use crate::{
     engine::LoadError,
@@ -92,6 +102,19 @@ pub enum DeployError {
         /// The version.
         version: u64,
     },
+    /// No worker has the code.
+    #[error(
+        "module {module} cannot be run: no process that runs consumers could prepare it; \
+         node {node}: {reason}"
+    )]
+    NoWorker {
+        /// The module.
+        module: ModuleName,
+        /// A process that runs consumers.
+        node: String,
+        /// Why it could not.
+        reason: String,
+    },
     /// A setting is wrong.
     #[error(transparent)]
     Settings(#[from] ConfigError),
@@ -135,6 +158,8 @@ pub struct Deployed {
     pub routes: Vec<RouteSpec>,
     /// What may surprise.
     pub warnings: Vec<String>,
+    /// Processes that do not have the version.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Where a module came from.
@@ -155,6 +180,8 @@ pub enum Standing {
     Probation,
     /// A version failed, and the one before serves.
     RolledBack,
+    /// Its circuit breaker is open: it failed too often.
+    Resting,
     /// Something is wrong with what is stored; what could be served is.
     Failed,
 }
@@ -166,6 +193,8 @@ pub struct Summary {
     pub name: ModuleName,
     /// The version in force; none if none could be served.
     pub active: Option<Kept>,
+    /// Since when that version is active, if that is known.
+    pub active_since: Option<SystemTime>,
     /// How many versions there are.
     pub versions: usize,
     /// Where it came from.
@@ -174,6 +203,8 @@ pub struct Summary {
     pub standing: Standing,
     /// What is wrong.
     pub fault: Option<String>,
+    /// The pause while its circuit breaker is open.
+    pub resting: Option<Rest>,
 }
 
 /// A module in full.
@@ -207,10 +238,11 @@ pub struct Deployments {
     defaults: ModuleSettings,
     /// Locked for single operations only.
     known: Mutex<BTreeMap<ModuleName, Known>>,
-    /// Modules that somebody changes. Locked for single operations only.
-    busy: Arc<Mutex<HashSet<ModuleName>>>,
-    /// Held while a module follows what another process changed: that is over soon.
-    following: tokio::sync::Mutex<()>,
+    /// Modules that are being changed.
+    turns: Arc<Turns>,
+    /// The activation of each module when the store was last read. Locked for single operations only.
+    stored: Mutex<StoredActivations>,
+    preparations: Arc<Preparations>,
     /// From the last check to the swap nobody else may put routes in force.
     commits: tokio::sync::Mutex<()>,
 }
@@ -218,19 +250,6 @@ pub struct Deployments {
 impl fmt::Debug for Deployments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Deployments").field("store", &self.store).finish_non_exhaustive()
-    }
-}
-
-/// The right to change a module, until it is dropped.
-#[derive(Debug)]
-pub struct Turn {
-    module: ModuleName,
-    busy: Arc<Mutex<HashSet<ModuleName>>>,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.module);
     }
 }
 
@@ -258,18 +277,24 @@ impl Deployments {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the right to change a module. One at a time has it.
+    /// Takes the right to change a module. Waits while the module follows a change of another process.
     pub async fn turn(&self, module: &ModuleName) -> Result<Turn, DeployError> {
-        let _following = self.following.lock().await;
-        self.turn_now(module)
+        self.turns.change(module).await
     }
 
-    fn turn_now(&self, module: &ModuleName) -> Result<Turn, DeployError> {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if !busy.insert(module.clone()) {
-            return Err(DeployError::Busy(module.clone()));
-        }
-        Ok(Turn { module: module.clone(), busy: Arc::clone(&self.busy) })
+    /// Subscribes to the reports of all processes that share the store.
+    pub(super) fn views(&self) -> tokio::sync::watch::Receiver<Option<Arc<View>>> {
+        self.preparations.views()
+    }
+
+    /// Returns the files that this process asks others to prepare, and those it has prepared.
+    pub(super) fn preparations(&self) -> (Vec<Preparing>, Vec<Prepared>) {
+        self.preparations.report()
+    }
+
+    /// Returns whether a process is about to activate a version.
+    pub(super) fn is_preparing(&self) -> bool {
+        self.preparations.are_under_way()
     }
 
     fn manifest(&self, module: &ModuleName) -> Option<Manifest> {
@@ -322,24 +347,28 @@ impl Deployments {
         let active =
             version.and_then(|version| manifest.and_then(|it| it.version(version.number)).cloned());
         let rolled_back = manifest.and_then(|it| it.rolled_back.as_ref());
-        let (standing, fault) = match (&known.fault, rolled_back) {
-            (Some(fault), _) => (Standing::Failed, Some(fault.clone())),
-            (None, Some(back)) => {
+        let resting = self.registry.rest(name);
+        let (standing, fault) = match (&known.fault, &resting, rolled_back) {
+            (Some(fault), ..) => (Standing::Failed, Some(fault.clone())),
+            (None, Some(rest), _) => (Standing::Resting, Some(rest.fault.clone())),
+            (None, None, Some(back)) => {
                 let fault = format!("version {}: {}", back.version, back.reason);
                 (Standing::RolledBack, Some(fault))
             }
-            (None, None) if version.is_some_and(|it| it.probation.is_on()) => {
+            (None, None, None) if version.is_some_and(|it| it.probation.is_on()) => {
                 (Standing::Probation, None)
             }
-            (None, None) => (Standing::Active, None),
+            (None, None, None) => (Standing::Active, None),
         };
         Summary {
             name: name.clone(),
             active,
+            active_since: manifest.and_then(|it| it.active_since),
             versions: manifest.map_or(0, |it| it.versions.len()),
             source: known.source,
             standing,
             fault,
+            resting,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is in force when the process starts: what the store has, then the files of flags.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -44,11 +44,14 @@ impl Deployments {
             written,
             defaults,
             known: std::sync::Mutex::default(),
-            busy: Arc::default(),
-            following: tokio::sync::Mutex::default(),
+            turns: Arc::default(),
+            stored: std::sync::Mutex::default(),
+            preparations: Arc::default(),
             commits: tokio::sync::Mutex::default(),
         });
-        for stored in deployments.store.load().await? {
+        let stored = deployments.store.load().await?;
+        deployments.note_stored(&stored);
+        for stored in stored {
             deployments.revive(stored).await;
         }
         drain.spawn("reports", listen(Arc::clone(&deployments), reports, drain.clone()));
@@ -60,11 +63,9 @@ impl Deployments {
         let Stored { name, manifest, mut fault } = stored;
         if let Some(manifest) = &manifest {
             let wanted = manifest.active;
-            let activation = manifest.activation.saturating_sub(1);
-            let earlier = Manifest { activation, ..manifest.clone() };
             if manifest.probation
                 && let Some(before) = manifest.previous
-                && let Err(error) = self.revive_version(&name, &earlier, before, false).await
+                && let Err(error) = self.revive_version(&name, manifest, before, false).await
             {
                 tracing::warn!(module = %name, version = before, error, "no version to go back to");
             }
@@ -97,10 +98,13 @@ impl Deployments {
     ) -> Result<(), String> {
         let candidate = self.stored_candidate(name, manifest, number).await;
         let candidate = Candidate { probation, ..candidate.map_err(|error| error.to_string())? };
-        self.registry
-            .activate(vec![(candidate, manifest.activation)])
-            .map(drop)
-            .map_err(|error| error.to_string())
+        // A version in place of the active one gets an earlier activation, since it must not run events of
+        // connections that the active one has served in another process.
+        let activation = match number == manifest.active {
+            true => manifest.activation,
+            false => manifest.activation.saturating_sub(1),
+        };
+        self.registry.adopt(candidate, activation).map_err(|error| error.to_string())
     }
 
     /// Loads a version that is kept.
@@ -141,8 +145,10 @@ impl Deployments {
 
     async fn place_once(&self, given: &[Given]) -> Result<(), DeployError> {
         let change = Change { who: "--module".to_owned(), ..Change::default() };
-        let mut prepared = Vec::new();
+        let (mut turns, mut prepared) = (Vec::new(), Vec::new());
         for Given { name, wasm } in given {
+            // Changes of other processes meanwhile are seen at the commit.
+            turns.push(self.turn(name).await?);
             let fresh = self.prepare(name, wasm.clone(), &change).await?;
             if let Some(known) = self.known().get_mut(name) {
                 known.source = Source::Flag;
@@ -201,10 +207,12 @@ impl Deployments {
             let mut noted = manifest.clone();
             noted.activation = *activation;
             noted.probation = false;
-            if let Report::RolledBack { from, to, reason, .. } = report {
+            if let Report::RolledBack { from, to, previous, reason, .. } = report {
                 noted.active = *to;
+                noted.active_since = Some(SystemTime::now());
                 // The one before this is the one that failed.
-                noted.previous = None;
+                noted.previous = *previous;
+                noted.probation = previous.is_some();
                 noted.rolled_back = Some(RolledBack { version: *from, reason: reason.clone() });
             }
             noted.revision += 1;

@@ -18,6 +18,14 @@ pub struct Manifest {
     pub activation: u64,
     /// The version in force.
     pub active: u64,
+    /// Since when that version is active; unknown if an earlier release activated it.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "to_optional_text",
+        deserialize_with = "from_optional_text"
+    )]
+    pub active_since: Option<SystemTime>,
     /// The version that was in force before, for a rollback without a number.
     pub previous: Option<u64>,
     /// Whether the active version has not proved itself yet.
@@ -80,4 +88,22 @@ pub(super) fn to_text<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, 
 pub(super) fn from_text<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
     let text = String::deserialize(from)?;
     humantime::parse_rfc3339(&text).map_err(de::Error::custom)
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+pub(super) fn to_optional_text<S: Serializer>(
+    time: &Option<SystemTime>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => to_text(time, to),
+        None => to.serialize_none(),
+    }
+}
+
+pub(super) fn from_optional_text<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<SystemTime>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+    humantime::parse_rfc3339(&text).map(Some).map_err(de::Error::custom)
 }

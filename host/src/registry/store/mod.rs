@@ -8,7 +8,7 @@ mod manifest;
 mod redis;
 mod report;
 
-use std::{fmt, io};
+use std::{fmt, io, time::Duration};
 
 use async_trait::async_trait;
 
@@ -16,7 +16,7 @@ pub use self::{
     directory::DirectoryStore,
     manifest::{Kept, Manifest, RolledBack},
     redis::RedisStore,
-    report::{Met, ModuleReport, NodeReport},
+    report::{Met, ModuleReport, NodeReport, Prepared, Preparing, Resting},
 };
 use crate::message::ModuleName;
 
@@ -73,6 +73,24 @@ pub trait ModuleStore: fmt::Debug + Send + Sync + 'static {
 
     /// The file of a version, checked against its digest.
     async fn wasm(&self, module: &ModuleName, digest: &str) -> Result<Vec<u8>, StoreError>;
+
+    /// Keeps a file that no version has yet, so that other processes can prepare it.
+    async fn offer(
+        &self,
+        module: &ModuleName,
+        digest: &str,
+        wasm: &[u8],
+        time_to_live: Duration,
+    ) -> Result<(), StoreError> {
+        let _ = (module, digest, wasm, time_to_live);
+        Ok(())
+    }
+
+    /// Forgets a file that was offered.
+    async fn take_back(&self, module: &ModuleName, digest: &str) -> Result<(), StoreError> {
+        let _ = (module, digest);
+        Ok(())
+    }
 
     /// Puts a manifest in the place of the one whose revision is one less, with the file of a version
     /// that is new in it. Files that no version of it has are removed.

@@ -88,7 +88,6 @@ impl Stage {
             correlation: id,
             origin: Some(Origin { node: self.node.clone(), local, order: 0, words }),
             receipt: None,
-            flushed: Arc::default(),
             answered: Arc::default(),
         };
         let event = Event {
@@ -97,7 +96,7 @@ impl Stage {
             order: 0,
             kind,
             state: None,
-            version: 0,
+            activation: 0,
             wants_done: false,
         };
         let channel = ChannelName::of_unrouted(&event.kind);

@@ -159,7 +159,7 @@ async fn without_memory_a_done_mark_passes_beside_an_answer_that_does_not() {
     layer.open_inbox(&node).await.unwrap();
     server.run(&["CONFIG", "SET", "maxmemory", "1"]);
     let answer = |order, replies| {
-        let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
+        let done = Some(Done { outcome: Outcome::Ok, state: None, activation: 1 });
         Answer { to: LocalName::random(), order, replies, done }
     };
     let chunk = vec![Reply::StreamChunk(Bytes::from_static(b"x"))];

@@ -61,7 +61,7 @@ async fn commands_among(modules: usize) -> usize {
         let message = Message::custom(content.clone(), CorrelationId::random());
         interface.send(&name(number % modules), message).await.unwrap();
         assert_eq!(receive.await.unwrap().len(), 1);
-        let done = Some(Done { outcome: Outcome::Ok, state: None, version: 1 });
+        let done = Some(Done { outcome: Outcome::Ok, state: None, activation: 1 });
         let replies = vec![Reply::StreamChunk(Bytes::from_static(b"x"))];
         let answer = Answer { to: LocalName::random(), order: 0, replies, done };
         worker.answer(&node, answer).await.unwrap();

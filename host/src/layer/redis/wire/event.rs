@@ -20,8 +20,8 @@ pub(super) struct WireEvent {
     consumer: String,
     #[serde(default)]
     order: u64,
-    #[serde(default)]
-    version: u64,
+    #[serde(rename = "version", default)]
+    activation: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     done: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -66,7 +66,7 @@ impl From<&Event> for WireEvent {
             reply_channel: scope.reply_channel.to_string(),
             consumer: event.consumer.to_string(),
             order: event.order,
-            version: event.version,
+            activation: event.activation,
             done: event.wants_done,
             state: event.state.clone().map(Blob),
             scheme: scope.scheme().to_owned(),
@@ -109,14 +109,15 @@ impl From<&Event> for WireEvent {
 impl WireEvent {
     pub(super) fn into_event(mut self, correlation: CorrelationId) -> Result<Event, WireError> {
         let kind = self.kind()?;
-        let (consumer, order, version) = (self.consumer.as_str().into(), self.order, self.version);
+        let consumer = self.consumer.as_str().into();
+        let (order, activation) = (self.order, self.activation);
         let wants_done = self.done;
         let state = self.state.take().map(|state| state.0);
         let scope = Arc::new(self.into_scope(correlation)?);
         if scope.protocol != kind.protocol() {
             return Err(WireError::field("scheme")(&"it is that of the other protocol"));
         }
-        Ok(Event { scope, consumer, order, kind, state, version, wants_done })
+        Ok(Event { scope, consumer, order, kind, state, activation, wants_done })
     }
 
     fn kind(&mut self) -> Result<EventKind, WireError> {

@@ -55,7 +55,8 @@ struct WireDone {
     record: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     state: Option<Blob>,
-    version: u64,
+    #[serde(rename = "version")]
+    activation: u64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -202,7 +203,7 @@ impl From<&Done> for WireDone {
             outcome,
             record: record.map(|id| id.to_string()),
             state: done.state.clone().map(Blob),
-            version: done.version,
+            activation: done.activation,
         }
     }
 }
@@ -219,6 +220,6 @@ impl WireDone {
             WireOutcome::AnswerLost => Outcome::AnswerLost,
         };
         let state: Option<Bytes> = self.state.map(|state| state.0);
-        Ok(Done { outcome, state, version: self.version })
+        Ok(Done { outcome, state, activation: self.activation })
     }
 }

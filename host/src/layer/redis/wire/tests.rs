@@ -63,7 +63,7 @@ fn event(kind: EventKind) -> Message {
         order: 3,
         kind,
         state: Some(Bytes::from_static(b"\x80")),
-        version: 2,
+        activation: 2,
         wants_done: true,
     };
     Message { payload: Payload::Event(Box::new(event)), correlation: id(), expires_after: None }
@@ -96,7 +96,7 @@ fn parcels() -> Vec<(&'static str, Parcel)> {
     let (group, content) = (GroupName::parse("chat.lobby").unwrap(), content(b"\x81\xa1n\x01"));
     let head = || ResponseHead { status: StatusCode::OK, headers: vec![header("x-a", "1")] };
     let response = || Response { head: head(), body: Bytes::from_static(b"body") };
-    let done = |outcome| Done { outcome, state: Some(Bytes::from_static(b"\x80")), version: 2 };
+    let done = |outcome| Done { outcome, state: Some(Bytes::from_static(b"\x80")), activation: 2 };
     let hold = Reply::Hold { timeout: Duration::from_secs(25), fallback: Some(response()) };
     vec![
         (
@@ -302,10 +302,10 @@ fn some_event() -> impl Strategy<Value = Message> {
     let kind = some_kind().prop_flat_map(|kind| (some_scope(kind.protocol()), Just(kind)));
     let rest = ("[a-z]{0,8}", any::<(u64, u64, bool)>(), option::of(some_bytes()));
     (kind, rest).prop_map(|((scope, kind), (consumer, numbers, state))| {
-        let (order, version, wants_done) = numbers;
+        let (order, activation, wants_done) = numbers;
         let correlation = scope.correlation;
         let (scope, consumer) = (Arc::new(scope), consumer.into());
-        let event = Event { scope, consumer, order, kind, state, version, wants_done };
+        let event = Event { scope, consumer, order, kind, state, activation, wants_done };
         let payload = Payload::Event(Box::new(event));
         Message { payload, correlation, expires_after: None }
     })
@@ -346,7 +346,7 @@ fn some_parcel() -> impl Strategy<Value = Parcel> {
         Just(Outcome::AnswerLost),
     ];
     let done = (outcome, option::of(some_bytes()), any::<u64>())
-        .prop_map(|(outcome, state, version)| Done { outcome, state, version });
+        .prop_map(|(outcome, state, activation)| Done { outcome, state, activation });
     let locals = || "[a-z0-9]{1,8}".prop_map(|name| local(&name));
     let group = || "[a-z.]{1,8}".prop_map(|name| GroupName::parse(&name).unwrap());
     let content = || Just(content(b"\x81\xa1n\x01"));

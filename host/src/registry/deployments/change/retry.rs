@@ -23,6 +23,8 @@ impl Deployments {
     where
         F: Future<Output = Result<T, DeployError>>,
     {
+        let _announced = self.store.is_shared().then(|| self.preparations.announce(module));
+        Box::pin(self.refresh(module)).await?;
         for _ in 1..TRIES {
             match once().await {
                 Err(DeployError::Store(error @ StoreError::Changed { .. })) => {
@@ -72,6 +74,7 @@ mod tests {
             revision: 7,
             activation: 3,
             active: 2,
+            active_since: None,
             previous: Some(1),
             probation: true,
             rolled_back: None,

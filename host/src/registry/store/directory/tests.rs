@@ -73,6 +73,7 @@ fn state(versions: u64) -> (Manifest, Vec<u8>) {
         revision: versions,
         activation: versions,
         active: versions,
+        active_since: None,
         previous: versions.checked_sub(1).filter(|&it| it > 0),
         probation: false,
         rolled_back: None,

@@ -62,6 +62,19 @@ impl Calls {
         self.link.call(&call).await
     }
 
+    /// Keeps a file for a while so that processes can prepare it; nothing: takes it back.
+    pub(super) async fn offer(
+        &self,
+        module: &str,
+        digest: &str,
+        file: &[u8],
+        time_to_live: Duration,
+    ) -> Result<(), Unavailable> {
+        let mut call = self.call(&self.scripts.store_offer);
+        call.arg(module).arg(digest).arg(file).arg(micros(time_to_live));
+        self.link.call::<u8>(&call).await.map(drop)
+    }
+
     /// Puts a manifest in the place of the one whose revision is one less, with a new file, and
     /// forgets files that are not `needed`. False if somebody else was first.
     pub(super) async fn commit(

@@ -3,7 +3,7 @@
 mod calls;
 mod scripts;
 
-use std::io;
+use std::{io, time::Duration};
 
 use async_trait::async_trait;
 
@@ -75,6 +75,20 @@ impl ModuleStore for RedisStore {
             true => Ok(()),
             false => Err(StoreError::Changed { module: module.clone() }),
         }
+    }
+
+    async fn offer(
+        &self,
+        module: &ModuleName,
+        digest: &str,
+        wasm: &[u8],
+        time_to_live: Duration,
+    ) -> Result<(), StoreError> {
+        Ok(self.0.offer(module.as_str(), digest, wasm, time_to_live).await?)
+    }
+
+    async fn take_back(&self, module: &ModuleName, digest: &str) -> Result<(), StoreError> {
+        Ok(self.0.offer(module.as_str(), digest, b"", Duration::ZERO).await?)
     }
 
     async fn delete(&self, module: &ModuleName) -> Result<(), StoreError> {
