@@ -123,6 +123,14 @@ pub struct Metrics {
     pub events_lost: Counter,
     /// What clients did beyond a limit or against a rule.
     pub refusals: Family<ByRefusal, Counter>,
+    /// Connections that were ended since messages to their groups may have been missed, by what happened.
+    pub gap_closes: Family<ByReason, Counter>,
+    /// How often Redis was found to be older than it was.
+    pub store_went_back: Counter,
+    /// Interface servers whose lease ended.
+    pub nodes_lost: Counter,
+    /// The WebSockets that they had.
+    pub sockets_lost: Counter,
     /// HTTP responses, by status.
     pub responses: Family<ByStatus, Counter>,
     /// WebSockets closed, by code.
@@ -164,6 +172,10 @@ impl Metrics {
             holds: Gauge::default(),
             events_lost: Counter::default(),
             refusals: Family::default(),
+            gap_closes: Family::default(),
+            store_went_back: Counter::default(),
+            nodes_lost: Counter::default(),
+            sockets_lost: Counter::default(),
             responses: Family::default(),
             closes: Family::default(),
             queue_wait: histogram(),
@@ -171,6 +183,7 @@ impl Metrics {
             registry: Registry::with_prefix("tidegate"),
         };
         metrics.register();
+        metrics.register_losses();
         metrics
     }
 
@@ -235,6 +248,26 @@ impl Metrics {
             self.queue_wait.clone(),
         );
         r.register("run_time_seconds", "Time that consumers ran", self.run_time.clone());
+    }
+
+    fn register_losses(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "gap_closes",
+            "Connections ended since they may have missed messages to groups, by reason",
+            self.gap_closes.clone(),
+        );
+        r.register(
+            "store_went_back",
+            "Times that Redis was older than before",
+            self.store_went_back.clone(),
+        );
+        r.register("nodes_lost", "Interface servers whose lease ended", self.nodes_lost.clone());
+        r.register(
+            "sockets_lost",
+            "WebSockets of such servers: their disconnect does not run",
+            self.sockets_lost.clone(),
+        );
     }
 
     /// Says how full channels are: names, messages, and the age of the oldest. The fullest have a name

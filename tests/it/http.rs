@@ -70,7 +70,7 @@ async fn how_an_event_ends_decides_the_status() {
         (
             Outcome::Refused,
             503,
-            "the consumer did not run: it failed too often, or its channel is full",
+            "not served now: the module is paused, its channel is full, or a group cannot be joined",
         ),
     ] {
         let (reply, ()) = tokio::join!(host.get("/hello/x"), serve(&host, outcome));

@@ -1,8 +1,11 @@
 //! The connections of this node, by their local names.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use super::{
@@ -31,11 +34,39 @@ impl Connections {
         self.open().get(local).map(|(_, mailbox)| Arc::clone(mailbox))
     }
 
+    /// The mailboxes of all connections: first those with these names.
+    pub(super) fn split_by(&self, names: &[LocalName]) -> (Vec<Arc<Mailbox>>, Vec<Arc<Mailbox>>) {
+        let names: HashSet<_> = names.iter().collect();
+        let (mut named, mut others) = (Vec::with_capacity(names.len()), Vec::new());
+        for (local, (_, mailbox)) in &*self.open() {
+            let part = if names.contains(local) { &mut named } else { &mut others };
+            part.push(Arc::clone(mailbox));
+        }
+        (named, others)
+    }
+
     /// The mailboxes of all connections of a protocol.
     pub(super) fn of(&self, protocol: Protocol) -> Vec<Arc<Mailbox>> {
         let open = self.open();
         let wanted = open.values().filter(|(its, _)| *its == protocol);
         wanted.map(|(_, mailbox)| Arc::clone(mailbox)).collect()
+    }
+}
+
+/// An open WebSocket whose consumer was not told of its end yet.
+#[derive(Debug)]
+pub(super) struct CountedSocket(Arc<AtomicUsize>);
+
+impl CountedSocket {
+    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for CountedSocket {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -8,8 +8,9 @@ use tokio::time::{Instant, timeout_at};
 use super::{Hub, connections::Registration, mailbox::Mail, unsent::Kept};
 use crate::{
     layer::SendError,
-    message::{Close, Done, Event, EventKind, Message, Outcome, Payload, Reply, Scope},
+    message::{Close, Done, Event, EventKind, Gap, Message, Outcome, Payload, Reply, Scope},
     routing::Route,
+    telemetry::ByReason,
 };
 
 /// What comes next on a connection.
@@ -23,6 +24,8 @@ pub(super) enum Happening {
     Lost,
     /// More waits for the client than may.
     Overflow,
+    /// Messages to its groups may be missing: the connection is to end.
+    Missed,
     /// The interface server stops.
     Drain,
 }
@@ -43,6 +46,8 @@ pub(super) struct Conversation {
     state: Option<Bytes>,
     /// The highest activation of the module that served the connection.
     activation: u64,
+    /// Messages to its groups may be missing; told when the event in flight is over.
+    missed: Option<Gap>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +69,18 @@ impl Conversation {
             from_group: false,
             state: None,
             activation: 0,
+            missed: None,
         }
+    }
+
+    /// Whether the connection is to end when the event in flight is over.
+    pub(super) const fn has_missed(&self) -> bool {
+        self.missed.is_some()
+    }
+
+    /// Whether the handshake was the last event.
+    pub(super) const fn is_first(&self) -> bool {
+        self.next_order <= 1
     }
 
     /// Whether an event is not over yet.
@@ -117,6 +133,13 @@ impl Conversation {
             if let Some(reply) = self.replies.pop_front() {
                 return Happening::Reply(reply);
             }
+            if !self.is_busy()
+                && let Some(gap) = self.missed.take()
+            {
+                let reason = gap.reason();
+                self.hub.metrics.gap_closes.get_or_create(&ByReason { reason }).inc();
+                return Happening::Missed;
+            }
             let mail = match self.in_flight {
                 None => self.registration.mailbox.take().await,
                 Some(InFlight { lost_at, .. }) => {
@@ -147,6 +170,11 @@ impl Conversation {
                     self.hub.metrics.dropped("stale");
                 }
                 Mail::Done { .. } => self.hub.metrics.dropped("stale"),
+                Mail::Missed { gap, is_member } => {
+                    if is_member || self.is_busy() {
+                        self.missed = Some(gap);
+                    }
+                }
                 Mail::Overflow => return Happening::Overflow,
                 Mail::Drain => return Happening::Drain,
             }

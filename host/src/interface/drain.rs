@@ -28,7 +28,8 @@ impl Running {
             for mailbox in hub.connections.of(Protocol::Http) {
                 mailbox.put(Mail::Drain);
             }
-            close(hub.connections.of(Protocol::Websocket), &hub.config.drain).await;
+            let sockets = hub.connections.of(Protocol::Websocket);
+            tell(sockets, &hub.config.drain, &Mail::Drain).await;
             hub.drain.finished().await;
         };
         let left = match timeout(grace, work).await {
@@ -47,9 +48,9 @@ fn left(hub: &Hub) -> usize {
     of(Protocol::Http) + of(Protocol::Websocket)
 }
 
-/// Closes sockets in no order, at a steady rate with jitter: whoever comes back meets other servers,
-/// and must not do so in waves.
-async fn close(mut sockets: Vec<Arc<Mailbox>>, config: &DrainConfig) {
+/// Tells sockets in no order that they are to end, at a steady rate with jitter: whoever comes back must
+/// not do so in waves.
+pub(super) async fn tell(mut sockets: Vec<Arc<Mailbox>>, config: &DrainConfig, why: &Mail) {
     sockets.shuffle(&mut rand::rng());
     let started = Instant::now();
     let end = started + config.grace.mul_f32(CLOSING);
@@ -59,7 +60,7 @@ async fn close(mut sockets: Vec<Arc<Mailbox>>, config: &DrainConfig) {
         let turn = started + pause.mul_f64(number as f64 + jitter);
         // Who would come too late is closed all the same, with a close frame.
         sleep_until(turn.min(end)).await;
-        mailbox.put(Mail::Drain);
+        mailbox.put(why.clone());
     }
 }
 
@@ -86,7 +87,7 @@ mod tests {
     /// How many of some sockets have been told to go, each second.
     async fn told(sockets: usize, config: DrainConfig) -> Vec<usize> {
         let sockets: Vec<_> = (0..sockets).map(|_| Arc::new(Mailbox::of_socket(0))).collect();
-        let (closing, mut seconds) = (close(sockets.clone(), &config), Vec::new());
+        let (closing, mut seconds) = (tell(sockets.clone(), &config, &Mail::Drain), Vec::new());
         tokio::pin!(closing);
         let started = Instant::now();
         for second in 1.. {

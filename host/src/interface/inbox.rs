@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::{Duration, Instant};
 
-use super::{Hub, mailbox::Mail};
+use super::{Hub, drain, mailbox::Mail};
 use crate::{
-    message::{Answer, ChannelName, Content, InboxEntry, LocalName, Reply, replies_from},
+    message::{Answer, ChannelName, Content, Gap, InboxEntry, LocalName, Reply, replies_from},
     outage::Outage,
 };
 
@@ -38,9 +38,10 @@ pub(super) async fn read(hub: Arc<Hub>) {
     }
 }
 
-async fn hand_out(hub: &Hub, entry: InboxEntry) {
+async fn hand_out(hub: &Arc<Hub>, entry: InboxEntry) {
     match entry {
         InboxEntry::Answer(answer) => hand_out_answer(hub, answer),
+        InboxEntry::Missed { members, gap } => end_those_that_missed(hub, &members, gap),
         InboxEntry::Joined(local) => {
             if hub.connections.mailbox(&local).is_none() {
                 forget(hub, &local).await;
@@ -71,6 +72,28 @@ async fn hand_out(hub: &Hub, entry: InboxEntry) {
             }
         }
     }
+}
+
+/// Messages to groups may be missing. Members are ended at the pace of the drain, so that they do not all
+/// come back at once. Others may have joined with the event in flight.
+fn end_those_that_missed(hub: &Arc<Hub>, members: &[LocalName], gap: Gap) {
+    let (members, others) = hub.connections.split_by(members);
+    for mailbox in others {
+        mailbox.put(Mail::Missed { gap, is_member: false });
+    }
+    if members.is_empty() {
+        return;
+    }
+    tracing::warn!(
+        connections = members.len(),
+        reason = gap.reason(),
+        "messages to groups may be missing; the members are closed"
+    );
+    let ending = Arc::clone(hub);
+    hub.drain.spawn_until_stopped("missed messages", async move {
+        let mail = Mail::Missed { gap, is_member: true };
+        drain::tell(members, &ending.config.drain, &mail).await;
+    });
 }
 
 fn hand_out_answer(hub: &Hub, answer: Answer) {

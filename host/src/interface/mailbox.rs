@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::unsent::{Kept, Unsent};
-use crate::message::{Done, Reply};
+use crate::message::{Done, Gap, Reply};
 
 /// Bytes of answers that one run may flush for a WebSocket before its client has taken the first; what
 /// a run sends without a flush fits as a whole.
@@ -29,6 +29,9 @@ pub(super) enum Mail {
     Done { order: u64, done: Done },
     /// More waits than may: what came here was dropped.
     Overflow,
+    /// Messages to groups may be missing. Who is no member of any may have an event in flight that made
+    /// it one.
+    Missed { gap: Gap, is_member: bool },
     /// The interface server stops.
     Drain,
 }
@@ -38,7 +41,7 @@ impl Mail {
         match self {
             Self::Answer { replies, .. } => replies.iter().map(Reply::cost).sum(),
             Self::Message { replies, .. } => replies.iter().map(Reply::cost).sum(),
-            Self::Done { .. } | Self::Overflow | Self::Drain => 0,
+            Self::Done { .. } | Self::Missed { .. } | Self::Overflow | Self::Drain => 0,
         }
     }
 }

@@ -24,7 +24,7 @@ mod transport;
 mod unsent;
 mod websocket;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 pub(crate) use self::transport::read_out;
 use self::{
@@ -54,6 +54,8 @@ struct Hub {
     routes: Routes,
     admission: Admission,
     connections: Connections,
+    /// WebSockets whose consumers are owed a `disconnect`.
+    open_sockets: Arc<AtomicUsize>,
     lines: Lines,
     metrics: Arc<Metrics>,
     told: Told,

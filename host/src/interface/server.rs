@@ -77,6 +77,7 @@ impl InterfaceServer {
             layer,
             routes,
             connections: Connections::default(),
+            open_sockets: Arc::default(),
             lines: Lines::default(),
             metrics,
             told: Told::default(),
@@ -111,6 +112,7 @@ impl InterfaceServer {
     pub async fn start(self) -> Result<Running, LayerError> {
         let Self { listeners, hub, certificates, .. } = self;
         hub.layer.open_inbox(&hub.node).await?;
+        hub.layer.count_sockets(&hub.node, Arc::clone(&hub.open_sockets));
         let reader = Drain::new(Handle::current());
         reader.spawn_until_stopped("inbox", inbox::read(Arc::clone(&hub)));
         if let Some(certificates) = &certificates {

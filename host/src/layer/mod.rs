@@ -10,7 +10,12 @@ mod conformance;
 mod memory;
 mod redis;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
@@ -205,7 +210,8 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Makes a channel a member of a group, or renews its membership.
+    /// Makes a channel a member of a group, or renews its membership. A join that failed is made again,
+    /// or whoever asked for it is told.
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError>;
 
     /// Ends a membership, if there is one.
@@ -232,6 +238,9 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// Puts an answer into a node's inbox. Data is dropped and counted when the inbox is full; the
     /// done mark never is.
     async fn answer(&self, node: &NodeName, answer: Answer) -> Result<(), LayerError>;
+
+    /// Lends the count of a node's open WebSockets, to be told to others should the process die.
+    fn count_sockets(&self, _node: &NodeName, _open: Arc<AtomicUsize>) {}
 
     /// Takes what has arrived for a node, in order; waits while there is nothing. One reader per
     /// node.

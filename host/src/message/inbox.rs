@@ -22,6 +22,39 @@ pub enum InboxEntry {
     Answer(Answer),
     /// A connection was made a member of a group. If it is over by now, it has to leave again.
     Joined(LocalName),
+    /// Messages to groups may be missing. Who was a member is none any more. A join that was on its way
+    /// may be missing, too.
+    Missed {
+        /// The connections that were members.
+        members: Vec<LocalName>,
+        /// What happened.
+        gap: Gap,
+    },
+}
+
+/// Why messages to a group may not have arrived at a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// The lease of the node ran out: nobody sends to a node that is taken for dead.
+    LeaseEnded,
+    /// The store was emptied, or is older than it was.
+    StoreChanged,
+    /// The store did not know any more that the node has members.
+    RegistrationLost,
+    /// Entries were taken from the inbox and did not arrive.
+    EntriesLost,
+}
+
+impl Gap {
+    /// The word that metrics have for it.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::LeaseEnded => "lease_ended",
+            Self::StoreChanged => "store_changed",
+            Self::RegistrationLost => "registration_lost",
+            Self::EntriesLost => "entries_lost",
+        }
+    }
 }
 
 /// Replies of an invocation to its own connection, and with the last of them the done mark.
@@ -56,7 +89,7 @@ impl InboxEntry {
             Self::Message { content, to, .. } => {
                 content.as_bytes().len() + to.len() * size_of::<LocalName>()
             }
-            Self::Joined(_) => size_of::<Self>(),
+            Self::Joined(_) | Self::Missed { .. } => size_of::<Self>(),
             Self::Answer(answer) => answer.replies.iter().map(Reply::cost).sum(),
         }
     }

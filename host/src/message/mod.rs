@@ -16,7 +16,7 @@ pub use correlation::CorrelationId;
 pub use durable::{Lasting, Receipt, Settled};
 pub use event::{Close, Event, EventKind, Frame, Message, Payload};
 pub use forms::{FormError, replies_from};
-pub use inbox::{Answer, Done, InboxEntry};
+pub use inbox::{Answer, Done, Gap, InboxEntry};
 pub use names::{ChannelName, GroupName, LocalName, ModuleName, NameError, NodeName};
 pub use outcome::{HostAnswer, Outcome};
 pub use reply::{Handshake, Header, HeaderError, Reply, Response, ResponseHead, check_headers};

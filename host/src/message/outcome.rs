@@ -15,7 +15,8 @@ pub enum Outcome {
     Gone,
     /// The consumer cannot read the connection's state.
     StateUnreadable(CorrelationId),
-    /// The consumer was not run: the module's circuit breaker is open, or its channel is full.
+    /// The consumer was not run, since the module's circuit breaker is open or its channel is full, or the
+    /// connection could not join a group.
     Refused,
     /// The consumer returned, and its answer found no room in the node's inbox.
     AnswerLost,
@@ -71,7 +72,7 @@ impl Outcome {
                 (S::SERVICE_UNAVAILABLE, 1012, "the consumer is not there any more", None)
             }
             Self::Refused => {
-                let text = "the consumer did not run: it failed too often, or its channel is full";
+                let text = "not served now: the module is paused, its channel is full, or a group cannot be joined";
                 (S::SERVICE_UNAVAILABLE, 1013, text, None)
             }
         };

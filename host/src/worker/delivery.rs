@@ -9,19 +9,24 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::fallback_reply::FallbackReply;
 use crate::{
     engine::{Entry, FlushReason, Outlet, Stopped},
     layer::{ChannelLayer, SendError},
     message::{
-        Answer, ChannelName, CorrelationId, Done, LocalName, Message, NodeName, Receipt, Reply,
-        Settled,
+        Answer, ChannelName, CorrelationId, Done, LocalName, Message, NodeName, Outcome, Receipt,
+        Reply, Settled,
     },
     routing::FULL_RETRY,
     telemetry::Metrics,
 };
+
+/// How long a join is tried again. Shorter than it takes until the node gives up the event.
+const JOIN_RETRY: Duration = Duration::from_secs(10);
+/// How soon it is tried again.
+const JOIN_PAUSE: Duration = Duration::from_millis(100);
 
 /// The event that is answered.
 #[derive(Clone, Debug)]
@@ -135,14 +140,15 @@ impl Delivery {
         }
     }
 
-    /// Tries again what found a channel full, off the slot, for up to 2 s in all. Returns how many
-    /// messages were dropped.
+    /// Tries again what found a channel full, for up to 2 s in all, and joins that could not be made, for
+    /// up to 10 s; off the slot. Returns how many messages were dropped.
     pub(super) async fn conclude_patiently(
         &self,
         halted: Box<Halted>,
         mut done: Option<Done>,
     ) -> usize {
-        let until = Instant::now() + FULL_RETRY;
+        let started = Instant::now();
+        let until = started + FULL_RETRY;
         let mut dropped = 0;
         let mut halted = halted;
         loop {
@@ -153,8 +159,17 @@ impl Delivery {
                     drop(timeout_at(until, self.layer.room(channel)).await);
                     rest.insert(0, failed);
                 }
+                SendError::Layer(_) if Self::waits_for(&failed, started) => {
+                    sleep_until(Instant::now() + JOIN_PAUSE).await;
+                    rest.insert(0, failed);
+                }
                 _ => {
                     dropped += 1;
+                    if self.is_own_join(&failed) && matches!(error, SendError::Layer(_)) {
+                        // A connection must not go on without a group that its consumer counts on.
+                        rest.retain(|entry| !matches!(entry, Entry::Reply(_)));
+                        done = done.map(|it| Done { outcome: Outcome::Refused, state: None, ..it });
+                    }
                     self.metrics.dropped(reason(&error));
                     tracing::warn!(
                         %error, channel = failed.target(), correlation = %self.correlation,
@@ -167,6 +182,20 @@ impl Delivery {
                 Err((again, mark)) => (halted, done) = (again, mark),
             }
         }
+    }
+}
+
+impl Delivery {
+    /// Whether a join that cannot be made now is tried again.
+    fn waits_for(failed: &Entry, started: Instant) -> bool {
+        matches!(failed, Entry::GroupAdd { .. }) && started.elapsed() < JOIN_RETRY
+    }
+
+    /// Whether the connection that the event is from was to join a group.
+    fn is_own_join(&self, failed: &Entry) -> bool {
+        let Entry::GroupAdd { channel, .. } = failed else { return false };
+        let Some(origin) = &self.origin else { return false };
+        *channel == ChannelName::of_connection(&origin.node, &origin.local)
     }
 }
 

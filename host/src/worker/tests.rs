@@ -9,13 +9,17 @@ use tokio::{
     time::timeout,
 };
 
-use super::*;
+use super::{
+    delivery::{Delivery, Origin},
+    *,
+};
 use crate::{
+    engine::Entry,
     layer::{Demand, GroupSent, LayerError, Received, SendError, Statistics},
     message::{
-        Answer, ChannelName, Content, CorrelationId, Event, EventKind, Frame, GroupName,
-        InboxEntry, LocalName, Message, ModuleName, NodeName, Outcome, Payload, Receipt, Scope,
-        Settled,
+        Answer, ChannelName, Content, CorrelationId, Done, Event, EventKind, Frame, GroupName,
+        Handshake, InboxEntry, LocalName, Message, ModuleName, NodeName, Outcome, Payload, Receipt,
+        Reply, Scope, Settled,
     },
 };
 
@@ -26,6 +30,7 @@ struct ScriptedLayer {
     answers: mpsc::Sender<Answer>,
     receive_panics: AtomicUsize,
     answer_panics: AtomicUsize,
+    failing_joins: AtomicUsize,
 }
 
 impl ScriptedLayer {
@@ -64,7 +69,11 @@ impl ChannelLayer for ScriptedLayer {
         Ok(())
     }
     async fn group_add(&self, _: &GroupName, _: &ChannelName) -> Result<(), SendError> {
-        Ok(())
+        let one_less = |left: usize| left.checked_sub(1);
+        match self.failing_joins.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less) {
+            Ok(_) => Err(LayerError::new("the group is away").into()),
+            Err(_) => Ok(()),
+        }
     }
     async fn group_discard(&self, _: &GroupName, _: &ChannelName) -> Result<(), LayerError> {
         Ok(())
@@ -113,6 +122,7 @@ impl Stage {
             answers: answered,
             receive_panics: AtomicUsize::new(0),
             answer_panics: AtomicUsize::new(0),
+            failing_joins: AtomicUsize::new(0),
         });
         let metrics = Arc::new(Metrics::new());
         let config = WorkerConfig {
@@ -207,4 +217,52 @@ async fn messages_are_received_again_after_a_panic_of_the_layer() {
     }
     assert_eq!(stage.layer.receive_panics.load(Ordering::Acquire), 0);
     stage.pool.stop().await;
+}
+
+/// What a handshake is answered with whose join fails so many times.
+async fn answer_after(failing_joins: usize) -> (Answer, usize) {
+    let (_messages, taken) = mpsc::channel(1);
+    let (answered, mut answers) = mpsc::channel(10);
+    let layer = Arc::new(ScriptedLayer {
+        messages: Mutex::new(taken),
+        answers: answered,
+        receive_panics: AtomicUsize::new(0),
+        answer_panics: AtomicUsize::new(0),
+        failing_joins: AtomicUsize::new(failing_joins),
+    });
+    let origin =
+        Origin { node: NodeName::random(), local: LocalName::random(), order: 0, words: None };
+    let channel = ChannelName::of_connection(&origin.node, &origin.local);
+    let delivery = Delivery {
+        layer,
+        metrics: Arc::new(Metrics::new()),
+        correlation: CorrelationId::random(),
+        origin: Some(origin),
+        receipt: None,
+        flushed: Arc::default(),
+        answered: Arc::default(),
+    };
+    let group = GroupName::parse("g").unwrap();
+    let accept = Entry::Reply(Reply::Accept(Handshake::default()));
+    let done = Done { outcome: Outcome::Ok, state: None, version: 1 };
+    let entries = vec![Entry::GroupAdd { group, channel }, accept];
+    let dropped = match delivery.conclude(entries, Some(done)).await {
+        Ok(()) => 0,
+        Err((halted, done)) => delivery.conclude_patiently(halted, done).await,
+    };
+    (answers.recv().await.unwrap(), dropped)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_that_fails_is_made_again_before_the_connection_is_answered() {
+    let (answer, dropped) = answer_after(5).await;
+    assert_eq!((answer.replies.len(), dropped), (1, 0));
+    assert_eq!(answer.done.unwrap().outcome, Outcome::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_join_cannot_be_made_is_refused() {
+    let (answer, dropped) = answer_after(usize::MAX).await;
+    assert_eq!((answer.replies.len(), dropped), (0, 1));
+    assert_eq!(answer.done.unwrap().outcome, Outcome::Refused);
 }

@@ -3,6 +3,7 @@
 mod broken;
 mod checker;
 mod faults;
+mod gaps;
 #[expect(clippy::indexing_slicing, reason = "operations are made with indices of what there is")]
 mod machine;
 mod witness;
@@ -27,11 +28,20 @@ fn config() -> LayerConfig {
 
 /// A layer over Redis, with keys of its own.
 async fn redis(url: &str, prefix: &str, metrics: &Arc<Metrics>) -> RedisLayer {
+    redis_with_lease(url, prefix, metrics, Duration::from_secs(1)).await
+}
+
+async fn redis_with_lease(
+    url: &str,
+    prefix: &str,
+    metrics: &Arc<Metrics>,
+    lease: Duration,
+) -> RedisLayer {
     let redis = RedisConfig {
         topology: Topology::parse(url).unwrap(),
         prefix: prefix.to_owned(),
         partitions: None,
-        lease: Duration::from_secs(1),
+        lease,
         timeout: Duration::from_millis(500),
     };
     let redis = Redis::open(&redis, Handle::current()).await.unwrap();

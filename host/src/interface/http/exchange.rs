@@ -183,6 +183,10 @@ impl Exchange {
                     let text = "too much waits for this client already";
                     return First::Status(S::SERVICE_UNAVAILABLE, text);
                 }
+                Happening::Missed => {
+                    let text = "a message to a group may be missing";
+                    return First::Status(S::SERVICE_UNAVAILABLE, text);
+                }
                 Happening::Drain => {
                     self.stopping = true;
                     if self.is_held() {
@@ -217,7 +221,7 @@ impl Exchange {
                     return Ok(None);
                 }
                 Happening::Done(Outcome::Ok) => {}
-                Happening::Done(_) | Happening::Lost => return Err(Aborted),
+                Happening::Done(_) | Happening::Lost | Happening::Missed => return Err(Aborted),
                 Happening::Overflow => {
                     self.refuse(Reason::Unsent);
                     return Err(Aborted);

@@ -260,7 +260,7 @@ impl Pending {
                 Happening::Lost => {
                     Decision::Refuse(S::SERVICE_UNAVAILABLE, "no worker took the handshake")
                 }
-                Happening::Overflow | Happening::Drain => {
+                Happening::Overflow | Happening::Missed | Happening::Drain => {
                     Decision::Refuse(S::SERVICE_UNAVAILABLE, "the handshake came at a bad time")
                 }
             };

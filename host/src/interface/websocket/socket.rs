@@ -21,6 +21,7 @@ use crate::{
     interface::{
         access_log,
         connection::Busy,
+        connections::CountedSocket,
         conversation::{Conversation, Happening},
         limits_log::Reason,
         read_out,
@@ -48,6 +49,7 @@ pub(super) struct Socket {
     is_over: bool,
     /// The connection below is in use as long as this is.
     _busy: Busy,
+    _counted: CountedSocket,
 }
 
 /// How a socket ended.
@@ -67,6 +69,7 @@ impl Socket {
     pub(super) fn new(conversation: Conversation, early: Vec<Reply>, busy: Busy) -> Self {
         let config = &conversation.hub.config;
         let alive = Alive::new(&config.liveness);
+        let counted = CountedSocket::new(&conversation.hub.open_sockets);
         let mut session = Self {
             conversation,
             outbound: Outbound::default(),
@@ -77,6 +80,7 @@ impl Socket {
             alive,
             is_over: false,
             _busy: busy,
+            _counted: counted,
         };
         session.ending = early.into_iter().find_map(|reply| session.reply(reply).err());
         session
@@ -213,7 +217,8 @@ impl Socket {
 
     /// Puts the next frame in flight if nothing is.
     async fn send_next(&mut self) -> Result<(), End> {
-        if self.conversation.is_busy() || self.sending.is_some() {
+        let waits = self.conversation.is_busy() || self.conversation.has_missed();
+        if waits || self.sending.is_some() {
             return Ok(());
         }
         // The answer to the next event must find room.
@@ -250,14 +255,17 @@ impl Socket {
             Happening::Reply(reply) => self.reply(reply),
             Happening::Done(outcome) => self.done(outcome),
             Happening::Lost => match self.conversation.route.policy.on_fault {
-                OnFault::Continue => Ok(()),
-                OnFault::Close => Err(End::host(1011, "an event was lost")),
+                // Whether it is in its groups is not known of one whose handshake was lost.
+                OnFault::Continue if !self.conversation.is_first() => Ok(()),
+                OnFault::Continue | OnFault::Close => Err(End::host(1011, "an event was lost")),
             },
             Happening::Overflow => {
                 self.refuse(Reason::Unsent);
                 self.outbound.clear();
                 Err(End::host(1013, "too much waits for this client"))
             }
+            // The JavaScript client comes back soon, each at another time.
+            Happening::Missed => Err(End::host(1012, "messages to a group may be missing")),
             Happening::Drain => Err(End::host(1001, "the server goes away")),
         }
     }
@@ -365,6 +373,7 @@ impl Socket {
                 Happening::Lost if self.conversation.route.policy.on_fault == OnFault::Close => {
                     return;
                 }
+                Happening::Missed => return,
                 Happening::Lost | Happening::Overflow | Happening::Drain => {}
             }
         }

@@ -2,10 +2,12 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::{Reader, Subject, channel, connection, content, group, id, message, numbers};
+use super::{
+    Reader, Subject, channel, connection, content, content_of, group, id, message, numbers,
+};
 use crate::{
     layer::{GroupSent, SendError},
-    message::{ChannelName, GroupName, InboxEntry, LocalName, NodeName},
+    message::{ChannelName, GroupName, InboxEntry, LocalName, Message, NodeName},
 };
 
 pub(in super::super) async fn a_group_message_reaches_members_once_each(subject: Subject) {
@@ -98,6 +100,28 @@ pub(in super::super) async fn leaving_all_groups_at_once(subject: Subject) {
     assert_eq!(layer.statistics().await.unwrap().groups, 1);
     let sent = layer.group_send(&group("g"), content(1), id()).await.unwrap();
     assert_eq!(sent.reached, 1);
+}
+
+pub(in super::super) async fn a_join_that_finds_no_room_fails_and_leaves_the_other_members(
+    subject: Subject,
+) {
+    let Subject { layer, metrics, .. } = &subject;
+    let node = NodeName::random();
+    layer.open_inbox(&node).await.unwrap();
+    let one = connection(&node);
+    layer.group_add(&group("g"), &one.0).await.unwrap();
+    assert_eq!(layer.read_inbox(&node).await.unwrap().len(), 1);
+    while metrics.dropped_count("inbox_full") == 0 {
+        layer.send(&one.0, Message::custom(content_of(800), id())).await.unwrap();
+    }
+    // Small entries still find room.
+    while layer.group_add(&group("g"), &connection(&node).0).await.is_ok() {}
+    layer.read_inbox(&node).await.unwrap();
+    let sent = layer.group_send(&group("g"), content(1), id()).await.unwrap();
+    assert_eq!(sent.reached, 1, "the first is still a member");
+    let entries = layer.read_inbox(&node).await.unwrap();
+    let [InboxEntry::Message { to, .. }] = &entries[..] else { panic!("{entries:?}") };
+    assert!(to.contains(&one.1), "{to:?}");
 }
 
 pub(in super::super) async fn a_connection_is_a_member_of_so_many_groups_and_a_named_channel_of_any_number(

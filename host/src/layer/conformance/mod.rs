@@ -133,6 +133,7 @@ macro_rules! conformance_cases {
             an_inbox_is_bounded_in_bytes_and_done_marks_always_fit
             a_closed_inbox_takes_its_memberships_along
             leaving_all_groups_at_once
+            a_join_that_finds_no_room_fails_and_leaves_the_other_members
             a_connection_is_a_member_of_so_many_groups_and_a_named_channel_of_any_number
             room_is_told_when_a_full_channel_is_read
             statistics_tell_depth_and_age

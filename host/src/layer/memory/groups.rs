@@ -54,12 +54,13 @@ impl Groups {
         }
     }
 
+    /// Returns whether the channel was no member before.
     pub(super) fn add(
         &mut self,
         name: &GroupName,
         channel: &ChannelName,
         now: Instant,
-    ) -> Result<(), TooMany> {
+    ) -> Result<bool, TooMany> {
         self.sweep_now_and_then(now);
         if let (Some(limit), Some(joined)) = (self.per_connection, self.memberships.get(channel))
             && channel.connection().is_some()
@@ -77,8 +78,7 @@ impl Groups {
                 group.named.insert(channel.clone(), now + self.expiry);
             }
         }
-        self.memberships.entry(channel.clone()).or_default().insert(name.clone());
-        Ok(())
+        Ok(self.memberships.entry(channel.clone()).or_default().insert(name.clone()))
     }
 
     pub(super) fn discard(&mut self, name: &GroupName, channel: &ChannelName) {

@@ -33,6 +33,10 @@ impl Inboxes {
         self.inboxes.entry(node.clone()).or_default();
     }
 
+    pub(super) fn is_open(&self, node: &NodeName) -> bool {
+        self.inboxes.contains_key(node)
+    }
+
     pub(super) fn close(&mut self, node: &NodeName) {
         if let Some(inbox) = self.inboxes.remove(node) {
             inbox.arrived.notify_waiters();
@@ -51,7 +55,9 @@ impl Inboxes {
             return false;
         };
         let bytes = match entry {
-            InboxEntry::Message { .. } | InboxEntry::Joined(_) => &mut inbox.message_bytes,
+            InboxEntry::Message { .. } | InboxEntry::Joined(_) | InboxEntry::Missed { .. } => {
+                &mut inbox.message_bytes
+            }
             InboxEntry::Answer(_) => &mut inbox.answer_bytes,
         };
         let fits = *bytes + entry.len() <= self.limit;

@@ -206,15 +206,25 @@ impl ChannelLayer for MemoryLayer {
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {
-        lock(&self.groups)
+        let is_new = lock(&self.groups)
             .add(group, channel, Instant::now())
             .map_err(|TooMany { limit }| SendError::TooManyGroups { limit })?;
+        if !is_new {
+            return Ok(());
+        }
         if let Some((node, local)) = channel.connection() {
             // Told after it is one: the node ends it at once if the connection is over. A node that is
             // not known, or has no room to look, gets no members.
             let joined = InboxEntry::Joined(local);
-            if !lock(&self.inboxes).put(&node, joined, &self.metrics) {
+            let mut inboxes = lock(&self.inboxes);
+            if !inboxes.put(&node, joined, &self.metrics) {
+                let is_full = inboxes.is_open(&node);
+                drop(inboxes);
                 lock(&self.groups).discard(group, channel);
+                if is_full {
+                    let error = format!("the inbox of node {node} has no room for who joins");
+                    return Err(LayerError::new(error).into());
+                }
             }
         }
         Ok(())

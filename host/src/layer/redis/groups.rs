@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     Shared,
+    inbox::Put,
     node::{Emptied, Node},
     wire::Parcel,
 };
@@ -29,19 +30,30 @@ impl Shared {
             let _: u8 = link.call(&call).await?;
             return Ok(());
         };
-        match self.register(&node, group).await? {
-            None => self.metrics.dropped("connection_gone"),
-            Some(count) => {
-                // After it is registered: the entry is before any message to the group.
-                let parcel = Parcel::Join { local, group: group.clone(), count };
-                let delivered = self.deliver(&node, &parcel).await;
-                if !matches!(delivered, Ok(true)) {
-                    self.deregister(&node, vec![(group.clone(), count)]).await?;
-                }
-                delivered?;
+        let registered = self.register(&node, group).await?;
+        // After it is registered: the entry is before any message to the group. Where the group's
+        // partition does not know the node, its inbox says whether it is gone.
+        let count = registered.unwrap_or(0);
+        let put = self.put(&node, &Parcel::Join { local, group: group.clone(), count }).await;
+        // Where it is the first one, nobody else counts on it. An entry that nobody knows of may be there.
+        if count == 1 && matches!(put, Ok(Put::Full | Put::Gone)) {
+            self.deregister(&node, vec![(group.clone(), count)]).await?;
+        }
+        match put? {
+            Put::Taken if registered.is_some() => Ok(()),
+            Put::Taken => {
+                let error = format!("node {node} has not renewed its lease where group {group} is");
+                Err(LayerError::new(error).into())
+            }
+            Put::Full => {
+                let error = format!("the inbox of node {node} has no room for who joins");
+                Err(LayerError::new(error).into())
+            }
+            Put::Gone => {
+                self.metrics.dropped("connection_gone");
+                Ok(())
             }
         }
-        Ok(())
     }
 
     pub(super) async fn group_discard(

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     layer::LayerError,
-    message::{Answer, InboxEntry, NodeName, Outcome},
+    message::{Answer, Gap, InboxEntry, NodeName, Outcome},
+    redis::Link,
 };
 
 /// Entries that are read at once.
@@ -35,7 +36,7 @@ impl Shared {
         let known = Arc::new(Node::new(node.clone(), self.config.groups_per_connection));
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone(), known);
         for partition in 0..self.links.len() {
-            self.renew(partition, &mut None, false).await?;
+            self.renew(partition, false).await?;
         }
         Ok(())
     }
@@ -84,8 +85,14 @@ impl Shared {
             self.node(name).ok_or_else(|| LayerError::new(format!("node {name} has no inbox")))?;
         let link = self.link(name.as_str())?;
         loop {
-            let entries = link.pop(&link.keys.inbox(name.as_str()), BATCH, BLOCK).await?;
-            let (mut taken, mut arrived) = (Taken::default(), Vec::with_capacity(entries.len()));
+            let popped = link.pop(&link.keys.inbox(name.as_str()), BATCH, BLOCK).await;
+            // The server may go on with one that is not heard of any more.
+            let entries = popped.inspect_err(|_| node.reading.failed(BLOCK + link.patience()))?;
+            if node.reading.arrived(entries.len()) {
+                self.look_for_losses(&node, link).await;
+            }
+            // First: who left may still be a member here.
+            let (mut taken, mut arrived) = (Taken::default(), node.take_gaps());
             for entry in entries {
                 match Parcel::open(&entry, name, &mut taken) {
                     Ok(parcel) => arrived.extend(self.hand_over(&node, parcel).await),
@@ -105,6 +112,28 @@ impl Shared {
         }
     }
 
+    /// Looks whether all that was taken from the inbox has arrived. The reader does so itself, while no
+    /// pop of its own is under way.
+    async fn look_for_losses(&self, node: &Node, link: &Link) {
+        let mut call = self.scripts.put.key(&link.keys.base);
+        call.arg(node.name.as_str());
+        let (put, waiting) = match link.call(&call).await {
+            Ok(counts) => counts,
+            // The doubt remains: the next read looks.
+            Err(error) => return tracing::debug!(%error, "an inbox is looked at later"),
+        };
+        let lost = node.reading.compare(put, waiting, self.lease / 3);
+        if lost == 0 {
+            return;
+        }
+        tracing::warn!(lost, node = %node.name, "entries were taken from the inbox and did not arrive");
+        for _ in 0..lost {
+            self.metrics.dropped("inbox_lost");
+        }
+        let emptied = node.miss(Gap::EntriesLost, |_| true);
+        self.release(node, emptied).await;
+    }
+
     /// What came in an inbox, for the connections of this process.
     async fn hand_over(&self, node: &Node, parcel: Parcel) -> Option<InboxEntry> {
         match parcel {
@@ -118,6 +147,8 @@ impl Shared {
                 matches!(&message, InboxEntry::Message { to, .. } if !to.is_empty())
                     .then_some(message)
             }
+            // Not registered where the group is: it comes again when the lease is renewed there.
+            Parcel::Join { count: 0, .. } => None,
             Parcel::Join { local, group, count } => match node.join(local.clone(), group, count) {
                 Joined::Member => Some(InboxEntry::Joined(local)),
                 Joined::TooMany(emptied) => {

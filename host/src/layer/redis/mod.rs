@@ -11,6 +11,7 @@ mod inbox;
 mod intake;
 mod node;
 mod probe;
+mod reading;
 mod scripts;
 mod upkeep;
 mod wire;
@@ -20,7 +21,7 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -32,7 +33,9 @@ use tokio::{
 
 #[cfg(feature = "fuzzing")]
 pub use self::wire::fuzzing;
-use self::{batch::Batches, intake::Intake, node::Node, scripts::Scripts, wire::Parcel};
+use self::{
+    batch::Batches, intake::Intake, node::Node, scripts::Scripts, upkeep::Seen, wire::Parcel,
+};
 use super::{
     ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Received, SendError, Statistics,
 };
@@ -75,6 +78,8 @@ struct Shared {
     nodes: Mutex<HashMap<NodeName, Arc<Node>>>,
     /// A message that is due sooner than was known.
     due: Notify,
+    /// For each partition, what was last seen of its store. Locked for single operations only.
+    seen: Vec<Mutex<Seen>>,
 }
 
 impl Drop for RedisLayer {
@@ -111,6 +116,7 @@ impl RedisLayer {
             &drain,
         );
         let shared = Arc::new(Shared {
+            seen: links.iter().map(|_| Mutex::default()).collect(),
             config,
             lease,
             metrics,
@@ -126,7 +132,7 @@ impl RedisLayer {
         });
         for partition in 0..shared.links.len() {
             // Also says whether the layout is ours.
-            shared.renew(partition, &mut None, false).await?;
+            shared.renew(partition, false).await?;
             let renewing = upkeep::renew(Arc::clone(&shared), partition);
             drain.spawn_until_stopped("redis leases", renewing);
             let promoting = upkeep::promote(Arc::clone(&shared), partition);
@@ -246,6 +252,13 @@ impl ChannelLayer for RedisLayer {
 
     async fn open_inbox(&self, node: &NodeName) -> Result<(), LayerError> {
         self.shared.open_inbox(node).await
+    }
+
+    fn count_sockets(&self, name: &NodeName, open: Arc<AtomicUsize>) {
+        if let Some(node) = self.shared.node(name) {
+            // Once: an interface server opens its inbox once.
+            drop(node.sockets.set(open));
+        }
     }
 
     async fn answer(&self, node: &NodeName, answer: Answer) -> Result<(), LayerError> {

@@ -4,15 +4,15 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use tokio::sync::watch;
 
-use super::wire::Taken;
-use crate::message::{GroupName, LocalName, NodeName};
+use super::{reading::Reading, wire::Taken};
+use crate::message::{Gap, GroupName, InboxEntry, LocalName, NodeName};
 
 /// One node of this process.
 #[derive(Debug)]
@@ -26,6 +26,13 @@ pub(super) struct Node {
     heard: watch::Sender<u64>,
     /// What was read of the inbox and not told of.
     untold: Mutex<Taken>,
+    pub(super) reading: Reading,
+    /// Messages that may be missing, which the reader of the inbox was not told of yet.
+    gaps: Mutex<Vec<InboxEntry>>,
+    /// The partitions that know the node, and since which turn of theirs.
+    known: Mutex<HashMap<usize, u64>>,
+    /// The open WebSockets.
+    pub(super) sockets: OnceLock<Arc<AtomicUsize>>,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +70,10 @@ impl Node {
             probes: AtomicU64::new(0),
             heard: watch::Sender::new(0),
             untold: Mutex::default(),
+            reading: Reading::default(),
+            gaps: Mutex::default(),
+            known: Mutex::default(),
+            sockets: OnceLock::new(),
         }
     }
 
@@ -77,6 +88,30 @@ impl Node {
         untold.answers += taken.answers;
         let is_enough = untold.messages.max(untold.answers) > enough;
         is_enough.then(|| std::mem::take(&mut *untold))
+    }
+
+    /// A partition knows the node since a turn. Returns what was noted before.
+    pub(super) fn known_since(&self, partition: usize, turn: u64) -> Option<u64> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, turn)
+    }
+
+    /// Messages to groups may be missing: who was a member of one that is meant leaves all its groups.
+    /// Returns the groups that have no members any more.
+    pub(super) fn miss(&self, gap: Gap, is_meant: impl Fn(&GroupName) -> bool) -> Vec<Emptied> {
+        let mut members = self.members();
+        let memberships = members.memberships.iter();
+        let meant = memberships.filter(|(_, groups)| groups.iter().any(&is_meant));
+        let locals: Vec<_> = meant.map(|(local, _)| local.clone()).collect();
+        let emptied = locals.iter().flat_map(|local| members.leave_all(local)).collect();
+        drop(members);
+        let missed = InboxEntry::Missed { members: locals, gap };
+        self.gaps.lock().unwrap_or_else(PoisonError::into_inner).push(missed);
+        emptied
+    }
+
+    /// What the reader of the inbox was not told of yet.
+    pub(super) fn take_gaps(&self) -> Vec<InboxEntry> {
+        std::mem::take(&mut *self.gaps.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The number of a new probe.
@@ -127,9 +162,7 @@ impl Node {
     }
 
     pub(super) fn leave_all(&self, local: &LocalName) -> Vec<Emptied> {
-        let mut members = self.members();
-        let groups = members.memberships.remove(local).unwrap_or_default();
-        groups.iter().filter_map(|group| members.remove(local, group)).collect()
+        self.members().leave_all(local)
     }
 
     pub(super) fn members_of(&self, group: &GroupName) -> Vec<LocalName> {
@@ -143,11 +176,11 @@ impl Node {
         self.members().groups.keys().cloned().collect()
     }
 
-    /// A registration is about to be made again: whatever was read before is over.
-    pub(super) fn forget_count(&self, group: &GroupName) {
-        if let Some(group) = self.members().groups.get_mut(group) {
-            group.count = 0;
-        }
+    /// A registration is about to be made again: whatever was read before is over. Returns the count
+    /// that was.
+    pub(super) fn forget_count(&self, group: &GroupName) -> u64 {
+        let mut members = self.members();
+        members.groups.get_mut(group).map_or(0, |group| std::mem::take(&mut group.count))
     }
 
     /// A registration was made again. The group is given if it has no members any more.
@@ -173,6 +206,11 @@ impl Node {
 }
 
 impl Members {
+    fn leave_all(&mut self, local: &LocalName) -> Vec<Emptied> {
+        let groups = self.memberships.remove(local).unwrap_or_default();
+        groups.iter().filter_map(|group| self.remove(local, group)).collect()
+    }
+
     fn remove(&mut self, local: &LocalName, group: &GroupName) -> Option<Emptied> {
         let entry = self.groups.get_mut(group)?;
         entry.locals.remove(local);
@@ -200,5 +238,20 @@ mod tests {
         assert_eq!(node.leave(&one, &group("g")), None);
         assert_eq!(node.leave_all(&two), [(group("g"), 3)]);
         assert!(node.groups().is_empty() && node.members_of(&group("g")).is_empty());
+    }
+
+    #[test]
+    fn who_may_have_missed_something_is_no_member_any_more() {
+        let node = Node::new(NodeName::random(), None);
+        let (one, two) = (LocalName::random(), LocalName::random());
+        let group = |name: &str| GroupName::parse(name).unwrap();
+        for (local, name) in [(&one, "g"), (&one, "h"), (&two, "h")] {
+            assert_eq!(node.join(local.clone(), group(name), 1), Joined::Member);
+        }
+        assert_eq!(node.miss(Gap::LeaseEnded, |it| *it == group("g")), [(group("g"), 1)]);
+        let missed = InboxEntry::Missed { members: vec![one], gap: Gap::LeaseEnded };
+        assert_eq!(node.take_gaps(), [missed]);
+        assert_eq!(node.members_of(&group("h")), [two]);
+        assert!(node.take_gaps().is_empty());
     }
 }

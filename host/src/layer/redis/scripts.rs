@@ -2,7 +2,7 @@
 
 crate::redis::declare_scripts! {
     send receive read_by settle
-    deliver taken
+    deliver taken put
     later promote
     join leave join_named leave_named members
     upkeep close statistics probe

@@ -1,12 +1,21 @@
 //! What a process does all the time: renews its leases, registers again what was lost, sends what is
 //! due, and sweeps what is over.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Shared, node::Node, wire::VERSION};
-use crate::{layer::LayerError, message::CorrelationId, outage::Outage, redis::micros};
+use crate::{
+    layer::LayerError,
+    message::{CorrelationId, Gap},
+    outage::Outage,
+    redis::{Link, Value, micros},
+};
 
 /// How often messages that are due are looked for, when this process knows of none.
 const LOOK: Duration = Duration::from_secs(1);
@@ -18,14 +27,16 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// Renews the leases of one partition, for ever.
 pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
     let Some(link) = shared.links.get(partition) else { return };
-    let (mut epoch, mut connection) = (None, link.generation());
+    let (mut connection, mut failed) = (link.generation(), false);
     let mut outage = Outage::default();
     for turn in 1_u32.. {
         let newer = link.newer_than(connection);
         // After a reconnect at once: it may be another server, which knows less.
         let reconnected = timeout_at(Instant::now() + shared.lease / 3, newer).await.ok();
-        let everything = reconnected.is_some() || turn % (3 * ASSERT_AGAIN) == 0;
-        match shared.renew(partition, &mut epoch, everything).await {
+        let everything = failed || reconnected.is_some() || turn % (3 * ASSERT_AGAIN) == 0;
+        let renewed = shared.renew(partition, everything).await;
+        failed = renewed.is_err();
+        match renewed {
             Ok(()) => {
                 if outage.ends() {
                     tracing::info!(partition, "leases are renewed again");
@@ -66,7 +77,20 @@ pub(super) async fn promote(shared: Arc<Shared>, partition: usize) {
 }
 
 /// What `promote.lua` returns.
-type Promoted = (i64, u64, u64, u64, u64, u64, u64, u64, u64);
+type Promoted = (i64, u64, u64, u64, u64, u64, u64, u64, u64, u64);
+
+/// What `upkeep.lua` returns: layout, epoch, nodes that were unknown, how many entries had expired, turn,
+/// whether the store is older than it was, nodes whose lease has ended with their open WebSockets, nodes of
+/// this process with the turn at which each was last unknown.
+type Kept = (String, String, Value, u64, u64, u8, Vec<(String, u64)>, HashMap<String, u64>);
+
+/// What was last seen of a partition's store.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    epoch: Option<String>,
+    /// The highest turn. Somebody moves it each second: in a store that is older than it was it is lower.
+    turn: u64,
+}
 
 impl Shared {
     /// The layout that everybody must have.
@@ -74,24 +98,19 @@ impl Shared {
         format!("{VERSION}/{}", self.links.len())
     }
 
-    /// Renews leases. `epoch` is the one that was seen last.
-    pub(super) async fn renew(
-        &self,
-        partition: usize,
-        epoch: &mut Option<String>,
-        everything: bool,
-    ) -> Result<(), LayerError> {
+    fn seen(&self, partition: usize) -> Option<MutexGuard<'_, Seen>> {
+        let seen = self.seen.get(partition)?;
+        Some(seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Renews leases. What the store has forgotten is made again; `everything` looks at each registration.
+    pub(super) async fn renew(&self, partition: usize, everything: bool) -> Result<(), LayerError> {
         let Some(link) = self.links.get(partition) else { return Ok(()) };
         // A node that is closed meanwhile must not come back.
         let _renewing = link.renewing.lock().await;
         let nodes = self.nodes();
-        let mut call = self.scripts.upkeep.key(&link.keys.base);
-        call.arg(self.layout()).arg(micros(self.lease)).arg(CorrelationId::random().to_string());
-        for node in &nodes {
-            call.arg(node.name.as_str());
-        }
-        let (layout, found, unknown, expired): (String, String, Vec<String>, u64) =
-            link.call(&call).await?;
+        let (layout, epoch, _, expired, turn, went_back, ended, since) =
+            self.keep_alive(partition, link, &nodes).await?;
         if layout != self.layout() {
             return Err(LayerError::new(format!(
                 "the data in Redis has layout {layout} (version/partitions) and this host has {}; \
@@ -102,13 +121,26 @@ impl Shared {
         for _ in 0..expired {
             self.metrics.dropped("expired");
         }
-        let is_new = epoch.as_ref().is_some_and(|seen| *seen != found);
-        if is_new {
-            tracing::warn!(partition, "Redis was emptied; groups are registered again");
+        self.count_ended(ended);
+        let is_new = self.note(partition, epoch, turn);
+        if went_back == 1 {
+            self.metrics.store_went_back.inc();
+            tracing::warn!(
+                partition,
+                "Redis is older than it was; what was done meanwhile is lost, and may be delivered twice"
+            );
+        } else if is_new {
+            tracing::warn!(partition, "Redis was emptied, or is older than it was");
         }
-        *epoch = Some(found);
         for node in &nodes {
-            if is_new || everything || unknown.iter().any(|name| name == node.name.as_str()) {
+            let since = since.get(node.name.as_str()).copied().unwrap_or_default();
+            let before = node.known_since(partition, since);
+            let is_other = before != Some(since);
+            if before.is_some() && (is_new || is_other) {
+                let gap = if is_new { Gap::StoreChanged } else { Gap::LeaseEnded };
+                self.miss(partition, node, gap).await;
+            }
+            if is_new || everything || is_other {
                 self.register_again(partition, node).await?;
             }
             let owed = node.take_owed(|group| self.partition_of(group.as_str()) == partition);
@@ -121,17 +153,80 @@ impl Shared {
         }
     }
 
+    async fn keep_alive(
+        &self,
+        partition: usize,
+        link: &Link,
+        nodes: &[Arc<Node>],
+    ) -> Result<Kept, LayerError> {
+        let mut call = self.scripts.upkeep.key(&link.keys.base);
+        call.arg(self.layout()).arg(micros(self.lease)).arg(CorrelationId::random().to_string());
+        if let Some(seen) = self.seen(partition) {
+            call.arg(format!("#{} {}", seen.turn, seen.epoch.as_deref().unwrap_or_default()));
+        }
+        for node in nodes {
+            let name = node.name.as_str();
+            // One partition says it of all.
+            let is_home = self.partition_of(name) == partition;
+            match node.sockets.get().filter(|_| is_home) {
+                Some(open) => call.arg(format!("{name} {}", open.load(Ordering::Relaxed))),
+                None => call.arg(name),
+            };
+        }
+        Ok(link.call(&call).await?)
+    }
+
+    /// Notes what was seen of a store. Returns whether it is another one than before.
+    fn note(&self, partition: usize, epoch: String, turn: u64) -> bool {
+        let Some(mut seen) = self.seen(partition) else { return false };
+        let is_new = seen.epoch.as_ref().is_some_and(|before| *before != epoch);
+        seen.turn = if is_new { turn } else { seen.turn.max(turn) };
+        seen.epoch = Some(epoch);
+        is_new
+    }
+
+    /// Interface servers that ended without saying so: nobody tells the consumers of their sockets.
+    fn count_ended(&self, nodes: Vec<(String, u64)>) {
+        for (node, sockets) in nodes {
+            self.metrics.nodes_lost.inc();
+            self.metrics.sockets_lost.inc_by(sockets);
+            tracing::warn!(
+                node,
+                sockets,
+                "an interface server is gone; `disconnect` does not run for its WebSockets"
+            );
+        }
+    }
+
+    /// Messages to the groups of a partition may be missing, or to all groups where the inbox is there.
+    async fn miss(&self, partition: usize, node: &Node, gap: Gap) {
+        let is_home = self.partition_of(node.name.as_str()) == partition;
+        let is_meant = |name: &str| is_home || self.partition_of(name) == partition;
+        let emptied = node.miss(gap, |group| is_meant(group.as_str()));
+        self.release(node, emptied).await;
+    }
+
     async fn register_again(&self, partition: usize, node: &Node) -> Result<(), LayerError> {
+        let mut lost = HashSet::new();
         for group in node.groups() {
             if self.partition_of(group.as_str()) != partition {
                 continue;
             }
             // Counts begin again where the store was emptied, and joins come meanwhile.
-            node.forget_count(&group);
-            if let Some(count) = self.register(&node.name, &group).await? {
-                let left = node.registered(&group, count);
+            let before = node.forget_count(&group);
+            let registered = self.register(&node.name, &group).await;
+            let count = *registered.as_ref().ok().and_then(Option::as_ref).unwrap_or(&before);
+            let left = node.registered(&group, count);
+            if registered?.is_some() {
                 self.release(node, left.into_iter().collect()).await;
+                if count <= before {
+                    lost.insert(group);
+                }
             }
+        }
+        if !lost.is_empty() {
+            let emptied = node.miss(Gap::RegistrationLost, |group| lost.contains(group));
+            self.release(node, emptied).await;
         }
         Ok(())
     }
@@ -140,8 +235,11 @@ impl Shared {
     async fn promote(&self, partition: usize) -> Result<Option<Duration>, LayerError> {
         let Some(link) = self.links.get(partition) else { return Ok(None) };
         let call = self.scripts.promote.key(&link.keys.base);
-        let (wait, expired, full, gone, inbox_full, unreadable, again, dead, lost): Promoted =
+        let (wait, expired, full, gone, inbox_full, unreadable, again, dead, lost, turn): Promoted =
             link.call(&call).await?;
+        if let Some(mut seen) = self.seen(partition) {
+            seen.turn = seen.turn.max(turn);
+        }
         self.metrics.messages_redelivered.inc_by(again);
         self.metrics.messages_dead_lettered.inc_by(dead);
         for (count, reason) in [

@@ -26,6 +26,49 @@ impl Member {
         member
     }
 
+    /// Joins over a socket that is accepted sooner or later; other attempts are refused or closed.
+    pub(super) async fn join_in_the_end(address: SocketAddr, name: &'static str) -> Self {
+        must("a socket is accepted", async {
+            loop {
+                if let Ok(socket) = Socket::try_open(address, "/chat/faults", &[]).await
+                    && let Some(member) = Self::try_join(socket, name).await
+                {
+                    return member;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn try_join(socket: Socket, name: &'static str) -> Option<Self> {
+        let mut member = Self { socket, name };
+        member.socket.send(format!(r#"{{"type":"join","name":"{name}"}}"#)).await;
+        let joined = format!(r#"{{"type":"joined","name":"{name}"}}"#);
+        member.reads(&joined).await.then_some(member)
+    }
+
+    /// Reads up to a line. False if the socket is closed before.
+    async fn reads(&mut self, line: &str) -> bool {
+        loop {
+            match self.socket.next().await {
+                Some(Message::Text(text)) if text.as_str() == line => return true,
+                Some(Message::Text(_)) => {}
+                Some(Message::Close(Some(close))) => {
+                    assert!([1011, 1012, 1013].contains(&u16::from(close.code)), "{close:?}");
+                    return false;
+                }
+                other => panic!("expected {line}, got {other:?}"),
+            }
+        }
+    }
+
+    /// It is closed since messages may be missing, and comes back.
+    pub(super) async fn is_closed_and_comes_back(&mut self, address: SocketAddr) {
+        let (code, reason) = self.socket.closed().await;
+        assert_eq!((code, reason.as_str()), (1012, "messages to a group may be missing"));
+        *self = Self::join(address, self.name).await;
+    }
+
     /// Until nothing is in flight: an answer of its own comes with the end of its event.
     async fn settle(&mut self) {
         self.socket.send("no JSON").await;
@@ -61,6 +104,41 @@ pub(super) async fn assert_all_hear(members: &mut [Member], text: &str) {
         }
         members.get_mut(speaker).unwrap().settle().await;
     }
+}
+
+/// The same, while sockets may still be closed: whoever is closed comes back, and all begin again.
+pub(super) async fn assert_all_hear_in_the_end(
+    members: &mut [Member],
+    address: SocketAddr,
+    text: &str,
+) {
+    must("all hear", async {
+        for turn in 0.. {
+            match all_hear(members, &format!("{text} {turn}")).await {
+                Ok(()) => return,
+                Err(closed) => {
+                    let member = members.get_mut(closed).unwrap();
+                    *member = Member::join_in_the_end(address, member.name).await;
+                }
+            }
+        }
+    })
+    .await;
+}
+
+/// Fails with the place of a member that is closed.
+async fn all_hear(members: &mut [Member], text: &str) -> Result<(), usize> {
+    for speaker in 0..members.len() {
+        let name = members.get(speaker).unwrap().name;
+        let line = format!(r#"{{"type":"said","name":"{name}","text":"{text}"}}"#);
+        members.get_mut(speaker).unwrap().say(text).await;
+        for (place, member) in members.iter_mut().enumerate() {
+            if !member.reads(&line).await {
+                return Err(place);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Sockets that send a frame after each answer of the guest `counter`.

@@ -16,9 +16,12 @@ use super::{MODULES, Site, metric};
 /// Leases of a second, commands of half a second, and events that are lost after five seconds.
 impl<R> Site<R> {
     pub(super) fn quick(self) -> Self {
-        let mut text = "[layer]\nlease = '1s'\ntimeout = '500ms'\n\
-                        [limits]\ndeadline = '1s'\n"
-            .to_owned();
+        self.quick_with_lease("1s")
+    }
+
+    fn quick_with_lease(self, lease: &str) -> Self {
+        let mut text =
+            format!("[layer]\nlease = '{lease}'\ntimeout = '500ms'\n[limits]\ndeadline = '1s'\n");
         for module in &self.modules {
             let name = module.split('=').next().unwrap();
             write!(text, "[modules.{name}]\nevent_expiry = '1s'\n").unwrap();
@@ -76,7 +79,10 @@ async fn assert_ends_clean(servers: &[&RedisServer], processes: Vec<Process>) {
             if MODULES.contains(&kind) {
                 continue;
             }
-            assert!(["epoch", "layout", "reader", "readers", "wake"].contains(&kind), "{key}");
+            assert!(
+                ["epoch", "layout", "reader", "readers", "turn", "wake"].contains(&kind),
+                "{key}"
+            );
             assert_ne!(server.run(&["TTL", &key]), "-1", "{key}");
         }
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use tests::{Client, FaultProxy, Network, Process, Socket, example, guest};
+use tests::{Client, FaultProxy, Network, Process, Socket, example, guest, must};
 
 use super::{
     Site, assert_ends_clean,
-    clients::{Load, Member, assert_all_hear},
+    clients::{Load, Member, assert_all_hear, assert_all_hear_in_the_end},
     metric, until_ready, until_red, within,
 };
 
@@ -19,9 +19,13 @@ struct Parts {
 }
 
 async fn parts() -> Parts {
+    parts_with_lease("1s").await
+}
+
+async fn parts_with_lease(lease: &str) -> Parts {
     let modules =
         [("chat", example("chat")), ("counter", guest("counter")), ("hello", example("hello"))];
-    let mut site = Site::new(&modules).quick();
+    let mut site = Site::new(&modules).quick_with_lease(lease);
     let worker = site.worker(&[]).await;
     let proxy = FaultProxy::before(site.redis.port()).await;
     site.layer = proxy.url();
@@ -52,7 +56,9 @@ impl Parts {
 
     async fn assert_is_well(mut self) {
         until_ready(&[&self.interface, &self.worker]).await;
-        assert_all_hear(&mut self.members, "back").await;
+        // It may have been away for longer than its lease.
+        let address = self.interface.address;
+        assert_all_hear_in_the_end(&mut self.members, address, "back").await;
         assert_eq!(Client::new(self.interface.address).get("/hello/x").await.status, 200);
         assert_eq!(metric(&self.interface, "tidegate_events_lost_total").await, 0);
         drop(self.members);
@@ -95,9 +101,54 @@ async fn connections_are_cut_once_under_load() {
     parts.proxy.set(Network::Works);
     until_ready(&[&parts.interface]).await;
     let codes = load.stop().await;
-    assert!(codes.iter().all(|code| [1011, 1013].contains(code)), "{codes:?}");
+    assert!(codes.iter().all(|code| [1011, 1012, 1013].contains(code)), "{codes:?}");
     let lost = codes.iter().filter(|code| **code == 1011).count();
     assert_eq!(metric(&parts.interface, "tidegate_events_lost_total").await, lost as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_cut_for_less_than_a_lease() {
+    let mut parts = parts_with_lease("30s").await;
+    parts.proxy.set(Network::Cut);
+    until_red(&parts.interface).await;
+    parts.proxy.set(Network::Works);
+    until_ready(&[&parts.interface, &parts.worker]).await;
+    // Sockets that were idle have noticed nothing, and are in their groups.
+    assert_all_hear(&mut parts.members, "back").await;
+    assert_eq!(metric(&parts.interface, r#"tidegate_closes_total{code="1012"}"#).await, 0);
+    parts.assert_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interface_server_is_cut_off_for_longer_than_its_lease() {
+    let mut parts = parts().await;
+    let (interface, redis) = (&parts.interface, &parts.site.redis);
+    // A member of no group can have missed nothing.
+    let mut alone = Socket::open(interface.address, "/count").await;
+    alone.send("x").await;
+    assert_eq!(alone.text().await, "1:x:1");
+    let told = || redis.run(&["--raw", "HVALS", "tidegate:{0}:sockets"]);
+    must("others know of its sockets", async { while told() != "3" {} }).await;
+    parts.proxy.set(Network::Cut);
+    within(5, "its lease is over", async {
+        while redis.run(&["ZCARD", "tidegate:{0}:nodes"]) != "0" {}
+    })
+    .await;
+    parts.proxy.set(Network::Works);
+    until_ready(&[interface, &parts.worker]).await;
+    for member in &mut parts.members {
+        member.is_closed_and_comes_back(interface.address).await;
+    }
+    let gaps = r#"tidegate_gap_closes_total{reason="lease_ended"}"#;
+    assert_eq!(metric(interface, gaps).await, 2);
+    assert_eq!(metric(interface, r#"tidegate_closes_total{code="1012"}"#).await, 2);
+    assert_eq!(metric(&parts.worker, "tidegate_nodes_lost_total").await, 1);
+    assert_eq!(metric(&parts.worker, "tidegate_sockets_lost_total").await, 3);
+    assert_all_hear(&mut parts.members, "back").await;
+    alone.send("x").await;
+    assert_eq!(alone.text().await, "1:x:2");
+    drop(alone);
+    parts.assert_is_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

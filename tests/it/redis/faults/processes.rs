@@ -57,6 +57,8 @@ async fn an_interface_server_is_killed_while_its_sockets_are_in_groups() {
     let mut members = [Member::join(two.address, "ann").await];
     let nodes = || site.redis.run(&["ZCARD", "tidegate:{0}:nodes"]);
     assert_eq!(nodes(), "2");
+    let told = || site.redis.run(&["--raw", "HVALS", "tidegate:{0}:sockets"]);
+    must("others know of its socket", async { while told() != "1\n1" {} }).await;
     one.signal("KILL").await;
     assert_eq!(one.wait().await, None);
     assert_all_hear(&mut members, "at once").await;
@@ -71,6 +73,13 @@ async fn an_interface_server_is_killed_while_its_sockets_are_in_groups() {
         }
     }
     assert_all_hear(&mut members, "after").await;
+    // Nobody tells the consumer of its sockets; one of the others has counted them.
+    let mut lost = [0, 0];
+    for process in [&two, &worker] {
+        lost[0] += metric(process, "tidegate_nodes_lost_total").await;
+        lost[1] += metric(process, "tidegate_sockets_lost_total").await;
+    }
+    assert_eq!(lost, [1, 1]);
     drop(members);
     assert_ends_clean(&[&site.redis], vec![two, worker]).await;
 }

@@ -150,7 +150,17 @@ local function deliver(node, limit, entry)
         end
     end
     if redis.call('RPUSH', inbox, entry) == 1 then redis.call('PEXPIRE', inbox, LAST_RESORT) end
+    -- A node sees by it whether all that was taken from its inbox has arrived.
+    local put = base .. 'put:' .. node
+    if redis.call('INCR', put) == 1 then redis.call('PEXPIRE', put, LAST_RESORT) end
     return 'ok'
+end
+
+-- Counts what processes do, each at least once a second: in a store that is older than it was it is lower.
+local function take_turn()
+    local turn = redis.call('INCR', base .. 'turn')
+    if turn == 1 then redis.call('PEXPIRE', base .. 'turn', LAST_RESORT) end
+    return turn
 end
 
 -- A group without members leaves nothing.
@@ -170,7 +180,9 @@ local function forget_node(node)
         forget_if_empty(group)
     end
     if #groups == 1000 then return false end
-    redis.call('DEL', key, base .. 'inbox:' .. node, base .. 'bytes:' .. node)
+    redis.call('DEL', key, base .. 'inbox:' .. node, base .. 'bytes:' .. node, base .. 'put:' .. node)
+    redis.call('HDEL', base .. 'sockets', node)
+    redis.call('HDEL', base .. 'since', node)
     redis.call('ZREM', base .. 'nodes', node)
     return true
 end
