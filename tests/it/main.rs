@@ -44,6 +44,7 @@ mod misbehaviour;
 mod new;
 mod order;
 mod probation;
+mod prose;
 mod proxies;
 mod readme;
 mod redis;
