@@ -15,7 +15,7 @@ STEP := @scripts/timed-step
 # Steps run one after the other, even with -j: cargo uses all cores by itself, and a red step stops
 # the rest.
 .NOTPARALLEL:
-.PHONY: help demo build examples test unit lint docs fmt bench bench-paired bench-redis setup
+.PHONY: help demo build examples test unit lint docs fmt bench bench-paired bench-redis findings setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,7 @@ test: setup lint docs unit ## Check everything: format, clippy, docs, all tests,
 
 unit: examples ## Run the tests alone (`scripts/setup tests` installs what they run)
 	$(STEP) "build the tests" scripts/run-tests --no-run
+	$(STEP) "build the former release" scripts/build-release-of 1afa517
 	$(STEP) "test" scripts/run-tests
 	$(STEP) "test the documentation of the SDK" cargo test --locked --doc --package tidegate-sdk
 	$(STEP) "test the examples natively" \
@@ -71,6 +72,11 @@ bench-redis: examples ## Run the benchmarks of the layer on Redis
 bench-paired: examples ## Run this build beside an earlier one: make bench-paired BEFORE=FILE
 	$(STEP) "benchmarks beside an earlier build" env BEFORE="$(abspath $(BEFORE))" \
 		cargo bench --locked --package tests --bench paired
+
+findings: ## Run what was found about other tools (needs the network; no part of test)
+	@status=0; for finding in findings/*.sh; do \
+		scripts/timed-step "$${finding##*/}" "$$finding" || status=1; \
+	done; exit $$status
 
 setup:
 	$(STEP) "set-up" scripts/setup $(SETUP)

@@ -19,7 +19,7 @@ use crate::{
     config::{Backend, Config, ModuleConfig},
     engine::{Engine, EngineError, LoadError},
     interface::{BindError, Endpoint, InterfaceServer, Parts, Running, TlsError},
-    layer::{ChannelLayer, LayerError, MemoryLayer, RedisLayer},
+    layer::{ChannelLayer, LayerError, LostAtStop, MemoryLayer, RedisLayer},
     message::{ModuleName, NodeName},
     redis::Redis,
     registry::{
@@ -443,6 +443,16 @@ impl RunningApp {
         };
         if let Some(worker) = self.worker {
             worker.stop().await;
+        }
+        let LostAtStop { delayed, at_least_once, at_most_once } = self.layer.stop().await;
+        if delayed + at_least_once + at_most_once > 0 {
+            tracing::warn!(
+                delayed,
+                at_least_once,
+                at_most_once,
+                "messages that waited are lost: this process keeps them in its memory alone; over \
+                 Redis they outlive it"
+            );
         }
         self.admin.stop();
         self.admin.finished().await;

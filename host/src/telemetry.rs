@@ -3,6 +3,7 @@
 //! Label values are names that an operator chose or words from a fixed list, never client input.
 
 mod log;
+mod rate_limit;
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
@@ -18,6 +19,8 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+
+pub use rate_limit::WarnLimit;
 
 /// Labels of a count by reason.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -91,7 +94,8 @@ pub struct Metrics {
     pub messages_received: Counter,
     /// Messages that were lost, by reason: `expired`, `full`, `group_full`, `inbox_full`,
     /// `connection_gone`, `unreadable`, `too_slow`, `wrong_protocol`, `stale`, `disconnect_lost`,
-    /// `unread`, `not_run`, `dead_letter_full`, `too_many_groups`, `too_large`, `unavailable`.
+    /// `unread`, `not_run`, `dead_letter_full`, `too_many_groups`, `too_large`, `unavailable`,
+    /// `shutdown`.
     pub messages_dropped: Family<ByReason, Counter>,
     /// Messages that came again: their consumer failed, or the worker that had them is gone.
     pub messages_redelivered: Counter,

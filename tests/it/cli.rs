@@ -58,7 +58,10 @@ async fn a_file_that_is_no_module_is_refused_with_status_4_and_the_fix() {
         ("core.wasm", "it does not export tidegate:channels/consumer@0.1.0 (it exports: nothing)"),
         ("bare.wasm", "it does not export tidegate:channels/consumer@0.1.0 (it exports: nothing)"),
         ("broken.wasm", "it is not a valid component"),
-        ("importing.wasm", "it imports acme:db/sql@1.0.0, which is not granted"),
+        (
+            "importing.wasm",
+            "it imports acme:db/sql@1.0.0, which modules cannot have: a module may import",
+        ),
         ("missing.wasm", "cannot read missing.wasm"),
     ];
     for (file, expected) in table {

@@ -78,6 +78,22 @@ async fn a_record_keeps_64_kib_of_log_and_says_how_much_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_byte_that_is_copied_or_filled_costs_as_much_fuel_as_an_instruction() {
+    const BYTES: u64 = 100 * 60_000;
+    let host = Host::builder().guest("copy").start().await;
+    let fuel = async |path: &str| {
+        assert_eq!(host.get(path).await.status, 200);
+        host.app().records().latest().last().unwrap().usage.fuel
+    };
+    let without = fuel("/neither").await;
+    for path in ["/copies", "/fills"] {
+        let cost = fuel(path).await - without;
+        assert!((BYTES..BYTES + BYTES / 100).contains(&cost), "{path}: {cost}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_1_mib_passes_and_one_byte_more_does_not() {
     let host = Host::builder().guest("hold").start().await;
     let post =

@@ -104,3 +104,28 @@ async fn a_client_that_does_not_answer_the_close_frame_does_not_keep_the_process
     assert_eq!(host.stop().await, 0);
     drop(silent);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_end_with_the_process_are_said_by_kind() {
+    let directory = tempfile::tempdir().unwrap();
+    let [log, settings] = ["log", "tidegate.toml"].map(|name| directory.path().join(name));
+    std::fs::write(&settings, "[layer]\nretry_pause = '1h'\n").unwrap();
+    let module = format!("retries={}", tests::guest("retries").display());
+    let settings = settings.display().to_string();
+    let arguments = ["--config", &settings, "--module", &module];
+    let host = Process::serve_logged(&log, TIDEGATE, &arguments).await;
+    let client = Client::new(host.address);
+    let mut watch = Socket::open(host.address, "/watch").await;
+    // It fails, and waits for its second try.
+    assert_eq!(client.request("POST", "/work/fails", &[], "").await.status, 200);
+    assert_eq!(watch.text().await, "run fails");
+    assert_eq!(client.request("POST", "/tomorrow", &[], "").await.status, 200);
+    host.signal("TERM").await;
+    assert_eq!(host.wait().await, Some(0));
+    let log = std::fs::read_to_string(log).unwrap();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("are lost")).collect();
+    let [line] = lines.as_slice() else { panic!("{log}") };
+    for part in ["WARN", "delayed=1", "at_least_once=1", "at_most_once=0"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}

@@ -54,6 +54,11 @@ impl Socket {
         must("room to send", self.stream.send(Message::Text(text.into().into()))).await.unwrap();
     }
 
+    /// Sends a text message, unless the server has closed: whether it was sent.
+    pub async fn try_send(&mut self, text: impl Into<String>) -> bool {
+        must("room to send", self.stream.send(Message::Text(text.into().into()))).await.is_ok()
+    }
+
     /// Sends a binary message.
     pub async fn send_bytes(&mut self, bytes: impl Into<Bytes>) {
         must("room to send", self.stream.send(Message::Binary(bytes.into()))).await.unwrap();

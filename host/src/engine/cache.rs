@@ -85,7 +85,7 @@ impl Cache {
     /// The compiled component of a file, if it is there and whole.
     pub(super) fn component(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let code = self.read(&name(engine, digest))?;
-        deserialize(engine, &code)
+        deserialize(engine, &code).ok()
     }
 
     /// Keeps compiled code. Without it the file is compiled again next time.
@@ -107,16 +107,15 @@ fn name(engine: &Engine, digest: &str) -> String {
 
 /// Code that this process or its child has just compiled.
 pub(super) fn fresh(engine: &Engine, code: &[u8]) -> Result<Component, LoadError> {
-    let other = || LoadError::Compiler("its code is that of another host".to_owned());
-    deserialize(engine, code).ok_or_else(other)
+    deserialize(engine, code).map_err(|error| LoadError::unloadable(&format!("{error:#}")))
 }
 
 #[expect(unsafe_code, reason = "compiled code is native code; wasmtime cannot check it")]
-fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
+fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes are what wasmtime's compiler returned, in this process or in a child that is
     // this program, or they were written by `write` under a checksum, into a directory that only this
     // user can write to. Code of another engine version or other settings is refused by wasmtime.
-    unsafe { Component::deserialize(&engine.wasmtime, code) }.ok()
+    unsafe { Component::deserialize(&engine.wasmtime, code) }
 }
 
 #[cfg(test)]

@@ -3,45 +3,57 @@
 //!
 //! The child is this program with a hidden command. It reads the file from its standard input and
 //! writes compiled code to its standard output; no file of its making is ever read.
+//!
+//! Its time is processor time, so that a busy machine refuses no file that an idle one takes.
 
 use std::{
     io::{self, Read as _, Write as _},
     path::PathBuf,
     process::{ExitStatus, Stdio},
+    thread,
     time::Duration,
 };
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::{
+    process::{Resource, Rlimit, setrlimit},
+    time::ClockId,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::Command,
     time::{Instant, timeout_at},
 };
 
-use super::{LoadError, log, pool, wasip1};
+use super::{LoadError, limits::processor_time, log, pool, wasip1};
 
 /// The hidden command that makes this program compile.
 pub const COMMAND: &str = "compile-module";
-/// How the child says that the file is at fault: the exit status for modules that are refused. Why
-/// stands on its standard error.
+/// How the child says that the file is at fault: the exit status for modules that are refused. Its
+/// standard error has a line with the code of the refusal, and the reason.
 const REFUSED: i32 = 4;
 /// What is read of its standard error.
 const REASON: u64 = 16 * 1024;
 /// Threads of the child: it must not take every core from those who are served.
 const THREADS: &str = "2";
 
+/// How many times its processor time a child has by the clock, for machines that are busy.
+const CLOCK_FACTOR: u32 = 2;
+/// How often the child looks at the processor time that it has used.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+
 /// What compiling one file may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileLimits {
     /// Address space, in bytes.
     pub memory: usize,
-    /// Time by the clock.
+    /// Processor time of all threads together.
     pub time: Duration,
 }
 
 impl Default for CompileLimits {
     fn default() -> Self {
-        Self { memory: 2 * 1024 * 1024 * 1024, time: Duration::from_secs(60) }
+        // 13,000 functions of CPython and its libraries take 16 s; a file may have 50,000.
+        Self { memory: 2 * 1024 * 1024 * 1024, time: Duration::from_secs(120) }
     }
 }
 
@@ -61,6 +73,7 @@ impl Compiler {
         let mut child = Command::new(program)
             .arg(COMMAND)
             .arg(self.limits.memory.to_string())
+            .arg(self.limits.time.as_millis().to_string())
             .env_clear()
             .env("RAYON_NUM_THREADS", THREADS)
             // Each arena of the allocator takes address space, used or not.
@@ -85,9 +98,10 @@ impl Compiler {
                 tokio::join!(give, read(stdout, self.limits.memory as u64), read(stderr, REASON));
             Ok::<_, io::Error>((child.wait().await?, code?, reason?))
         };
-        let until = Instant::now() + self.limits.time;
-        match timeout_at(until, talk).await {
-            Err(_) => Err(LoadError::CompileTime { limit: self.limits.time }),
+        let limit = self.limits.time;
+        let waited = limit.saturating_mul(CLOCK_FACTOR);
+        match timeout_at(Instant::now() + waited, talk).await {
+            Err(_) => Err(LoadError::CompileStalled { limit, waited }),
             Ok(Err(error)) => Err(broken(error)),
             Ok(Ok((status, code, reason))) => {
                 self.outcome(status, code, &String::from_utf8_lossy(&reason))
@@ -101,10 +115,10 @@ impl Compiler {
         code: Vec<u8>,
         reason: &str,
     ) -> Result<Vec<u8>, LoadError> {
-        let reason = reason.trim();
+        let reason = reason.trim_end();
         match status.code() {
             Some(0) => Ok(code),
-            Some(REFUSED) => Err(LoadError::invalid(reason)),
+            Some(REFUSED) => Err(self.refusal(reason)),
             // Without memory Rust's allocator aborts, and mappings fail with this error's text.
             _ if reason.contains("memory allocation of") || reason.contains("os error 12") => {
                 Err(LoadError::CompileMemory { limit: self.limits.memory })
@@ -114,6 +128,37 @@ impl Compiler {
             }
             _ => Err(LoadError::Compiler(log::one_line(&format!("{status}: {reason}")))),
         }
+    }
+
+    /// The refusal that the child wrote with [`write_refusal`].
+    fn refusal(&self, text: &str) -> LoadError {
+        let (code, reason) = text.split_once('\n').unwrap_or((text, ""));
+        match code {
+            OUT_OF_TIME => LoadError::CompileTime { limit: self.limits.time },
+            CORE_MODULE => LoadError::CoreModule(log::one_line(reason)),
+            FEATURE => {
+                let (feature, reason) = reason.split_once('\n').unwrap_or((reason, ""));
+                LoadError::feature(feature, reason)
+            }
+            INVALID => LoadError::invalid(reason),
+            _ => LoadError::Compiler(log::one_line(text)),
+        }
+    }
+}
+
+/// Codes of refusals that the child writes.
+const OUT_OF_TIME: &str = "time";
+const CORE_MODULE: &str = "core-module";
+const FEATURE: &str = "feature";
+const INVALID: &str = "invalid";
+
+fn write_refusal(error: &LoadError) -> String {
+    match error {
+        LoadError::CoreModule(reason) => format!("{CORE_MODULE}\n{reason}"),
+        LoadError::Feature { feature, reason } => format!("{FEATURE}\n{feature}\n{reason}"),
+        // The parent names the kind again.
+        LoadError::Invalid(reason) => format!("{INVALID}\n{reason}"),
+        other => format!("{INVALID}\n{other}"),
     }
 }
 
@@ -132,32 +177,36 @@ pub enum CompileFailure {
     Broken,
 }
 
-/// The child: compiles what comes in, within a limit on its memory.
-pub fn serve(memory: u64) -> Result<(), CompileFailure> {
-    answer(memory).map_err(|(failure, reason)| {
+/// The child: compiles what comes in, within a limit on its memory and one on its processor time.
+pub fn serve(memory: u64, time: Duration) -> Result<(), CompileFailure> {
+    answer(memory, time).map_err(|(failure, reason)| {
         // Without anybody who reads it there is nobody to tell.
         drop(writeln!(io::stderr(), "{reason}"));
         failure
     })
 }
 
-fn answer(memory: u64) -> Result<(), (CompileFailure, String)> {
+fn answer(memory: u64, time: Duration) -> Result<(), (CompileFailure, String)> {
     let broken = |error: io::Error| (CompileFailure::Broken, error.to_string());
-    let refused = |error: LoadError| {
-        let reason = match error {
-            // The parent names the kind again.
-            LoadError::Invalid(reason) => reason,
-            other => other.to_string(),
-        };
-        (CompileFailure::Refused, reason)
-    };
+    let refused = |error: LoadError| (CompileFailure::Refused, write_refusal(&error));
     let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
     setrlimit(Resource::As, limit(memory)).map_err(|error| broken(error.into()))?;
     // A file that makes the compiler fail must not fill the disk.
     setrlimit(Resource::Core, limit(0)).map_err(|error| broken(error.into()))?;
+    thread::Builder::new().spawn(move || end_after(time)).map_err(broken)?;
     let mut wasm = Vec::new();
     io::stdin().read_to_end(&mut wasm).map_err(broken)?;
     let component = wasip1::component(&wasm).map_err(refused)?;
     let code = pool::compile(&component).map_err(refused)?;
     io::stdout().write_all(&code).map_err(broken)
+}
+
+/// Ends this process when it has computed for so long. The kernel's own limit counts whole seconds.
+#[expect(clippy::exit, reason = "a compiler cannot be stopped in any other way")]
+fn end_after(time: Duration) {
+    while processor_time(ClockId::ProcessCPUTime) < time {
+        thread::park_timeout(CHECK_INTERVAL);
+    }
+    drop(writeln!(io::stderr(), "{OUT_OF_TIME}"));
+    std::process::exit(REFUSED);
 }

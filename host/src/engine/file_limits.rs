@@ -1,11 +1,14 @@
 //! What a file has, counted before anything is compiled: what is too much costs a look, not a
 //! compiler's minutes.
 
+mod instances;
+
 use wasmparser::{Encoding, Parser, Payload};
 
 use super::{
-    LoadError, check,
-    pool::{MEMORIES, MEMORY_CEILING, TABLE_ELEMENTS, TABLES},
+    LoadError,
+    ceilings::{CORE_INSTANCES, MEMORIES, MEMORY_CEILING, TABLE_ELEMENTS, TABLES},
+    check,
 };
 
 /// Bytes of a page of memory.
@@ -34,7 +37,7 @@ impl Default for FileLimits {
             bytes: 64 * 1024 * 1024,
             functions: 50_000,
             data_bytes: 32 * 1024 * 1024,
-            modules: 64,
+            modules: 128,
             nesting: 8,
             routes: 1_000,
         }
@@ -43,6 +46,7 @@ impl Default for FileLimits {
 
 #[derive(Default)]
 struct Found<'a> {
+    instances: instances::Counter,
     functions: usize,
     data_bytes: usize,
     modules: usize,
@@ -56,11 +60,14 @@ struct Found<'a> {
 
 /// Counts what is in a file, and looks at the imports and exports of a component.
 pub(super) fn inspect(wasm: &[u8], limits: &FileLimits) -> Result<(), LoadError> {
-    let too_many = |what, found: usize, limit: usize, setting| {
+    let beyond = |what, found: u64, limit: u64, setting| {
         if found <= limit {
             return Ok(());
         }
-        Err(LoadError::TooMany { what, found: found as u64, limit: limit as u64, setting })
+        Err(LoadError::TooMany { what, found, limit, setting })
+    };
+    let too_many = |what, found: usize, limit: usize, setting| {
+        beyond(what, found as u64, limit as u64, setting)
     };
     too_many("bytes", wasm.len(), limits.bytes, "upload.bytes")?;
     let mut found = Found::default();
@@ -76,6 +83,10 @@ pub(super) fn inspect(wasm: &[u8], limits: &FileLimits) -> Result<(), LoadError>
         too_many("levels of nesting", found.depth, limits.nesting, "upload.nesting")?;
         too_many("memories", found.memories, MEMORIES as usize, "")?;
         too_many("tables", found.tables, TABLES as usize, "")?;
+        let needs = found.instances.needs();
+        beyond("core instances", needs.core_instances, CORE_INSTANCES.into(), "")?;
+        beyond("memories", needs.memories, MEMORIES.into(), "")?;
+        beyond("tables", needs.tables, TABLES.into(), "")?;
     }
     if found.component { check::exports(&found.exports) } else { Ok(()) }
 }
@@ -99,6 +110,7 @@ impl From<LoadError> for Wrong {
 
 impl<'a> Found<'a> {
     fn look_at(&mut self, payload: &Payload<'a>) -> Result<(), Wrong> {
+        self.instances.look_at(payload)?;
         match payload {
             Payload::Version { encoding, .. } => {
                 self.depth += 1;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::ResourceLimiter;
 
-use super::{Fault, pool::TABLE_ELEMENTS};
+use super::{Fault, ceilings::TABLE_ELEMENTS};
 
 /// Things of the host that a guest may hold at the same time: files, streams, waits. Some are
 /// descriptors of the process.
@@ -115,9 +115,9 @@ impl ResourceLimiter for MemoryMeter {
     }
 }
 
-/// How long this thread has computed.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+/// Reads a clock of processor time.
+pub(super) fn processor_time(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
@@ -139,7 +139,7 @@ impl CallMeter {
             limit: limits.host_calls,
             calls: 0,
             started: Instant::now(),
-            computed_before: processor_time(),
+            computed_before: processor_time(ClockId::ThreadCPUTime),
             deadline: limits.deadline,
         }
     }
@@ -155,7 +155,7 @@ impl CallMeter {
     /// How long the run has computed. Not how long ago it began: on a busy machine other threads take
     /// their time in between.
     pub(super) fn computed(&self) -> Duration {
-        processor_time().saturating_sub(self.computed_before)
+        processor_time(ClockId::ThreadCPUTime).saturating_sub(self.computed_before)
     }
 
     pub(super) fn check_deadline(&self) -> Result<(), Fault> {

@@ -5,17 +5,21 @@
 
 mod bindings;
 mod cache;
+mod ceilings;
 mod check;
 mod compile;
 mod convert;
 mod fault;
+mod features;
 mod file_limits;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod host_calls;
+mod imports;
 mod instance;
 mod limits;
+mod load_error;
 mod log;
 mod outbox;
 mod pool;
@@ -25,18 +29,20 @@ mod wasip1;
 
 pub use cache::Cache;
 pub(crate) use cache::digest;
-pub use check::LoadError;
+pub(crate) use ceilings::MEMORY_CEILING;
 pub use compile::{
     COMMAND as COMPILE_COMMAND, CompileFailure, CompileLimits, Compiler, serve as serve_compiler,
 };
 pub use fault::Fault;
 pub use file_limits::FileLimits;
+pub use imports::ImportRule;
 pub use instance::{Finished, Instance, Job, LONG, Task, Usage};
 pub use limits::Limits;
+pub use load_error::LoadError;
 pub use log::LogLines;
 pub(crate) use log::escape;
 pub use outbox::{Entry, FlushReason, Outbox, Outlet, Stopped};
+pub(crate) use pool::WARM_PER_SLOT;
 pub use pool::{Engine, EngineError};
-pub(crate) use pool::{MEMORY_CEILING, WARM_PER_SLOT};
 pub use program::Program;
 pub(crate) use routes::MOST_RETRIES;

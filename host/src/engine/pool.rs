@@ -7,19 +7,15 @@ use wasmtime::{
     component::{HasSelf, Linker},
 };
 
-use super::{LoadError, bindings, host_calls, instance::Run};
+use super::{
+    LoadError, bindings,
+    ceilings::{CORE_INSTANCES, MEMORIES, MEMORY_CEILING, TABLE_ELEMENTS, TABLES},
+    features, host_calls,
+    instance::Run,
+};
 
 /// How often running guests are looked at.
 const TICK: Duration = Duration::from_millis(5);
-/// The largest memory that any module may be given: the pool's shape has one ceiling.
-pub(crate) const MEMORY_CEILING: usize = 256 * 1024 * 1024;
-/// What a component may have of each. The pool has as many for every instance, so that one module
-/// cannot take what another needs.
-const CORE_INSTANCES: u32 = 32;
-pub(super) const MEMORIES: u32 = 4;
-pub(super) const TABLES: u32 = 16;
-/// Elements of all tables of one instance.
-pub(super) const TABLE_ELEMENTS: usize = 100_000;
 /// Warm instances that a slot keeps, for modules that ask for reuse.
 pub(crate) const WARM_PER_SLOT: usize = 4;
 
@@ -102,15 +98,16 @@ fn config() -> Config {
         .concurrency_support(false)
         .max_wasm_stack(512 * 1024)
         .async_stack_size(1024 * 1024)
-        .wasm_memory64(false)
         .relaxed_simd_deterministic(true)
         .memory_init_cow(true);
+    features::configure(&mut config);
     config
 }
 
 /// Compiles a component without an engine that could run it: the pool takes more address space than a
 /// compiler needs.
 pub(super) fn compile(component: &[u8]) -> Result<Vec<u8>, LoadError> {
+    features::check(component)?;
     let invalid = |error: wasmtime::Error| LoadError::invalid(&format!("{error:#}"));
     let engine = wasmtime::Engine::new(&config()).map_err(invalid)?;
     engine.precompile_component(component).map_err(invalid)
@@ -122,7 +119,6 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
     let components = slots.saturating_mul(warm + 1).saturating_add(8);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(components)
-        // Standard libraries bring adapters: a small Rust guest has 3 core instances.
         .max_core_instances_per_component(CORE_INSTANCES)
         .total_core_instances(components.saturating_mul(CORE_INSTANCES))
         .max_memories_per_component(MEMORIES)

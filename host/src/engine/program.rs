@@ -9,7 +9,7 @@ use super::{
     Cache, Compiler, Engine, FileLimits, Finished, Instance, Job, Limits, LoadError, bindings,
     check, file_limits,
     instance::{self, Run},
-    routes, wasip1,
+    log, routes, wasip1,
 };
 use crate::routing::RouteSpec;
 
@@ -83,8 +83,11 @@ impl Program {
         let broken = |error: wasmtime::Error| LoadError::invalid(&format!("{error:#}"));
         // Otherwise the first event of a version would pay for it.
         component.initialize_copy_on_write_image().map_err(broken)?;
-        let pre = engine.linker.instantiate_pre(component).map_err(broken)?;
-        let pre = bindings::ModulePre::new(pre).map_err(broken)?;
+        let one_line = |error: wasmtime::Error| log::one_line(&format!("{error:#}"));
+        let pre = engine.linker.instantiate_pre(component);
+        let pre = pre.map_err(|error| LoadError::Imports(one_line(error)))?;
+        let pre = bindings::ModulePre::new(pre);
+        let pre = pre.map_err(|error| LoadError::Exports(one_line(error)))?;
         Ok(Self { engine, pre, digest })
     }
 

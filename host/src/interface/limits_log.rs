@@ -1,18 +1,9 @@
 //! What is refused to clients, counted by reason, and said with the setting that decides it.
 
-use std::{
-    net::IpAddr,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
-
-use tokio::time::Instant;
+use std::net::IpAddr;
 
 use super::Hub;
-use crate::telemetry::ByRefusal;
-
-/// An attack must not flood the log as well.
-const WARN_EVERY: Duration = Duration::from_secs(10);
+use crate::telemetry::{ByRefusal, WarnLimit};
 
 /// Why something was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,29 +85,19 @@ impl Reason {
     }
 }
 
-/// When each reason was last told.
+/// How often each reason is told: an attack must not flood the log as well.
 #[derive(Debug)]
-pub(super) struct Told {
-    since: Instant,
-    /// Milliseconds since then; 0 is never.
-    last: [AtomicU64; REASONS],
-}
+pub(super) struct Told([WarnLimit; REASONS]);
 
 impl Default for Told {
     fn default() -> Self {
-        Self { since: Instant::now(), last: [const { AtomicU64::new(0) }; REASONS] }
+        Self(std::array::from_fn(|_| WarnLimit::default()))
     }
 }
 
 impl Told {
-    /// Whether it is time to tell it again.
-    fn is_due(&self, reason: Reason) -> bool {
-        let Some(last) = self.last.get(reason as usize) else { return false };
-        let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
-        let before = last.load(Ordering::Relaxed);
-        let quiet = u64::try_from(WARN_EVERY.as_millis()).unwrap_or(u64::MAX);
-        (before == 0 || now - before.min(now) >= quiet)
-            && last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    fn admit(&self, reason: Reason) -> Option<u64> {
+        self.0.get(reason as usize).and_then(WarnLimit::admit)
     }
 }
 
@@ -131,9 +112,9 @@ impl Hub {
         };
         let (word, setting) = reason.words();
         self.metrics.refusals.get_or_create(&ByRefusal { reason: word, action }).inc();
-        if self.told.is_due(reason) {
+        if let Some(held_back) = self.told.admit(reason) {
             tracing::warn!(
-                reason = word, action, %client, setting,
+                reason = word, action, %client, setting, held_back,
                 "a client is beyond a limit or breaks a rule; said at most every 10 s"
             );
         }

@@ -173,6 +173,17 @@ pub struct Statistics {
     pub delayed: usize,
 }
 
+/// Messages that end with a process, since its layer keeps them nowhere else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LostAtStop {
+    /// Those that were to be sent later.
+    pub delayed: usize,
+    /// Those of channels that deliver at least once, and of their dead-letter channels.
+    pub at_least_once: usize,
+    /// Those of all other channels.
+    pub at_most_once: usize,
+}
+
 /// Carries messages. Used as `Arc<dyn ChannelLayer>`.
 #[async_trait]
 pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
@@ -248,6 +259,12 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
 
     /// Forgets a node with its inbox and the memberships of its connections.
     async fn close_inbox(&self, node: &NodeName);
+
+    /// Counts what is lost with this process and forgets it. The application calls it once, when
+    /// nobody sends or receives any more. A layer whose messages outlive the process loses nothing.
+    async fn stop(&self) -> LostAtStop {
+        LostAtStop::default()
+    }
 
     /// How full the layer is now.
     async fn statistics(&self) -> Result<Statistics, LayerError>;

@@ -20,7 +20,7 @@ use crate::{
         Reply, Settled,
     },
     routing::FULL_RETRY,
-    telemetry::Metrics,
+    telemetry::{Metrics, WarnLimit},
 };
 
 /// How long a join is tried again. Shorter than it takes until the node gives up the event.
@@ -38,11 +38,35 @@ pub(super) struct Origin {
     pub(super) words: Option<FallbackReply>,
 }
 
+/// How often a worker says what it could not send. A module, or servers that are away, can make it
+/// happen with each run.
+#[derive(Debug, Default)]
+pub(super) struct DeliveryWarnings {
+    full: WarnLimit,
+    too_large: WarnLimit,
+    too_many_groups: WarnLimit,
+    unavailable: WarnLimit,
+    answer: WarnLimit,
+    settlement: WarnLimit,
+}
+
+impl DeliveryWarnings {
+    const fn dropped(&self, error: &SendError) -> &WarnLimit {
+        match error {
+            SendError::TooManyGroups { .. } => &self.too_many_groups,
+            SendError::TooLarge { .. } => &self.too_large,
+            SendError::Layer(_) => &self.unavailable,
+            SendError::ChannelFull(_) | SendError::TooManyDelayed { .. } => &self.full,
+        }
+    }
+}
+
 /// Sends for one invocation.
 #[derive(Clone, Debug)]
 pub(super) struct Delivery {
     pub(super) layer: Arc<dyn ChannelLayer>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) warnings: Arc<DeliveryWarnings>,
     pub(super) correlation: CorrelationId,
     /// None for a message on a channel of the application.
     pub(super) origin: Option<Origin>,
@@ -121,7 +145,11 @@ impl Delivery {
         let answer = Answer { to, order: origin.order, replies, done };
         if let Err(error) = self.layer.answer(&origin.node, answer).await {
             // The node notices by itself that the event is not done.
-            tracing::warn!(%error, correlation = %self.correlation, "an answer is lost");
+            if let Some(held_back) = self.warnings.answer.admit() {
+                tracing::warn!(
+                    %error, correlation = %self.correlation, held_back, "an answer is lost"
+                );
+            }
         }
     }
 
@@ -171,10 +199,12 @@ impl Delivery {
                         done = done.map(|it| Done { outcome: Outcome::Refused, state: None, ..it });
                     }
                     self.metrics.dropped(reason(&error));
-                    tracing::warn!(
-                        %error, channel = failed.target(), correlation = %self.correlation,
-                        "{} of a consumer that has returned is dropped", noun(&failed)
-                    );
+                    if let Some(held_back) = self.warnings.dropped(&error).admit() {
+                        tracing::warn!(
+                            %error, channel = failed.target(), correlation = %self.correlation,
+                            held_back, "{} of a consumer that has returned is dropped", noun(&failed)
+                        );
+                    }
                 }
             }
             match self.conclude(rest, done).await {
@@ -217,7 +247,12 @@ impl Delivery {
         };
         if let Err(error) = self.layer.settle(channel, receipt, settled).await {
             // It comes again when its lease has run out.
-            tracing::warn!(%error, %channel, correlation = %self.correlation, "a message is not settled");
+            if let Some(held_back) = self.warnings.settlement.admit() {
+                tracing::warn!(
+                    %error, %channel, correlation = %self.correlation, held_back,
+                    "a message is not settled"
+                );
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ mod catch_up;
 mod delivery;
 mod fallback_reply;
 mod filter;
+mod host_log;
 mod intake;
 mod priority;
 mod records;
@@ -26,7 +27,7 @@ pub use breaker::BreakerConfig;
 pub use filter::ChannelFilter;
 pub use records::{Filter, Record, RecordOutcome, Records};
 
-use self::{breaker::Breakers, intake::Intake};
+use self::{breaker::Breakers, delivery::DeliveryWarnings, intake::Intake};
 use crate::{layer::ChannelLayer, registry::Registry, shutdown::Drain, telemetry::Metrics};
 
 /// How many slots, and when to stop running a module.
@@ -52,6 +53,7 @@ struct Shared {
     registry: Arc<Registry>,
     metrics: Arc<Metrics>,
     records: Arc<Records>,
+    warnings: Arc<DeliveryWarnings>,
     /// The first pause before a message comes again whose consumer failed.
     retry_pause: Duration,
     breakers: Breakers,
@@ -92,6 +94,7 @@ impl WorkerPool {
             answering: Arc::new(Semaphore::new(ANSWERING * config.slots)),
             breakers: Breakers::new(config.breaker.clone()),
             records,
+            warnings: Arc::default(),
             retry_pause: config.retry_pause,
             layer,
             registry,

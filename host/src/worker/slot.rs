@@ -21,7 +21,7 @@ use super::{
     catch_up::{self, Behind},
     delivery::{Delivery, Origin},
     fallback_reply::FallbackReply,
-    priority, unrouted, unrun,
+    host_log, priority, unrouted, unrun,
 };
 use crate::{
     capability::Lent,
@@ -308,6 +308,7 @@ impl Slot {
         Delivery {
             layer: Arc::clone(&self.shared.layer),
             metrics: Arc::clone(&self.shared.metrics),
+            warnings: Arc::clone(&self.shared.warnings),
             correlation: message.correlation,
             origin,
             receipt,
@@ -449,14 +450,7 @@ fn report(shared: &Shared, record: &Record, activation: u64, pass: Pass) {
         metrics.sends_refused.get_or_create(&by).inc_by(record.usage.sends_refused);
     }
     metrics.invocations.get_or_create(&ByOutcome { module, outcome }).inc();
-    // Line by line: what a guest prints must not pass for a line of the host.
-    for line in record.log.text.lines() {
-        tracing::info!(
-            target: "tidegate::guest",
-            module = %record.module, consumer = %record.consumer, correlation = %record.correlation,
-            "{line}"
-        );
-    }
+    host_log::write(record);
     if let Some(fault) = fault {
         tracing::warn!(
             module = %record.module, version = record.version, consumer = %record.consumer,

@@ -2,9 +2,9 @@
 
 use tests::guest;
 use wasm_encoder::{
-    CodeSection, ComponentTypeSection, ConstExpr, DataSection, Function, FunctionSection,
-    Instruction, MemorySection, MemoryType, Module, RefType, TableSection, TableType, TypeSection,
-    ValType,
+    CodeSection, ComponentSection as _, ComponentTypeSection, ConstExpr, DataSection, Function,
+    FunctionSection, InstanceSection, Instruction, MemorySection, MemoryType, Module, ModuleArg,
+    ModuleSection, RefType, TableSection, TableType, TypeSection, ValType,
 };
 
 /// A module that would be taken, with a section of a component behind it.
@@ -30,6 +30,15 @@ fn with_core_module(module: Module) -> Vec<u8> {
 
 /// So many functions, each with so many instructions.
 pub(super) fn functions(count: u32, instructions: u32) -> Vec<u8> {
+    functions_and(count, instructions, None)
+}
+
+/// The same, and one that begins with another instruction.
+pub(super) fn functions_and(
+    count: u32,
+    instructions: u32,
+    last: Option<&Instruction<'_>>,
+) -> Vec<u8> {
     let (mut types, mut functions, mut code) =
         (TypeSection::new(), FunctionSection::new(), CodeSection::new());
     types.ty().function([], [ValType::I64]);
@@ -42,6 +51,13 @@ pub(super) fn functions(count: u32, instructions: u32) -> Vec<u8> {
     }
     body.instruction(&Instruction::End);
     for _ in 0..count {
+        functions.function(0);
+        code.function(&body);
+    }
+    if let Some(instruction) = last {
+        let mut body = Function::new([]);
+        body.instruction(instruction);
+        body.instruction(&Instruction::I64Const(0)).instruction(&Instruction::End);
         functions.function(0);
         code.function(&body);
     }
@@ -117,6 +133,32 @@ pub(super) fn modules(count: usize) -> Vec<u8> {
         wasm.extend(Module::new().finish());
         wasm
     })
+}
+
+/// So many more instances of one core module, which is empty.
+pub(super) fn instances(count: u32) -> Vec<u8> {
+    let mut wasm = std::fs::read(guest("scope")).unwrap();
+    let index = core_modules(&wasm);
+    ModuleSection(&Module::new()).append_to_component(&mut wasm);
+    let mut instances = InstanceSection::new();
+    for _ in 0..count {
+        instances.instantiate(index, std::iter::empty::<(&str, ModuleArg)>());
+    }
+    instances.append_to_component(&mut wasm);
+    wasm
+}
+
+/// The core modules of a component, those in components within not among them.
+fn core_modules(wasm: &[u8]) -> u32 {
+    let (mut rest, mut found) = (wasm.split_at(8).1, 0);
+    while let [id, behind @ ..] = rest {
+        found += u32::from(*id == 1);
+        let bytes = behind.iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+        let (length, behind) = behind.split_at(bytes);
+        let digits = length.iter().rev().map(|byte| usize::from(byte & 0x7f));
+        rest = behind.split_at(digits.fold(0, |sum, digit| (sum << 7) | digit)).1;
+    }
+    found
 }
 
 /// So many functions of one type and body.

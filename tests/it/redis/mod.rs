@@ -3,6 +3,7 @@
 mod commands;
 mod deploys;
 mod faults;
+mod mixed;
 mod processes;
 mod python;
 mod retries;
@@ -77,10 +78,20 @@ impl<R> Site<R> {
 
     /// A process with variables of the environment.
     async fn process(&self, flags: &[&str], variables: &[(&str, &str)]) -> Process {
+        self.process_of(TIDEGATE, flags, variables).await
+    }
+
+    /// The same of another release.
+    async fn process_of(
+        &self,
+        binary: &str,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Process {
         let arguments = self.arguments(flags);
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let anywhere = "127.0.0.1:0".parse().unwrap();
-        Process::serve_with(anywhere, TIDEGATE, &arguments, variables).await
+        Process::serve_with(anywhere, binary, &arguments, variables).await
     }
 }
 

@@ -23,8 +23,8 @@ use self::{
     queues::{Queues, Returned},
 };
 use super::{
-    ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Owners, Received, SendError,
-    Statistics,
+    ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, LostAtStop, Owners, Received,
+    SendError, Statistics,
 };
 use crate::{
     message::{
@@ -331,6 +331,14 @@ impl ChannelLayer for MemoryLayer {
         }
     }
 
+    async fn stop(&self) -> LostAtStop {
+        let now = Instant::now();
+        let (lost, expired) = lock(&self.queues).forget_all(now);
+        self.count_drops(expired, "expired");
+        self.count_drops(lost.delayed + lost.at_least_once + lost.at_most_once, "shutdown");
+        lost
+    }
+
     async fn statistics(&self) -> Result<Statistics, LayerError> {
         let (channels, delayed) = lock(&self.queues).statistics(Instant::now());
         Ok(Statistics { channels, delayed, groups: lock(&self.groups).count() })
@@ -343,6 +351,7 @@ mod tests {
     use crate::layer::conformance::{
         Paused, Subject, config, conformance_cases, fairness_cases, one_test_each,
     };
+    use crate::message::Lasting;
 
     fn subject() -> std::future::Ready<Subject> {
         let metrics = Arc::new(Metrics::new());
@@ -429,6 +438,44 @@ mod tests {
         layer.receive(&demand).await.unwrap();
         layer.send(&channel("e"), large()).await.unwrap();
         assert!(layer.send(&channel("e"), small()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lost_at_the_stop_is_counted_by_kind() {
+        let (layer, metrics) = default_layer();
+        let channel = |name| ChannelName::parse(name).unwrap();
+        let at_least_once = Lasting { retries: 1, lease: Duration::from_secs(60) };
+        let owners = ["a", "b"].map(|name| (channel(name), ModuleName::parse("m").unwrap()));
+        let (owners, held) = (Arc::new(HashMap::from(owners)), HashMap::new());
+        let lasting = Arc::new(HashMap::from([(channel("a"), at_least_once)]));
+        let demand = Demand { max: 2, owners: &owners, lasting: &lasting, held, ceiling: 9 };
+        let send = async |name| layer.send(&channel(name), message(&content(9))).await.unwrap();
+        let later = Duration::from_secs(3600);
+        layer.send_later(&channel("a"), message(&content(9)), later).await.unwrap();
+        send("a").await;
+        send("a").await;
+        // Of two that a worker has, one fails for good, and the other is still out.
+        let received = layer.receive(&demand).await.unwrap();
+        let receipt = received[0].receipt.clone().unwrap();
+        layer.settle(&channel("a"), &receipt, Settled::Dead).await.unwrap();
+        send("a").await;
+        for _ in 0..4 {
+            send("b").await;
+        }
+        let lost = LostAtStop { delayed: 1, at_least_once: 3, at_most_once: 4 };
+        assert_eq!(layer.stop().await, lost);
+        assert_eq!(metrics.dropped_count("shutdown"), 8);
+        assert_eq!(layer.stop().await, LostAtStop::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_expired_before_the_stop_is_counted_as_expired() {
+        let (layer, metrics) = default_layer();
+        let channel = ChannelName::parse("a").unwrap();
+        layer.send(&channel, message(&content(9))).await.unwrap();
+        tokio::time::advance(LayerConfig::default().expiry).await;
+        assert_eq!(layer.stop().await, LostAtStop::default());
+        assert_eq!(metrics.dropped_count("expired"), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    layer::{Capacities, Demand, KEPT, LastingChannels, LayerConfig, Received},
+    layer::{Capacities, Demand, KEPT, LastingChannels, LayerConfig, LostAtStop, Received},
     message::{ChannelName, Lasting, Message, ModuleName, Receipt, Settled},
 };
 
@@ -343,6 +343,27 @@ impl Queues {
         self.queues.retain(|_, queue| !queue.entries.is_empty());
         self.ready.retain(|channel| self.queues.contains_key(channel));
         expired
+    }
+
+    /// Forgets every message: how many were lost by kind, and how many had expired.
+    pub(super) fn forget_all(&mut self, now: Instant) -> (LostAtStop, usize) {
+        let (mut lost, mut expired) = (LostAtStop::default(), 0);
+        lost.delayed = std::mem::take(&mut self.delayed).len();
+        lost.at_least_once = std::mem::take(&mut self.leased).len();
+        for (channel, mut queue) in std::mem::take(&mut self.queues) {
+            expired += queue.drop_expired(now).0;
+            for entry in queue.entries {
+                // A dead letter has its long life from the channel that it was in.
+                let is_kept = entry.message.expires_after == Some(KEPT);
+                match is_kept || self.lasting.contains_key(&channel) {
+                    true => lost.at_least_once += 1,
+                    false => lost.at_most_once += 1,
+                }
+            }
+        }
+        self.ready.clear();
+        self.bytes = 0;
+        (lost, expired)
     }
 
     pub(super) fn statistics(

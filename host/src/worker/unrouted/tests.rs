@@ -85,6 +85,7 @@ impl Stage {
         let delivery = Delivery {
             layer: Arc::clone(&self.layer),
             metrics: Arc::clone(&self.metrics),
+            warnings: Arc::default(),
             correlation: id,
             origin: Some(Origin { node: self.node.clone(), local, order: 0, words }),
             receipt: None,

@@ -21,6 +21,15 @@ fn much(cx: &mut Context) -> &'static str {
     "logged"
 }
 
-export! { run, much, Watch, ok }
+/// As many lines as calls allow, about.
+#[http("GET /many")]
+fn many(cx: &mut Context) -> &'static str {
+    for _ in 0..8_192 {
+        cx.info("x");
+    }
+    "logged"
+}
+
+export! { run, much, many, Watch, ok }
 
 fn main() {}

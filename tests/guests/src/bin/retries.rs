@@ -17,6 +17,13 @@ fn submit(cx: &mut Context, name: String) -> Result<&'static str> {
     Ok("sent")
 }
 
+#[http("POST /tomorrow")]
+fn tomorrow(cx: &mut Context) -> Result<&'static str> {
+    let work = Work { name: "late".to_owned() };
+    cx.send_later("retries.work", &work, Duration::from_secs(80_000))?;
+    Ok("sent")
+}
+
 #[channel("retries.work", retries = 2)]
 fn work(cx: &mut Context, work: Work) -> Result<()> {
     cx.group_send("watch", &Frame::text(format!("run {}", work.name)))?;
@@ -36,6 +43,6 @@ fn dead(cx: &mut Context, work: Work) -> Result<()> {
     Ok(())
 }
 
-export! { submit, work, dead, Watch, ok }
+export! { submit, tomorrow, work, dead, Watch, ok }
 
 fn main() {}

@@ -1,0 +1,165 @@
+//! What a component may import, and what to say of the rest.
+
+use std::fmt;
+
+/// What all interfaces of the contract begin with, whatever its version.
+pub(super) const CONTRACT: &str = "tidegate:channels/";
+/// The version of the contract that this host speaks.
+pub(super) const VERSION: &str = "0.1.0";
+/// What of the contract a component may import.
+const CONTRACT_INTERFACES: [&str; 5] = [
+    "tidegate:channels/types@0.1.0",
+    "tidegate:channels/layer@0.1.0",
+    "tidegate:channels/reply@0.1.0",
+    "tidegate:channels/connection@0.1.0",
+    "tidegate:channels/log@0.1.0",
+];
+/// The releases of WASI that the host has begin with this. Each has what those before it have.
+const WASI_TRACK: &str = "0.2.";
+/// The packages of WASI that the host has, and their interfaces.
+const WASI_INTERFACES: [(&str, &[&str]); 6] = [
+    (
+        "cli",
+        &[
+            "environment",
+            "exit",
+            "stderr",
+            "stdin",
+            "stdout",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stderr",
+            "terminal-stdin",
+            "terminal-stdout",
+        ],
+    ),
+    ("clocks", &["monotonic-clock", "wall-clock"]),
+    ("filesystem", &["preopens", "types"]),
+    ("io", &["error", "poll", "streams"]),
+    ("random", &["insecure", "insecure-seed", "random"]),
+    (
+        "sockets",
+        &[
+            "instance-network",
+            "ip-name-lookup",
+            "network",
+            "tcp",
+            "tcp-create-socket",
+            "udp",
+            "udp-create-socket",
+        ],
+    ),
+];
+
+/// Why an import is refused: the rule, and the fix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ImportRule {
+    /// It is neither of the contract nor of a package of WASI that the host has.
+    Package,
+    /// It is an HTTP client or server of WASI.
+    Http,
+    /// The host has the package of WASI, in another version.
+    WasiVersion,
+    /// The host has the package of WASI, without this interface.
+    WasiInterface(&'static [&'static str]),
+    /// The contract does not have it.
+    Contract,
+}
+
+impl fmt::Display for ImportRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Package => {
+                let packages: Vec<_> =
+                    WASI_INTERFACES.iter().map(|(package, _)| *package).collect();
+                let packages = packages.join(", ");
+                write!(
+                    f,
+                    "a module may import tidegate:channels@{VERSION} and, of WASI {WASI_TRACK}x, \
+                     {packages}; remove what needs the rest"
+                )
+            }
+            Self::Http => f.write_str(
+                "modules have no HTTP client yet; remove what needs it; an engine that imports it \
+                 unasked has a switch (jco: `-d http fetch-event`)",
+            ),
+            Self::WasiVersion => write!(
+                f,
+                "a module may import releases of WASI {WASI_TRACK}x, without a pre-release such as \
+                 -rc; build it with tools for WASI 0.2"
+            ),
+            Self::WasiInterface(interfaces) => write!(
+                f,
+                "of this package the host has {}; remove what needs the rest",
+                interfaces.join(", ")
+            ),
+            Self::Contract => write!(
+                f,
+                "tidegate:channels@{VERSION} does not have it; build it against the WIT of this host"
+            ),
+        }
+    }
+}
+
+/// The rule that an import breaks, if it breaks one.
+pub(super) fn refused(name: &str) -> Option<ImportRule> {
+    if CONTRACT_INTERFACES.contains(&name) {
+        return None;
+    }
+    if name.starts_with(CONTRACT) {
+        return Some(ImportRule::Contract);
+    }
+    let Some(rest) = name.strip_prefix("wasi:") else { return Some(ImportRule::Package) };
+    let (path, version) = rest.split_once('@').unwrap_or((rest, ""));
+    let (package, interface) = path.split_once('/').unwrap_or((path, ""));
+    if package == "http" {
+        return Some(ImportRule::Http);
+    }
+    let known = WASI_INTERFACES.iter().find(|(known, _)| *known == package);
+    let Some((_, interfaces)) = known else { return Some(ImportRule::Package) };
+    let patch = version.strip_prefix(WASI_TRACK).unwrap_or_default();
+    if patch.is_empty() || !patch.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(ImportRule::WasiVersion);
+    }
+    (!interfaces.contains(&interface)).then_some(ImportRule::WasiInterface(interfaces))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_of_what_the_host_has_are_granted() {
+        for import in [
+            "wasi:io/streams@0.2.0",
+            "wasi:io/streams@0.2.6",
+            "wasi:sockets/tcp-create-socket@0.2.12",
+            "tidegate:channels/layer@0.1.0",
+        ] {
+            assert_eq!(refused(import), None, "{import}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_refused_by_the_rule_that_it_breaks() {
+        for (import, rule) in [
+            ("wasi:http/types@0.2.0", ImportRule::Http),
+            ("wasi:io/streams@0.3.0", ImportRule::WasiVersion),
+            ("wasi:io/streams@0.2.0-rc-2023-11-10", ImportRule::WasiVersion),
+            ("wasi:io/streams@0.2.", ImportRule::WasiVersion),
+            ("wasi:io/streams", ImportRule::WasiVersion),
+            (
+                "wasi:clocks/timezone@0.2.0",
+                ImportRule::WasiInterface(&["monotonic-clock", "wall-clock"]),
+            ),
+            ("wasi:io@0.2.0", ImportRule::WasiInterface(&["error", "poll", "streams"])),
+            ("wasi:keyvalue/store@0.2.0", ImportRule::Package),
+            ("acme:db/sql@0.2.0", ImportRule::Package),
+            ("env", ImportRule::Package),
+            ("tidegate:channels/store@0.1.0", ImportRule::Contract),
+        ] {
+            assert_eq!(refused(import), Some(rule), "{import}");
+        }
+    }
+}

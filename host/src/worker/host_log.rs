@@ -1,0 +1,75 @@
+//! What a run logged, as lines of the host's own log. Its record has all that is kept; the log gets a
+//! beginning of it, so that no run fills a disk or hides what others say.
+
+use super::Record;
+
+/// Lines of one run.
+const LINES: usize = 100;
+/// Bytes of text of one run.
+const TEXT_BYTES: usize = 16 * 1024;
+
+/// Writes what a run logged, and how much of it is left out.
+pub(super) fn write(record: &Record) {
+    let (shown, rest) = split(&record.log.text);
+    // Line by line: what a guest prints must not pass for a line of the host.
+    for line in shown {
+        tracing::info!(
+            target: "tidegate::guest",
+            module = %record.module, consumer = %record.consumer, correlation = %record.correlation,
+            "{line}"
+        );
+    }
+    if !rest.is_empty() {
+        tracing::info!(
+            target: "tidegate::guest",
+            module = %record.module, consumer = %record.consumer, correlation = %record.correlation,
+            lines_left_out = rest.lines().count(), bytes_left_out = rest.len(),
+            "the rest of what this run logged is in its record"
+        );
+    }
+}
+
+/// The lines to show, the last of which may be cut, and what is left out.
+fn split(text: &str) -> (Vec<&str>, &str) {
+    let (mut shown, mut rest, mut room) = (Vec::new(), text, TEXT_BYTES);
+    while shown.len() < LINES && room > 0 && !rest.is_empty() {
+        let line = rest.split('\n').next().unwrap_or_default();
+        let (cut, _) = line.split_at(line.floor_char_boundary(room));
+        shown.push(cut);
+        rest = rest.get(cut.len()..).unwrap_or_default();
+        if cut.len() < line.len() {
+            break;
+        }
+        room -= cut.len();
+        rest = rest.strip_prefix('\n').unwrap_or(rest);
+    }
+    (shown, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_logs_are_shown_whole() {
+        assert_eq!(split(""), (vec![], ""));
+        assert_eq!(split("a\n"), (vec!["a"], ""));
+        assert_eq!(split("a\n\nb"), (vec!["a", "", "b"], ""));
+    }
+
+    #[test]
+    fn so_many_lines_are_shown_and_no_more() {
+        let text = "x\n".repeat(8_192);
+        let (shown, rest) = split(&text);
+        assert_eq!((shown.len(), rest.lines().count()), (LINES, 8_192 - LINES));
+    }
+
+    #[test]
+    fn so_many_bytes_are_shown_and_a_line_is_cut_between_characters() {
+        let text = format!("{}\nlast\n", "\u{20ac}".repeat(10_000));
+        let (shown, rest) = split(&text);
+        let shown = shown.concat();
+        assert!(shown.len() <= TEXT_BYTES && shown.len() > TEXT_BYTES - 3, "{}", shown.len());
+        assert_eq!(format!("{shown}{rest}"), text);
+    }
+}
