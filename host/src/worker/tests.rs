@@ -239,12 +239,12 @@ async fn answer_after(failing_joins: usize) -> (Answer, usize) {
         correlation: CorrelationId::random(),
         origin: Some(origin),
         receipt: None,
-        flushed: Arc::default(),
+        warnings: Arc::default(),
         answered: Arc::default(),
     };
     let group = GroupName::parse("g").unwrap();
     let accept = Entry::Reply(Reply::Accept(Handshake::default()));
-    let done = Done { outcome: Outcome::Ok, state: None, version: 1 };
+    let done = Done { outcome: Outcome::Ok, state: None, activation: 1 };
     let entries = vec![Entry::GroupAdd { group, channel }, accept];
     let dropped = match delivery.conclude(entries, Some(done)).await {
         Ok(()) => 0,
