@@ -35,7 +35,7 @@ pub enum InboxEntry {
 /// Why messages to a group may not have arrived at a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gap {
-    /// The lease of the node ran out: nobody sends to a node that is taken for dead.
+    /// The lease of the node ran out: nobody sends to a node that counts as dead.
     LeaseEnded,
     /// The store was emptied, or is older than it was.
     StoreChanged,

@@ -65,13 +65,14 @@ async fn entries_that_were_taken_and_did_not_arrive_are_counted_and_told_of() {
     let told: JoinHandle<_> = background(async move { gap(&reader, &home).await });
     // Until a pop of the connection that nobody hears of any more takes one.
     must("an entry is lost", async {
-        while {
+        loop {
             proxy.set(Network::HalfOpen);
             sending.group_discard(&group("g"), &connection).await.unwrap();
             let is_taken = server.run(&["LLEN", &inbox]) == "0";
             proxy.set(Network::Works);
-            !is_taken
-        } {
+            if is_taken {
+                return;
+            }
             // The reader is back, and waits again.
             while receiving.probe().await.is_err() {}
             sending.group_add(&group("g"), &connection).await.unwrap();
