@@ -42,11 +42,14 @@ pub use wire::{Answer, Wire, answers};
 /// After so long something that must happen did not.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits for what must happen.
-pub async fn must<T>(what: &str, happen: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, happen).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),
+/// Waits for what must happen. On the heap: futures of whole conversations are large.
+pub fn must<T>(what: &str, happen: impl Future<Output = T>) -> impl Future<Output = T> {
+    let happen = Box::pin(happen);
+    async move {
+        match tokio::time::timeout(PATIENCE, happen).await {
+            Ok(value) => value,
+            Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),
+        }
     }
 }
 
