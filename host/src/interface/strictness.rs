@@ -4,7 +4,7 @@
 use hyper::{
     Method, Request, StatusCode, Version,
     body::Body,
-    header::{self, HeaderMap, HeaderValue},
+    header::{self, Entry, HeaderMap, HeaderValue},
     http::uri::{Authority, Scheme},
 };
 
@@ -23,7 +23,8 @@ pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Refusal> {
         // A consumer that checks one of them must not act on the other.
         return Err(bad("the request has two Origins"));
     }
-    if request.headers().values().any(divides_lines) {
+    drop_dividing_cookies(request.headers_mut());
+    if request.headers().values().any(|value| divides_lines(value.as_bytes())) {
         return Err(bad("a header field has a line separator in its value"));
     }
     settle_host(request)
@@ -94,10 +95,26 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Whether `str.splitlines` of Python would divide a value, read as Latin-1 or as UTF-8. Other
 /// control characters do not come through the library.
-fn divides_lines(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
+fn divides_lines(bytes: &[u8]) -> bool {
     bytes.contains(&0x85)
         || bytes.windows(3).any(|three| matches!(three, [0xe2, 0x80, 0xa8 | 0xa9]))
+}
+
+/// Removes cookies that divide lines. Another application of the domain may have set them, and the
+/// client would be refused until it forgets them.
+fn drop_dividing_cookies(headers: &mut HeaderMap) {
+    let mut fields = headers.get_all(header::COOKIE).iter();
+    if !fields.any(|field| divides_lines(field.as_bytes())) {
+        return;
+    }
+    let Entry::Occupied(mut fields) = headers.entry(header::COOKIE) else { return };
+    for field in fields.iter_mut().filter(|field| divides_lines(field.as_bytes())) {
+        let cookies = field.as_bytes().split(|byte| *byte == b';');
+        let left: Vec<&[u8]> =
+            cookies.filter(|cookie| !divides_lines(cookie)).map(<[u8]>::trim_ascii).collect();
+        let left = HeaderValue::from_bytes(&left.join(&b"; "[..]));
+        *field = left.unwrap_or(HeaderValue::from_static(""));
+    }
 }
 
 /// RFC 9112, section 3.2 and 3.2.2; RFC 9113, section 8.3.1.
@@ -205,6 +222,25 @@ mod tests {
             }
             assert_eq!(check(&mut request).is_ok(), passes, "{origins:?}");
         }
+    }
+
+    #[test]
+    fn a_cookie_that_divides_lines_is_dropped_and_any_other_field_is_refused() {
+        let checked = |name: &'static str, value: &str| {
+            let mut request = request(Version::HTTP_11, "/", &["a"]);
+            request.headers_mut().insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            let left = |request: Request<()>| request.headers()[name].as_bytes().to_vec();
+            check(&mut request).map(|()| String::from_utf8(left(request)).unwrap())
+        };
+        for (cookies, left) in [
+            ("session=abc; other=Å; c=3", "session=abc; c=3"),
+            ("other=Å", ""),
+            ("a=\u{2028};session=ü", "session=ü"),
+            ("session=abc;c=3", "session=abc;c=3"),
+        ] {
+            assert_eq!(checked("cookie", cookies).as_deref(), Ok(left));
+        }
+        assert!(checked("x-other", "Å").is_err());
     }
 
     #[test]
