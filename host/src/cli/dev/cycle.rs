@@ -38,8 +38,11 @@ pub(super) struct Cycle {
     inputs: Inputs,
     /// What was in the inputs when they were last looked at.
     seen: Snapshot,
-    /// What changed during the last build, where that is why there was another one.
-    changed_by_build: BTreeSet<PathBuf>,
+    /// What was written during the last build, with another content or the same.
+    written: BTreeSet<PathBuf>,
+    changed: BTreeSet<PathBuf>,
+    /// The same of the build before, where that is why there was another one.
+    written_before: BTreeSet<PathBuf>,
     /// What each build writes anew: no reason for another one.
     written_by_builds: BTreeSet<PathBuf>,
     /// What was deployed last.
@@ -63,7 +66,9 @@ impl Cycle {
             changes: Changes::new()?,
             inputs: Inputs::default(),
             seen: Snapshot::default(),
-            changed_by_build: BTreeSet::new(),
+            written: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            written_before: BTreeSet::new(),
             written_by_builds: BTreeSet::new(),
             in_force: None,
             failed: false,
@@ -77,13 +82,8 @@ impl Cycle {
     /// Goes on until it makes no sense to: there is no compiler, or the host does not know the token.
     pub(super) async fn run(mut self) -> Result<()> {
         loop {
-            let began = SystemTime::now();
             self.round().await?;
-            // What was changed meanwhile may have come too late for the compiler.
-            let before = std::mem::take(&mut self.seen);
-            self.look()?;
-            let changed = before.changed_since(began, &self.seen);
-            if !self.is_to_be_built_again(changed)? {
+            if !self.is_to_be_built_again()? {
                 self.next_change().await?;
             }
         }
@@ -99,23 +99,34 @@ impl Cycle {
         Ok(())
     }
 
-    /// Whether a change that came during a build is a reason for another one. What two builds in a row
-    /// have changed, without anything else, is written by them.
-    fn is_to_be_built_again(&mut self, mut changed: BTreeSet<PathBuf>) -> Result<bool> {
-        changed.retain(|path| !self.written_by_builds.contains(path));
-        if changed.is_empty() || !changed.is_subset(&self.changed_by_build) {
-            self.changed_by_build = changed;
-            return Ok(!self.changed_by_build.is_empty());
+    /// Notes what was written since a build began: it may have come too late for the compiler. Before
+    /// anything is said of the build, since whoever hears it may act at once.
+    fn look_back(&mut self, began: SystemTime) -> Result<()> {
+        let before = std::mem::take(&mut self.seen);
+        self.look()?;
+        self.written = before.written_since(began, &self.seen);
+        self.changed = before.changed(&self.seen);
+        Ok(())
+    }
+
+    /// Whether what was written during a build is a reason for another one. What two builds in a row
+    /// have written, without anything else, is written by them.
+    fn is_to_be_built_again(&mut self) -> Result<bool> {
+        let mut written = std::mem::take(&mut self.written);
+        written.retain(|path| !self.written_by_builds.contains(path));
+        if written.is_empty() || !written.is_subset(&self.written_before) {
+            self.written_before = written;
+            return Ok(!self.written_before.is_empty());
         }
-        for path in &changed {
+        for path in written.intersection(&self.changed) {
             self.say(&format!(
                 "warning: each build changes {}, so that is not a reason to build again; let the \
                  build script write to OUT_DIR, or name what it reads with cargo::rerun-if-changed",
                 plain(&path.display().to_string())
             ))?;
         }
-        self.written_by_builds.append(&mut changed);
-        self.changed_by_build.clear();
+        self.written_by_builds.append(&mut written);
+        self.written_before.clear();
         Ok(false)
     }
 
@@ -135,11 +146,13 @@ impl Cycle {
     }
 
     async fn round(&mut self) -> Result<()> {
+        let began = SystemTime::now();
         // Also after a mistake in a manifest: the crate may be another than before.
         let of = match self.source.find() {
             Ok(of) => of,
             Err(error) => {
                 self.inputs.paths.insert(self.source.path.join("Cargo.toml"));
+                self.look_back(began)?;
                 return self.failed(&format!("error: {error:#}"));
             }
         };
@@ -160,6 +173,7 @@ impl Cycle {
             // What is missing may be what is made next.
             None => self.all(&sources),
         };
+        self.look_back(began)?;
         let built = match built {
             Ok(built) => built,
             Err(error) if error.is_of_machine() => return Err(error.into()),

@@ -92,24 +92,26 @@ impl Inputs {
 impl Snapshot {
     /// Inputs with another content than in a later snapshot.
     pub(super) fn changed(&self, later: &Self) -> BTreeSet<PathBuf> {
-        let content = |print: Option<&Option<Print>>| print.copied().flatten().map(|it| it.content);
-        let paths = self.0.keys().chain(later.0.keys());
-        paths
-            .filter(|path| content(self.0.get(*path)) != content(later.0.get(*path)))
-            .cloned()
-            .collect()
+        self.differing(later, |print| print.content)
     }
 
-    /// The same, after something was written by a build that may also have found new inputs: of what
-    /// only the later one knows, files that were written since a moment.
-    pub(super) fn changed_since(&self, moment: SystemTime, later: &Self) -> BTreeSet<PathBuf> {
-        let mut changed = self.changed(later);
-        changed.retain(|path| match (self.0.get(path), later.0.get(path)) {
+    /// Inputs that were written before a later snapshot, which may know more of them than this one: of
+    /// those, the ones that were written since a moment.
+    pub(super) fn written_since(&self, moment: SystemTime, later: &Self) -> BTreeSet<PathBuf> {
+        let mut written = self.differing(later, |print| (print.content, print.modified));
+        written.retain(|path| match (self.0.get(path), later.0.get(path)) {
             (Some(_), Some(_)) => true,
             (None, Some(Some(print))) => print.modified.is_some_and(|at| at >= moment),
             _ => false,
         });
-        changed
+        written
+    }
+
+    fn differing<T: PartialEq>(&self, later: &Self, of: impl Fn(Print) -> T) -> BTreeSet<PathBuf> {
+        let seen =
+            |snapshot: &Self, path: &PathBuf| snapshot.0.get(path).copied().flatten().map(&of);
+        let paths = self.0.keys().chain(later.0.keys());
+        paths.filter(|path| seen(self, path) != seen(later, path)).cloned().collect()
     }
 }
 
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_input_has_changed_if_it_was_written_during_the_build() {
+    fn what_was_written_during_a_build_is_told_also_of_inputs_that_are_new() {
         let (directory, _) = crate_with_data();
         let file = directory.path().join("src/lib.rs");
         let known =
@@ -202,9 +204,15 @@ mod tests {
         let written = fs::metadata(&file).unwrap().modified().unwrap();
         let later = written + std::time::Duration::from_secs(1);
         let nothing = Snapshot::default();
-        assert_eq!(names(&nothing.changed_since(written, &known)), ["lib.rs"]);
-        assert_eq!(names(&nothing.changed_since(later, &known)), Vec::<&str>::new());
-        assert_eq!(names(&known.changed_since(written, &nothing)), Vec::<&str>::new());
+        assert_eq!(names(&nothing.written_since(written, &known)), ["lib.rs"]);
+        assert_eq!(names(&nothing.written_since(later, &known)), Vec::<&str>::new());
+        assert_eq!(names(&known.written_since(written, &nothing)), Vec::<&str>::new());
+        // Changed and changed back: a compiler may have read what was there between.
+        let file = fs::File::options().write(true).open(&file).unwrap();
+        file.set_modified(later).unwrap();
+        let inputs = Inputs { paths: known.0.keys().cloned().collect(), ..Inputs::default() };
+        assert_eq!(names(&known.written_since(written, &inputs.snapshot())), ["lib.rs"]);
+        assert_eq!(names(&known.changed(&inputs.snapshot())), Vec::<&str>::new());
     }
 
     #[test]
