@@ -101,5 +101,5 @@ async fn no_guest_forges_a_line_of_the_log() {
     }
     // A line that is logged stays one, and each that is printed is one of the guest.
     assert!(forged >= 3, "{text}");
-    assert_eq!(faults, 1, "the reason of `/fail`: {text}");
+    assert_eq!(faults, 2, "the reasons of `/fail` and `/panic`: {text}");
 }
