@@ -181,12 +181,12 @@ fn is_hidden(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn settled(method: Method, ranges: &[&str]) -> Option<String> {
+    fn settled(method: &Method, ranges: &[&str]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for range in ranges {
             headers.append(header::RANGE, HeaderValue::try_from(*range).unwrap());
         }
-        settle_range(&method, &mut headers);
+        settle_range(method, &mut headers);
         headers.get(header::RANGE).map(|range| range.to_str().unwrap().to_owned())
     }
 
@@ -201,9 +201,9 @@ mod tests {
             (&["bytes=0-1", "bytes=5-6"], None),
             (&[], None),
         ] {
-            assert_eq!(settled(Method::GET, ranges).as_deref(), left, "{ranges:?}");
+            assert_eq!(settled(&Method::GET, ranges).as_deref(), left, "{ranges:?}");
         }
-        assert_eq!(settled(Method::HEAD, &["bytes=0-1"]), None);
+        assert_eq!(settled(&Method::HEAD, &["bytes=0-1"]), None);
     }
 
     #[test]

@@ -100,7 +100,6 @@ fn of_version_2(header: &v2::Header<'_>) -> Ends {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "the lengths are those of the line")]
 mod tests {
     use super::*;
 
