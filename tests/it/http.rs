@@ -1,7 +1,10 @@
 //! HTTP at the edge: routes, methods, bodies, answers of the host.
 
 use tests::{Client, Host};
-use tidegate::message::{Answer, Done, Outcome};
+use tidegate::{
+    message::{Answer, Done, Outcome},
+    telemetry::ByProtocol,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_host_answers_what_no_consumer_serves_with_a_short_text_and_an_id() {
@@ -148,6 +151,9 @@ async fn the_admin_listener_tells_life_readiness_and_metrics() {
     assert_eq!(admin.get("/other").await.status, 404);
     assert_eq!(admin.request("POST", "/livez", &[], "").await.status, 405);
     host.until("a free slot", |host| host.app().metrics().slots_busy.get() == 0).await;
+    let open = ByProtocol { protocol: "http" };
+    let is_over = |host: &Host| host.app().metrics().connections.get_or_create(&open).get() == 0;
+    host.until("the request is over", is_over).await;
     let metrics = admin.get("/metrics").await;
     for line in [
         "tidegate_invocations_total{module=\"hello\",outcome=\"ok\"} 1",

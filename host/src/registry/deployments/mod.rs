@@ -7,6 +7,7 @@
 //! they leave at once, and the store is told afterwards.
 
 mod change;
+mod error;
 mod follow;
 mod preparations;
 mod prepare;
@@ -20,115 +21,20 @@ use std::{
     time::SystemTime,
 };
 
+pub use self::{error::DeployError, prepare::LeftOut, start::Given};
 use self::{
     preparations::{Preparations, View},
-    prepare::StoredActivations,
     turn::{Turn, Turns},
 };
-pub use self::{prepare::LeftOut, start::Given};
 
 use super::{
     Loader, ModuleSettings, Registry, Rest, Version, Written,
-    store::{Kept, Manifest, ModuleStore, Prepared, Preparing, StoreError},
+    store::{Kept, Manifest, ModuleStore, Prepared, Preparing},
 };
-use crate::{
-    engine::LoadError,
-    message::{ModuleName, NameError},
-    routing::{RouteError, RouteSpec},
-    setting::error::ConfigError,
-};
+use crate::{message::ModuleName, routing::RouteSpec, setting::error::ConfigError};
 
 /// Versions of a module that are kept besides those in force and before.
 const KEPT: usize = 20;
-
-/// Why a change was refused. Nothing has changed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DeployError {
-    /// The name is none.
-    #[error("{name:?} is no name of a module: {error}")]
-    Name {
-        /// The name.
-        name: String,
-        /// The rule.
-        error: NameError,
-    },
-    /// There is no such module.
-    #[error("there is no module {0}; `tidegate modules` lists those there are")]
-    NoModule(ModuleName),
-    /// The file is no module.
-    #[error("module {module} is refused: {error}")]
-    Load {
-        /// The module.
-        module: ModuleName,
-        /// Why.
-        error: LoadError,
-    },
-    /// The routes cannot stand beside those of others.
-    #[error(transparent)]
-    Routes(#[from] RouteError),
-    /// The store did not take it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Somebody else changes the module.
-    #[error("module {0} is being changed by somebody else; wait until that is over")]
-    Busy(ModuleName),
-    /// There never was such a version.
-    #[error("module {module} has no version {version}; the last one is {last}")]
-    NoVersion {
-        /// The module.
-        module: ModuleName,
-        /// The version asked for.
-        version: u64,
-        /// The last version there was.
-        last: u64,
-    },
-    /// The version was deleted.
-    #[error("version {version} of module {module} was deleted; deploy its file again")]
-    Deleted {
-        /// The module.
-        module: ModuleName,
-        /// The version.
-        version: u64,
-    },
-    /// There is no version to go back to.
-    #[error("module {0} has no version that was active before; name one")]
-    NothingBefore(ModuleName),
-    /// The version is in force.
-    #[error("version {version} of module {module} is active; activate another one first")]
-    Active {
-        /// The module.
-        module: ModuleName,
-        /// The version.
-        version: u64,
-    },
-    /// No worker has the code.
-    #[error(
-        "module {module} cannot be run: no process that runs consumers could prepare it; \
-         node {node}: {reason}"
-    )]
-    NoWorker {
-        /// The module.
-        module: ModuleName,
-        /// A process that runs consumers.
-        node: String,
-        /// Why it could not.
-        reason: String,
-    },
-    /// A setting is wrong.
-    #[error(transparent)]
-    Settings(#[from] ConfigError),
-    /// The active version cannot be run with the settings.
-    #[error("version {version} of module {module} cannot live with these settings: {error}")]
-    Unlivable {
-        /// The module.
-        module: ModuleName,
-        /// The version.
-        version: u64,
-        /// Why.
-        error: LoadError,
-    },
-}
 
 /// Who changes something.
 #[derive(Clone, Debug, Default)]
@@ -241,7 +147,7 @@ pub struct Deployments {
     /// Modules that are being changed.
     turns: Arc<Turns>,
     /// The activation of each module when the store was last read. Locked for single operations only.
-    stored: Mutex<StoredActivations>,
+    stored: Mutex<BTreeMap<ModuleName, u64>>,
     preparations: Arc<Preparations>,
     /// From the last check to the swap nobody else may put routes in force.
     commits: tokio::sync::Mutex<()>,

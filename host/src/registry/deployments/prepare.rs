@@ -239,11 +239,8 @@ fn left_out(view: &View, candidate: &Candidate, id: &str, patience: Duration) ->
     view.others().filter_map(out).collect()
 }
 
-/// The stored activation of each module.
-pub(super) type StoredActivations = BTreeMap<ModuleName, u64>;
-
 impl Deployments {
-    pub(super) fn stored(&self) -> MutexGuard<'_, StoredActivations> {
+    pub(super) fn stored(&self) -> MutexGuard<'_, BTreeMap<ModuleName, u64>> {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

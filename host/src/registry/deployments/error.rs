@@ -1,0 +1,98 @@
+//! Why a change of modules is refused.
+
+use crate::{
+    engine::LoadError,
+    message::{ModuleName, NameError},
+    registry::store::StoreError,
+    routing::RouteError,
+    setting::error::ConfigError,
+};
+
+/// Why a change was refused. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeployError {
+    /// The name is none.
+    #[error("{name:?} is no name of a module: {error}")]
+    Name {
+        /// The name.
+        name: String,
+        /// The rule.
+        error: NameError,
+    },
+    /// There is no such module.
+    #[error("there is no module {0}; `tidegate modules` lists those there are")]
+    NoModule(ModuleName),
+    /// The file is no module.
+    #[error("module {module} is refused: {error}")]
+    Load {
+        /// The module.
+        module: ModuleName,
+        /// Why.
+        error: LoadError,
+    },
+    /// The routes cannot stand beside those of others.
+    #[error(transparent)]
+    Routes(#[from] RouteError),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Somebody else changes the module.
+    #[error("module {0} is being changed by somebody else; wait until that is over")]
+    Busy(ModuleName),
+    /// There never was such a version.
+    #[error("module {module} has no version {version}; the last one is {last}")]
+    NoVersion {
+        /// The module.
+        module: ModuleName,
+        /// The version asked for.
+        version: u64,
+        /// The last version there was.
+        last: u64,
+    },
+    /// The version was deleted.
+    #[error("version {version} of module {module} was deleted; deploy its file again")]
+    Deleted {
+        /// The module.
+        module: ModuleName,
+        /// The version.
+        version: u64,
+    },
+    /// There is no version to go back to.
+    #[error("module {0} has no version that was active before; name one")]
+    NothingBefore(ModuleName),
+    /// The version is in force.
+    #[error("version {version} of module {module} is active; activate another one first")]
+    Active {
+        /// The module.
+        module: ModuleName,
+        /// The version.
+        version: u64,
+    },
+    /// No worker has the code.
+    #[error(
+        "module {module} cannot be run: no process that runs consumers could prepare it; \
+         node {node}: {reason}"
+    )]
+    NoWorker {
+        /// The module.
+        module: ModuleName,
+        /// A process that runs consumers.
+        node: String,
+        /// Why it could not.
+        reason: String,
+    },
+    /// A setting is wrong.
+    #[error(transparent)]
+    Settings(#[from] ConfigError),
+    /// The active version cannot be run with the settings.
+    #[error("version {version} of module {module} cannot live with these settings: {error}")]
+    Unlivable {
+        /// The module.
+        module: ModuleName,
+        /// The version.
+        version: u64,
+        /// Why.
+        error: LoadError,
+    },
+}
