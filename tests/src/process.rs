@@ -176,6 +176,16 @@ impl Process {
         kib * 1024
     }
 
+    /// Whether it has child processes now, as while it compiles.
+    pub fn has_children(&self) -> bool {
+        let mut threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let children = |thread: std::io::Result<std::fs::DirEntry>| {
+            // A thread may end meanwhile.
+            std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap_or_default()
+        };
+        threads.any(|thread| !children(thread).is_empty())
+    }
+
     /// Forgets the peak, so that the next one is that of what follows.
     pub fn reset_peak_memory(&self) {
         std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").unwrap();
