@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// How long a join is tried again. Shorter than it takes until the node gives up the event.
-const JOIN_RETRY: Duration = Duration::from_secs(10);
+const JOIN_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How soon it is tried again.
-const JOIN_PAUSE: Duration = Duration::from_millis(100);
+const JOIN_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The event that is answered.
 #[derive(Clone, Debug)]
@@ -188,7 +188,7 @@ impl Delivery {
                     rest.insert(0, failed);
                 }
                 SendError::Layer(_) if Self::waits_for(&failed, started) => {
-                    sleep_until(Instant::now() + JOIN_PAUSE).await;
+                    sleep_until(Instant::now() + JOIN_RETRY_PAUSE).await;
                     rest.insert(0, failed);
                 }
                 _ => {
@@ -218,7 +218,7 @@ impl Delivery {
 impl Delivery {
     /// Whether a join that cannot be made now is tried again.
     fn waits_for(failed: &Entry, started: Instant) -> bool {
-        matches!(failed, Entry::GroupAdd { .. }) && started.elapsed() < JOIN_RETRY
+        matches!(failed, Entry::GroupAdd { .. }) && started.elapsed() < JOIN_RETRY_TIMEOUT
     }
 
     /// Whether the connection that the event is from was to join a group.
