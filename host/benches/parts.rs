@@ -12,7 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use tidegate::{
     capability::Lent,
     engine::{Engine, Entry, Instance, Job, Limits, Outlet, Program, Stopped, Task},
-    layer::{ChannelLayer, Demand, LayerConfig, MemoryLayer},
+    layer::{ChannelLayer, Dispatch, LayerConfig, MemoryLayer},
     message::{
         ChannelName, Content, CorrelationId, Event, EventKind, Message, ModuleName, PathParam,
         Protocol, Scope,
@@ -115,16 +115,16 @@ fn layer(c: &mut Criterion) {
             (0..channels).map(|at| ChannelName::parse(&format!("c.{at}")).unwrap()).collect();
         let owned = names.iter().enumerate().map(|(at, name)| (name.clone(), module(at)));
         let owners = Arc::new(owned.collect());
-        let lasting = Arc::default();
-        let held = HashMap::new();
-        let demand = Demand { max: 1, owners: &owners, lasting: &lasting, held, ceiling: 4 };
+        let dispatch = Dispatch::new(1, 1);
+        dispatch.read(owners, Arc::default());
+        layer.attach(&dispatch);
         group.bench_function(format!("{channels} channels"), |b| {
             let mut turn = names.iter().cycle();
             b.iter(|| {
                 let message = Message::custom(content.clone(), CorrelationId::random());
                 runtime.block_on(async {
                     layer.send(turn.next().unwrap(), message).await.unwrap();
-                    layer.receive(&demand).await.unwrap()
+                    dispatch.release(&dispatch.next(&layer).await.unwrap().module);
                 })
             });
         });

@@ -253,6 +253,8 @@ impl Config {
         let metrics = Arc::new(Metrics::new());
         let redis = self.open_redis().await?;
         let layer = self.layer(redis.as_ref(), &metrics).await?;
+        let clock = Arc::clone(&layer);
+        keeping.spawn_until_stopped("later messages", async move { clock.keep_time().await });
         let deployments = self.deployments(self.store(redis.as_ref())?, &keeping).await?;
         let serving = Drain::new(Handle::current());
         let asked = Drain::new(Handle::current());

@@ -14,7 +14,6 @@ mod load;
 mod turns;
 
 use std::{
-    collections::HashMap,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Instant,
@@ -23,9 +22,9 @@ use std::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use load::{Load, http_client, throughput, websocket_client};
-use tests::{Process, RedisServer};
+use tests::{Process, RedisServer, Slots};
 use tidegate::{
-    layer::{ChannelLayer, Demand, LastingChannels, LayerConfig, Owners, RedisLayer},
+    layer::{ChannelLayer, LayerConfig, RedisLayer},
     message::{ChannelName, Content, CorrelationId, GroupName, Message, ModuleName},
     redis::{Redis, RedisConfig, Topology},
     telemetry::Metrics,
@@ -121,10 +120,10 @@ fn layer(clients: &Runtime, redis: &RedisServer, prefix: &str) -> RedisLayer {
 
 /// Sending and receiving through the layer alone.
 fn carry(clients: &Runtime, redis: &RedisServer) {
-    let layer = Arc::new(layer(clients, redis, "bench"));
+    let layer: Arc<dyn ChannelLayer> = Arc::new(layer(clients, redis, "bench"));
     let module = |number| ModuleName::parse(&format!("m{number}")).unwrap();
     let owners = (0..CLIENTS as u64).map(|number| (channel(number), module(number))).collect();
-    let read = Read { owners: Arc::new(owners), ..Read::default() };
+    let slots = Arc::new(Slots::read(&layer, &Arc::new(owners), &Arc::default(), CLIENTS));
     let port = redis.port();
     compare(
         &format!("layer, send and receive, {CLIENTS} at a time, messages/s"),
@@ -132,36 +131,26 @@ fn carry(clients: &Runtime, redis: &RedisServer) {
         || clients.block_on(throughput(CLIENTS, move |load| commands(port, TO_CARRY, load))),
         || {
             let number = Arc::new(AtomicU64::new(0));
-            let (layer, read) = (Arc::clone(&layer), read.clone());
+            let (layer, slots) = (Arc::clone(&layer), Arc::clone(&slots));
             clients.block_on(throughput(CLIENTS, move |load| {
                 let number = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                carrier(Arc::clone(&layer), number, read.clone(), load)
+                carrier(Arc::clone(&layer), number, Arc::clone(&slots), load)
             }))
         },
     );
-}
-
-/// What all carriers read, as the slots of a worker do.
-#[derive(Clone, Default)]
-struct Read {
-    owners: Arc<Owners>,
-    lasting: Arc<LastingChannels>,
 }
 
 fn channel(number: u64) -> ChannelName {
     ChannelName::parse(&format!("bench.{number}")).unwrap()
 }
 
-async fn carrier(layer: Arc<RedisLayer>, number: u64, read: Read, load: Arc<Load>) {
+async fn carrier(layer: Arc<dyn ChannelLayer>, number: u64, slots: Arc<Slots>, load: Arc<Load>) {
     let channel = channel(number);
     let content = Content::parse(Bytes::from_static(b"\x81\xa1n\x01")).unwrap();
-    let Read { owners, lasting } = read;
     loop {
         let message = Message::custom(content.clone(), CorrelationId::random());
         layer.send(&channel, message).await.unwrap();
-        let held = HashMap::new();
-        let demand = Demand { max: 1, owners: &owners, lasting: &lasting, held, ceiling: 100 };
-        layer.receive(&demand).await.unwrap();
+        slots.next().await;
         if !load.count() {
             return;
         }

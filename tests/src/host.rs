@@ -1,7 +1,6 @@
 //! A host in this process, on free ports.
 
 use std::{
-    collections::HashMap,
     fmt::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -14,14 +13,13 @@ use tidegate::{
     RunningApp,
     config::Layers,
     interface::Endpoint,
-    layer::Demand,
     message::{self, Answer, Done, Event, ModuleName, Outcome, Payload},
     registry::{Change, DeployError, Deployed, Version},
     telemetry::{ByCode, ByModule, ByOutcome, ByRefusal},
     worker::Record,
 };
 
-use crate::{Admin, Client, Reply, Socket, compiled_dir, example, guest, must};
+use crate::{Admin, Client, Reply, Slots, Socket, compiled_dir, example, guest, must};
 
 /// What a host is started with.
 #[derive(Debug, Default)]
@@ -253,10 +251,9 @@ impl Host {
     /// Takes the next event off its channel, as a worker does. For hosts without slots.
     pub async fn next_event(&self) -> Box<Event> {
         let modules = self.app.deployments().registry().snapshot();
-        let (owners, lasting) = (&modules.owners, &modules.lasting);
-        let demand = Demand { max: 1, owners, lasting, held: HashMap::new(), ceiling: 1 };
-        let received = must("an event", self.app.layer().receive(&demand)).await.unwrap();
-        match received.into_iter().next().unwrap().message.payload {
+        let slots = Slots::read(self.app.layer(), &modules.owners, &modules.lasting, 1);
+        let received = must("an event", slots.take()).await;
+        match received.message.payload {
             Payload::Event(event) => event,
             Payload::Custom(content) => panic!("expected an event, got {content:?}"),
         }

@@ -7,6 +7,7 @@
 mod capacity;
 #[cfg(test)]
 mod conformance;
+mod dispatch;
 mod memory;
 mod redis;
 
@@ -20,6 +21,7 @@ use std::{
 use async_trait::async_trait;
 
 pub use capacity::{Capacities, PatternError};
+pub use dispatch::{Dispatch, Feeding};
 pub use memory::MemoryLayer;
 pub use redis::RedisLayer;
 #[cfg(feature = "fuzzing")]
@@ -123,17 +125,17 @@ pub type Owners = HashMap<ChannelName, ModuleName>;
 /// The channels among them that deliver at least once.
 pub type LastingChannels = HashMap<ChannelName, Lasting>;
 
-/// What a worker asks for.
-#[derive(Clone, Debug)]
+/// What a worker takes at present.
+#[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
     /// How many messages it takes at most.
     pub max: usize,
-    /// The channels it reads. The same map while they are the same: a layer may know it by address.
+    /// The channels it reads.
     pub owners: &'a Arc<Owners>,
     /// Which of them keep messages until they are done.
     pub lasting: &'a Arc<LastingChannels>,
     /// How many slots each module holds. The module that holds fewest is served first.
-    pub held: HashMap<ModuleName, usize>,
+    pub held: &'a HashMap<ModuleName, usize>,
     /// How many slots one module may hold.
     pub ceiling: usize,
 }
@@ -202,9 +204,19 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// Resolves when a full channel may have room again. A hint: the next send may still fail.
     async fn room(&self, channel: &ChannelName);
 
-    /// Takes messages, at least one and at most `demand.max`; waits while there are none.
-    /// Dropping the future loses nothing.
-    async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError>;
+    /// Hands messages over to a worker from now on, as far as its demand goes, until it is closed. The
+    /// worker calls it once for its dispatch, before its slots start.
+    fn attach(&self, dispatch: &Arc<Dispatch>);
+
+    /// Hands over what is at hand now. Slots call it, each on its own thread, before they sleep: it must
+    /// not block. A layer whose messages come from elsewhere watches the demand instead.
+    fn offer(&self, _dispatch: &Dispatch) {}
+
+    /// Sends later messages when they are due, where nobody else does. The application runs it as long as
+    /// it uses the layer; dropping the future loses nothing.
+    async fn keep_time(&self) {
+        std::future::pending().await
+    }
 
     /// Says what becomes of a message that was taken. Nothing, if its lease has run out: then another
     /// worker has it.
@@ -214,12 +226,6 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         receipt: &Receipt,
         settled: Settled,
     ) -> Result<(), LayerError>;
-
-    /// The messages that were taken for a receive whose future was dropped. For whoever receives no
-    /// more: otherwise the next receive has them.
-    async fn leftover(&self) -> Vec<Received> {
-        Vec::new()
-    }
 
     /// Makes a channel a member of a group, or renews its membership. A join that failed is made again,
     /// or whoever asked for it is told.

@@ -5,11 +5,10 @@
 
 mod breaker;
 mod catch_up;
+mod channels;
 mod delivery;
 mod fallback_reply;
-mod filter;
 mod host_log;
-mod intake;
 mod priority;
 mod records;
 mod slot;
@@ -24,11 +23,11 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use breaker::BreakerConfig;
-pub use filter::ChannelFilter;
+pub use channels::ChannelFilter;
 pub use records::{Filter, Record, RecordOutcome, Records};
 
-use self::{breaker::Breakers, delivery::DeliveryWarnings, intake::Intake};
-use crate::{layer::ChannelLayer, registry::Registry, shutdown::Drain, telemetry::Metrics};
+use self::{breaker::Breakers, channels::Filtered, delivery::DeliveryWarnings};
+use crate::{layer::{ChannelLayer, Dispatch}, registry::Registry, shutdown::Drain, telemetry::Metrics};
 
 /// How many slots, and when to stop running a module.
 #[derive(Clone, Debug)]
@@ -46,6 +45,11 @@ pub struct WorkerConfig {
 /// Answers that may be on their way for each slot: beyond, a slot waits for its own.
 const ANSWERING: usize = 8;
 
+/// Half the slots, at least one: what a single module may hold.
+fn ceiling(slots: usize) -> usize {
+    (slots / 2).max(1)
+}
+
 /// What slots share.
 #[derive(Debug)]
 struct Shared {
@@ -57,7 +61,8 @@ struct Shared {
     /// The first pause before a message comes again whose consumer failed.
     retry_pause: Duration,
     breakers: Breakers,
-    intake: Intake,
+    dispatch: Arc<Dispatch>,
+    channels: Filtered,
     /// Answers that are on their way while their slot does something else.
     answering: Arc<Semaphore>,
     drain: Drain,
@@ -90,7 +95,8 @@ impl WorkerPool {
         let Parts { layer, registry, metrics, records } = parts;
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
-            intake: Intake::new(config.slots, config.channels.clone()),
+            dispatch: Dispatch::new(config.slots, ceiling(config.slots)),
+            channels: Filtered::new(config.channels.clone()),
             answering: Arc::new(Semaphore::new(ANSWERING * config.slots)),
             breakers: Breakers::new(config.breaker.clone()),
             records,
@@ -102,16 +108,20 @@ impl WorkerPool {
             drain,
             threads: TaskTracker::new(),
         });
+        channels::read(&shared);
+        shared.layer.attach(&shared.dispatch);
         for number in 0..config.slots {
             slot::start(number, Arc::clone(&shared), shared.threads.token())?;
         }
-        intake::start(Arc::clone(&shared), shared.threads.token())?;
+        let follow = channels::follow(Arc::clone(&shared));
+        shared.drain.spawn_until_stopped("channels of the worker", follow);
         Ok(Self { shared })
     }
 
     /// Takes no more messages, lets running invocations finish and send what they answer.
     pub async fn stop(self) {
         self.shared.drain.stop();
+        self.shared.dispatch.close();
         self.shared.threads.close();
         self.shared.threads.wait().await;
         self.shared.drain.finished().await;

@@ -53,8 +53,8 @@ pub(super) fn start(number: usize, shared: Arc<Shared>, token: TaskTrackerToken)
         if ended.is_err() {
             shared.metrics.slot_panics.inc();
         }
-        // After a panic also while stopping: messages that were taken are still run.
-        if ended.is_err() || (priority::is_demoted() && !drain.is_stopping()) {
+        // Also while stopping: messages that were taken are still run.
+        if !matches!(ended, Ok(Ended::Stopped)) {
             drain.spawn("slot", replace(number, shared, token));
         }
     };
@@ -70,6 +70,14 @@ async fn replace(number: usize, shared: Arc<Shared>, token: TaskTrackerToken) {
             return;
         }
     }
+}
+
+/// Why a slot's loop ended.
+enum Ended {
+    /// The worker stops, and all messages that were taken are run.
+    Stopped,
+    /// Its thread gave up its priority.
+    Demoted,
 }
 
 /// A slot that is busy with a message of a module. Dropping it, also in a panic, frees the slot and the
@@ -89,7 +97,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.shared.metrics.slots_busy.dec();
-        self.shared.intake.release(&self.module);
+        self.shared.dispatch.release(&self.module);
     }
 }
 
@@ -100,27 +108,34 @@ struct Slot {
 }
 
 impl Slot {
-    async fn run(&mut self) {
+    async fn run(&mut self) -> Ended {
         let shared = Arc::clone(&self.shared);
         let mut changes = shared.registry.changes();
         loop {
-            let received = tokio::select! {
-                biased;
-                () = shared.drain.stopping() => break,
-                _ = changes.changed() => {
-                    // Old code must not live on in a slot.
-                    self.forget_inactive();
-                    continue;
-                }
-                received = shared.intake.next() => received,
+            if changes.has_changed().unwrap_or(false) {
+                changes.mark_unchanged();
+                // Old code must not live on in a slot.
+                self.forget_inactive();
+            }
+            let received = match shared.dispatch.take(&*shared.layer) {
+                Some(received) => received,
+                None => tokio::select! {
+                    biased;
+                    received = shared.dispatch.next(&*shared.layer) => match received {
+                        Some(received) => received,
+                        None => return Ended::Stopped,
+                    },
+                    _ = changes.changed() => {
+                        self.forget_inactive();
+                        continue;
+                    }
+                },
             };
             self.hold(received).await;
-            if priority::is_demoted() {
-                return;
+            if priority::is_demoted() && !shared.drain.is_stopping() {
+                shared.dispatch.pass_on(&*shared.layer);
+                return Ended::Demoted;
             }
-        }
-        while let Some(received) = shared.intake.rest(&shared).await {
-            self.hold(received).await;
         }
     }
 

@@ -1,11 +1,14 @@
 //! Slots over a scripted layer: whatever panics beneath a run, the slots go on.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use async_trait::async_trait;
 use tokio::{
     runtime::Handle,
-    sync::{Mutex, mpsc},
+    sync::mpsc,
     time::timeout,
 };
 
@@ -15,7 +18,7 @@ use super::{
 };
 use crate::{
     engine::Entry,
-    layer::{Demand, GroupSent, LayerError, Received, SendError, Statistics},
+    layer::{GroupSent, LayerError, Received, SendError, Statistics},
     message::{
         Answer, ChannelName, Content, CorrelationId, Done, Event, EventKind, Frame, GroupName,
         Handshake, InboxEntry, LocalName, Message, ModuleName, NodeName, Outcome, Payload, Receipt,
@@ -26,9 +29,9 @@ use crate::{
 /// Hands out what a test puts in, and panics as often as the test asks.
 #[derive(Debug)]
 struct ScriptedLayer {
-    messages: Mutex<mpsc::Receiver<Received>>,
+    dispatch: OnceLock<Arc<Dispatch>>,
     answers: mpsc::Sender<Answer>,
-    receive_panics: AtomicUsize,
+    offer_panics: AtomicUsize,
     answer_panics: AtomicUsize,
     failing_joins: AtomicUsize,
 }
@@ -44,13 +47,12 @@ impl ScriptedLayer {
 
 #[async_trait]
 impl ChannelLayer for ScriptedLayer {
-    async fn receive(&self, _: &Demand<'_>) -> Result<Vec<Received>, LayerError> {
-        let mut messages = self.messages.lock().await;
-        Self::panic_if_asked(&self.receive_panics);
-        match messages.recv().await {
-            Some(received) => Ok(vec![received]),
-            None => std::future::pending().await,
-        }
+    fn attach(&self, dispatch: &Arc<Dispatch>) {
+        self.dispatch.set(Arc::clone(dispatch)).unwrap();
+    }
+
+    fn offer(&self, _: &Dispatch) {
+        Self::panic_if_asked(&self.offer_panics);
     }
 
     async fn answer(&self, _: &NodeName, answer: Answer) -> Result<(), LayerError> {
@@ -107,7 +109,6 @@ impl ChannelLayer for ScriptedLayer {
 /// A worker with two slots, of which the module may hold one.
 struct Stage {
     layer: Arc<ScriptedLayer>,
-    messages: mpsc::Sender<Received>,
     answers: mpsc::Receiver<Answer>,
     metrics: Arc<Metrics>,
     pool: WorkerPool,
@@ -115,12 +116,11 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let (messages, taken) = mpsc::channel(100);
         let (answered, answers) = mpsc::channel(100);
         let layer = Arc::new(ScriptedLayer {
-            messages: Mutex::new(taken),
+            dispatch: OnceLock::new(),
             answers: answered,
-            receive_panics: AtomicUsize::new(0),
+            offer_panics: AtomicUsize::new(0),
             answer_panics: AtomicUsize::new(0),
             failing_joins: AtomicUsize::new(0),
         });
@@ -139,11 +139,11 @@ impl Stage {
             records: Arc::new(Records::default()),
         };
         let pool = WorkerPool::start(&config, parts, Drain::new(Handle::current())).unwrap();
-        Self { layer, messages, answers, metrics, pool }
+        Self { layer, answers, metrics, pool }
     }
 
     /// An event of a module that is not here: the slot answers without a run.
-    async fn send(&self, order: u64) {
+    fn send(&self, order: u64) {
         let (local, correlation) = (LocalName::random(), CorrelationId::random());
         let kind = EventKind::WebsocketReceive(Frame::Text("x".to_owned()));
         let scope = Scope {
@@ -180,7 +180,7 @@ impl Stage {
             waited: Duration::ZERO,
             receipt: None,
         };
-        self.messages.send(received).await.unwrap();
+        self.layer.dispatch.get().unwrap().hand_over(vec![received]);
     }
 
     async fn answered(&mut self) -> u64 {
@@ -197,7 +197,7 @@ async fn a_slot_that_panics_is_replaced_counted_and_frees_the_place_of_its_modul
     // Far more than there are slots, and than the module may hold.
     stage.layer.answer_panics.store(9, Ordering::Release);
     for order in 0..10 {
-        stage.send(order).await;
+        stage.send(order);
     }
     assert_eq!(stage.answered().await, 9);
     stage.pool.stop().await;
@@ -206,27 +206,26 @@ async fn a_slot_that_panics_is_replaced_counted_and_frees_the_place_of_its_modul
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_are_received_again_after_a_panic_of_the_layer() {
+async fn slots_go_on_after_a_panic_of_the_layer() {
     let mut stage = Stage::new();
-    stage.send(0).await;
+    stage.send(0);
     assert_eq!(stage.answered().await, 0);
-    stage.layer.receive_panics.store(2, Ordering::Release);
+    stage.layer.offer_panics.store(2, Ordering::Release);
     for order in 1..4 {
-        stage.send(order).await;
+        stage.send(order);
         assert_eq!(stage.answered().await, order);
     }
-    assert_eq!(stage.layer.receive_panics.load(Ordering::Acquire), 0);
+    assert_eq!(stage.layer.offer_panics.load(Ordering::Acquire), 0);
     stage.pool.stop().await;
 }
 
 /// What a handshake is answered with whose join fails so many times.
 async fn answer_after(failing_joins: usize) -> (Answer, usize) {
-    let (_messages, taken) = mpsc::channel(1);
     let (answered, mut answers) = mpsc::channel(10);
     let layer = Arc::new(ScriptedLayer {
-        messages: Mutex::new(taken),
+        dispatch: OnceLock::new(),
         answers: answered,
-        receive_panics: AtomicUsize::new(0),
+        offer_panics: AtomicUsize::new(0),
         answer_panics: AtomicUsize::new(0),
         failing_joins: AtomicUsize::new(failing_joins),
     });

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use tidegate::{
     layer::{
-        ChannelLayer, Demand, GroupSent, LayerError, MemoryLayer, Received, SendError, Statistics,
+        ChannelLayer, Dispatch, GroupSent, LayerError, MemoryLayer, SendError, Statistics,
     },
     message::{
         Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
@@ -95,8 +95,12 @@ impl ChannelLayer for Broken {
         self.inner.room(channel).await;
     }
 
-    async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError> {
-        self.inner.receive(demand).await
+    fn attach(&self, dispatch: &Arc<Dispatch>) {
+        self.inner.attach(dispatch);
+    }
+
+    fn offer(&self, dispatch: &Dispatch) {
+        self.inner.offer(dispatch);
     }
 
     async fn settle(

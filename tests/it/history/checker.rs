@@ -29,7 +29,7 @@ async fn exercise(layer: Arc<dyn ChannelLayer>) -> Arc<History> {
     let home = NodeName::random();
     let connections = [(); 3].map(|()| ChannelName::of_connection(&home, &LocalName::random()));
     let readers =
-        [reader(&layer, &history, 0, owners(&["a", "b"])), node(&layer, &history, &home).await];
+        [reader(&layer, &history, 0, &owners(&["a", "b"])), node(&layer, &history, &home).await];
     let produce = async |producer: u32| {
         let group = format!("g{producer}");
         let mut producer = Producer::new(&layer, &history, producer);

@@ -44,7 +44,7 @@ impl Pair {
         let home = NodeName::random();
         let connection = ChannelName::of_connection(&home, &LocalName::random());
         let tasks = vec![
-            reader(&receiving, &history, 0, owners(&["a"])),
+            reader(&receiving, &history, 0, &owners(&["a"])),
             node(&receiving, &history, &home).await,
         ];
         Self { sending, receiving, history, connection, tasks }

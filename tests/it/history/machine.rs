@@ -10,7 +10,7 @@ use std::{
 };
 
 use proptest::{prelude::*, test_runner::TestRunner};
-use tests::{RedisServer, history::Stamp, must};
+use tests::{RedisServer, Slots, history::Stamp, must};
 use tidegate::{
     layer::{ChannelLayer, GroupSent, MemoryLayer, SendError},
     message::{ChannelName, CorrelationId, LocalName, Message, NodeName, Payload},
@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     config, counted, redis,
-    witness::{channel, content, deliveries, demand, group, owners, stamp_of},
+    witness::{channel, content, deliveries, group, owners, stamp_of},
 };
 
 const CHANNELS: [&str; 2] = ["a", "b"];
@@ -201,8 +201,10 @@ impl Machine {
         let expected: Vec<_> = waiting.drain(..most.min(waiting.len())).map(|it| it.0).collect();
         let (owners, mut got) = (owners(&[CHANNELS[at]]), Vec::new());
         while got.len() < expected.len() {
-            let demand = demand(&owners, expected.len() - got.len());
-            let received = must("a message", self.layer.receive(&demand)).await.unwrap();
+            let missing = expected.len() - got.len();
+            let slots = Slots::read(&self.layer, &owners, &Arc::default(), missing);
+            let mut received = vec![must("a message", slots.take()).await];
+            received.extend(slots.stop().await);
             got.extend(received.into_iter().map(|received| match received.message.payload {
                 Payload::Custom(content) => stamp_of(&content),
                 Payload::Event(event) => panic!("no event was sent: {event:?}"),
@@ -210,8 +212,8 @@ impl Machine {
         }
         assert_eq!(got, expected);
         if expected.is_empty() && self.is_paused {
-            let demand = demand(&owners, 1);
-            let nothing = timeout(Duration::from_nanos(1), self.layer.receive(&demand)).await;
+            let slots = Slots::read(&self.layer, &owners, &Arc::default(), 1);
+            let nothing = timeout(Duration::from_nanos(1), slots.take()).await;
             assert!(nothing.is_err(), "{nothing:?}");
         }
     }

@@ -1,26 +1,20 @@
 //! Does things to a layer and notes them.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tests::{
-    background,
+    Slots, background,
     history::{History, Stamp, Step},
 };
 use tidegate::{
-    layer::{ChannelLayer, Demand, LastingChannels, Owners, SendError},
+    layer::{ChannelLayer, LastingChannels, Owners, SendError},
     message::{
         ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, LocalName, Message,
         ModuleName, NodeName, Payload, Settled,
     },
 };
 use tokio::task::JoinHandle;
-
-static NO_LASTING: LazyLock<Arc<LastingChannels>> = LazyLock::new(Arc::default);
 
 pub(super) fn channel(name: &str) -> ChannelName {
     ChannelName::parse(name).unwrap()
@@ -51,10 +45,6 @@ pub(super) fn stamp_of(content: &Content) -> Stamp {
 pub(super) fn owners(channels: &[&str]) -> Arc<Owners> {
     let module = ModuleName::parse("module").unwrap();
     Arc::new(channels.iter().map(|name| (channel(name), module.clone())).collect())
-}
-
-pub(super) fn demand(owners: &Arc<Owners>, max: usize) -> Demand<'_> {
-    Demand { max, owners, lasting: &NO_LASTING, held: HashMap::new(), ceiling: max }
 }
 
 /// One who does things, one after the other.
@@ -128,20 +118,16 @@ pub(super) fn reader(
     layer: &Arc<dyn ChannelLayer>,
     history: &Arc<History>,
     reader: u32,
-    owners: Arc<Owners>,
+    owners: &Arc<Owners>,
 ) -> JoinHandle<()> {
-    let (layer, history) = (Arc::clone(layer), Arc::clone(history));
+    let history = Arc::clone(history);
+    let slots = Slots::read(layer, owners, &Arc::default(), 3);
     background(async move {
         loop {
-            let Ok(received) = layer.receive(&demand(&owners, 3)).await else {
-                tokio::task::yield_now().await;
-                continue;
-            };
-            for received in received {
-                let Payload::Custom(content) = &received.message.payload else { continue };
-                let (channel, stamp) = (received.channel.to_string(), stamp_of(content));
-                history.note(Step::Received { reader, channel, stamp });
-            }
+            let received = slots.next().await;
+            let Payload::Custom(content) = &received.message.payload else { continue };
+            let (channel, stamp) = (received.channel.to_string(), stamp_of(content));
+            history.note(Step::Received { reader, channel, stamp });
         }
     })
 }
@@ -159,24 +145,19 @@ pub(super) fn dying_reader(
     let (name, owners) = (channel(name), owners(&[name]));
     let lasting = Lasting { retries: 100, lease };
     let lasting = Arc::new(LastingChannels::from([(name.clone(), lasting)]));
+    let slots = Slots::read(&layer, &owners, &lasting, 3);
     background(async move {
         for turn in 1_u32.. {
-            let demand = Demand { lasting: &lasting, ..demand(&owners, 3) };
-            let Ok(received) = layer.receive(&demand).await else {
-                tokio::task::yield_now().await;
+            let received = slots.next().await;
+            let receipt = received.receipt.expect("the channel delivers at least once");
+            let Payload::Custom(content) = &received.message.payload else { continue };
+            if turn.is_multiple_of(5) {
                 continue;
-            };
-            for received in received {
-                let receipt = received.receipt.expect("the channel delivers at least once");
-                let Payload::Custom(content) = &received.message.payload else { continue };
-                if turn.is_multiple_of(5) {
-                    continue;
-                }
-                let (channel, stamp) = (received.channel.to_string(), stamp_of(content));
-                history.note(Step::Received { reader, channel, stamp });
-                // What is not heard comes again.
-                drop(layer.settle(&name, &receipt, Settled::Done).await);
             }
+            let (channel, stamp) = (received.channel.to_string(), stamp_of(content));
+            history.note(Step::Received { reader, channel, stamp });
+            // What is not heard comes again.
+            drop(layer.settle(&name, &receipt, Settled::Done).await);
         }
     })
 }

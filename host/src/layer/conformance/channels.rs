@@ -47,7 +47,7 @@ pub(in super::super) async fn content_comes_out_as_it_went_in(subject: Subject) 
     let sent = Content::parse(Bytes::from_static(bytes)).unwrap();
     layer.send(&channel("a"), Message::custom(sent.clone(), id())).await.unwrap();
     let reader = Reader::of(&["a"]);
-    let received = layer.receive(&reader.demand()).await.unwrap().remove(0);
+    let received = reader.take(layer).await;
     assert!(matches!(received.message.payload, Payload::Custom(got) if got == sent));
 }
 
@@ -129,7 +129,7 @@ pub(in super::super) async fn concurrent_readers_lose_and_double_nothing(subject
     assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), 200);
 }
 
-pub(in super::super) async fn a_cancelled_receive_loses_nothing(subject: Subject) {
+pub(in super::super) async fn a_worker_that_stops_loses_nothing(subject: Subject) {
     let Subject { layer, .. } = &subject;
     let reader = Reader::of(&["a"]);
     for _ in 0..3 {
@@ -146,7 +146,8 @@ pub(in super::super) async fn a_busy_channel_does_not_starve_a_quiet_one(subject
         layer.send(&channel("busy"), message(number)).await.unwrap();
     }
     layer.send(&channel("quiet"), message(9)).await.unwrap();
-    let first = [reader.next(layer).await.0, reader.next(layer).await.0];
+    let worker = reader.attach(&**layer);
+    let first = [worker.next(layer).await.0, worker.next(layer).await.0];
     assert!(first.contains(&"quiet".to_owned()), "{first:?}");
 }
 

@@ -17,7 +17,7 @@ fn lasting_reader(subject: &Subject) -> Reader {
 }
 
 async fn take(reader: &Reader, layer: &Arc<dyn ChannelLayer>) -> (u8, Receipt) {
-    let received = layer.receive(&reader.demand()).await.unwrap().remove(0);
+    let received = reader.take(layer).await;
     let receipt = received.receipt.clone().unwrap();
     (numbered(received).1, receipt)
 }

@@ -16,7 +16,9 @@ use bytes::Bytes;
 use tokio::time::{advance, timeout};
 
 pub(super) use self::{channels::*, groups::*, inboxes::*, lasting::*, later::*};
-use super::{Capacities, ChannelLayer, Demand, LastingChannels, LayerConfig, Owners};
+use super::{
+    Capacities, ChannelLayer, Dispatch, LastingChannels, LayerConfig, Owners, Received,
+};
 use crate::{
     message::{
         ChannelName, Content, CorrelationId, GroupName, LocalName, Message, ModuleName, NodeName,
@@ -116,7 +118,7 @@ macro_rules! conformance_cases {
             an_expired_message_makes_room
             a_message_may_say_how_long_it_waits
             concurrent_readers_lose_and_double_nothing
-            a_cancelled_receive_loses_nothing
+            a_worker_that_stops_loses_nothing
             a_busy_channel_does_not_starve_a_quiet_one
             names_of_99_bytes_carry_messages
             the_largest_message_passes_and_one_byte_more_does_not
@@ -195,31 +197,65 @@ impl Reader {
         Self { owners, lasting: Arc::default(), held: HashMap::new(), max: 1, ceiling: 100 }
     }
 
-    fn demand(&self) -> Demand<'_> {
-        Demand {
-            max: self.max,
-            owners: &self.owners,
-            lasting: &self.lasting,
-            held: self.held.clone(),
-            ceiling: self.ceiling,
+    /// A worker with this demand.
+    fn attach(&self, layer: &dyn ChannelLayer) -> Worker {
+        let slots = self.max + self.held.values().sum::<usize>();
+        let worker = Worker(Dispatch::new(slots, self.ceiling));
+        for (module, slots) in &self.held {
+            worker.0.hold(module, *slots);
         }
+        worker.0.read(Arc::clone(&self.owners), Arc::clone(&self.lasting));
+        layer.attach(&worker.0);
+        worker
+    }
+
+    /// What a worker with this demand is handed. It stops when it has the first message, or after
+    /// `patience`.
+    async fn receive(&self, layer: &dyn ChannelLayer, patience: Duration) -> Vec<Received> {
+        let worker = self.attach(layer);
+        let first = timeout(patience, worker.0.next(layer)).await;
+        worker.0.close();
+        let mut received: Vec<_> = first.ok().flatten().into_iter().collect();
+        while let Some(next) = worker.0.next(layer).await {
+            received.push(next);
+        }
+        received
     }
 
     /// What there is now; nothing is waited for.
     async fn ready(&self, subject: &Subject) -> Vec<(String, u8)> {
-        let demand = self.demand();
-        match timeout(subject.clock.patience(), subject.layer.receive(&demand)).await {
-            Ok(received) => received.unwrap().into_iter().map(numbered).collect(),
-            Err(_) => Vec::new(),
-        }
+        let received = self.receive(&*subject.layer, subject.clock.patience()).await;
+        received.into_iter().map(numbered).collect()
+    }
+
+    async fn take(&self, layer: &Arc<dyn ChannelLayer>) -> Received {
+        self.receive(&**layer, Duration::MAX).await.remove(0)
     }
 
     async fn next(&self, layer: &Arc<dyn ChannelLayer>) -> (String, u8) {
-        numbered(layer.receive(&self.demand()).await.unwrap().remove(0))
+        numbered(self.take(layer).await)
     }
 }
 
-fn numbered(received: super::Received) -> (String, u8) {
+/// Ends its demand when it is dropped.
+struct Worker(Arc<Dispatch>);
+
+impl Worker {
+    /// The next message, whose slot is free again.
+    async fn next(&self, layer: &Arc<dyn ChannelLayer>) -> (String, u8) {
+        let received = self.0.next(&**layer).await.unwrap();
+        self.0.release(&received.module);
+        numbered(received)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+fn numbered(received: Received) -> (String, u8) {
     let Payload::Custom(content) = received.message.payload else { panic!("no event was sent") };
     (received.channel.to_string(), *content.as_bytes().last().unwrap())
 }

@@ -85,11 +85,4 @@ impl Inboxes {
         (inbox.message_bytes, inbox.answer_bytes) = (0, 0);
         std::mem::take(&mut inbox.entries)
     }
-
-    /// Lets every reader look again at what is due.
-    pub(super) fn wake_all(&self) {
-        for inbox in self.inboxes.values() {
-            inbox.arrived.notify_waiters();
-        }
-    }
 }

@@ -5,11 +5,11 @@ mod inboxes;
 mod queues;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::{
@@ -20,11 +20,11 @@ use tokio::{
 use self::{
     groups::{Groups, TooMany},
     inboxes::Inboxes,
-    queues::{Queues, Returned},
+    queues::{Popped, Queues, Returned},
 };
 use super::{
-    ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, LostAtStop, Owners, Received,
-    SendError, Statistics,
+    ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, LostAtStop, Owners, SendError,
+    Statistics,
 };
 use crate::{
     message::{
@@ -39,12 +39,15 @@ use crate::{
 pub struct MemoryLayer {
     config: LayerConfig,
     metrics: Arc<Metrics>,
-    // Each lock is held for a few operations on maps, never across an await and never with another.
+    // Each lock is held for a few operations on maps, never across an await. Only that of a dispatch is
+    // taken under one of these.
     queues: Mutex<Queues>,
+    /// The workers.
+    dispatches: ArcSwap<Vec<Weak<Dispatch>>>,
     groups: Mutex<Groups>,
     inboxes: Mutex<Inboxes>,
-    /// Told when a queue has a new message or the next delayed message is due earlier.
-    arrived: Notify,
+    /// Told when something is due earlier than was known.
+    earlier: Notify,
     /// Told when a queue that was full has room.
     room: Notify,
 }
@@ -68,7 +71,8 @@ impl MemoryLayer {
             inboxes: Mutex::new(Inboxes::new(config.inbox_bytes)),
             config,
             metrics,
-            arrived: Notify::new(),
+            dispatches: ArcSwap::default(),
+            earlier: Notify::new(),
             room: Notify::new(),
         }
     }
@@ -93,14 +97,34 @@ impl MemoryLayer {
             self.metrics.messages_sent.inc();
             return Ok(());
         }
-        let pushed = lock(&self.queues).push(channel, message, Instant::now());
+        let now = Instant::now();
+        let pushed = lock(&self.queues).push(channel, message, now);
         self.count_drops(pushed.expired, "expired");
         if pushed.full {
             return Err(SendError::ChannelFull(channel.clone()));
         }
         self.metrics.messages_sent.inc();
-        self.arrived.notify_waiters();
+        self.offer_all(now);
         Ok(())
+    }
+
+    fn offer_all(&self, now: Instant) {
+        for dispatch in self.dispatches.load().iter().filter_map(Weak::upgrade) {
+            self.fill(&dispatch, now);
+        }
+    }
+
+    fn fill(&self, dispatch: &Dispatch, now: Instant) {
+        let mut popped = Popped::default();
+        let mut queues = lock(&self.queues);
+        let before = queues.earliest();
+        dispatch.fill(|demand| queues.pop(demand, now, &mut popped));
+        self.tell_if_earlier(before, queues);
+        self.count_drops(popped.expired, "expired");
+        self.metrics.messages_received.inc_by(popped.received);
+        if popped.made_room {
+            self.room.notify_waiters();
+        }
     }
 
     fn count(&self, returned: &Returned) {
@@ -115,12 +139,26 @@ impl MemoryLayer {
         }
     }
 
-    /// Sends the delayed messages that are due, and says when the next one is.
-    fn promote(&self) -> Option<Instant> {
-        let now = Instant::now();
-        let returned = lock(&self.queues).reclaim(now);
+    /// Tells the clock if something is due earlier than `before`.
+    fn tell_if_earlier(&self, before: Option<Instant>, queues: MutexGuard<'_, Queues>) {
+        let earliest = queues.earliest();
+        drop(queues);
+        if earliest.is_some_and(|earliest| before.is_none_or(|before| earliest < before)) {
+            self.earlier.notify_waiters();
+        }
+    }
+
+    /// Sends the delayed messages that are due, and those whose lease has run out.
+    fn promote(&self, now: Instant) {
+        let mut queues = lock(&self.queues);
+        if !queues.is_due(now) {
+            return;
+        }
+        let returned = queues.reclaim(now);
+        let due = queues.due(now);
+        queues.look_ahead();
+        drop(queues);
         self.count(&returned);
-        let due = lock(&self.queues).due(now);
         for (channel, delayed) in due {
             // Tried again until the message would have expired in the channel.
             if self.put(&channel, delayed.message.clone()).is_err()
@@ -129,7 +167,7 @@ impl MemoryLayer {
                 self.metrics.dropped("full");
             }
         }
-        lock(&self.queues).next_due()
+        self.offer_all(now);
     }
 }
 
@@ -155,11 +193,12 @@ impl ChannelLayer for MemoryLayer {
         delay: Duration,
     ) -> Result<(), SendError> {
         self.check_size(message.len())?;
-        if !lock(&self.queues).delay(channel, message, Instant::now() + delay) {
+        let mut queues = lock(&self.queues);
+        let before = queues.earliest();
+        if !queues.delay(channel, message, Instant::now() + delay) {
             return Err(SendError::TooManyDelayed { limit: self.config.delayed_messages });
         }
-        self.arrived.notify_waiters();
-        lock(&self.inboxes).wake_all();
+        self.tell_if_earlier(before, queues);
         Ok(())
     }
 
@@ -173,23 +212,30 @@ impl ChannelLayer for MemoryLayer {
         wait(notice, Some(until)).await;
     }
 
-    async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError> {
+    fn attach(&self, dispatch: &Arc<Dispatch>) {
+        self.dispatches.rcu(|attached| {
+            let open = |it: &&Weak<Dispatch>| it.upgrade().is_some_and(|it| !it.is_closed());
+            let mut attached: Vec<_> = attached.iter().filter(open).cloned().collect();
+            attached.push(Arc::downgrade(dispatch));
+            attached
+        });
+        self.offer(dispatch);
+    }
+
+    fn offer(&self, dispatch: &Dispatch) {
+        let now = Instant::now();
+        self.promote(now);
+        self.fill(dispatch, now);
+    }
+
+    async fn keep_time(&self) {
         loop {
-            let notice = self.arrived.notified();
-            tokio::pin!(notice);
-            // From here on a message that arrives is noticed, also between the look and the wait.
-            notice.as_mut().enable();
-            let next = self.promote();
-            let popped = lock(&self.queues).pop(demand, Instant::now());
-            self.count_drops(popped.expired, "expired");
-            if popped.made_room {
-                self.room.notify_waiters();
-            }
-            if !popped.received.is_empty() {
-                self.metrics.messages_received.inc_by(popped.received.len() as u64);
-                return Ok(popped.received);
-            }
-            wait(notice, next).await;
+            let earlier = self.earlier.notified();
+            tokio::pin!(earlier);
+            earlier.as_mut().enable();
+            self.promote(Instant::now());
+            let next = lock(&self.queues).earliest();
+            wait(earlier, next).await;
         }
     }
 
@@ -199,9 +245,15 @@ impl ChannelLayer for MemoryLayer {
         receipt: &Receipt,
         settled: Settled,
     ) -> Result<(), LayerError> {
-        let returned = lock(&self.queues).settle(receipt.id, settled, Instant::now());
+        let now = Instant::now();
+        let mut queues = lock(&self.queues);
+        let before = queues.earliest();
+        let returned = queues.settle(receipt.id, settled, now);
+        self.tell_if_earlier(before, queues);
         self.count(&returned);
-        self.arrived.notify_waiters();
+        if returned.again > 0 {
+            self.offer_all(now);
+        }
         Ok(())
     }
 
@@ -293,12 +345,11 @@ impl ChannelLayer for MemoryLayer {
             let notice = arrived.notified();
             tokio::pin!(notice);
             notice.as_mut().enable();
-            let next = self.promote();
             let entries = lock(&self.inboxes).take(node);
             if !entries.is_empty() {
                 return Ok(entries);
             }
-            wait(notice, next).await;
+            notice.await;
         }
     }
 
@@ -317,16 +368,11 @@ impl ChannelLayer for MemoryLayer {
         message.expires_after = Some(Duration::from_secs(5));
         let sent = self.send(&channel, message).await;
         sent.map_err(|error| LayerError::new(error.to_string()))?;
-        let owners = Arc::new(Owners::from([(channel, owner)]));
-        let demand = Demand {
-            max: 1,
-            owners: &owners,
-            lasting: &Arc::default(),
-            held: HashMap::new(),
-            ceiling: 1,
-        };
-        match timeout(PROBE, self.receive(&demand)).await {
-            Ok(received) => received.map(drop),
+        let dispatch = Dispatch::new(1, 1);
+        dispatch.read(Arc::new(Owners::from([(channel, owner)])), Arc::default());
+        self.attach(&dispatch);
+        match timeout(PROBE, dispatch.next(self)).await {
+            Ok(_) => Ok(()),
             Err(_) => Err(LayerError::new(format!("a probe was not received within {PROBE:?}"))),
         }
     }
@@ -351,11 +397,14 @@ mod tests {
     use crate::layer::conformance::{
         Paused, Subject, config, conformance_cases, fairness_cases, one_test_each,
     };
-    use crate::message::Lasting;
+    use crate::{layer::LastingChannels, message::Lasting, shutdown::Drain};
 
     fn subject() -> std::future::Ready<Subject> {
         let metrics = Arc::new(Metrics::new());
         let layer = Arc::new(MemoryLayer::new(config(), Arc::clone(&metrics)));
+        let clock = Arc::clone(&layer);
+        let drain = Drain::new(tokio::runtime::Handle::current());
+        drop(drain.spawn("later messages", async move { clock.keep_time().await }));
         std::future::ready(Subject { layer, metrics, clock: Box::new(Paused) })
     }
 
@@ -372,6 +421,20 @@ mod tests {
     fn default_layer() -> (MemoryLayer, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::new());
         (MemoryLayer::new(LayerConfig::default(), Arc::clone(&metrics)), metrics)
+    }
+
+    /// A worker with two slots that reads these channels.
+    fn worker(
+        layer: &MemoryLayer,
+        channels: &[ChannelName],
+        lasting: Arc<LastingChannels>,
+    ) -> Arc<Dispatch> {
+        let module = ModuleName::parse("m").unwrap();
+        let owners = channels.iter().map(|channel| (channel.clone(), module.clone()));
+        let dispatch = Dispatch::new(2, 9);
+        dispatch.read(Arc::new(owners.collect()), lasting);
+        layer.attach(&dispatch);
+        dispatch
     }
 
     fn message(content: &Content) -> Message {
@@ -430,12 +493,8 @@ mod tests {
         let full = layer.send(&channel("e"), small()).await;
         assert_eq!(full, Err(SendError::ChannelFull(channel("e"))));
         assert!(layer.send_later(&channel("e"), small(), delay).await.is_err());
-        let module = ModuleName::parse("m").unwrap();
-        let owners = Arc::new(HashMap::from([(channel("a"), module)]));
-        let lasting = Arc::default();
-        let held = HashMap::new();
-        let demand = Demand { max: 1, owners: &owners, lasting: &lasting, held, ceiling: 1 };
-        layer.receive(&demand).await.unwrap();
+        let worker = worker(&layer, &[channel("a")], Arc::default());
+        worker.next(&layer).await.unwrap();
         layer.send(&channel("e"), large()).await.unwrap();
         assert!(layer.send(&channel("e"), small()).await.is_err());
     }
@@ -445,18 +504,18 @@ mod tests {
         let (layer, metrics) = default_layer();
         let channel = |name| ChannelName::parse(name).unwrap();
         let at_least_once = Lasting { retries: 1, lease: Duration::from_secs(60) };
-        let owners = ["a", "b"].map(|name| (channel(name), ModuleName::parse("m").unwrap()));
-        let (owners, held) = (Arc::new(HashMap::from(owners)), HashMap::new());
-        let lasting = Arc::new(HashMap::from([(channel("a"), at_least_once)]));
-        let demand = Demand { max: 2, owners: &owners, lasting: &lasting, held, ceiling: 9 };
+        let lasting = Arc::new(LastingChannels::from([(channel("a"), at_least_once)]));
         let send = async |name| layer.send(&channel(name), message(&content(9))).await.unwrap();
         let later = Duration::from_secs(3600);
         layer.send_later(&channel("a"), message(&content(9)), later).await.unwrap();
-        send("a").await;
-        send("a").await;
         // Of two that a worker has, one fails for good, and the other is still out.
-        let received = layer.receive(&demand).await.unwrap();
-        let receipt = received[0].receipt.clone().unwrap();
+        let worker = worker(&layer, &[channel("a"), channel("b")], lasting);
+        send("a").await;
+        send("a").await;
+        let received = worker.next(&layer).await.unwrap();
+        worker.next(&layer).await.unwrap();
+        worker.close();
+        let receipt = received.receipt.unwrap();
         layer.settle(&channel("a"), &receipt, Settled::Dead).await.unwrap();
         send("a").await;
         for _ in 0..4 {
@@ -482,14 +541,13 @@ mod tests {
     async fn a_later_message_comes_when_it_is_due() {
         let (layer, _) = default_layer();
         let channel = ChannelName::parse("a").unwrap();
-        let module = ModuleName::parse("m").unwrap();
-        let owners = Arc::new(HashMap::from([(channel.clone(), module)]));
-        let lasting = Arc::default();
-        let held = HashMap::new();
-        let demand = Demand { max: 1, owners: &owners, lasting: &lasting, held, ceiling: 1 };
+        let worker = worker(&layer, std::slice::from_ref(&channel), Arc::default());
         let (delay, sent) = (Duration::from_secs(10), Instant::now());
         layer.send_later(&channel, message(&content(9)), delay).await.unwrap();
-        layer.receive(&demand).await.unwrap();
+        tokio::select! {
+            () = layer.keep_time() => {}
+            received = worker.next(&layer) => drop(received.unwrap()),
+        }
         let waited = sent.elapsed();
         assert!(waited >= delay && waited <= delay + Duration::from_millis(2), "{waited:?}");
     }

@@ -64,10 +64,10 @@ pub(super) struct Pushed {
     pub(super) expired: usize,
 }
 
-/// What came of a pop.
+/// What came of pops besides messages.
 #[derive(Debug, Default)]
 pub(super) struct Popped {
-    pub(super) received: Vec<Received>,
+    pub(super) received: u64,
     pub(super) expired: usize,
     pub(super) made_room: bool,
 }
@@ -91,6 +91,8 @@ pub(super) struct Queues {
     leased: HashMap<u64, Leased>,
     next_receipt: u64,
     swept: Instant,
+    /// When something is due at the earliest: a delayed message or a lease that runs out.
+    earliest: Option<Instant>,
 }
 
 impl Queues {
@@ -109,6 +111,7 @@ impl Queues {
             leased: HashMap::new(),
             next_receipt: 0,
             swept: Instant::now(),
+            earliest: None,
         }
     }
 
@@ -162,6 +165,7 @@ impl Queues {
             (self.next_receipt, entry, lasting);
         let (channel, message) = (channel.clone(), message.clone());
         let leased = Leased { channel, message, attempt, retries, until: now + lease };
+        self.expects(leased.until);
         self.leased.insert(id, leased);
         Receipt { id, attempt, retries }
     }
@@ -177,6 +181,7 @@ impl Queues {
             }
             // It is leased to nobody meanwhile.
             Settled::Again(pause) => {
+                self.expects(now + pause);
                 self.leased.insert(id, Leased { until: now + pause, ..leased });
                 Returned::default()
             }
@@ -223,15 +228,20 @@ impl Queues {
         }
     }
 
-    /// Takes up to `demand.max` messages: from the module that holds fewest, and among its channels
-    /// from the one that was served longest ago.
-    pub(super) fn pop(&mut self, demand: &Demand<'_>, now: Instant) -> Popped {
-        self.lasting = Arc::clone(demand.lasting);
-        let mut held = demand.held.clone();
-        let mut popped = Popped::default();
-        while popped.received.len() < demand.max {
-            let Some((at, module)) = self.choose(demand, &held) else { break };
-            let Some(channel) = self.ready.remove(at) else { break };
+    /// Takes a message: of the module that holds fewest slots, and among its channels from the one that was
+    /// served longest ago.
+    pub(super) fn pop(
+        &mut self,
+        demand: &Demand<'_>,
+        now: Instant,
+        popped: &mut Popped,
+    ) -> Option<Received> {
+        if !Arc::ptr_eq(&self.lasting, demand.lasting) {
+            self.lasting = Arc::clone(demand.lasting);
+        }
+        loop {
+            let (at, module) = self.choose(demand)?;
+            let channel = self.ready.remove(at)?;
             let Some(queue) = self.queues.get_mut(&channel) else { continue };
             popped.made_room |= queue.entries.len() >= queue.capacity;
             let fresh = loop {
@@ -242,32 +252,24 @@ impl Queues {
                     other => break other,
                 }
             };
-            let is_empty = queue.entries.is_empty();
-            if let Some(Entry { message, attempt, sent, .. }) = fresh {
-                *held.entry(module.clone()).or_default() += 1;
-                let lasting = demand.lasting.get(&channel).copied();
-                let receipt = lasting.map(|it| self.lease(&channel, it, (&message, attempt), now));
-                let (channel, waited) = (channel.clone(), now - sent);
-                popped.received.push(Received { channel, module, message, waited, receipt });
-            }
-            if is_empty {
+            if queue.entries.is_empty() {
                 self.queues.remove(&channel);
             } else {
-                self.ready.push_back(channel);
+                self.ready.push_back(channel.clone());
             }
+            let Some(Entry { message, attempt, sent, .. }) = fresh else { continue };
+            popped.received += 1;
+            let lasting = demand.lasting.get(&channel).copied();
+            let receipt = lasting.map(|it| self.lease(&channel, it, (&message, attempt), now));
+            return Some(Received { channel, module, message, waited: now - sent, receipt });
         }
-        popped
     }
 
-    fn choose(
-        &self,
-        demand: &Demand<'_>,
-        held: &HashMap<ModuleName, usize>,
-    ) -> Option<(usize, ModuleName)> {
+    fn choose(&self, demand: &Demand<'_>) -> Option<(usize, ModuleName)> {
         let mut best: Option<(usize, &ModuleName, usize)> = None;
         for (at, channel) in self.ready.iter().enumerate() {
             let Some(module) = demand.owners.get(channel) else { continue };
-            let holds = held.get(module).copied().unwrap_or(0);
+            let holds = demand.held.get(module).copied().unwrap_or(0);
             if holds < demand.ceiling && best.is_none_or(|(_, _, fewest)| holds < fewest) {
                 best = Some((at, module, holds));
                 if holds == 0 {
@@ -305,6 +307,7 @@ impl Queues {
 
     fn keep(&mut self, at: Instant, channel: ChannelName, delayed: Delayed) {
         self.bytes += delayed.message.len();
+        self.expects(at);
         self.delayed.insert((at, self.next_delayed), (channel, delayed));
         self.next_delayed += 1;
     }
@@ -321,11 +324,25 @@ impl Queues {
         due
     }
 
-    /// When the next delayed message is due.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    fn expects(&mut self, at: Instant) {
+        self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
+    }
+
+    /// Whether something may be due.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.earliest.is_some_and(|earliest| earliest <= now)
+    }
+
+    /// When something may be due at the earliest.
+    pub(super) const fn earliest(&self) -> Option<Instant> {
+        self.earliest
+    }
+
+    /// Finds out when the next delayed message or lease is due.
+    pub(super) fn look_ahead(&mut self) {
         let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
         let leased = self.leased.values().map(|leased| leased.until).min();
-        delayed.into_iter().chain(leased).min()
+        self.earliest = delayed.into_iter().chain(leased).min();
     }
 
     /// Channels that nobody reads must not keep what has expired.

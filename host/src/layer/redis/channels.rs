@@ -1,5 +1,5 @@
 //! Channels: sending to one, now or later, and settling what was taken of one that delivers at least
-//! once. Taking is the intake's.
+//! once. `receive` takes messages.
 
 use std::time::Duration;
 

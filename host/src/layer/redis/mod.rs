@@ -8,10 +8,10 @@ mod batch;
 mod channels;
 mod groups;
 mod inbox;
-mod intake;
 mod node;
 mod probe;
 mod reading;
+mod receive;
 mod scripts;
 mod upkeep;
 mod wire;
@@ -21,11 +21,13 @@ mod tests;
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -34,10 +36,15 @@ use tokio::{
 #[cfg(feature = "fuzzing")]
 pub use self::wire::fuzzing;
 use self::{
-    batch::Batches, intake::Intake, node::Node, scripts::Scripts, upkeep::Seen, wire::Parcel,
+    batch::Batches,
+    node::Node,
+    receive::{Receiver, Receivers, Source},
+    scripts::Scripts,
+    upkeep::Seen,
+    wire::Parcel,
 };
 use super::{
-    ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Received, SendError, Statistics,
+    ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, SendError, Statistics,
 };
 use crate::{
     message::{
@@ -73,7 +80,8 @@ struct Shared {
     sending: Vec<Batches<(String, u64)>>,
     /// For each partition, putting into its inboxes: "ok", "gone", "full" or what is wrong.
     delivering: Vec<Batches<String>>,
-    intake: Arc<Intake>,
+    receivers: Receivers,
+    source: Source,
     /// The nodes of this process. Locked for single operations only.
     nodes: Mutex<HashMap<NodeName, Arc<Node>>>,
     /// A message that is due sooner than was known.
@@ -107,14 +115,13 @@ impl RedisLayer {
     ) -> Result<Self, LayerError> {
         let (links, lease) = (redis.links(), redis.lease());
         let (drain, scripts) = (Drain::new(redis.runtime()), Arc::new(scripts));
-        let intake = Intake::new(
-            Arc::clone(&links),
-            Arc::clone(&scripts),
-            Arc::clone(&metrics),
+        let source = Source {
+            links: Arc::clone(&links),
+            scripts: Arc::clone(&scripts),
+            metrics: Arc::clone(&metrics),
             lease,
-            config.capacities.clone(),
-            &drain,
-        );
+            capacities: config.capacities.clone(),
+        };
         let shared = Arc::new(Shared {
             seen: links.iter().map(|_| Mutex::default()).collect(),
             config,
@@ -126,7 +133,8 @@ impl RedisLayer {
             links,
             drain: drain.clone(),
             _redis: redis.clone(),
-            intake,
+            receivers: Receivers::default(),
+            source,
             nodes: Mutex::default(),
             due: Notify::new(),
         });
@@ -208,8 +216,24 @@ impl ChannelLayer for RedisLayer {
         sleep_until(Instant::now() + ROOM).await;
     }
 
-    async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError> {
-        self.shared.intake.receive(demand).await
+    fn attach(&self, dispatch: &Arc<Dispatch>) {
+        let shared = Arc::clone(&self.shared);
+        let feeding = dispatch.feeding();
+        let receiver = Receiver::new(shared.source.clone(), dispatch);
+        shared.receivers.add(Arc::clone(&receiver));
+        let receive = async move {
+            let run = async {
+                // Without it no slot ever gets a message again. The panic is in the log already.
+                while AssertUnwindSafe(receiver.run()).catch_unwind().await.is_err() {}
+            };
+            tokio::select! {
+                () = run => {}
+                () = shared.drain.stopping() => {}
+            }
+            shared.receivers.remove(&receiver);
+            drop(feeding);
+        };
+        drop(self.shared.drain.spawn("redis receive", receive));
     }
 
     async fn settle(
@@ -219,10 +243,6 @@ impl ChannelLayer for RedisLayer {
         settled: Settled,
     ) -> Result<(), LayerError> {
         self.shared.settle(channel, receipt, settled).await
-    }
-
-    async fn leftover(&self) -> Vec<Received> {
-        self.shared.intake.leftover().await
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {

@@ -25,7 +25,7 @@ impl Shared {
         self.links
             .iter()
             .find_map(|link| link.trouble().map(Into::into))
-            .or_else(|| self.intake.trouble())
+            .or_else(|| self.receivers.trouble())
     }
 
     async fn probe_all(&self) -> Result<(), LayerError> {
@@ -53,6 +53,6 @@ impl Shared {
                 }
             }
         }
-        self.intake.trouble().map_or(Ok(()), Err)
+        self.receivers.trouble().map_or(Ok(()), Err)
     }
 }

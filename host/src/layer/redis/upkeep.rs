@@ -147,10 +147,10 @@ impl Shared {
             self.release(node, owed).await;
         }
         // Last: leases matter more.
-        match self.intake.reading() {
-            Some(set) => self.intake.announce(link, &set).await,
-            None => Ok(()),
+        for set in self.receivers.reading() {
+            self.source.announce(link, &set).await?;
         }
+        Ok(())
     }
 
     async fn keep_alive(

@@ -1,12 +1,12 @@
 //! What happens where a module's channel is full: requests are refused at once, frames after a while.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use tokio::{runtime::Handle, time::advance};
 
 use super::*;
 use crate::{
-    layer::{Capacities, Demand, LastingChannels, LayerConfig, MemoryLayer, Owners},
+    layer::{Capacities, Dispatch, LayerConfig, MemoryLayer, Owners},
     message::{Answer, Frame, InboxEntry, LocalName, ModuleName, NodeName, Scope},
     routing::{
         Declared, EventChannels, Guards, OnFault, Pattern, Policy, RouteSpec, RouteTable, Trigger,
@@ -117,10 +117,10 @@ impl Stage {
     }
 
     async fn take(&self) -> Received {
-        let lasting = Arc::new(LastingChannels::default());
-        let (owners, lasting) = (&self.owners, &lasting);
-        let demand = Demand { max: 1, owners, lasting, held: HashMap::new(), ceiling: 1 };
-        self.layer.receive(&demand).await.unwrap().pop().unwrap()
+        let dispatch = Dispatch::new(1, 1);
+        dispatch.read(Arc::clone(&self.owners), Arc::default());
+        self.layer.attach(&dispatch);
+        dispatch.next(&*self.layer).await.unwrap()
     }
 }
 

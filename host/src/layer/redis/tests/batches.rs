@@ -1,6 +1,6 @@
 //! Messages that are sent at the same time go in one command.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{cost::sent, server::RedisServer};
 use crate::{
-    layer::{Capacities, ChannelLayer, Demand, LayerConfig, Owners, RedisLayer},
+    layer::{Capacities, ChannelLayer, Dispatch, LayerConfig, Owners, RedisLayer},
     message::{
         Answer, ChannelName, Content, CorrelationId, Done, InboxEntry, LocalName, Message,
         ModuleName, NodeName, Outcome, Payload, Reply,
@@ -48,14 +48,16 @@ async fn layer(server: &RedisServer, capacity: usize) -> RedisLayer {
 /// The numbers of the next messages of a channel.
 async fn received(layer: &RedisLayer, name: &str, count: usize) -> Vec<u32> {
     let owners = Owners::from([(channel(name), ModuleName::parse("m").unwrap())]);
-    let (owners, lasting) = (Arc::new(owners), Arc::default());
+    let dispatch = Dispatch::new(100, 100);
+    dispatch.read(Arc::new(owners), Arc::default());
+    layer.attach(&dispatch);
     let mut numbers = Vec::new();
     while numbers.len() < count {
-        let held = HashMap::new();
-        let demand = Demand { max: 100, owners: &owners, lasting: &lasting, held, ceiling: 100 };
-        let received = layer.receive(&demand).await.unwrap();
-        numbers.extend(received.iter().map(|it| number(&it.message)));
+        let received = dispatch.next(layer).await.unwrap();
+        dispatch.release(&received.module);
+        numbers.push(number(&received.message));
     }
+    dispatch.close();
     numbers
 }
 

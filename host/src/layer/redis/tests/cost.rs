@@ -1,13 +1,13 @@
 //! What an event and its answer cost in commands, however many modules there are.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::{super::intake::SKIPPED, server::RedisServer};
+use super::{super::receive::SKIPPED, server::RedisServer};
 use crate::{
-    layer::{Capacities, ChannelLayer, Demand, LayerConfig, Owners, RedisLayer},
+    layer::{Capacities, ChannelLayer, Dispatch, LayerConfig, Owners, RedisLayer},
     message::{
         Answer, ChannelName, Content, CorrelationId, Done, LocalName, Message, ModuleName,
         NodeName, Outcome, Reply,
@@ -43,9 +43,9 @@ async fn commands_among(modules: usize) -> usize {
     let name = |number: usize| ChannelName::parse(&format!("m{number}.work")).unwrap();
     let module = |number: usize| ModuleName::parse(&format!("m{number}")).unwrap();
     let owners: Owners = (0..modules).map(|number| (name(number), module(number))).collect();
-    let (owners, lasting) = (Arc::new(owners), Arc::default());
-    let demand =
-        || Demand { max: 4, owners: &owners, lasting: &lasting, held: HashMap::new(), ceiling: 2 };
+    let dispatch = Dispatch::new(4, 2);
+    dispatch.read(Arc::new(owners), Arc::default());
+    worker.attach(&dispatch);
     let content = Content::parse(Bytes::from_static(b"\x80")).unwrap();
     let mut before = 0;
     for number in 0..=ECHOES {
@@ -53,14 +53,13 @@ async fn commands_among(modules: usize) -> usize {
             // The first made itself known.
             before = sent(&server);
         }
-        let demand = demand();
-        let receive = worker.receive(&demand);
+        let receive = dispatch.next(&worker);
         tokio::pin!(receive);
         // It waits, as a worker with nothing to do does.
         assert!(timeout(Duration::from_millis(1), receive.as_mut()).await.is_err());
         let message = Message::custom(content.clone(), CorrelationId::random());
         interface.send(&name(number % modules), message).await.unwrap();
-        assert_eq!(receive.await.unwrap().len(), 1);
+        dispatch.release(&receive.await.unwrap().module);
         let done = Some(Done { outcome: Outcome::Ok, state: None, activation: 1 });
         let replies = vec![Reply::StreamChunk(Bytes::from_static(b"x"))];
         let answer = Answer { to: LocalName::random(), order: 0, replies, done };
@@ -98,12 +97,12 @@ async fn what_was_taken_does_not_wait_for_what_a_module_may_not_have_yet() {
         let message = Message::custom(content, CorrelationId::random());
         layer.send(&work, message).await.unwrap();
     }
-    let (owners, lasting) = (Arc::new(Owners::from([(work, module)])), Arc::default());
+    let dispatch = Dispatch::new(4, 1);
+    dispatch.read(Arc::new(Owners::from([(work, module)])), Arc::default());
+    layer.attach(&dispatch);
     let all = async {
         for _ in 0..MESSAGES {
-            let held = HashMap::new();
-            let demand = Demand { max: 4, owners: &owners, lasting: &lasting, held, ceiling: 1 };
-            assert_eq!(layer.receive(&demand).await.unwrap().len(), 1);
+            dispatch.release(&dispatch.next(&layer).await.unwrap().module);
         }
     };
     timeout(MESSAGES * SKIPPED, all).await.expect("no receive waits");
@@ -118,7 +117,9 @@ async fn a_process_has_three_connections_and_asks_of_none_whether_it_works() {
     layer.open_inbox(&node).await.unwrap();
     let work = ChannelName::parse("m.work").unwrap();
     let owners = Owners::from([(work.clone(), ModuleName::parse("m").unwrap())]);
-    let (owners, lasting) = (Arc::new(owners), Arc::default());
+    let dispatch = Dispatch::new(4, 2);
+    dispatch.read(Arc::new(owners), Arc::default());
+    layer.attach(&dispatch);
     let read = async {
         loop {
             assert!(layer.read_inbox(&node).await.unwrap().is_empty());
@@ -126,16 +127,14 @@ async fn a_process_has_three_connections_and_asks_of_none_whether_it_works() {
     };
     let receive = async {
         for _ in 0..ECHOES {
-            let held = HashMap::new();
-            let demand = Demand { max: 4, owners: &owners, lasting: &lasting, held, ceiling: 2 };
-            let receive = layer.receive(&demand);
+            let receive = dispatch.next(&*layer);
             tokio::pin!(receive);
             // It waits, as a worker with nothing to do does.
             assert!(timeout(Duration::from_millis(1), receive.as_mut()).await.is_err());
             let content = Content::parse(Bytes::from_static(b"\x80")).unwrap();
             let message = Message::custom(content, CorrelationId::random());
             layer.send(&work, message).await.unwrap();
-            assert_eq!(receive.await.unwrap().len(), 1);
+            dispatch.release(&receive.await.unwrap().module);
         }
         let clients = server.run(&["CLIENT", "LIST"]);
         // The last is the one that asks.

@@ -7,6 +7,7 @@ use std::{
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+use super::Shared;
 use crate::{
     layer::{Owners, PatternError},
     message::ModuleName,
@@ -41,6 +42,25 @@ fn set(patterns: &[String]) -> Result<GlobSet, PatternError> {
         set.add(glob);
     }
     set.build().map_err(|error| PatternError::new(&patterns.join(" "), &error))
+}
+
+/// Tells the dispatch which channels to read as modules come and go.
+pub(super) async fn follow(shared: Arc<Shared>) {
+    let mut changes = shared.registry.changes();
+    loop {
+        read(&shared);
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells the dispatch which channels to read now.
+pub(super) fn read(shared: &Shared) {
+    let modules = shared.registry.snapshot();
+    let owners = shared.channels.of(&modules.owners, &shared.registry.withheld());
+    shared.dispatch.read(owners, Arc::clone(&modules.lasting));
+    shared.layer.offer(&shared.dispatch);
 }
 
 /// Modules whose messages are left to other workers.

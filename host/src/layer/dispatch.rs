@@ -1,0 +1,318 @@
+//! Where messages wait for a free slot: what a worker takes at present, and what layers have handed over.
+//!
+//! A layer hands over no more than the demand allows. Slots look for more work before they sleep. One slot
+//! at a time is woken: it wakes the next if there is work for it, so that one wake-up serves a batch.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{Notify, futures::Notified};
+
+use super::{ChannelLayer, Demand, LastingChannels, Owners, Received};
+use crate::message::ModuleName;
+
+/// Shares out messages among the slots of a worker.
+///
+/// A worker makes one, attaches it to its layer, and asks [`Dispatch::next`] on each of its slots.
+#[derive(Debug)]
+pub struct Dispatch {
+    /// How many slots one module may hold.
+    ceiling: usize,
+    /// Locked for single operations only. A layer may hold a lock of its own when it locks this.
+    state: Mutex<State>,
+    /// Told when the demand grows beyond what a layer was told, and when there are no more demands.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    owners: Arc<Owners>,
+    lasting: Arc<LastingChannels>,
+    /// Slots that hold nothing.
+    free: usize,
+    /// Slots each module holds. A message that was handed over counts.
+    held: HashMap<ModuleName, usize>,
+    ready: VecDeque<Received>,
+    /// Slots that sleep, the one that fell asleep last at the end.
+    sleeping: Vec<Arc<Notify>>,
+    /// Whether a slot was woken that has not looked yet.
+    is_waking: bool,
+    is_closed: bool,
+    /// Layers that may hand over messages after the close.
+    feeders: usize,
+}
+
+impl Dispatch {
+    /// A dispatch for so many slots, of which one module holds `ceiling` at most. It reads no channels yet.
+    pub fn new(slots: usize, ceiling: usize) -> Arc<Self> {
+        Arc::new(Self {
+            ceiling,
+            state: Mutex::new(State {
+                owners: Arc::default(),
+                lasting: Arc::default(),
+                free: slots,
+                held: HashMap::new(),
+                ready: VecDeque::new(),
+                sleeping: Vec::new(),
+                is_waking: false,
+                is_closed: false,
+                feeders: 0,
+            }),
+            changed: Notify::new(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves the state whole: every change is a single operation.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the channels that are read and which of them deliver at least once. The same maps while they are
+    /// the same: a layer may know them by address.
+    pub fn read(&self, owners: Arc<Owners>, lasting: Arc<LastingChannels>) {
+        let mut state = self.state();
+        (state.owners, state.lasting) = (owners, lasting);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Counts slots as held by a module.
+    #[cfg(test)]
+    pub(super) fn hold(&self, module: &ModuleName, slots: usize) {
+        let mut state = self.state();
+        state.free -= slots;
+        state.held.insert(module.clone(), slots);
+    }
+
+    /// Gives a layer the present demand.
+    pub fn with_demand<T>(&self, look: impl FnOnce(&Demand<'_>) -> T) -> T {
+        look(&self.state().demand(self.ceiling))
+    }
+
+    /// Resolves when the demand may have grown, or when no more is demanded. For layers whose messages
+    /// come from elsewhere.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Takes messages one by one as long as a slot is free and `take` has one. For layers that have
+    /// messages at hand.
+    pub fn fill(&self, mut take: impl FnMut(&Demand<'_>) -> Option<Received>) {
+        let mut state = self.state();
+        let before = state.ready.len();
+        while state.free > 0 && !state.is_closed {
+            let Some(received) = take(&state.demand(self.ceiling)) else { break };
+            state.add(received);
+        }
+        if state.ready.len() > before {
+            wake(state);
+        }
+    }
+
+    /// Takes messages that a layer has taken for a demand. Also after the close: nobody else will have
+    /// them.
+    pub fn hand_over(&self, received: Vec<Received>) {
+        if received.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        for message in received {
+            state.add(message);
+        }
+        wake(state);
+    }
+
+    /// Registers a layer that may be taking messages for a demand while the worker stops.
+    pub fn feeding(self: &Arc<Self>) -> Feeding {
+        self.state().feeders += 1;
+        Feeding(Arc::clone(self))
+    }
+
+    /// Whether no more messages are demanded.
+    pub fn is_closed(&self) -> bool {
+        self.state().is_closed
+    }
+
+    /// Demands no more. Slots still get what was handed over.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        wake_all(state);
+        self.changed.notify_waiters();
+    }
+
+    /// The next message for a slot, if there is one now. It counts as held by its module until
+    /// [`Dispatch::release`]. Never waits.
+    pub fn take(&self, layer: &dyn ChannelLayer) -> Option<Received> {
+        if let Some(received) = self.pop() {
+            return Some(received);
+        }
+        layer.offer(self);
+        self.pop()
+    }
+
+    /// The next message for a slot; none when the dispatch is closed and all that was taken is handed out.
+    /// Dropping the future loses nothing.
+    pub async fn next(&self, layer: &dyn ChannelLayer) -> Option<Received> {
+        loop {
+            if let Some(received) = self.take(layer) {
+                return Some(received);
+            }
+            let Some(sleep) = self.sleep() else {
+                if self.is_over() {
+                    return None;
+                }
+                continue;
+            };
+            sleep.notice.notified().await;
+            if let Some(received) = sleep.wake_up() {
+                return Some(received);
+            }
+        }
+    }
+
+    /// A slot is done with a message of a module. It looks for more itself, or says that it does not by
+    /// [`Dispatch::pass_on`].
+    pub fn release(&self, module: &ModuleName) {
+        let mut state = self.state();
+        let was_full = state.free == 0;
+        let Some(count) = state.held.get_mut(module) else { return };
+        let was_at_ceiling = *count >= self.ceiling;
+        *count -= 1;
+        if *count == 0 {
+            state.held.remove(module);
+        }
+        state.free += 1;
+        drop(state);
+        if was_full || was_at_ceiling {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Lets another slot look for work in the place of one that ends.
+    pub fn pass_on(&self, layer: &dyn ChannelLayer) {
+        layer.offer(self);
+        let state = self.state();
+        if !state.ready.is_empty() {
+            wake(state);
+        }
+    }
+
+    fn pop(&self) -> Option<Received> {
+        let mut state = self.state();
+        let received = state.ready.pop_front()?;
+        if !state.ready.is_empty() {
+            wake(state);
+        }
+        Some(received)
+    }
+
+    fn is_over(&self) -> bool {
+        let state = self.state();
+        state.is_closed && state.feeders == 0 && state.ready.is_empty()
+    }
+
+    /// Puts a slot to sleep, unless there is something to do or nothing will come any more.
+    fn sleep(&self) -> Option<Sleep<'_>> {
+        let mut state = self.state();
+        if !state.ready.is_empty() || (state.is_closed && state.feeders == 0) {
+            return None;
+        }
+        let notice = Arc::new(Notify::new());
+        state.sleeping.push(Arc::clone(&notice));
+        Some(Sleep { dispatch: self, notice, looks: false })
+    }
+}
+
+impl State {
+    const fn demand(&self, ceiling: usize) -> Demand<'_> {
+        Demand {
+            max: if self.is_closed { 0 } else { self.free },
+            owners: &self.owners,
+            lasting: &self.lasting,
+            held: &self.held,
+            ceiling,
+        }
+    }
+
+    fn add(&mut self, received: Received) {
+        *self.held.entry(received.module.clone()).or_default() += 1;
+        self.free = self.free.saturating_sub(1);
+        self.ready.push_back(received);
+    }
+}
+
+/// Wakes the slot that fell asleep last, unless one is on its way.
+fn wake(mut state: MutexGuard<'_, State>) {
+    if state.is_waking {
+        return;
+    }
+    if let Some(notice) = state.sleeping.pop() {
+        state.is_waking = true;
+        drop(state);
+        notice.notify_one();
+    }
+}
+
+fn wake_all(mut state: MutexGuard<'_, State>) {
+    let sleeping = std::mem::take(&mut state.sleeping);
+    state.is_waking |= !sleeping.is_empty();
+    drop(state);
+    for notice in sleeping {
+        notice.notify_one();
+    }
+}
+
+/// A slot that sleeps. Dropping it ends its sleep.
+struct Sleep<'a> {
+    dispatch: &'a Dispatch,
+    notice: Arc<Notify>,
+    /// Whether the slot was woken and looks for work.
+    looks: bool,
+}
+
+impl Sleep<'_> {
+    /// Looks for what the slot was woken for.
+    fn wake_up(mut self) -> Option<Received> {
+        self.looks = true;
+        self.dispatch.state().is_waking = false;
+        self.dispatch.pop()
+    }
+}
+
+impl Drop for Sleep<'_> {
+    fn drop(&mut self) {
+        if self.looks {
+            return;
+        }
+        let mut state = self.dispatch.state();
+        let at = state.sleeping.iter().position(|notice| Arc::ptr_eq(notice, &self.notice));
+        match at {
+            // Its wait was given up.
+            Some(at) => drop(state.sleeping.remove(at)),
+            // It was woken and does not look: another one has to.
+            None => {
+                state.is_waking = false;
+                if !state.ready.is_empty() {
+                    wake(state);
+                }
+            }
+        }
+    }
+}
+
+/// A layer that takes messages for a worker. The worker's slots go on until it is dropped.
+#[derive(Debug)]
+pub struct Feeding(Arc<Dispatch>);
+
+impl Drop for Feeding {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.feeders -= 1;
+        if state.is_closed && state.feeders == 0 {
+            wake_all(state);
+        }
+    }
+}
