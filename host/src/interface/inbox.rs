@@ -1,11 +1,12 @@
 //! The reader of the node's inbox: hands what arrives to the connections.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::time::{Duration, Instant};
 
 use super::{Hub, drain, mailbox::Mail};
 use crate::{
+    layer::Recipient,
     message::{Answer, ChannelName, Content, Gap, InboxEntry, LocalName, Reply, replies_from},
     outage::Outage,
 };
@@ -35,6 +36,18 @@ pub(super) async fn read(hub: Arc<Hub>) {
                 tokio::time::sleep_until(Instant::now() + RETRY).await;
             }
         }
+    }
+}
+
+/// Lends the hub to a layer that hands out answers itself.
+pub(super) fn recipient(hub: &Arc<Hub>) -> Weak<dyn Recipient> {
+    let hub: Arc<dyn Recipient> = Arc::<Hub>::clone(hub);
+    Arc::downgrade(&hub)
+}
+
+impl Recipient for Hub {
+    fn answer(&self, answer: Answer) {
+        hand_out_answer(self, answer);
     }
 }
 
@@ -102,11 +115,8 @@ fn hand_out_answer(hub: &Hub, answer: Answer) {
         hub.metrics.dropped("connection_gone");
         return;
     };
-    if !replies.is_empty() && !mailbox.put(Mail::Answer { order, replies }) {
+    if !mailbox.put_answer(order, replies, done) {
         hub.metrics.dropped("too_slow");
-    }
-    if let Some(done) = done {
-        mailbox.put(Mail::Done { order, done });
     }
 }
 

@@ -88,8 +88,26 @@ impl Mailbox {
 
     /// Adds mail. False if it was dropped for want of room; marks always fit.
     pub(super) fn put(&self, mail: Mail) -> bool {
-        let bytes = mail.len();
+        let fits = self.add(&mut self.waiting(), mail);
+        self.arrived.notify_one();
+        fits
+    }
+
+    /// Adds the replies to an event and its mark. The connection wakes up once for both. False if the
+    /// replies were dropped.
+    pub(super) fn put_answer(&self, order: u64, replies: Vec<Reply>, done: Option<Done>) -> bool {
         let mut waiting = self.waiting();
+        let fits = replies.is_empty() || self.add(&mut waiting, Mail::Answer { order, replies });
+        if let Some(done) = done {
+            self.add(&mut waiting, Mail::Done { order, done });
+        }
+        drop(waiting);
+        self.arrived.notify_one();
+        fits
+    }
+
+    fn add(&self, waiting: &mut Waiting, mail: Mail) -> bool {
+        let bytes = mail.len();
         let is_answer = self.takes_answers && matches!(mail, Mail::Answer { .. });
         let room = if is_answer { FLUSHED_ANSWERS } else { waiting.beyond };
         let has_room = waiting.unsent + bytes <= self.limit + room
@@ -108,8 +126,6 @@ impl Mailbox {
             waiting.overflowed = true;
             waiting.mail.push_back(Mail::Overflow);
         }
-        drop(waiting);
-        self.arrived.notify_one();
         fits
     }
 

@@ -112,6 +112,7 @@ impl InterfaceServer {
     pub async fn start(self) -> Result<Running, LayerError> {
         let Self { listeners, hub, certificates, .. } = self;
         hub.layer.open_inbox(&hub.node).await?;
+        hub.layer.lend_recipient(&hub.node, inbox::recipient(&hub));
         hub.layer.count_sockets(&hub.node, Arc::clone(&hub.open_sockets));
         let reader = Drain::new(Handle::current());
         reader.spawn_until_stopped("inbox", inbox::read(Arc::clone(&hub)));

@@ -316,3 +316,134 @@ impl Drop for Feeding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt as _, poll};
+
+    use super::*;
+    use crate::{
+        layer::{LayerConfig, MemoryLayer},
+        message::{ChannelName, Content, CorrelationId, Message},
+        telemetry::Metrics,
+    };
+
+    /// A layer without messages.
+    fn empty() -> MemoryLayer {
+        MemoryLayer::new(LayerConfig::default(), Arc::new(Metrics::new()))
+    }
+
+    fn module() -> ModuleName {
+        ModuleName::parse("m").unwrap()
+    }
+
+    fn received(count: usize) -> Vec<Received> {
+        let one = || Received {
+            channel: ChannelName::parse("m.work").unwrap(),
+            module: module(),
+            message: Message::custom(
+                Content::parse(bytes::Bytes::from_static(b"\x80")).unwrap(),
+                CorrelationId::random(),
+            ),
+            waited: std::time::Duration::ZERO,
+            receipt: None,
+        };
+        std::iter::repeat_with(one).take(count).collect()
+    }
+
+    #[tokio::test]
+    async fn one_slot_is_woken_for_a_batch_and_wakes_the_next() {
+        let (layer, dispatch) = (empty(), Dispatch::new(3, 3));
+        let mut slots = [(); 3].map(|()| Box::pin(dispatch.next(&layer)));
+        for slot in &mut slots {
+            assert!(poll!(slot.as_mut()).is_pending());
+        }
+        dispatch.hand_over(received(2));
+        assert_eq!(dispatch.state().sleeping.len(), 2, "one is on its way");
+        dispatch.hand_over(received(1));
+        assert_eq!(dispatch.state().sleeping.len(), 2, "and sees what comes meanwhile");
+        let [first, second, third] = &mut slots;
+        assert!(poll!(third.as_mut()).is_ready(), "the one that fell asleep last");
+        assert!(poll!(first.as_mut()).is_pending());
+        assert!(poll!(second.as_mut()).is_ready(), "the next one is woken by it");
+        assert!(poll!(first.as_mut()).is_ready());
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_gives_up_passes_its_wake_up_on() {
+        let (layer, dispatch) = (empty(), Dispatch::new(2, 2));
+        let mut one = Box::pin(dispatch.next(&layer));
+        let mut other = Box::pin(dispatch.next(&layer));
+        assert!(poll!(one.as_mut()).is_pending() && poll!(other.as_mut()).is_pending());
+        dispatch.hand_over(received(1));
+        drop(other);
+        assert!(poll!(one.as_mut()).is_ready());
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_ends_its_wait_unasked_leaves_nothing_behind() {
+        let (layer, dispatch) = (empty(), Dispatch::new(2, 2));
+        assert!(dispatch.next(&layer).now_or_never().is_none());
+        assert_eq!(dispatch.state().sleeping.len(), 0);
+        dispatch.hand_over(received(1));
+        assert!(dispatch.next(&layer).now_or_never().is_some());
+    }
+
+    #[test]
+    fn the_demand_is_what_is_free_and_below_the_ceiling() {
+        let dispatch = Dispatch::new(3, 2);
+        let demand = || dispatch.with_demand(|it| (it.max, it.held.get(&module()).copied()));
+        assert_eq!(demand(), (3, None));
+        dispatch.hand_over(received(2));
+        assert_eq!(demand(), (1, Some(2)), "a message counts before a slot has it");
+        dispatch.release(&module());
+        assert_eq!(demand(), (2, Some(1)));
+        let mut more = received(5);
+        dispatch.fill(|it| (it.max > 0).then(|| more.pop()).flatten());
+        assert_eq!((demand(), more.len()), ((0, Some(3)), 3), "no more than slots");
+        dispatch.close();
+        dispatch.release(&module());
+        assert_eq!(demand().0, 0, "a worker that stops demands nothing");
+    }
+
+    #[tokio::test]
+    async fn layers_are_told_when_they_may_hand_over_what_they_could_not() {
+        let dispatch = Dispatch::new(4, 2);
+        let is_told = |does: &dyn Fn()| {
+            let changed = dispatch.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            does();
+            changed.now_or_never().is_some()
+        };
+        dispatch.hand_over(received(2));
+        assert!(is_told(&|| dispatch.release(&module())), "the module held what it may");
+        assert!(!is_told(&|| dispatch.release(&module())), "nothing was held back");
+        dispatch.hand_over(received(4));
+        assert!(is_told(&|| dispatch.release(&module())), "all slots were held");
+        assert!(is_told(&|| dispatch.read(Arc::default(), Arc::default())), "other channels");
+        assert!(is_told(&|| dispatch.close()), "no more is demanded");
+    }
+
+    #[tokio::test]
+    async fn slots_end_when_all_that_was_taken_is_handed_out() {
+        let (layer, dispatch) = (empty(), Dispatch::new(2, 2));
+        let feeding = dispatch.feeding();
+        let mut slots = [(); 2].map(|()| Box::pin(dispatch.next(&layer)));
+        for slot in &mut slots {
+            assert!(poll!(slot.as_mut()).is_pending());
+        }
+        dispatch.close();
+        for slot in &mut slots {
+            assert!(poll!(slot.as_mut()).is_pending(), "messages may still be on their way");
+        }
+        dispatch.hand_over(received(1));
+        drop(feeding);
+        let mut ended = Vec::new();
+        for slot in slots {
+            ended.push(slot.await.is_some());
+        }
+        ended.sort_unstable();
+        assert_eq!(ended, [false, true]);
+    }
+}

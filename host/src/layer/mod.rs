@@ -14,7 +14,7 @@ mod redis;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{Arc, Weak, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -186,6 +186,12 @@ pub struct LostAtStop {
     pub at_most_once: usize,
 }
 
+/// Takes answers for the connections of a node.
+pub trait Recipient: fmt::Debug + Send + Sync + 'static {
+    /// Takes an answer. Slots call it, by the layer: it must not block.
+    fn answer(&self, answer: Answer);
+}
+
 /// Carries messages. Used as `Arc<dyn ChannelLayer>`.
 #[async_trait]
 pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
@@ -255,6 +261,10 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// Puts an answer into a node's inbox. Data is dropped and counted when the inbox is full; the
     /// done mark never is.
     async fn answer(&self, node: &NodeName, answer: Answer) -> Result<(), LayerError>;
+
+    /// Lends a node that takes answers by a call. A layer of one process may call it in place of the inbox.
+    /// The interface server lends it once, when its inbox is open.
+    fn lend_recipient(&self, _node: &NodeName, _recipient: Weak<dyn Recipient>) {}
 
     /// Lends the count of a node's open WebSockets, to be told to others should the process die.
     fn count_sockets(&self, _node: &NodeName, _open: Arc<AtomicUsize>) {}

@@ -27,7 +27,12 @@ pub use channels::ChannelFilter;
 pub use records::{Filter, Record, RecordOutcome, Records};
 
 use self::{breaker::Breakers, channels::Filtered, delivery::DeliveryWarnings};
-use crate::{layer::{ChannelLayer, Dispatch}, registry::Registry, shutdown::Drain, telemetry::Metrics};
+use crate::{
+    layer::{ChannelLayer, Dispatch},
+    registry::Registry,
+    shutdown::Drain,
+    telemetry::Metrics,
+};
 
 /// How many slots, and when to stop running a module.
 #[derive(Clone, Debug)]

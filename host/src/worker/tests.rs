@@ -6,11 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use tokio::{
-    runtime::Handle,
-    sync::mpsc,
-    time::timeout,
-};
+use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
 use super::{
     delivery::{Delivery, Origin},

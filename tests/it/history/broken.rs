@@ -10,9 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use tidegate::{
-    layer::{
-        ChannelLayer, Dispatch, GroupSent, LayerError, MemoryLayer, SendError, Statistics,
-    },
+    layer::{ChannelLayer, Dispatch, GroupSent, LayerError, MemoryLayer, SendError, Statistics},
     message::{
         Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
         Receipt, Settled,

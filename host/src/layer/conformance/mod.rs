@@ -16,9 +16,7 @@ use bytes::Bytes;
 use tokio::time::{advance, timeout};
 
 pub(super) use self::{channels::*, groups::*, inboxes::*, lasting::*, later::*};
-use super::{
-    Capacities, ChannelLayer, Dispatch, LastingChannels, LayerConfig, Owners, Received,
-};
+use super::{Capacities, ChannelLayer, Dispatch, LastingChannels, LayerConfig, Owners, Received};
 use crate::{
     message::{
         ChannelName, Content, CorrelationId, GroupName, LocalName, Message, ModuleName, NodeName,

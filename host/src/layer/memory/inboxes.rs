@@ -1,10 +1,14 @@
 //! The inbox of each node: in order, bounded in bytes of data; done marks always fit.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 
 use tokio::sync::Notify;
 
 use crate::{
+    layer::Recipient,
     message::{Answer, InboxEntry, NodeName, Outcome},
     telemetry::Metrics,
 };
@@ -16,6 +20,10 @@ struct Inbox {
     message_bytes: usize,
     answer_bytes: usize,
     arrived: Arc<Notify>,
+    /// The node, if it takes answers by a call.
+    recipient: Option<Weak<dyn Recipient>>,
+    /// Whether the reader has handed out all that it took. Then an answer may pass by the inbox.
+    is_drained: bool,
 }
 
 #[derive(Debug)]
@@ -75,14 +83,30 @@ impl Inboxes {
         fits
     }
 
+    /// Lends a node that takes answers by a call.
+    pub(super) fn lend(&mut self, node: &NodeName, recipient: Weak<dyn Recipient>) {
+        if let Some(inbox) = self.inboxes.get_mut(node) {
+            inbox.recipient = Some(recipient);
+        }
+    }
+
+    /// Who takes an answer now, if nothing is on its way to the node before it.
+    pub(super) fn recipient(&self, node: &NodeName) -> Option<Arc<dyn Recipient>> {
+        let inbox = self.inboxes.get(node)?;
+        let is_next = inbox.is_drained && inbox.entries.is_empty();
+        inbox.recipient.as_ref().filter(|_| is_next)?.upgrade()
+    }
+
     /// What a node's reader waits for. None without an inbox.
     pub(super) fn notice(&self, node: &NodeName) -> Option<Arc<Notify>> {
         self.inboxes.get(node).map(|inbox| Arc::clone(&inbox.arrived))
     }
 
+    /// Takes all entries for the node's reader, which has handed out those that it took before.
     pub(super) fn take(&mut self, node: &NodeName) -> Vec<InboxEntry> {
         let Some(inbox) = self.inboxes.get_mut(node) else { return Vec::new() };
         (inbox.message_bytes, inbox.answer_bytes) = (0, 0);
+        inbox.is_drained = inbox.entries.is_empty();
         std::mem::take(&mut inbox.entries)
     }
 }

@@ -23,8 +23,8 @@ use self::{
     queues::{Popped, Queues, Returned},
 };
 use super::{
-    ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, LostAtStop, Owners, SendError,
-    Statistics,
+    ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, LostAtStop, Owners, Recipient,
+    SendError, Statistics,
 };
 use crate::{
     message::{
@@ -333,8 +333,18 @@ impl ChannelLayer for MemoryLayer {
     }
 
     async fn answer(&self, node: &NodeName, answer: Answer) -> Result<(), LayerError> {
-        lock(&self.inboxes).put(node, InboxEntry::Answer(answer), &self.metrics);
+        let recipient = lock(&self.inboxes).recipient(node);
+        match recipient {
+            Some(recipient) => recipient.answer(answer),
+            None => {
+                lock(&self.inboxes).put(node, InboxEntry::Answer(answer), &self.metrics);
+            }
+        }
         Ok(())
+    }
+
+    fn lend_recipient(&self, node: &NodeName, recipient: Weak<dyn Recipient>) {
+        lock(&self.inboxes).lend(node, recipient);
     }
 
     async fn read_inbox(&self, node: &NodeName) -> Result<Vec<InboxEntry>, LayerError> {
@@ -550,5 +560,48 @@ mod tests {
         }
         let waited = sent.elapsed();
         assert!(waited >= delay && waited <= delay + Duration::from_millis(2), "{waited:?}");
+    }
+
+    /// A node that notes the answers it is called with.
+    #[derive(Debug, Default)]
+    struct Noted(Mutex<Vec<u64>>);
+
+    impl Recipient for Noted {
+        fn answer(&self, answer: Answer) {
+            lock(&self.0).push(answer.order);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_passes_by_the_inbox_unless_something_is_before_it() {
+        let (layer, _) = default_layer();
+        let node = NodeName::random();
+        layer.open_inbox(&node).await.unwrap();
+        let noted = Arc::new(Noted::default());
+        let recipient: Arc<dyn Recipient> = Arc::<Noted>::clone(&noted);
+        layer.lend_recipient(&node, Arc::downgrade(&recipient));
+        let local = crate::message::LocalName::random();
+        let connection = ChannelName::of_connection(&node, &local);
+        let answer = async |order| {
+            let answer = Answer { to: local.clone(), order, replies: Vec::new(), done: None };
+            layer.answer(&node, answer).await.unwrap();
+        };
+        let read = async || layer.read_inbox(&node).await.unwrap().len();
+        answer(0).await;
+        assert_eq!(read().await, 1, "nobody reads the inbox yet");
+        assert!(timeout(Duration::from_nanos(1), read()).await.is_err());
+        answer(1).await;
+        layer.send(&connection, message(&content(9))).await.unwrap();
+        answer(2).await;
+        assert_eq!(read().await, 2, "the message and what came after it");
+        answer(3).await;
+        assert_eq!(read().await, 1, "the reader may not have handed out the message yet");
+        assert!(timeout(Duration::from_nanos(1), read()).await.is_err());
+        answer(4).await;
+        drop(recipient);
+        assert_eq!(*lock(&noted.0), [1, 4]);
+        drop(noted);
+        answer(5).await;
+        assert_eq!(read().await, 1, "the node takes no more calls");
     }
 }

@@ -43,9 +43,7 @@ use self::{
     upkeep::Seen,
     wire::Parcel,
 };
-use super::{
-    ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, SendError, Statistics,
-};
+use super::{ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, SendError, Statistics};
 use crate::{
     message::{
         Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,

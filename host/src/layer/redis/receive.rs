@@ -212,7 +212,8 @@ impl Receiver {
             if self.dispatch.is_closed() {
                 return;
             }
-            let want = self.dispatch.with_demand(|demand| (demand.max > 0).then(|| self.want(demand)));
+            let want =
+                self.dispatch.with_demand(|demand| (demand.max > 0).then(|| self.want(demand)));
             let Some((set, want)) = want else {
                 changed.await;
                 continue;
