@@ -3,6 +3,7 @@
 //! A slot is a thread with a runtime of its own, so that nothing a guest does can touch sockets or
 //! their timers. Never imports the interface server: they meet at the channel layer alone.
 
+mod answer;
 mod breaker;
 mod catch_up;
 mod channels;
@@ -11,11 +12,13 @@ mod fallback_reply;
 mod host_log;
 mod priority;
 mod records;
+mod run;
 mod slot;
 #[cfg(test)]
 mod tests;
 mod unrouted;
 mod unrun;
+mod verdict;
 
 use std::{io, sync::Arc, time::Duration};
 

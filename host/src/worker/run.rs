@@ -1,0 +1,265 @@
+//! The run that a message leads to: which code, with the fallback where a version on probation fails.
+
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicUsize},
+    time::{Duration, Instant, SystemTime},
+};
+
+use futures_util::FutureExt;
+
+use super::{
+    Record, RecordOutcome, Shared, answer,
+    breaker::Pass,
+    catch_up::{self, Behind},
+    delivery::Delivery,
+    priority, unrouted, unrun, verdict,
+};
+use crate::{
+    capability::Lent,
+    engine::{Fault, Finished, Instance, Job, Limits, LogLines, Outlet, Task, Usage},
+    layer::Received,
+    message::{ChannelName, CorrelationId, EventKind, Message, ModuleName, Outcome, Payload},
+    registry::Version,
+    telemetry::ByModule,
+};
+
+/// Warm instances that a slot keeps.
+const WARM: usize = crate::engine::WARM_PER_SLOT;
+
+/// Runs what the messages of one slot ask for.
+pub(super) struct Runner {
+    shared: Arc<Shared>,
+    /// Instances of modules that ask for reuse, the one that ran last at the end.
+    warm: Vec<Instance>,
+}
+
+/// What a consumer is run for, to be run once more if need be.
+#[derive(Clone)]
+struct Work {
+    correlation: CorrelationId,
+    channel: ChannelName,
+    task: Task,
+    owners: Arc<HashMap<ChannelName, ModuleName>>,
+    pass: Pass,
+    /// The version that failed at it before.
+    in_place_of: Option<u64>,
+}
+
+impl Runner {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), warm: Vec::new() }
+    }
+
+    /// Drops instances of versions that are not active any more.
+    pub(super) fn forget_inactive(&mut self) {
+        let modules = self.shared.registry.snapshot();
+        self.warm.retain(|instance| modules.runs(instance.program()));
+    }
+
+    /// Serves a message, from its receipt to its done mark.
+    pub(super) async fn serve(&mut self, received: Received) {
+        let receipt = received.receipt.clone().map(|receipt| (received.channel.clone(), receipt));
+        let delivery = answer::delivery(&self.shared, &received.message, receipt);
+        if received.module.is_unrouted() {
+            return unrouted::send_on(
+                &self.shared.registry,
+                &self.shared.drain,
+                delivery,
+                received,
+            )
+            .await;
+        }
+        let Received { channel, module, message, waited, .. } = received;
+        // Taken once: a change while this runs does not touch it.
+        let modules = match catch_up::modules(&self.shared.registry, &module, &message).await {
+            Ok(modules) => modules,
+            Err(behind) => {
+                return self
+                    .fall_behind(&delivery, behind, (module, channel), message, waited)
+                    .await;
+            }
+        };
+        let version = modules.version(&module).cloned();
+        let consumer = version.as_ref().and_then(|it| consumer(it, &channel, &message));
+        let (Some(version), Some(consumer)) = (version, consumer) else {
+            let version = modules.version(&module);
+            let number = version.map_or(0, |version| version.number);
+            let done = answer::done(Outcome::Gone, version.map_or(0, |it| it.activation), None);
+            unrun::note(&self.shared, (module, number), channel, &message, RecordOutcome::Gone);
+            return answer::conclude_without_run(&self.shared, &delivery, done).await;
+        };
+        let pass = match is_end(&message) {
+            true => Some(Pass::default()),
+            false => self.shared.breakers.admit(&module, version.activation),
+        };
+        let Some(pass) = pass else {
+            let by = ByModule { module: module.as_str().to_owned() };
+            self.shared.metrics.breaker_refusals.get_or_create(&by).inc();
+            let done = answer::done(Outcome::Refused, version.activation, None);
+            return answer::conclude_without_run(&self.shared, &delivery, done).await;
+        };
+        let correlation = message.correlation;
+        let work = Work {
+            correlation,
+            task: match message.payload {
+                Payload::Event(event) => Task::Event(event),
+                Payload::Custom(content) => Task::Message { channel: channel.clone(), content },
+            },
+            channel,
+            owners: Arc::clone(&modules.owners),
+            pass,
+            in_place_of: None,
+        };
+        drop(modules);
+        self.run_and_conclude(delivery, version, consumer, work).await;
+    }
+
+    /// Leaves an event to another worker, or fails it because this one is behind.
+    async fn fall_behind(
+        &self,
+        delivery: &Delivery,
+        Behind { fault, event_expiry }: Behind,
+        (module, channel): (ModuleName, ChannelName),
+        message: Message,
+        waited: Duration,
+    ) {
+        let correlation = message.correlation;
+        let left = event_expiry.map(|expiry| expiry.saturating_sub(waited));
+        if let Some(left) = left
+            && catch_up::send_back(&*self.shared.layer, &channel, &message, left).await
+        {
+            return;
+        }
+        unrun::note(&self.shared, (module, 0), channel, &message, RecordOutcome::Fault(fault));
+        let done = answer::done(Outcome::Fault(correlation), 0, None);
+        answer::conclude_without_run(&self.shared, delivery, done).await;
+    }
+
+    /// Runs the consumer. If a version on probation fails, its fallback runs the task again, unless the run is
+    /// not repeatable or its time is over.
+    async fn run_and_conclude(
+        &mut self,
+        delivery: Delivery,
+        version: Arc<Version>,
+        consumer: Arc<str>,
+        work: Work,
+    ) {
+        let began = Instant::now();
+        let fallback = version.probation.fallback();
+        let in_place_of = Some(version.number);
+        let again = fallback.as_ref().map(|_| Work { in_place_of, ..work.clone() });
+        let limits = Arc::clone(&version.limits);
+        let (mut finished, mut record) =
+            self.attempt(&delivery, &version, (consumer, limits), work).await;
+        let fault = finished.fault.as_ref().map(ToString::to_string);
+        if self.shared.registry.note(&version, fault.as_deref()).await {
+            let by = ByModule { module: version.name.as_str().to_owned() };
+            self.shared.metrics.rollbacks.get_or_create(&by).inc();
+        }
+        let left = version.limits.deadline.saturating_sub(began.elapsed());
+        let may_repeat = finished.repeatable && !left.is_zero();
+        if let (true, true, Some(fallback), Some(work)) =
+            (fault.is_some(), may_repeat, fallback, again)
+            && let Some(consumer) = fallback.consumer(&record.consumer).cloned()
+        {
+            let deadline = left.min(fallback.limits.deadline);
+            let limits = Arc::new(Limits { deadline, ..(*fallback.limits).clone() });
+            let second = self.attempt(&delivery, &fallback, (consumer, limits), work).await;
+            if second.0.fault.is_none() {
+                (finished, record) = second;
+            }
+        }
+        answer::conclude(&self.shared, delivery, version.activation, finished, record).await;
+    }
+
+    async fn attempt(
+        &mut self,
+        delivery: &Delivery,
+        version: &Arc<Version>,
+        (consumer, limits): (Arc<str>, Arc<Limits>),
+        work: Work,
+    ) -> (Finished, Arc<Record>) {
+        let started = SystemTime::now();
+        let outlet: Arc<dyn Outlet> = Arc::new(delivery.clone());
+        let job = Job {
+            consumer: Arc::clone(&consumer),
+            correlation: work.correlation,
+            task: work.task,
+            limits,
+            lent: Lent {
+                module: version.name.clone(),
+                grants: Arc::clone(&version.grants),
+                owners: work.owners,
+            },
+            outlet,
+            on_long: priority::demote,
+        };
+        let mut finished = self.invoke(version, job).await;
+        let record = Arc::new(Record {
+            id: self.shared.records.next_id(),
+            started,
+            correlation: work.correlation,
+            module: version.name.clone(),
+            version: version.number,
+            in_place_of: work.in_place_of,
+            consumer,
+            channel: work.channel,
+            outcome: finished.fault.clone().map_or(RecordOutcome::Ok, RecordOutcome::Fault),
+            usage: finished.usage,
+            log: std::mem::take(&mut finished.log),
+            messages_dropped: AtomicUsize::new(0),
+        });
+        verdict::report(&self.shared, &record, version.activation, work.pass);
+        // Whoever gets the id must find the record.
+        self.shared.records.add(Arc::clone(&record));
+        (finished, record)
+    }
+
+    async fn invoke(&mut self, version: &Arc<Version>, job: Job) -> Finished {
+        let warm = self
+            .warm
+            .iter()
+            .position(|instance| instance.is_of(&version.program))
+            .map(|at| self.warm.remove(at));
+        // A defect of the host in one run must not take the slot with it.
+        let run = AssertUnwindSafe(version.program.run(job, warm)).catch_unwind().await;
+        let (finished, instance) = run.unwrap_or_else(|_| {
+            let fault = Fault::Host("the host panicked; its log says where".into());
+            (
+                Finished {
+                    fault: Some(fault),
+                    outbox: Vec::new(),
+                    state: None,
+                    usage: Usage::default(),
+                    log: LogLines::default(),
+                    // It may have changed something before.
+                    repeatable: false,
+                },
+                None,
+            )
+        });
+        if let Some(instance) = instance.filter(|it| it.runs() < version.settings.reuse) {
+            if self.warm.len() >= WARM {
+                self.warm.remove(0);
+            }
+            self.warm.push(instance);
+        }
+        finished
+    }
+}
+
+fn consumer(version: &Version, channel: &ChannelName, message: &Message) -> Option<Arc<str>> {
+    let found = match &message.payload {
+        Payload::Event(event) => version.consumer(&event.consumer),
+        Payload::Custom(_) => version.consumer_of(channel),
+    };
+    found.cloned()
+}
+
+/// Who was told that a connection began is told that it is over, whatever happened between.
+fn is_end(message: &Message) -> bool {
+    let Payload::Event(event) = &message.payload else { return false };
+    matches!(event.kind, EventKind::WebsocketDisconnect(_) | EventKind::HttpDisconnect)
+}
