@@ -17,7 +17,7 @@ use tidegate::{
     layer::Demand,
     message::{self, Answer, Done, Event, ModuleName, Outcome, Payload},
     registry::{Change, DeployError, Deployed, Version},
-    telemetry::{ByCode, ByModule, ByOutcome, ByRefusal},
+    telemetry::{ByCode, ByModule, ByOutcome, ByRefusal, DropReason},
     worker::Record,
 };
 
@@ -241,7 +241,7 @@ impl Host {
     }
 
     /// How many messages were lost for a reason.
-    pub fn dropped(&self, reason: &'static str) -> u64 {
+    pub fn dropped(&self, reason: DropReason) -> u64 {
         self.app.metrics().dropped_count(reason)
     }
 

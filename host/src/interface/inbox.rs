@@ -8,6 +8,7 @@ use super::{Hub, drain, mailbox::Mail};
 use crate::{
     message::{Answer, ChannelName, Content, Gap, InboxEntry, LocalName, Reply, replies_from},
     outage::Outage,
+    telemetry::DropReason,
 };
 
 /// How long to wait before asking a layer again that could not answer.
@@ -53,7 +54,7 @@ async fn hand_out(hub: &Arc<Hub>, entry: InboxEntry) {
                 match hub.connections.mailbox(&local) {
                     Some(mailbox) => mailboxes.push(mailbox),
                     None => {
-                        hub.metrics.dropped("connection_gone");
+                        hub.metrics.dropped(DropReason::ConnectionGone);
                         if from_group {
                             forget(hub, &local).await;
                         }
@@ -67,7 +68,7 @@ async fn hand_out(hub: &Arc<Hub>, entry: InboxEntry) {
             let Some(replies) = read_forms(hub, &content, from_group, correlation) else { return };
             for mailbox in mailboxes {
                 if !mailbox.put(Mail::Message { replies: Arc::clone(&replies), from_group }) {
-                    hub.metrics.dropped("too_slow");
+                    hub.metrics.dropped(DropReason::ClientTooSlow);
                 }
             }
         }
@@ -99,11 +100,11 @@ fn end_those_that_missed(hub: &Arc<Hub>, members: &[LocalName], gap: Gap) {
 fn hand_out_answer(hub: &Hub, answer: Answer) {
     let Answer { to, order, replies, done } = answer;
     let Some(mailbox) = hub.connections.mailbox(&to) else {
-        hub.metrics.dropped("connection_gone");
+        hub.metrics.dropped(DropReason::ConnectionGone);
         return;
     };
     if !replies.is_empty() && !mailbox.put(Mail::Answer { order, replies }) {
-        hub.metrics.dropped("too_slow");
+        hub.metrics.dropped(DropReason::ClientTooSlow);
     }
     if let Some(done) = done {
         mailbox.put(Mail::Done { order, done });
@@ -126,7 +127,7 @@ fn read_forms(
         }
         Err(error) => {
             tracing::warn!(%error, %correlation, "a message to a reply channel is dropped");
-            hub.metrics.dropped("unreadable");
+            hub.metrics.dropped(DropReason::Unreadable);
             None
         }
     }

@@ -26,9 +26,12 @@ pub use redis::RedisLayer;
 #[doc(hidden)]
 pub use redis::fuzzing;
 
-use crate::message::{
-    Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, Message,
-    ModuleName, NodeName, Receipt, Settled,
+use crate::{
+    message::{
+        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, Message,
+        ModuleName, NodeName, Receipt, Settled,
+    },
+    telemetry::DropReason,
 };
 
 /// How long a message waits in a channel that delivers at least once.
@@ -101,6 +104,18 @@ pub enum SendError {
     /// The layer cannot be reached.
     #[error(transparent)]
     Layer(#[from] LayerError),
+}
+
+impl SendError {
+    /// The reason that is counted if nobody tries again.
+    pub const fn drop_reason(&self) -> DropReason {
+        match self {
+            Self::ChannelFull(_) | Self::TooManyDelayed { .. } => DropReason::ChannelFull,
+            Self::TooLarge { .. } => DropReason::TooLarge,
+            Self::TooManyGroups { .. } => DropReason::TooManyGroups,
+            Self::Layer(_) => DropReason::LayerUnavailable,
+        }
+    }
 }
 
 /// The layer cannot do its work.

@@ -198,7 +198,7 @@ impl Delivery {
                         rest.retain(|entry| !matches!(entry, Entry::Reply(_)));
                         done = done.map(|it| Done { outcome: Outcome::Refused, state: None, ..it });
                     }
-                    self.metrics.dropped(reason(&error));
+                    self.metrics.dropped(error.drop_reason());
                     if let Some(held_back) = self.warnings.dropped(&error).admit() {
                         tracing::warn!(
                             %error, channel = failed.target(), correlation = %self.correlation,
@@ -265,16 +265,6 @@ const fn noun(entry: &Entry) -> &'static str {
         Entry::GroupSend { .. } => "a message to a group",
         Entry::GroupAdd { .. } => "the joining of a group",
         Entry::GroupDiscard { .. } => "the leaving of a group",
-    }
-}
-
-/// Why a message of a consumer that has returned is lost.
-const fn reason(error: &SendError) -> &'static str {
-    match error {
-        SendError::TooManyGroups { .. } => "too_many_groups",
-        SendError::TooLarge { .. } => "too_large",
-        SendError::Layer(_) => "unavailable",
-        SendError::ChannelFull(_) | SendError::TooManyDelayed { .. } => "full",
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
         ChannelName, CorrelationId, Done, EventKind, Message, ModuleName, Outcome, Payload, Receipt,
     },
     registry::{Rest, Version},
-    telemetry::{ByModule, ByOutcome},
+    telemetry::{ByModule, ByOutcome, DropReason},
 };
 
 /// Warm instances that a slot keeps.
@@ -318,7 +318,7 @@ impl Slot {
 
     async fn conclude_without_run(&self, delivery: &Delivery, done: Done) {
         if delivery.origin.is_none() && delivery.receipt.is_none() {
-            self.shared.metrics.dropped("not_run");
+            self.shared.metrics.dropped(DropReason::NotRun);
         }
         // No entries, so no channel can be full.
         drop(delivery.conclude(Vec::new(), Some(done)).await);

@@ -18,6 +18,7 @@ use crate::{
     registry::Registry,
     routing::{FULL_RETRY, Found, Head, Resolution, RouteTable, strip_root},
     shutdown::Drain,
+    telemetry::DropReason,
 };
 
 /// Sends an event on, or answers it.
@@ -29,7 +30,7 @@ pub(super) async fn send_on(
 ) {
     let Received { message, waited, .. } = received;
     let Payload::Event(mut event) = message.payload else {
-        return delivery.metrics.dropped("not_run");
+        return delivery.metrics.dropped(DropReason::NotRun);
     };
     let routes = registry.routes().snapshot();
     let Found { route, params } = match look_up(&routes, &event, message.correlation) {
@@ -39,7 +40,7 @@ pub(super) async fn send_on(
     let Some(left) = route.policy.event_expiry.checked_sub(waited).filter(|left| !left.is_zero())
     else {
         // As in any channel: whoever waits for it notices.
-        return delivery.metrics.dropped("expired");
+        return delivery.metrics.dropped(DropReason::Expired);
     };
     Arc::make_mut(&mut event.scope).path_params = params;
     event.consumer = Arc::clone(&route.consumer);
@@ -83,11 +84,7 @@ async fn send_patiently(
 }
 
 async fn refuse(delivery: &Delivery, error: &SendError) {
-    delivery.metrics.dropped(match error {
-        SendError::Layer(_) => "unavailable",
-        SendError::TooLarge { .. } => "too_large",
-        _ => "full",
-    });
+    delivery.metrics.dropped(error.drop_reason());
     tracing::warn!(%error, correlation = %delivery.correlation, "an event is not sent on");
     conclude(delivery, None, Outcome::Refused).await;
 }

@@ -9,7 +9,7 @@ use super::{Site, faults::until_ready, metric};
 use crate::{
     TIDEGATE,
     api::{versioned, written},
-    deploys::Crowd,
+    deploys::{Crowd, DEPLOYMENT_LOSSES},
 };
 
 const SOCKETS: usize = 1_000;
@@ -76,9 +76,9 @@ async fn twenty_deployments_in_a_row_are_noticed_on_no_socket_of_three_nodes() {
     for process in &processes {
         until_all_have(process, &[Some(2); 3]).await;
         assert_eq!(metric(process, "tidegate_events_lost_total").await, 0);
-        for reason in ["expired", "full", "stale", "connection_gone", "unread"] {
-            let line = format!("tidegate_messages_dropped_total{{reason=\"{reason}\"}}");
-            assert_eq!(metric(process, &line).await, 0, "{reason}");
+        for reason in DEPLOYMENT_LOSSES {
+            let line = format!("tidegate_messages_dropped_total{{reason=\"{}\"}}", reason.label());
+            assert_eq!(metric(process, &line).await, 0, "{reason:?}");
         }
         rollbacks += metric(process, r#"tidegate_rollbacks_total{module="v"}"#).await;
     }

@@ -36,6 +36,7 @@ use crate::{
     layer::SendError,
     message::{CorrelationId, EventKind, Protocol, Scope},
     routing::{Found, Head, Resolution, Route},
+    telemetry::DropReason,
 };
 
 /// How long the connection is kept (RFC 2068, section 19.7.1.1).
@@ -159,7 +160,7 @@ async fn answer(
     match exchange.send(EventKind::HttpRequest(body)).await {
         Ok(true) => exchange.response(id).await,
         Ok(false) => {
-            hub.metrics.dropped("full");
+            hub.metrics.dropped(DropReason::ChannelFull);
             plain(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait already", id)
         }
         Err(SendError::TooLarge { .. }) => {

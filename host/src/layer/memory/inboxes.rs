@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use crate::{
     message::{Answer, InboxEntry, NodeName, Outcome},
-    telemetry::Metrics,
+    telemetry::{DropReason, Metrics},
 };
 
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Inboxes {
         metrics: &Metrics,
     ) -> bool {
         let Some(inbox) = self.inboxes.get_mut(node) else {
-            metrics.dropped("connection_gone");
+            metrics.dropped(DropReason::ConnectionGone);
             return false;
         };
         let bytes = match entry {
@@ -62,7 +62,7 @@ impl Inboxes {
         };
         let fits = *bytes + entry.len() <= self.limit;
         if !fits {
-            metrics.dropped("inbox_full");
+            metrics.dropped(DropReason::InboxFull);
             let InboxEntry::Answer(Answer { replies, done: Some(done), .. }) = &mut entry else {
                 return false;
             };

@@ -31,7 +31,7 @@ use crate::{
         Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, ModuleName,
         NodeName, Payload, Receipt, Settled,
     },
-    telemetry::Metrics,
+    telemetry::{DropReason, Metrics},
 };
 
 /// The channel layer of a single process.
@@ -94,7 +94,7 @@ impl MemoryLayer {
             return Ok(());
         }
         let pushed = lock(&self.queues).push(channel, message, Instant::now());
-        self.count_drops(pushed.expired, "expired");
+        self.count_drops(pushed.expired, DropReason::Expired);
         if pushed.full {
             return Err(SendError::ChannelFull(channel.clone()));
         }
@@ -106,13 +106,11 @@ impl MemoryLayer {
     fn count(&self, returned: &Returned) {
         self.metrics.messages_redelivered.inc_by(returned.again as u64);
         self.metrics.messages_dead_lettered.inc_by(returned.dead as u64);
-        self.count_drops(returned.lost, "dead_letter_full");
+        self.count_drops(returned.lost, DropReason::DeadLetterFull);
     }
 
-    fn count_drops(&self, count: usize, reason: &'static str) {
-        for _ in 0..count {
-            self.metrics.dropped(reason);
-        }
+    fn count_drops(&self, count: usize, reason: DropReason) {
+        self.metrics.dropped_many(reason, count as u64);
     }
 
     /// Sends the delayed messages that are due, and says when the next one is.
@@ -126,7 +124,7 @@ impl MemoryLayer {
             if self.put(&channel, delayed.message.clone()).is_err()
                 && !lock(&self.queues).postpone(channel, delayed, now)
             {
-                self.metrics.dropped("full");
+                self.metrics.dropped(DropReason::ChannelFull);
             }
         }
         lock(&self.queues).next_due()
@@ -181,7 +179,7 @@ impl ChannelLayer for MemoryLayer {
             notice.as_mut().enable();
             let next = self.promote();
             let popped = lock(&self.queues).pop(demand, Instant::now());
-            self.count_drops(popped.expired, "expired");
+            self.count_drops(popped.expired, DropReason::Expired);
             if popped.made_room {
                 self.room.notify_waiters();
             }
@@ -267,7 +265,7 @@ impl ChannelLayer for MemoryLayer {
             match self.put(&channel, message) {
                 Ok(()) => sent.reached += 1,
                 Err(_) => {
-                    self.metrics.dropped("group_full");
+                    self.metrics.dropped(DropReason::GroupChannelFull);
                     sent.missed += 1;
                 }
             }
@@ -334,8 +332,11 @@ impl ChannelLayer for MemoryLayer {
     async fn stop(&self) -> LostAtStop {
         let now = Instant::now();
         let (lost, expired) = lock(&self.queues).forget_all(now);
-        self.count_drops(expired, "expired");
-        self.count_drops(lost.delayed + lost.at_least_once + lost.at_most_once, "shutdown");
+        self.count_drops(expired, DropReason::Expired);
+        self.count_drops(
+            lost.delayed + lost.at_least_once + lost.at_most_once,
+            DropReason::Shutdown,
+        );
         lost
     }
 
@@ -404,9 +405,9 @@ mod tests {
         for _ in 0..63 {
             layer.send(&connection, message(&mib)).await.unwrap();
         }
-        assert_eq!(metrics.dropped_count("inbox_full"), 0);
+        assert_eq!(metrics.dropped_count(DropReason::InboxFull), 0);
         layer.send(&connection, message(&mib)).await.unwrap();
-        assert_eq!(metrics.dropped_count("inbox_full"), 1);
+        assert_eq!(metrics.dropped_count(DropReason::InboxFull), 1);
         for number in 0..256 {
             let channel = ChannelName::parse(&format!("c.{}", number % 10)).unwrap();
             layer.send(&channel, message(&mib)).await.unwrap();
@@ -464,7 +465,7 @@ mod tests {
         }
         let lost = LostAtStop { delayed: 1, at_least_once: 3, at_most_once: 4 };
         assert_eq!(layer.stop().await, lost);
-        assert_eq!(metrics.dropped_count("shutdown"), 8);
+        assert_eq!(metrics.dropped_count(DropReason::Shutdown), 8);
         assert_eq!(layer.stop().await, LostAtStop::default());
     }
 
@@ -475,7 +476,7 @@ mod tests {
         layer.send(&channel, message(&content(9))).await.unwrap();
         tokio::time::advance(LayerConfig::default().expiry).await;
         assert_eq!(layer.stop().await, LostAtStop::default());
-        assert_eq!(metrics.dropped_count("expired"), 1);
+        assert_eq!(metrics.dropped_count(DropReason::Expired), 1);
     }
 
     #[tokio::test(start_paused = true)]

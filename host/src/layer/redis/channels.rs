@@ -11,6 +11,7 @@ use crate::{
     layer::{LayerError, SendError, Statistics},
     message::{ChannelName, CorrelationId, Message, Receipt, Settled},
     redis::micros,
+    telemetry::DropReason,
 };
 
 impl Shared {
@@ -42,9 +43,7 @@ impl Shared {
                 wire::seal(&message),
             ])
             .await?;
-        for _ in 0..expired {
-            self.metrics.dropped("expired");
-        }
+        self.metrics.dropped_many(DropReason::Expired, expired);
         match outcome.as_str() {
             "ok" => {
                 self.metrics.messages_sent.inc();
@@ -110,7 +109,7 @@ impl Shared {
         let outcome: String = link.call(&call).await?;
         match (settled, outcome.as_str()) {
             (Settled::Dead, "ok") => drop(self.metrics.messages_dead_lettered.inc()),
-            (Settled::Dead, "full") => self.metrics.dropped("dead_letter_full"),
+            (Settled::Dead, "full") => self.metrics.dropped(DropReason::DeadLetterFull),
             (Settled::Again(_), _) => self.due.notify_waiters(),
             _ => {}
         }

@@ -12,6 +12,7 @@ use crate::{
     layer::{GroupSent, LayerError, SendError},
     message::{ChannelName, Content, CorrelationId, GroupName, Message, NodeName},
     redis::{Link, micros},
+    telemetry::DropReason,
 };
 
 /// Groups that one command names.
@@ -50,7 +51,7 @@ impl Shared {
                 Err(LayerError::new(error).into())
             }
             Put::Gone => {
-                self.metrics.dropped("connection_gone");
+                self.metrics.dropped(DropReason::ConnectionGone);
                 Ok(())
             }
         }
@@ -114,7 +115,7 @@ impl Shared {
             match self.send(&channel, Message::custom(content.clone(), correlation)).await {
                 Ok(()) => sent.reached += 1,
                 Err(_) => {
-                    self.metrics.dropped("group_full");
+                    self.metrics.dropped(DropReason::GroupChannelFull);
                     sent.missed += 1;
                 }
             }

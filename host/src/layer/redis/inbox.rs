@@ -14,6 +14,7 @@ use crate::{
     layer::LayerError,
     message::{Answer, Gap, InboxEntry, NodeName, Outcome},
     redis::Link,
+    telemetry::DropReason,
 };
 
 /// Entries that are read at once.
@@ -50,10 +51,10 @@ impl Shared {
         match self.put(node, parcel).await? {
             Put::Taken => return Ok(true),
             Put::Gone => {
-                self.metrics.dropped("connection_gone");
+                self.metrics.dropped(DropReason::ConnectionGone);
                 return Ok(false);
             }
-            Put::Full => self.metrics.dropped("inbox_full"),
+            Put::Full => self.metrics.dropped(DropReason::InboxFull),
         }
         // The end of an event always fits; the answer with it is lost.
         if let Parcel::Answer(Answer { to, order, done: Some(done), .. }) = parcel {
@@ -98,7 +99,7 @@ impl Shared {
                     Ok(parcel) => arrived.extend(self.hand_over(&node, parcel).await),
                     Err(error) => {
                         tracing::warn!(%error, "an entry of the inbox is dropped");
-                        self.metrics.dropped("unreadable");
+                        self.metrics.dropped(DropReason::Unreadable);
                     }
                 }
             }
@@ -127,9 +128,7 @@ impl Shared {
             return;
         }
         tracing::warn!(lost, node = %node.name, "entries were taken from the inbox and did not arrive");
-        for _ in 0..lost {
-            self.metrics.dropped("inbox_lost");
-        }
+        self.metrics.dropped_many(DropReason::InboxLost, lost as u64);
         let emptied = node.miss(Gap::EntriesLost, |_| true);
         self.release(node, emptied).await;
     }
@@ -152,7 +151,7 @@ impl Shared {
             Parcel::Join { local, group, count } => match node.join(local.clone(), group, count) {
                 Joined::Member => Some(InboxEntry::Joined(local)),
                 Joined::TooMany(emptied) => {
-                    self.metrics.dropped("too_many_groups");
+                    self.metrics.dropped(DropReason::TooManyGroups);
                     self.release(node, emptied.into_iter().collect()).await;
                     None
                 }

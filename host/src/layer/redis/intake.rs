@@ -25,7 +25,7 @@ use crate::{
     message::{ChannelName, Lasting, ModuleName, Receipt},
     redis::{Link, Value, micros},
     shutdown::Drain,
-    telemetry::Metrics,
+    telemetry::{DropReason, Metrics},
 };
 
 /// How often channels are looked at without a hint.
@@ -253,9 +253,7 @@ impl Intake {
                 self.announce(link, set).await?;
                 continue;
             }
-            for _ in 0..expired {
-                self.metrics.dropped("expired");
-            }
+            self.metrics.dropped_many(DropReason::Expired, expired);
             let held = self.unpack(set, now, entries, want.held);
             if let Some(modules) = self.skipped.get(partition) {
                 let at_ceiling = held.into_iter().filter(|(_, slots)| *slots >= want.ceiling);
@@ -290,7 +288,7 @@ impl Intake {
                 Err(reason) => {
                     let channel = String::from_utf8_lossy(&channel);
                     tracing::warn!(%channel, reason, "an entry of a channel is dropped");
-                    self.metrics.dropped("unreadable");
+                    self.metrics.dropped(DropReason::Unreadable);
                 }
             }
         }

@@ -15,6 +15,7 @@ use crate::{
     message::{CorrelationId, Gap},
     outage::Outage,
     redis::{Link, Value, micros},
+    telemetry::DropReason,
 };
 
 /// How often messages that are due are looked for, when this process knows of none.
@@ -118,9 +119,7 @@ impl Shared {
                 self.layout()
             )));
         }
-        for _ in 0..expired {
-            self.metrics.dropped("expired");
-        }
+        self.metrics.dropped_many(DropReason::Expired, expired);
         self.count_ended(ended);
         let is_new = self.note(partition, epoch, turn);
         if went_back == 1 {
@@ -243,16 +242,14 @@ impl Shared {
         self.metrics.messages_redelivered.inc_by(again);
         self.metrics.messages_dead_lettered.inc_by(dead);
         for (count, reason) in [
-            (expired, "expired"),
-            (full, "full"),
-            (gone, "connection_gone"),
-            (inbox_full, "inbox_full"),
-            (unreadable, "unreadable"),
-            (lost, "dead_letter_full"),
+            (expired, DropReason::Expired),
+            (full, DropReason::ChannelFull),
+            (gone, DropReason::ConnectionGone),
+            (inbox_full, DropReason::InboxFull),
+            (unreadable, DropReason::Unreadable),
+            (lost, DropReason::DeadLetterFull),
         ] {
-            for _ in 0..count {
-                self.metrics.dropped(reason);
-            }
+            self.metrics.dropped_many(reason, count);
         }
         // A whole millisecond more than it takes, so that it is due then.
         Ok(u64::try_from(wait).ok().map(|micros| Duration::from_millis(micros / 1_000 + 1)))
