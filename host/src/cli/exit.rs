@@ -26,7 +26,7 @@ Exit statuses:
   8  the host refuses, or there is no token for it
   9  a crate cannot be made, found or compiled
  10  the channel layer cannot be reached
- 11  a channel or an inbox is full: the message was not taken";
+ 11  a channel, an inbox or the memory of Redis is full: nothing was taken";
 
 /// How long the end of a command waits for the reader of its error.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ pub enum ExitStatus {
     Crate = 9,
     /// The channel layer cannot be reached.
     NoLayer = 10,
-    /// The message found no room.
+    /// The message or module found no room.
     Full = 11,
 }
 
@@ -80,12 +80,12 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     if error.is::<ConfigError>() {
         return ExitStatus::Settings;
     }
-    if error.is::<LayerError>() {
-        return ExitStatus::NoLayer;
+    if let Some(error) = error.downcast_ref() {
+        return of_layer(error);
     }
     if let Some(error) = error.downcast_ref::<SendError>() {
         return match error {
-            SendError::Layer(_) => ExitStatus::NoLayer,
+            SendError::Layer(error) => of_layer(error),
             SendError::TooLarge { .. } => ExitStatus::Settings,
             _ => ExitStatus::Full,
         };
@@ -102,7 +102,9 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
             _ if error.is_of_module() => ExitStatus::Module,
             _ if error.is_of_connection() => ExitStatus::NoHost,
             AskError::Unreadable { .. } | AskError::NotAdmin { .. } => ExitStatus::NoHost,
-            AskError::Refused { problem, .. } if problem.code == "full" => ExitStatus::Full,
+            AskError::Refused { problem, .. } if ["full", "memory"].contains(&&*problem.code) => {
+                ExitStatus::Full
+            }
             AskError::Refused { problem, .. } if problem.code == "layer" => ExitStatus::NoLayer,
             _ => ExitStatus::Refused,
         };
@@ -123,9 +125,17 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
         Some(StartError::Module(_)) => ExitStatus::Module,
         Some(StartError::Bind(_)) => ExitStatus::Address,
         Some(StartError::Tls(_)) => ExitStatus::Settings,
-        Some(StartError::Layer(_)) => ExitStatus::NoLayer,
+        Some(StartError::Layer(error)) => of_layer(error),
         Some(_) => ExitStatus::Machine,
         None => ExitStatus::Unexpected,
+    }
+}
+
+const fn of_layer(error: &LayerError) -> ExitStatus {
+    match error {
+        LayerError::LayoutMismatch { .. } => ExitStatus::Settings,
+        LayerError::OutOfMemory(_) => ExitStatus::Full,
+        _ => ExitStatus::NoLayer,
     }
 }
 

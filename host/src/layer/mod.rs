@@ -7,6 +7,7 @@
 mod capacity;
 #[cfg(test)]
 mod conformance;
+mod error;
 mod memory;
 mod redis;
 
@@ -20,18 +21,16 @@ use std::{
 use async_trait::async_trait;
 
 pub use capacity::{Capacities, PatternError};
+pub use error::{LayerError, SendError};
 pub use memory::MemoryLayer;
 pub use redis::RedisLayer;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use redis::fuzzing;
 
-use crate::{
-    message::{
-        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, Message,
-        ModuleName, NodeName, Receipt, Settled,
-    },
-    telemetry::DropReason,
+use crate::message::{
+    Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, Message,
+    ModuleName, NodeName, Receipt, Settled,
 };
 
 /// How long a message waits in a channel that delivers at least once.
@@ -71,64 +70,6 @@ impl Default for LayerConfig {
             delayed_messages: 10_000,
             total_bytes: 256 * 1024 * 1024,
         }
-    }
-}
-
-/// Why a message was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The channel holds as many messages as it may.
-    #[error("channel {0} is full")]
-    ChannelFull(ChannelName),
-    /// As many messages wait to be sent later as may. Waiting for room in a channel does not help.
-    #[error("{limit} messages wait to be sent later already")]
-    TooManyDelayed {
-        /// The limit.
-        limit: usize,
-    },
-    /// The message is too large.
-    #[error("the message has {bytes} bytes; the layer takes {limit}")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// The connection is a member of as many groups as it may be.
-    #[error("a connection is a member of at most {limit} groups (layer.groups_per_connection)")]
-    TooManyGroups {
-        /// The limit.
-        limit: usize,
-    },
-    /// The layer cannot be reached.
-    #[error(transparent)]
-    Layer(#[from] LayerError),
-}
-
-impl SendError {
-    /// The reason that is counted if nobody tries again.
-    pub const fn drop_reason(&self) -> DropReason {
-        match self {
-            Self::ChannelFull(_) | Self::TooManyDelayed { .. } => DropReason::ChannelFull,
-            Self::TooLarge { .. } => DropReason::TooLarge,
-            Self::TooManyGroups { .. } => DropReason::TooManyGroups,
-            Self::Layer(_) => DropReason::LayerUnavailable,
-        }
-    }
-}
-
-/// The layer cannot do its work.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the channel layer is not available: {reason}")]
-pub struct LayerError {
-    reason: String,
-}
-
-impl LayerError {
-    /// Says why.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
     }
 }
 

@@ -18,7 +18,8 @@ use tokio::{
 };
 
 use super::{
-    Keys, Topology, Unavailable,
+    Keys, RedisFailure, Topology,
+    failure::is_lost,
     locate::{Located, Role, Source, first_success, fix},
     pool::{Lent, Pool},
 };
@@ -52,7 +53,7 @@ impl Established {
 #[derive(Clone)]
 enum State {
     Up(Established),
-    Down(Arc<Unavailable>),
+    Down(Arc<RedisFailure>),
 }
 
 /// Runs commands on the server of one partition.
@@ -84,13 +85,15 @@ impl Link {
         partition: usize,
         patience: Duration,
         drain: &Drain,
-    ) -> Result<Arc<Self>, Unavailable> {
+    ) -> Result<Arc<Self>, RedisFailure> {
         let link = Arc::new(Self {
             keys,
             partition,
             topology: topology.clone(),
             patience,
-            state: watch::Sender::new(State::Down(Arc::new(Unavailable::new("not connected yet")))),
+            state: watch::Sender::new(State::Down(Arc::new(RedisFailure::Unavailable(
+                "not connected yet".to_owned(),
+            )))),
             broken: Notify::new(),
             settled: AtomicU64::new(1),
             renewing: tokio::sync::Mutex::default(),
@@ -98,8 +101,7 @@ impl Link {
         // The task of a connection belongs to the runtime that it was made on.
         let first = Arc::clone(&link);
         let connecting = drain.spawn("redis connect", async move { first.connect(1).await });
-        let established =
-            connecting.await.map_err(|error| Unavailable::new(error.to_string()))??;
+        let established = connecting.await.map_err(|_| RedisFailure::Stopped)??;
         link.state.send_replace(State::Up(established));
         let keep = Arc::clone(&link);
         drain.spawn_until_stopped("redis link", async move { keep.keep().await });
@@ -129,7 +131,7 @@ impl Link {
     }
 
     /// Asks each source of the topology until one leads to a server that can be used.
-    async fn connect(&self, generation: u64) -> Result<Established, Unavailable> {
+    async fn connect(&self, generation: u64) -> Result<Established, RedisFailure> {
         let until = Instant::now() + self.patience;
         let sources = self.topology.sources(self.partition);
         let attempts = sources.into_iter().map(|source| async move {
@@ -144,7 +146,10 @@ impl Link {
         });
         first_success(attempts).await.map_err(|failures: Vec<String>| {
             let failures = failures.join("; ");
-            Unavailable::new(format!("Redis at {} is not reached: {failures}", self.topology))
+            RedisFailure::Unavailable(format!(
+                "Redis at {} is not reached: {failures}",
+                self.topology
+            ))
         })
     }
 
@@ -170,7 +175,7 @@ impl Link {
     }
 
     /// Why it is not.
-    pub(crate) fn trouble(&self) -> Option<Unavailable> {
+    pub(crate) fn trouble(&self) -> Option<RedisFailure> {
         match &*self.state.borrow() {
             State::Up(_) => None,
             State::Down(error) => Some((**error).clone()),
@@ -183,9 +188,8 @@ impl Link {
     }
 
     /// What is wrong when it takes longer.
-    pub(crate) fn silent(&self) -> Unavailable {
-        let within = self.patience;
-        Unavailable::new(format!("Redis at {} does not answer within {within:?}", self.topology))
+    pub(crate) fn silent(&self) -> RedisFailure {
+        RedisFailure::TimedOut { server: self.topology.to_string(), within: self.patience }
     }
 
     /// Which connection it is, counted from the first.
@@ -215,7 +219,7 @@ impl Link {
         self.generation().max(generation)
     }
 
-    async fn established(&self) -> Result<Established, Unavailable> {
+    async fn established(&self) -> Result<Established, RedisFailure> {
         if let State::Up(established) = &*self.state.borrow() {
             return Ok(established.clone());
         }
@@ -238,10 +242,10 @@ impl Link {
     pub(crate) async fn call<T: FromRedisValue>(
         &self,
         invocation: &ScriptInvocation<'_>,
-    ) -> Result<T, Unavailable> {
+    ) -> Result<T, RedisFailure> {
         let established = self.established().await?;
         let called = invocation.invoke_async(&mut established.commands()).await;
-        called.map_err(|error| self.failed(&established, &error))
+        called.map_err(|error| self.failed(&established, &error, self.patience))
     }
 
     /// A blocking pop on a connection of its own. Waits for `block`, and nothing came if it is over.
@@ -250,35 +254,21 @@ impl Link {
         key: &str,
         most: usize,
         block: Duration,
-    ) -> Result<Vec<Vec<u8>>, Unavailable> {
+    ) -> Result<Vec<Vec<u8>>, RedisFailure> {
         let established = self.established().await?;
         let popped = pop_from(&established.pool, key, most, block, self.patience).await;
-        popped.map_err(|error| self.failed(&established, &error))
+        popped.map_err(|error| self.failed(&established, &error, block + self.patience))
     }
 
     /// Says what went wrong. A connection that can do nothing more is made again.
-    fn failed(&self, established: &Established, error: &RedisError) -> Unavailable {
-        let away = error.is_unrecoverable_error()
-            || error.is_timeout()
-            || error.is_io_error()
-            || matches!(
-                error.code(),
-                Some(
-                    "READONLY"
-                        | "MOVED"
-                        | "ASK"
-                        | "CLUSTERDOWN"
-                        | "LOADING"
-                        | "MASTERDOWN"
-                        | "NOAUTH"
-                )
-            );
-        let failure = Unavailable::new(format!(
-            "Redis at {}: {error}{}",
-            established.name,
-            fix(error, Role::Server)
-        ));
-        if away {
+    fn failed(
+        &self,
+        established: &Established,
+        error: &RedisError,
+        within: Duration,
+    ) -> RedisFailure {
+        let failure = RedisFailure::of(&established.name, error, within);
+        if is_lost(error) {
             let dropped = self.state.send_if_modified(|state| {
                 let is_this =
                     matches!(state, State::Up(up) if up.generation == established.generation);
@@ -299,10 +289,10 @@ impl Link {
     pub(crate) async fn run<T: FromRedisValue>(
         &self,
         command: &deadpool_redis::redis::Cmd,
-    ) -> Result<T, Unavailable> {
+    ) -> Result<T, RedisFailure> {
         let established = self.established().await?;
         let answered = command.query_async(&mut established.commands()).await;
-        answered.map_err(|error| self.failed(&established, &error))
+        answered.map_err(|error| self.failed(&established, &error, self.patience))
     }
 }
 

@@ -187,7 +187,9 @@ impl Delivery {
                     drop(timeout_at(until, self.layer.room(channel)).await);
                     rest.insert(0, failed);
                 }
-                SendError::Layer(_) if Self::waits_for(&failed, started) => {
+                SendError::Layer(error)
+                    if error.is_transient() && Self::waits_for(&failed, started) =>
+                {
                     sleep_until(Instant::now() + JOIN_RETRY_PAUSE).await;
                     rest.insert(0, failed);
                 }
@@ -285,7 +287,10 @@ impl Outlet for Delivery {
                     SendError::TooManyGroups { .. } | SendError::TooLarge { .. } => {
                         FlushReason::Refused(error.to_string())
                     }
-                    SendError::Layer(_) => FlushReason::Unavailable(error.to_string()),
+                    SendError::Layer(it) if it.is_transient() => {
+                        FlushReason::Unavailable(error.to_string())
+                    }
+                    SendError::Layer(_) => FlushReason::Refused(error.to_string()),
                 };
                 Err(Stopped { index, target: failed.target().to_owned(), reason, rest })
             }

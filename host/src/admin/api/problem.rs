@@ -138,6 +138,7 @@ impl From<DeployError> for Box<Problem> {
             E::Unlivable { .. } => (StatusCode::CONFLICT, "unlivable"),
             E::Settings(_) => (StatusCode::UNPROCESSABLE_ENTITY, "settings"),
             E::Store(StoreError::Full(_)) => (StatusCode::INSUFFICIENT_STORAGE, "disk"),
+            E::Store(StoreError::NoMemory(_)) => (StatusCode::INSUFFICIENT_STORAGE, "memory"),
             E::Store(StoreError::Changed { .. }) => (StatusCode::CONFLICT, "changed"),
             E::Store(StoreError::Damaged { .. }) => (StatusCode::CONFLICT, "damaged"),
             E::Store(StoreError::Away(_)) => (StatusCode::SERVICE_UNAVAILABLE, "store-away"),

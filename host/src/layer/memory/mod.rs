@@ -81,7 +81,7 @@ impl MemoryLayer {
     fn put(&self, channel: &ChannelName, message: Message) -> Result<(), SendError> {
         if let Some((node, local)) = channel.connection() {
             let Payload::Custom(content) = message.payload else {
-                return Err(LayerError::new("an event was sent to a reply channel").into());
+                return Err(LayerError::EventToConnection(channel.clone()).into());
             };
             let entry = InboxEntry::Message {
                 to: vec![local],
@@ -220,8 +220,7 @@ impl ChannelLayer for MemoryLayer {
                 drop(inboxes);
                 lock(&self.groups).discard(group, channel);
                 if is_full {
-                    let error = format!("the inbox of node {node} has no room for who joins");
-                    return Err(LayerError::new(error).into());
+                    return Err(LayerError::InboxFull(node).into());
                 }
             }
         }
@@ -286,7 +285,7 @@ impl ChannelLayer for MemoryLayer {
     async fn read_inbox(&self, node: &NodeName) -> Result<Vec<InboxEntry>, LayerError> {
         loop {
             let Some(arrived) = lock(&self.inboxes).notice(node) else {
-                return Err(LayerError::new(format!("node {node} has no inbox")));
+                return Err(LayerError::NoInbox(node.clone()));
             };
             let notice = arrived.notified();
             tokio::pin!(notice);
@@ -314,7 +313,7 @@ impl ChannelLayer for MemoryLayer {
         let mut message = Message::custom(content, id);
         message.expires_after = Some(Duration::from_secs(5));
         let sent = self.send(&channel, message).await;
-        sent.map_err(|error| LayerError::new(error.to_string()))?;
+        sent.map_err(|error| LayerError::Unavailable(format!("a probe is not taken: {error}")))?;
         let owners = Arc::new(Owners::from([(channel, owner)]));
         let demand = Demand {
             max: 1,
@@ -325,7 +324,9 @@ impl ChannelLayer for MemoryLayer {
         };
         match timeout(PROBE, self.receive(&demand)).await {
             Ok(received) => received.map(drop),
-            Err(_) => Err(LayerError::new(format!("a probe was not received within {PROBE:?}"))),
+            Err(_) => {
+                Err(LayerError::TimedOut(format!("a probe was not received within {PROBE:?}")))
+            }
         }
     }
 

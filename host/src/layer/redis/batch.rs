@@ -52,7 +52,7 @@ impl<T: FromRedisValue + Send + 'static> Batches<T> {
         let called = async {
             // Fails when the task is gone, and so is the sender of the outcome.
             drop(self.items.send(item).await);
-            outcome.await.map_err(|_| LayerError::new("the process stops"))?
+            outcome.await.map_err(|_| LayerError::Stopped)?
         };
         let until = Instant::now() + self.link.patience();
         let silent = || self.link.trouble().unwrap_or_else(|| self.link.silent());
@@ -98,7 +98,9 @@ async fn call_for<T: FromRedisValue>(link: &Link, script: &Script, batch: Vec<It
     };
     for item in batch {
         let outcome = match &mut outcomes {
-            Ok(outcomes) => outcomes.next().ok_or_else(|| LayerError::new("an outcome is missing")),
+            Ok(outcomes) => outcomes
+                .next()
+                .ok_or_else(|| LayerError::Defect("an outcome is missing".to_owned())),
             Err(error) => Err(error.clone()),
         };
         // Who has given up meanwhile does not want it.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Shared, content_of, no_partition,
+    Shared, content_for, no_partition,
     wire::{self, Parcel},
 };
 use crate::{
@@ -24,7 +24,7 @@ impl Shared {
         if let Some((node, local)) = channel.connection() {
             let parcel = Parcel::Message {
                 to: local,
-                content: content_of(message.payload)?,
+                content: content_for(channel, message.payload)?,
                 correlation: message.correlation,
             };
             self.deliver(&node, &parcel).await?;
@@ -50,7 +50,7 @@ impl Shared {
                 Ok(())
             }
             "full" => Err(SendError::ChannelFull(channel.clone())),
-            _ => Err(LayerError::new(format!("channel {channel} in Redis: {outcome}")).into()),
+            _ => Err(error_of_item(&format!("channel {channel}"), &outcome).into()),
         }
     }
 
@@ -65,7 +65,7 @@ impl Shared {
         let (target, name, limit, payload) = match channel.connection() {
             Some((node, to)) => {
                 let correlation = message.correlation;
-                let content = content_of(message.payload)?;
+                let content = content_for(channel, message.payload)?;
                 let parcel = Parcel::Message { to, content, correlation };
                 ("node", node.to_string(), self.config.inbox_bytes, parcel.seal())
             }

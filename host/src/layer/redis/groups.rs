@@ -44,12 +44,9 @@ impl Shared {
             Put::Taken if registered.is_some() => Ok(()),
             Put::Taken => {
                 let error = format!("node {node} has not renewed its lease where group {group} is");
-                Err(LayerError::new(error).into())
+                Err(LayerError::NotRegistered(error).into())
             }
-            Put::Full => {
-                let error = format!("the inbox of node {node} has no room for who joins");
-                Err(LayerError::new(error).into())
-            }
+            Put::Full => Err(LayerError::InboxFull(node).into()),
             Put::Gone => {
                 self.metrics.dropped(DropReason::ConnectionGone);
                 Ok(())

@@ -77,13 +77,12 @@ impl Shared {
             "ok" => Ok(Put::Taken),
             "full" => Ok(Put::Full),
             "gone" => Ok(Put::Gone),
-            _ => Err(LayerError::new(format!("the inbox of node {node} in Redis: {outcome}"))),
+            _ => Err(error_of_item(&format!("the inbox of node {node}"), &outcome)),
         }
     }
 
     pub(super) async fn read_inbox(&self, name: &NodeName) -> Result<Vec<InboxEntry>, LayerError> {
-        let node =
-            self.node(name).ok_or_else(|| LayerError::new(format!("node {name} has no inbox")))?;
+        let node = self.node(name).ok_or_else(|| LayerError::NoInbox(name.clone()))?;
         let link = self.link(name.as_str())?;
         loop {
             let popped = link.pop(&link.keys.inbox(name.as_str()), BATCH, BLOCK).await;

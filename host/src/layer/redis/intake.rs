@@ -190,7 +190,7 @@ impl Intake {
                         intake.popping.send_modify(|count| *count -= 1);
                         popped
                     });
-                    popping.await.map_err(|error| LayerError::new(error.to_string()))??;
+                    popping.await.map_err(|error| LayerError::Defect(error.to_string()))??;
                 }
                 None => {
                     let _waits = Waits::new(self);

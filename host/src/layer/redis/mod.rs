@@ -44,7 +44,7 @@ use crate::{
         Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
         Payload, Receipt, Settled,
     },
-    redis::{Link, Redis, Unavailable, partition_of},
+    redis::{Link, Redis, RedisFailure, partition_of},
     shutdown::Drain,
     telemetry::Metrics,
 };
@@ -142,9 +142,16 @@ impl RedisLayer {
     }
 }
 
-impl From<Unavailable> for LayerError {
-    fn from(error: Unavailable) -> Self {
-        Self::new(error.to_string())
+impl From<RedisFailure> for LayerError {
+    fn from(failure: RedisFailure) -> Self {
+        let text = failure.to_string();
+        match failure {
+            RedisFailure::Unavailable(_) => Self::Unavailable(text),
+            RedisFailure::TimedOut { .. } => Self::TimedOut(text),
+            RedisFailure::OutOfMemory { .. } => Self::OutOfMemory(text),
+            RedisFailure::Refused(_) => Self::Refused(text),
+            RedisFailure::Stopped => Self::Stopped,
+        }
     }
 }
 
@@ -172,20 +179,29 @@ impl Shared {
     }
 }
 
-impl From<Unavailable> for SendError {
-    fn from(error: Unavailable) -> Self {
-        Self::Layer(error.into())
+impl From<RedisFailure> for SendError {
+    fn from(failure: RedisFailure) -> Self {
+        Self::Layer(failure.into())
     }
 }
 
 fn no_partition() -> LayerError {
-    LayerError::new("there is no partition")
+    LayerError::Defect("there is no partition".to_owned())
 }
 
-fn content_of(payload: Payload) -> Result<Content, LayerError> {
+/// The error of one item of a batch, such as `OOM command not allowed` for the key that it is about.
+fn error_of_item(key: &str, answer: &str) -> LayerError {
+    let text = format!("{key} in Redis: {answer}");
+    match answer.starts_with("OOM") {
+        true => LayerError::OutOfMemory(text),
+        false => LayerError::Refused(text),
+    }
+}
+
+fn content_for(connection: &ChannelName, payload: Payload) -> Result<Content, LayerError> {
     match payload {
         Payload::Custom(content) => Ok(content),
-        Payload::Event(_) => Err(LayerError::new("an event was sent to a reply channel")),
+        Payload::Event(_) => Err(LayerError::EventToConnection(connection.clone())),
     }
 }
 

@@ -15,7 +15,7 @@ impl Shared {
         match timeout_at(Instant::now() + PROBE, self.probe_all()).await {
             Ok(probed) => probed,
             Err(_) => Err(self.trouble().unwrap_or_else(|| {
-                LayerError::new(format!("a probe did not come back within {PROBE:?}"))
+                LayerError::TimedOut(format!("a probe did not come back within {PROBE:?}"))
             })),
         }
     }
@@ -35,21 +35,27 @@ impl Shared {
             call.arg(format!("tidegate.probe.{id}")).arg(&id);
             let same: u8 = link.call(&call).await?;
             if same == 0 {
-                return Err(LayerError::new("a probe did not come back as it was sent"));
+                return Err(LayerError::Defect(
+                    "a probe did not come back as it was sent".to_owned(),
+                ));
             }
             self.metrics.messages_sent.inc();
             self.metrics.messages_received.inc();
             if !link.is_settled() {
-                return Err(LayerError::new("groups are being registered again"));
+                return Err(LayerError::NotRegistered(
+                    "groups are being registered again".to_owned(),
+                ));
             }
         }
         for node in self.nodes() {
             let number = node.probe();
             match self.put(&node.name, &Parcel::Probe { number }).await? {
                 Put::Taken => node.hears(number).await,
-                Put::Full => return Err(LayerError::new("the inbox of this node is full")),
+                Put::Full => return Err(LayerError::InboxFull(node.name.clone())),
                 Put::Gone => {
-                    return Err(LayerError::new("Redis does not know this node yet or any more"));
+                    return Err(LayerError::NotRegistered(
+                        "Redis does not know this node yet or any more".to_owned(),
+                    ));
                 }
             }
         }

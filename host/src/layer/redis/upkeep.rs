@@ -113,11 +113,7 @@ impl Shared {
         let (layout, epoch, _, expired, turn, went_back, ended, since) =
             self.keep_alive(partition, link, &nodes).await?;
         if layout != self.layout() {
-            return Err(LayerError::new(format!(
-                "the data in Redis has layout {layout} (version/partitions) and this host has {}; \
-                 set layer.partitions alike, or use another layer.prefix or database",
-                self.layout()
-            )));
+            return Err(LayerError::LayoutMismatch { found: layout, own: self.layout() });
         }
         self.metrics.dropped_many(DropReason::Expired, expired);
         self.count_ended(ended);

@@ -81,9 +81,7 @@ impl Deployments {
     ) -> Result<bool, StoreError> {
         match self.adopt(name, &manifest).await {
             Ok(adopted) => Ok(adopted),
-            Err(DeployError::Store(error @ (StoreError::Io(_) | StoreError::Away(_)))) => {
-                Err(error)
-            }
+            Err(DeployError::Store(error)) if error.is_transient() => Err(error),
             Err(error) => {
                 tracing::error!(
                     module = %name, version = manifest.active, %error,

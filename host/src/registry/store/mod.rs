@@ -18,7 +18,7 @@ pub use self::{
     redis::RedisStore,
     report::{Met, ModuleReport, NodeReport, Prepared, Preparing, Resting},
 };
-use crate::message::ModuleName;
+use crate::{message::ModuleName, redis::RedisFailure};
 
 /// Why a store did not do what it was asked to. Nothing was changed unless said otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -32,12 +32,18 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("modules cannot be kept: {0}")]
     Io(#[from] io::Error),
-    /// The store does not answer, or has no memory left. What was asked for may have been done.
+    /// Redis has no memory left.
+    #[error("there is no memory left where modules are kept: {0}; nothing was changed")]
+    NoMemory(RedisFailure),
+    /// Redis refuses it, and will again.
+    #[error("modules cannot be kept: {0}")]
+    Refused(RedisFailure),
+    /// Redis does not answer. What was asked for may have been done.
     #[error(
         "modules are not reached: {0}; a change that was under way may be stored or not: look at \
          the module when Redis answers again"
     )]
-    Away(String),
+    Away(RedisFailure),
     /// Somebody else changed the module.
     #[error("module {module} was changed by another process meanwhile; look at it and try again")]
     Changed {
@@ -52,6 +58,16 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+}
+
+impl StoreError {
+    /// Whether the same may succeed a little later, without a change.
+    pub(crate) const fn is_transient(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::Io(_) | Self::NoMemory(_) | Self::Away(_) => true,
+            Self::Refused(_) | Self::Changed { .. } | Self::Damaged { .. } => false,
+        }
+    }
 }
 
 /// What a store has of one module.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::scripts::Scripts;
 use crate::{
     message::CorrelationId,
-    redis::{Link, Redis, Script, ScriptInvocation, Unavailable, micros},
+    redis::{Link, Redis, RedisFailure, Script, ScriptInvocation, micros},
 };
 
 /// Runs the scripts of the module store.
@@ -30,9 +30,9 @@ pub(super) struct Heard {
 }
 
 impl Calls {
-    pub(super) fn new(redis: &Redis) -> Result<Self, Unavailable> {
+    pub(super) fn new(redis: &Redis) -> Result<Self, RedisFailure> {
         let link = redis.links().first().cloned();
-        let link = link.ok_or_else(|| Unavailable::new("there is no partition"))?;
+        let link = link.ok_or_else(|| RedisFailure::Refused("there is no partition".to_owned()))?;
         let scripts = Arc::new(Scripts::new(""));
         Ok(Self { link, scripts, lease: redis.lease(), _redis: redis.clone() })
     }
@@ -42,7 +42,7 @@ impl Calls {
     }
 
     /// The name and manifest of each module.
-    pub(super) async fn load(&self) -> Result<Vec<(String, Vec<u8>)>, Unavailable> {
+    pub(super) async fn load(&self) -> Result<Vec<(String, Vec<u8>)>, RedisFailure> {
         let flat: Vec<Vec<u8>> = self.link.call(&self.call(&self.scripts.store_load)).await?;
         let pairs = flat.chunks_exact(2).filter_map(|pair| match pair {
             [name, manifest] => Some((String::from_utf8(name.clone()).ok()?, manifest.clone())),
@@ -56,7 +56,7 @@ impl Calls {
         &self,
         module: &str,
         digest: &str,
-    ) -> Result<Option<Vec<u8>>, Unavailable> {
+    ) -> Result<Option<Vec<u8>>, RedisFailure> {
         let mut call = self.call(&self.scripts.store_file);
         call.arg(module).arg(digest);
         self.link.call(&call).await
@@ -69,7 +69,7 @@ impl Calls {
         digest: &str,
         file: &[u8],
         time_to_live: Duration,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), RedisFailure> {
         let mut call = self.call(&self.scripts.store_offer);
         call.arg(module).arg(digest).arg(file).arg(micros(time_to_live));
         self.link.call::<u8>(&call).await.map(drop)
@@ -84,7 +84,7 @@ impl Calls {
         manifest: &[u8],
         file: Option<(&str, &[u8])>,
         needed: impl Iterator<Item = &str>,
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<bool, RedisFailure> {
         let (digest, content) = file.unwrap_or_default();
         let mut call = self.call(&self.scripts.store_commit);
         call.arg(module).arg(revision).arg(manifest).arg(digest).arg(content);
@@ -95,14 +95,14 @@ impl Calls {
     }
 
     /// Forgets a module.
-    pub(super) async fn delete(&self, module: &str) -> Result<(), Unavailable> {
+    pub(super) async fn delete(&self, module: &str) -> Result<(), RedisFailure> {
         let mut call = self.call(&self.scripts.store_delete);
         call.arg(module);
         self.link.call::<u8>(&call).await.map(drop)
     }
 
     /// Says for one lease what a process has in force; nothing: it leaves.
-    pub(super) async fn meet(&self, process: &str, report: &[u8]) -> Result<Heard, Unavailable> {
+    pub(super) async fn meet(&self, process: &str, report: &[u8]) -> Result<Heard, RedisFailure> {
         let mut call = self.call(&self.scripts.store_meet);
         let id = CorrelationId::random().to_string();
         call.arg(process).arg(report).arg(micros(self.lease)).arg(id);
