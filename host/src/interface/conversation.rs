@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Hub, connections::Registration, mailbox::Mail, unsent::Kept};
+use super::{Hub, mailbox::Mail, registration::Registration, unsent::Kept};
 use crate::{
     layer::SendError,
     message::{Close, Done, Event, EventKind, Gap, Message, Outcome, Payload, Reply, Scope},

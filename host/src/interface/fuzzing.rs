@@ -19,11 +19,8 @@ use tokio::{
 };
 
 use super::{
-    Hub, InterfaceConfig, InterfaceServer, Parts,
-    connection::{Connection, http1},
-    http, strictness,
-    transport::Peer,
-    websocket,
+    Hub, InterfaceConfig, InterfaceServer, Parts, connection::Connection, http, serve::http1,
+    strictness, transport::Peer, websocket,
 };
 use crate::{
     layer::{LayerConfig, MemoryLayer},

@@ -15,7 +15,7 @@ use super::{
     connection,
     connections::Connections,
     inbox,
-    limits_log::Told,
+    limits_log::LimitsLog,
     transport::{
         BindError, Certificates, Endpoint, Listener, Peer, Raw, TlsConfig, TlsError, report, watch,
     },
@@ -80,7 +80,7 @@ impl InterfaceServer {
             open_sockets: Arc::default(),
             lines: Lines::default(),
             metrics,
-            told: Told::default(),
+            limits_log: LimitsLog::default(),
             response_sizes: ResponseSizes::default(),
             drain: Drain::new(Handle::current()),
         };
@@ -152,7 +152,7 @@ async fn accept(listener: Listener, certificates: Option<Arc<Certificates>>, hub
                     continue;
                 }
                 let raw = Raw::new(socket, peer, &hub.config.timeouts);
-                let serving = connection::serve(raw, place, tls.clone(), Arc::clone(&hub));
+                let serving = serve::serve(raw, place, tls.clone(), Arc::clone(&hub));
                 hub.drain.spawn("connection", serving);
             }
             Err(error) => {

@@ -9,7 +9,7 @@ use deadpool_redis::redis::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::{Instant, timeout_at};
 
-use super::topology::{at, without_login};
+use super::address::{at, without_login};
 
 /// How long the next source waits for the one before it.
 const HEAD_START: Duration = Duration::from_millis(250);

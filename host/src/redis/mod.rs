@@ -3,6 +3,7 @@
 //! [`Redis`] is opened once in a process. It has one `Link` for each partition, which reconnects until the
 //! last clone of [`Redis`] is dropped.
 
+mod address;
 mod connection;
 mod failure;
 mod locate;

@@ -1,16 +1,20 @@
 //! Which consumer an HTTP request or a WebSocket is for: pure, over an immutable table.
 
+mod error;
 mod files;
 mod guards;
 mod path;
 mod pattern;
+mod prefix;
 mod table;
 
-pub use files::{Files, Prefix, PrefixError};
+pub use error::RouteError;
+pub use files::Files;
 pub use guards::{GuardError, Guards, Head};
 pub use path::{PathError, canonical, decode, strip_root};
 pub use pattern::{Pattern, PatternError};
-pub use table::{Declared, Found, Resolution, Route, RouteError, RouteTable};
+pub use prefix::{Prefix, PrefixError};
+pub use table::{Declared, Found, Resolution, Route, RouteTable};
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

@@ -3,6 +3,7 @@
 //! [`OPERATIONS`] is the list of what there is; the OpenAPI document describes the same, and a test
 //! holds both together.
 
+mod answer;
 mod body;
 mod messages;
 mod modules;
@@ -13,19 +14,20 @@ mod settings;
 mod stream;
 mod types;
 
-use std::{convert::Infallible, net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
-use bytes::Bytes;
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
 };
-use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header};
-use serde::Serialize;
+use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, header};
 use tokio::sync::Semaphore;
 
-use self::problem::Problem;
+pub(super) use self::answer::{Answer, full};
+use self::{
+    answer::{JSON, empty, json},
+    problem::Problem,
+};
 use super::State;
 use crate::{message::ModuleName, registry::DeployError, shutdown::Drain};
 
@@ -41,9 +43,6 @@ const USER: &str = "x-tidegate-user";
 const NOTE: &str = "x-tidegate-note";
 /// The longest that is kept of either.
 const LONGEST: usize = 200;
-
-/// What is answered.
-pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// What the API keeps between requests: who failed, and who follows records.
 #[derive(Debug)]
@@ -259,30 +258,6 @@ impl Call {
     fn who(&self) -> String {
         self.said(USER).unwrap_or_else(|| "unknown".to_owned())
     }
-}
-
-const JSON: &str = "application/json";
-
-fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    full(status, JSON, serde_json::to_vec(value).expect("answers are JSON"))
-}
-
-fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default().boxed_unsync());
-    *answer.status_mut() = status;
-    answer
-}
-
-pub(super) fn full(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()).boxed_unsync());
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
-    // What modules are called and print is nothing to keep or to guess about.
-    let (no_store, no_sniff) = ("no-store", "nosniff");
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static(no_store));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static(no_sniff));
-    answer
 }
 
 #[cfg(test)]

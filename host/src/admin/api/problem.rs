@@ -6,7 +6,7 @@ use hyper::{StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, full};
+use super::answer::{Answer, full};
 use crate::{
     registry::{DeployError, store::StoreError},
     setting::{error::ConfigError, with_suggestion},

@@ -27,9 +27,9 @@ use self::{body::BodyError, exchange::Exchange, files::Wanted};
 use super::{
     Hub, access_log,
     connection::{Busy, Connection},
-    connections::Registration,
     limits_log::Reason,
     proxies::REQUEST_ID,
+    registration::Registration,
     strictness, websocket,
 };
 use crate::{

@@ -23,11 +23,11 @@ use crate::{
     interface::{
         Hub,
         connection::{Busy, SocketPlace},
-        connections::Registration,
         conversation::{Conversation, Happening},
         http::{Arrival, ResponseBody, empty, last, plain},
         limits_log::Reason,
         pace::StreamPace,
+        registration::Registration,
         strictness,
         transport::Paced,
     },
