@@ -32,12 +32,12 @@ const DRAIN: &str = "/api/v1/drain";
 /// How long to wait after an accept that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long the head of a request may take.
-const HEAD: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client that was answered may go on sending.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Open connections; more wait to be accepted. Whoever reaches the address may connect, and each is a
 /// descriptor that a client of the application does not get.
-const CONNECTIONS: usize = 256;
+const CONNECTIONS_MAX: usize = 256;
 /// What OpenMetrics calls its text form.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -93,7 +93,7 @@ impl AdminServer {
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>, drain: Drain) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let next = async {
             let place = Arc::clone(&room).acquire_owned().await;
@@ -123,12 +123,12 @@ async fn serve(socket: TcpStream, peer: SocketAddr, state: Arc<State>, tasks: Dr
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(socket), handle);
     if poll_fn(|context| connection.poll_without_shutdown(context)).await.is_ok() {
         // Who sends an upload that was refused learns why only if all of it is read.
         let mut socket = connection.into_parts().io.into_inner();
-        drop(timeout(LINGER, read_out(&mut socket)).await);
+        drop(timeout(LINGER_TIMEOUT, read_out(&mut socket)).await);
     }
 }
 

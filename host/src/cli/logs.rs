@@ -20,10 +20,10 @@ use crate::{
 };
 
 /// Records that a host keeps, and of which it is remembered that they were printed.
-const KEPT: usize = 1_000;
+const RECORDS_MAX: usize = 1_000;
 /// How long to wait before a host is asked again, at first and at most.
-const PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const RECONNECT_PAUSE_FIRST: Duration = Duration::from_millis(250);
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What `logs` is given.
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ impl<P: FnMut(&Record) -> Result<()>> Tail<P> {
     /// Prints so many of the past, and then all that come, until it cannot print or the host refuses.
     /// A host that goes away is waited for, if it was there at first.
     pub(super) async fn follow(mut self, limit: usize) -> Result<()> {
-        let (mut limit, mut pause, mut known) = (limit, PAUSE, false);
+        let (mut limit, mut pause, mut known) = (limit, RECONNECT_PAUSE_FIRST, false);
         loop {
             let mut was_there = false;
             let ended = match self.listen(limit, &mut was_there).await {
@@ -94,10 +94,10 @@ impl<P: FnMut(&Record) -> Result<()>> Tail<P> {
             if was_there {
                 notice(&format!("{ended}; trying again"));
                 // What is missed meanwhile is shown, however much it is.
-                (limit, pause, known) = (KEPT, PAUSE, true);
+                (limit, pause, known) = (RECORDS_MAX, RECONNECT_PAUSE_FIRST, true);
             }
             sleep_until(Instant::now() + pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
         }
     }
 
@@ -105,7 +105,7 @@ impl<P: FnMut(&Record) -> Result<()>> Tail<P> {
     async fn listen(&mut self, limit: usize, was_there: &mut bool) -> Result<()> {
         // The stream first: what comes between it and the list is in both.
         let mut stream = self.client.record_stream(self.name.as_ref()).await?;
-        let past = match self.client.records(self.name.as_ref(), KEPT).await {
+        let past = match self.client.records(self.name.as_ref(), RECORDS_MAX).await {
             Err(AskError::Refused { problem, .. })
                 if self.may_come && problem.code == "no-such-module" =>
             {
@@ -153,7 +153,7 @@ impl Printed {
             return false;
         }
         self.order.push_back(key);
-        if self.order.len() > 2 * KEPT
+        if self.order.len() > 2 * RECORDS_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
@@ -222,7 +222,7 @@ mod tests {
         for id in 0..10_000 {
             printed.is_new(&record(id, "then"));
         }
-        assert_eq!((printed.known.len(), printed.order.len()), (2 * KEPT, 2 * KEPT));
+        assert_eq!((printed.known.len(), printed.order.len()), (2 * RECORDS_MAX, 2 * RECORDS_MAX));
     }
 
     #[test]

@@ -12,10 +12,10 @@ use serde::Serialize;
 use crate::engine::escape;
 
 /// When something is said to take long, and how often it is said again.
-const LONG: Duration = Duration::from_millis(300);
-const AGAIN: Duration = Duration::from_secs(1);
+const PROGRESS_DELAY: Duration = Duration::from_millis(300);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// As much of a digest as people compare.
-const SHORT: usize = 12;
+const DIGEST_CHARACTERS: usize = 12;
 
 /// Prints a value as a line of JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
@@ -43,7 +43,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> Result<()> {
 
 /// The beginning of a digest.
 pub(super) fn short(digest: &str) -> &str {
-    digest.get(..SHORT).unwrap_or(digest)
+    digest.get(..DIGEST_CHARACTERS).unwrap_or(digest)
 }
 
 /// Text of somebody else as part of a line: what could end it, or change how a terminal shows it, is
@@ -60,7 +60,8 @@ pub(super) async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
         return work.await;
     }
     let began = Instant::now();
-    let mut again = tokio::time::interval_at(tokio::time::Instant::now() + LONG, AGAIN);
+    let mut again =
+        tokio::time::interval_at(tokio::time::Instant::now() + PROGRESS_DELAY, PROGRESS_INTERVAL);
     tokio::pin!(work);
     let mut said = false;
     let done = loop {

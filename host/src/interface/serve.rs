@@ -30,13 +30,13 @@ const HEADERS_ON_STACK: usize = 100;
 /// What the libraries let pass in a dry run: so many times the limits.
 const DRY_RUN_FACTOR: u8 = 8;
 /// hyper's smallest buffer.
-const SMALLEST_BUFFER: usize = 8 * 1024;
+const BUFFER_BYTES_MIN: usize = 8 * 1024;
 /// Bytes of one stream that the library keeps for a socket that is full.
-const STREAM_SEND_BUFFER: usize = 64 * 1024;
+const STREAM_SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// What an HTTP/2 client may send before it is asked for less.
-const STREAM_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// The same for all requests of a connection.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Serves a connection that has a place, until it ends or has become a WebSocket.
 pub(super) async fn serve(raw: Raw, place: Place, tls: Option<TlsAcceptor>, hub: Arc<Hub>) {
@@ -126,7 +126,7 @@ pub(super) fn http1(config: &InterfaceConfig) -> http1::Builder {
         // A timer of the connection tells idle ones from those that have begun a head.
         .header_read_timeout(None)
         .max_header_size(head_bytes)
-        .max_buf_size(head_bytes.max(SMALLEST_BUFFER));
+        .max_buf_size(head_bytes.max(BUFFER_BYTES_MIN));
     if header_count != HEADERS_ON_STACK {
         builder.max_headers(header_count);
     }
@@ -185,10 +185,10 @@ async fn serve_http2(
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(streams.saturating_mul(factor(limits).into()))
-        .max_send_buf_size(STREAM_SEND_BUFFER)
+        .max_send_buf_size(STREAM_SEND_BUFFER_BYTES)
         .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .keep_alive_interval(hub.config.liveness.ping_interval)
         .keep_alive_timeout(hub.config.liveness.ping_timeout)
         // WebSockets (RFC 8441).

@@ -32,7 +32,7 @@ use crate::{
 /// How long to wait after an accept that failed: the process may be out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often the files of the certificate are looked at.
-const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
+const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Serves HTTP and WebSocket.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl InterfaceServer {
         let reader = Drain::new(Handle::current());
         reader.spawn_until_stopped("inbox", inbox::read(Arc::clone(&hub)));
         if let Some(certificates) = &certificates {
-            let watching = watch(Arc::clone(certificates), CERTIFICATE_LOOK);
+            let watching = watch(Arc::clone(certificates), CERTIFICATE_CHECK_INTERVAL);
             reader.spawn_until_stopped("certificate", watching);
         }
         for listener in listeners {

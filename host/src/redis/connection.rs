@@ -26,11 +26,11 @@ use super::{
 use crate::shutdown::Drain;
 
 /// The pause before the first attempt to connect again; doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const RECONNECT_PAUSE_FIRST: Duration = Duration::from_millis(50);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The oldest server: BLMPOP and PEXPIRE GT.
-const OLDEST: (u32, u32) = (7, 0);
+const SERVER_VERSION_MIN: (u32, u32) = (7, 0);
 
 /// A connection that works as far as is known.
 #[derive(Clone)]
@@ -111,7 +111,7 @@ impl Link {
     async fn keep(&self) {
         for generation in 2.. {
             self.broken.notified().await;
-            let mut pause = FIRST_PAUSE;
+            let mut pause = RECONNECT_PAUSE_FIRST;
             let established = loop {
                 match self.connect(generation).await {
                     Ok(established) => break established,
@@ -121,7 +121,7 @@ impl Link {
                         // Not all processes at once.
                         let jittered = pause.mul_f32(rand::rng().random_range(0.5..1.0));
                         sleep_until(Instant::now() + jittered).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
+                        pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
                     }
                 }
             };
@@ -329,8 +329,8 @@ fn check(facts: &str) -> Result<(), String> {
     let version = fact("redis_version").unwrap_or("of no known version");
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if found < OLDEST {
-        let (major, minor) = OLDEST;
+    if found < SERVER_VERSION_MIN {
+        let (major, minor) = SERVER_VERSION_MIN;
         return Err(format!("is version {version}; {major}.{minor} or later is needed"));
     }
     if fact("role") == Some("slave") {

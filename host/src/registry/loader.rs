@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Files that are compiled at the same time: who is served goes first.
-const AT_ONCE: usize = 1;
+const COMPILATIONS_MAX: usize = 1;
 
 /// How long code that was prepared for an activation is kept in memory.
 const PREPARED_EXPIRY: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ impl Loader {
         compiler: Compiler,
         limits: FileLimits,
     ) -> std::io::Result<Self> {
-        let turn = Semaphore::new(AT_ONCE);
+        let turn = Semaphore::new(COMPILATIONS_MAX);
         let (cache, prepared) = (Cache::open(compiled)?, Mutex::default());
         Ok(Self { engine, cache, compiler, limits, turn, prepared })
     }

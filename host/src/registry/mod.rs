@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// Reports that wait to be stored. Beyond, whoever reports waits.
-const REPORTS: usize = 64;
+const REPORTS_QUEUED_MAX: usize = 64;
 
 /// A module that is ready to be activated.
 #[derive(Clone, Debug)]
@@ -215,7 +215,7 @@ impl Default for Registry {
 impl Registry {
     /// A registry without modules, and what it will report.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Report>) {
-        let (reports, reported) = mpsc::channel(REPORTS);
+        let (reports, reported) = mpsc::channel(REPORTS_QUEUED_MAX);
         let registry = Self {
             active: ArcSwap::default(),
             routes: Routes::default(),

@@ -13,9 +13,9 @@ use super::{Registry, Report, Version};
 use crate::message::ModuleName;
 
 /// Events that a new version is watched for.
-const EVENTS: u32 = 100;
+const PROBATION_EVENTS: u32 = 100;
 /// Faults among them that end it.
-const FAULTS: u32 = 5;
+const PROBATION_FAULTS_MAX: u32 = 5;
 
 /// How a new version has done so far. Without one, nothing is watched.
 #[derive(Debug, Default)]
@@ -73,12 +73,12 @@ impl Registry {
             return false;
         }
         let failed = match fault {
-            Some(_) => probation.faults.fetch_add(1, Ordering::Relaxed) + 1 == FAULTS,
+            Some(_) => probation.faults.fetch_add(1, Ordering::Relaxed) + 1 == PROBATION_FAULTS_MAX,
             None => false,
         };
         let report = if failed {
             self.roll_back(version, fault.unwrap_or_default())
-        } else if probation.events.fetch_add(1, Ordering::Relaxed) + 1 == EVENTS {
+        } else if probation.events.fetch_add(1, Ordering::Relaxed) + 1 == PROBATION_EVENTS {
             // The old code may go.
             probation.before.store(None);
             let (module, activation) = (version.name.clone(), version.activation);
@@ -103,7 +103,7 @@ impl Registry {
         // It stays there: runs of the failed version that are under way are done again by it.
         let before = failed.probation.fallback()?;
         let reason = format!(
-            "{FAULTS} of the first {EVENTS} events failed, the last one: {fault}; \
+            "{PROBATION_FAULTS_MAX} of the first {PROBATION_EVENTS} events failed, the last one: {fault}; \
              version {} is in force again",
             before.number
         );

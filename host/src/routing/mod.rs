@@ -83,7 +83,7 @@ pub enum OnFault {
 }
 
 /// How long a worker tries to send to full channels after a consumer has returned.
-pub const FULL_RETRY: Duration = Duration::from_secs(2);
+pub const FULL_CHANNEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the interface server must know of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,13 +102,13 @@ impl Policy {
     /// How long a worker has for a message that is run at least once: the run, what it sends to full
     /// channels, and a second more.
     pub fn lease(&self) -> Duration {
-        self.deadline + FULL_RETRY + Duration::from_secs(1)
+        self.deadline + FULL_CHANNEL_TIMEOUT + Duration::from_secs(1)
     }
 
     /// After this time an event that is not done will never be: it waited, ran, retried what it
     /// sends to full channels, and the mark was on its way.
     pub fn lost_after(&self) -> Duration {
-        self.event_expiry + self.deadline + FULL_RETRY + Duration::from_secs(1)
+        self.event_expiry + self.deadline + FULL_CHANNEL_TIMEOUT + Duration::from_secs(1)
     }
 }
 

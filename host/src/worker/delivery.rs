@@ -19,7 +19,7 @@ use crate::{
         Answer, ChannelName, CorrelationId, Done, LocalName, Message, NodeName, Outcome, Receipt,
         Reply, Settled,
     },
-    routing::FULL_RETRY,
+    routing::FULL_CHANNEL_TIMEOUT,
     telemetry::{Metrics, WarnLimit},
 };
 
@@ -176,7 +176,7 @@ impl Delivery {
         mut done: Option<Done>,
     ) -> usize {
         let started = Instant::now();
-        let until = started + FULL_RETRY;
+        let until = started + FULL_CHANNEL_TIMEOUT;
         let mut dropped = 0;
         let mut halted = halted;
         loop {
@@ -232,7 +232,7 @@ impl Delivery {
 }
 
 /// The longest pause before a message comes again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const REDELIVERY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Delivery {
     /// Says what becomes of a message on a channel that delivers at least once, with the first of the
@@ -245,7 +245,7 @@ impl Delivery {
             Settled::Dead
         } else {
             let pause = first_pause.saturating_mul(1 << receipt.attempt.min(16));
-            Settled::Again(pause.min(LONGEST_PAUSE))
+            Settled::Again(pause.min(REDELIVERY_PAUSE_MAX))
         };
         if let Err(error) = self.layer.settle(channel, receipt, settled).await {
             // It comes again when its lease has run out.

@@ -44,7 +44,7 @@ pub struct WorkerConfig {
 }
 
 /// Answers that may be on their way for each slot: beyond, a slot waits for its own.
-const ANSWERING: usize = 8;
+const ANSWERS_PER_SLOT_MAX: usize = 8;
 
 /// What slots share.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl WorkerPool {
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
             intake: Intake::new(config.slots, config.channels.clone()),
-            answering: Arc::new(Semaphore::new(ANSWERING * config.slots)),
+            answering: Arc::new(Semaphore::new(ANSWERS_PER_SLOT_MAX * config.slots)),
             breakers: Breakers::new(config.breaker.clone()),
             records,
             warnings: Arc::default(),

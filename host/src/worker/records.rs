@@ -17,11 +17,11 @@ use crate::{
 };
 
 /// Records that are kept.
-const RECORDS: usize = 1_000;
+const RECORDS_KEPT: usize = 1_000;
 /// Records that wait for who follows them.
-const LIVE: usize = 256;
+const FOLLOWED_RECORDS_MAX: usize = 256;
 /// Bytes of log lines that are kept over all records.
-const LOG_BYTES: usize = 16 * 1024 * 1024;
+const LOG_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How an invocation ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,7 +126,7 @@ pub struct Records {
 
 impl Default for Records {
     fn default() -> Self {
-        let live = broadcast::Sender::new(LIVE);
+        let live = broadcast::Sender::new(FOLLOWED_RECORDS_MAX);
         Self { kept: Mutex::default(), last: AtomicU64::new(0), live }
     }
 }
@@ -166,7 +166,7 @@ impl Records {
         let mut kept = self.kept();
         kept.log_bytes += record.log.text.len();
         kept.records.push_back(record);
-        while kept.records.len() > RECORDS || kept.log_bytes > LOG_BYTES {
+        while kept.records.len() > RECORDS_KEPT || kept.log_bytes > LOG_BYTES_MAX {
             let Some(oldest) = kept.records.pop_front() else { break };
             kept.log_bytes -= oldest.log.text.len();
         }

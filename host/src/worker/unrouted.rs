@@ -16,7 +16,7 @@ use crate::{
         Reply,
     },
     registry::Registry,
-    routing::{FULL_RETRY, Found, Head, Resolution, RouteTable, strip_root},
+    routing::{FULL_CHANNEL_TIMEOUT, Found, Head, Resolution, RouteTable, strip_root},
     shutdown::Drain,
     telemetry::DropReason,
 };
@@ -73,7 +73,7 @@ async fn send_patiently(
     message: Message,
     left: Duration,
 ) -> Result<(), SendError> {
-    let until = Instant::now() + FULL_RETRY.min(left);
+    let until = Instant::now() + FULL_CHANNEL_TIMEOUT.min(left);
     loop {
         let is_over = timeout_at(until, layer.room(channel)).await.is_err();
         match layer.send(channel, message.clone()).await {

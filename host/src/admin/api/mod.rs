@@ -34,15 +34,15 @@ use crate::{message::ModuleName, registry::DeployError, shutdown::Drain};
 /// Everything of the API is below it.
 pub(super) const PREFIX: &str = "/api/v1/";
 /// Wrong tokens in a minute that are answered as such.
-const FAILURES: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
+const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
 /// Streams of records at the same time.
-const STREAMS: usize = 32;
+const RECORD_STREAMS_MAX: usize = 32;
 /// Who deploys, in a header field. Believed, since whoever has the token may say anything.
-const USER: &str = "x-tidegate-user";
+const USER_FIELD: &str = "x-tidegate-user";
 /// A note for the history, in a header field.
-const NOTE: &str = "x-tidegate-note";
+const NOTE_FIELD: &str = "x-tidegate-note";
 /// The longest that is kept of either.
-const LONGEST: usize = 200;
+const FIELD_CHARACTERS_MAX: usize = 200;
 
 /// What the API keeps between requests: who failed, and who follows records.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ pub struct Api {
 
 impl Default for Api {
     fn default() -> Self {
-        let failures = RateLimiter::direct(Quota::per_minute(FAILURES));
-        Self { failures, streams: Arc::new(Semaphore::new(STREAMS)) }
+        let failures = RateLimiter::direct(Quota::per_minute(WRONG_TOKENS_PER_MINUTE));
+        Self { failures, streams: Arc::new(Semaphore::new(RECORD_STREAMS_MAX)) }
     }
 }
 
@@ -251,12 +251,13 @@ impl Call {
     /// A header field that goes into logs and histories: cut, and in one line.
     fn said(&self, name: &str) -> Option<String> {
         let value = str::from_utf8(self.headers.get(name)?.as_bytes()).ok()?.trim();
-        let kept: String = value.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+        let kept: String =
+            value.chars().filter(|c| !c.is_control()).take(FIELD_CHARACTERS_MAX).collect();
         (!kept.is_empty()).then_some(kept)
     }
 
     fn who(&self) -> String {
-        self.said(USER).unwrap_or_else(|| "unknown".to_owned())
+        self.said(USER_FIELD).unwrap_or_else(|| "unknown".to_owned())
     }
 }
 

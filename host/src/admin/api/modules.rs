@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Answer, Call, NOTE, body, empty, json,
+    Answer, Call, NOTE_FIELD, body, empty, json,
     problem::Problem,
     read,
     types::{Activate, Deployed, ModuleDetails, ModuleList, Rollback, Route, RouteList},
@@ -111,8 +111,11 @@ pub(super) async fn deploy(call: Call) -> Result<Answer, Box<Problem>> {
     let DeployQuery { probation } = read::parse(&call.query)?;
     // From here on nobody else deploys it.
     let turn = call.state.deployments.turn(&name).await?;
-    let change =
-        Change { who: call.who(), note: call.said(NOTE), skip_probation: probation == Watch::Off };
+    let change = Change {
+        who: call.who(),
+        note: call.said(NOTE_FIELD),
+        skip_probation: probation == Watch::Off,
+    };
     let most = call.state.deployments.loader().limits().bytes;
     let rest = Rest::of(&call, "deploy", name);
     let wasm = body::read(&call.headers, call.body, most, " (upload.bytes)").await?;

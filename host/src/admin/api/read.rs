@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// Records that are given without a limit.
-const RECORDS: usize = 100;
+const RECORDS_DEFAULT: usize = 100;
 /// Records that are given at most: as many as are kept.
-const MOST_RECORDS: usize = 1_000;
+const RECORDS_MAX: usize = 1_000;
 
 /// How full the channel layer is.
 #[utoipa::path(get, path = "/api/v1/layer", tag = "process", responses(
@@ -87,9 +87,9 @@ pub(super) struct RecordQuery {
 ))]
 pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     let query: RecordQuery = parse(&call.query)?;
-    let most = query.limit.unwrap_or(RECORDS);
-    if !(1..=MOST_RECORDS).contains(&most) {
-        let text = format!("`limit` is {most}; give 1 to {MOST_RECORDS}");
+    let most = query.limit.unwrap_or(RECORDS_DEFAULT);
+    if !(1..=RECORDS_MAX).contains(&most) {
+        let text = format!("`limit` is {most}; give 1 to {RECORDS_MAX}");
         return Err(Problem::bad("limit", text));
     }
     let filter = filter(query)?;

@@ -15,11 +15,11 @@ use tokio::{
 };
 use utoipa::IntoParams;
 
-use super::{Answer, Call, STREAMS, problem::Problem, read, types::Record};
+use super::{Answer, Call, RECORD_STREAMS_MAX, problem::Problem, read, types::Record};
 use crate::worker::{self, Filter};
 
 /// How long nothing may be said.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Which records to follow.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -40,7 +40,7 @@ pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     let StreamQuery { module } = read::parse(&call.query)?;
     let module = module.map(|name| read::module_name(&name)).transpose()?;
     let permit = Arc::clone(&call.state.api.streams).try_acquire_owned().map_err(|_| {
-        let text = format!("{STREAMS} streams are open already; close one of them");
+        let text = format!("{RECORD_STREAMS_MAX} streams are open already; close one of them");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", text)
             .after(Duration::from_secs(1))
     })?;
@@ -79,7 +79,7 @@ fn events(following: Following) -> impl Stream<Item = Result<Frame<Bytes>, Infal
 
 impl Following {
     async fn next(&mut self) -> Option<String> {
-        let until = Instant::now() + KEEP_ALIVE;
+        let until = Instant::now() + KEEP_ALIVE_INTERVAL;
         loop {
             match timeout_at(until, self.records.recv()).await {
                 Err(_) => return Some(": keep-alive\n\n".to_owned()),

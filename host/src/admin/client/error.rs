@@ -9,7 +9,7 @@ use super::AdminAddress;
 use crate::engine::escape;
 
 /// As much is shown of a response that is none of a host's, in bytes.
-const FIRST_LINE: usize = 200;
+const FIRST_LINE_BYTES_MAX: usize = 200;
 
 /// What a host says of a refusal (RFC 9457).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -121,8 +121,10 @@ impl Problem {
     pub(super) fn of(status: StatusCode, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let line = text.trim().lines().next().unwrap_or_default();
-        let detail =
-            line.get(..line.floor_char_boundary(FIRST_LINE)).unwrap_or_default().to_owned();
+        let detail = line
+            .get(..line.floor_char_boundary(FIRST_LINE_BYTES_MAX))
+            .unwrap_or_default()
+            .to_owned();
         let title = status.canonical_reason().unwrap_or_default().to_owned();
         Self { title, detail, code: String::new() }
     }

@@ -11,9 +11,9 @@ use tokio::time::timeout;
 use super::{AdminAddress, AskError, Record};
 
 /// A host sends something every 15 s; after so long it is gone.
-const SILENCE: Duration = Duration::from_secs(45);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(45);
 /// The longest event that is read, in bytes: a record has 64 KiB of lines by default.
-const EVENT_BYTES: usize = 16 * 1024 * 1024;
+const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What came.
 #[derive(Clone, Debug)]
@@ -50,13 +50,15 @@ impl RecordStream {
                     return Ok(Some(heard));
                 }
             }
-            if self.lines.bytes() > EVENT_BYTES {
-                return Err(self.unreadable(format!("an event has more than {EVENT_BYTES} bytes")));
+            if self.lines.bytes() > EVENT_BYTES_MAX {
+                return Err(
+                    self.unreadable(format!("an event has more than {EVENT_BYTES_MAX} bytes"))
+                );
             }
             let address = || self.address.clone();
-            let frame = timeout(SILENCE, self.body.frame())
+            let frame = timeout(SILENCE_TIMEOUT, self.body.frame())
                 .await
-                .map_err(|_| AskError::Silent { address: address(), patience: SILENCE })?;
+                .map_err(|_| AskError::Silent { address: address(), patience: SILENCE_TIMEOUT })?;
             match frame {
                 None => return Ok(None),
                 Some(Err(reason)) => return Err(AskError::Broken { address: address(), reason }),

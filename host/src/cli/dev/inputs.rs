@@ -14,7 +14,7 @@ const NO_SOURCES: [&str; 3] = [".git", ".hg", "node_modules"];
 /// A file that says of its directory that it can be made again: cargo's output has it.
 const CACHE: &str = "CACHEDIR.TAG";
 /// Larger files are told apart by size and time, in bytes.
-const READ_BYTES: u64 = 4 * 1024 * 1024;
+const HASHED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Files and directories that a build reads.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +120,7 @@ fn print(path: &Path) -> Option<Print> {
     let modified = metadata.modified().ok();
     let mut hasher = DefaultHasher::new();
     metadata.len().hash(&mut hasher);
-    if metadata.len() <= READ_BYTES {
+    if metadata.len() <= HASHED_BYTES_MAX {
         // One that went while it was looked at is read again after its event.
         fs::read(path).ok()?.hash(&mut hasher);
     } else {

@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// Below so many open files a host serves few.
-const FEW_FILES: u64 = 4_096;
+const OPEN_FILES_MIN: u64 = 4_096;
 /// How much a clock may be behind the file of this program.
-const CLOCK_LAG: Duration = Duration::from_secs(24 * 60 * 60);
+const CLOCK_LAG_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Who answers on the admin address.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ fn machine(checks: &mut Checks) {
     let behind = made.ok().and_then(|made| made.duration_since(SystemTime::now()).ok());
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     match behind {
-        Some(behind) if behind > CLOCK_LAG => checks.fail(
+        Some(behind) if behind > CLOCK_LAG_MAX => checks.fail(
             "clock",
             format!("{now}, which is before this program was made"),
             "set it (`timedatectl set-ntp true`): certificates, cookies and records go by it",
@@ -75,7 +75,7 @@ fn machine(checks: &mut Checks) {
 
 fn open_files(checks: &mut Checks, connections: Option<usize>) {
     let limit = getrlimit(Resource::Nofile).maximum;
-    let wanted = connections.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(FEW_FILES);
+    let wanted = connections.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(OPEN_FILES_MIN);
     match limit {
         None => checks.ok("open files", "without limit"),
         Some(limit) if limit >= wanted => {

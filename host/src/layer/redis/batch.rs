@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// Items of a call: the server does nothing else meanwhile.
-const ITEMS: usize = 256;
+const BATCH_ITEMS_MAX: usize = 256;
 /// Bytes of arguments from which on a call takes no more, likewise.
-const BYTES: usize = 64 * 1024;
+const BATCH_BYTES_MAX: usize = 64 * 1024;
 
 /// Arguments of one item.
 pub(super) type Arguments = Vec<Vec<u8>>;
@@ -38,7 +38,7 @@ struct Item<T> {
 
 impl<T: FromRedisValue + Send + 'static> Batches<T> {
     pub(super) fn new(link: &Arc<Link>, script: &Script, drain: &Drain) -> Self {
-        let (sender, items) = mpsc::channel(ITEMS);
+        let (sender, items) = mpsc::channel(BATCH_ITEMS_MAX);
         let calling = call_all(Arc::clone(link), script.clone(), items);
         drain.spawn_until_stopped("redis batches", calling);
         Self { link: Arc::clone(link), items: sender }
@@ -78,7 +78,7 @@ async fn call_all<T: FromRedisValue>(
                 bytes += item.arguments.iter().map(Vec::len).sum::<usize>();
                 batch.push(item);
             }
-            let is_full = batch.len() >= ITEMS || bytes >= BYTES;
+            let is_full = batch.len() >= BATCH_ITEMS_MAX || bytes >= BATCH_BYTES_MAX;
             next = if is_full { None } else { items.try_recv().ok() };
         }
         if !batch.is_empty() {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Groups that one command names.
-const CHUNK: usize = 500;
+const GROUPS_PER_CALL: usize = 500;
 
 impl Shared {
     pub(super) async fn group_add(
@@ -142,7 +142,7 @@ impl Shared {
         }
         for (partition, groups) in parts {
             let Some(link) = self.links.get(partition) else { continue };
-            for chunk in groups.chunks(CHUNK) {
+            for chunk in groups.chunks(GROUPS_PER_CALL) {
                 let mut call = self.scripts.leave.key(&link.keys.base);
                 call.arg(node.as_str());
                 for (group, count) in chunk {

@@ -18,12 +18,12 @@ use crate::{
 };
 
 /// Entries that are read at once.
-const BATCH: usize = 256;
+const ENTRIES_PER_POP: usize = 256;
 /// Which part of an inbox may have been read without being told of: each time would be a command more
 /// for each answer.
-const UNTOLD: usize = 16;
+const UNTOLD_SHARE: usize = 16;
 /// How long a read waits in Redis.
-const BLOCK: Duration = Duration::from_secs(1);
+const POP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What became of an entry for an inbox.
 pub(super) enum Put {
@@ -85,9 +85,11 @@ impl Shared {
         let node = self.node(name).ok_or_else(|| LayerError::NoInbox(name.clone()))?;
         let link = self.link(name.as_str())?;
         loop {
-            let popped = link.pop(&link.keys.inbox(name.as_str()), BATCH, BLOCK).await;
+            let popped =
+                link.pop(&link.keys.inbox(name.as_str()), ENTRIES_PER_POP, POP_TIMEOUT).await;
             // The server may go on with one that is not heard of any more.
-            let entries = popped.inspect_err(|_| node.reading.failed(BLOCK + link.patience()))?;
+            let entries =
+                popped.inspect_err(|_| node.reading.failed(POP_TIMEOUT + link.patience()))?;
             if node.reading.arrived(entries.len()) {
                 self.look_for_losses(&node, link).await;
             }
@@ -102,7 +104,7 @@ impl Shared {
                     }
                 }
             }
-            let enough = self.config.inbox_bytes / UNTOLD;
+            let enough = self.config.inbox_bytes / UNTOLD_SHARE;
             if let Some(untold) = node.took(&taken, enough) {
                 self.tell_taken(name, &untold);
             }

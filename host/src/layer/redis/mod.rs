@@ -50,7 +50,7 @@ use crate::{
 };
 
 /// How soon a full channel is tried again: nothing tells of room.
-const ROOM: Duration = Duration::from_millis(10);
+const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The channel layer of many processes.
 #[derive(Debug)]
@@ -221,7 +221,7 @@ impl ChannelLayer for RedisLayer {
     }
 
     async fn room(&self, _channel: &ChannelName) {
-        sleep_until(Instant::now() + ROOM).await;
+        sleep_until(Instant::now() + ROOM_CHECK_INTERVAL).await;
     }
 
     async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError> {

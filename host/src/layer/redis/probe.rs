@@ -8,14 +8,14 @@ use super::{Shared, inbox::Put, wire::Parcel};
 use crate::{layer::LayerError, message::CorrelationId};
 
 /// How long a probe may take.
-const PROBE: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Shared {
     pub(super) async fn probe(&self) -> Result<(), LayerError> {
-        match timeout_at(Instant::now() + PROBE, self.probe_all()).await {
+        match timeout_at(Instant::now() + PROBE_TIMEOUT, self.probe_all()).await {
             Ok(probed) => probed,
             Err(_) => Err(self.trouble().unwrap_or_else(|| {
-                LayerError::TimedOut(format!("a probe did not come back within {PROBE:?}"))
+                LayerError::TimedOut(format!("a probe did not come back within {PROBE_TIMEOUT:?}"))
             })),
         }
     }

@@ -19,11 +19,11 @@ use crate::{
 };
 
 /// How often messages that are due are looked for, when this process knows of none.
-const LOOK: Duration = Duration::from_secs(1);
+const DUE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Every so many leases all registrations are made again: whatever was lost, it is not for long.
-const ASSERT_AGAIN: u32 = 100;
+const LEASES_PER_REGISTRATION: u32 = 100;
 /// How soon registrations are made again if that fails after a reconnect.
-const AGAIN: Duration = Duration::from_millis(100);
+const REGISTRATION_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Renews the leases of one partition, for ever.
 pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
@@ -34,7 +34,8 @@ pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
         let newer = link.newer_than(connection);
         // After a reconnect at once: it may be another server, which knows less.
         let reconnected = timeout_at(Instant::now() + shared.lease / 3, newer).await.ok();
-        let everything = failed || reconnected.is_some() || turn % (3 * ASSERT_AGAIN) == 0;
+        let everything =
+            failed || reconnected.is_some() || turn % (3 * LEASES_PER_REGISTRATION) == 0;
         let renewed = shared.renew(partition, everything).await;
         failed = renewed.is_err();
         match renewed {
@@ -53,7 +54,7 @@ pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
                     );
                 }
                 if reconnected.is_some() {
-                    sleep_until(Instant::now() + AGAIN).await;
+                    sleep_until(Instant::now() + REGISTRATION_RETRY_PAUSE).await;
                 }
             }
         }
@@ -67,10 +68,10 @@ pub(super) async fn promote(shared: Arc<Shared>, partition: usize) {
         tokio::pin!(sooner);
         sooner.as_mut().enable();
         let next = match shared.promote(partition).await {
-            Ok(next) => next.unwrap_or(LOOK).min(LOOK),
+            Ok(next) => next.unwrap_or(DUE_CHECK_INTERVAL).min(DUE_CHECK_INTERVAL),
             Err(error) => {
                 tracing::debug!(%error, "what is due is not sent; trying again");
-                LOOK
+                DUE_CHECK_INTERVAL
             }
         };
         drop(timeout_at(Instant::now() + next, sooner).await);

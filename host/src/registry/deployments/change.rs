@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::{Change, DeployError, Deployed, Deployments, KEPT, Known, Source, Turn, warnings};
+use super::{
+    Change, DeployError, Deployed, Deployments, Known, Source, Turn, VERSIONS_KEPT, warnings,
+};
 use crate::{
     engine,
     message::{CorrelationId, ModuleName},
@@ -326,7 +328,7 @@ fn next(before: Option<Manifest>, kept: Kept, probation: bool) -> Manifest {
     manifest.active = number;
     manifest.last = number;
     step(&mut manifest, probation);
-    let spare = manifest.versions.len().saturating_sub(KEPT);
+    let spare = manifest.versions.len().saturating_sub(VERSIONS_KEPT);
     let (active, previous) = (manifest.active, manifest.previous);
     let mut at = 0;
     manifest.versions.retain(|kept| {

@@ -34,7 +34,7 @@ use super::{
 use crate::{message::ModuleName, routing::RouteSpec, setting::error::ConfigError};
 
 /// Versions of a module that are kept besides those in force and before.
-const KEPT: usize = 20;
+const VERSIONS_KEPT: usize = 20;
 
 /// Who changes something.
 #[derive(Clone, Debug, Default)]

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How often the files of flags are tried when others change modules at the same time.
-const STARTING_TOGETHER: usize = 20;
+const TRIES_MAX: usize = 20;
 
 /// A module whose file a flag or `tidegate.toml` names.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Deployments {
     /// the active version changes nothing.
     pub async fn place(&self, given: Vec<Given>) -> Result<(), DeployError> {
         // Processes that start together have the same files: whoever comes second has nothing to do.
-        for _ in 1..STARTING_TOGETHER {
+        for _ in 1..TRIES_MAX {
             match self.place_once(&given).await {
                 Err(DeployError::Store(StoreError::Changed { .. })) => self.follow(false).await?,
                 placed => return placed,

@@ -155,7 +155,7 @@ async fn a_frame_waits_for_room_and_is_refused_after_2_seconds() {
     stage.send_on(frame(), Duration::ZERO).await;
     let before = Instant::now();
     assert!(matches!(stage.reply().await, Reply::Close(close) if close.code == 1013));
-    assert_eq!(before.elapsed().as_secs(), FULL_RETRY.as_secs());
+    assert_eq!(before.elapsed().as_secs(), FULL_CHANNEL_TIMEOUT.as_secs());
     assert_eq!(stage.metrics.dropped_count(DropReason::ChannelFull), 1);
 }
 

@@ -10,7 +10,7 @@ use crate::{
 
 /// How often a change is tried. A version ends its probation once: more than two in a row take somebody
 /// who deploys as fast.
-const TRIES: usize = 5;
+const TRIES_MAX: usize = 5;
 
 impl Deployments {
     /// Makes a change, and makes it again where only notes of another process came first. What
@@ -25,7 +25,7 @@ impl Deployments {
     {
         let _announced = self.store.is_shared().then(|| self.preparations.announce(module));
         Box::pin(self.refresh(module)).await?;
-        for _ in 1..TRIES {
+        for _ in 1..TRIES_MAX {
             match once().await {
                 Err(DeployError::Store(error @ StoreError::Changed { .. })) => {
                     if !self.read_notes(module).await? {
