@@ -183,7 +183,7 @@ impl Host {
         self.try_deploy(name, file).await.unwrap().version
     }
 
-    /// The version of a module that is in force.
+    /// The version of a module that is active.
     pub fn version(&self, name: &str) -> Arc<Version> {
         let modules = self.app.deployments().registry().snapshot();
         Arc::clone(modules.version(&ModuleName::parse(name).unwrap()).unwrap())

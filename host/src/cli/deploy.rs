@@ -20,7 +20,7 @@ use crate::{
     message::ModuleName,
 };
 
-/// What `deploy` is given.
+/// The arguments of `deploy`.
 #[derive(Debug, Args)]
 pub(super) struct DeployArguments {
     /// The name of the module
@@ -34,7 +34,7 @@ pub(super) struct DeployArguments {
     note: Option<String>,
     #[command(flatten)]
     host: Host,
-    /// Print what came of it as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -52,23 +52,23 @@ fn note(text: &str) -> Result<String, String> {
     }
 }
 
-/// What `rollback` is given.
+/// The arguments of `rollback`.
 #[derive(Debug, Args)]
 pub(super) struct RollbackArguments {
     /// The name of the module
     #[arg(value_name = "NAME", value_parser = ModuleName::parse)]
     name: ModuleName,
-    /// The version to put in force [default: the one that was before]
+    /// The version to activate [default: the one that was before]
     #[arg(value_name = "VERSION")]
     version: Option<u64>,
     #[command(flatten)]
     host: Host,
-    /// Print what came of it as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// A module is not put in force.
+/// A module is not activated.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DeployError {
     /// Its file cannot be read.
@@ -81,10 +81,10 @@ pub(super) enum DeployError {
         /// Why.
         source: std::io::Error,
     },
-    /// The host does not take it.
+    /// The host refuses it.
     #[error(
         "module {name}: {source}{}",
-        if source.is_of_module() { "; what was in force stays in force" } else { "" }
+        if source.is_of_module() { "; the active version stays active" } else { "" }
     )]
     Host {
         /// The module.
@@ -94,7 +94,7 @@ pub(super) enum DeployError {
     },
 }
 
-/// Puts a file in force.
+/// Activates a file.
 pub(super) fn deploy(arguments: DeployArguments) -> Result<()> {
     let DeployArguments { name, file, note, host, json } = arguments;
     let options = DeployOptions { note, ..DeployOptions::default() };
@@ -113,7 +113,7 @@ pub(super) fn deploy(arguments: DeployArguments) -> Result<()> {
     })
 }
 
-/// Puts an earlier version in force.
+/// Activates an earlier version.
 pub(super) fn roll_back(arguments: RollbackArguments) -> Result<()> {
     let RollbackArguments { name, version, host, json } = arguments;
     host.ask(async |client| {
@@ -126,10 +126,10 @@ pub(super) fn roll_back(arguments: RollbackArguments) -> Result<()> {
     })
 }
 
-/// How often the other nodes are looked at while a file is deployed.
+/// The time between two looks at the progress of the other nodes.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Awaits a deployment and prints meanwhile which nodes it waits for.
+/// Awaits a deployment, and prints the nodes that it waits for meanwhile.
 async fn with_progress<T>(
     client: &AdminClient,
     module: &ModuleName,
@@ -209,7 +209,7 @@ fn print(deployed: &Deployed, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// What came of it, in a line.
+/// Returns the result in a line.
 pub(super) fn summary(deployed: &Deployed) -> String {
     let Deployed { module, version, digest, changed, previous, .. } = deployed;
     let digest = short(digest);

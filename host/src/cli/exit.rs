@@ -67,9 +67,9 @@ impl From<ExitStatus> for std::process::ExitCode {
     }
 }
 
-/// Says what was wrong, and which status that is.
+/// Prints the error, and returns its status.
 pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
-    // Whoever reads the output has seen enough, as `head` has.
+    // The reader of the output has left, as `head` does.
     let enough = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     if error.downcast_ref().is_some_and(enough) {
         return ExitStatus::Success;
@@ -139,7 +139,7 @@ const fn of_layer(error: &LayerError) -> ExitStatus {
     }
 }
 
-/// The error and what caused it; what an error says of its cause itself is not said again.
+/// Joins an error with its causes. A cause that an error's own text contains is not repeated.
 fn message(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
         match said.is_empty() {

@@ -1,4 +1,4 @@
-//! Which host a command asks, and the token that the host wants.
+//! Finds the host that a command asks, and its token.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ pub(super) struct Host {
     pub(super) config: Option<PathBuf>,
 }
 
-/// There is no token to be had.
+/// No token was found.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no token in {directory} ({source}); give the host's --data-dir, or --token")]
 pub(super) struct NoToken {
@@ -52,7 +52,7 @@ impl Host {
         Ok(AdminClient::new(address, token, login()))
     }
 
-    /// Runs what asks the host.
+    /// Runs a request to the host.
     pub(super) fn ask<T>(self, question: impl AsyncFnOnce(AdminClient) -> Result<T>) -> Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -62,7 +62,7 @@ impl Host {
     }
 }
 
-/// Who is noted beside what is changed: the name that this user has on this machine, or the number.
+/// The user for the history: the name of the current user of the machine, or the number.
 pub(super) fn login() -> String {
     let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     named

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::message::ModuleName;
 
-/// What `settings` is given.
+/// The arguments of `settings`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The module
@@ -86,7 +86,7 @@ fn assignment(text: &str) -> Result<Value, String> {
     Ok(change)
 }
 
-/// Puts null, which takes a setting away, in the place of a value.
+/// Replaces a value by null, which takes the setting away.
 fn take_away(value: &mut Value) {
     match value {
         Value::Object(fields) if !fields.is_empty() => fields.values_mut().for_each(take_away),

@@ -1,4 +1,4 @@
-//! How results look: for people, and for programs.
+//! Prints results for people and for programs.
 
 use std::{
     future::Future,
@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use crate::engine::escape;
 
-/// When something is said to take long, and how often it is said again.
+/// How long an operation may take before its progress is shown, and the time between two updates.
 const PROGRESS_DELAY: Duration = Duration::from_millis(300);
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
-/// As much of a digest as people compare.
+/// Characters of a digest that are shown.
 const DIGEST_CHARACTERS: usize = 12;
 
 /// Prints a value as a line of JSON.
@@ -46,15 +46,14 @@ pub(super) fn short(digest: &str) -> &str {
     digest.get(..DIGEST_CHARACTERS).unwrap_or(digest)
 }
 
-/// Text of somebody else as part of a line: what could end it, or change how a terminal shows it, is
-/// escaped.
+/// Escapes foreign text within a line: characters that end a line or control a terminal.
 pub(super) fn plain(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     escape(text, &mut line);
     line
 }
 
-/// Awaits what may take long, and says so on a terminal meanwhile.
+/// Awaits an operation that may take long, and shows its progress on a terminal meanwhile.
 pub(super) async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
     if !std::io::stderr().is_terminal() {
         return work.await;

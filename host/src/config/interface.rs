@@ -104,7 +104,8 @@ fn root_path(text: &str) -> Checked<String> {
     if is_path && !text.contains(['?', '#', ' ']) {
         return Ok(text.to_owned());
     }
-    let problem = format!("{text:?} is no root path; write \"/app\", without a slash at the end");
+    let problem =
+        format!("{text:?} is not a valid root path; write \"/app\", without a slash at the end");
     Err(ConfigError::new(&key("root_path"), &problem))
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a connection while it is served, and how long its client takes for each phase.
+//! The state of a connection while it is served, and the time that its client has for each phase.
 
 use std::{
     pin::Pin,
@@ -22,7 +22,7 @@ use super::{
     unsent::Unsent,
 };
 
-/// What is known of a connection by all that happens on it. It counts as open while anybody has it.
+/// The state of a connection, which its requests and sockets share. It counts as open while one of them holds it.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) peer: Peer,

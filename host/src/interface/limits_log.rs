@@ -1,4 +1,4 @@
-//! What is refused to clients, counted by reason, and said with the setting that decides it.
+//! Counts refusals to clients by reason, and logs them with the setting that decides.
 
 use std::net::IpAddr;
 

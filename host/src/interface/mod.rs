@@ -53,7 +53,7 @@ use crate::{
     layer::ChannelLayer, message::NodeName, routing::Routes, shutdown::Drain, telemetry::Metrics,
 };
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 struct Hub {
     config: InterfaceConfig,

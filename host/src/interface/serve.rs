@@ -27,13 +27,13 @@ use super::{
 
 /// Header fields that hyper keeps on its stack; more cost an allocation for each request.
 const HEADERS_ON_STACK: usize = 100;
-/// What the libraries let pass in a dry run: so many times the limits.
+/// The factor by which a dry run raises the limits of the libraries.
 const DRY_RUN_FACTOR: u8 = 8;
 /// hyper's smallest buffer.
 const BUFFER_BYTES_MIN: usize = 8 * 1024;
 /// Bytes of one stream that the library keeps for a socket that is full.
 const STREAM_SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// What an HTTP/2 client may send before it is asked for less.
+/// Bytes that an HTTP/2 client may send on a stream ahead of the reader.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// The same for all requests of a connection.
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;

@@ -36,7 +36,7 @@ use crate::message::{
 /// How long a message waits in a channel that delivers at least once.
 const KEPT: Duration = Duration::from_secs(86_400);
 
-/// What a layer holds at most, and for how long.
+/// The limits and expiries of a layer.
 #[derive(Clone, Debug)]
 pub struct LayerConfig {
     /// The largest message, in bytes.
@@ -109,7 +109,7 @@ pub struct Received {
     pub receipt: Option<Receipt>,
 }
 
-/// What became of a message to a group.
+/// The result of a message to a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupSent {
     /// Nodes with members and named channels that it went to.

@@ -105,7 +105,7 @@ fn headers_cost(headers: &[Header]) -> usize {
 #[non_exhaustive]
 pub enum HeaderError {
     /// The name is no token.
-    #[error("{0:?} is no header name")]
+    #[error("{0:?} is not a valid header name")]
     Name(String),
     /// The value has a control character.
     #[error("the value of the header {0} has a control character")]

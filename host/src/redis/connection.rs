@@ -187,7 +187,7 @@ impl Link {
         self.patience
     }
 
-    /// What is wrong when it takes longer.
+    /// Returns the failure of a command that takes longer.
     pub(crate) fn silent(&self) -> RedisFailure {
         RedisFailure::TimedOut { server: self.topology.to_string(), within: self.patience }
     }
@@ -320,7 +320,7 @@ async fn pop_from(
     Ok(popped.map(|(_, entries)| entries).unwrap_or_default())
 }
 
-/// What a server must be, by what INFO says.
+/// Checks version, role and eviction policy of a server, as INFO shows them.
 fn check(facts: &str) -> Result<(), String> {
     let fact = |name: &str| {
         let mut lines = facts.lines().filter_map(|line| line.split_once(':'));

@@ -33,7 +33,7 @@ pub enum RedisFailure {
     OutOfMemory {
         /// The server.
         server: String,
-        /// What it answered.
+        /// Its answer.
         answer: String,
     },
     /// The server refuses the command, and will again.

@@ -1,4 +1,4 @@
-//! Finds the server that has a partition: who is asked, in which order, and what is wrong with each.
+//! Finds the server that has a partition: asks Sentinels and Cluster nodes, and explains failures.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ impl Source {
     }
 }
 
-/// What refused something.
+/// The kind of server that refused something.
 #[derive(Clone, Copy)]
 pub(super) enum Role {
     Sentinel,

@@ -172,7 +172,7 @@ impl EventChannels {
     }
 }
 
-/// The table in force. Clones see the same table; it is swapped as a whole.
+/// The current table. Clones see the same table; it is swapped as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     table: Arc<ArcSwap<RouteTable>>,
@@ -185,7 +185,7 @@ impl Routes {
         self.table.load_full()
     }
 
-    /// Puts another table in force.
+    /// Swaps the table.
     pub fn replace(&self, table: RouteTable) {
         self.table.store(Arc::new(table));
     }

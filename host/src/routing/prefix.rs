@@ -2,14 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
-/// What stands before the paths of files: segments of text, such as `/assets` or `/chat/files`.
+/// The prefix of the paths of files: segments of text, such as `/assets` or `/chat/files`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Prefix(String);
 
-/// A text that is no such prefix.
+/// A text that is not such a prefix.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no prefix of paths; write \"/assets\": a slash first, none at the end, and of `a-z A-Z 0-9 - . _ ~` only"
+    "{0:?} is not a valid prefix of paths; write \"/assets\": a slash first, none at the end, and of `a-z A-Z 0-9 - . _ ~` only"
 )]
 pub struct PrefixError(String);
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::message::{ChannelName, Lasting, ModuleName, PathParam};
 
-/// A route in force.
+/// An active route.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// The module.

@@ -23,9 +23,9 @@ use crate::{
     telemetry::{Metrics, WarnLimit},
 };
 
-/// How long a join is tried again. Shorter than it takes until the node gives up the event.
+/// How long a failed join is tried again. Shorter than the time after which the node gives up the event.
 const JOIN_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How soon it is tried again.
+/// The pause between two tries.
 const JOIN_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The event that is answered.
@@ -34,12 +34,12 @@ pub(super) struct Origin {
     pub(super) node: NodeName,
     pub(super) local: LocalName,
     pub(super) order: u64,
-    /// What the node is told in words instead of a done mark. None if it asks for marks.
+    /// Makes the reply that a node gets instead of a done mark. None if it asks for marks.
     pub(super) words: Option<FallbackReply>,
 }
 
-/// How often a worker says what it could not send. A module, or servers that are away, can make it
-/// happen with each run.
+/// Limits the warnings about messages that a worker could not send. A module, or a server that is down, can
+/// cause one with each run.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryWarnings {
     full: WarnLimit,
@@ -168,8 +168,8 @@ impl Delivery {
         }
     }
 
-    /// Tries again what found a channel full, for up to 2 s in all, and joins that could not be made, for
-    /// up to 10 s; off the slot. Returns how many messages were dropped.
+    /// Tries entries for full channels again, for up to 2 s in all, and failed joins for up to 10 s. Runs
+    /// beside the slot, not on it. Returns the number of messages that were dropped.
     pub(super) async fn conclude_patiently(
         &self,
         halted: Box<Halted>,
@@ -183,7 +183,7 @@ impl Delivery {
             let Halted { failed, error, mut rest, .. } = *halted;
             match &error {
                 SendError::ChannelFull(channel) if Instant::now() < until => {
-                    // Out of time: the next look at the clock drops it.
+                    // Out of time: the next check of the clock drops it.
                     drop(timeout_at(until, self.layer.room(channel)).await);
                     rest.insert(0, failed);
                 }
@@ -218,12 +218,12 @@ impl Delivery {
 }
 
 impl Delivery {
-    /// Whether a join that cannot be made now is tried again.
+    /// Whether a failed join is tried again.
     fn waits_for(failed: &Entry, started: Instant) -> bool {
         matches!(failed, Entry::GroupAdd { .. }) && started.elapsed() < JOIN_RETRY_TIMEOUT
     }
 
-    /// Whether the connection that the event is from was to join a group.
+    /// Whether the entry is a join of the connection that sent the event.
     fn is_own_join(&self, failed: &Entry) -> bool {
         let Entry::GroupAdd { channel, .. } = failed else { return false };
         let Some(origin) = &self.origin else { return false };
@@ -231,12 +231,12 @@ impl Delivery {
     }
 }
 
-/// The longest pause before a message comes again.
+/// The longest pause before a message is redelivered.
 const REDELIVERY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Delivery {
-    /// Says what becomes of a message on a channel that delivers at least once, with the first of the
-    /// pauses, which double.
+    /// Settles a message of an at-least-once channel: done, redelivered after a pause, or dead. The pause
+    /// doubles with each attempt, beginning with `first_pause`.
     pub(super) async fn settle(&self, is_done: bool, first_pause: Duration) {
         let Some((channel, receipt)) = &self.receipt else { return };
         let settled = if is_done {
@@ -248,7 +248,7 @@ impl Delivery {
             Settled::Again(pause.min(REDELIVERY_PAUSE_MAX))
         };
         if let Err(error) = self.layer.settle(channel, receipt, settled).await {
-            // It comes again when its lease has run out.
+            // It is redelivered when its lease has run out.
             if let Some(held_back) = self.warnings.settlement.admit() {
                 tracing::warn!(
                     %error, %channel, correlation = %self.correlation, held_back,

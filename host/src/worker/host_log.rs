@@ -1,5 +1,5 @@
-//! What a run logged, as lines of the host's own log. Its record has all that is kept; the log gets a
-//! beginning of it, so that no run fills a disk or hides what others say.
+//! Copies the lines of a run to the host's own log. The record of the run keeps more; the log gets the first
+//! lines, so that no run fills a disk or hides the lines of others.
 
 use super::Record;
 
@@ -8,10 +8,10 @@ const LINES_MAX: usize = 100;
 /// Bytes of text of one run.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// Writes what a run logged, and how much of it is left out.
+/// Writes the first lines of a run, and how much is left out.
 pub(super) fn write(record: &Record) {
     let (shown, rest) = split(&record.log.text);
-    // Line by line: what a guest prints must not pass for a line of the host.
+    // Line by line: text of a guest must not look like a line of the host.
     for line in shown {
         tracing::info!(
             target: "tidegate::guest",
@@ -29,7 +29,7 @@ pub(super) fn write(record: &Record) {
     }
 }
 
-/// The lines to show, the last of which may be cut, and what is left out.
+/// Returns the lines to show, the last of which may be cut, and the rest.
 fn split(text: &str) -> (Vec<&str>, &str) {
     let (mut shown, mut rest, mut room) = (Vec::new(), text, TEXT_BYTES_MAX);
     while shown.len() < LINES_MAX && room > 0 && !rest.is_empty() {

@@ -114,7 +114,7 @@ async fn what_a_host_refuses_is_told_as_it_says_it_and_the_status_tells_what_it_
     };
     for (status, body, exit, expected) in [
         (422, problem("imports"), 4, "refuses (422): the rule; the fix"),
-        (413, problem("too-large"), 4, "what was in force stays in force"),
+        (413, problem("too-large"), 4, "the active version stays active"),
         (409, problem("route-conflict"), 4, "refuses (409)"),
         (409, problem("busy"), 8, "refuses (409)"),
         (401, problem("token"), 8, "refuses (401)"),

@@ -1,4 +1,4 @@
-//! Modules that processes share over Redis: a change through one of them is in force in all.
+//! Modules that processes share over Redis: a change through one of them is active in all.
 
 use std::path::Path;
 
@@ -330,7 +330,7 @@ async fn a_change_through_a_process_that_has_not_heard_of_the_last_one_is_no_con
     let api = one.api();
     api.done("PUT", "modules/v", versioned("versioned", 1)).await;
     api.done("PUT", "modules/v", versioned("versioned", 2)).await;
-    // As another process does that puts version 1 in force again, but nobody is told.
+    // As another process does that activates version 1 again, but nobody is told.
     let key = "tidegate:{0}:modules";
     let mut manifest: Value = serde_json::from_str(&site.redis.run(&["HGET", key, "v"])).unwrap();
     for (field, value) in [("revision", 3), ("activation", 3), ("active", 1), ("previous", 2)] {

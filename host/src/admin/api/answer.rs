@@ -1,4 +1,4 @@
-//! What operations answer with.
+//! Responses of operations.
 
 use std::convert::Infallible;
 
@@ -31,7 +31,7 @@ pub(in crate::admin) fn full(
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
-    // What modules are called and print is nothing to keep or to guess about.
+    // Responses carry names and logs of modules: they are not cached, and their type is not guessed.
     let (no_store, no_sniff) = ("no-store", "nosniff");
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static(no_store));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static(no_sniff));

@@ -15,7 +15,7 @@ use crate::setting::by_name;
 const JSON_BYTES_MAX: usize = 64 * 1024;
 /// The largest message as JSON. The channel layer has a limit of its own.
 const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// How long a body may send nothing.
+/// How long a body may pause.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a body may take in all.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
@@ -32,7 +32,7 @@ pub(super) async fn read(
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text)
             .with_numbers(Some((found as u64, most as u64)))
     };
-    // Who says at once that it is too much need not send it. Nobody is believed who says less.
+    // Rejects on `content-length` alone; the actual length is checked as well.
     let said = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
     if let Some(said) = said.filter(|&said: &usize| said > most) {
         return Err(too_large(said));
@@ -50,10 +50,10 @@ pub(super) async fn read(
             Err(_) => {
                 let text = if until == end {
                     format!(
-                        "not all came in {UPLOAD_TIMEOUT:?}; send it from nearer, or make it smaller"
+                        "the upload did not finish within {UPLOAD_TIMEOUT:?}; use a faster connection or a smaller file"
                     )
                 } else {
-                    format!("nothing came for {READ_TIMEOUT:?}; send it again")
+                    format!("no data arrived for {READ_TIMEOUT:?}; send it again")
                 };
                 return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", text));
             }

@@ -1,4 +1,4 @@
-//! Messages of scripts: to a channel, or to all members of a group.
+//! Sends messages of scripts to a channel, or to all members of a group.
 
 use std::time::Duration;
 

@@ -34,7 +34,7 @@ use crate::{
     shutdown::Drain,
 };
 
-/// How long a connection may take.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long most answers may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,12 +42,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Says who changes something.
+/// The header field with the name of the user.
 const USER: &str = "x-tidegate-user";
-/// A note for the history.
+/// The header field with a note for the history.
 const NOTE: &str = "x-tidegate-note";
 
-/// How a file is deployed.
+/// Options of a deployment.
 #[derive(Clone, Debug, Default)]
 pub struct DeployOptions {
     /// A note for the history, without control characters.
@@ -74,7 +74,7 @@ impl AdminClient {
         Self { address, token, user, connections: Drain::new(Handle::current()) }
     }
 
-    /// Whom it asks.
+    /// Returns the address that it asks.
     pub const fn address(&self) -> &AdminAddress {
         &self.address
     }
@@ -93,7 +93,7 @@ impl AdminClient {
         Ok(())
     }
 
-    /// Puts a file in force as the next version of a module.
+    /// Activates a file as the next version of a module.
     pub async fn deploy(
         &self,
         name: &ModuleName,
@@ -136,7 +136,7 @@ impl AdminClient {
         self.answer(Method::POST, &path, json.into(), ANSWER_TIMEOUT).await
     }
 
-    /// Puts an earlier version in force again: the one that is named, or the one before.
+    /// Activates an earlier version again: the one that is named, or the one before.
     pub async fn roll_back(
         &self,
         name: &ModuleName,
@@ -257,7 +257,7 @@ impl AdminClient {
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(socket)).await.map_err(broken)?;
         self.connections.spawn("admin client", async move {
-            // What breaks it is told where the answer is waited for.
+            // An error of the connection is reported where the answer is awaited.
             drop(connection.await);
         });
         let response = timeout(patience, sender.send_request(request))
@@ -278,7 +278,7 @@ impl AdminClient {
         let named = |problem: &Problem| !problem.detail.is_empty() || !problem.title.is_empty();
         match serde_json::from_slice(&body).ok().filter(named) {
             Some(problem) => Ok(problem),
-            // Something between here and the host may say so.
+            // A proxy before the host may answer so.
             None if status.is_server_error() => Ok(Problem::of(status, &body)),
             None => Err(AskError::NotAdmin {
                 address: self.address.clone(),

@@ -1,4 +1,4 @@
-//! Changes in directories, as the system tells of them.
+//! Hears of changes in directories from the system.
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
@@ -15,7 +15,7 @@ const QUIET_DELAY: Duration = Duration::from_millis(50);
 /// or after this long.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Hears of changes in directories. What has changed is for others to find out.
+/// Counts changes in directories. `inputs` finds out which files have changed.
 pub(super) struct Changes {
     watcher: RecommendedWatcher,
     /// Counts them.

@@ -1,4 +1,4 @@
-//! The host that `dev` is itself: its settings, and what it tells clients while there is no version.
+//! The host within `dev`: its settings, and its answers while there is no version.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ use crate::{
 /// A host of this process, as the cycle of builds knows it.
 pub(super) struct OwnHost {
     settings: PathBuf,
-    /// What was in the settings file when it was last looked at.
+    /// The content of the settings file when it was last read.
     read: Mutex<Option<Vec<u8>>>,
     /// Directories that are written, granted or served as `tidegate.toml` says.
     configured: BTreeSet<PathBuf>,
@@ -76,7 +76,7 @@ impl OwnHost {
         })
     }
 
-    /// What to say of the settings file if it has changed since the last time.
+    /// Returns a notice if the settings file has changed since the last call.
     pub(super) fn settings_change(&self) -> Option<String> {
         let now = fs::read(&self.settings).ok();
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);

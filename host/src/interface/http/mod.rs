@@ -212,7 +212,7 @@ fn find(
     let refused = |status, text| Box::new(plain(status, text, arrival.correlation));
     let method = request.method();
     if *method == Method::CONNECT {
-        return Err(refused(StatusCode::NOT_IMPLEMENTED, "this is no proxy"));
+        return Err(refused(StatusCode::NOT_IMPLEMENTED, "this server is not a proxy"));
     }
     if *method == Method::OPTIONS && request.uri().path() == "*" {
         return Err(allow(StatusCode::NO_CONTENT, Response::new(empty()), Vec::new()));

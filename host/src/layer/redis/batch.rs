@@ -1,5 +1,5 @@
-//! Calls of one script that come while an earlier one is on its way go together, as one: a command
-//! costs the server, and whoever its answer wakes, more than a message in it.
+//! Sends calls of one script together while an earlier call is under way. A command costs the server, and the
+//! task that its answer wakes, more than a message in it.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use crate::{
     shutdown::Drain,
 };
 
-/// Items of a call: the server does nothing else meanwhile.
+/// The most items of a call: the server does nothing else meanwhile.
 const BATCH_ITEMS_MAX: usize = 256;
-/// Bytes of arguments from which on a call takes no more, likewise.
+/// Bytes of arguments after which a call takes no more items, likewise.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
 
 /// Arguments of one item.
@@ -44,8 +44,8 @@ impl<T: FromRedisValue + Send + 'static> Batches<T> {
         Self { link: Arc::clone(link), items: sender }
     }
 
-    /// Calls the script, for who waits one after the other in that order. What was not sent when the
-    /// future is dropped never is.
+    /// Queues one item and waits for its outcome. The items of one caller run in the order of its calls.
+    /// Dropping the future before the batch is sent cancels the item.
     pub(super) async fn call(&self, arguments: Arguments) -> Result<T, LayerError> {
         let (sender, outcome) = oneshot::channel();
         let item = Item { arguments, outcome: sender };
@@ -66,14 +66,14 @@ async fn call_all<T: FromRedisValue>(
     mut items: mpsc::Receiver<Item<T>>,
 ) {
     while let Some(first) = items.recv().await {
-        // What waits for the server may be given up meanwhile.
+        // Callers may time out while the connection is down; their items are skipped below.
         link.newer_than(0).await;
-        // What is about to call now comes along.
+        // Tasks that are about to call join this batch.
         yield_now().await;
         let (mut batch, mut bytes) = (Vec::new(), 0);
         let mut next = Some(first);
         while let Some(item) = next {
-            // Who has given up will not hear of it.
+            // Its caller has given up.
             if !item.outcome.is_closed() {
                 bytes += item.arguments.iter().map(Vec::len).sum::<usize>();
                 batch.push(item);
@@ -103,7 +103,7 @@ async fn call_for<T: FromRedisValue>(link: &Link, script: &Script, batch: Vec<It
                 .ok_or_else(|| LayerError::Defect("an outcome is missing".to_owned())),
             Err(error) => Err(error.clone()),
         };
-        // Who has given up meanwhile does not want it.
+        // The caller may have given up meanwhile.
         drop(item.outcome.send(outcome));
     }
 }

@@ -1,5 +1,4 @@
-//! Channels: sending to one, now or later, and settling what was taken of one that delivers at least
-//! once. Taking is the intake's.
+//! Sends to channels, now or later, and settles messages of at-least-once channels. `intake` takes messages.
 
 use std::time::Duration;
 

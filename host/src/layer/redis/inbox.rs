@@ -17,15 +17,15 @@ use crate::{
     telemetry::DropReason,
 };
 
-/// Entries that are read at once.
+/// Entries that one pop takes at most.
 const ENTRIES_PER_POP: usize = 256;
-/// Which part of an inbox may have been read without being told of: each time would be a command more
-/// for each answer.
+/// The part of an inbox that may be read before the room is reported: reporting it each time would be a
+/// command more for each answer.
 const UNTOLD_SHARE: usize = 16;
-/// How long a read waits in Redis.
+/// How long a pop waits in Redis.
 const POP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What became of an entry for an inbox.
+/// The outcome of putting an entry into an inbox.
 pub(super) enum Put {
     Taken,
     Full,
@@ -87,13 +87,13 @@ impl Shared {
         loop {
             let popped =
                 link.pop(&link.keys.inbox(name.as_str()), ENTRIES_PER_POP, POP_TIMEOUT).await;
-            // The server may go on with one that is not heard of any more.
+            // The server may go on with a pop whose answer nobody reads.
             let entries =
                 popped.inspect_err(|_| node.reading.failed(POP_TIMEOUT + link.patience()))?;
             if node.reading.arrived(entries.len()) {
                 self.look_for_losses(&node, link).await;
             }
-            // First: who left may still be a member here.
+            // First, since a connection that left may still be a member here.
             let (mut taken, mut arrived) = (Taken::default(), node.take_gaps());
             for entry in entries {
                 match Parcel::open(&entry, name, &mut taken) {
@@ -114,14 +114,14 @@ impl Shared {
         }
     }
 
-    /// Looks whether all that was taken from the inbox has arrived. The reader does so itself, while no
-    /// pop of its own is under way.
+    /// Checks that all entries that left the inbox have arrived. The reader calls it while no pop of its own
+    /// is under way.
     async fn look_for_losses(&self, node: &Node, link: &Link) {
         let mut call = self.scripts.put.key(&link.keys.base);
         call.arg(node.name.as_str());
         let (put, waiting) = match link.call(&call).await {
             Ok(counts) => counts,
-            // The doubt remains: the next read looks.
+            // The next read checks again.
             Err(error) => return tracing::debug!(%error, "an inbox is looked at later"),
         };
         let lost = node.reading.compare(put, waiting, self.lease / 3);
@@ -134,7 +134,7 @@ impl Shared {
         self.release(node, emptied).await;
     }
 
-    /// What came in an inbox, for the connections of this process.
+    /// Applies an entry of an inbox, and returns it if it is for connections of this process.
     async fn hand_over(&self, node: &Node, parcel: Parcel) -> Option<InboxEntry> {
         match parcel {
             Parcel::Answer(answer) => Some(InboxEntry::Answer(answer)),
@@ -147,7 +147,7 @@ impl Shared {
                 matches!(&message, InboxEntry::Message { to, .. } if !to.is_empty())
                     .then_some(message)
             }
-            // Not registered where the group is: it comes again when the lease is renewed there.
+            // Not registered where the group is: the join is sent again when the lease is renewed there.
             Parcel::Join { count: 0, .. } => None,
             Parcel::Join { local, group, count } => match node.join(local.clone(), group, count) {
                 Joined::Member => Some(InboxEntry::Joined(local)),
@@ -173,8 +173,8 @@ impl Shared {
         }
     }
 
-    /// Makes room in an inbox for what was read of it. Nobody waits for that; if it fails, room comes
-    /// back when the inbox is empty.
+    /// Reports the room of entries that were read. Runs in the background; if it fails, the room comes back
+    /// when the inbox is empty.
     fn tell_taken(&self, node: &NodeName, taken: &Taken) {
         let Taken { messages, answers } = *taken;
         let Some(link) = self.links.get(self.partition_of(node.as_str())).cloned() else { return };

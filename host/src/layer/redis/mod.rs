@@ -1,8 +1,8 @@
 //! The layer of many processes: lists, scripts and leases in Redis.
 //!
 //! A channel is a list in a partition, a node's inbox is one list with one reader. All times are the
-//! server's. What is popped is gone, so nothing is delivered twice; what a process held when it died
-//! is lost, and noticed by whoever waits for it. `docs/redis.md` describes keys and formats.
+//! server's. A popped entry is gone, so nothing is delivered twice. Entries that a process held when it died
+//! are lost, and their senders time out. `docs/redis.md` describes keys and formats.
 
 mod batch;
 mod channels;
@@ -49,7 +49,7 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// How soon a full channel is tried again: nothing tells of room.
+/// The pause before a full channel is tried again: Redis does not announce room.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The channel layer of many processes.
@@ -68,17 +68,17 @@ struct Shared {
     drain: Drain,
     /// Keeps the connections open.
     _redis: Redis,
-    /// For each partition, sending to its channels: "ok", "full" or what is wrong, and how many entries
-    /// had expired.
+    /// Sends to the channels of each partition. The outcome is "ok", "full" or an error, and the number of
+    /// expired entries.
     sending: Vec<Batches<(String, u64)>>,
-    /// For each partition, putting into its inboxes: "ok", "gone", "full" or what is wrong.
+    /// Puts entries into the inboxes of each partition. The outcome is "ok", "gone", "full" or an error.
     delivering: Vec<Batches<String>>,
     intake: Arc<Intake>,
     /// The nodes of this process. Locked for single operations only.
     nodes: Mutex<HashMap<NodeName, Arc<Node>>>,
-    /// A message that is due sooner than was known.
+    /// Notified of a message that is due sooner than the next known one.
     due: Notify,
-    /// For each partition, what was last seen of its store. Locked for single operations only.
+    /// The last seen state of each partition's store. Locked for single operations only.
     seen: Vec<Mutex<Seen>>,
 }
 
@@ -131,7 +131,7 @@ impl RedisLayer {
             due: Notify::new(),
         });
         for partition in 0..shared.links.len() {
-            // Also says whether the layout is ours.
+            // Also checks the layout.
             shared.renew(partition, false).await?;
             let renewing = upkeep::renew(Arc::clone(&shared), partition);
             drain.spawn_until_stopped("redis leases", renewing);

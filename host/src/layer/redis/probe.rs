@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Shared, inbox::Put, wire::Parcel};
 use crate::{layer::LayerError, message::CorrelationId};
 
-/// How long a probe may take.
+/// The time that all probes have together.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Shared {
@@ -20,7 +20,7 @@ impl Shared {
         }
     }
 
-    /// What is known to be wrong.
+    /// Returns an error that is known already, if there is one.
     fn trouble(&self) -> Option<LayerError> {
         self.links
             .iter()

@@ -1,5 +1,5 @@
-//! What a process does all the time: renews its leases, registers again what was lost, sends what is
-//! due, and sweeps what is over.
+//! Background work of a process: renews its leases, makes lost registrations again, sends messages that are due,
+//! and sweeps nodes whose lease has ended.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,14 +18,14 @@ use crate::{
     telemetry::DropReason,
 };
 
-/// How often messages that are due are looked for, when this process knows of none.
+/// The time between two checks for messages that are due, when this process knows of none.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Every so many leases all registrations are made again: whatever was lost, it is not for long.
+/// All registrations are made again each time that so many leases have passed. So a loss is not for long.
 const LEASES_PER_REGISTRATION: u32 = 100;
-/// How soon registrations are made again if that fails after a reconnect.
+/// The pause before registrations are made again if that failed after a reconnect.
 const REGISTRATION_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Renews the leases of one partition, for ever.
+/// Renews the leases of one partition, until it is cancelled.
 pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
     let Some(link) = shared.links.get(partition) else { return };
     let (mut connection, mut failed) = (link.generation(), false);
@@ -61,7 +61,7 @@ pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
     }
 }
 
-/// Sends what is due in one partition, for ever.
+/// Sends messages that are due in one partition, until it is cancelled.
 pub(super) async fn promote(shared: Arc<Shared>, partition: usize) {
     loop {
         let sooner = shared.due.notified();
@@ -78,24 +78,24 @@ pub(super) async fn promote(shared: Arc<Shared>, partition: usize) {
     }
 }
 
-/// What `promote.lua` returns.
+/// The return value of `promote.lua`.
 type Promoted = (i64, u64, u64, u64, u64, u64, u64, u64, u64, u64);
 
-/// What `upkeep.lua` returns: layout, epoch, nodes that were unknown, how many entries had expired, turn,
+/// The return value of `upkeep.lua`: layout, epoch, nodes that were unknown, how many entries had expired, turn,
 /// whether the store is older than it was, nodes whose lease has ended with their open WebSockets, nodes of
 /// this process with the turn at which each was last unknown.
 type Kept = (String, String, Value, u64, u64, u8, Vec<(String, u64)>, HashMap<String, u64>);
 
-/// What was last seen of a partition's store.
+/// The state of a partition's store when it was last seen.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     epoch: Option<String>,
-    /// The highest turn. Somebody moves it each second: in a store that is older than it was it is lower.
+    /// The highest turn. Processes raise it each second, so it is lower in a store that went back.
     turn: u64,
 }
 
 impl Shared {
-    /// The layout that everybody must have.
+    /// The layout that all processes must have.
     fn layout(&self) -> String {
         format!("{VERSION}/{}", self.links.len())
     }
@@ -105,7 +105,7 @@ impl Shared {
         Some(seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Renews leases. What the store has forgotten is made again; `everything` looks at each registration.
+    /// Renews leases, and makes registrations again that the store has lost. `everything` checks each one.
     pub(super) async fn renew(&self, partition: usize, everything: bool) -> Result<(), LayerError> {
         let Some(link) = self.links.get(partition) else { return Ok(()) };
         // A node that is closed meanwhile must not come back.
@@ -142,7 +142,7 @@ impl Shared {
             let owed = node.take_owed(|group| self.partition_of(group.as_str()) == partition);
             self.release(node, owed).await;
         }
-        // Last: leases matter more.
+        // Last, since leases matter more.
         match self.intake.reading() {
             Some(set) => self.intake.announce(link, &set).await,
             None => Ok(()),
@@ -162,7 +162,7 @@ impl Shared {
         }
         for node in nodes {
             let name = node.name.as_str();
-            // One partition says it of all.
+            // One partition counts for all.
             let is_home = self.partition_of(name) == partition;
             match node.sockets.get().filter(|_| is_home) {
                 Some(open) => call.arg(format!("{name} {}", open.load(Ordering::Relaxed))),
@@ -172,7 +172,7 @@ impl Shared {
         Ok(link.call(&call).await?)
     }
 
-    /// Notes what was seen of a store. Returns whether it is another one than before.
+    /// Notes the state of a store. Returns whether it is another store than before.
     fn note(&self, partition: usize, epoch: String, turn: u64) -> bool {
         let Some(mut seen) = self.seen(partition) else { return false };
         let is_new = seen.epoch.as_ref().is_some_and(|before| *before != epoch);
@@ -181,7 +181,8 @@ impl Shared {
         is_new
     }
 
-    /// Interface servers that ended without saying so: nobody tells the consumers of their sockets.
+    /// Counts interface servers that ended without closing their inbox: the consumers of their sockets get no
+    /// disconnect.
     fn count_ended(&self, nodes: Vec<(String, u64)>) {
         for (node, sockets) in nodes {
             self.metrics.nodes_lost.inc();
@@ -194,7 +195,8 @@ impl Shared {
         }
     }
 
-    /// Messages to the groups of a partition may be missing, or to all groups where the inbox is there.
+    /// Ends memberships in the groups of a partition, or in all groups where the inbox is there: messages may be
+    /// missing.
     async fn miss(&self, partition: usize, node: &Node, gap: Gap) {
         let is_home = self.partition_of(node.name.as_str()) == partition;
         let is_meant = |name: &str| is_home || self.partition_of(name) == partition;
@@ -208,7 +210,7 @@ impl Shared {
             if self.partition_of(group.as_str()) != partition {
                 continue;
             }
-            // Counts begin again where the store was emptied, and joins come meanwhile.
+            // Counts begin again where the store was emptied, and joins arrive meanwhile.
             let before = node.forget_count(&group);
             let registered = self.register(&node.name, &group).await;
             let count = *registered.as_ref().ok().and_then(Option::as_ref).unwrap_or(&before);
@@ -227,7 +229,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends what is due. Returns how long it is until the next.
+    /// Sends messages that are due. Returns the time until the next.
     async fn promote(&self, partition: usize) -> Result<Option<Duration>, LayerError> {
         let Some(link) = self.links.get(partition) else { return Ok(None) };
         let call = self.scripts.promote.key(&link.keys.base);
@@ -248,7 +250,7 @@ impl Shared {
         ] {
             self.metrics.dropped_many(reason, count);
         }
-        // A whole millisecond more than it takes, so that it is due then.
+        // Rounded up to a whole millisecond, so that the message is due then.
         Ok(u64::try_from(wait).ok().map(|micros| Duration::from_millis(micros / 1_000 + 1)))
     }
 }

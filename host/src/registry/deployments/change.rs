@@ -1,4 +1,4 @@
-//! Changes that somebody asks for.
+//! Changes that users ask for.
 
 mod retry;
 
@@ -19,18 +19,18 @@ use crate::{
     setting::error::ConfigError,
 };
 
-/// What is ready to be put in force.
+/// A version that is ready to be activated.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) candidate: Candidate,
     pub(super) manifest: Manifest,
     wasm: Option<Bytes>,
-    /// The activation that was in force when this was prepared, where it builds on that.
+    /// The activation that was active when this was prepared, where it builds on that.
     on: Option<u64>,
 }
 
 impl Deployments {
-    /// Makes a file the next version of a module and puts it in force.
+    /// Makes a file the next version of a module and activates it.
     pub async fn deploy(
         &self,
         turn: Turn,
@@ -40,7 +40,7 @@ impl Deployments {
         let module = &turn.module;
         let once = || async {
             match self.prepare(module, wasm.clone(), change).await? {
-                Some(fresh) => self.put_in_force(fresh).await,
+                Some(fresh) => self.activate_everywhere(fresh).await,
                 None => self.unchanged(module),
             }
         };
@@ -91,7 +91,7 @@ impl Deployments {
         Ok(Some(Prepared { candidate, manifest, wasm: Some(wasm), on: None }))
     }
 
-    /// Puts a version in force that is kept: one by number, or the one that was in force before.
+    /// Activates a kept version: one by number, or the one that was active before.
     pub async fn activate(&self, turn: Turn, number: Option<u64>) -> Result<Deployed, DeployError> {
         self.again(&turn.module, || self.activate_once(&turn.module, number)).await
     }
@@ -112,7 +112,7 @@ impl Deployments {
         manifest.previous = Some(manifest.active).filter(|&active| active != number);
         manifest.active = number;
         step(&mut manifest, false);
-        self.put_in_force(Prepared { candidate, manifest, wasm: None, on: None }).await
+        self.activate_everywhere(Prepared { candidate, manifest, wasm: None, on: None }).await
     }
 
     /// Runs a module with other settings. Secrets that are left out stay as they are.
@@ -135,7 +135,7 @@ impl Deployments {
         self.again(&turn.module, || self.set_once(&turn.module, &patched)).await
     }
 
-    /// Puts the settings in force that are made of those that are kept.
+    /// Applies settings that are made of the stored ones.
     async fn set_once(
         &self,
         module: &ModuleName,
@@ -158,11 +158,11 @@ impl Deployments {
         let (probation, on) = (manifest.probation, Some(manifest.activation));
         step(&mut manifest, probation);
         let candidate = Candidate { probation, ..candidate };
-        self.put_in_force(Prepared { candidate, manifest, wasm: None, on }).await?;
+        self.activate_everywhere(Prepared { candidate, manifest, wasm: None, on }).await?;
         Ok(written.shown())
     }
 
-    /// Takes a module out of force and forgets it.
+    /// Deactivates a module and deletes it from the store.
     pub async fn delete(&self, turn: Turn) -> Result<(), DeployError> {
         let module = &turn.module;
         self.refresh(module).await?;
@@ -176,7 +176,7 @@ impl Deployments {
         Ok(())
     }
 
-    /// Forgets a version that is not in force.
+    /// Deletes a version that is not active.
     pub async fn delete_version(&self, turn: Turn, number: u64) -> Result<(), DeployError> {
         self.again(&turn.module, || self.delete_version_once(&turn.module, number)).await
     }
@@ -227,8 +227,11 @@ impl Deployments {
         })
     }
 
-    /// The other processes, the last check, the store, the swap.
-    pub(super) async fn put_in_force(&self, fresh: Prepared) -> Result<Deployed, DeployError> {
+    /// Lets the other processes prepare the version, checks it again, stores and swaps it.
+    pub(super) async fn activate_everywhere(
+        &self,
+        fresh: Prepared,
+    ) -> Result<Deployed, DeployError> {
         let candidate = fresh.candidate.clone();
         let is_new = fresh.wasm.is_some();
         // Each is long, and only one of them is under way.
@@ -254,7 +257,7 @@ impl Deployments {
             manifest.active_since = Some(SystemTime::now());
         }
         self.registry.check(std::slice::from_ref(&candidate))?;
-        // What was noted of the version in force meanwhile.
+        // With the notes on the active version that came meanwhile.
         let stored = self.manifest(&module);
         let activation = before.as_ref().map_or(0, |it| it.activation) + 1;
         manifest.activation = manifest.activation.max(activation);

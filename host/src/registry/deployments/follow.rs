@@ -1,4 +1,4 @@
-//! What other processes that share the store have changed.
+//! Follows changes of other processes that share the store.
 
 use std::collections::BTreeSet;
 
@@ -15,9 +15,9 @@ use crate::{
 const LOST: u64 = 0;
 
 impl Deployments {
-    /// Puts in force what the store has, where that is something else. What cannot be loaded leaves
-    /// the last good version in force. Returns whether all was looked at: a module that is being
-    /// changed here is left for the next time.
+    /// Activates the stored versions that this process does not have yet. The last good version stays active
+    /// where one cannot be loaded. Returns whether all modules were checked: one that is being changed here is
+    /// left for the next time.
     pub(in crate::registry) async fn follow(&self, emptied: bool) -> Result<bool, StoreError> {
         let stored = self.store.load().await?;
         self.note_stored(&stored);
@@ -119,7 +119,7 @@ impl Deployments {
         candidate.map_err(|error| DeployError::Load { module: name.clone(), error })
     }
 
-    /// Puts the active version of a manifest in force, unless the store has another one by then.
+    /// Activates the version that a manifest names, unless the store has another one by then.
     pub(super) async fn adopt(
         &self,
         name: &ModuleName,
@@ -141,7 +141,7 @@ impl Deployments {
             let candidate = Candidate { probation: manifest.probation, ..candidate };
             self.registry.adopt(candidate, manifest.activation)?;
             let (version, activation) = (manifest.active, manifest.activation);
-            tracing::info!(module = %name, version, activation, "what another process put in force");
+            tracing::info!(module = %name, version, activation, "activated as another process did");
         }
         self.fault(name, None);
         self.remember(name, manifest.clone());
@@ -164,7 +164,8 @@ impl Deployments {
         known.entry(name.clone()).or_insert_with(fresh).fault = fault;
     }
 
-    /// The store was emptied: what is in force stays, and the next change is stored as a first one.
+    /// Marks all modules as lost after the store was emptied. The active ones stay, and the next change is stored
+    /// as a first one.
     fn lost(&self, name: &ModuleName) {
         let fault = "Redis was emptied and has the module no more; it is served until this process \
                      ends: deploy it again";
@@ -180,7 +181,7 @@ impl Deployments {
         }
     }
 
-    /// Whether it went with the store, and was not deleted by somebody.
+    /// Whether the module was lost with the store, and not deleted by a user.
     fn is_lost(&self, name: &ModuleName) -> bool {
         self.manifest(name).is_some_and(|manifest| manifest.revision == LOST)
     }

@@ -1,10 +1,10 @@
-//! What is deployed: versions in a store, and the ones in force.
+//! Deployments: versions in a store, and the active ones.
 //!
-//! A change is made in this order: the candidate is loaded and checked, committed to the store, put in
-//! force. Between the check and the commit other processes that share the store prepare it. So nothing
-//! is in force that a restart would not find, and a process that is killed on the way comes back with the
+//! A change is made in this order: the candidate is loaded and checked, committed to the store,
+//! activated. Between the check and the commit other processes that share the store prepare it. So nothing
+//! is active that a restart would not find, and a process that is killed on the way comes back with the
 //! state before or after. Versions that fail on probation are the exception:
-//! they leave at once, and the store is told afterwards.
+//! they are replaced at once, and the store is updated afterwards.
 
 mod change;
 mod error;
@@ -33,13 +33,13 @@ use super::{
 };
 use crate::{message::ModuleName, routing::RouteSpec, setting::error::ConfigError};
 
-/// Versions of a module that are kept besides those in force and before.
+/// Versions of a module that are kept besides the active one and the one before.
 const VERSIONS_KEPT: usize = 20;
 
-/// Who changes something.
+/// The author and options of a change.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
-    /// Who says to do it.
+    /// The user, by their own account.
     pub who: String,
     /// A note for the history.
     pub note: Option<String>,
@@ -47,22 +47,22 @@ pub struct Change {
     pub skip_probation: bool,
 }
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Debug)]
 pub struct Deployed {
     /// The module.
     pub module: ModuleName,
-    /// The version in force.
+    /// The active version.
     pub version: u64,
     /// Its digest.
     pub digest: String,
-    /// Whether another version is in force than before.
+    /// Whether another version is active than before.
     pub changed: bool,
-    /// The version that was in force before.
+    /// The version that was active before.
     pub previous: Option<u64>,
-    /// What the version declares.
+    /// The routes that the version declares.
     pub routes: Vec<RouteSpec>,
-    /// What may surprise.
+    /// Warnings: allowed, and probably not meant.
     pub warnings: Vec<String>,
     /// Processes that do not have the version.
     pub left_out: Vec<LeftOut>,
@@ -77,64 +77,64 @@ pub enum Source {
     Flag,
 }
 
-/// How a module stands.
+/// The state of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The active version serves.
     Active,
-    /// It serves, and has yet to prove itself.
+    /// It serves on probation.
     Probation,
     /// A version failed, and the one before serves.
     RolledBack,
     /// Its circuit breaker is open: it failed too often.
     Resting,
-    /// Something is wrong with what is stored; what could be served is.
+    /// Its stored state is damaged; a version that could be loaded serves.
     Failed,
 }
 
-/// A module in short.
+/// The summary of a module.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// Its name.
     pub name: ModuleName,
-    /// The version in force; none if none could be served.
+    /// The active version; none if none could be served.
     pub active: Option<Kept>,
-    /// Since when that version is active, if that is known.
+    /// The time of its activation, if that is known.
     pub active_since: Option<SystemTime>,
     /// How many versions there are.
     pub versions: usize,
     /// Where it came from.
     pub source: Source,
-    /// How it stands.
+    /// Its state.
     pub standing: Standing,
-    /// What is wrong.
+    /// The fault.
     pub fault: Option<String>,
     /// The pause while its circuit breaker is open.
     pub resting: Option<Rest>,
 }
 
-/// A module in full.
+/// The details of a module.
 #[derive(Clone, Debug)]
 pub struct Overview {
-    /// The module in short.
+    /// Its summary.
     pub summary: Summary,
     /// Its versions, by number.
     pub history: Vec<Kept>,
     /// Its settings as they were written over the admin API.
     pub settings: Written,
-    /// What the version in force declares.
+    /// The routes that the active version declares.
     pub routes: Vec<RouteSpec>,
 }
 
 #[derive(Clone, Debug)]
 struct Known {
-    /// None where the store has nothing whole.
+    /// None where the store has no whole manifest.
     manifest: Option<Manifest>,
     source: Source,
     fault: Option<String>,
 }
 
-/// Decides what is in force.
+/// Decides which versions are active.
 pub struct Deployments {
     loader: Loader,
     registry: Arc<Registry>,
@@ -149,7 +149,7 @@ pub struct Deployments {
     /// The activation of each module when the store was last read. Locked for single operations only.
     stored: Mutex<BTreeMap<ModuleName, u64>>,
     preparations: Arc<Preparations>,
-    /// From the last check to the swap nobody else may put routes in force.
+    /// Held from the last check to the swap: nothing else may activate routes.
     commits: tokio::sync::Mutex<()>,
 }
 
@@ -160,7 +160,7 @@ impl fmt::Debug for Deployments {
 }
 
 impl Deployments {
-    /// The modules in force.
+    /// The active modules.
     pub const fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
@@ -174,7 +174,7 @@ impl Deployments {
         &*self.store
     }
 
-    /// What is wrong with a module here.
+    /// Returns the fault of a module in this process.
     pub(super) fn fault_of(&self, module: &ModuleName) -> Option<String> {
         self.known().get(module).and_then(|known| known.fault.clone())
     }
@@ -279,7 +279,7 @@ impl Deployments {
     }
 }
 
-/// What leaves with a version may surprise whoever has it open.
+/// Returns warnings about routes that leave with a version while clients may use them.
 fn warnings(before: Option<&Arc<Version>>, routes: &[RouteSpec]) -> Vec<String> {
     let Some(before) = before else { return Vec::new() };
     let gone = |spec: &&RouteSpec| !routes.iter().any(|now| now.consumer == spec.consumer);

@@ -1,4 +1,4 @@
-//! What is in force when the process starts: what the store has, then the files of flags.
+//! Activates modules when the process starts: those of the store, then the files of flags.
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
@@ -15,7 +15,7 @@ use crate::{
     shutdown::Drain,
 };
 
-/// How often the files of flags are tried when others change modules at the same time.
+/// How often the files of flags are tried when other processes change modules at the same time.
 const TRIES_MAX: usize = 20;
 
 /// A module whose file a flag or `tidegate.toml` names.
@@ -28,7 +28,7 @@ pub struct Given {
 }
 
 impl Deployments {
-    /// Puts in force what a store has. A module with a fault leaves the others alone.
+    /// Activates the modules of a store. A module with a fault leaves the others alone.
     pub async fn open(
         loader: Loader,
         store: Arc<dyn ModuleStore>,
@@ -58,7 +58,7 @@ impl Deployments {
         Ok(deployments)
     }
 
-    /// Puts a stored module in force: its active version, or the best there is.
+    /// Activates a stored module: its active version, or the best there is.
     async fn revive(&self, stored: Stored) {
         let Stored { name, manifest, mut fault } = stored;
         if let Some(manifest) = &manifest {
@@ -107,7 +107,7 @@ impl Deployments {
         self.registry.adopt(candidate, activation).map_err(|error| error.to_string())
     }
 
-    /// Loads a version that is kept.
+    /// Loads a kept version.
     pub(super) async fn stored_candidate(
         &self,
         module: &ModuleName,
@@ -130,10 +130,10 @@ impl Deployments {
             .map_err(|error| DeployError::Load { module: module.clone(), error })
     }
 
-    /// Puts the files of flags in force as new versions, together: all or none. A file that is that of
+    /// Activates the files of flags as new versions, together: all or none. A file that is that of
     /// the active version changes nothing.
     pub async fn place(&self, given: Vec<Given>) -> Result<(), DeployError> {
-        // Processes that start together have the same files: whoever comes second has nothing to do.
+        // Processes that start together have the same files: the second one has nothing to do.
         for _ in 1..TRIES_MAX {
             match self.place_once(&given).await {
                 Err(DeployError::Store(StoreError::Changed { .. })) => self.follow(false).await?,
@@ -160,7 +160,7 @@ impl Deployments {
         for fresh in prepared {
             let (module, version) = (fresh.candidate.name.clone(), fresh.candidate.number);
             let replaced = fresh.manifest.previous.is_some();
-            self.put_in_force(fresh).await?;
+            self.activate_everywhere(fresh).await?;
             if let Some(known) = self.known().get_mut(&module) {
                 known.source = Source::Flag;
             }
@@ -179,7 +179,7 @@ impl Deployments {
         let in_force = modules.version(module).map(|version| version.activation);
         let Some(mut manifest) = self.manifest(module).filter(|_| in_force == Some(*activation))
         else {
-            // Somebody has changed the module meanwhile.
+            // Another process has changed the module meanwhile.
             return;
         };
         if let Err(error) = self.note(module, &mut manifest, &report).await {
@@ -195,7 +195,7 @@ impl Deployments {
 }
 
 impl Deployments {
-    /// Stores what a report says, on top of what other processes have noted of the same version.
+    /// Stores a report, on top of the notes of other processes on the same version.
     async fn note(
         &self,
         module: &ModuleName,
@@ -235,7 +235,7 @@ impl Deployments {
                 Report::RolledBack { .. } => now.activation >= *activation,
             };
             if over {
-                // It is followed like any change of others.
+                // It is followed like any change of other processes.
                 return Ok(());
             }
             *manifest = now;

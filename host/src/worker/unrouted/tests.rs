@@ -1,4 +1,4 @@
-//! What happens where a module's channel is full: requests are refused at once, frames after a while.
+//! A module's channel is full: requests are refused at once, frames after a while.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! The calls of the store's scripts, which know texts and bytes only. All keys are in partition 0.
+//! Calls the scripts of the store, which know texts and bytes only. All keys are in partition 0.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ pub(super) struct Calls {
 /// Returned to a process that reports its active versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Heard {
-    /// Another one after Redis was emptied.
+    /// The id of the store: another one after Redis was emptied.
     pub(super) store: String,
     /// Counts the changes of modules.
     pub(super) changes: u64,
@@ -41,7 +41,7 @@ impl Calls {
         script.key(&self.link.keys.base)
     }
 
-    /// The name and manifest of each module.
+    /// Returns the name and manifest of each module.
     pub(super) async fn load(&self) -> Result<Vec<(String, Vec<u8>)>, RedisFailure> {
         let flat: Vec<Vec<u8>> = self.link.call(&self.call(&self.scripts.store_load)).await?;
         let pairs = flat.chunks_exact(2).filter_map(|pair| match pair {
@@ -51,7 +51,7 @@ impl Calls {
         Ok(pairs.collect())
     }
 
-    /// A file of a module by its digest, unchecked.
+    /// Returns a file of a module by its digest, unchecked.
     pub(super) async fn file(
         &self,
         module: &str,
@@ -62,7 +62,7 @@ impl Calls {
         self.link.call(&call).await
     }
 
-    /// Keeps a file for a while so that processes can prepare it; nothing: takes it back.
+    /// Keeps a file for a while so that processes can prepare it. An empty file takes it back.
     pub(super) async fn offer(
         &self,
         module: &str,
@@ -75,8 +75,8 @@ impl Calls {
         self.link.call::<u8>(&call).await.map(drop)
     }
 
-    /// Puts a manifest in the place of the one whose revision is one less, with a new file, and
-    /// forgets files that are not `needed`. False if somebody else was first.
+    /// Replaces the manifest whose revision is one less, adds a new file, and deletes files that are not
+    /// `needed`. Returns false if another process was first.
     pub(super) async fn commit(
         &self,
         module: &str,
@@ -94,14 +94,14 @@ impl Calls {
         self.link.call::<u8>(&call).await.map(|done| done == 1)
     }
 
-    /// Forgets a module.
+    /// Deletes a module.
     pub(super) async fn delete(&self, module: &str) -> Result<(), RedisFailure> {
         let mut call = self.call(&self.scripts.store_delete);
         call.arg(module);
         self.link.call::<u8>(&call).await.map(drop)
     }
 
-    /// Says for one lease what a process has in force; nothing: it leaves.
+    /// Reports the active modules of a process for one lease. An empty report makes it leave.
     pub(super) async fn meet(&self, process: &str, report: &[u8]) -> Result<Heard, RedisFailure> {
         let mut call = self.call(&self.scripts.store_meet);
         let id = CorrelationId::random().to_string();
