@@ -12,10 +12,10 @@ use super::{
     Hub, InterfaceConfig,
     admission::Admission,
     backlog::Lines,
-    connection,
     connections::Connections,
     inbox,
     limits_log::LimitsLog,
+    serve,
     transport::{
         BindError, Certificates, Endpoint, Listener, Peer, Raw, TlsConfig, TlsError, report, watch,
     },

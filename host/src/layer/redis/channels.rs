@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Shared, content_for, no_partition,
+    Shared, content_for, error_of_item, no_partition,
     wire::{self, Parcel},
 };
 use crate::{

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Shared, no_partition,
+    Shared, error_of_item, no_partition,
     node::{Joined, Node},
     wire::{Parcel, Taken},
 };

@@ -6,9 +6,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::{
-    Change, DeployError, Deployed, Deployments, Known, Source, Turn, VERSIONS_KEPT, warnings,
-};
+use super::{Change, DeployError, Deployed, Deployments, Turn, VERSIONS_KEPT, warnings};
 use crate::{
     engine,
     message::{CorrelationId, ModuleName},
@@ -166,14 +164,10 @@ impl Deployments {
     pub async fn delete(&self, turn: Turn) -> Result<(), DeployError> {
         let module = &turn.module;
         self.refresh(module).await?;
-        if !self.known().contains_key(module) {
+        if self.ledger.get(module).is_none() {
             return Err(DeployError::NoModule(module.clone()));
         }
-        let _commit = self.commits.lock().await;
-        self.store.delete(module).await?;
-        self.registry.remove(module);
-        self.known().remove(module);
-        Ok(())
+        Ok(self.writer().await.delete(module).await?)
     }
 
     /// Deletes a version that is not active.
@@ -186,7 +180,7 @@ impl Deployments {
         module: &ModuleName,
         number: u64,
     ) -> Result<(), DeployError> {
-        let _commit = self.commits.lock().await;
+        let writer = self.writer().await;
         let mut manifest = self.existing(module)?;
         let serving = self.registry.snapshot().version(module).map(|it| it.number);
         if number == manifest.active || serving == Some(number) {
@@ -204,10 +198,8 @@ impl Deployments {
         manifest.versions.remove(at);
         manifest.previous = manifest.previous.filter(|&previous| previous != number);
         manifest.revision += 1;
-        self.store.commit(module, &manifest, None).await?;
-        if let Some(known) = self.known().get_mut(module) {
-            known.manifest = Some(manifest);
-        }
+        writer.commit(module, &manifest, None).await?;
+        writer.remember(module, manifest);
         Ok(())
     }
 
@@ -243,7 +235,7 @@ impl Deployments {
 
     async fn commit(&self, fresh: Prepared) -> Result<Deployed, DeployError> {
         let Prepared { candidate, mut manifest, wasm, on } = fresh;
-        let _commit = self.commits.lock().await;
+        let writer = self.writer().await;
         let module = candidate.name.clone();
         let before = self.registry.snapshot().version(&module).cloned();
         // A version that failed on probation leaves without asking.
@@ -262,7 +254,7 @@ impl Deployments {
         let activation = before.as_ref().map_or(0, |it| it.activation) + 1;
         manifest.activation = manifest.activation.max(activation);
         manifest.revision = stored.as_ref().map_or(0, |it| it.revision) + 1;
-        self.store.commit(&module, &manifest, wasm.map(Vec::from)).await?;
+        writer.commit(&module, &manifest, wasm.map(Vec::from)).await?;
         let deployed = Deployed {
             module: module.clone(),
             version: candidate.number,
@@ -273,31 +265,26 @@ impl Deployments {
             warnings: warnings(before.as_ref(), &candidate.routes),
             left_out: Vec::new(),
         };
-        let swapped = self.registry.activate(vec![(candidate, manifest.activation)]);
-        match &swapped {
-            Ok(activations) => {
-                // A version was rolled back since the check, and has taken the number.
-                if let Some(&activation) =
-                    activations.first().filter(|&&it| it != manifest.activation)
-                {
-                    manifest.activation = activation;
-                    manifest.revision += 1;
-                    self.store.commit(&module, &manifest, None).await?;
-                }
+        let activated = writer.activate(candidate, manifest.activation);
+        match &activated {
+            // A version was rolled back since the check, and has taken the number.
+            Ok(activation) if *activation != manifest.activation => {
+                manifest.activation = *activation;
+                manifest.revision += 1;
+                writer.commit(&module, &manifest, None).await?;
             }
+            Ok(_) => {}
             // A version was rolled back since the check, and brought routes along.
             Err(_) => {
                 if let Some(stored) = stored {
                     manifest = Manifest { revision: manifest.revision + 1, ..stored };
-                    self.store.commit(&module, &manifest, None).await?;
+                    writer.commit(&module, &manifest, None).await?;
                 }
             }
         }
-        let mut known = self.known();
-        let source = known.get(&module).map_or(Source::Registry, |it| it.source);
-        known.insert(module, Known { manifest: Some(manifest), source, fault: None });
-        drop(known);
-        swapped?;
+        writer.remember(&module, manifest);
+        writer.set_fault(&module, None);
+        activated?;
         Ok(deployed)
     }
 }

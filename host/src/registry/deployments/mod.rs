@@ -9,6 +9,7 @@
 mod change;
 mod error;
 mod follow;
+mod ledger;
 mod preparations;
 mod prepare;
 mod start;
@@ -17,12 +18,13 @@ mod turn;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::SystemTime,
 };
 
-pub use self::{error::DeployError, prepare::LeftOut, start::Given};
+pub use self::{error::DeployError, ledger::Source, prepare::LeftOut, start::Given};
 use self::{
+    ledger::{Known, Ledger, Writer},
     preparations::{Preparations, View},
     turn::{Turn, Turns},
 };
@@ -66,15 +68,6 @@ pub struct Deployed {
     pub warnings: Vec<String>,
     /// Processes that do not have the version.
     pub left_out: Vec<LeftOut>,
-}
-
-/// Where a module came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// It was deployed.
-    Registry,
-    /// `--module` or `tidegate.toml` names its file.
-    Flag,
 }
 
 /// The state of a module.
@@ -126,14 +119,6 @@ pub struct Overview {
     pub routes: Vec<RouteSpec>,
 }
 
-#[derive(Clone, Debug)]
-struct Known {
-    /// None where the store has no whole manifest.
-    manifest: Option<Manifest>,
-    source: Source,
-    fault: Option<String>,
-}
-
 /// Decides which versions are active.
 pub struct Deployments {
     loader: Loader,
@@ -142,15 +127,12 @@ pub struct Deployments {
     /// Settings of `tidegate.toml`, by module.
     written: BTreeMap<ModuleName, ModuleSettings>,
     defaults: ModuleSettings,
-    /// Locked for single operations only.
-    known: Mutex<BTreeMap<ModuleName, Known>>,
+    ledger: Ledger,
     /// Modules that are being changed.
     turns: Arc<Turns>,
     /// The activation of each module when the store was last read. Locked for single operations only.
     stored: Mutex<BTreeMap<ModuleName, u64>>,
     preparations: Arc<Preparations>,
-    /// Held from the last check to the swap: nothing else may activate routes.
-    commits: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Deployments {
@@ -176,11 +158,12 @@ impl Deployments {
 
     /// Returns the fault of a module in this process.
     pub(super) fn fault_of(&self, module: &ModuleName) -> Option<String> {
-        self.known().get(module).and_then(|known| known.fault.clone())
+        self.ledger.fault(module)
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<ModuleName, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until there is no other writer of modules.
+    async fn writer(&self) -> Writer<'_> {
+        self.ledger.writer(&*self.store, &self.registry).await
     }
 
     /// Takes the right to change a module. Waits while the module follows a change of another process.
@@ -204,7 +187,7 @@ impl Deployments {
     }
 
     fn manifest(&self, module: &ModuleName) -> Option<Manifest> {
-        self.known().get(module).and_then(|known| known.manifest.clone())
+        self.ledger.manifest(module)
     }
 
     fn existing(&self, module: &ModuleName) -> Result<Manifest, DeployError> {
@@ -225,13 +208,12 @@ impl Deployments {
 
     /// All modules, by name.
     pub fn list(&self) -> Vec<Summary> {
-        self.known().iter().map(|(name, known)| self.summary(name, known)).collect()
+        self.ledger.all().iter().map(|(name, known)| self.summary(name, known)).collect()
     }
 
     /// One module.
     pub fn show(&self, module: &ModuleName) -> Result<Overview, DeployError> {
-        let known = self.known().get(module).cloned();
-        let known = known.ok_or_else(|| DeployError::NoModule(module.clone()))?;
+        let known = self.ledger.get(module).ok_or_else(|| DeployError::NoModule(module.clone()))?;
         let summary = self.summary(module, &known);
         let modules = self.registry.snapshot();
         let routes = modules.version(module).map(|it| it.routes().to_vec()).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{Change, DeployError, Deployments, Known, Source};
+use super::{Change, DeployError, Deployments, Ledger, Writer};
 use crate::{
     message::ModuleName,
     registry::{
@@ -43,11 +43,10 @@ impl Deployments {
             store,
             written,
             defaults,
-            known: std::sync::Mutex::default(),
+            ledger: Ledger::default(),
             turns: Arc::default(),
             stored: std::sync::Mutex::default(),
             preparations: Arc::default(),
-            commits: tokio::sync::Mutex::default(),
         });
         let stored = deployments.store.load().await?;
         deployments.note_stored(&stored);
@@ -61,11 +60,13 @@ impl Deployments {
     /// Activates a stored module: its active version, or the best there is.
     async fn revive(&self, stored: Stored) {
         let Stored { name, manifest, mut fault } = stored;
+        let writer = self.writer().await;
         if let Some(manifest) = &manifest {
             let wanted = manifest.active;
             if manifest.probation
                 && let Some(before) = manifest.previous
-                && let Err(error) = self.revive_version(&name, manifest, before, false).await
+                && let Err(error) =
+                    self.revive_version(&writer, &name, manifest, before, false).await
             {
                 tracing::warn!(module = %name, version = before, error, "no version to go back to");
             }
@@ -74,7 +75,7 @@ impl Deployments {
             let order = std::iter::once(wanted).chain(manifest.previous);
             for number in order.chain(others.into_iter().rev()) {
                 let probation = number == wanted && manifest.probation;
-                match self.revive_version(&name, manifest, number, probation).await {
+                match self.revive_version(&writer, &name, manifest, number, probation).await {
                     Ok(()) => break,
                     Err(error) => {
                         let error = format!("version {number} cannot be served: {error}");
@@ -86,11 +87,15 @@ impl Deployments {
         if let Some(fault) = &fault {
             tracing::error!(module = %name, fault, "a stored module is damaged");
         }
-        self.known().insert(name, Known { manifest, source: Source::Registry, fault });
+        if let Some(manifest) = manifest {
+            writer.remember(&name, manifest);
+        }
+        writer.set_fault(&name, fault);
     }
 
     async fn revive_version(
         &self,
+        writer: &Writer<'_>,
         name: &ModuleName,
         manifest: &Manifest,
         number: u64,
@@ -104,7 +109,7 @@ impl Deployments {
             true => manifest.activation,
             false => manifest.activation.saturating_sub(1),
         };
-        self.registry.adopt(candidate, activation).map_err(|error| error.to_string())
+        writer.adopt(candidate, activation).map_err(|error| error.to_string())
     }
 
     /// Loads a kept version.
@@ -150,9 +155,7 @@ impl Deployments {
             // Changes of other processes meanwhile are seen at the commit.
             turns.push(self.turn(name).await?);
             let fresh = self.prepare(name, wasm.clone(), &change).await?;
-            if let Some(known) = self.known().get_mut(name) {
-                known.source = Source::Flag;
-            }
+            self.writer().await.set_given(name);
             prepared.extend(fresh);
         }
         let candidates: Vec<_> = prepared.iter().map(|it| it.candidate.clone()).collect();
@@ -161,9 +164,7 @@ impl Deployments {
             let (module, version) = (fresh.candidate.name.clone(), fresh.candidate.number);
             let replaced = fresh.manifest.previous.is_some();
             self.activate_everywhere(fresh).await?;
-            if let Some(known) = self.known().get_mut(&module) {
-                known.source = Source::Flag;
-            }
+            self.writer().await.set_given(&module);
             if replaced {
                 tracing::info!(%module, version, "the file of --module is a new version");
             }
@@ -174,23 +175,21 @@ impl Deployments {
     async fn keep(&self, report: Report) {
         let (Report::Proved { module, activation } | Report::RolledBack { module, activation, .. }) =
             &report;
-        let _turn = self.commits.lock().await;
+        let writer = self.writer().await;
         let modules = self.registry.snapshot();
-        let in_force = modules.version(module).map(|version| version.activation);
-        let Some(mut manifest) = self.manifest(module).filter(|_| in_force == Some(*activation))
+        let active = modules.version(module).map(|version| version.activation);
+        let Some(mut manifest) = self.manifest(module).filter(|_| active == Some(*activation))
         else {
             // Another process has changed the module meanwhile.
             return;
         };
-        if let Err(error) = self.note(module, &mut manifest, &report).await {
+        if let Err(error) = self.note(&writer, module, &mut manifest, &report).await {
             tracing::error!(
                 %module, %error,
                 "how a version did is not stored; after a restart it is on probation again"
             );
         }
-        if let Some(known) = self.known().get_mut(module) {
-            known.manifest = Some(manifest);
-        }
+        writer.remember(module, manifest);
     }
 }
 
@@ -198,6 +197,7 @@ impl Deployments {
     /// Stores a report, on top of the notes of other processes on the same version.
     async fn note(
         &self,
+        writer: &Writer<'_>,
         module: &ModuleName,
         manifest: &mut Manifest,
         report: &Report,
@@ -216,7 +216,7 @@ impl Deployments {
                 noted.rolled_back = Some(RolledBack { version: *from, reason: reason.clone() });
             }
             noted.revision += 1;
-            match self.store.commit(module, &noted, None).await {
+            match writer.commit(module, &noted, None).await {
                 Err(StoreError::Changed { .. }) => {}
                 stored => {
                     if stored.is_err() {
