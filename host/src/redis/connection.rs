@@ -1,12 +1,6 @@
 //! The connection to the server that holds a partition, which reconnects, wherever the partition is by then.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::redis::{
     FromRedisValue, RedisError, RedisResult, ScriptInvocation, aio::MultiplexedConnection, cmd,
@@ -65,10 +59,6 @@ pub(crate) struct Link {
     patience: Duration,
     state: watch::Sender<State>,
     broken: Notify,
-    /// The connection over which all registrations were made last.
-    settled: AtomicU64,
-    /// Held while leases are renewed or a node is closed.
-    pub(crate) renewing: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Link {
@@ -95,8 +85,6 @@ impl Link {
                 "not connected yet".to_owned(),
             )))),
             broken: Notify::new(),
-            settled: AtomicU64::new(1),
-            renewing: tokio::sync::Mutex::default(),
         });
         // The task of a connection belongs to the runtime that it was made on.
         let first = Arc::clone(&link);
@@ -198,16 +186,6 @@ impl Link {
             State::Up(up) => up.generation,
             State::Down(_) => 0,
         }
-    }
-
-    /// All registrations were made over that connection, or a newer one.
-    pub(crate) fn settle(&self, generation: u64) {
-        self.settled.fetch_max(generation, Ordering::AcqRel);
-    }
-
-    /// Whether what the server knows of this process is whole again since the last reconnect.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.generation() <= self.settled.load(Ordering::Acquire)
     }
 
     /// Resolves when there is a newer connection than that one.

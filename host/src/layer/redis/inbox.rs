@@ -190,8 +190,8 @@ impl Shared {
 
     pub(super) async fn close_inbox(&self, node: &NodeName) {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
-        for link in &*self.links {
-            let _renewing = link.renewing.lock().await;
+        for (link, registrations) in self.links.iter().zip(&self.registrations) {
+            let _changing = registrations.changing.lock().await;
             let mut call = self.scripts.close.key(&link.keys.base);
             call.arg(node.as_str());
             loop {

@@ -34,7 +34,12 @@ use tokio::{
 #[cfg(feature = "fuzzing")]
 pub use self::wire::fuzzing;
 use self::{
-    batch::Batches, intake::Intake, node::Node, scripts::Scripts, upkeep::Seen, wire::Parcel,
+    batch::Batches,
+    intake::Intake,
+    node::Node,
+    scripts::Scripts,
+    upkeep::{Registrations, Seen},
+    wire::Parcel,
 };
 use super::{
     ChannelLayer, Demand, GroupSent, LayerConfig, LayerError, Received, SendError, Statistics,
@@ -80,6 +85,8 @@ struct Shared {
     due: Notify,
     /// The last seen state of each partition's store. Locked for single operations only.
     seen: Vec<Mutex<Seen>>,
+    /// The registrations of this process in each partition.
+    registrations: Vec<Registrations>,
 }
 
 impl Drop for RedisLayer {
@@ -117,6 +124,7 @@ impl RedisLayer {
         );
         let shared = Arc::new(Shared {
             seen: links.iter().map(|_| Mutex::default()).collect(),
+            registrations: links.iter().map(|_| Registrations::default()).collect(),
             config,
             lease,
             metrics,

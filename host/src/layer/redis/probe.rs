@@ -30,7 +30,7 @@ impl Shared {
 
     async fn probe_all(&self) -> Result<(), LayerError> {
         let id = CorrelationId::random().to_string();
-        for link in &*self.links {
+        for (link, registrations) in self.links.iter().zip(&self.registrations) {
             let mut call = self.scripts.probe.key(&link.keys.base);
             call.arg(format!("tidegate.probe.{id}")).arg(&id);
             let same: u8 = link.call(&call).await?;
@@ -41,7 +41,7 @@ impl Shared {
             }
             self.metrics.messages_sent.inc();
             self.metrics.messages_received.inc();
-            if !link.is_settled() {
+            if !registrations.are_whole(link) {
                 return Err(LayerError::NotRegistered(
                     "groups are being registered again".to_owned(),
                 ));

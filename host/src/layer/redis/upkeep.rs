@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,7 +30,11 @@ const REGISTRATION_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Renews the leases of one partition, until it is cancelled.
 pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
-    let Some(link) = shared.links.get(partition) else { return };
+    let (Some(link), Some(registrations)) =
+        (shared.links.get(partition), shared.registrations.get(partition))
+    else {
+        return;
+    };
     let (mut connection, mut failed) = (link.generation(), false);
     let mut outage = Outage::default();
     for turn in 1_u32.. {
@@ -44,7 +51,7 @@ pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
                     tracing::info!(partition, "leases are renewed again");
                 }
                 connection = reconnected.unwrap_or(connection);
-                link.settle(connection);
+                registrations.are_made(connection);
             }
             Err(error) => {
                 if let Some(failures) = outage.fails() {
@@ -86,6 +93,34 @@ type Promoted = (i64, u64, u64, u64, u64, u64, u64, u64, u64, u64);
 /// this process with the turn at which each was last unknown.
 type Kept = (String, String, Value, u64, u64, u8, Vec<(String, u64)>, HashMap<String, u64>);
 
+/// The registrations of this process in a partition: its nodes, their groups and what it reads.
+#[derive(Debug)]
+pub(super) struct Registrations {
+    /// The connection over which all of them were made last.
+    generation: AtomicU64,
+    /// Held while leases are renewed or a node is closed.
+    pub(super) changing: tokio::sync::Mutex<()>,
+}
+
+impl Default for Registrations {
+    fn default() -> Self {
+        // They are made over the first connection before anything uses them.
+        Self { generation: AtomicU64::new(1), changing: tokio::sync::Mutex::default() }
+    }
+}
+
+impl Registrations {
+    /// Notes that all of them were made over a connection, or a newer one.
+    fn are_made(&self, generation: u64) {
+        self.generation.fetch_max(generation, Ordering::AcqRel);
+    }
+
+    /// Whether all of them were made since the last reconnect.
+    pub(super) fn are_whole(&self, link: &Link) -> bool {
+        link.generation() <= self.generation.load(Ordering::Acquire)
+    }
+}
+
 /// The state of a partition's store when it was last seen.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -107,9 +142,13 @@ impl Shared {
 
     /// Renews leases, and makes registrations again that the store has lost. `everything` checks each one.
     pub(super) async fn renew(&self, partition: usize, everything: bool) -> Result<(), LayerError> {
-        let Some(link) = self.links.get(partition) else { return Ok(()) };
+        let (Some(link), Some(registrations)) =
+            (self.links.get(partition), self.registrations.get(partition))
+        else {
+            return Ok(());
+        };
         // A node that is closed meanwhile must not come back.
-        let _renewing = link.renewing.lock().await;
+        let _changing = registrations.changing.lock().await;
         let nodes = self.nodes();
         let (layout, epoch, _, expired, turn, went_back, ended, since) =
             self.keep_alive(partition, link, &nodes).await?;
