@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::time::{Instant, interval_at};
 
 use super::{
-    host::Host,
+    host::{Author, Host, one_line},
     output::{json, plain, short, waiting},
 };
 use crate::{
@@ -30,26 +30,15 @@ pub(super) struct DeployArguments {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// A note for the history, such as why
-    #[arg(long, value_name = "TEXT", value_parser = note)]
+    #[arg(long, value_name = "TEXT", value_parser = one_line)]
     note: Option<String>,
+    #[command(flatten)]
+    author: Author,
     #[command(flatten)]
     host: Host,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// A host cuts longer notes.
-const NOTE_CHARACTERS: usize = 200;
-
-fn note(text: &str) -> Result<String, String> {
-    if text.chars().any(char::is_control) {
-        return Err("a note is one line, without control characters".to_owned());
-    }
-    match text.chars().count() {
-        0..=NOTE_CHARACTERS => Ok(text.to_owned()),
-        length => Err(format!("it has {length} characters; a note has at most {NOTE_CHARACTERS}")),
-    }
 }
 
 /// The arguments of `rollback`.
@@ -61,6 +50,8 @@ pub(super) struct RollbackArguments {
     /// The version to activate [default: the one that was before]
     #[arg(value_name = "VERSION")]
     version: Option<u64>,
+    #[command(flatten)]
+    author: Author,
     #[command(flatten)]
     host: Host,
     /// Print the result as JSON
@@ -96,14 +87,14 @@ pub(super) enum DeployError {
 
 /// Activates a file.
 pub(super) fn deploy(arguments: DeployArguments) -> Result<()> {
-    let DeployArguments { name, file, note, host, json } = arguments;
+    let DeployArguments { name, file, note, author, host, json } = arguments;
     let options = DeployOptions { note, ..DeployOptions::default() };
     let wasm = std::fs::read(&file).map_err(|source| DeployError::File {
         name: name.clone(),
         file,
         source,
     })?;
-    host.ask(async |client| {
+    host.ask_by(author, async |client| {
         let what = format!("deploying {name}");
         let asked = waiting(&what, client.deploy(&name, wasm, &options));
         let deployed = with_progress(&client, &name, asked)
@@ -115,8 +106,8 @@ pub(super) fn deploy(arguments: DeployArguments) -> Result<()> {
 
 /// Activates an earlier version.
 pub(super) fn roll_back(arguments: RollbackArguments) -> Result<()> {
-    let RollbackArguments { name, version, host, json } = arguments;
-    host.ask(async |client| {
+    let RollbackArguments { name, version, author, host, json } = arguments;
+    host.ask_by(author, async |client| {
         let what = format!("rolling {name} back");
         let asked = waiting(&what, client.roll_back(&name, version));
         let deployed = with_progress(&client, &name, asked)

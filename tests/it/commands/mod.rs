@@ -58,8 +58,16 @@ async fn deploy_sends_the_file_and_says_what_is_in_force_where() {
     assert_eq!(tidegate(path, &with_note).await.status.code(), Some(0));
     let asked = stub.asked().pop().unwrap();
     assert!(asked.head.contains("x-tidegate-note: für ann"), "{}", asked.head);
-    let output = tidegate(path, &[&deploy[..], &["--note", "two\nlines"]].concat()).await;
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    for flag in ["--note", "--by"] {
+        for wrong in ["two\nlines", " ", &"x".repeat(201)] {
+            let output = tidegate(path, &[&deploy[..], &[flag, wrong]].concat()).await;
+            assert_eq!(output.status.code(), Some(2), "{flag}: {}", text(&output.stderr));
+        }
+    }
+    let by_another = [&deploy[..], &["--by", "release für Ann"]].concat();
+    assert_eq!(tidegate(path, &by_another).await.status.code(), Some(0));
+    let asked = stub.asked().pop().unwrap();
+    assert!(asked.head.contains("x-tidegate-user: release für ann"), "{}", asked.head);
     let rollback = ["rollback", "tide", "2", "--admin", &admin, "--token", "secret"];
     assert_eq!(tidegate(path, &rollback).await.status.code(), Some(0));
     let asked = stub.asked().pop().unwrap();

@@ -241,9 +241,9 @@ impl AdminClient {
             .header(header::HOST, self.address.authority())
             .header(header::AUTHORIZATION, self.token.as_header())
             .header(header::CONTENT_LENGTH, body.len())
-            .header(USER, &self.user);
-        if let Some(note) = note {
             // Any text but control characters, of which the command line has taken care.
+            .header(USER, self.user.as_bytes());
+        if let Some(note) = note {
             request = request.header(NOTE, note.as_bytes());
         }
         // The path and the rest are made of checked names.
