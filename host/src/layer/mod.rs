@@ -141,13 +141,18 @@ pub struct LostAtStop {
 }
 
 /// Carries messages. Used as `Arc<dyn ChannelLayer>`.
+///
+/// Unless a method says otherwise, dropping its future leaves the operation done or not done, and nothing between.
 #[async_trait]
 pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// Puts a message at the end of a channel. A message to a reply channel goes to its node's
     /// inbox. Never waits for room.
+    ///
+    /// Interface servers call it for each event, workers for what consumers send, the admin API and the command
+    /// line for scripts. Messages of one caller that awaits each call keep their order.
     async fn send(&self, channel: &ChannelName, message: Message) -> Result<(), SendError>;
 
-    /// Sends a message, not before `delay` has passed.
+    /// Sends a message, not before `delay` has passed. Workers call it for consumers that ask for a delay.
     async fn send_later(
         &self,
         channel: &ChannelName,
@@ -156,14 +161,20 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     ) -> Result<(), SendError>;
 
     /// Resolves when a full channel may have room again. A hint: the next send may still fail.
+    ///
+    /// Senders that may wait call it after [`SendError::ChannelFull`], with a timeout. Dropping the future does no
+    /// harm.
     async fn room(&self, channel: &ChannelName);
 
     /// Takes messages, at least one and at most `demand.max`; waits while there are none.
     /// Dropping the future loses nothing.
     async fn receive(&self, demand: &Demand<'_>) -> Result<Vec<Received>, LayerError>;
 
-    /// Says what becomes of a message that was taken. Nothing, if its lease has run out: then another
-    /// worker has it.
+    /// Settles a message of an at-least-once channel that was taken. Does nothing if its lease has run out: then
+    /// another worker has it.
+    ///
+    /// A worker calls it once, after the run and after the messages of the run are sent. A message that is not
+    /// settled is redelivered when its lease has run out.
     async fn settle(
         &self,
         channel: &ChannelName,
@@ -177,21 +188,27 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Makes a channel a member of a group, or renews its membership. A join that failed is made again,
-    /// or whoever asked for it is told.
+    /// Makes a channel a member of a group, or renews its membership.
+    ///
+    /// Workers call it for consumers, before the replies of the same event are sent. They make a failed join again
+    /// if its error is transient, and otherwise refuse the connection.
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError>;
 
-    /// Ends a membership, if there is one.
+    /// Ends a membership, if there is one. Workers call it for consumers.
     async fn group_discard(
         &self,
         group: &GroupName,
         channel: &ChannelName,
     ) -> Result<(), LayerError>;
 
-    /// Ends all memberships of a connection.
+    /// Ends all memberships of a connection. Its interface server calls it when the connection has ended, or
+    /// after an entry for a connection that is not there.
     async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError>;
 
     /// Sends a message to every member of a group. Members that are full miss it.
+    ///
+    /// Workers call it for consumers, the admin API and the command line for scripts. Dropping the future may leave
+    /// some members with the message and others without.
     async fn group_send(
         &self,
         group: &GroupName,
@@ -199,21 +216,28 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         correlation: CorrelationId,
     ) -> Result<GroupSent, SendError>;
 
-    /// Makes a node known, so that its connections can be reached.
+    /// Makes a node known, so that its connections can be reached. An interface server calls it once, before it
+    /// accepts connections.
     async fn open_inbox(&self, node: &NodeName) -> Result<(), LayerError>;
 
     /// Puts an answer into a node's inbox. Data is dropped and counted when the inbox is full; the
     /// done mark never is.
+    ///
+    /// Workers call it for each flush with replies and at the end of each event.
     async fn answer(&self, node: &NodeName, answer: Answer) -> Result<(), LayerError>;
 
-    /// Lends the count of a node's open WebSockets, to be told to others should the process die.
+    /// Lends the count of a node's open WebSockets, which others count as lost should the process die. An
+    /// interface server calls it once, after [`open_inbox`](Self::open_inbox).
     fn count_sockets(&self, _node: &NodeName, _open: Arc<AtomicUsize>) {}
 
-    /// Takes what has arrived for a node, in order; waits while there is nothing. One reader per
-    /// node.
+    /// Takes the entries that have arrived for a node, in order; waits while there are none.
+    ///
+    /// One task of the interface server calls it, again and again until the process stops. Dropping the future may
+    /// lose entries that are on their way, so the task drops it only then.
     async fn read_inbox(&self, node: &NodeName) -> Result<Vec<InboxEntry>, LayerError>;
 
-    /// Forgets a node with its inbox and the memberships of its connections.
+    /// Forgets a node with its inbox and the memberships of its connections. Its interface server calls it once,
+    /// when its connections have ended.
     async fn close_inbox(&self, node: &NodeName);
 
     /// Counts what is lost with this process and forgets it. The application calls it once, when
@@ -222,9 +246,10 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         LostAtStop::default()
     }
 
-    /// How full the layer is now.
+    /// Returns how full the layer is now. The admin listener calls it for `/metrics` and `/api/v1/layer`.
     async fn statistics(&self) -> Result<Statistics, LayerError>;
 
-    /// Sends a message through the layer and takes it off again: the path that work takes.
+    /// Sends a message through the layer and takes it off again, as work does. The admin listener calls it for
+    /// `/readyz`. Dropping the future may leave a probe, which expires.
     async fn probe(&self) -> Result<(), LayerError>;
 }

@@ -184,3 +184,59 @@ impl Writer<'_> {
         tracing::error!(%module, fault, "a module is stored nowhere");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::registry::store::DirectoryStore;
+
+    fn manifest(revision: u64) -> Manifest {
+        Manifest {
+            id: "1".to_owned(),
+            revision,
+            activation: 1,
+            active: 1,
+            active_since: None,
+            previous: None,
+            probation: false,
+            rolled_back: None,
+            last: 1,
+            versions: Vec::new(),
+            settings: crate::registry::Written::default(),
+        }
+    }
+
+    #[test]
+    fn there_is_one_writer_at_a_time_and_readers_do_not_wait_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = DirectoryStore::open(directory.path()).unwrap();
+        let (ledger, registry) = (Ledger::default(), Registry::default());
+        let module = ModuleName::parse("a").unwrap();
+        let writer = ledger.writer(&store, &registry).now_or_never().unwrap();
+        writer.remember(&module, manifest(7));
+        assert!(ledger.writer(&store, &registry).now_or_never().is_none());
+        assert_eq!(ledger.manifest(&module).unwrap().revision, 7);
+        drop(writer);
+        assert!(ledger.writer(&store, &registry).now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_lost_module_is_lost_until_its_next_change_is_stored_as_a_first_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = DirectoryStore::open(directory.path()).unwrap();
+        let (ledger, registry) = (Ledger::default(), Registry::default());
+        let module = ModuleName::parse("a").unwrap();
+        let writer = ledger.writer(&store, &registry).now_or_never().unwrap();
+        writer.remember(&module, manifest(7));
+        writer.set_lost(&module);
+        assert!(ledger.is_lost(&module) && ledger.fault(&module).is_some());
+        assert_eq!(ledger.manifest(&module).unwrap().revision + 1, 1);
+        // A note on its probation that could not be stored.
+        writer.remember(&module, manifest(0));
+        assert!(ledger.is_lost(&module));
+        writer.remember(&module, manifest(1));
+        assert!(!ledger.is_lost(&module));
+    }
+}
