@@ -64,7 +64,7 @@ pub enum StartError {
     Layer(#[from] LayerError),
 }
 
-/// Why a module is refused. What was in force stays in force.
+/// Why a module is refused. The active modules stay active.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModuleError {
@@ -78,7 +78,7 @@ pub enum ModuleError {
         /// Why.
         error: io::Error,
     },
-    /// The file is no module.
+    /// The file is not a module.
     #[error("module {name}: {file} is refused: {error}")]
     Load {
         /// The module.
@@ -91,10 +91,10 @@ pub enum ModuleError {
     /// Its routes cannot stand beside those of others.
     #[error(transparent)]
     Routes(#[from] RouteError),
-    /// It cannot be put in force.
+    /// It cannot be activated.
     #[error(transparent)]
     Deploy(DeployError),
-    /// What is stored cannot be read.
+    /// The stored modules cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -132,7 +132,7 @@ impl Config {
             .map_err(|source| StartError::DataDir { path, source })
     }
 
-    /// The channel layer alone, for whoever only sends.
+    /// Opens the channel layer alone, for commands that only send.
     pub async fn connect(
         &self,
         metrics: &Arc<Metrics>,
@@ -377,7 +377,7 @@ pub struct RunningApp {
     layer: Arc<dyn ChannelLayer>,
     metrics: Arc<Metrics>,
     serving: Drain,
-    /// Stopped by whoever asks the process to stop over the admin listener.
+    /// Stopped when a client of the admin listener asks the process to stop.
     asked: Drain,
     drain_delay: Duration,
     interface: Option<Running>,
@@ -396,7 +396,7 @@ impl RunningApp {
         self.admin_address
     }
 
-    /// What is deployed, and how that is changed.
+    /// The deployed modules, and their changes.
     pub const fn deployments(&self) -> &Arc<Deployments> {
         &self.deployments
     }
@@ -406,12 +406,12 @@ impl RunningApp {
         &self.layer
     }
 
-    /// What was counted.
+    /// The metrics.
     pub const fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
-    /// What is known of past invocations; nothing without slots.
+    /// The records of past invocations; none without slots.
     pub const fn records(&self) -> &Arc<Records> {
         &self.records
     }

@@ -2,11 +2,13 @@
 //!
 //! Label values are names that an operator chose or words from a fixed list, never client input.
 
+mod drop_reason;
 mod log;
 mod rate_limit;
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
+pub use drop_reason::{ByDropReason, DropReason};
 pub use log::Log;
 use prometheus_client::{
     collector::Collector,
@@ -92,11 +94,8 @@ pub struct Metrics {
     pub messages_sent: Counter,
     /// Messages that a worker took from a channel.
     pub messages_received: Counter,
-    /// Messages that were lost, by reason: `expired`, `full`, `group_full`, `inbox_full`,
-    /// `connection_gone`, `unreadable`, `too_slow`, `wrong_protocol`, `stale`, `disconnect_lost`,
-    /// `unread`, `not_run`, `dead_letter_full`, `too_many_groups`, `too_large`, `unavailable`,
-    /// `shutdown`.
-    pub messages_dropped: Family<ByReason, Counter>,
+    /// Messages that were lost, by reason.
+    pub messages_dropped: Family<ByDropReason, Counter>,
     /// Messages that came again: their consumer failed, or the worker that had them is gone.
     pub messages_redelivered: Counter,
     /// Messages that went to the channel for what cannot be done.
@@ -292,13 +291,21 @@ impl Metrics {
     }
 
     /// Counts a lost message.
-    pub fn dropped(&self, reason: &'static str) {
-        self.messages_dropped.get_or_create(&ByReason { reason }).inc();
+    pub fn dropped(&self, reason: DropReason) {
+        self.dropped_many(reason, 1);
+    }
+
+    /// Counts messages that were lost together.
+    pub fn dropped_many(&self, reason: DropReason, messages: u64) {
+        // A label appears with the first message that is lost.
+        if messages > 0 {
+            self.messages_dropped.get_or_create(&ByDropReason { reason }).inc_by(messages);
+        }
     }
 
     /// How many messages were lost for a reason.
-    pub fn dropped_count(&self, reason: &'static str) -> u64 {
-        self.messages_dropped.get_or_create(&ByReason { reason }).get()
+    pub fn dropped_count(&self, reason: DropReason) -> u64 {
+        self.messages_dropped.get_or_create(&ByDropReason { reason }).get()
     }
 
     /// The text form that Prometheus reads.

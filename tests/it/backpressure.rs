@@ -1,6 +1,7 @@
 //! Slow consumers slow their own sockets down, slow clients are let go, and neither costs memory.
 
 use tests::{Host, Process, Socket};
+use tidegate::telemetry::DropReason;
 
 use crate::TIDEGATE;
 
@@ -38,7 +39,7 @@ async fn a_client_that_never_reads_is_closed_with_1013_and_others_are_served() {
     let closed = loop {
         flood.send("more").await;
         assert_eq!(flood.text().await, "sent");
-        if host.dropped("too_slow") > 0 {
+        if host.dropped(DropReason::ClientTooSlow) > 0 {
             break watch.text().await;
         }
     };
@@ -63,7 +64,7 @@ async fn more_than_may_wait_of_one_run_reaches_a_client_that_reads() {
     for number in 0..128 {
         assert_eq!(socket.bytes().await.len(), 64 * 1024, "message {number}");
     }
-    assert_eq!((host.closes("1013"), host.dropped("too_slow")), (0, 0));
+    assert_eq!((host.closes("1013"), host.dropped(DropReason::ClientTooSlow)), (0, 0));
     host.stop().await;
 }
 
@@ -90,7 +91,7 @@ async fn connections_wait_in_line_for_a_full_channel_and_lose_nothing() {
             assert_eq!(socket.text().await, format!("1:{number}:{}", number + 1));
         }
     }
-    assert_eq!(host.dropped("full"), 0);
+    assert_eq!(host.dropped(DropReason::ChannelFull), 0);
     host.stop().await;
 }
 

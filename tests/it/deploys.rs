@@ -6,12 +6,20 @@ use std::sync::{
 };
 
 use tests::{Host, Socket, background, must};
-use tidegate::engine::Program;
+use tidegate::{engine::Program, telemetry::DropReason};
 use tokio::task::JoinHandle;
 
 use crate::api::versioned;
 
 const SOCKETS: usize = 1_000;
+/// Why messages would be lost if a deployment were noticed.
+pub(crate) const DEPLOYMENT_LOSSES: [DropReason; 5] = [
+    DropReason::Expired,
+    DropReason::ChannelFull,
+    DropReason::Stale,
+    DropReason::ConnectionGone,
+    DropReason::Unread,
+];
 /// Sockets that one task speaks for, in turn.
 const SHARE: usize = 50;
 
@@ -137,8 +145,8 @@ async fn twenty_deployments_in_a_row_are_noticed_on_no_socket() {
     assert_eq!(crowd.end(2).await, SOCKETS);
     let metrics = host.app().metrics();
     assert_eq!(metrics.events_lost.get(), 0);
-    for reason in ["expired", "full", "stale", "connection_gone", "unread"] {
-        assert_eq!(host.dropped(reason), 0, "{reason}");
+    for reason in DEPLOYMENT_LOSSES {
+        assert_eq!(host.dropped(reason), 0, "{reason:?}");
     }
     // Slots let go of what they kept when they next look.
     must("old code is gone", async {

@@ -172,7 +172,7 @@ async fn until_the_first_version_clients_are_told_to_wait_and_what_panics_is_not
     assert!(line.contains("dev-first@2"), "{line}");
     // Settings are read at the start only, and `dev` says so.
     fs::write(path.join("tidegate.toml"), "[limits]\nfuel = 5000000\n").unwrap();
-    dev.says("tidegate.toml has changed").await;
+    dev.says("tidegate.toml has changed: limits").await;
     fs::write(path.join("tidegate.toml"), "[limits]\nfule = 5\n").unwrap();
     dev.says("there is no setting `fule`").await;
     assert_eq!(dev.stop("INT").await, Some(0));

@@ -120,7 +120,7 @@ async fn what_building_lacks_is_told_with_what_to_install() {
     let build_std = ("CARGO_UNSTABLE_BUILD_STD", "std");
     let (checks, status) = doctor(path, &["build"], &[linker, build_std]).await;
     assert_eq!(status, 6);
-    assert_check(&checks, "wasm linker", "fail", "/nowhere/ld is no program", "unset it");
+    assert_check(&checks, "wasm linker", "fail", "/nowhere/ld is not a program", "unset it");
     // One that has the library of the older target only.
     let rustc = path.join("rustc");
     let script = format!(

@@ -284,5 +284,5 @@ async fn a_directory_that_is_not_there_is_refused_at_the_start() {
     let output = run(TIDEGATE, directory.path(), &["check"]).await;
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3));
-    assert!(error.contains("modules.a.files.\"/x\": nowhere is no directory"), "{error}");
+    assert!(error.contains("modules.a.files.\"/x\": nowhere is not a directory"), "{error}");
 }

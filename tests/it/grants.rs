@@ -104,12 +104,12 @@ async fn a_grant_that_cannot_be_is_refused() {
     let host = Host::builder().guest("granted").start().await;
     let api = host.admin();
     for (grants, reason) in [
-        (json!({"read": {"/in": "/nowhere"}}), "/nowhere is no directory"),
-        (json!({"write": {"in": "/tmp"}}), "no absolute path"),
+        (json!({"read": {"/in": "/nowhere"}}), "/nowhere is not a directory"),
+        (json!({"write": {"in": "/tmp"}}), "not an absolute path"),
         (json!({"channels": ["http.request.x"]}), "granted to nobody"),
         (json!({"channels": ["a b"]}), "is not one of"),
         (json!({"groups": ["oth*"]}), "behind a dot"),
-        (json!({"environment": {"A=B": "c"}}), "is no variable"),
+        (json!({"environment": {"A=B": "c"}}), "is not the name of a variable"),
         (json!({"network": true}), "there is no setting `network`"),
     ] {
         let body = json!({"grants": grants}).to_string();

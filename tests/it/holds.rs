@@ -1,6 +1,7 @@
 //! Requests that wait without a slot, streams, and clients that leave.
 
 use tests::Host;
+use tidegate::telemetry::DropReason;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_slots_hold_200_requests_while_others_are_served() {
@@ -111,7 +112,7 @@ async fn a_stream_that_nobody_reads_is_aborted_beyond_16_mib() {
     let mut streaming = host.client().start("GET", "/pour", &[], "").await;
     // All 32 MiB are flushed before the first is read.
     assert_eq!(watch.text().await, "poured");
-    assert!(host.dropped("too_slow") > 0);
+    assert!(host.dropped(DropReason::ClientTooSlow) > 0);
     let mut read = 0;
     let aborted = loop {
         match streaming.part().await {

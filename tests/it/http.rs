@@ -3,7 +3,7 @@
 use tests::{Client, Host};
 use tidegate::{
     message::{Answer, Done, Outcome},
-    telemetry::ByProtocol,
+    telemetry::{ByProtocol, DropReason},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +81,7 @@ async fn how_an_event_ends_decides_the_status() {
         assert!(reply.text().contains(text), "{}", reply.text());
     }
     // A mark for another event came before each of them.
-    assert_eq!(host.dropped("stale"), 4);
+    assert_eq!(host.dropped(DropReason::Stale), 4);
     host.stop().await;
 }
 
@@ -123,7 +123,7 @@ async fn a_full_channel_is_answered_503_at_once() {
     let refused = refused.unwrap();
     assert_eq!(refused.status, 503);
     assert!(refused.text().contains("too many requests wait already"), "{}", refused.text());
-    assert_eq!((host.dropped("full"), waiting.len()), (1, 2));
+    assert_eq!((host.dropped(DropReason::ChannelFull), waiting.len()), (1, 2));
     waiting.abort_all();
     host.stop().await;
 }

@@ -1,6 +1,8 @@
-//! Each metric stands in the table of `docs/operations.md`.
+//! The tables of `docs/operations.md` have each metric, and each reason for which messages are lost.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
+
+use tidegate::telemetry::DropReason;
 
 #[test]
 fn each_metric_is_documented() {
@@ -16,4 +18,19 @@ fn each_metric_is_documented() {
     };
     let missing: Vec<_> = names.into_iter().filter(is_missing).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_table_of_lost_messages_has_each_reason_and_no_other() {
+    let document = fs::read_to_string(tests::root().join("docs/operations.md")).unwrap();
+    let table = document.split("| `reason` | what was lost |\n").nth(1).unwrap();
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with("| "));
+    // Some rows have two reasons: | `too_large`, `unavailable` | ...
+    let labels = rows.flat_map(|row| {
+        let cell = row.split('|').nth(1).unwrap();
+        cell.split(',').map(|label| label.trim().trim_matches('`').to_owned())
+    });
+    let documented: BTreeSet<_> = labels.collect();
+    let counted = DropReason::ALL.iter().map(|reason| reason.label().to_owned());
+    assert_eq!(documented, counted.collect());
 }

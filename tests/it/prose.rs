@@ -27,18 +27,42 @@ const COUNTS: &[(&str, usize)] = &[
     ("docs", 0),
     ("clients/js/README.md", 0),
     ("guest-sdk/src", 2),
-    ("host/src/admin", 26),
-    ("host/src/app.rs", 2),
+    ("host/src/admin", 0),
+    ("host/src/app.rs", 0),
     ("host/src/capability", 0),
-    ("host/src/cli", 6),
+    ("host/src/cli", 0),
     ("host/src/config", 0),
     ("host/src/engine", 0),
     ("host/src/interface", 1),
     ("host/src/message", 1),
-    ("host/src/routing", 3),
+    ("host/src/redis", 0),
+    ("host/src/registry", 0),
+    ("host/src/routing", 0),
     ("host/src/setting", 0),
     ("host/src/telemetry", 0),
     ("host/src/telemetry.rs", 0),
+    ("host/src/worker", 0),
+];
+
+/// Forms of documentation that name neither the thing nor the agent, and their replacement.
+const NAMELESS: &[(&str, &str)] = &[
+    ("/// What ", "a noun, or a verb in the third person"),
+    ("//! What ", "a noun, or a verb in the third person"),
+    ("/// Who ", "the agent: a client, a worker, an operator"),
+    ("//! Who ", "the agent: a client, a worker, an operator"),
+    ("hoever ", "the agent: a client, a worker, an operator"),
+    ("is no such", "does not exist, is not a valid NOUN"),
+];
+
+/// How many of them there are, likewise. Folders that are not listed are not mended yet.
+const NAMELESS_COUNTS: &[(&str, usize)] = &[
+    ("host/src/admin", 0),
+    ("host/src/app.rs", 0),
+    ("host/src/cli", 0),
+    ("host/src/layer/redis", 1),
+    ("host/src/redis", 0),
+    ("host/src/registry", 0),
+    ("host/src/worker", 3),
 ];
 
 fn files(place: &Path, into: &mut Vec<PathBuf>) {
@@ -70,16 +94,23 @@ fn prose(path: &Path) -> Vec<(usize, String)> {
 
 #[test]
 fn forms_that_are_not_written_any_more_do_not_come_back() {
+    let mut wrong = beyond(FORMS, COUNTS);
+    wrong.extend(beyond(NAMELESS, NAMELESS_COUNTS));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The places that have more of the forms than they may.
+fn beyond(forms: &[(&str, &str)], counts: &[(&str, usize)]) -> Vec<String> {
     let root = tests::root();
     let mut wrong = Vec::new();
-    for (place, allowed) in COUNTS {
+    for (place, allowed) in counts {
         let mut paths = Vec::new();
         files(&root.join(place), &mut paths);
         let mut found = Vec::new();
         for path in &paths {
             for (at, line) in prose(path) {
                 // Two forms of one place are one.
-                let form = FORMS.iter().find(|(form, _)| line.contains(form));
+                let form = forms.iter().find(|(form, _)| line.contains(form));
                 let Some((form, instead)) = form else { continue };
                 let shown = path.strip_prefix(&root).unwrap().display();
                 found.push(format!("{shown}:{at}: \"{form}\"; write \"{instead}\""));
@@ -90,5 +121,5 @@ fn forms_that_are_not_written_any_more_do_not_come_back() {
             wrong.push(format!("{place} has {count} of at most {allowed}:\n{list}"));
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    wrong
 }

@@ -1,4 +1,4 @@
-//! Other code is put in force while sockets stay open and invocations run.
+//! Other code is activated while sockets stay open and invocations run.
 
 use std::sync::{Arc, Weak};
 

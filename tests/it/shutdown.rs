@@ -1,6 +1,7 @@
 //! Stopping: requests finish, sockets are told, consumers know, the process ends.
 
 use tests::{Client, Process, Socket, must};
+use tidegate::telemetry::DropReason;
 
 use crate::TIDEGATE;
 
@@ -90,7 +91,7 @@ async fn consumers_are_told_that_their_sockets_are_closed() {
     assert_eq!(left, 0);
     let told = records.latest().iter().filter(|r| r.log.text.contains("disconnect 1001")).count();
     assert_eq!(told, 10);
-    assert_eq!(metrics.dropped_count("disconnect_lost"), 0);
+    assert_eq!(metrics.dropped_count(DropReason::DisconnectLost), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

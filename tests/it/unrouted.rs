@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use tests::{Host, RedisServer, must};
-use tidegate::message::{
-    Answer, ChannelName, Close, CorrelationId, Done, Event, EventKind, Frame, InboxEntry,
-    LocalName, Message, NodeName, Outcome, Payload, Protocol, Reply, Scope,
+use tidegate::{
+    message::{
+        Answer, ChannelName, Close, CorrelationId, Done, Event, EventKind, Frame, InboxEntry,
+        LocalName, Message, NodeName, Outcome, Payload, Protocol, Reply, Scope,
+    },
+    telemetry::DropReason,
 };
 
 /// A node that is no interface server of ours.
@@ -190,6 +193,6 @@ async fn what_is_no_event_on_such_a_channel_is_dropped_and_counted() {
     let message = Message::custom(content, CorrelationId::random());
     let channel = ChannelName::parse("http.request").unwrap();
     peer.host.app().layer().send(&channel, message).await.unwrap();
-    peer.host.until("it is counted", |host| host.dropped("not_run") == 1).await;
+    peer.host.until("it is counted", |host| host.dropped(DropReason::NotRun) == 1).await;
     peer.host.stop().await;
 }

@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 use tests::{Host, must};
-use tidegate::message::{
-    ChannelName, Content, CorrelationId, Frame, Handshake, Message, Outcome, Reply, Response,
-    ResponseHead,
+use tidegate::{
+    message::{
+        ChannelName, Content, CorrelationId, Frame, Handshake, Message, Outcome, Reply, Response,
+        ResponseHead,
+    },
+    telemetry::DropReason,
 };
 
 /// A host without slots: the test is the worker.
@@ -59,7 +62,7 @@ async fn a_websocket_takes_what_is_for_it_and_counts_the_rest() {
     let (mut socket, channel) = tokio::join!(host.websocket("/echo"), serve);
     assert_eq!(socket.text().await, "early");
     assert_eq!(socket.text().await, "late");
-    assert_eq!(host.dropped("wrong_protocol"), 4);
+    assert_eq!(host.dropped(DropReason::WrongProtocol), 4);
     // {"close": 1005}, {"close": 999}, {"status": 99}, {"what": 1}
     for map in [
         &b"\x81\xa5close\xcd\x03\xed"[..],
@@ -72,12 +75,12 @@ async fn a_websocket_takes_what_is_for_it_and_counts_the_rest() {
     // {"text": "still"}
     send(&host, &channel, b"\x81\xa4text\xa5still").await;
     assert_eq!(socket.text().await, "still");
-    assert_eq!(host.dropped("unreadable"), 4);
+    assert_eq!(host.dropped(DropReason::Unreadable), 4);
     socket.close(1000).await;
     let disconnect = host.next_event().await;
     host.answer(&disconnect, Vec::new(), Outcome::Ok).await;
     must("it is counted", async {
-        while host.dropped("connection_gone") == 0 {
+        while host.dropped(DropReason::ConnectionGone) == 0 {
             send(&host, &channel, b"\x81\xa4text\xa5still").await;
             tokio::task::yield_now().await;
         }
@@ -106,8 +109,9 @@ async fn a_request_has_one_answer_and_what_comes_after_its_end_is_counted() {
             3,
         ),
     ] {
-        let dropped =
-            |host: &Host| host.dropped("wrong_protocol") + host.dropped("connection_gone");
+        let dropped = |host: &Host| {
+            host.dropped(DropReason::WrongProtocol) + host.dropped(DropReason::ConnectionGone)
+        };
         let before = dropped(&host);
         let serve = async {
             let event = host.next_event().await;

@@ -15,7 +15,7 @@ use tidegate::{
     interface::Endpoint,
     message::{self, Answer, Done, Event, ModuleName, Outcome, Payload},
     registry::{Change, DeployError, Deployed, Version},
-    telemetry::{ByCode, ByModule, ByOutcome, ByRefusal},
+    telemetry::{ByCode, ByModule, ByOutcome, ByRefusal, DropReason},
     worker::Record,
 };
 
@@ -181,7 +181,7 @@ impl Host {
         self.try_deploy(name, file).await.unwrap().version
     }
 
-    /// The version of a module that is in force.
+    /// The version of a module that is active.
     pub fn version(&self, name: &str) -> Arc<Version> {
         let modules = self.app.deployments().registry().snapshot();
         Arc::clone(modules.version(&ModuleName::parse(name).unwrap()).unwrap())
@@ -239,7 +239,7 @@ impl Host {
     }
 
     /// How many messages were lost for a reason.
-    pub fn dropped(&self, reason: &'static str) -> u64 {
+    pub fn dropped(&self, reason: DropReason) -> u64 {
         self.app.metrics().dropped_count(reason)
     }
 

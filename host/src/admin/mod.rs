@@ -1,5 +1,5 @@
-//! The admin listener: health and metrics, without a token; whoever reaches the address may look. The
-//! API, which changes things, needs the token.
+//! The admin listener. Health and metrics need no token: every client that reaches the address may read them.
+//! The API needs the token.
 
 mod api;
 pub mod client;
@@ -27,18 +27,17 @@ use crate::{
     worker::Records,
 };
 
-/// Where a stop is asked for.
+/// The path of the request to stop.
 const DRAIN: &str = "/api/v1/drain";
-/// How long to wait after an accept that failed.
+/// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long the head of a request may take.
-const HEAD: Duration = Duration::from_secs(10);
-/// How long a client that was answered may go on sending.
-const LINGER: Duration = Duration::from_secs(5);
-/// Open connections; more wait to be accepted. Whoever reaches the address may connect, and each is a
-/// descriptor that a client of the application does not get.
-const CONNECTIONS: usize = 256;
-/// What OpenMetrics calls its text form.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may go on sending after the answer.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Open connections; more wait to be accepted. Each takes a descriptor that clients of the application do not get.
+const CONNECTIONS_MAX: usize = 256;
+/// The media type of the text form of OpenMetrics.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Answers `/livez`, `/readyz`, `/metrics` and what is below `/api/v1/`.
@@ -49,7 +48,7 @@ pub struct AdminServer {
     state: Arc<State>,
 }
 
-/// What the admin listener knows of the process.
+/// The state of the process that the admin listener reads.
 #[derive(Debug)]
 pub struct State {
     /// Probed for `/readyz`.
@@ -58,17 +57,17 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Stopping means not ready.
     pub serving: Drain,
-    /// Stopped when somebody asks the process to stop.
+    /// Stopped when a client asks the process to stop.
     pub asked: Drain,
-    /// What whoever uses the API must know.
+    /// The token of the API.
     pub token: AdminToken,
-    /// What is deployed.
+    /// The deployed modules.
     pub deployments: Arc<Deployments>,
-    /// What is known of past invocations.
+    /// The records of past invocations.
     pub records: Arc<Records>,
     /// The process and those that share its store.
     pub fleet: Arc<Fleet>,
-    /// What the API keeps between requests.
+    /// The state of the API between requests.
     pub api: Api,
 }
 
@@ -93,7 +92,7 @@ impl AdminServer {
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>, drain: Drain) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let next = async {
             let place = Arc::clone(&room).acquire_owned().await;
@@ -108,7 +107,7 @@ async fn accept(listener: TcpListener, state: Arc<State>, drain: Drain) {
             continue;
         };
         let (state, tasks) = (Arc::clone(&state), drain.clone());
-        // Whoever asks for health at the very end is not waited for.
+        // Requests for health at the very end are not waited for.
         drain.spawn_until_stopped("admin connection", async move {
             let _place = place;
             serve(socket, peer, state, tasks).await;
@@ -123,12 +122,12 @@ async fn serve(socket: TcpStream, peer: SocketAddr, state: Arc<State>, tasks: Dr
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(socket), handle);
     if poll_fn(|context| connection.poll_without_shutdown(context)).await.is_ok() {
-        // Who sends an upload that was refused learns why only if all of it is read.
+        // The client of a refused upload reads the answer only after the whole upload was read.
         let mut socket = connection.into_parts().io.into_inner();
-        drop(timeout(LINGER, read_out(&mut socket)).await);
+        drop(timeout(LINGER_TIMEOUT, read_out(&mut socket)).await);
     }
 }
 
@@ -156,7 +155,7 @@ async fn answer(
 }
 
 async fn metrics(state: &State) -> api::Answer {
-    // Where the layer cannot be reached, nothing is known of its channels.
+    // While the layer is not reached, the state of its channels is unknown.
     let statistics = state.layer.statistics().await.unwrap_or_default();
     let channels = statistics.channels.into_iter();
     let channels =

@@ -8,12 +8,12 @@ use subtle::ConstantTimeEq as _;
 /// Its file in the data directory.
 const FILE: &str = "admin-token";
 
-/// What whoever changes something over the admin listener must know.
+/// The token of the API.
 #[derive(Clone)]
 pub struct AdminToken(String);
 
 impl AdminToken {
-    /// A token that somebody gives. White space around it is not part of it: variables that are read
+    /// A token from a variable or argument. White space around it is not part of it: variables that are read
     /// from files often end with a line break.
     pub fn new(text: &str) -> Self {
         Self(text.trim().to_owned())

@@ -29,12 +29,12 @@ pub(super) struct Source {
     pub(super) arguments: Vec<String>,
 }
 
-/// What `build` is given.
+/// The arguments of `build`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// Print what was made as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }

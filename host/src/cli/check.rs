@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{serve::check_log, settings::Settings};
 use crate::{app::StartError, config::Config, interface::Endpoint, registry::Registry};
 
-/// Reads settings, loads modules, looks at what `serve` would open, and says that all is right.
+/// Checks settings, modules, and the files and addresses that `serve` would open.
 pub(super) fn run(settings: Settings) -> Result<()> {
     let config = settings.read()?;
     check_log(&config.log)?;

@@ -1,4 +1,4 @@
-//! The hidden command that the host runs to compile a file where it can be stopped.
+//! The hidden command that compiles a file in a process of its own, so that the host can stop it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use super::ExitStatus;
 use crate::engine::{CompileFailure, serve_compiler};
 
-/// What the child is given.
+/// The arguments of the child.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Bytes of address space that it may use.

@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::time::{Instant, interval_at};
 
 use super::{
-    host::Host,
+    host::{Author, Host, one_line},
     output::{json, plain, short, waiting},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     message::ModuleName,
 };
 
-/// What `deploy` is given.
+/// The arguments of `deploy`.
 #[derive(Debug, Args)]
 pub(super) struct DeployArguments {
     /// The name of the module
@@ -30,45 +30,36 @@ pub(super) struct DeployArguments {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// A note for the history, such as why
-    #[arg(long, value_name = "TEXT", value_parser = note)]
+    #[arg(long, value_name = "TEXT", value_parser = one_line)]
     note: Option<String>,
     #[command(flatten)]
+    author: Author,
+    #[command(flatten)]
     host: Host,
-    /// Print what came of it as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// A host cuts longer notes.
-const NOTE_CHARACTERS: usize = 200;
-
-fn note(text: &str) -> Result<String, String> {
-    if text.chars().any(char::is_control) {
-        return Err("a note is one line, without control characters".to_owned());
-    }
-    match text.chars().count() {
-        0..=NOTE_CHARACTERS => Ok(text.to_owned()),
-        length => Err(format!("it has {length} characters; a note has at most {NOTE_CHARACTERS}")),
-    }
-}
-
-/// What `rollback` is given.
+/// The arguments of `rollback`.
 #[derive(Debug, Args)]
 pub(super) struct RollbackArguments {
     /// The name of the module
     #[arg(value_name = "NAME", value_parser = ModuleName::parse)]
     name: ModuleName,
-    /// The version to put in force [default: the one that was before]
+    /// The version to activate [default: the one that was before]
     #[arg(value_name = "VERSION")]
     version: Option<u64>,
     #[command(flatten)]
+    author: Author,
+    #[command(flatten)]
     host: Host,
-    /// Print what came of it as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// A module is not put in force.
+/// A module is not activated.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DeployError {
     /// Its file cannot be read.
@@ -81,10 +72,10 @@ pub(super) enum DeployError {
         /// Why.
         source: std::io::Error,
     },
-    /// The host does not take it.
+    /// The host refuses it.
     #[error(
         "module {name}: {source}{}",
-        if source.is_of_module() { "; what was in force stays in force" } else { "" }
+        if source.is_of_module() { "; the active version stays active" } else { "" }
     )]
     Host {
         /// The module.
@@ -94,16 +85,16 @@ pub(super) enum DeployError {
     },
 }
 
-/// Puts a file in force.
+/// Activates a file.
 pub(super) fn deploy(arguments: DeployArguments) -> Result<()> {
-    let DeployArguments { name, file, note, host, json } = arguments;
+    let DeployArguments { name, file, note, author, host, json } = arguments;
     let options = DeployOptions { note, ..DeployOptions::default() };
     let wasm = std::fs::read(&file).map_err(|source| DeployError::File {
         name: name.clone(),
         file,
         source,
     })?;
-    host.ask(async |client| {
+    host.ask_by(author, async |client| {
         let what = format!("deploying {name}");
         let asked = waiting(&what, client.deploy(&name, wasm, &options));
         let deployed = with_progress(&client, &name, asked)
@@ -113,10 +104,10 @@ pub(super) fn deploy(arguments: DeployArguments) -> Result<()> {
     })
 }
 
-/// Puts an earlier version in force.
+/// Activates an earlier version.
 pub(super) fn roll_back(arguments: RollbackArguments) -> Result<()> {
-    let RollbackArguments { name, version, host, json } = arguments;
-    host.ask(async |client| {
+    let RollbackArguments { name, version, author, host, json } = arguments;
+    host.ask_by(author, async |client| {
         let what = format!("rolling {name} back");
         let asked = waiting(&what, client.roll_back(&name, version));
         let deployed = with_progress(&client, &name, asked)
@@ -126,10 +117,10 @@ pub(super) fn roll_back(arguments: RollbackArguments) -> Result<()> {
     })
 }
 
-/// How often the other nodes are looked at while a file is deployed.
+/// The time between two looks at the progress of the other nodes.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Awaits a deployment and prints meanwhile which nodes it waits for.
+/// Awaits a deployment, and prints the nodes that it waits for meanwhile.
 async fn with_progress<T>(
     client: &AdminClient,
     module: &ModuleName,
@@ -209,7 +200,7 @@ fn print(deployed: &Deployed, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// What came of it, in a line.
+/// Returns the result in a line.
 pub(super) fn summary(deployed: &Deployed) -> String {
     let Deployed { module, version, digest, changed, previous, .. } = deployed;
     let digest = short(digest);

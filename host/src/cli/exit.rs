@@ -26,7 +26,7 @@ Exit statuses:
   8  the host refuses, or there is no token for it
   9  a crate cannot be made, found or compiled
  10  the channel layer cannot be reached
- 11  a channel or an inbox is full: the message was not taken";
+ 11  a channel, an inbox or the memory of Redis is full: nothing was taken";
 
 /// How long the end of a command waits for the reader of its error.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ pub enum ExitStatus {
     Crate = 9,
     /// The channel layer cannot be reached.
     NoLayer = 10,
-    /// The message found no room.
+    /// The message or module found no room.
     Full = 11,
 }
 
@@ -67,9 +67,9 @@ impl From<ExitStatus> for std::process::ExitCode {
     }
 }
 
-/// Says what was wrong, and which status that is.
+/// Prints the error, and returns its status.
 pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
-    // Whoever reads the output has seen enough, as `head` has.
+    // The reader of the output has left, as `head` does.
     let enough = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     if error.downcast_ref().is_some_and(enough) {
         return ExitStatus::Success;
@@ -80,12 +80,12 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     if error.is::<ConfigError>() {
         return ExitStatus::Settings;
     }
-    if error.is::<LayerError>() {
-        return ExitStatus::NoLayer;
+    if let Some(error) = error.downcast_ref() {
+        return of_layer(error);
     }
     if let Some(error) = error.downcast_ref::<SendError>() {
         return match error {
-            SendError::Layer(_) => ExitStatus::NoLayer,
+            SendError::Layer(error) => of_layer(error),
             SendError::TooLarge { .. } => ExitStatus::Settings,
             _ => ExitStatus::Full,
         };
@@ -102,7 +102,9 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
             _ if error.is_of_module() => ExitStatus::Module,
             _ if error.is_of_connection() => ExitStatus::NoHost,
             AskError::Unreadable { .. } | AskError::NotAdmin { .. } => ExitStatus::NoHost,
-            AskError::Refused { problem, .. } if problem.code == "full" => ExitStatus::Full,
+            AskError::Refused { problem, .. } if ["full", "memory"].contains(&&*problem.code) => {
+                ExitStatus::Full
+            }
             AskError::Refused { problem, .. } if problem.code == "layer" => ExitStatus::NoLayer,
             _ => ExitStatus::Refused,
         };
@@ -123,13 +125,21 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
         Some(StartError::Module(_)) => ExitStatus::Module,
         Some(StartError::Bind(_)) => ExitStatus::Address,
         Some(StartError::Tls(_)) => ExitStatus::Settings,
-        Some(StartError::Layer(_)) => ExitStatus::NoLayer,
+        Some(StartError::Layer(error)) => of_layer(error),
         Some(_) => ExitStatus::Machine,
         None => ExitStatus::Unexpected,
     }
 }
 
-/// The error and what caused it; what an error says of its cause itself is not said again.
+const fn of_layer(error: &LayerError) -> ExitStatus {
+    match error {
+        LayerError::LayoutMismatch { .. } => ExitStatus::Settings,
+        LayerError::OutOfMemory(_) => ExitStatus::Full,
+        _ => ExitStatus::NoLayer,
+    }
+}
+
+/// Joins an error with its causes. A cause that an error's own text contains is not repeated.
 fn message(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
         match said.is_empty() {

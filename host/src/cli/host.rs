@@ -1,4 +1,4 @@
-//! Which host a command asks, and the token that the host wants.
+//! Finds the host that a command asks, and its token.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,34 @@ pub(super) struct Host {
     pub(super) config: Option<PathBuf>,
 }
 
-/// There is no token to be had.
+/// The flag of commands that change something.
+#[derive(Debug, Args)]
+pub(super) struct Author {
+    /// The name for the history and the log [default: yours on this machine]
+    #[arg(long, value_name = "NAME", value_parser = one_line)]
+    by: Option<String>,
+}
+
+/// A host cuts longer texts.
+const TEXT_CHARACTERS_MAX: usize = 200;
+
+/// Checks a text that goes into the history of a module.
+pub(super) fn one_line(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty; write a text or leave the flag out".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("it has control characters; write one line of text".to_owned());
+    }
+    match text.chars().count() {
+        0..=TEXT_CHARACTERS_MAX => Ok(text.to_owned()),
+        length => {
+            Err(format!("it has {length} characters; at most {TEXT_CHARACTERS_MAX} are kept"))
+        }
+    }
+}
+
+/// No token was found.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no token in {directory} ({source}); give the host's --data-dir, or --token")]
 pub(super) struct NoToken {
@@ -40,6 +67,10 @@ pub(super) struct NoToken {
 impl Host {
     /// A client of the host. Within a runtime.
     pub(super) fn client(self) -> Result<AdminClient> {
+        self.client_of(login())
+    }
+
+    fn client_of(self, user: String) -> Result<AdminClient> {
         let config = Settings::at(self.config, self.data_dir).read()?;
         let token = match self.token {
             Some(token) => AdminToken::new(&token),
@@ -49,20 +80,29 @@ impl Host {
             })?,
         };
         let address = self.admin.unwrap_or_else(|| config.admin.into());
-        Ok(AdminClient::new(address, token, login()))
+        Ok(AdminClient::new(address, token, user))
     }
 
-    /// Runs what asks the host.
+    /// Runs a request to the host.
     pub(super) fn ask<T>(self, question: impl AsyncFnOnce(AdminClient) -> Result<T>) -> Result<T> {
+        self.ask_by(Author { by: None }, question)
+    }
+
+    /// Runs a request to the host for an author.
+    pub(super) fn ask_by<T>(
+        self,
+        author: Author,
+        question: impl AsyncFnOnce(AdminClient) -> Result<T>,
+    ) -> Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let client = self.client()?;
+            let client = self.client_of(author.by.unwrap_or_else(login))?;
             question(client).await
         })
     }
 }
 
-/// Who is noted beside what is changed: the name that this user has on this machine, or the number.
+/// The user for the history: the name of the current user of the machine, or the number.
 pub(super) fn login() -> String {
     let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     named

@@ -19,19 +19,19 @@ use crate::{
     message::ModuleName,
 };
 
-/// Records that a host keeps, and of which it is remembered that they were printed.
-const KEPT: usize = 1_000;
-/// How long to wait before a host is asked again, at first and at most.
-const PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Records that a host keeps at most, and ids of printed ones that are remembered.
+const RECORDS_MAX: usize = 1_000;
+/// The pause before a host is asked again, at first and at most.
+const RECONNECT_PAUSE_FIRST: Duration = Duration::from_millis(250);
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// What `logs` is given.
+/// The arguments of `logs`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Only of this module
     #[arg(value_name = "NAME", value_parser = ModuleName::parse)]
     name: Option<ModuleName>,
-    /// Go on with what comes, also after the host was away
+    /// Follow new records, also after the host was away
     #[arg(long, short)]
     follow: bool,
     /// How many of the past; a host keeps the latest 1,000
@@ -83,7 +83,7 @@ impl<P: FnMut(&Record) -> Result<()>> Tail<P> {
     /// Prints so many of the past, and then all that come, until it cannot print or the host refuses.
     /// A host that goes away is waited for, if it was there at first.
     pub(super) async fn follow(mut self, limit: usize) -> Result<()> {
-        let (mut limit, mut pause, mut known) = (limit, PAUSE, false);
+        let (mut limit, mut pause, mut known) = (limit, RECONNECT_PAUSE_FIRST, false);
         loop {
             let mut was_there = false;
             let ended = match self.listen(limit, &mut was_there).await {
@@ -93,19 +93,19 @@ impl<P: FnMut(&Record) -> Result<()>> Tail<P> {
             };
             if was_there {
                 notice(&format!("{ended}; trying again"));
-                // What is missed meanwhile is shown, however much it is.
-                (limit, pause, known) = (KEPT, PAUSE, true);
+                // All records that were missed meanwhile are shown.
+                (limit, pause, known) = (RECORDS_MAX, RECONNECT_PAUSE_FIRST, true);
             }
             sleep_until(Instant::now() + pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
         }
     }
 
-    /// Prints what was missed, and then what comes, until the stream ends.
+    /// Prints missed records, and then new ones until the stream ends.
     async fn listen(&mut self, limit: usize, was_there: &mut bool) -> Result<()> {
-        // The stream first: what comes between it and the list is in both.
+        // The stream first: records between it and the list are in both.
         let mut stream = self.client.record_stream(self.name.as_ref()).await?;
-        let past = match self.client.records(self.name.as_ref(), KEPT).await {
+        let past = match self.client.records(self.name.as_ref(), RECORDS_MAX).await {
             Err(AskError::Refused { problem, .. })
                 if self.may_come && problem.code == "no-such-module" =>
             {
@@ -137,7 +137,7 @@ fn is_of_connection(error: &anyhow::Error) -> bool {
     error.downcast_ref::<AskError>().is_some_and(AskError::is_of_connection)
 }
 
-/// What was printed, as far back as a host can tell of it.
+/// The printed records, as far back as a host can list them.
 #[derive(Default)]
 struct Printed {
     known: HashSet<String>,
@@ -145,7 +145,7 @@ struct Printed {
 }
 
 impl Printed {
-    /// Whether a record was not met before. From now on it was.
+    /// Notes a record. Returns whether it is new.
     fn is_new(&mut self, record: &Record) -> bool {
         // A host that was started again counts from the beginning.
         let key = format!("{} {}", record.started_at, record.id);
@@ -153,7 +153,7 @@ impl Printed {
             return false;
         }
         self.order.push_back(key);
-        if self.order.len() > 2 * KEPT
+        if self.order.len() > 2 * RECORDS_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
@@ -162,7 +162,7 @@ impl Printed {
     }
 }
 
-/// Says something beside the records.
+/// Prints a notice beside the records.
 fn notice(text: &str) {
     // A terminal that is gone shows nothing.
     drop(writeln!(std::io::stderr(), "tidegate: {text}"));
@@ -222,7 +222,7 @@ mod tests {
         for id in 0..10_000 {
             printed.is_new(&record(id, "then"));
         }
-        assert_eq!((printed.known.len(), printed.order.len()), (2 * KEPT, 2 * KEPT));
+        assert_eq!((printed.known.len(), printed.order.len()), (2 * RECORDS_MAX, 2 * RECORDS_MAX));
     }
 
     #[test]

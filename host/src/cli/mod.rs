@@ -70,9 +70,9 @@ enum Command {
     Check(Settings),
     /// Ask a process that serves to stop as SIGTERM does.
     Drain(host::Host),
-    /// Put a module's file in force on a host that serves.
+    /// Activate a module's file on a host that serves.
     Deploy(deploy::DeployArguments),
-    /// Put an earlier version of a module in force again.
+    /// Activate an earlier version of a module again.
     Rollback(deploy::RollbackArguments),
     /// List the modules of a host, or one with its versions and routes.
     Modules(modules::Arguments),
@@ -80,12 +80,12 @@ enum Command {
     Settings(module_settings::Arguments),
     /// Show runs of consumers and what they logged.
     Logs(logs::Arguments),
-    /// Compile what comes in: the host runs this.
+    /// Compile standard input: the host runs this.
     #[command(name = COMPILE_COMMAND, hide = true)]
     Compile(compile::Arguments),
 }
 
-/// Runs the command and says how it ended.
+/// Runs the command and returns its exit status.
 pub fn run(cli: Cli) -> ExitStatus {
     let result = match cli.command {
         Command::New(arguments) => new::run(arguments),

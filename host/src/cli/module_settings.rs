@@ -7,12 +7,12 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::{
-    host::Host,
+    host::{Author, Host},
     output::{json, plain},
 };
 use crate::message::ModuleName;
 
-/// What `settings` is given.
+/// The arguments of `settings`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The module
@@ -23,6 +23,8 @@ pub(super) struct Arguments {
     #[arg(value_name = "KEY=VALUE", value_parser = assignment)]
     changes: Vec<Value>,
     #[command(flatten)]
+    author: Author,
+    #[command(flatten)]
     host: Host,
     /// Print the settings as JSON
     #[arg(long)]
@@ -31,12 +33,12 @@ pub(super) struct Arguments {
 
 /// Shows settings after changing those that are given.
 pub(super) fn run(arguments: Arguments) -> Result<()> {
-    let Arguments { name, changes, host, json: as_json } = arguments;
+    let Arguments { name, changes, author, host, json: as_json } = arguments;
     let mut patch = Value::Object(Map::new());
     for change in changes {
         merge(&mut patch, change);
     }
-    host.ask(async |client| {
+    host.ask_by(author, async |client| {
         let settings = match patch.as_object().is_some_and(Map::is_empty) {
             true => client.settings(&name).await?,
             false => client.patch_settings(&name, &patch).await?,
@@ -86,7 +88,7 @@ fn assignment(text: &str) -> Result<Value, String> {
     Ok(change)
 }
 
-/// Puts null, which takes a setting away, in the place of a value.
+/// Replaces a value by null, which takes the setting away.
 fn take_away(value: &mut Value) {
     match value {
         Value::Object(fields) if !fields.is_empty() => fields.values_mut().for_each(take_away),

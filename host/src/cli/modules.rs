@@ -12,7 +12,7 @@ use crate::{
     message::ModuleName,
 };
 
-/// What `modules` is given.
+/// The arguments of `modules`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// One module, with its versions and routes

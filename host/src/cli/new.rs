@@ -19,13 +19,13 @@ const TAKEN: &str = "abstract alloc as async await become box break const contin
     serde static std struct super test tidegate-sdk trait true try type typeof \
     unsafe unsized use virtual websocket where while yield";
 
-/// What `new` is given.
+/// The arguments of `new`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The name of the module and of its crate: a-z, 0-9 and -, beginning with a letter
     #[arg(value_name = "NAME", value_parser = name)]
     name: String,
-    /// What it begins as
+    /// The kind of the crate
     #[arg(long, value_enum, value_name = "TEMPLATE", default_value = "websocket")]
     template: Template,
     /// The directory that is made [default: NAME]
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
 /// A crate cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NewError {
-    /// Something is there.
+    /// The directory exists.
     #[error("{0} is there already, and nothing in it is touched; give another --path")]
     Exists(PathBuf),
     /// A file cannot be written.
@@ -94,7 +94,7 @@ fn make(path: &Path, files: &[(&str, String)]) -> Result<(), NewError> {
     let beside = path.with_file_name(beside);
     let made = write(&beside, files).and_then(|()| fs::rename(&beside, path));
     made.map_err(|source| {
-        // It may not have come into being.
+        // It may not exist yet.
         drop(fs::remove_dir_all(&beside));
         failed(source)
     })

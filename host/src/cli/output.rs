@@ -1,4 +1,4 @@
-//! How results look: for people, and for programs.
+//! Prints results for people and for programs.
 
 use std::{
     future::Future,
@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use crate::engine::escape;
 
-/// When something is said to take long, and how often it is said again.
-const LONG: Duration = Duration::from_millis(300);
-const AGAIN: Duration = Duration::from_secs(1);
-/// As much of a digest as people compare.
-const SHORT: usize = 12;
+/// How long an operation may take before its progress is shown, and the time between two updates.
+const PROGRESS_DELAY: Duration = Duration::from_millis(300);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// Characters of a digest that are shown.
+const DIGEST_CHARACTERS: usize = 12;
 
 /// Prints a value as a line of JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
@@ -43,24 +43,24 @@ pub(super) fn table(rows: &[Vec<String>]) -> Result<()> {
 
 /// The beginning of a digest.
 pub(super) fn short(digest: &str) -> &str {
-    digest.get(..SHORT).unwrap_or(digest)
+    digest.get(..DIGEST_CHARACTERS).unwrap_or(digest)
 }
 
-/// Text of somebody else as part of a line: what could end it, or change how a terminal shows it, is
-/// escaped.
+/// Escapes foreign text within a line: characters that end a line or control a terminal.
 pub(super) fn plain(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     escape(text, &mut line);
     line
 }
 
-/// Awaits what may take long, and says so on a terminal meanwhile.
+/// Awaits an operation that may take long, and shows its progress on a terminal meanwhile.
 pub(super) async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
     if !std::io::stderr().is_terminal() {
         return work.await;
     }
     let began = Instant::now();
-    let mut again = tokio::time::interval_at(tokio::time::Instant::now() + LONG, AGAIN);
+    let mut again =
+        tokio::time::interval_at(tokio::time::Instant::now() + PROGRESS_DELAY, PROGRESS_INTERVAL);
     tokio::pin!(work);
     let mut said = false;
     let done = loop {

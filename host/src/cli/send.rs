@@ -14,7 +14,7 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// What `send` is given.
+/// The arguments of `send`.
 #[derive(Debug, Args)]
 pub(super) struct ChannelArguments {
     /// The channel; a reply channel, too
@@ -24,7 +24,7 @@ pub(super) struct ChannelArguments {
     message: MessageArguments,
 }
 
-/// What `group-send` is given.
+/// The arguments of `group-send`.
 #[derive(Debug, Args)]
 pub(super) struct GroupArguments {
     /// The group
@@ -115,7 +115,7 @@ impl Sending {
     }
 }
 
-/// What a host refuses of a message itself is a mistake in what was given, as without a host.
+/// Turns a host's refusal of the message itself into a usage error, as without a host.
 fn refusal(error: AskError) -> Error {
     match &error {
         AskError::Refused { problem, .. }

@@ -98,7 +98,7 @@ async fn serve(config: Config) -> Result<()> {
         tokio::select! {
             _ = terminate.recv() => break false,
             () = app.asked_to_stop() => break false,
-            // Somebody sits before it: there is no load balancer to wait for.
+            // A user waits for it: there is no load balancer.
             _ = interrupt.recv() => break true,
             _ = hangup.recv() => app.reload_certificate(),
         }

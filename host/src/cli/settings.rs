@@ -70,22 +70,22 @@ fn own_program() -> Option<PathBuf> {
 }
 
 impl Settings {
-    /// What a command that does not serve needs: where settings and data are.
+    /// The flags of a command that does not serve: settings and data.
     pub(super) fn at(config: Option<PathBuf>, data_dir: Option<PathBuf>) -> Self {
         Self { config, data_dir, ..Self::default() }
     }
 
-    /// The same, and places to listen.
+    /// The same with addresses to listen on.
     pub(super) fn listening(self, listen: Vec<String>) -> Self {
         Self { listen, ..self }
     }
 
-    /// What a command that only sends needs: where settings and messages are.
+    /// The flags of a command that only sends: settings and layer.
     pub(super) fn of_layer(config: Option<PathBuf>, layer: Option<String>) -> Self {
         Self { config, layer, ..Self::default() }
     }
 
-    /// Which flag says something of connections or slots that a worker has no use for.
+    /// Returns a flag about connections or slots, which a worker does not use.
     pub(super) const fn misplaced_for_worker(&self) -> Option<&'static str> {
         match (self.listen.is_empty(), self.no_worker) {
             (false, _) => Some("--listen"),

@@ -1,4 +1,4 @@
-//! What ends a command that does not end by itself.
+//! Signals that end a command.
 
 use std::io;
 

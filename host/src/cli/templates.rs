@@ -4,17 +4,17 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-/// Stands in the templates for the module's name, and for that of the crate in Rust. As words that
-/// both languages allow, so that formatters read the templates, too.
+/// The placeholders for the name of the module, and for that of the crate in Rust. They are valid names in
+/// both languages, so that formatters read the templates, too.
 const NAME: &str = "module-name";
 const CRATE: &str = "module_name";
 
-/// What is in the manifest for the SDK.
+/// The placeholder for the SDK in the manifest.
 const SDK: &str = "tidegate-sdk = \"0.0.0\"";
 /// Where the SDK is if this was built in a checkout.
 const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk");
 
-/// What a new crate begins as.
+/// The kind of a new crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Template {
     /// Requests and responses
@@ -64,7 +64,7 @@ impl Template {
         ALL.iter().chain(own).map(|(path, text)| (*path, filled(text))).collect()
     }
 
-    /// What to try when it is served, as a line for a terminal.
+    /// Returns a command to try when the module is served.
     pub(super) fn try_it(self, module: &str) -> String {
         let base = format!("http://127.0.0.1:8000/{module}");
         match self {

@@ -10,7 +10,7 @@ use crate::{
     worker::ChannelFilter,
 };
 
-/// What `worker` is given: flags of `serve`, but those of connections.
+/// The arguments of `worker`: the flags of `serve` without those for connections.
 #[derive(Debug, Args)]
 #[command(
     mut_arg("listen", |flag| flag.hide(true)),

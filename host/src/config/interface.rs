@@ -16,9 +16,9 @@ use crate::interface::{
 };
 
 /// The largest body of a request, and the largest head.
-const BODY_CEILING: usize = 8 * 1024 * 1024;
+const BODY_BYTES_CEILING: usize = 8 * 1024 * 1024;
 /// The most header fields of a request, for which there is room from the start.
-const FIELDS_CEILING: usize = 10_000;
+const HEADER_COUNT_CEILING: usize = 10_000;
 /// Served where nothing is set.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 /// Stands for peers on Unix sockets among trusted proxies.
@@ -76,8 +76,8 @@ pub(super) fn config(raw: &RawInterface, drain: DrainConfig) -> Checked<Interfac
     let frame_bytes = size(&key("frame_bytes"), raw.frame_bytes, d.frame_bytes)?;
     Ok(InterfaceConfig {
         root_path: root_path(raw.root_path.as_deref().unwrap_or_default())?,
-        body_bytes: at_most(BODY_CEILING, "body_bytes", body_bytes)?,
-        frame_bytes: at_most(BODY_CEILING, "frame_bytes", frame_bytes)?,
+        body_bytes: at_most(BODY_BYTES_CEILING, "body_bytes", body_bytes)?,
+        frame_bytes: at_most(BODY_BYTES_CEILING, "frame_bytes", frame_bytes)?,
         inbound_frames: at_least_one(&key("inbound_frames"), raw.inbound_frames, d.inbound_frames)?,
         inbound_bytes: size(&key("inbound_bytes"), raw.inbound_bytes, d.inbound_bytes)?,
         websocket_unsent: size(&key("websocket_unsent"), raw.websocket_unsent, d.websocket_unsent)?,
@@ -104,7 +104,8 @@ fn root_path(text: &str) -> Checked<String> {
     if is_path && !text.contains(['?', '#', ' ']) {
         return Ok(text.to_owned());
     }
-    let problem = format!("{text:?} is no root path; write \"/app\", without a slash at the end");
+    let problem =
+        format!("{text:?} is not a valid root path; write \"/app\", without a slash at the end");
     Err(ConfigError::new(&key("root_path"), &problem))
 }
 
@@ -202,9 +203,9 @@ fn limits(raw: &RawInterface) -> Checked<AbuseLimits> {
             d.frames_per_second,
         )?,
         holds: cap(&key("holds"), raw.holds, d.holds)?,
-        uri_bytes: at_most(BODY_CEILING, "uri_bytes", uri_bytes)?,
-        header_count: at_most(FIELDS_CEILING, "header_count", header_count)?,
-        header_bytes: at_most(BODY_CEILING, "header_bytes", header_bytes)?,
+        uri_bytes: at_most(BODY_BYTES_CEILING, "uri_bytes", uri_bytes)?,
+        header_count: at_most(HEADER_COUNT_CEILING, "header_count", header_count)?,
+        header_bytes: at_most(BODY_BYTES_CEILING, "header_bytes", header_bytes)?,
         streams: number("streams", raw.streams, d.streams)?,
         sockets: number("sockets", raw.sockets, d.sockets)?,
         dry_run: raw.dry_run.unwrap_or_default(),

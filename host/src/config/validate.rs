@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What a message holds besides a body.
-const MESSAGE_EXTRA: usize = 64 * 1024;
+const MESSAGE_EXTRA_BYTES: usize = 64 * 1024;
 
 pub(super) fn config(raw: RawConfig) -> Checked<Config> {
     let backend = backend(&raw.layer)?;
@@ -29,7 +29,7 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
     let drain = interface::drain(&raw.drain)?;
     let interface_config = interface::config(&raw.interface, drain)?;
     let message_bytes =
-        interface_config.body_bytes.max(interface_config.frame_bytes) + MESSAGE_EXTRA;
+        interface_config.body_bytes.max(interface_config.frame_bytes) + MESSAGE_EXTRA_BYTES;
     let defaults = Limits { message_bytes, ..Limits::default() };
     let limits = raw.limits.over(&defaults, "limits")?;
     let tls = raw.tls.map(interface::tls).transpose()?;
@@ -99,9 +99,9 @@ fn compile(raw: &RawUpload) -> Checked<CompileLimits> {
 }
 
 /// The shortest lease: it is renewed three times in it.
-const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+const LEASE_MIN: Duration = Duration::from_secs(1);
 /// Each partition costs a process connections.
-const MOST_PARTITIONS: usize = 1_024;
+const PARTITIONS_MAX: usize = 1_024;
 
 /// A slot is also held by a message on its way from Redis, which takes about as long as a short run.
 const fn slots_per_core(backend: &Backend) -> usize {
@@ -123,14 +123,14 @@ fn backend(raw: &RawLayer) -> Checked<Backend> {
     }
     let partitions = match raw.partitions {
         Some(0) => return Err(ConfigError::new("layer.partitions", "it is at least 1")),
-        Some(number) if number > MOST_PARTITIONS => {
-            let problem = format!("{number} are too many; there are at most {MOST_PARTITIONS}");
+        Some(number) if number > PARTITIONS_MAX => {
+            let problem = format!("{number} are too many; there are at most {PARTITIONS_MAX}");
             return Err(ConfigError::new("layer.partitions", &problem));
         }
         other => other,
     };
     let lease = span("layer.lease", raw.lease, Duration::from_secs(15))?;
-    if lease < SHORTEST_LEASE {
+    if lease < LEASE_MIN {
         return Err(ConfigError::new("layer.lease", "it is at least 1s"));
     }
     let timeout = span("layer.timeout", raw.timeout, Duration::from_secs(2))?;

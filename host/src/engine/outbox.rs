@@ -141,9 +141,12 @@ pub struct Stopped {
     pub rest: Vec<Entry>,
 }
 
-/// Where flushed entries go.
+/// Takes the entries that a run flushes. A worker lends one to each run; `flush` in `host_calls` calls it while the
+/// run waits.
 #[async_trait]
 pub trait Outlet: Send + Sync {
-    /// Sends entries in order. Stops at the first that fails and gives back those behind it.
+    /// Sends entries in order. Stops at the first that fails, and returns it with those behind it, which the run
+    /// keeps. Dropping the future, as at the deadline of the run, may leave the entry that is on its way sent or
+    /// not; those behind it are lost.
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped>;
 }

@@ -183,9 +183,12 @@ mod tests {
         let twice = websocket("/{a}/{a}", guards(None, &[]));
         assert!(refused("chat", twice).contains("the parameter `a` is there twice"));
         let port = websocket("/", guards(Some("a:80"), &[]));
-        assert!(refused("chat", port).starts_with("a guard of consumer chat: `a:80` is no host"));
+        assert!(
+            refused("chat", port)
+                .starts_with("a guard of consumer chat: `a:80` is not a valid host")
+        );
         let field = websocket("/", guards(None, &[("a b", "c")]));
-        assert!(refused("chat", field).contains("`a b` is no header field"));
+        assert!(refused("chat", field).contains("`a b` is not a valid header field"));
         assert!(refused("hello", http(&[], "/")).contains("names no HTTP method"));
         assert!(refused("hello", http(&["get"], "/")).contains("\"get\" of consumer hello"));
         assert!(refused("hello", http(&["G T"], "/")).contains("is no HTTP method"));

@@ -8,16 +8,8 @@ use std::{
     },
 };
 
-use super::{
-    Hub,
-    admission::Share,
-    mailbox::{Mail, Mailbox},
-    unsent::Unsent,
-};
-use crate::{
-    message::{ChannelName, LocalName, Protocol},
-    telemetry::ByProtocol,
-};
+use super::mailbox::Mailbox;
+use crate::message::{LocalName, Protocol};
 
 /// All connections. Locked for single operations only.
 #[derive(Debug, Default)]
@@ -28,6 +20,14 @@ pub(super) struct Connections {
 impl Connections {
     fn open(&self) -> MutexGuard<'_, HashMap<LocalName, (Protocol, Arc<Mailbox>)>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, local: LocalName, protocol: Protocol, mailbox: Arc<Mailbox>) {
+        self.open().insert(local, (protocol, mailbox));
+    }
+
+    pub(super) fn remove(&self, local: &LocalName) {
+        self.open().remove(local);
     }
 
     pub(super) fn mailbox(&self, local: &LocalName) -> Option<Arc<Mailbox>> {
@@ -68,66 +68,4 @@ impl Drop for CountedSocket {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// A connection that can be reached; dropping it ends that.
-#[derive(Debug)]
-pub(super) struct Registration {
-    hub: Arc<Hub>,
-    protocol: Protocol,
-    local: LocalName,
-    pub(super) channel: ChannelName,
-    pub(super) mailbox: Arc<Mailbox>,
-    _share: Option<Share>,
-}
-
-impl Registration {
-    /// Makes a request reachable. `unsent` is what it shares with others of its connection.
-    pub(super) fn of_request(
-        hub: &Arc<Hub>,
-        unsent: Option<Arc<Unsent>>,
-        share: Option<Share>,
-    ) -> Self {
-        let mailbox = Mailbox::of_request(hub.config.http_unsent, unsent);
-        Self::new(hub, Protocol::Http, mailbox, share)
-    }
-
-    /// Makes a WebSocket reachable.
-    pub(super) fn of_socket(hub: &Arc<Hub>, share: Option<Share>) -> Self {
-        let mailbox = Mailbox::of_socket(hub.config.websocket_unsent);
-        Self::new(hub, Protocol::Websocket, mailbox, share)
-    }
-
-    fn new(hub: &Arc<Hub>, protocol: Protocol, mailbox: Mailbox, share: Option<Share>) -> Self {
-        let local = LocalName::random();
-        let mailbox = Arc::new(mailbox);
-        let entry = (protocol, Arc::clone(&mailbox));
-        hub.connections.open().insert(local.clone(), entry);
-        // One that comes while the others are told to go is told at once.
-        if hub.drain.is_stopping() {
-            mailbox.put(Mail::Drain);
-        }
-        gauge(hub, protocol).inc();
-        let channel = ChannelName::of_connection(&hub.node, &local);
-        Self { hub: Arc::clone(hub), protocol, local, channel, mailbox, _share: share }
-    }
-
-    pub(super) fn hub(&self) -> Arc<Hub> {
-        Arc::clone(&self.hub)
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.hub.connections.open().remove(&self.local);
-        gauge(&self.hub, self.protocol).dec();
-    }
-}
-
-fn gauge(hub: &Hub, protocol: Protocol) -> prometheus_client::metrics::gauge::Gauge {
-    let protocol = match protocol {
-        Protocol::Http => "http",
-        Protocol::Websocket => "websocket",
-    };
-    hub.metrics.connections.get_or_create(&ByProtocol { protocol }).clone()
 }

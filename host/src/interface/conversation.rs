@@ -5,12 +5,12 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Hub, connections::Registration, mailbox::Mail, unsent::Kept};
+use super::{Hub, mailbox::Mail, registration::Registration, unsent::Kept};
 use crate::{
     layer::SendError,
     message::{Close, Done, Event, EventKind, Gap, Message, Outcome, Payload, Reply, Scope},
     routing::Route,
-    telemetry::ByReason,
+    telemetry::{ByReason, DropReason},
 };
 
 /// What comes next on a connection.
@@ -167,9 +167,9 @@ impl Conversation {
                 }
                 Mail::Answer { replies, .. } => {
                     self.written(replies.iter().map(Reply::cost).sum());
-                    self.hub.metrics.dropped("stale");
+                    self.hub.metrics.dropped(DropReason::Stale);
                 }
-                Mail::Done { .. } => self.hub.metrics.dropped("stale"),
+                Mail::Done { .. } => self.hub.metrics.dropped(DropReason::Stale),
                 Mail::Missed { gap, is_member } => {
                     if is_member || self.is_busy() {
                         self.missed = Some(gap);
@@ -219,7 +219,7 @@ impl Conversation {
     /// A reply that this protocol has no use for.
     pub(super) fn misfit(&self, reply: &Reply) {
         self.written(reply.cost());
-        self.hub.metrics.dropped("wrong_protocol");
+        self.hub.metrics.dropped(DropReason::WrongProtocol);
     }
 
     /// Waits for the event in flight, and drops and counts what is for the client. Returns whether the
@@ -232,7 +232,7 @@ impl Conversation {
                 match reply {
                     // The consumer is told of the end.
                     Reply::Accept(_) => accepted = true,
-                    _ => self.hub.metrics.dropped("connection_gone"),
+                    _ => self.hub.metrics.dropped(DropReason::ConnectionGone),
                 }
             }
         }
@@ -261,7 +261,7 @@ impl Conversation {
                     self.settle().await;
                 }
                 Err(error) => {
-                    hub.metrics.dropped("disconnect_lost");
+                    hub.metrics.dropped(DropReason::DisconnectLost);
                     tracing::warn!(
                         %error, correlation = %self.scope.correlation,
                         "a consumer does not learn that a connection is over"

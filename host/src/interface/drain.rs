@@ -12,7 +12,7 @@ use super::{
 use crate::message::Protocol;
 
 /// Without a rate sockets are closed at least this often, however long the grace period is.
-const SLOWEST_CLOSE: Duration = Duration::from_millis(10);
+const CLOSE_INTERVAL_MAX: Duration = Duration::from_millis(10);
 /// The part of the grace period in which sockets are closed; the rest is for disconnect events.
 const CLOSING: f32 = 0.8;
 
@@ -70,7 +70,7 @@ fn pause(sockets: usize, config: &DrainConfig) -> Duration {
     }
     let spread = config.grace.mul_f32(CLOSING);
     let each = spread.checked_div(u32::try_from(sockets).unwrap_or(u32::MAX));
-    each.unwrap_or_default().min(SLOWEST_CLOSE)
+    each.unwrap_or_default().min(CLOSE_INTERVAL_MAX)
 }
 
 #[cfg(test)]

@@ -19,11 +19,8 @@ use tokio::{
 };
 
 use super::{
-    Hub, InterfaceConfig, InterfaceServer, Parts,
-    connection::{Connection, http1},
-    http, strictness,
-    transport::Peer,
-    websocket,
+    Hub, InterfaceConfig, InterfaceServer, Parts, connection::Connection, http, serve::http1,
+    strictness, transport::Peer, websocket,
 };
 use crate::{
     layer::{LayerConfig, MemoryLayer},
@@ -33,9 +30,9 @@ use crate::{
 };
 
 /// Nothing waits for anything, so no time passes.
-const LONG: Duration = Duration::from_secs(10);
+const EDGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// More than any response here has.
-const ROOM: usize = 1024 * 1024;
+const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
 
 /// An interface server without sockets.
 pub struct Edge {
@@ -84,12 +81,16 @@ impl Edge {
             }
         });
         self.runtime.block_on(async {
-            let (mut client, server) = duplex(bytes.len().max(1) + ROOM);
+            let (mut client, server) = duplex(bytes.len().max(1) + RESPONSE_BYTES_MAX);
             client.write_all(bytes).await.expect("there is room for all of it");
             client.shutdown().await.expect("the other end is there");
             let serving = http1(&self.hub.config).serve_connection(TokioIo::new(server), service);
             // What is malformed is an error.
-            drop(timeout(LONG, serving).await.expect("a client that has left is not waited for"));
+            drop(
+                timeout(EDGE_TIMEOUT, serving)
+                    .await
+                    .expect("a client that has left is not waited for"),
+            );
         });
         std::mem::take(&mut events.lock().expect("nothing panics with it"))
     }
@@ -102,7 +103,7 @@ impl Edge {
             async { Ok::<_, Infallible>(response.expect("there is one request")) }
         });
         self.runtime.block_on(async {
-            let (client, server) = duplex(ROOM);
+            let (client, server) = duplex(RESPONSE_BYTES_MAX);
             let serving = http1(&self.hub.config).serve_connection(TokioIo::new(server), service);
             let asking = async {
                 let client = hyper::client::conn::http1::Builder::new()
@@ -123,7 +124,7 @@ impl Edge {
                 response
             };
             let both = async { tokio::join!(asking, serving) };
-            let (response, served) = timeout(LONG, both).await.expect("nothing waits");
+            let (response, served) = timeout(EDGE_TIMEOUT, both).await.expect("nothing waits");
             served.expect("a response that can be sent");
             response
         })

@@ -9,6 +9,7 @@ use crate::{
     layer::Recipient,
     message::{Answer, ChannelName, Content, Gap, InboxEntry, LocalName, Reply, replies_from},
     outage::Outage,
+    telemetry::DropReason,
 };
 
 /// How long to wait before asking a layer again that could not answer.
@@ -66,7 +67,7 @@ async fn hand_out(hub: &Arc<Hub>, entry: InboxEntry) {
                 match hub.connections.mailbox(&local) {
                     Some(mailbox) => mailboxes.push(mailbox),
                     None => {
-                        hub.metrics.dropped("connection_gone");
+                        hub.metrics.dropped(DropReason::ConnectionGone);
                         if from_group {
                             forget(hub, &local).await;
                         }
@@ -80,7 +81,7 @@ async fn hand_out(hub: &Arc<Hub>, entry: InboxEntry) {
             let Some(replies) = read_forms(hub, &content, from_group, correlation) else { return };
             for mailbox in mailboxes {
                 if !mailbox.put(Mail::Message { replies: Arc::clone(&replies), from_group }) {
-                    hub.metrics.dropped("too_slow");
+                    hub.metrics.dropped(DropReason::ClientTooSlow);
                 }
             }
         }
@@ -112,11 +113,11 @@ fn end_those_that_missed(hub: &Arc<Hub>, members: &[LocalName], gap: Gap) {
 fn hand_out_answer(hub: &Hub, answer: Answer) {
     let Answer { to, order, replies, done } = answer;
     let Some(mailbox) = hub.connections.mailbox(&to) else {
-        hub.metrics.dropped("connection_gone");
+        hub.metrics.dropped(DropReason::ConnectionGone);
         return;
     };
     if !mailbox.put_answer(order, replies, done) {
-        hub.metrics.dropped("too_slow");
+        hub.metrics.dropped(DropReason::ClientTooSlow);
     }
 }
 
@@ -136,7 +137,7 @@ fn read_forms(
         }
         Err(error) => {
             tracing::warn!(%error, %correlation, "a message to a reply channel is dropped");
-            hub.metrics.dropped("unreadable");
+            hub.metrics.dropped(DropReason::Unreadable);
             None
         }
     }

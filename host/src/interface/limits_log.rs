@@ -1,9 +1,8 @@
-//! What is refused to clients, counted by reason, and said with the setting that decides it.
+//! Counts refusals to clients by reason, and logs them with the setting that decides.
 
 use std::net::IpAddr;
 
-use super::Hub;
-use crate::telemetry::{ByRefusal, WarnLimit};
+use crate::telemetry::{ByRefusal, Metrics, WarnLimit};
 
 /// Why something was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub(super) enum Reason {
     ForwardedHeader,
 }
 
-/// How many there are.
+/// The number of reasons.
 const REASONS: usize = Reason::ForwardedHeader as usize + 1;
 
 impl Reason {
@@ -85,34 +84,38 @@ impl Reason {
     }
 }
 
-/// How often each reason is told: an attack must not flood the log as well.
+/// Counts refusals, and logs each reason at a bounded rate: an attack must not flood the log as well.
 #[derive(Debug)]
-pub(super) struct Told([WarnLimit; REASONS]);
+pub(super) struct LimitsLog {
+    warnings: [WarnLimit; REASONS],
+}
 
-impl Default for Told {
+impl Default for LimitsLog {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| WarnLimit::default()))
+        Self { warnings: std::array::from_fn(|_| WarnLimit::default()) }
     }
 }
 
-impl Told {
-    fn admit(&self, reason: Reason) -> Option<u64> {
-        self.0.get(reason as usize).and_then(WarnLimit::admit)
-    }
-}
-
-impl Hub {
-    /// Counts it, and says whether it is to be refused: a dry run lets limits pass.
-    pub(super) fn refuse(&self, reason: Reason, client: IpAddr) -> bool {
-        let passes = reason.is_limit() && self.config.limits.dry_run;
+impl LimitsLog {
+    /// Counts a limit or rule that a client does not keep. Returns whether to refuse: a dry run lets limits
+    /// pass.
+    pub(super) fn refuse(
+        &self,
+        reason: Reason,
+        client: IpAddr,
+        is_dry_run: bool,
+        metrics: &Metrics,
+    ) -> bool {
+        let passes = reason.is_limit() && is_dry_run;
         let action = match reason {
             Reason::ForwardedHeader => "ignored",
             _ if passes => "allowed",
             _ => "refused",
         };
         let (word, setting) = reason.words();
-        self.metrics.refusals.get_or_create(&ByRefusal { reason: word, action }).inc();
-        if let Some(held_back) = self.told.admit(reason) {
+        metrics.refusals.get_or_create(&ByRefusal { reason: word, action }).inc();
+        let admitted = self.warnings.get(reason as usize).and_then(WarnLimit::admit);
+        if let Some(held_back) = admitted {
             tracing::warn!(
                 reason = word, action, %client, setting, held_back,
                 "a client is beyond a limit or breaks a rule; said at most every 10 s"

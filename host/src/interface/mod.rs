@@ -18,17 +18,25 @@ mod limits_log;
 mod mailbox;
 mod pace;
 mod proxies;
+mod registration;
+mod serve;
 mod server;
 mod strictness;
 mod transport;
 mod unsent;
 mod websocket;
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 pub(crate) use self::transport::read_out;
 use self::{
-    admission::Admission, backlog::Lines, connections::Connections, limits_log::Told,
+    admission::Admission,
+    backlog::Lines,
+    connections::Connections,
+    limits_log::{LimitsLog, Reason},
     unsent::ResponseSizes,
 };
 pub use self::{
@@ -45,7 +53,7 @@ use crate::{
     layer::ChannelLayer, message::NodeName, routing::Routes, shutdown::Drain, telemetry::Metrics,
 };
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 struct Hub {
     config: InterfaceConfig,
@@ -58,7 +66,16 @@ struct Hub {
     open_sockets: Arc<AtomicUsize>,
     lines: Lines,
     metrics: Arc<Metrics>,
-    told: Told,
+    limits_log: LimitsLog,
     response_sizes: ResponseSizes,
     drain: Drain,
+}
+
+impl Hub {
+    /// Counts a limit or rule that a client does not keep. Returns whether to refuse: a dry run lets limits
+    /// pass.
+    fn refuse(&self, reason: Reason, client: IpAddr) -> bool {
+        let is_dry_run = self.config.limits.dry_run;
+        self.limits_log.refuse(reason, client, is_dry_run, &self.metrics)
+    }
 }

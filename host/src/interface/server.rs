@@ -12,10 +12,10 @@ use super::{
     Hub, InterfaceConfig,
     admission::Admission,
     backlog::Lines,
-    connection,
     connections::Connections,
     inbox,
-    limits_log::Told,
+    limits_log::LimitsLog,
+    serve,
     transport::{
         BindError, Certificates, Endpoint, Listener, Peer, Raw, TlsConfig, TlsError, report, watch,
     },
@@ -32,7 +32,7 @@ use crate::{
 /// How long to wait after an accept that failed: the process may be out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often the files of the certificate are looked at.
-const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
+const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Serves HTTP and WebSocket.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl InterfaceServer {
             open_sockets: Arc::default(),
             lines: Lines::default(),
             metrics,
-            told: Told::default(),
+            limits_log: LimitsLog::default(),
             response_sizes: ResponseSizes::default(),
             drain: Drain::new(Handle::current()),
         };
@@ -117,7 +117,7 @@ impl InterfaceServer {
         let reader = Drain::new(Handle::current());
         reader.spawn_until_stopped("inbox", inbox::read(Arc::clone(&hub)));
         if let Some(certificates) = &certificates {
-            let watching = watch(Arc::clone(certificates), CERTIFICATE_LOOK);
+            let watching = watch(Arc::clone(certificates), CERTIFICATE_CHECK_INTERVAL);
             reader.spawn_until_stopped("certificate", watching);
         }
         for listener in listeners {
@@ -153,7 +153,7 @@ async fn accept(listener: Listener, certificates: Option<Arc<Certificates>>, hub
                     continue;
                 }
                 let raw = Raw::new(socket, peer, &hub.config.timeouts);
-                let serving = connection::serve(raw, place, tls.clone(), Arc::clone(&hub));
+                let serving = serve::serve(raw, place, tls.clone(), Arc::clone(&hub));
                 hub.drain.spawn("connection", serving);
             }
             Err(error) => {

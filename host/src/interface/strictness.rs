@@ -64,7 +64,7 @@ fn check_target<B>(request: &Request<B>) -> Result<(), Refusal> {
     let is_http2 = request.version() == Version::HTTP_2;
     if *method == Method::CONNECT {
         // The library would take any answer with 2xx for the start of a tunnel.
-        let refusal = (StatusCode::NOT_IMPLEMENTED, "this is no proxy");
+        let refusal = (StatusCode::NOT_IMPLEMENTED, "this server is not a proxy");
         return if is_http2 { Ok(()) } else { Err(refusal) };
     }
     let known = [Scheme::HTTP, Scheme::HTTPS];
@@ -74,7 +74,7 @@ fn check_target<B>(request: &Request<B>) -> Result<(), Refusal> {
     let path = target.path();
     let is_whole_server = path == "*" && *method == Method::OPTIONS;
     if !(path.starts_with('/') || is_whole_server) {
-        return Err(bad("the target is no path"));
+        return Err(bad("the target is not a path"));
     }
     if path.contains("%00") {
         return Err(bad("the path has a NUL"));
@@ -131,7 +131,7 @@ fn settle_host<B>(request: &mut Request<B>) -> Result<(), Refusal> {
         return Err(bad("the request has no Host"));
     }
     if [host, of_target.as_ref()].into_iter().flatten().any(|host| !is_host(host)) {
-        return Err(bad("the Host is no host with a port"));
+        return Err(bad("the Host is not a valid host with a port"));
     }
     if let Some(of_target) = of_target {
         if version == Version::HTTP_2 && host.is_some_and(|host| *host != of_target) {

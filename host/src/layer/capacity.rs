@@ -6,7 +6,7 @@ use crate::message::ChannelName;
 
 /// A pattern that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{pattern:?} is no pattern of channel names: {reason}")]
+#[error("{pattern:?} is not a valid pattern of channel names: {reason}")]
 pub struct PatternError {
     pattern: String,
     reason: String,
@@ -75,6 +75,6 @@ mod tests {
     #[test]
     fn a_pattern_that_cannot_be_read_is_named() {
         let error = Capacities::new(5, [("a[", 1)]).unwrap_err();
-        assert!(error.to_string().starts_with("\"a[\" is no pattern"), "{error}");
+        assert!(error.to_string().starts_with("\"a[\" is not a valid pattern"), "{error}");
     }
 }

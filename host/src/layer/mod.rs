@@ -8,6 +8,7 @@ mod capacity;
 #[cfg(test)]
 mod conformance;
 mod dispatch;
+mod error;
 mod memory;
 mod redis;
 
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 
 pub use capacity::{Capacities, PatternError};
 pub use dispatch::{Dispatch, Feeding};
+pub use error::{LayerError, SendError};
 pub use memory::MemoryLayer;
 pub use redis::RedisLayer;
 #[cfg(feature = "fuzzing")]
@@ -36,7 +38,7 @@ use crate::message::{
 /// How long a message waits in a channel that delivers at least once.
 const KEPT: Duration = Duration::from_secs(86_400);
 
-/// What a layer holds at most, and for how long.
+/// The limits and expiries of a layer.
 #[derive(Clone, Debug)]
 pub struct LayerConfig {
     /// The largest message, in bytes.
@@ -70,52 +72,6 @@ impl Default for LayerConfig {
             delayed_messages: 10_000,
             total_bytes: 256 * 1024 * 1024,
         }
-    }
-}
-
-/// Why a message was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The channel holds as many messages as it may.
-    #[error("channel {0} is full")]
-    ChannelFull(ChannelName),
-    /// As many messages wait to be sent later as may. Waiting for room in a channel does not help.
-    #[error("{limit} messages wait to be sent later already")]
-    TooManyDelayed {
-        /// The limit.
-        limit: usize,
-    },
-    /// The message is too large.
-    #[error("the message has {bytes} bytes; the layer takes {limit}")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// The connection is a member of as many groups as it may be.
-    #[error("a connection is a member of at most {limit} groups (layer.groups_per_connection)")]
-    TooManyGroups {
-        /// The limit.
-        limit: usize,
-    },
-    /// The layer cannot be reached.
-    #[error(transparent)]
-    Layer(#[from] LayerError),
-}
-
-/// The layer cannot do its work.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the channel layer is not available: {reason}")]
-pub struct LayerError {
-    reason: String,
-}
-
-impl LayerError {
-    /// Says why.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
     }
 }
 
@@ -155,7 +111,7 @@ pub struct Received {
     pub receipt: Option<Receipt>,
 }
 
-/// What became of a message to a group.
+/// The result of a message to a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupSent {
     /// Nodes with members and named channels that it went to.
@@ -193,13 +149,18 @@ pub trait Recipient: fmt::Debug + Send + Sync + 'static {
 }
 
 /// Carries messages. Used as `Arc<dyn ChannelLayer>`.
+///
+/// Unless a method says otherwise, dropping its future leaves the operation done or not done, and nothing between.
 #[async_trait]
 pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// Puts a message at the end of a channel. A message to a reply channel goes to its node's
     /// inbox. Never waits for room.
+    ///
+    /// Interface servers call it for each event, workers for what consumers send, the admin API and the command
+    /// line for scripts. Messages of one caller that awaits each call keep their order.
     async fn send(&self, channel: &ChannelName, message: Message) -> Result<(), SendError>;
 
-    /// Sends a message, not before `delay` has passed.
+    /// Sends a message, not before `delay` has passed. Workers call it for consumers that ask for a delay.
     async fn send_later(
         &self,
         channel: &ChannelName,
@@ -208,6 +169,9 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     ) -> Result<(), SendError>;
 
     /// Resolves when a full channel may have room again. A hint: the next send may still fail.
+    ///
+    /// Senders that may wait call it after [`SendError::ChannelFull`], with a timeout. Dropping the future does no
+    /// harm.
     async fn room(&self, channel: &ChannelName);
 
     /// Hands messages over to a worker from now on, as far as its demand goes, until it is closed. The
@@ -224,8 +188,11 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         std::future::pending().await
     }
 
-    /// Says what becomes of a message that was taken. Nothing, if its lease has run out: then another
-    /// worker has it.
+    /// Settles a message of an at-least-once channel that was taken. Does nothing if its lease has run out: then
+    /// another worker has it.
+    ///
+    /// A worker calls it once, after the run and after the messages of the run are sent. A message that is not
+    /// settled is redelivered when its lease has run out.
     async fn settle(
         &self,
         channel: &ChannelName,
@@ -233,21 +200,27 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         settled: Settled,
     ) -> Result<(), LayerError>;
 
-    /// Makes a channel a member of a group, or renews its membership. A join that failed is made again,
-    /// or whoever asked for it is told.
+    /// Makes a channel a member of a group, or renews its membership.
+    ///
+    /// Workers call it for consumers, before the replies of the same event are sent. They make a failed join again
+    /// if its error is transient, and otherwise refuse the connection.
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError>;
 
-    /// Ends a membership, if there is one.
+    /// Ends a membership, if there is one. Workers call it for consumers.
     async fn group_discard(
         &self,
         group: &GroupName,
         channel: &ChannelName,
     ) -> Result<(), LayerError>;
 
-    /// Ends all memberships of a connection.
+    /// Ends all memberships of a connection. Its interface server calls it when the connection has ended, or
+    /// after an entry for a connection that is not there.
     async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError>;
 
     /// Sends a message to every member of a group. Members that are full miss it.
+    ///
+    /// Workers call it for consumers, the admin API and the command line for scripts. Dropping the future may leave
+    /// some members with the message and others without.
     async fn group_send(
         &self,
         group: &GroupName,
@@ -255,25 +228,32 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         correlation: CorrelationId,
     ) -> Result<GroupSent, SendError>;
 
-    /// Makes a node known, so that its connections can be reached.
+    /// Makes a node known, so that its connections can be reached. An interface server calls it once, before it
+    /// accepts connections.
     async fn open_inbox(&self, node: &NodeName) -> Result<(), LayerError>;
 
     /// Puts an answer into a node's inbox. Data is dropped and counted when the inbox is full; the
     /// done mark never is.
+    ///
+    /// Workers call it for each flush with replies and at the end of each event.
     async fn answer(&self, node: &NodeName, answer: Answer) -> Result<(), LayerError>;
 
     /// Lends a node that takes answers by a call. A layer of one process may call it in place of the inbox.
     /// The interface server lends it once, when its inbox is open.
     fn lend_recipient(&self, _node: &NodeName, _recipient: Weak<dyn Recipient>) {}
 
-    /// Lends the count of a node's open WebSockets, to be told to others should the process die.
+    /// Lends the count of a node's open WebSockets, which others count as lost should the process die. An
+    /// interface server calls it once, after [`open_inbox`](Self::open_inbox).
     fn count_sockets(&self, _node: &NodeName, _open: Arc<AtomicUsize>) {}
 
-    /// Takes what has arrived for a node, in order; waits while there is nothing. One reader per
-    /// node.
+    /// Takes the entries that have arrived for a node, in order; waits while there are none.
+    ///
+    /// One task of the interface server calls it, again and again until the process stops. Dropping the future may
+    /// lose entries that are on their way, so the task drops it only then.
     async fn read_inbox(&self, node: &NodeName) -> Result<Vec<InboxEntry>, LayerError>;
 
-    /// Forgets a node with its inbox and the memberships of its connections.
+    /// Forgets a node with its inbox and the memberships of its connections. Its interface server calls it once,
+    /// when its connections have ended.
     async fn close_inbox(&self, node: &NodeName);
 
     /// Counts what is lost with this process and forgets it. The application calls it once, when
@@ -282,9 +262,10 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         LostAtStop::default()
     }
 
-    /// How full the layer is now.
+    /// Returns how full the layer is now. The admin listener calls it for `/metrics` and `/api/v1/layer`.
     async fn statistics(&self) -> Result<Statistics, LayerError>;
 
-    /// Sends a message through the layer and takes it off again: the path that work takes.
+    /// Sends a message through the layer and takes it off again, as work does. The admin listener calls it for
+    /// `/readyz`. Dropping the future may leave a probe, which expires.
     async fn probe(&self) -> Result<(), LayerError>;
 }

@@ -7,9 +7,9 @@ use std::{fmt, sync::Arc};
 use super::{CorrelationId, EventKind};
 
 /// The longest channel or group name, in bytes.
-const MAX_NAME: usize = 99;
+const NAME_BYTES_MAX: usize = 99;
 /// The longest module name, in bytes.
-const MAX_MODULE: usize = 63;
+const MODULE_NAME_BYTES_MAX: usize = 63;
 
 /// Which rule a name breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,7 +115,7 @@ name! {
 impl ChannelName {
     /// Checks a name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        check(text, MAX_NAME, "a-z A-Z 0-9 . _ - !", |b| in_alphabet(b) || b == b'!')?;
+        check(text, NAME_BYTES_MAX, "a-z A-Z 0-9 . _ - !", |b| in_alphabet(b) || b == b'!')?;
         if let Some((node, local)) = text.split_once('!')
             && (node.is_empty() || local.is_empty() || local.contains('!'))
         {
@@ -159,7 +159,7 @@ impl ChannelName {
 impl GroupName {
     /// Checks a name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        check(text, MAX_NAME, ALPHABET, in_alphabet).map(|()| Self(text.into()))
+        check(text, NAME_BYTES_MAX, ALPHABET, in_alphabet).map(|()| Self(text.into()))
     }
 
     /// Whether the group belongs to a module: its name starts with the module's and a dot.
@@ -181,7 +181,7 @@ impl ModuleName {
 
     /// Checks a name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        check(text, MAX_MODULE, MODULE_ALPHABET, |b| {
+        check(text, MODULE_NAME_BYTES_MAX, MODULE_ALPHABET, |b| {
             b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'
         })
         .map(|()| Self(text.into()))
@@ -191,7 +191,7 @@ impl ModuleName {
 impl NodeName {
     /// Checks a name: it must be possible as the first part of a reply channel.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        check(text, MAX_NAME, ALPHABET, in_alphabet).map(|()| Self(text.into()))
+        check(text, NAME_BYTES_MAX, ALPHABET, in_alphabet).map(|()| Self(text.into()))
     }
 
     /// A name that no other node has.

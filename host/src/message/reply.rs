@@ -66,12 +66,12 @@ pub enum Reply {
 }
 
 /// What it takes to keep a reply beside its content: empty frames must not wait without bound.
-const OVERHEAD: usize = 64;
+const REPLY_OVERHEAD_BYTES: usize = 64;
 
 impl Reply {
     /// Bytes that this adds to what waits for the client; never 0.
     pub fn cost(&self) -> usize {
-        OVERHEAD + self.content_len()
+        REPLY_OVERHEAD_BYTES + self.content_len()
     }
 
     fn content_len(&self) -> usize {
@@ -94,7 +94,10 @@ impl Response {
 }
 
 fn headers_cost(headers: &[Header]) -> usize {
-    headers.iter().map(|(name, value)| OVERHEAD + name.as_str().len() + value.len()).sum()
+    headers
+        .iter()
+        .map(|(name, value)| REPLY_OVERHEAD_BYTES + name.as_str().len() + value.len())
+        .sum()
 }
 
 /// Which rule the header fields of a reply break.
@@ -102,7 +105,7 @@ fn headers_cost(headers: &[Header]) -> usize {
 #[non_exhaustive]
 pub enum HeaderError {
     /// The name is no token.
-    #[error("{0:?} is no header name")]
+    #[error("{0:?} is not a valid header name")]
     Name(String),
     /// The value has a control character.
     #[error("the value of the header {0} has a control character")]

@@ -1,12 +1,6 @@
 //! The connection to the server that holds a partition, which reconnects, wherever the partition is by then.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::redis::{
     FromRedisValue, RedisError, RedisResult, ScriptInvocation, aio::MultiplexedConnection, cmd,
@@ -18,18 +12,19 @@ use tokio::{
 };
 
 use super::{
-    Keys, Topology, Unavailable,
+    Keys, RedisFailure, Topology,
+    failure::is_lost,
     locate::{Located, Role, Source, first_success, fix},
     pool::{Lent, Pool},
 };
 use crate::shutdown::Drain;
 
 /// The pause before the first attempt to connect again; doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const RECONNECT_PAUSE_FIRST: Duration = Duration::from_millis(50);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The oldest server: BLMPOP and PEXPIRE GT.
-const OLDEST: (u32, u32) = (7, 0);
+const SERVER_VERSION_MIN: (u32, u32) = (7, 0);
 
 /// A connection that works as far as is known.
 #[derive(Clone)]
@@ -52,7 +47,7 @@ impl Established {
 #[derive(Clone)]
 enum State {
     Up(Established),
-    Down(Arc<Unavailable>),
+    Down(Arc<RedisFailure>),
 }
 
 /// Runs commands on the server of one partition.
@@ -64,10 +59,6 @@ pub(crate) struct Link {
     patience: Duration,
     state: watch::Sender<State>,
     broken: Notify,
-    /// The connection over which all registrations were made last.
-    settled: AtomicU64,
-    /// Held while leases are renewed or a node is closed.
-    pub(crate) renewing: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Link {
@@ -84,22 +75,21 @@ impl Link {
         partition: usize,
         patience: Duration,
         drain: &Drain,
-    ) -> Result<Arc<Self>, Unavailable> {
+    ) -> Result<Arc<Self>, RedisFailure> {
         let link = Arc::new(Self {
             keys,
             partition,
             topology: topology.clone(),
             patience,
-            state: watch::Sender::new(State::Down(Arc::new(Unavailable::new("not connected yet")))),
+            state: watch::Sender::new(State::Down(Arc::new(RedisFailure::Unavailable(
+                "not connected yet".to_owned(),
+            )))),
             broken: Notify::new(),
-            settled: AtomicU64::new(1),
-            renewing: tokio::sync::Mutex::default(),
         });
         // The task of a connection belongs to the runtime that it was made on.
         let first = Arc::clone(&link);
         let connecting = drain.spawn("redis connect", async move { first.connect(1).await });
-        let established =
-            connecting.await.map_err(|error| Unavailable::new(error.to_string()))??;
+        let established = connecting.await.map_err(|_| RedisFailure::Stopped)??;
         link.state.send_replace(State::Up(established));
         let keep = Arc::clone(&link);
         drain.spawn_until_stopped("redis link", async move { keep.keep().await });
@@ -109,7 +99,7 @@ impl Link {
     async fn keep(&self) {
         for generation in 2.. {
             self.broken.notified().await;
-            let mut pause = FIRST_PAUSE;
+            let mut pause = RECONNECT_PAUSE_FIRST;
             let established = loop {
                 match self.connect(generation).await {
                     Ok(established) => break established,
@@ -119,7 +109,7 @@ impl Link {
                         // Not all processes at once.
                         let jittered = pause.mul_f32(rand::rng().random_range(0.5..1.0));
                         sleep_until(Instant::now() + jittered).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
+                        pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
                     }
                 }
             };
@@ -129,7 +119,7 @@ impl Link {
     }
 
     /// Asks each source of the topology until one leads to a server that can be used.
-    async fn connect(&self, generation: u64) -> Result<Established, Unavailable> {
+    async fn connect(&self, generation: u64) -> Result<Established, RedisFailure> {
         let until = Instant::now() + self.patience;
         let sources = self.topology.sources(self.partition);
         let attempts = sources.into_iter().map(|source| async move {
@@ -144,7 +134,10 @@ impl Link {
         });
         first_success(attempts).await.map_err(|failures: Vec<String>| {
             let failures = failures.join("; ");
-            Unavailable::new(format!("Redis at {} is not reached: {failures}", self.topology))
+            RedisFailure::Unavailable(format!(
+                "Redis at {} is not reached: {failures}",
+                self.topology
+            ))
         })
     }
 
@@ -170,7 +163,7 @@ impl Link {
     }
 
     /// Why it is not.
-    pub(crate) fn trouble(&self) -> Option<Unavailable> {
+    pub(crate) fn trouble(&self) -> Option<RedisFailure> {
         match &*self.state.borrow() {
             State::Up(_) => None,
             State::Down(error) => Some((**error).clone()),
@@ -182,10 +175,9 @@ impl Link {
         self.patience
     }
 
-    /// What is wrong when it takes longer.
-    pub(crate) fn silent(&self) -> Unavailable {
-        let within = self.patience;
-        Unavailable::new(format!("Redis at {} does not answer within {within:?}", self.topology))
+    /// Returns the failure of a command that takes longer.
+    pub(crate) fn silent(&self) -> RedisFailure {
+        RedisFailure::TimedOut { server: self.topology.to_string(), within: self.patience }
     }
 
     /// Which connection it is, counted from the first.
@@ -194,16 +186,6 @@ impl Link {
             State::Up(up) => up.generation,
             State::Down(_) => 0,
         }
-    }
-
-    /// All registrations were made over that connection, or a newer one.
-    pub(crate) fn settle(&self, generation: u64) {
-        self.settled.fetch_max(generation, Ordering::AcqRel);
-    }
-
-    /// Whether what the server knows of this process is whole again since the last reconnect.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.generation() <= self.settled.load(Ordering::Acquire)
     }
 
     /// Resolves when there is a newer connection than that one.
@@ -215,7 +197,7 @@ impl Link {
         self.generation().max(generation)
     }
 
-    async fn established(&self) -> Result<Established, Unavailable> {
+    async fn established(&self) -> Result<Established, RedisFailure> {
         if let State::Up(established) = &*self.state.borrow() {
             return Ok(established.clone());
         }
@@ -238,10 +220,10 @@ impl Link {
     pub(crate) async fn call<T: FromRedisValue>(
         &self,
         invocation: &ScriptInvocation<'_>,
-    ) -> Result<T, Unavailable> {
+    ) -> Result<T, RedisFailure> {
         let established = self.established().await?;
         let called = invocation.invoke_async(&mut established.commands()).await;
-        called.map_err(|error| self.failed(&established, &error))
+        called.map_err(|error| self.failed(&established, &error, self.patience))
     }
 
     /// A blocking pop on a connection of its own. Waits for `block`, and nothing came if it is over.
@@ -250,35 +232,21 @@ impl Link {
         key: &str,
         most: usize,
         block: Duration,
-    ) -> Result<Vec<Vec<u8>>, Unavailable> {
+    ) -> Result<Vec<Vec<u8>>, RedisFailure> {
         let established = self.established().await?;
         let popped = pop_from(&established.pool, key, most, block, self.patience).await;
-        popped.map_err(|error| self.failed(&established, &error))
+        popped.map_err(|error| self.failed(&established, &error, block + self.patience))
     }
 
     /// Says what went wrong. A connection that can do nothing more is made again.
-    fn failed(&self, established: &Established, error: &RedisError) -> Unavailable {
-        let away = error.is_unrecoverable_error()
-            || error.is_timeout()
-            || error.is_io_error()
-            || matches!(
-                error.code(),
-                Some(
-                    "READONLY"
-                        | "MOVED"
-                        | "ASK"
-                        | "CLUSTERDOWN"
-                        | "LOADING"
-                        | "MASTERDOWN"
-                        | "NOAUTH"
-                )
-            );
-        let failure = Unavailable::new(format!(
-            "Redis at {}: {error}{}",
-            established.name,
-            fix(error, Role::Server)
-        ));
-        if away {
+    fn failed(
+        &self,
+        established: &Established,
+        error: &RedisError,
+        within: Duration,
+    ) -> RedisFailure {
+        let failure = RedisFailure::of(&established.name, error, within);
+        if is_lost(error) {
             let dropped = self.state.send_if_modified(|state| {
                 let is_this =
                     matches!(state, State::Up(up) if up.generation == established.generation);
@@ -299,10 +267,10 @@ impl Link {
     pub(crate) async fn run<T: FromRedisValue>(
         &self,
         command: &deadpool_redis::redis::Cmd,
-    ) -> Result<T, Unavailable> {
+    ) -> Result<T, RedisFailure> {
         let established = self.established().await?;
         let answered = command.query_async(&mut established.commands()).await;
-        answered.map_err(|error| self.failed(&established, &error))
+        answered.map_err(|error| self.failed(&established, &error, self.patience))
     }
 }
 
@@ -330,7 +298,7 @@ async fn pop_from(
     Ok(popped.map(|(_, entries)| entries).unwrap_or_default())
 }
 
-/// What a server must be, by what INFO says.
+/// Checks version, role and eviction policy of a server, as INFO shows them.
 fn check(facts: &str) -> Result<(), String> {
     let fact = |name: &str| {
         let mut lines = facts.lines().filter_map(|line| line.split_once(':'));
@@ -339,8 +307,8 @@ fn check(facts: &str) -> Result<(), String> {
     let version = fact("redis_version").unwrap_or("of no known version");
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if found < OLDEST {
-        let (major, minor) = OLDEST;
+    if found < SERVER_VERSION_MIN {
+        let (major, minor) = SERVER_VERSION_MIN;
         return Err(format!("is version {version}; {major}.{minor} or later is needed"));
     }
     if fact("role") == Some("slave") {

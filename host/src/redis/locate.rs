@@ -1,4 +1,4 @@
-//! Finds the server that has a partition: who is asked, in which order, and what is wrong with each.
+//! Finds the server that has a partition: asks Sentinels and Cluster nodes, and explains failures.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use deadpool_redis::redis::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::{Instant, timeout_at};
 
-use super::topology::{at, without_login};
+use super::address::{at, without_login};
 
 /// How long the next source waits for the one before it.
-const HEAD_START: Duration = Duration::from_millis(250);
+const NEXT_SOURCE_DELAY: Duration = Duration::from_millis(250);
 
 /// Something that knows which server has a partition.
 #[derive(Clone)]
@@ -82,7 +82,7 @@ impl Source {
     }
 }
 
-/// What refused something.
+/// The kind of server that refused something.
 #[derive(Clone, Copy)]
 pub(super) enum Role {
     Sentinel,
@@ -126,7 +126,7 @@ pub(super) async fn first_success<T, E>(
         let next = attempts.next();
         let is_last = next.is_none();
         running.extend(next);
-        let until = Instant::now() + HEAD_START;
+        let until = Instant::now() + NEXT_SOURCE_DELAY;
         loop {
             let ended = match is_last {
                 true => running.next().await,
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(began.elapsed(), Duration::from_millis(10));
         let found = first_success([attempt(Some(u64::MAX), 1), attempt(Some(10), 2)]);
         assert_eq!(found.await, Ok(2));
-        assert_eq!(began.elapsed(), Duration::from_millis(20) + HEAD_START);
+        assert_eq!(began.elapsed(), Duration::from_millis(20) + NEXT_SOURCE_DELAY);
         let found = first_success([attempt(Some(300), 1), attempt(Some(100), 2)]);
         assert_eq!(found.await, Ok(1));
         let found = first_success([attempt(None, 1), attempt(None, 2)]);

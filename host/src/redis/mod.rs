@@ -3,7 +3,9 @@
 //! [`Redis`] is opened once in a process. It has one `Link` for each partition, which reconnects until the
 //! last clone of [`Redis`] is dropped.
 
+mod address;
 mod connection;
+mod failure;
 mod locate;
 mod pool;
 mod scripts;
@@ -16,25 +18,15 @@ pub(crate) use deadpool_redis::redis::cmd;
 pub(crate) use deadpool_redis::redis::{FromRedisValue, Script, ScriptInvocation, Value};
 use tokio::runtime::Handle;
 
-pub use self::topology::{Login, Logins, Topology, TopologyError};
 pub(crate) use self::{
     connection::Link,
     scripts::{Keys, declare_scripts, micros, partition_of},
 };
+pub use self::{
+    failure::RedisFailure,
+    topology::{Login, Logins, Topology, TopologyError},
+};
 use crate::shutdown::Drain;
-
-/// Redis does not do what it was asked to.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Unavailable {
-    reason: String,
-}
-
-impl Unavailable {
-    pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
-    }
-}
 
 /// Where Redis is and how long things may take there.
 #[derive(Clone, Debug)]
@@ -74,7 +66,7 @@ impl Drop for Opened {
 impl Redis {
     /// Connects to every partition. The connections' tasks run on the runtime until the last clone is
     /// dropped.
-    pub async fn open(config: &RedisConfig, runtime: Handle) -> Result<Self, Unavailable> {
+    pub async fn open(config: &RedisConfig, runtime: Handle) -> Result<Self, RedisFailure> {
         let drain = Drain::new(runtime);
         let partitions = config.partitions.unwrap_or_else(|| config.topology.partitions());
         let mut links = Vec::with_capacity(partitions);

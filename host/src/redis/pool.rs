@@ -18,7 +18,7 @@ use deadpool_redis::{
 
 /// Connections of a process to a server for one partition: one for commands, one that waits for work, one
 /// that waits for an inbox.
-const MAX_CONNECTIONS: usize = 3;
+const CONNECTIONS_MAX: usize = 3;
 
 /// A connection that belongs to the pool.
 pub(super) type Lent = Object<Manager>;
@@ -51,7 +51,7 @@ impl Pool {
             .set_connection_timeout(Some(timeout))
             .set_response_timeout(Some(timeout));
         let manager = Manager(deadpool_redis::Manager::new_with_config(info, config)?);
-        let pool = managed::Pool::builder(manager).max_size(MAX_CONNECTIONS);
+        let pool = managed::Pool::builder(manager).max_size(CONNECTIONS_MAX);
         let built = pool.runtime(Runtime::Tokio1).build();
         built.map(Self).map_err(|error| {
             RedisError::from((ErrorKind::InvalidClientConfig, "no pool", error.to_string()))

@@ -3,7 +3,10 @@
 use deadpool_redis::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};
 use url::Url;
 
-use super::locate::Source;
+use super::{
+    address::{speaking, without_login},
+    locate::Source,
+};
 
 /// A URL that does not say where Redis is. No part of it is shown: a password may be in each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,15 +60,6 @@ impl Login {
         }
         info.set_redis_settings(settings)
     }
-}
-
-/// The same server and database, without user and password.
-pub(super) fn without_login(info: &ConnectionInfo) -> ConnectionInfo {
-    let settings = info.redis_settings();
-    let bare = deadpool_redis::redis::RedisConnectionInfo::default()
-        .set_db(settings.db())
-        .set_protocol(settings.protocol());
-    info.clone().set_redis_settings(bare)
 }
 
 /// Settings that stand beside the URL.
@@ -242,32 +236,6 @@ fn shown(info: &ConnectionInfo) -> String {
         _ => "redis",
     };
     format!("{scheme}://{login}{}/{}", info.addr(), info.redis_settings().db())
-}
-
-/// The same server and login at another address.
-pub(super) fn at(info: &ConnectionInfo, host: String, port: u16) -> ConnectionInfo {
-    let address = match info.addr() {
-        ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: *insecure,
-            tls_params: tls_params.clone(),
-        },
-        _ => ConnectionAddr::Tcp(host, port),
-    };
-    info.clone().set_addr(address)
-}
-
-/// The same address with or without TLS.
-fn speaking(info: ConnectionInfo, with_tls: bool) -> ConnectionInfo {
-    let address = match (info.addr().clone(), with_tls) {
-        (ConnectionAddr::Tcp(host, port), true) => {
-            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
-        }
-        (ConnectionAddr::TcpTls { host, port, .. }, false) => ConnectionAddr::Tcp(host, port),
-        (address, _) => address,
-    };
-    info.set_addr(address)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The processes that share a store: each says what it has in force and follows what others change.
+//! The processes that share a store: each reports its active modules and follows the changes of others.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -22,9 +22,9 @@ use crate::{
     telemetry::{ByProtocol, Metrics},
 };
 
-/// How often the store is asked for changes.
+/// The time between two requests to the store for changes.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// How often it is asked while a process is about to activate a version.
+/// The same while a process is about to activate a version.
 const BUSY_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The shortest pause between two requests.
 const LEAST_POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -46,7 +46,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A process among others. Where they share a store it reports until the drain stops.
+    /// Makes a process one of the fleet. Where processes share a store it reports until the drain stops.
     pub fn join(
         deployments: Arc<Deployments>,
         metrics: Arc<Metrics>,
@@ -67,7 +67,7 @@ impl Fleet {
         &self.node
     }
 
-    /// What this process has in force.
+    /// The report on this process.
     fn report(&self) -> NodeReport {
         let open =
             |protocol| self.metrics.connections.get_or_create(&ByProtocol { protocol }).get();
@@ -103,7 +103,7 @@ impl Fleet {
         Ok(met)
     }
 
-    /// All live processes, by name; this one is always there, as it is now.
+    /// Returns the reports of all live processes, by name; that of this one is made now.
     pub fn nodes(&self) -> Vec<NodeReport> {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let here = self.report();
@@ -223,7 +223,7 @@ async fn follow(fleet: &Fleet) {
             _ => false,
         };
         match fleet.deployments.follow(emptied).await {
-            // Said at once, since others may wait for it.
+            // Reported at once, since others may wait for it.
             Ok(true) => {
                 seen = now;
                 fleet.caught_up.send_replace(true);

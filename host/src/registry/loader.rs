@@ -1,4 +1,4 @@
-//! From a file to a module that can be put in force: checked, compiled, its routes read.
+//! Checks and compiles files and reads their routes, so that they can be activated.
 
 use std::{
     collections::HashMap,
@@ -16,13 +16,13 @@ use crate::{
     message::ModuleName,
 };
 
-/// Files that are compiled at the same time: who is served goes first.
-const AT_ONCE: usize = 1;
+/// Files that are compiled at the same time: serving has priority.
+const COMPILATIONS_MAX: usize = 1;
 
 /// How long code that was prepared for an activation is kept in memory.
 const PREPARED_EXPIRY: Duration = Duration::from_secs(60);
 
-/// Loads modules. Changes nothing of what is in force.
+/// Loads modules. Does not change the active ones.
 #[derive(Debug)]
 pub struct Loader {
     engine: Engine,
@@ -42,7 +42,7 @@ impl Loader {
         compiler: Compiler,
         limits: FileLimits,
     ) -> std::io::Result<Self> {
-        let turn = Semaphore::new(AT_ONCE);
+        let turn = Semaphore::new(COMPILATIONS_MAX);
         let (cache, prepared) = (Cache::open(compiled)?, Mutex::default());
         Ok(Self { engine, cache, compiler, limits, turn, prepared })
     }
@@ -52,7 +52,7 @@ impl Loader {
         &self.engine
     }
 
-    /// What a file may have.
+    /// The limits of files.
     pub const fn limits(&self) -> &FileLimits {
         &self.limits
     }

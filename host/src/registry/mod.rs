@@ -1,7 +1,7 @@
-//! The modules in force: an immutable snapshot, swapped as a whole.
+//! The active modules: an immutable snapshot, swapped as a whole.
 //!
-//! Whoever holds a snapshot goes on with it; when the last holder lets go, the old code is freed.
-//! [`Deployments`] decides what is in force and keeps it in a store.
+//! A holder of a snapshot goes on with it; when the last holder lets go, the old code is freed.
+//! [`Deployments`] decides which versions are active and keeps them in a store.
 
 mod deployments;
 mod fleet;
@@ -39,8 +39,8 @@ use crate::{
     routing::{Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
 };
 
-/// Reports that wait to be stored. Beyond, whoever reports waits.
-const REPORTS: usize = 64;
+/// Reports that wait to be stored. Beyond, the sender waits.
+const REPORTS_QUEUED_MAX: usize = 64;
 
 /// A module that is ready to be activated.
 #[derive(Clone, Debug)]
@@ -53,9 +53,9 @@ pub struct Candidate {
     pub program: Arc<Program>,
     /// Its consumers.
     pub routes: Vec<RouteSpec>,
-    /// How it is run.
+    /// Its settings.
     pub settings: ModuleSettings,
-    /// Whether it is new and has to prove itself.
+    /// Whether it is new and goes on probation.
     pub probation: bool,
 }
 
@@ -70,13 +70,13 @@ pub struct Version {
     pub activation: u64,
     /// The code.
     pub program: Arc<Program>,
-    /// How it is run.
+    /// Its settings.
     pub settings: ModuleSettings,
     /// The limits again, shared with every run.
     pub limits: Arc<Limits>,
     /// The grants again, shared with every run.
     pub grants: Arc<Grants>,
-    /// While it is new: how it has done, and what comes back if it fails.
+    /// Its probation: its progress, and the version to fall back on.
     pub probation: Probation,
     routes: Vec<RouteSpec>,
 }
@@ -93,7 +93,7 @@ impl Version {
         self.routes.iter().find(reads).map(|spec| &spec.consumer)
     }
 
-    /// What it declares.
+    /// The routes that it declares.
     pub fn routes(&self) -> &[RouteSpec] {
         &self.routes
     }
@@ -118,13 +118,13 @@ const fn policy(settings: &ModuleSettings, activation: u64) -> Policy {
     }
 }
 
-/// All modules in force.
+/// All active modules.
 #[derive(Debug, Default)]
 pub struct Modules {
     versions: HashMap<ModuleName, Arc<Version>>,
-    /// Which module reads which channel.
+    /// The module that reads each channel.
     pub owners: Arc<HashMap<ChannelName, ModuleName>>,
-    /// Which of the channels keep messages until they are done.
+    /// The channels that keep messages until they are done.
     pub lasting: Arc<HashMap<ChannelName, Lasting>>,
 }
 
@@ -161,7 +161,7 @@ impl Modules {
     }
 }
 
-/// What the registry changed by itself, to be kept in the store.
+/// A change that the registry made by itself, to be kept in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
     /// The version of an activation has proved itself.
@@ -171,24 +171,24 @@ pub(crate) enum Report {
         /// The activation.
         activation: u64,
     },
-    /// A version failed, and the one before is in force.
+    /// A version failed, and the one before is active.
     RolledBack {
         /// The module.
         module: ModuleName,
         /// The version that failed.
         from: u64,
-        /// The version in force.
+        /// The active version.
         to: u64,
         /// The activation that this is.
         activation: u64,
         /// The version that the active one falls back on, if the active one is on probation.
         previous: Option<u64>,
-        /// How it failed.
+        /// The failure.
         reason: String,
     },
 }
 
-/// Keeps the modules in force and puts others in force.
+/// Keeps the active modules and activates others.
 #[derive(Debug)]
 pub struct Registry {
     active: ArcSwap<Modules>,
@@ -206,16 +206,16 @@ pub struct Registry {
 }
 
 impl Default for Registry {
-    /// A registry without modules, and nobody who keeps what it reports.
+    /// Makes a registry without modules, whose reports nobody stores.
     fn default() -> Self {
         Self::new().0
     }
 }
 
 impl Registry {
-    /// A registry without modules, and what it will report.
+    /// Makes a registry without modules, and the receiver of its reports.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Report>) {
-        let (reports, reported) = mpsc::channel(REPORTS);
+        let (reports, reported) = mpsc::channel(REPORTS_QUEUED_MAX);
         let registry = Self {
             active: ArcSwap::default(),
             routes: Routes::default(),
@@ -229,17 +229,17 @@ impl Registry {
         (registry, reported)
     }
 
-    /// The modules in force now.
+    /// Returns the active modules.
     pub fn snapshot(&self) -> Arc<Modules> {
         self.active.load_full()
     }
 
-    /// The routes in force, for interface servers.
+    /// Returns the active routes, for interface servers.
     pub const fn routes(&self) -> &Routes {
         &self.routes
     }
 
-    /// Tells when other modules are in force.
+    /// Subscribes to changes of the active modules.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
@@ -272,7 +272,7 @@ impl Registry {
         self.behind.notified().await;
     }
 
-    /// Whether modules could be put in force: their routes stand beside those of the others.
+    /// Checks that modules could be activated: their routes do not conflict with those of others.
     pub fn check(&self, candidates: &[Candidate]) -> Result<(), RouteError> {
         let modules = self.snapshot();
         let others = modules
@@ -291,13 +291,13 @@ impl Registry {
         RouteTable::build(&declared).map(drop)
     }
 
-    /// Puts modules in force beside those that are, or in their place. All or none. Each is activated
-    /// with the number that stands beside it, or a higher one than it has had.
+    /// Activates modules beside the others, or in their place: all or none. Each gets the activation that
+    /// is given with it, or a higher one than it has had.
     pub fn activate(&self, candidates: Vec<(Candidate, u64)>) -> Result<Vec<u64>, RouteError> {
         self.swap(candidates, false)
     }
 
-    /// Puts a module in force with the number that another process activated it with.
+    /// Activates a module with the number that another process activated it with.
     pub(crate) fn adopt(&self, candidate: Candidate, activation: u64) -> Result<(), RouteError> {
         self.swap(vec![(candidate, activation)], true).map(drop)
     }
@@ -340,20 +340,20 @@ impl Registry {
             };
             versions.insert(name, Arc::new(version));
         }
-        self.put_in_force(versions)?;
+        self.publish(versions)?;
         Ok(activations)
     }
 
-    /// Takes a module out of force.
+    /// Deactivates a module.
     pub fn remove(&self, module: &ModuleName) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut versions = self.snapshot().versions.clone();
         if versions.remove(module).is_some() {
-            self.put_in_force(versions).expect("fewer routes have no conflicts that more had not");
+            self.publish(versions).expect("fewer routes have no conflicts that more had not");
         }
     }
 
-    fn put_in_force(&self, versions: HashMap<ModuleName, Arc<Version>>) -> Result<(), RouteError> {
+    fn publish(&self, versions: HashMap<ModuleName, Arc<Version>>) -> Result<(), RouteError> {
         let mut sorted: Vec<_> = versions.values().collect();
         // A conflict is told the same way whatever the order of the map.
         sorted.sort_by(|a, b| a.name.cmp(&b.name));

@@ -1,6 +1,6 @@
-//! A new version proves itself on its first events. While it does, what it fails at is done by the
-//! version before, and after a few faults that version comes back by itself. A version that has failed at
-//! something while it had yet to prove itself is passed over, for the last one that has.
+//! Probation: a new version proves itself on its first events. Events at which it fails are done again by the
+//! version before, and after a few faults that version is activated again. The fallback is the last version that
+//! has proved itself.
 
 use std::sync::{
     Arc, PoisonError,
@@ -12,12 +12,12 @@ use arc_swap::ArcSwapOption;
 use super::{Registry, Report, Version};
 use crate::message::ModuleName;
 
-/// Events that a new version is watched for.
-const EVENTS: u32 = 100;
-/// Faults among them that end it.
-const FAULTS: u32 = 5;
+/// Events of a probation.
+const PROBATION_EVENTS: u32 = 100;
+/// Faults among them that end it with a rollback.
+const PROBATION_FAULTS_MAX: u32 = 5;
 
-/// How a new version has done so far. Without one, nothing is watched.
+/// The progress of a new version on probation.
 #[derive(Debug, Default)]
 pub struct Probation {
     before: ArcSwapOption<Version>,
@@ -26,7 +26,7 @@ pub struct Probation {
 }
 
 impl Probation {
-    /// A new version takes the place of this one.
+    /// Begins the probation of a version that replaces this one.
     pub(super) fn before(version: Arc<Version>) -> Self {
         // However many new versions follow each other, no more are kept than the one before and the last
         // one that has proved itself.
@@ -39,7 +39,7 @@ impl Probation {
         probation
     }
 
-    /// Goes on where a version stood when another one took its place.
+    /// Continues the probation that a version had when another one replaced it.
     pub(super) fn resume(&self) -> Self {
         Self {
             before: ArcSwapOption::new(self.before.load_full()),
@@ -48,8 +48,7 @@ impl Probation {
         }
     }
 
-    /// The version that comes back if this one fails, or has come back; none when it has proved
-    /// itself.
+    /// Returns the version that is activated again if this one fails; none when it has proved itself.
     pub fn fallback(&self) -> Option<Arc<Version>> {
         let before = self.before.load_full()?;
         if before.probation.faults.load(Ordering::Relaxed) == 0 {
@@ -58,27 +57,27 @@ impl Probation {
         Some(before.probation.before.load_full().unwrap_or(before))
     }
 
-    /// Whether the version has yet to prove itself.
+    /// Whether the version is still on probation.
     pub fn is_on(&self) -> bool {
         self.before.load().is_some()
     }
 }
 
 impl Registry {
-    /// Notes how a run of a version on probation ended. Returns whether the version before is in
-    /// force now: the version has failed.
+    /// Counts a run of a version on probation. Returns whether the version has failed, so that the version before
+    /// is active now.
     pub async fn note(&self, version: &Version, fault: Option<&str>) -> bool {
         let probation = &version.probation;
         if !probation.is_on() {
             return false;
         }
         let failed = match fault {
-            Some(_) => probation.faults.fetch_add(1, Ordering::Relaxed) + 1 == FAULTS,
+            Some(_) => probation.faults.fetch_add(1, Ordering::Relaxed) + 1 == PROBATION_FAULTS_MAX,
             None => false,
         };
         let report = if failed {
             self.roll_back(version, fault.unwrap_or_default())
-        } else if probation.events.fetch_add(1, Ordering::Relaxed) + 1 == EVENTS {
+        } else if probation.events.fetch_add(1, Ordering::Relaxed) + 1 == PROBATION_EVENTS {
             // The old code may go.
             probation.before.store(None);
             let (module, activation) = (version.name.clone(), version.activation);
@@ -88,7 +87,7 @@ impl Registry {
         };
         let rolled_back = matches!(report, Some(Report::RolledBack { .. }));
         if let Some(report) = report {
-            // Without anybody who listens the process stops.
+            // Without a receiver the process stops.
             drop(self.reports.send(report).await);
         }
         rolled_back
@@ -98,13 +97,13 @@ impl Registry {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let modules = self.snapshot();
         let module: &ModuleName = &failed.name;
-        // Somebody has put another one in force meanwhile.
+        // Somebody has activated another one meanwhile.
         modules.version(module).filter(|it| it.activation == failed.activation)?;
-        // It stays there: runs of the failed version that are under way are done again by it.
+        // It stays as the fallback: runs of the failed version that are under way are done again by it.
         let before = failed.probation.fallback()?;
         let reason = format!(
-            "{FAULTS} of the first {EVENTS} events failed, the last one: {fault}; \
-             version {} is in force again",
+            "{PROBATION_FAULTS_MAX} of the first {PROBATION_EVENTS} events failed, the last one: {fault}; \
+             version {} is active again",
             before.number
         );
         let activation = failed.activation + 1;
@@ -121,7 +120,7 @@ impl Registry {
         };
         let mut versions = modules.versions.clone();
         versions.insert(module.clone(), Arc::new(version));
-        if let Err(error) = self.put_in_force(versions) {
+        if let Err(error) = self.publish(versions) {
             failed.probation.before.store(None);
             tracing::error!(
                 %module, version = failed.number, %error, fault,

@@ -1,4 +1,4 @@
-//! Modules that are not run for a while, since they failed too often.
+//! Modules that rest: they failed too often and are not run for a while.
 
 use std::{sync::PoisonError, time::SystemTime};
 
@@ -8,9 +8,9 @@ use crate::message::ModuleName;
 /// A pause of a module: its events are answered without running it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rest {
-    /// When it is run again, for a trial.
+    /// The moment of the next trial run.
     pub until: SystemTime,
-    /// How it failed the last time.
+    /// The last failure.
     pub fault: String,
 }
 

@@ -1,4 +1,4 @@
-//! How a module is run: as somebody wrote it, and checked.
+//! The settings of a module, as written and as checked.
 //!
 //! `[modules.NAME]` of `tidegate.toml` and the settings of the admin API are the same text in TOML and
 //! in JSON.
@@ -27,23 +27,23 @@ use crate::{
     },
 };
 
-/// How a module is run.
+/// The checked settings of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleSettings {
-    /// What an invocation may use.
+    /// The limits of an invocation.
     pub limits: Limits,
     /// How many events an instance serves. 1: each gets a fresh one.
     pub reuse: u32,
     /// How long an event may wait for a slot.
     pub event_expiry: Duration,
-    /// What a connection does when an event of it failed or was lost.
+    /// The reaction of a connection to an event of its own that failed or was lost.
     pub on_fault: OnFault,
     /// Directories that are served as they are.
     pub files: Vec<Files>,
     /// How often messages of a channel are run again, in place of what its consumer says; 0: each is
     /// run at most once.
     pub retries: BTreeMap<ChannelName, u32>,
-    /// What it may besides what every module may.
+    /// Its permissions beyond those of every module.
     pub grants: Grants,
 }
 
@@ -61,7 +61,7 @@ impl Default for ModuleSettings {
     }
 }
 
-/// Settings of a module as they are written. What is missing stays as it is below.
+/// Settings of a module as they are written. Missing ones stay as they are below.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Written {
@@ -77,7 +77,7 @@ pub struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^[1-9][0-9]{0,6}(ms|s|m|h)$")]
     event_expiry: Option<Span>,
-    /// What a connection does when an event of it failed or was lost.
+    /// The reaction of a connection to an event of its own that failed or was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_fault: Option<OnFault>,
     /// Directories that are served as they are, by the prefix of their paths.
@@ -129,13 +129,13 @@ impl Written {
         *self == Self::default()
     }
 
-    /// The same for whoever may look: without the values of secrets.
+    /// Returns a copy to show, without the values of secrets.
     #[must_use]
     pub fn shown(&self) -> Self {
         Self { grants: self.grants.shown(), ..self.clone() }
     }
 
-    /// Puts secrets that are kept in the place of those that are left out.
+    /// Fills in stored secrets where they are left out.
     pub fn complete(&mut self, kept: &Self) {
         self.grants.complete(&kept.grants);
     }
@@ -150,7 +150,7 @@ impl Written {
         by_name(merged).map_err(wrong)
     }
 
-    /// The settings in force when this goes over others. `place` is for messages, such as
+    /// The settings that hold when this goes over others. `place` is for messages, such as
     /// `modules.chat`.
     pub fn over(&self, below: &ModuleSettings, place: &str) -> Result<ModuleSettings, ConfigError> {
         let key = |name: &str| format!("{place}.{name}");
@@ -264,7 +264,7 @@ fn files(place: &str, written: &BTreeMap<String, PathBuf>) -> Checked<Vec<Files>
         let wrong = |error: PrefixError| ConfigError::new(&place, &error.to_string());
         let prefix = prefix.parse().map_err(wrong)?;
         if !directory.is_dir() {
-            let problem = format!("{} is no directory", directory.display());
+            let problem = format!("{} is not a directory", directory.display());
             return Err(ConfigError::new(&place, &problem));
         }
         Ok(Files { prefix, directory: directory.clone(), cache_control: None })

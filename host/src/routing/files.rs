@@ -1,43 +1,11 @@
 //! Directories whose files are served as they are, without a consumer.
 
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use http::HeaderValue;
 
-use super::RouteError;
+use super::{Prefix, RouteError};
 use crate::message::ModuleName;
-
-/// What stands before the paths of files: segments of text, such as `/assets` or `/chat/files`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Prefix(String);
-
-/// A text that is no such prefix.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is no prefix of paths; write \"/assets\": a slash first, none at the end, and of `a-z A-Z 0-9 - . _ ~` only"
-)]
-pub struct PrefixError(String);
-
-impl FromStr for Prefix {
-    type Err = PrefixError;
-
-    fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
-        let is_segment = |part: &str| !part.is_empty() && part.chars().all(is_plain);
-        let segments = text.strip_prefix('/').map(|rest| rest.split('/').all(is_segment));
-        if segments == Some(true) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(PrefixError(text.to_owned()))
-        }
-    }
-}
-
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A directory that a module serves under a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +33,8 @@ impl FileTable {
                     holder: holder.clone(),
                 });
             }
-            let length = |held: &(ModuleName, Arc<Files>)| held.1.prefix.0.len();
-            let place = self.0.partition_point(|held| length(held) > files.prefix.0.len());
+            let length = |held: &(ModuleName, Arc<Files>)| held.1.prefix.as_str().len();
+            let place = self.0.partition_point(|held| length(held) > files.prefix.as_str().len());
             self.0.insert(place, (module.clone(), Arc::new(files.clone())));
         }
         Ok(())
@@ -75,7 +43,7 @@ impl FileTable {
     /// The directory of a path, and what stands behind the prefix: empty, or with a slash first.
     pub(super) fn at<'a>(&self, raw_path: &'a str) -> Option<(Arc<Files>, &'a str)> {
         self.0.iter().find_map(|(_, files)| {
-            let rest = raw_path.strip_prefix(files.prefix.0.as_str())?;
+            let rest = raw_path.strip_prefix(files.prefix.as_str())?;
             (rest.is_empty() || rest.starts_with('/')).then(|| (Arc::clone(files), rest))
         })
     }
@@ -104,12 +72,5 @@ mod tests {
         let other = ModuleName::parse("n").unwrap();
         let error = table.add(&other, &[files("/a/b")]).unwrap_err().to_string();
         assert!(error.contains("/a/b") && error.contains("module m"), "{error}");
-    }
-
-    #[test]
-    fn a_prefix_is_plain_segments() {
-        for text in ["", "/", "a", "/a/", "//a", "/a b", "/{a}", "/a%20", "/a//b"] {
-            assert!(text.parse::<Prefix>().is_err(), "{text:?}");
-        }
     }
 }

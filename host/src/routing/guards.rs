@@ -27,12 +27,14 @@ impl<'a> Head<'a> {
 pub enum GuardError {
     /// The host is none.
     #[error(
-        "`{0}` is no host; write a name without a port, such as `api.example.com`, or \
+        "`{0}` is not a valid host; write a name without a port, such as `api.example.com`, or \
          `*.example.com` for every name under it"
     )]
     Host(String),
     /// The name or the value of a header field may not be sent.
-    #[error("`{0}` is no header field; a name is a token, a value has no control characters")]
+    #[error(
+        "`{0}` is not a valid header field; a name is a token, a value has no control characters"
+    )]
     Header(String),
     /// No consumer is given such a header field.
     #[error("`{0}` cannot be a guard; gateways confuse `_` with `-`, so such fields are ignored")]

@@ -1,16 +1,20 @@
 //! Which consumer an HTTP request or a WebSocket is for: pure, over an immutable table.
 
+mod error;
 mod files;
 mod guards;
 mod path;
 mod pattern;
+mod prefix;
 mod table;
 
-pub use files::{Files, Prefix, PrefixError};
+pub use error::RouteError;
+pub use files::Files;
 pub use guards::{GuardError, Guards, Head};
 pub use path::{PathError, canonical, decode, strip_root};
 pub use pattern::{Pattern, PatternError};
-pub use table::{Declared, Found, Resolution, Route, RouteError, RouteTable};
+pub use prefix::{Prefix, PrefixError};
+pub use table::{Declared, Found, Resolution, Route, RouteTable};
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -79,7 +83,7 @@ pub enum OnFault {
 }
 
 /// How long a worker tries to send to full channels after a consumer has returned.
-pub const FULL_RETRY: Duration = Duration::from_secs(2);
+pub const FULL_CHANNEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the interface server must know of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,13 +102,13 @@ impl Policy {
     /// How long a worker has for a message that is run at least once: the run, what it sends to full
     /// channels, and a second more.
     pub fn lease(&self) -> Duration {
-        self.deadline + FULL_RETRY + Duration::from_secs(1)
+        self.deadline + FULL_CHANNEL_TIMEOUT + Duration::from_secs(1)
     }
 
     /// After this time an event that is not done will never be: it waited, ran, retried what it
     /// sends to full channels, and the mark was on its way.
     pub fn lost_after(&self) -> Duration {
-        self.event_expiry + self.deadline + FULL_RETRY + Duration::from_secs(1)
+        self.event_expiry + self.deadline + FULL_CHANNEL_TIMEOUT + Duration::from_secs(1)
     }
 }
 
@@ -168,7 +172,7 @@ impl EventChannels {
     }
 }
 
-/// The table in force. Clones see the same table; it is swapped as a whole.
+/// The current table. Clones see the same table; it is swapped as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     table: Arc<ArcSwap<RouteTable>>,
@@ -181,7 +185,7 @@ impl Routes {
         self.table.load_full()
     }
 
-    /// Puts another table in force.
+    /// Swaps the table.
     pub fn replace(&self, table: RouteTable) {
         self.table.store(Arc::new(table));
     }

@@ -15,7 +15,9 @@ pub enum PatternError {
     #[error("`{0}` mixes braces and text; a parameter is a whole segment, such as `/{{name}}/`")]
     Braces(String),
     /// A parameter's name is not an identifier.
-    #[error("`{0}` is no parameter name; use letters, digits and `_`, not starting with a digit")]
+    #[error(
+        "`{0}` is not a valid parameter name; use letters, digits and `_`, not starting with a digit"
+    )]
     ParameterName(String),
     /// Two parameters have one name.
     #[error("the parameter `{0}` is there twice; give each its own name")]

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The longest span. Sums of a few with the clock's time can be told.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A span of time such as `"1m 30s"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         match humantime::parse_duration(&text) {
-            Ok(span) if span <= LONGEST => Ok(Self(span)),
+            Ok(span) if span <= DURATION_MAX => Ok(Self(span)),
             Ok(_) => Err(de::Error::custom(format!("{text:?} is too long; at most 365 days"))),
             Err(_) => Err(de::Error::custom(format!(
                 "{text:?} is not a span of time: a number with a unit, such as \"5s\" or \"1m 30s\"; \

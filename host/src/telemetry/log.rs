@@ -40,7 +40,7 @@ const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// POSIX: a pipe that polls as writable takes as many bytes without blocking.
 const WRITE_BYTES_MAX: usize = 4096;
 /// How often a stalled writer looks whether the process ends. Linux accepts nothing shorter than a tick.
-const STALL_CHECK: Duration = Duration::from_millis(100);
+const STALL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the end of the process waits for lines that are on their way.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -206,7 +206,7 @@ impl Output {
 
     /// Waits until the reader takes bytes. Once the process ends, the reader has one more moment.
     fn wait_for_room(&self) -> Result<(), Errno> {
-        let span = Timespec::try_from(STALL_CHECK).map_err(|_| Errno::INVAL)?;
+        let span = Timespec::try_from(STALL_CHECK_INTERVAL).map_err(|_| Errno::INVAL)?;
         loop {
             let was_finishing = self.counts.finishing.load(Ordering::Acquire);
             let mut polled = [PollFd::from_borrowed_fd(self.fd, PollFlags::OUT)];

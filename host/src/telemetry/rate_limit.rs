@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 /// How long the same thing is not said again.
-const INTERVAL: Duration = Duration::from_secs(10);
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Lets one warning through in each interval of 10 s, and counts those that it holds back.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl WarnLimit {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let now = milliseconds(self.since.elapsed()).saturating_add(1);
         let before = self.last.load(Ordering::Relaxed);
-        let is_due = before == 0 || now.saturating_sub(before) >= milliseconds(INTERVAL);
+        let is_due = before == 0 || now.saturating_sub(before) >= milliseconds(WARN_INTERVAL);
         let is_first = || {
             let order = Ordering::Relaxed;
             self.last.compare_exchange(before, now, order, order).is_ok()
@@ -57,7 +57,7 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(limit.admit(), None);
         }
-        tokio::time::advance(INTERVAL).await;
+        tokio::time::advance(WARN_INTERVAL).await;
         assert_eq!(limit.admit(), Some(5));
         assert_eq!(limit.admit(), None);
     }

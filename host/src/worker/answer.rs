@@ -12,6 +12,7 @@ use super::{
 use crate::{
     engine::{Entry, Fault, Finished},
     message::{ChannelName, Done, Message, Outcome, Payload, Receipt},
+    telemetry::DropReason,
 };
 
 /// What sends for a message.
@@ -44,7 +45,7 @@ pub(super) fn delivery(
 /// Ends an event that no consumer is run for.
 pub(super) async fn conclude_without_run(shared: &Shared, delivery: &Delivery, done: Done) {
     if delivery.origin.is_none() && delivery.receipt.is_none() {
-        shared.metrics.dropped("not_run");
+        shared.metrics.dropped(DropReason::NotRun);
     }
     // No entries, so no channel can be full.
     drop(delivery.conclude(Vec::new(), Some(done)).await);

@@ -38,18 +38,18 @@ impl Default for BreakerConfig {
     }
 }
 
-/// What a run says about its module.
+/// The verdict of a run about its module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It works.
+    /// The module works.
     Good,
-    /// It fails.
+    /// The module fails.
     Bad,
-    /// Nothing: something else failed.
+    /// None: something else failed.
     None,
 }
 
-/// Leave to run.
+/// Permission to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pass {
     /// Whether the run is the one whose outcome decides. Others may run beside it: the ends of
@@ -91,7 +91,7 @@ impl Breakers {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leave for an activation of a module to run now, if it may.
+    /// Gives permission to run an activation of a module now, unless its breaker is open.
     pub(super) fn admit(&self, module: &ModuleName, activation: u64) -> Option<Pass> {
         let mut breakers = self.breakers();
         let Some(breaker) = breakers.get_mut(module).filter(|it| it.activation == activation)
@@ -158,7 +158,7 @@ impl Breakers {
                 }
                 self.config.pause
             }
-            // A good run forgives nothing, and runs that began earlier do not matter.
+            // A good run does not take back earlier faults, and runs that began before the pause do not count.
             (State::Shut(_), Verdict::Good | Verdict::None) | (State::Open { .. }, _) => {
                 return None;
             }

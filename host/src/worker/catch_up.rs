@@ -20,7 +20,7 @@ const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Behind {
     /// The fault of the event if no other worker takes it.
     pub(super) fault: Fault,
-    /// How long events wait in their channel. None if no other worker is known to have the activation.
+    /// The time that events may wait in their channel. None if no other worker is known to have the activation.
     pub(super) event_expiry: Option<Duration>,
 }
 
@@ -52,11 +52,11 @@ pub(super) async fn modules(
         registry.hurry();
         if is_left || timeout_at(until, changes.changed()).await.is_err() {
             if first.is_some() && !is_left {
-                // Nothing has served it that this could be older than.
+                // It is the connection's first event: no later activation has served it.
                 return Ok(modules);
             }
             let fault = Fault::Host(format!(
-                "this worker is behind: activation {here} of the module is in force here, and the \
+                "this worker is behind: activation {here} of the module is active here, and the \
                  connection was served by {seen}"
             ));
             return Err(Behind {

@@ -17,13 +17,13 @@ use crate::{
 /// Patterns of channels that a worker reads, and of those that it leaves to others.
 #[derive(Clone, Debug, Default)]
 pub struct ChannelFilter {
-    /// If there are some, only what matches one is read.
+    /// If there are some, only channels that match one are read.
     only: Option<GlobSet>,
     exclude: GlobSet,
 }
 
 impl ChannelFilter {
-    /// Reads patterns such as `thumbnails.*`. Without `only` everything is read that is not excluded.
+    /// Parses patterns such as `thumbnails.*`. Without `only` every channel is read that is not excluded.
     pub fn new(only: &[String], exclude: &[String]) -> Result<Self, PatternError> {
         let only = if only.is_empty() { None } else { Some(set(only)?) };
         Ok(Self { only, exclude: set(exclude)? })

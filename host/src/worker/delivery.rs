@@ -19,13 +19,13 @@ use crate::{
         Answer, ChannelName, CorrelationId, Done, LocalName, Message, NodeName, Outcome, Receipt,
         Reply, Settled,
     },
-    routing::FULL_RETRY,
+    routing::FULL_CHANNEL_TIMEOUT,
     telemetry::{Metrics, WarnLimit},
 };
 
-/// How long a join is tried again. Shorter than it takes until the node gives up the event.
+/// How long a failed join is tried again. Shorter than the time after which the node gives up the event.
 const JOIN_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How soon it is tried again.
+/// The pause between two tries.
 const JOIN_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The event that is answered.
@@ -34,12 +34,12 @@ pub(super) struct Origin {
     pub(super) node: NodeName,
     pub(super) local: LocalName,
     pub(super) order: u64,
-    /// What the node is told in words instead of a done mark. None if it asks for marks.
+    /// Makes the reply that a node gets instead of a done mark. None if it asks for marks.
     pub(super) words: Option<FallbackReply>,
 }
 
-/// How often a worker says what it could not send. A module, or servers that are away, can make it
-/// happen with each run.
+/// Limits the warnings about messages that a worker could not send. A module, or a server that is down, can
+/// cause one with each run.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryWarnings {
     full: WarnLimit,
@@ -168,26 +168,28 @@ impl Delivery {
         }
     }
 
-    /// Tries again what found a channel full, for up to 2 s in all, and joins that could not be made, for
-    /// up to 10 s; off the slot. Returns how many messages were dropped.
+    /// Tries entries for full channels again, for up to 2 s in all, and failed joins for up to 10 s. Runs
+    /// beside the slot, not on it. Returns the number of messages that were dropped.
     pub(super) async fn conclude_patiently(
         &self,
         halted: Box<Halted>,
         mut done: Option<Done>,
     ) -> usize {
         let started = Instant::now();
-        let until = started + FULL_RETRY;
+        let until = started + FULL_CHANNEL_TIMEOUT;
         let mut dropped = 0;
         let mut halted = halted;
         loop {
             let Halted { failed, error, mut rest, .. } = *halted;
             match &error {
                 SendError::ChannelFull(channel) if Instant::now() < until => {
-                    // Out of time: the next look at the clock drops it.
+                    // Out of time: the next check of the clock drops it.
                     drop(timeout_at(until, self.layer.room(channel)).await);
                     rest.insert(0, failed);
                 }
-                SendError::Layer(_) if Self::waits_for(&failed, started) => {
+                SendError::Layer(error)
+                    if error.is_transient() && Self::waits_for(&failed, started) =>
+                {
                     sleep_until(Instant::now() + JOIN_RETRY_PAUSE).await;
                     rest.insert(0, failed);
                 }
@@ -198,7 +200,7 @@ impl Delivery {
                         rest.retain(|entry| !matches!(entry, Entry::Reply(_)));
                         done = done.map(|it| Done { outcome: Outcome::Refused, state: None, ..it });
                     }
-                    self.metrics.dropped(reason(&error));
+                    self.metrics.dropped(error.drop_reason());
                     if let Some(held_back) = self.warnings.dropped(&error).admit() {
                         tracing::warn!(
                             %error, channel = failed.target(), correlation = %self.correlation,
@@ -216,12 +218,12 @@ impl Delivery {
 }
 
 impl Delivery {
-    /// Whether a join that cannot be made now is tried again.
+    /// Whether a failed join is tried again.
     fn waits_for(failed: &Entry, started: Instant) -> bool {
         matches!(failed, Entry::GroupAdd { .. }) && started.elapsed() < JOIN_RETRY_TIMEOUT
     }
 
-    /// Whether the connection that the event is from was to join a group.
+    /// Whether the entry is a join of the connection that sent the event.
     fn is_own_join(&self, failed: &Entry) -> bool {
         let Entry::GroupAdd { channel, .. } = failed else { return false };
         let Some(origin) = &self.origin else { return false };
@@ -229,12 +231,12 @@ impl Delivery {
     }
 }
 
-/// The longest pause before a message comes again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause before a message is redelivered.
+const REDELIVERY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Delivery {
-    /// Says what becomes of a message on a channel that delivers at least once, with the first of the
-    /// pauses, which double.
+    /// Settles a message of an at-least-once channel: done, redelivered after a pause, or dead. The pause
+    /// doubles with each attempt, beginning with `first_pause`.
     pub(super) async fn settle(&self, is_done: bool, first_pause: Duration) {
         let Some((channel, receipt)) = &self.receipt else { return };
         let settled = if is_done {
@@ -243,10 +245,10 @@ impl Delivery {
             Settled::Dead
         } else {
             let pause = first_pause.saturating_mul(1 << receipt.attempt.min(16));
-            Settled::Again(pause.min(LONGEST_PAUSE))
+            Settled::Again(pause.min(REDELIVERY_PAUSE_MAX))
         };
         if let Err(error) = self.layer.settle(channel, receipt, settled).await {
-            // It comes again when its lease has run out.
+            // It is redelivered when its lease has run out.
             if let Some(held_back) = self.warnings.settlement.admit() {
                 tracing::warn!(
                     %error, %channel, correlation = %self.correlation, held_back,
@@ -268,16 +270,6 @@ const fn noun(entry: &Entry) -> &'static str {
     }
 }
 
-/// Why a message of a consumer that has returned is lost.
-const fn reason(error: &SendError) -> &'static str {
-    match error {
-        SendError::TooManyGroups { .. } => "too_many_groups",
-        SendError::TooLarge { .. } => "too_large",
-        SendError::Layer(_) => "unavailable",
-        SendError::ChannelFull(_) | SendError::TooManyDelayed { .. } => "full",
-    }
-}
-
 #[async_trait]
 impl Outlet for Delivery {
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped> {
@@ -295,7 +287,10 @@ impl Outlet for Delivery {
                     SendError::TooManyGroups { .. } | SendError::TooLarge { .. } => {
                         FlushReason::Refused(error.to_string())
                     }
-                    SendError::Layer(_) => FlushReason::Unavailable(error.to_string()),
+                    SendError::Layer(it) if it.is_transient() => {
+                        FlushReason::Unavailable(error.to_string())
+                    }
+                    SendError::Layer(_) => FlushReason::Refused(error.to_string()),
                 };
                 Err(Stopped { index, target: failed.target().to_owned(), reason, rest })
             }

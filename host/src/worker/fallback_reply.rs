@@ -7,7 +7,7 @@ use crate::message::{
     Close, CorrelationId, EventKind, HostAnswer, Outcome, Reply, Response, ResponseHead,
 };
 
-/// What the client waits for, which decides about the form of the reply.
+/// The form of the reply, by what the client waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FallbackReply {
     Request,

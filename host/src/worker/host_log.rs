@@ -1,17 +1,17 @@
-//! What a run logged, as lines of the host's own log. Its record has all that is kept; the log gets a
-//! beginning of it, so that no run fills a disk or hides what others say.
+//! Copies the lines of a run to the host's own log. The record of the run keeps more; the log gets the first
+//! lines, so that no run fills a disk or hides the lines of others.
 
 use super::Record;
 
 /// Lines of one run.
-const LINES: usize = 100;
+const LINES_MAX: usize = 100;
 /// Bytes of text of one run.
-const TEXT_BYTES: usize = 16 * 1024;
+const TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// Writes what a run logged, and how much of it is left out.
+/// Writes the first lines of a run, and how much is left out.
 pub(super) fn write(record: &Record) {
     let (shown, rest) = split(&record.log.text);
-    // Line by line: what a guest prints must not pass for a line of the host.
+    // Line by line: text of a guest must not look like a line of the host.
     for line in shown {
         tracing::info!(
             target: "tidegate::guest",
@@ -29,10 +29,10 @@ pub(super) fn write(record: &Record) {
     }
 }
 
-/// The lines to show, the last of which may be cut, and what is left out.
+/// Returns the lines to show, the last of which may be cut, and the rest.
 fn split(text: &str) -> (Vec<&str>, &str) {
-    let (mut shown, mut rest, mut room) = (Vec::new(), text, TEXT_BYTES);
-    while shown.len() < LINES && room > 0 && !rest.is_empty() {
+    let (mut shown, mut rest, mut room) = (Vec::new(), text, TEXT_BYTES_MAX);
+    while shown.len() < LINES_MAX && room > 0 && !rest.is_empty() {
         let line = rest.split('\n').next().unwrap_or_default();
         let (cut, _) = line.split_at(line.floor_char_boundary(room));
         shown.push(cut);
@@ -61,7 +61,7 @@ mod tests {
     fn so_many_lines_are_shown_and_no_more() {
         let text = "x\n".repeat(8_192);
         let (shown, rest) = split(&text);
-        assert_eq!((shown.len(), rest.lines().count()), (LINES, 8_192 - LINES));
+        assert_eq!((shown.len(), rest.lines().count()), (LINES_MAX, 8_192 - LINES_MAX));
     }
 
     #[test]
@@ -69,7 +69,11 @@ mod tests {
         let text = format!("{}\nlast\n", "\u{20ac}".repeat(10_000));
         let (shown, rest) = split(&text);
         let shown = shown.concat();
-        assert!(shown.len() <= TEXT_BYTES && shown.len() > TEXT_BYTES - 3, "{}", shown.len());
+        assert!(
+            shown.len() <= TEXT_BYTES_MAX && shown.len() > TEXT_BYTES_MAX - 3,
+            "{}",
+            shown.len()
+        );
         assert_eq!(format!("{shown}{rest}"), text);
     }
 }

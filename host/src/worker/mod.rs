@@ -46,12 +46,12 @@ pub struct WorkerConfig {
     pub breaker: BreakerConfig,
     /// Which channels are read.
     pub channels: ChannelFilter,
-    /// How long a message waits that is run again after a fault; doubled each time, up to a minute.
+    /// The pause before a message is redelivered after a fault; doubled each time, up to a minute.
     pub retry_pause: Duration,
 }
 
-/// Answers that may be on their way for each slot: beyond, a slot waits for its own.
-const ANSWERING: usize = 8;
+/// Answers of each slot that are sent beside its next run. Beyond, the slot waits for its own answer.
+const ANSWERS_PER_SLOT_MAX: usize = 8;
 
 /// Half the slots, at least one: what a single module may hold.
 fn ceiling(slots: usize) -> usize {
@@ -66,7 +66,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     records: Arc<Records>,
     warnings: Arc<DeliveryWarnings>,
-    /// The first pause before a message comes again whose consumer failed.
+    /// The first pause before a message whose consumer failed is redelivered.
     retry_pause: Duration,
     breakers: Breakers,
     dispatch: Arc<Dispatch>,
@@ -78,12 +78,12 @@ struct Shared {
     threads: TaskTracker,
 }
 
-/// What slots work with.
+/// The parts of the process that slots work with.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// Where messages come from and go to.
+    /// The channel layer that messages are taken from and sent to.
     pub layer: Arc<dyn ChannelLayer>,
-    /// The modules in force.
+    /// The active modules.
     pub registry: Arc<Registry>,
     /// Counts.
     pub metrics: Arc<Metrics>,
@@ -105,7 +105,7 @@ impl WorkerPool {
         let shared = Arc::new(Shared {
             dispatch: Dispatch::new(config.slots, ceiling(config.slots)),
             channels: Filtered::new(config.channels.clone()),
-            answering: Arc::new(Semaphore::new(ANSWERING * config.slots)),
+            answering: Arc::new(Semaphore::new(ANSWERS_PER_SLOT_MAX * config.slots)),
             breakers: Breakers::new(config.breaker.clone()),
             records,
             warnings: Arc::default(),
@@ -126,7 +126,7 @@ impl WorkerPool {
         Ok(Self { shared })
     }
 
-    /// Takes no more messages, lets running invocations finish and send what they answer.
+    /// Stops taking messages, and waits until running invocations have finished and sent their answers.
     pub async fn stop(self) {
         self.shared.drain.stop();
         self.shared.dispatch.close();

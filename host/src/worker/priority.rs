@@ -17,7 +17,7 @@ pub(super) fn lower() {
     }
 }
 
-/// Lets every other thread go first, from now on: a long run is one that nobody waits for.
+/// Lets every other thread go first, from now on. A long run counts as background work.
 ///
 /// The idle class, and not a lower niceness: the kernel takes the processor from such a thread as
 /// soon as another one wakes, and not at the end of its time slice.

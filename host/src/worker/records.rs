@@ -1,4 +1,4 @@
-//! What is known of past invocations: the latest ones, in memory, bounded.
+//! Records of the latest invocations, in memory, bounded.
 
 use std::{
     collections::VecDeque,
@@ -16,12 +16,12 @@ use crate::{
     message::{ChannelName, CorrelationId, ModuleName},
 };
 
-/// Records that are kept.
-const RECORDS: usize = 1_000;
-/// Records that wait for who follows them.
-const LIVE: usize = 256;
+/// The number of records that are kept.
+const RECORDS_KEPT: usize = 1_000;
+/// Records that wait for a reader that follows them.
+const FOLLOWED_RECORDS_MAX: usize = 256;
 /// Bytes of log lines that are kept over all records.
-const LOG_BYTES: usize = 16 * 1024 * 1024;
+const LOG_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How an invocation ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +35,7 @@ pub enum RecordOutcome {
 }
 
 impl RecordOutcome {
-    /// The word for it: `ok`, `gone`, or the kind of the fault.
+    /// The name of the outcome: `ok`, `gone`, or the kind of the fault.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -45,7 +45,7 @@ impl RecordOutcome {
     }
 }
 
-/// What is known of one invocation.
+/// The record of one invocation.
 #[derive(Debug)]
 pub struct Record {
     /// Counts the records of the process from 1.
@@ -66,12 +66,12 @@ pub struct Record {
     pub channel: ChannelName,
     /// How it ended.
     pub outcome: RecordOutcome,
-    /// What it used.
+    /// Fuel, time and memory that it used.
     pub usage: Usage,
-    /// What it logged.
+    /// The lines that it logged.
     pub log: LogLines,
-    /// Messages that found full channels and were dropped, so far: they are tried for a while after
-    /// the consumer has returned.
+    /// Messages for full channels that were dropped so far: they are tried again for a while after the
+    /// consumer has returned.
     pub messages_dropped: AtomicUsize,
 }
 
@@ -84,13 +84,13 @@ impl Record {
         }
     }
 
-    /// The word for how it ended: `ok`, `gone`, or the kind of the fault.
+    /// The name of the outcome: `ok`, `gone`, or the kind of the fault.
     pub const fn outcome(&self) -> &'static str {
         self.outcome.word()
     }
 }
 
-/// Which records somebody wants to see. What is missing does not matter.
+/// Selects records. A field that is none selects all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Those of a module.
@@ -126,7 +126,7 @@ pub struct Records {
 
 impl Default for Records {
     fn default() -> Self {
-        let live = broadcast::Sender::new(LIVE);
+        let live = broadcast::Sender::new(FOLLOWED_RECORDS_MAX);
         Self { kept: Mutex::default(), last: AtomicU64::new(0), live }
     }
 }
@@ -147,26 +147,26 @@ impl Records {
         self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Records from now on, as they come. Who is too slow misses some, and is told how many.
+    /// Follows records from now on. A reader that is too slow misses some, and is told how many.
     pub fn follow(&self) -> broadcast::Receiver<Arc<Record>> {
         self.live.subscribe()
     }
 
-    /// The latest records that a filter takes, newest first, at most so many.
+    /// Returns the latest records that a filter selects, newest first, up to a number.
     pub fn search(&self, filter: &Filter, most: usize) -> Vec<Arc<Record>> {
         let kept = self.kept();
         let found = kept.records.iter().rev().filter(|record| filter.takes(record));
         found.take(most).cloned().collect()
     }
 
-    /// Adds a record and lets the oldest go if there are too many.
+    /// Adds a record and drops the oldest if there are too many.
     pub(super) fn add(&self, record: Arc<Record>) {
-        // Nobody may be listening.
+        // There may be no reader.
         drop(self.live.send(Arc::clone(&record)));
         let mut kept = self.kept();
         kept.log_bytes += record.log.text.len();
         kept.records.push_back(record);
-        while kept.records.len() > RECORDS || kept.log_bytes > LOG_BYTES {
+        while kept.records.len() > RECORDS_KEPT || kept.log_bytes > LOG_BYTES_MAX {
             let Some(oldest) = kept.records.pop_front() else { break };
             kept.log_bytes -= oldest.log.text.len();
         }

@@ -6,7 +6,11 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use tokio::{runtime::Handle, sync::mpsc, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 
 use super::{
     delivery::{Delivery, Origin},
@@ -30,6 +34,7 @@ struct ScriptedLayer {
     offer_panics: AtomicUsize,
     answer_panics: AtomicUsize,
     failing_joins: AtomicUsize,
+    join_error: LayerError,
 }
 
 impl ScriptedLayer {
@@ -53,7 +58,7 @@ impl ChannelLayer for ScriptedLayer {
 
     async fn answer(&self, _: &NodeName, answer: Answer) -> Result<(), LayerError> {
         Self::panic_if_asked(&self.answer_panics);
-        self.answers.send(answer).await.map_err(|_| LayerError::new("nobody reads answers"))
+        self.answers.send(answer).await.map_err(|_| LayerError::Stopped)
     }
 
     async fn send(&self, _: &ChannelName, _: Message) -> Result<(), SendError> {
@@ -69,7 +74,7 @@ impl ChannelLayer for ScriptedLayer {
     async fn group_add(&self, _: &GroupName, _: &ChannelName) -> Result<(), SendError> {
         let one_less = |left: usize| left.checked_sub(1);
         match self.failing_joins.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less) {
-            Ok(_) => Err(LayerError::new("the group is away").into()),
+            Ok(_) => Err(self.join_error.clone().into()),
             Err(_) => Ok(()),
         }
     }
@@ -119,6 +124,7 @@ impl Stage {
             offer_panics: AtomicUsize::new(0),
             answer_panics: AtomicUsize::new(0),
             failing_joins: AtomicUsize::new(0),
+            join_error: LayerError::Stopped,
         });
         let metrics = Arc::new(Metrics::new());
         let config = WorkerConfig {
@@ -215,8 +221,8 @@ async fn slots_go_on_after_a_panic_of_the_layer() {
     stage.pool.stop().await;
 }
 
-/// What a handshake is answered with whose join fails so many times.
-async fn answer_after(failing_joins: usize) -> (Answer, usize) {
+/// The answer to a handshake whose join fails so many times, and how many entries were dropped.
+async fn answer_after(failing_joins: usize, join_error: LayerError) -> (Answer, usize) {
     let (answered, mut answers) = mpsc::channel(10);
     let layer = Arc::new(ScriptedLayer {
         dispatch: OnceLock::new(),
@@ -224,6 +230,7 @@ async fn answer_after(failing_joins: usize) -> (Answer, usize) {
         offer_panics: AtomicUsize::new(0),
         answer_panics: AtomicUsize::new(0),
         failing_joins: AtomicUsize::new(failing_joins),
+        join_error,
     });
     let origin =
         Origin { node: NodeName::random(), local: LocalName::random(), order: 0, words: None };
@@ -248,16 +255,30 @@ async fn answer_after(failing_joins: usize) -> (Answer, usize) {
     (answers.recv().await.unwrap(), dropped)
 }
 
+fn away() -> LayerError {
+    LayerError::Unavailable("the group is away".to_owned())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_join_that_fails_is_made_again_before_the_connection_is_answered() {
-    let (answer, dropped) = answer_after(5).await;
+    let (answer, dropped) = answer_after(5, away()).await;
     assert_eq!((answer.replies.len(), dropped), (1, 0));
     assert_eq!(answer.done.unwrap().outcome, Outcome::Ok);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_whose_join_cannot_be_made_is_refused() {
-    let (answer, dropped) = answer_after(usize::MAX).await;
+    let (answer, dropped) = answer_after(usize::MAX, away()).await;
     assert_eq!((answer.replies.len(), dropped), (0, 1));
     assert_eq!(answer.done.unwrap().outcome, Outcome::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_that_the_store_refuses_is_not_made_again() {
+    let started = Instant::now();
+    let refused = LayerError::Refused("NOPERM".to_owned());
+    let (answer, dropped) = answer_after(1, refused).await;
+    assert_eq!((answer.replies.len(), dropped), (0, 1));
+    assert_eq!(answer.done.unwrap().outcome, Outcome::Refused);
+    assert_eq!(started.elapsed(), Duration::ZERO);
 }

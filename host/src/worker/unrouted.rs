@@ -1,6 +1,5 @@
-//! Events of which nobody has said whose they are: interface servers in other languages send them to
-//! `http.request` and the like. They go on to the channel of the module that has their route, where all
-//! that holds of events holds of them.
+//! Routes events that arrive without a module. Interface servers in other languages send them to
+//! `http.request` and the like; they go on to the channel of the module that has their route.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +15,9 @@ use crate::{
         Reply,
     },
     registry::Registry,
-    routing::{FULL_RETRY, Found, Head, Resolution, RouteTable, strip_root},
+    routing::{FULL_CHANNEL_TIMEOUT, Found, Head, Resolution, RouteTable, strip_root},
     shutdown::Drain,
+    telemetry::DropReason,
 };
 
 /// Sends an event on, or answers it.
@@ -29,7 +29,7 @@ pub(super) async fn send_on(
 ) {
     let Received { message, waited, .. } = received;
     let Payload::Event(mut event) = message.payload else {
-        return delivery.metrics.dropped("not_run");
+        return delivery.metrics.dropped(DropReason::NotRun);
     };
     let routes = registry.routes().snapshot();
     let Found { route, params } = match look_up(&routes, &event, message.correlation) {
@@ -38,8 +38,8 @@ pub(super) async fn send_on(
     };
     let Some(left) = route.policy.event_expiry.checked_sub(waited).filter(|left| !left.is_zero())
     else {
-        // As in any channel: whoever waits for it notices.
-        return delivery.metrics.dropped("expired");
+        // As in any channel: the sender times out.
+        return delivery.metrics.dropped(DropReason::Expired);
     };
     Arc::make_mut(&mut event.scope).path_params = params;
     event.consumer = Arc::clone(&route.consumer);
@@ -72,7 +72,7 @@ async fn send_patiently(
     message: Message,
     left: Duration,
 ) -> Result<(), SendError> {
-    let until = Instant::now() + FULL_RETRY.min(left);
+    let until = Instant::now() + FULL_CHANNEL_TIMEOUT.min(left);
     loop {
         let is_over = timeout_at(until, layer.room(channel)).await.is_err();
         match layer.send(channel, message.clone()).await {
@@ -83,11 +83,7 @@ async fn send_patiently(
 }
 
 async fn refuse(delivery: &Delivery, error: &SendError) {
-    delivery.metrics.dropped(match error {
-        SendError::Layer(_) => "unavailable",
-        SendError::TooLarge { .. } => "too_large",
-        _ => "full",
-    });
+    delivery.metrics.dropped(error.drop_reason());
     tracing::warn!(%error, correlation = %delivery.correlation, "an event is not sent on");
     conclude(delivery, None, Outcome::Refused).await;
 }
@@ -99,7 +95,7 @@ async fn conclude(delivery: &Delivery, reply: Option<Reply>, outcome: Outcome) {
     drop(delivery.conclude(entries, Some(done)).await);
 }
 
-/// The route of an event, or what is said in its place.
+/// Returns the route of an event, or the reply and outcome where there is none.
 fn look_up(
     routes: &RouteTable,
     event: &Event,
@@ -108,7 +104,7 @@ fn look_up(
     let scope = &event.scope;
     let mut headers = HeaderMap::new();
     for (name, value) in &scope.headers {
-        // More of them than a map takes decide nothing.
+        // Fields beyond the capacity of the map are ignored: they decide nothing.
         if headers.try_append(name, value.clone()).is_err() {
             break;
         }
@@ -120,7 +116,7 @@ fn look_up(
         (Some(path), Protocol::Websocket) => routes.websocket(path, &head),
     };
     match (resolution, &event.kind) {
-        // Only a consumer that asks for it is told.
+        // Only a consumer that asks for disconnects gets them.
         (Resolution::Found(found), EventKind::HttpDisconnect) if !found.route.disconnect => {
             Err((None, Outcome::Ok))
         }

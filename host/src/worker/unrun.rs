@@ -1,4 +1,4 @@
-//! Messages that failed without a run: their ids must be found in the log and in records.
+//! Counts, logs and records messages that failed without a run, so that their ids can be found.
 
 use std::{
     sync::{Arc, atomic::AtomicUsize},

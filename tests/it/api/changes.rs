@@ -1,4 +1,4 @@
-//! Deploying, activating, rolling back, deleting, settings: what is answered, and what is in force.
+//! Deploying, activating, rolling back, deleting, settings: what is answered, and what is active.
 
 use serde_json::json;
 use tests::{Host, example, guest};
@@ -47,12 +47,12 @@ async fn versions_are_numbered_activated_rolled_back_and_deleted() {
     assert_eq!((&back["version"], &back["previous"]), (&json!(2), &json!(3)));
     assert_eq!(version().await, "2");
     api.done("POST", "modules/v/rollback", "{}").await;
-    assert_eq!(version().await, "3", "the one that was in force before");
+    assert_eq!(version().await, "3", "the one that was active before");
     let module = api.module("v").await;
     // Times of one form are in the order of their texts.
     let deployed = |number: usize| module["history"][number - 1]["deployed_at"].as_str().unwrap();
     let since = module["active_since"].as_str().unwrap().to_owned();
-    assert!(deployed(3) < &*since, "it was in force, and others were meanwhile: {module}");
+    assert!(deployed(3) < &*since, "it was active, and others were meanwhile: {module}");
     api.done("PUT", "modules/v/settings", r#"{"reuse": 3}"#).await;
     assert_eq!(api.module("v").await["active_since"], since, "other settings are no other version");
     api.done("POST", "modules/v/rollback", r#"{"version": 1}"#).await;

@@ -1,4 +1,4 @@
-//! What is in force after a restart, whatever the process before died of.
+//! What is active after a restart, whatever the process before died of.
 
 use std::{fs, path::Path};
 

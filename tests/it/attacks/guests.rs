@@ -1,6 +1,7 @@
 //! Modules that attack when they run. Each is contained, and others are served.
 
 use tests::{Client, Host, Process, guest};
+use tidegate::telemetry::DropReason;
 
 use super::Scene;
 use crate::TIDEGATE;
@@ -63,7 +64,7 @@ async fn guesses_of_reply_channels_reach_nobody_and_are_counted() {
     }
     // Names that are none are refused at once: four of 905.
     assert_eq!(host.get("/guess").await.text(), "901");
-    host.until("all are counted", |host| host.dropped("connection_gone") == 901).await;
+    host.until("all are counted", |host| host.dropped(DropReason::ConnectionGone) == 901).await;
     assert_eq!(host.sends_refused("guess"), 4);
     for socket in &mut sockets {
         socket.send("mine").await;

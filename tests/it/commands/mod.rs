@@ -58,8 +58,16 @@ async fn deploy_sends_the_file_and_says_what_is_in_force_where() {
     assert_eq!(tidegate(path, &with_note).await.status.code(), Some(0));
     let asked = stub.asked().pop().unwrap();
     assert!(asked.head.contains("x-tidegate-note: für ann"), "{}", asked.head);
-    let output = tidegate(path, &[&deploy[..], &["--note", "two\nlines"]].concat()).await;
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    for flag in ["--note", "--by"] {
+        for wrong in ["two\nlines", " ", &"x".repeat(201)] {
+            let output = tidegate(path, &[&deploy[..], &[flag, wrong]].concat()).await;
+            assert_eq!(output.status.code(), Some(2), "{flag}: {}", text(&output.stderr));
+        }
+    }
+    let by_another = [&deploy[..], &["--by", "release für Ann"]].concat();
+    assert_eq!(tidegate(path, &by_another).await.status.code(), Some(0));
+    let asked = stub.asked().pop().unwrap();
+    assert!(asked.head.contains("x-tidegate-user: release für ann"), "{}", asked.head);
     let rollback = ["rollback", "tide", "2", "--admin", &admin, "--token", "secret"];
     assert_eq!(tidegate(path, &rollback).await.status.code(), Some(0));
     let asked = stub.asked().pop().unwrap();
@@ -114,7 +122,7 @@ async fn what_a_host_refuses_is_told_as_it_says_it_and_the_status_tells_what_it_
     };
     for (status, body, exit, expected) in [
         (422, problem("imports"), 4, "refuses (422): the rule; the fix"),
-        (413, problem("too-large"), 4, "what was in force stays in force"),
+        (413, problem("too-large"), 4, "the active version stays active"),
         (409, problem("route-conflict"), 4, "refuses (409)"),
         (409, problem("busy"), 8, "refuses (409)"),
         (401, problem("token"), 8, "refuses (401)"),

@@ -6,7 +6,7 @@ use tests::{FaultProxy, Network, RedisServer, background, history::Stamp, must};
 use tidegate::{
     layer::{ChannelLayer, GroupSent, RedisLayer},
     message::{ChannelName, CorrelationId, Gap, InboxEntry, LocalName, NodeName},
-    telemetry::Metrics,
+    telemetry::{DropReason, Metrics},
 };
 use tokio::{
     task::JoinHandle,
@@ -81,7 +81,7 @@ async fn entries_that_were_taken_and_did_not_arrive_are_counted_and_told_of() {
     })
     .await;
     assert_eq!(must("the reader", told).await.unwrap(), (vec![local], Gap::EntriesLost));
-    assert_eq!(metrics.dropped_count("inbox_lost"), 1);
+    assert_eq!(metrics.dropped_count(DropReason::InboxLost), 1);
     // That it left was lost. It is no member all the same.
     must("the registration goes", async { while publish(&sending).await.reached != 0 {} }).await;
 }
@@ -160,9 +160,9 @@ async fn a_join_fails_until_it_holds() {
     let sent = layer.group_send(&to, content(STAMP), CorrelationId::random()).await.unwrap();
     assert_eq!(sent.reached, 1);
     assert_eq!(must("the member hears", heard).await.unwrap(), [local]);
-    assert_eq!(metrics.dropped_count("connection_gone"), 0);
+    assert_eq!(metrics.dropped_count(DropReason::ConnectionGone), 0);
     // To one that is gone there is nothing to join.
     let gone = ChannelName::of_connection(&NodeName::random(), &LocalName::random());
     layer.group_add(&to, &gone).await.unwrap();
-    assert_eq!(metrics.dropped_count("connection_gone"), 1);
+    assert_eq!(metrics.dropped_count(DropReason::ConnectionGone), 1);
 }

@@ -14,7 +14,7 @@ use tests::{RedisServer, Slots, history::Stamp, must};
 use tidegate::{
     layer::{ChannelLayer, GroupSent, MemoryLayer, SendError},
     message::{ChannelName, CorrelationId, LocalName, Message, NodeName, Payload},
-    telemetry::Metrics,
+    telemetry::{DropReason, Metrics},
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -280,7 +280,7 @@ impl Machine {
         }
         let statistics = self.layer.statistics().await.unwrap();
         assert_eq!(statistics.channels.values().map(|(count, _)| count).sum::<usize>(), 0);
-        assert_eq!(self.metrics.dropped_count("expired"), self.model.expired);
+        assert_eq!(self.metrics.dropped_count(DropReason::Expired), self.model.expired);
         let named = self.model.members.iter().filter(|(_, named)| !named.is_empty()).count();
         assert_eq!(statistics.groups, named, "groups without members are gone");
     }

@@ -1,4 +1,4 @@
-//! Modules that processes share over Redis: a change through one of them is in force in all.
+//! Modules that processes share over Redis: a change through one of them is active in all.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::{Site, faults::until_ready, metric};
 use crate::{
     TIDEGATE,
     api::{versioned, written},
-    deploys::Crowd,
+    deploys::{Crowd, DEPLOYMENT_LOSSES},
 };
 
 const SOCKETS: usize = 1_000;
@@ -76,9 +76,9 @@ async fn twenty_deployments_in_a_row_are_noticed_on_no_socket_of_three_nodes() {
     for process in &processes {
         until_all_have(process, &[Some(2); 3]).await;
         assert_eq!(metric(process, "tidegate_events_lost_total").await, 0);
-        for reason in ["expired", "full", "stale", "connection_gone", "unread"] {
-            let line = format!("tidegate_messages_dropped_total{{reason=\"{reason}\"}}");
-            assert_eq!(metric(process, &line).await, 0, "{reason}");
+        for reason in DEPLOYMENT_LOSSES {
+            let line = format!("tidegate_messages_dropped_total{{reason=\"{}\"}}", reason.label());
+            assert_eq!(metric(process, &line).await, 0, "{reason:?}");
         }
         rollbacks += metric(process, r#"tidegate_rollbacks_total{module="v"}"#).await;
     }
@@ -330,7 +330,7 @@ async fn a_change_through_a_process_that_has_not_heard_of_the_last_one_is_no_con
     let api = one.api();
     api.done("PUT", "modules/v", versioned("versioned", 1)).await;
     api.done("PUT", "modules/v", versioned("versioned", 2)).await;
-    // As another process does that puts version 1 in force again, but nobody is told.
+    // As another process does that activates version 1 again, but nobody is told.
     let key = "tidegate:{0}:modules";
     let mut manifest: Value = serde_json::from_str(&site.redis.run(&["HGET", key, "v"])).unwrap();
     for (field, value) in [("revision", 3), ("activation", 3), ("active", 1), ("previous", 2)] {

@@ -1,12 +1,23 @@
 //! Sentinels and Cluster nodes that lead nowhere, and passwords of their own.
 
-use std::net::TcpListener;
-
-use tests::{
-    Certificate, Client, RedisCluster, RedisSentinel, RedisServer, example, must, sentinel,
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use super::{Site, metric, servers::refused};
+use tests::{
+    Certificate, Client, RedisCluster, RedisSentinel, RedisServer, background, example, must,
+    sentinel,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+};
+
+use super::{Site, faults::until_ready, metric, servers::refused};
 
 fn at(server: &RedisServer) -> String {
     format!("127.0.0.1:{}", server.port())
@@ -58,6 +69,72 @@ async fn a_sentinel_whose_master_cannot_be_used_is_not_the_only_one_asked() {
     ] {
         assert!(told.contains(&expected), "{expected}: {told}");
     }
+}
+
+/// A Sentinel that hears of no failover: it names the same master for ever. Counts how often.
+async fn stale_sentinel(master: &RedisServer) -> (String, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (asked, port) = (Arc::new(AtomicUsize::new(0)), master.port().to_string());
+    let count = Arc::clone(&asked);
+    background(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            background(answer_as_sentinel(socket, port.clone(), Arc::clone(&count)));
+        }
+    });
+    (address, asked)
+}
+
+async fn answer_as_sentinel(socket: TcpStream, port: String, asked: Arc<AtomicUsize>) {
+    let mut socket = BufReader::new(socket);
+    // A command is *COUNT, then $LENGTH and the bytes of each part, all with line ends.
+    loop {
+        let mut line = String::new();
+        if socket.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return;
+        }
+        let mut parts = Vec::new();
+        for _ in 0..line.trim_start_matches('*').trim().parse().unwrap() {
+            line.clear();
+            socket.read_line(&mut line).await.unwrap();
+            let length: usize = line.trim_start_matches('$').trim().parse().unwrap();
+            let mut part = vec![0; length + 2];
+            socket.read_exact(&mut part).await.unwrap();
+            parts.push(String::from_utf8_lossy(&part).trim().to_uppercase());
+        }
+        let answer = if parts.first().is_some_and(|it| it == "SENTINEL") {
+            asked.fetch_add(1, Ordering::SeqCst);
+            format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len())
+        } else {
+            "+OK\r\n".to_owned()
+        };
+        if socket.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_process_goes_past_a_stale_sentinel_to_the_new_master() {
+    let mut servers = RedisSentinel::start();
+    let (stale, asked) = stale_sentinel(&servers.master).await;
+    let url = format!("redis+sentinel://{stale},{}/main/0", at(&servers.sentinels[0]));
+    let site = Site::over((), url, &[("hello", example("hello"))]);
+    let node = site.node().await;
+    let client = Client::new(node.address);
+    assert_eq!(client.get("/hello/Redis").await.status, 200);
+    let before = asked.load(Ordering::SeqCst);
+    assert!(before > 0, "it is asked first");
+    servers.master.kill();
+    let failover = async {
+        while !servers.replica.run(&["ROLE"]).contains("master") {
+            tokio::task::yield_now().await;
+        }
+    };
+    must("the replica is promoted", failover).await;
+    until_ready(&[&node]).await;
+    assert_eq!(client.get("/hello/Redis").await.status, 200);
+    assert!(asked.load(Ordering::SeqCst) > before, "it was asked again, and named the dead master");
 }
 
 #[tokio::test(flavor = "multi_thread")]

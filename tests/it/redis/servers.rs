@@ -49,7 +49,7 @@ async fn another_layout_in_the_same_database_is_refused() {
     let redis = RedisServer::start();
     redis.run(&["SET", "tidegate:{0}:layout", "1/4"]);
     let (status, told) = refused(&redis.url()).await;
-    assert_eq!(status, 10, "{told}");
+    assert_eq!(status, 3, "{told}");
     assert!(told.contains("1/4") && told.contains("layer.partitions"), "{told}");
     redis.run(&["SET", "tidegate:{0}:layout", "0/1"]);
     assert!(refused(&redis.url()).await.1.contains("0/1"));

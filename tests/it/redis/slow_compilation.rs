@@ -1,4 +1,4 @@
-//! Modules that take long to compile: all processes have the code before a version is in force, and one that
+//! Modules that take long to compile: all processes have the code before a version is active, and one that
 //! cannot have it is left out.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};

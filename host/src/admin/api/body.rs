@@ -12,13 +12,13 @@ use super::problem::Problem;
 use crate::setting::by_name;
 
 /// The largest body of JSON.
-const JSON: usize = 64 * 1024;
+const JSON_BYTES_MAX: usize = 64 * 1024;
 /// The largest message as JSON. The channel layer has a limit of its own.
-const MESSAGE_BYTES: usize = 8 * 1024 * 1024;
-/// How long a body may send nothing.
-const SILENCE: Duration = Duration::from_secs(30);
+const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a body may pause.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a body may take in all.
-const WHOLE: Duration = Duration::from_secs(600);
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Reads a body of at most so many bytes.
 pub(super) async fn read(
@@ -32,15 +32,15 @@ pub(super) async fn read(
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text)
             .with_numbers(Some((found as u64, most as u64)))
     };
-    // Who says at once that it is too much need not send it. Nobody is believed who says less.
+    // Rejects on `content-length` alone; the actual length is checked as well.
     let said = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
     if let Some(said) = said.filter(|&said: &usize| said > most) {
         return Err(too_large(said));
     }
-    let end = Instant::now() + WHOLE;
+    let end = Instant::now() + UPLOAD_TIMEOUT;
     let mut bytes = BytesMut::new();
     loop {
-        let until = end.min(Instant::now() + SILENCE);
+        let until = end.min(Instant::now() + READ_TIMEOUT);
         let frame = match timeout_at(until, body.frame()).await {
             Ok(None) => return Ok(bytes.freeze()),
             Ok(Some(Ok(frame))) => frame,
@@ -49,9 +49,11 @@ pub(super) async fn read(
             }
             Err(_) => {
                 let text = if until == end {
-                    format!("not all came in {WHOLE:?}; send it from nearer, or make it smaller")
+                    format!(
+                        "the upload did not finish within {UPLOAD_TIMEOUT:?}; use a faster connection or a smaller file"
+                    )
                 } else {
-                    format!("nothing came for {SILENCE:?}; send it again")
+                    format!("no data arrived for {READ_TIMEOUT:?}; send it again")
                 };
                 return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", text));
             }
@@ -70,7 +72,7 @@ pub(super) async fn json<T: DeserializeOwned>(
     body: Incoming,
     code: &'static str,
 ) -> Result<T, Box<Problem>> {
-    parse(&read(headers, body, JSON, "").await?, code)
+    parse(&read(headers, body, JSON_BYTES_MAX, "").await?, code)
 }
 
 /// Reads a message: an object of JSON.
@@ -78,7 +80,7 @@ pub(super) async fn message<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Incoming,
 ) -> Result<T, Box<Problem>> {
-    parse(&read(headers, body, MESSAGE_BYTES, "").await?, "message")
+    parse(&read(headers, body, MESSAGE_BYTES_MAX, "").await?, "message")
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], code: &'static str) -> Result<T, Box<Problem>> {

@@ -1,4 +1,4 @@
-//! Messages of scripts: to a channel, or to all members of a group.
+//! Sends messages of scripts to a channel, or to all members of a group.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
     types::{GroupMessage, SentMessage},
 };
 use crate::{
-    layer::SendError,
+    layer::{LayerError, SendError},
     message::{ChannelName, Content, CorrelationId, GroupName, Message},
 };
 
@@ -31,6 +31,7 @@ const FULL_CHANNEL_PAUSE: Duration = Duration::from_secs(1);
         (status = 413, description = "Too large", body = Problem),
         (status = 422, description = "Not an object, or not a message", body = Problem),
         (status = 503, description = "The channel is full, or Redis does not answer", body = Problem),
+        (status = 507, description = "Redis has no memory left", body = Problem),
     ),
 )]
 pub(super) async fn send(call: Call) -> Result<Answer, Box<Problem>> {
@@ -68,6 +69,7 @@ pub(super) async fn send(call: Call) -> Result<Answer, Box<Problem>> {
         (status = 413, description = "Too large", body = Problem),
         (status = 422, description = "Not an object, or not a message", body = Problem),
         (status = 503, description = "Redis does not answer", body = Problem),
+        (status = 507, description = "Redis has no memory left", body = Problem),
     ),
 )]
 pub(super) async fn group_send(call: Call) -> Result<Answer, Box<Problem>> {
@@ -109,6 +111,9 @@ impl From<SendError> for Box<Problem> {
             }
             SendError::TooManyDelayed { .. } | SendError::TooManyGroups { .. } => {
                 problem(StatusCode::INSUFFICIENT_STORAGE, "full")
+            }
+            SendError::Layer(LayerError::OutOfMemory(_)) => {
+                problem(StatusCode::INSUFFICIENT_STORAGE, "memory")
             }
             SendError::Layer(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "layer"),
         }

@@ -1,8 +1,8 @@
-//! The admin API, version 1: JSON below `/api/v1`, for whoever has the token.
+//! The admin API, version 1: JSON below `/api/v1`, for holders of the token.
 //!
-//! [`OPERATIONS`] is the list of what there is; the OpenAPI document describes the same, and a test
-//! holds both together.
+//! [`OPERATIONS`] lists the operations; a test compares it with the OpenAPI document.
 
+mod answer;
 mod body;
 mod messages;
 mod modules;
@@ -13,50 +13,48 @@ mod settings;
 mod stream;
 mod types;
 
-use std::{convert::Infallible, net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
-use bytes::Bytes;
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
 };
-use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header};
-use serde::Serialize;
+use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, header};
 use tokio::sync::Semaphore;
 
-use self::problem::Problem;
+pub(super) use self::answer::{Answer, full};
+use self::{
+    answer::{JSON, empty, json},
+    problem::Problem,
+};
 use super::State;
 use crate::{message::ModuleName, registry::DeployError, shutdown::Drain};
 
-/// Everything of the API is below it.
+/// The prefix of all paths of the API.
 pub(super) const PREFIX: &str = "/api/v1/";
-/// Wrong tokens in a minute that are answered as such.
-const FAILURES: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
-/// Streams of records at the same time.
-const STREAMS: usize = 32;
-/// Who deploys, in a header field. Believed, since whoever has the token may say anything.
-const USER: &str = "x-tidegate-user";
-/// A note for the history, in a header field.
-const NOTE: &str = "x-tidegate-note";
-/// The longest that is kept of either.
-const LONGEST: usize = 200;
+/// Wrong tokens a minute that get a 401. Beyond, they get a 429.
+const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
+/// Streams of records at the same time, at most.
+const RECORD_STREAMS_MAX: usize = 32;
+/// The header field with the name of the user. It is not checked, since a holder of the token may do anything.
+const USER_FIELD: &str = "x-tidegate-user";
+/// The header field with a note for the history.
+const NOTE_FIELD: &str = "x-tidegate-note";
+/// Characters that are kept of either.
+const FIELD_CHARACTERS_MAX: usize = 200;
 
-/// What is answered.
-pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
-
-/// What the API keeps between requests: who failed, and who follows records.
+/// The state of the API between requests: wrong tokens, and open streams of records.
 #[derive(Debug)]
 pub struct Api {
-    /// The right token always passes: it has 256 bits, and nobody may lock out who has it.
+    /// The right token always passes: it has 256 bits, and its holder must not be locked out by others.
     failures: DefaultDirectRateLimiter,
     streams: Arc<Semaphore>,
 }
 
 impl Default for Api {
     fn default() -> Self {
-        let failures = RateLimiter::direct(Quota::per_minute(FAILURES));
-        Self { failures, streams: Arc::new(Semaphore::new(STREAMS)) }
+        let failures = RateLimiter::direct(Quota::per_minute(WRONG_TOKENS_PER_MINUTE));
+        Self { failures, streams: Arc::new(Semaphore::new(RECORD_STREAMS_MAX)) }
     }
 }
 
@@ -66,7 +64,7 @@ struct Call {
     state: Arc<State>,
     tasks: Drain,
     peer: SocketAddr,
-    /// What stands in the place of `{name}` and `{version}`.
+    /// The values of `{name}` and `{version}`.
     params: Vec<String>,
     query: String,
     headers: HeaderMap,
@@ -96,7 +94,7 @@ enum Operation {
     Stream,
 }
 
-/// What there is: method, path below the prefix, and what it does.
+/// All operations: method, path below the prefix, and kind.
 const OPERATIONS: [(Method, &str, Operation); 19] = [
     (Method::GET, "modules", Operation::List),
     (Method::GET, "modules/{name}", Operation::Show),
@@ -170,7 +168,7 @@ async fn call(
     }
 }
 
-/// Only who has the token goes on.
+/// Refuses requests without the token.
 fn admit(state: &State, headers: &HeaderMap) -> Result<(), Box<Problem>> {
     if state.token.is_in(headers) {
         return Ok(());
@@ -182,7 +180,7 @@ fn admit(state: &State, headers: &HeaderMap) -> Result<(), Box<Problem>> {
         );
         Err(Problem::new(StatusCode::UNAUTHORIZED, code, text))
     };
-    // Without a token nothing is guessed.
+    // A request without a token is not a guess.
     if !headers.contains_key(header::AUTHORIZATION) {
         return refused("no-token", "there is no token");
     }
@@ -195,7 +193,7 @@ fn admit(state: &State, headers: &HeaderMap) -> Result<(), Box<Problem>> {
     refused("token", "it is not the token of this host")
 }
 
-/// The operation of a path and what stands in it, or what is wrong with the path.
+/// Returns the operation of a path and its parameters, or the problem with the path.
 fn resolve(method: &Method, path: &str) -> Result<(Operation, Vec<String>), Box<Problem>> {
     let path = path.strip_prefix(PREFIX).unwrap_or_default();
     let mut allowed = Vec::new();
@@ -244,7 +242,7 @@ impl Call {
         let text = self.params.get(1).map(String::as_str).unwrap_or_default();
         let number = text.parse().ok().filter(|&number| number > 0);
         number.ok_or_else(|| {
-            let text = format!("{text:?} is no version; versions are numbers from 1");
+            let text = format!("{text:?} is not a valid version; versions are numbers from 1");
             Problem::bad("version", text)
         })
     }
@@ -252,37 +250,14 @@ impl Call {
     /// A header field that goes into logs and histories: cut, and in one line.
     fn said(&self, name: &str) -> Option<String> {
         let value = str::from_utf8(self.headers.get(name)?.as_bytes()).ok()?.trim();
-        let kept: String = value.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+        let kept: String =
+            value.chars().filter(|c| !c.is_control()).take(FIELD_CHARACTERS_MAX).collect();
         (!kept.is_empty()).then_some(kept)
     }
 
     fn who(&self) -> String {
-        self.said(USER).unwrap_or_else(|| "unknown".to_owned())
+        self.said(USER_FIELD).unwrap_or_else(|| "unknown".to_owned())
     }
-}
-
-const JSON: &str = "application/json";
-
-fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    full(status, JSON, serde_json::to_vec(value).expect("answers are JSON"))
-}
-
-fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default().boxed_unsync());
-    *answer.status_mut() = status;
-    answer
-}
-
-pub(super) fn full(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()).boxed_unsync());
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
-    // What modules are called and print is nothing to keep or to guess about.
-    let (no_store, no_sniff) = ("no-store", "nosniff");
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static(no_store));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static(no_sniff));
-    answer
 }
 
 #[cfg(test)]

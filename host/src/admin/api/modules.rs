@@ -1,4 +1,4 @@
-//! Modules: what is deployed, and changing it.
+//! Reads and changes deployed modules.
 
 #![expect(unused_qualifications, reason = "utoipa names queries in full")]
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Answer, Call, NOTE, body, empty, json,
+    Answer, Call, NOTE_FIELD, body, empty, json,
     problem::Problem,
     read,
     types::{Activate, Deployed, ModuleDetails, ModuleList, Rollback, Route, RouteList},
@@ -52,9 +52,9 @@ pub(super) fn show(call: &Call) -> Result<Answer, Box<Problem>> {
     Ok(json(StatusCode::OK, &details))
 }
 
-/// What each module declares.
+/// The routes of all modules.
 #[utoipa::path(get, path = "/api/v1/routes", tag = "modules", responses(
-    (status = 200, description = "All routes in force", body = RouteList),
+    (status = 200, description = "All active routes", body = RouteList),
 ))]
 pub(super) fn routes(call: &Call) -> Answer {
     let modules = call.state.deployments.registry().snapshot();
@@ -64,18 +64,18 @@ pub(super) fn routes(call: &Call) -> Answer {
     json(StatusCode::OK, &RouteList { routes: versions.iter().flat_map(of).collect() })
 }
 
-/// Whether a new version has to prove itself.
+/// Whether a new version goes on probation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Watch {
     /// It is on probation.
     #[default]
     On,
-    /// It is the active version whatever it does.
+    /// It stays active however it fails.
     Off,
 }
 
-/// How to deploy.
+/// The query of a deployment.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
@@ -85,7 +85,7 @@ pub(super) struct DeployQuery {
     probation: Watch,
 }
 
-/// Makes a file the next version of a module and puts it in force.
+/// Makes a file the next version of a module and activates it.
 #[utoipa::path(put, path = "/api/v1/modules/{name}", tag = "modules",
     params(
         DeployQuery,
@@ -96,7 +96,7 @@ pub(super) struct DeployQuery {
     request_body(content = String, content_type = "application/octet-stream", description = "The file"),
     responses(
         (status = 200, description = "It is the active version", body = Deployed),
-        (status = 201, description = "A new version is in force", body = Deployed),
+        (status = 201, description = "A new version is active", body = Deployed),
         (status = 400, description = "No name, another query, or the body was cut off", body = Problem),
         (status = 408, description = "The body comes too slowly", body = Problem),
         (status = 409, description = "Taken routes, or somebody else deploys", body = Problem),
@@ -111,8 +111,11 @@ pub(super) async fn deploy(call: Call) -> Result<Answer, Box<Problem>> {
     let DeployQuery { probation } = read::parse(&call.query)?;
     // From here on nobody else deploys it.
     let turn = call.state.deployments.turn(&name).await?;
-    let change =
-        Change { who: call.who(), note: call.said(NOTE), skip_probation: probation == Watch::Off };
+    let change = Change {
+        who: call.who(),
+        note: call.said(NOTE_FIELD),
+        skip_probation: probation == Watch::Off,
+    };
     let most = call.state.deployments.loader().limits().bytes;
     let rest = Rest::of(&call, "deploy", name);
     let wasm = body::read(&call.headers, call.body, most, " (upload.bytes)").await?;
@@ -121,12 +124,12 @@ pub(super) async fn deploy(call: Call) -> Result<Answer, Box<Problem>> {
     rest.deployed(work).await
 }
 
-/// Puts a version in force that is kept.
+/// Activates a kept version.
 #[utoipa::path(post, path = "/api/v1/modules/{name}/activate", tag = "modules",
     params(("name" = String, Path, description = "The module")),
     request_body = Activate,
     responses(
-        (status = 200, description = "The version is in force", body = Deployed),
+        (status = 200, description = "The version is active", body = Deployed),
         (status = 400, description = "No name or no JSON", body = Problem),
         (status = 404, description = "No such module or version", body = Problem),
         (status = 409, description = "Taken routes, or somebody else deploys", body = Problem),
@@ -146,12 +149,12 @@ pub(super) async fn activate(call: Call) -> Result<Answer, Box<Problem>> {
     rest.deployed(async move { deployments.activate(turn, Some(version)).await }).await
 }
 
-/// Puts the version in force that was before, or another one that is kept.
+/// Activates the version before, or another kept one.
 #[utoipa::path(post, path = "/api/v1/modules/{name}/rollback", tag = "modules",
     params(("name" = String, Path, description = "The module")),
     request_body = Rollback,
     responses(
-        (status = 200, description = "The version is in force", body = Deployed),
+        (status = 200, description = "The version is active", body = Deployed),
         (status = 400, description = "No name or no JSON", body = Problem),
         (status = 404, description = "No such module or version", body = Problem),
         (status = 409, description = "Nothing before, taken routes, or somebody else deploys", body = Problem),
@@ -171,7 +174,7 @@ pub(super) async fn rollback(call: Call) -> Result<Answer, Box<Problem>> {
     rest.deployed(async move { deployments.activate(turn, version).await }).await
 }
 
-/// Takes a module out of force and forgets all its versions.
+/// Deactivates a module and deletes all its versions.
 #[utoipa::path(delete, path = "/api/v1/modules/{name}", tag = "modules",
     params(("name" = String, Path, description = "The module")),
     responses(
@@ -192,7 +195,7 @@ pub(super) async fn delete(call: Call) -> Result<Answer, Box<Problem>> {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// Forgets a version that is not in force.
+/// Deletes a version that is not active.
 #[utoipa::path(delete, path = "/api/v1/modules/{name}/versions/{version}", tag = "modules",
     params(
         ("name" = String, Path, description = "The module"),
@@ -202,7 +205,7 @@ pub(super) async fn delete(call: Call) -> Result<Answer, Box<Problem>> {
         (status = 204, description = "It is gone"),
         (status = 400, description = "No name or no version", body = Problem),
         (status = 404, description = "No such module or version", body = Problem),
-        (status = 409, description = "It is in force, or somebody else changes it", body = Problem),
+        (status = 409, description = "The version is active, or somebody else changes the module", body = Problem),
         (status = 410, description = "It was deleted before", body = Problem),
         (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "No room", body = Problem),
@@ -218,7 +221,7 @@ pub(super) async fn delete_version(call: Call) -> Result<Answer, Box<Problem>> {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// What a change needs besides its work.
+/// The parts of a change beside its work.
 pub(super) struct Rest {
     tasks: Drain,
     fleet: Arc<Fleet>,
@@ -234,7 +237,7 @@ impl Rest {
         Self { tasks, fleet, action, module, who: call.who(), peer: call.peer }
     }
 
-    /// Does the work to its end, also when whoever asked for it has left.
+    /// Does the work to its end, even if the client has left.
     pub(super) async fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, DeployError>> + Send + 'static,
@@ -247,7 +250,7 @@ impl Rest {
         Ok(done.map_err(broken)??)
     }
 
-    /// Who changed what, from where.
+    /// The audit line: user, change and address.
     pub(super) fn audit(&self, version: Option<u64>, digest: Option<&str>) {
         tracing::info!(
             target: "tidegate::audit",

@@ -1,4 +1,4 @@
-//! The OpenAPI document of the API, made of what answers it.
+//! The OpenAPI document of the API, generated from its handlers and types.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ use super::{messages, modules, problem::Problem, read, settings, stream};
 const NAME: &str = "^[a-z0-9-]{1,63}$";
 /// Names of channels and groups; a reply channel has a `!` besides.
 const CHANNEL: &str = "^[a-zA-Z0-9._-]{1,99}$";
-/// Where the document describes problems.
+/// The schema of problems in the document.
 const PROBLEM: &str = "#/components/schemas/Problem";
 
 #[derive(OpenApi)]
@@ -46,7 +46,7 @@ pub(super) fn document() -> Bytes {
     TEXT.clone()
 }
 
-/// Who has the token.
+/// The scheme of the token.
 struct Token;
 
 impl Modify for Token {
@@ -58,8 +58,8 @@ impl Modify for Token {
     }
 }
 
-/// Says once what holds of every operation: names of modules, the form of problems, and the problems
-/// that any can have.
+/// Adds the parts that all operations share: names of modules, the form of problems, and the problems that any
+/// can have.
 fn complete(document: &mut Value) {
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     for (path, operations) in paths.into_iter().flatten() {

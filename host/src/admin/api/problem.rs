@@ -1,4 +1,4 @@
-//! What the API says when it does not do what it was asked to: RFC 9457.
+//! Refusals of the API: problem details (RFC 9457).
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use hyper::{StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, full};
+use super::answer::{Answer, full};
 use crate::{
     registry::{DeployError, store::StoreError},
     setting::{error::ConfigError, with_suggestion},
@@ -20,12 +20,12 @@ pub(super) struct Problem {
     title: &'static str,
     status: u16,
     detail: String,
-    /// A word for programs.
+    /// The code for programs.
     code: &'static str,
-    /// What was found, where it is about too much.
+    /// The value found, where a limit was exceeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<u64>,
-    /// What is allowed.
+    /// The limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
     #[serde(skip)]
@@ -78,7 +78,7 @@ impl Problem {
         self
     }
 
-    /// What a body of JSON that does not fit has wrong.
+    /// Returns the problem with a body of JSON that does not fit.
     pub(super) fn json(code: &'static str, error: &serde_json::Error) -> Box<Self> {
         let status = if error.is_data() {
             StatusCode::UNPROCESSABLE_ENTITY
@@ -138,6 +138,7 @@ impl From<DeployError> for Box<Problem> {
             E::Unlivable { .. } => (StatusCode::CONFLICT, "unlivable"),
             E::Settings(_) => (StatusCode::UNPROCESSABLE_ENTITY, "settings"),
             E::Store(StoreError::Full(_)) => (StatusCode::INSUFFICIENT_STORAGE, "disk"),
+            E::Store(StoreError::NoMemory(_)) => (StatusCode::INSUFFICIENT_STORAGE, "memory"),
             E::Store(StoreError::Changed { .. }) => (StatusCode::CONFLICT, "changed"),
             E::Store(StoreError::Damaged { .. }) => (StatusCode::CONFLICT, "damaged"),
             E::Store(StoreError::Away(_)) => (StatusCode::SERVICE_UNAVAILABLE, "store-away"),

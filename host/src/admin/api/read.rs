@@ -1,4 +1,4 @@
-//! What only looks at the process, and the request to stop.
+//! Reads the state of the process, and takes the request to stop.
 
 #![expect(unused_qualifications, reason = "utoipa names queries in full")]
 
@@ -20,10 +20,10 @@ use crate::{
     worker::{Filter, RecordOutcome},
 };
 
-/// Records that are given without a limit.
-const RECORDS: usize = 100;
-/// Records that are given at most: as many as are kept.
-const MOST_RECORDS: usize = 1_000;
+/// Records in an answer to a request without `limit`.
+const RECORDS_DEFAULT: usize = 100;
+/// The highest `limit`: as many records as are kept.
+const RECORDS_MAX: usize = 1_000;
 
 /// How full the channel layer is.
 #[utoipa::path(get, path = "/api/v1/layer", tag = "process", responses(
@@ -56,7 +56,7 @@ pub(super) fn nodes(call: &Call) -> Answer {
     json(StatusCode::OK, &NodeList { nodes })
 }
 
-/// Which records to give.
+/// Selects records.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
@@ -78,18 +78,18 @@ pub(super) struct RecordQuery {
     limit: Option<usize>,
 }
 
-/// What is known of past invocations, newest first.
+/// Records of past invocations, newest first.
 #[utoipa::path(get, path = "/api/v1/records", tag = "records", params(RecordQuery), responses(
     (status = 200, description = "The records", body = RecordList),
-    (status = 400, description = "A filter that is none", body = Problem),
+    (status = 400, description = "The filter is not valid", body = Problem),
     (status = 404, description = "No such module", body = Problem),
     (status = 422, description = "No run ends with this outcome", body = Problem),
 ))]
 pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     let query: RecordQuery = parse(&call.query)?;
-    let most = query.limit.unwrap_or(RECORDS);
-    if !(1..=MOST_RECORDS).contains(&most) {
-        let text = format!("`limit` is {most}; give 1 to {MOST_RECORDS}");
+    let most = query.limit.unwrap_or(RECORDS_DEFAULT);
+    if !(1..=RECORDS_MAX).contains(&most) {
+        let text = format!("`limit` is {most}; give 1 to {RECORDS_MAX}");
         return Err(Problem::bad("limit", text));
     }
     let filter = filter(query)?;
@@ -137,8 +137,9 @@ fn filter(query: RecordQuery) -> Result<Filter, Box<Problem>> {
 }
 
 pub(super) fn module_name(name: &str) -> Result<ModuleName, Box<Problem>> {
-    ModuleName::parse(name)
-        .map_err(|error| Problem::bad("name", format!("{name:?} is no name of a module: {error}")))
+    ModuleName::parse(name).map_err(|error| {
+        Problem::bad("name", format!("{name:?} is not a valid module name: {error}"))
+    })
 }
 
 /// RFC 3339, with any offset.
@@ -149,7 +150,7 @@ fn moment(field: &str, text: &str) -> Result<SystemTime, Box<Problem>> {
     };
     // A plus that is not encoded is a space in a query.
     let text = text.replace(' ', "+").to_ascii_uppercase();
-    // Times before 1970 have no form here, and there are no records of them: a leap year stands in.
+    // Times before 1970 cannot be written here, and have no records: a leap year replaces them.
     if let Some((year, rest)) = text.split_at_checked(4)
         && year.parse().is_ok_and(|year: u16| year < 1970)
     {

@@ -12,7 +12,7 @@ use crate::registry::Written;
 #[utoipa::path(get, path = "/api/v1/modules/{name}/settings", tag = "settings",
     params(("name" = String, Path, description = "The module")),
     responses(
-        (status = 200, description = "What was written; the rest is as in tidegate.toml", body = Written),
+        (status = 200, description = "The settings that were written; the rest is as in tidegate.toml", body = Written),
         (status = 400, description = "No name", body = Problem),
         (status = 404, description = "No such module", body = Problem),
     ),
@@ -22,17 +22,17 @@ pub(super) fn get(call: &Call) -> Result<Answer, Box<Problem>> {
     Ok(json(StatusCode::OK, &call.state.deployments.written(&name)?))
 }
 
-/// Runs a module with other settings, in the place of all that were written before.
+/// Replaces all written settings of a module.
 #[utoipa::path(put, path = "/api/v1/modules/{name}/settings", tag = "settings",
     params(("name" = String, Path, description = "The module")),
     request_body(content = Written, description = "`[modules.NAME]` of tidegate.toml as JSON, without `file`"),
     responses(
-        (status = 200, description = "They are in force", body = Written),
+        (status = 200, description = "The settings hold now", body = Written),
         (status = 400, description = "No name or no JSON", body = Problem),
         (status = 404, description = "No such module", body = Problem),
         (status = 409, description = "The active version cannot live with them, or somebody else changes the module", body = Problem),
         (status = 413, description = "Too large", body = Problem),
-        (status = 422, description = "A setting that cannot be", body = Problem),
+        (status = 422, description = "A setting is not valid", body = Problem),
         (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "No room", body = Problem),
     ),
@@ -57,12 +57,12 @@ pub(super) async fn set(call: Call) -> Result<Answer, Box<Problem>> {
     request_body(content = Object, content_type = "application/merge-patch+json",
         description = "The settings to change; null takes one away, a secret too. The others stay"),
     responses(
-        (status = 200, description = "They are in force: all that are written now", body = Written),
+        (status = 200, description = "The settings hold now: all that are written", body = Written),
         (status = 400, description = "No name or no JSON", body = Problem),
         (status = 404, description = "No such module", body = Problem),
         (status = 409, description = "The active version cannot live with them, or somebody else changes the module", body = Problem),
         (status = 413, description = "Too large", body = Problem),
-        (status = 422, description = "A setting that cannot be", body = Problem),
+        (status = 422, description = "A setting is not valid", body = Problem),
         (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "No room", body = Problem),
     ),

@@ -1,4 +1,4 @@
-//! Records as they come, as server-sent events.
+//! Streams records as server-sent events.
 
 #![expect(unused_qualifications, reason = "utoipa names queries in full")]
 
@@ -15,13 +15,13 @@ use tokio::{
 };
 use utoipa::IntoParams;
 
-use super::{Answer, Call, STREAMS, problem::Problem, read, types::Record};
+use super::{Answer, Call, RECORD_STREAMS_MAX, problem::Problem, read, types::Record};
 use crate::worker::{self, Filter};
 
-/// How long nothing may be said.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// The time between two parts of a stream without records.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Which records to follow.
+/// Selects the records to follow.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
@@ -30,17 +30,17 @@ pub(super) struct StreamQuery {
     module: Option<String>,
 }
 
-/// Records from now on: `event: record` with one, or `event: missed` with how many were too many.
+/// Records from now on: `event: record` with one, or `event: missed` with the number of skipped ones.
 #[utoipa::path(get, path = "/api/v1/records/stream", tag = "records", params(StreamQuery), responses(
     (status = 200, description = "Records, one event each", body = String, content_type = "text/event-stream"),
-    (status = 400, description = "A filter that is none", body = Problem),
+    (status = 400, description = "The filter is not valid", body = Problem),
     (status = 503, description = "Too many streams", body = Problem),
 ))]
 pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     let StreamQuery { module } = read::parse(&call.query)?;
     let module = module.map(|name| read::module_name(&name)).transpose()?;
     let permit = Arc::clone(&call.state.api.streams).try_acquire_owned().map_err(|_| {
-        let text = format!("{STREAMS} streams are open already; close one of them");
+        let text = format!("{RECORD_STREAMS_MAX} streams are open already; close one of them");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", text)
             .after(Duration::from_secs(1))
     })?;
@@ -68,7 +68,7 @@ struct Following {
 }
 
 fn events(following: Following) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
-    // The head goes out with the first part: whoever follows must know that it does.
+    // The head goes out with the first part: the client must know that the stream has begun.
     let opening = stream::iter([Ok(Frame::data(Bytes::from_static(b": following\n\n")))]);
     let rest = stream::unfold(following, async |mut following| {
         let text = following.next().await?;
@@ -79,7 +79,7 @@ fn events(following: Following) -> impl Stream<Item = Result<Frame<Bytes>, Infal
 
 impl Following {
     async fn next(&mut self) -> Option<String> {
-        let until = Instant::now() + KEEP_ALIVE;
+        let until = Instant::now() + KEEP_ALIVE_INTERVAL;
         loop {
             match timeout_at(until, self.records.recv()).await {
                 Err(_) => return Some(": keep-alive\n\n".to_owned()),

@@ -1,4 +1,4 @@
-//! What requests and answers of the API are made of.
+//! The types of requests and answers of the API.
 
 use std::time::SystemTime;
 
@@ -24,7 +24,7 @@ impl Serialize for Moment {
     }
 }
 
-/// One consumer and what it is run for.
+/// One consumer and its trigger.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Route {
     module: String,
@@ -40,7 +40,7 @@ pub(super) struct Route {
     /// Of `channel`.
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<String>,
-    /// What else must hold of a request.
+    /// The guards of the route.
     guards: Vec<String>,
 }
 
@@ -90,34 +90,34 @@ impl Route {
     }
 }
 
-/// What a deployment, an activation or a rollback came to.
+/// The result of a deployment, an activation or a rollback.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Deployed {
     module: String,
-    /// The version in force.
+    /// The active version.
     version: u64,
     /// SHA-256 of its file.
     digest: String,
-    /// Whether another version is in force than before.
+    /// Whether another version is active than before.
     changed: bool,
-    /// The version that was in force before.
+    /// The version that was active before.
     previous: Option<u64>,
     routes: Vec<Route>,
-    /// What may surprise.
+    /// Warnings: allowed, and probably not meant.
     warnings: Vec<String>,
-    /// What each node has in force.
+    /// The active version on each node.
     nodes: Vec<NodeDigest>,
 }
 
-/// What a node has in force of a module.
+/// The active version of a module on a node.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct NodeDigest {
     node: String,
-    /// Empty if it has nothing of the module.
+    /// Empty if the node does not have the module.
     digest: String,
-    /// The version that it has in force.
+    /// Its number.
     version: Option<u64>,
-    /// Why it is not the one that was put in force.
+    /// Why it is not the version that was activated.
     fault: Option<String>,
 }
 
@@ -142,18 +142,18 @@ impl Deployed {
     }
 }
 
-/// A module in short.
+/// The summary of a module.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ModuleSummary {
     name: String,
     /// None if no version can be served.
     active_version: Option<u64>,
-    /// SHA-256 of the file of the version in force.
+    /// SHA-256 of the file of the active version.
     digest: Option<String>,
     /// When that version was deployed.
     #[schema(value_type = Option<String>, format = DateTime)]
     deployed_at: Option<Moment>,
-    /// Since when that version is active. It may have been deployed long before. None if an earlier release
+    /// When that version was activated. It may have been deployed long before. None if an earlier release
     /// activated it.
     #[schema(value_type = Option<String>, format = DateTime)]
     active_since: Option<Moment>,
@@ -164,9 +164,9 @@ pub(super) struct ModuleSummary {
     source: &'static str,
     /// `active`, `probation`, `rolled-back`, `resting` or `failed`.
     state: &'static str,
-    /// What is wrong.
+    /// The fault.
     fault: Option<String>,
-    /// While it rests, since it failed too often: when it is run again.
+    /// While it rests after too many failures: when it is run again.
     #[schema(value_type = Option<String>, format = DateTime)]
     resting_until: Option<Moment>,
 }
@@ -206,7 +206,7 @@ pub(super) struct ModuleList {
     pub(super) modules: Vec<ModuleSummary>,
 }
 
-/// A version that is kept.
+/// A kept version.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HistoryEntry {
     version: u64,
@@ -225,7 +225,7 @@ impl From<Kept> for HistoryEntry {
     }
 }
 
-/// A module in full.
+/// The details of a module.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ModuleDetails {
     #[serde(flatten)]
@@ -237,7 +237,7 @@ pub(super) struct ModuleDetails {
     pub(super) routes: Vec<Route>,
 }
 
-/// Which version to put in force.
+/// The version to activate.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Activate {
@@ -253,7 +253,7 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at")]
         return Ok(number as u64);
     }
-    Err(de::Error::custom(format!("{number} is no version; versions are numbers from 1")))
+    Err(de::Error::custom(format!("{number} is not a valid version; versions are numbers from 1")))
 }
 
 fn optional_number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
@@ -267,17 +267,17 @@ fn optional_number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D:
     Ok(Option::<Number>::deserialize(from)?.map(|Number(number)| number))
 }
 
-/// Which version to go back to.
+/// The version to go back to.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rollback {
-    /// The one that was in force before, if none.
+    /// The one that was active before, if none.
     #[serde(default, deserialize_with = "optional_number")]
     #[schema(minimum = 1, maximum = 9007199254740991_u64)]
     pub(super) version: Option<u64>,
 }
 
-/// All routes in force.
+/// All active routes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RouteList {
     pub(super) routes: Vec<Route>,
@@ -302,7 +302,7 @@ pub(super) struct LayerDepth {
     pub(super) delayed: usize,
 }
 
-/// A version in force on a node.
+/// An active version on a node.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct NodeModule {
     pub(super) name: String,
@@ -316,7 +316,7 @@ pub(super) struct NodeModule {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Node {
     pub(super) node: String,
-    /// Of the host.
+    /// The version of the host.
     pub(super) version: String,
     #[schema(value_type = String, format = DateTime)]
     pub(super) started_at: Moment,
@@ -386,7 +386,7 @@ pub(super) struct LogLine {
     text: String,
 }
 
-/// What is known of one invocation.
+/// The record of one invocation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Record {
     id: String,

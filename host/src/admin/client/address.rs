@@ -1,4 +1,4 @@
-//! Where a host is asked.
+//! The address of a host's admin listener.
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
@@ -6,7 +6,7 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminAddress(String);
 
-/// A text that is no such address.
+/// Why a text is not such an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {

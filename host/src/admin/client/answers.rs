@@ -1,36 +1,36 @@
-//! What a host answers, as `--json` prints it.
+//! Answers of a host, as `--json` prints them.
 //!
-//! What a newer host says besides is left out; what an older one does not say is empty.
+//! Unknown fields of a newer host are left out; fields that an older one lacks are empty.
 
 use serde::{Deserialize, Serialize};
 
-/// A version is in force.
+/// A version is active.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Deployed {
     /// The module.
     pub module: String,
-    /// The version in force.
+    /// The active version.
     pub version: u64,
     /// The SHA-256 of its file, in hexadecimal.
     pub digest: String,
-    /// Whether another one was in force before.
+    /// Whether another one was active before.
     pub changed: bool,
     /// That one.
     #[serde(default)]
     pub previous: Option<u64>,
-    /// What it serves.
+    /// The routes that it serves.
     #[serde(default)]
     pub routes: Vec<RouteOf>,
-    /// What is allowed, and probably not meant.
+    /// Warnings: allowed, and probably not meant.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// Which file each node has in force.
+    /// The active file on each node.
     #[serde(default)]
     pub nodes: Vec<NodeDigest>,
 }
 
-/// What a node has in force.
+/// The active version on a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeDigest {
@@ -41,12 +41,12 @@ pub struct NodeDigest {
     /// The version.
     #[serde(default)]
     pub version: Option<u64>,
-    /// Why it is not the one that was put in force.
+    /// Why it is not the one that was activated.
     #[serde(default)]
     pub fault: Option<String>,
 }
 
-/// What a consumer is run for.
+/// A consumer and its trigger.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RouteOf {
@@ -65,7 +65,7 @@ pub struct RouteOf {
     /// The channel.
     #[serde(default)]
     pub channel: Option<String>,
-    /// What else must hold of the request.
+    /// The guards of the route.
     #[serde(default)]
     pub guards: Vec<String>,
 }
@@ -76,7 +76,7 @@ pub struct RouteOf {
 pub struct ModuleSummary {
     /// Its name.
     pub name: String,
-    /// The version in force.
+    /// The active version.
     #[serde(default)]
     pub active_version: Option<u64>,
     /// The SHA-256 of its file.
@@ -88,7 +88,7 @@ pub struct ModuleSummary {
     /// Since when it is active (RFC 3339).
     #[serde(default)]
     pub active_since: Option<String>,
-    /// By whom.
+    /// The user who uploaded it.
     #[serde(default)]
     pub deployed_by: Option<String>,
     /// How many versions there are.
@@ -100,7 +100,7 @@ pub struct ModuleSummary {
     /// `active`, `probation`, `rolled-back`, `resting` or `failed`.
     #[serde(default)]
     pub state: String,
-    /// What is wrong with it.
+    /// The fault.
     #[serde(default)]
     pub fault: Option<String>,
     /// While it rests: when it is run again (RFC 3339).
@@ -108,7 +108,7 @@ pub struct ModuleSummary {
     pub resting_until: Option<String>,
 }
 
-/// All that is known of a module.
+/// The details of a module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ModuleDetails {
@@ -121,12 +121,12 @@ pub struct ModuleDetails {
     /// Its settings, with the names of `[modules.NAME]`.
     #[serde(default)]
     pub settings: serde_json::Value,
-    /// What it serves.
+    /// The routes that it serves.
     #[serde(default)]
     pub routes: Vec<RouteOf>,
 }
 
-/// A version that is kept.
+/// A kept version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Kept {
@@ -140,15 +140,15 @@ pub struct Kept {
     /// When it was uploaded (RFC 3339).
     #[serde(default)]
     pub deployed_at: Option<String>,
-    /// By whom.
+    /// The user who uploaded it.
     #[serde(default)]
     pub deployed_by: Option<String>,
-    /// What became of it.
+    /// Its state.
     #[serde(default)]
     pub note: Option<String>,
 }
 
-/// What is known of one run of a consumer.
+/// The record of one run of a consumer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Record {
@@ -158,7 +158,7 @@ pub struct Record {
     pub module: String,
     /// Its version.
     pub version: u64,
-    /// The version that failed at it before.
+    /// The version that failed at the message before.
     #[serde(default)]
     pub in_place_of: Option<u64>,
     /// The consumer.
@@ -187,7 +187,7 @@ pub struct Record {
     /// The id that clients and log lines have, too.
     #[serde(default)]
     pub correlation_id: String,
-    /// What it logged and printed.
+    /// The lines that it logged and printed.
     #[serde(default)]
     pub log: Vec<LogLine>,
     /// Whether there was more than is kept.
@@ -205,7 +205,7 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// What became of a message to a group.
+/// The result of a message to a group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct GroupSent {

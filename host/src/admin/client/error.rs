@@ -1,4 +1,4 @@
-//! Why a host did not do what it was asked to.
+//! Why a request to a host failed.
 
 use std::{io, time::Duration};
 
@@ -8,27 +8,27 @@ use serde::Deserialize;
 use super::AdminAddress;
 use crate::engine::escape;
 
-/// As much is shown of a response that is none of a host's, in bytes.
-const FIRST_LINE: usize = 200;
+/// Bytes that are shown of a response that is not one of a host.
+const FIRST_LINE_BYTES_MAX: usize = 200;
 
-/// What a host says of a refusal (RFC 9457).
+/// A refusal of a host: problem details (RFC 9457).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Problem {
-    /// What it is, in few words.
+    /// Its title.
     pub title: String,
-    /// What was wrong, the rule, the fix.
+    /// The finding, the rule and the fix.
     pub detail: String,
-    /// A word for programs.
+    /// The code for programs.
     pub code: String,
 }
 
-/// Why a host did not do what it was asked to.
+/// Why a request to a host failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AskError {
-    /// There is no such process.
+    /// No process listens at the address.
     #[error(
         "nobody answers on the admin address {address} ({reason}); start one with `tidegate serve` \
          or `tidegate dev`, or give its --admin"
@@ -39,7 +39,7 @@ pub enum AskError {
         /// Why.
         reason: io::Error,
     },
-    /// It broke off.
+    /// The connection broke.
     #[error("the host at {address} broke the connection off before its answer: {reason}")]
     Broken {
         /// The address.
@@ -47,12 +47,12 @@ pub enum AskError {
         /// Why.
         reason: hyper::Error,
     },
-    /// It says nothing.
+    /// The host does not answer.
     #[error("the host at {address} has not answered within {patience:?}")]
     Silent {
         /// The address.
         address: AdminAddress,
-        /// How long it was waited for.
+        /// The time that it had.
         patience: Duration,
     },
     /// It is another program, or another version of this one.
@@ -60,7 +60,7 @@ pub enum AskError {
     Unreadable {
         /// The address.
         address: AdminAddress,
-        /// What was asked for.
+        /// The request.
         path: String,
         /// Why.
         reason: String,
@@ -74,7 +74,7 @@ pub enum AskError {
     NotAdmin {
         /// The address.
         address: AdminAddress,
-        /// What was asked for.
+        /// The request.
         path: String,
         /// The status.
         status: StatusCode,
@@ -82,20 +82,20 @@ pub enum AskError {
     /// The token cannot be sent.
     #[error("the token has a character that a header field cannot have")]
     Token,
-    /// It does not do it.
+    /// The host refuses.
     #[error("the host at {address} refuses ({}): {}", status.as_u16(), text(problem))]
     Refused {
         /// The address.
         address: AdminAddress,
         /// The status.
         status: StatusCode,
-        /// What it says.
+        /// The problem.
         problem: Problem,
     },
 }
 
 impl AskError {
-    /// Whether the file that was sent is refused, and not the question.
+    /// Whether the host refuses the file, and not the request.
     pub fn is_of_module(&self) -> bool {
         let Self::Refused { status, problem, .. } = self else { return false };
         problem.code == "route-conflict"
@@ -108,7 +108,7 @@ impl AskError {
     }
 }
 
-/// In one line, whatever is in it: a host repeats what stands in files of others.
+/// Returns a text in one line: a host repeats text of uploaded files.
 fn text(problem: &Problem) -> String {
     let said = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
     let mut line = String::with_capacity(said.len());
@@ -117,12 +117,14 @@ fn text(problem: &Problem) -> String {
 }
 
 impl Problem {
-    /// What a response says that is no problem of RFC 9457: its first line, or what its status means.
+    /// Returns the detail of a response without problem details: its first line, or the meaning of its status.
     pub(super) fn of(status: StatusCode, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let line = text.trim().lines().next().unwrap_or_default();
-        let detail =
-            line.get(..line.floor_char_boundary(FIRST_LINE)).unwrap_or_default().to_owned();
+        let detail = line
+            .get(..line.floor_char_boundary(FIRST_LINE_BYTES_MAX))
+            .unwrap_or_default()
+            .to_owned();
         let title = status.canonical_reason().unwrap_or_default().to_owned();
         Self { title, detail, code: String::new() }
     }

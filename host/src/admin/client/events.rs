@@ -1,4 +1,4 @@
-//! Records as they come: server-sent events, read one by one.
+//! Reads a stream of records: server-sent events, one by one.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use tokio::time::timeout;
 
 use super::{AdminAddress, AskError, Record};
 
-/// A host sends something every 15 s; after so long it is gone.
-const SILENCE: Duration = Duration::from_secs(45);
+/// How long a host may be silent. It sends a part every 15 s.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(45);
 /// The longest event that is read, in bytes: a record has 64 KiB of lines by default.
-const EVENT_BYTES: usize = 16 * 1024 * 1024;
+const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What came.
+/// An item of the stream.
 #[derive(Clone, Debug)]
 pub enum Heard {
     /// A record.
@@ -42,7 +42,7 @@ impl RecordStream {
         Self { address, body, lines: Lines::default() }
     }
 
-    /// What comes next; none when the host has ended the stream.
+    /// Returns the next item; none when the host has ended the stream.
     pub async fn next(&mut self) -> Result<Option<Heard>, AskError> {
         loop {
             while let Some(event) = self.lines.next() {
@@ -50,13 +50,15 @@ impl RecordStream {
                     return Ok(Some(heard));
                 }
             }
-            if self.lines.bytes() > EVENT_BYTES {
-                return Err(self.unreadable(format!("an event has more than {EVENT_BYTES} bytes")));
+            if self.lines.bytes() > EVENT_BYTES_MAX {
+                return Err(
+                    self.unreadable(format!("an event has more than {EVENT_BYTES_MAX} bytes"))
+                );
             }
             let address = || self.address.clone();
-            let frame = timeout(SILENCE, self.body.frame())
+            let frame = timeout(SILENCE_TIMEOUT, self.body.frame())
                 .await
-                .map_err(|_| AskError::Silent { address: address(), patience: SILENCE })?;
+                .map_err(|_| AskError::Silent { address: address(), patience: SILENCE_TIMEOUT })?;
             match frame {
                 None => return Ok(None),
                 Some(Err(reason)) => return Err(AskError::Broken { address: address(), reason }),
@@ -104,7 +106,7 @@ impl Lines {
         self.bytes.extend(bytes);
     }
 
-    /// What an unfinished event takes.
+    /// The bytes of an unfinished event.
     fn bytes(&self) -> usize {
         self.bytes.len() + self.event.data.len()
     }
@@ -129,7 +131,7 @@ impl Lines {
                     }
                     self.event.data.push_str(value);
                 }
-                // Comments, ids, what is not known.
+                // Comments, ids, unknown fields.
                 _ => {}
             }
         }

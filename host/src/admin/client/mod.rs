@@ -34,20 +34,20 @@ use crate::{
     shutdown::Drain,
 };
 
-/// How long a connection may take.
-const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long most answers may take.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a deploy may take: the host compiles.
-const DEPLOY_TIME: Duration = Duration::from_secs(300);
+const DEPLOY_TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest answer that is read, in bytes.
-const ANSWER_BYTES: usize = 64 * 1024 * 1024;
-/// Says who changes something.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The header field with the name of the user.
 const USER: &str = "x-tidegate-user";
-/// A note for the history.
+/// The header field with a note for the history.
 const NOTE: &str = "x-tidegate-note";
 
-/// How a file is deployed.
+/// Options of a deployment.
 #[derive(Clone, Debug, Default)]
 pub struct DeployOptions {
     /// A note for the history, without control characters.
@@ -74,26 +74,26 @@ impl AdminClient {
         Self { address, token, user, connections: Drain::new(Handle::current()) }
     }
 
-    /// Whom it asks.
+    /// Returns the address that it asks.
     pub const fn address(&self) -> &AdminAddress {
         &self.address
     }
 
     /// Asks whether the process lives. It needs no token.
     pub async fn alive(&self) -> Result<(), AskError> {
-        let response = self.send(Method::GET, "/livez", Bytes::new(), ANSWER_TIME).await?;
+        let response = self.send(Method::GET, "/livez", Bytes::new(), ANSWER_TIMEOUT).await?;
         drop(response);
         Ok(())
     }
 
     /// Asks the process to stop as SIGTERM does.
     pub async fn drain(&self) -> Result<(), AskError> {
-        let response = self.send(Method::POST, DRAIN, Bytes::new(), ANSWER_TIME).await?;
+        let response = self.send(Method::POST, DRAIN, Bytes::new(), ANSWER_TIMEOUT).await?;
         drop(response);
         Ok(())
     }
 
-    /// Puts a file in force as the next version of a module.
+    /// Activates a file as the next version of a module.
     pub async fn deploy(
         &self,
         name: &ModuleName,
@@ -103,7 +103,8 @@ impl AdminClient {
         let query = if options.skip_probation { "?probation=off" } else { "" };
         let path = format!("/api/v1/modules/{name}{query}");
         let note = options.note.as_deref();
-        let response = self.send_with(Method::PUT, &path, wasm.into(), DEPLOY_TIME, note).await?;
+        let response =
+            self.send_with(Method::PUT, &path, wasm.into(), DEPLOY_TIMEOUT, note).await?;
         self.read(response, &path).await
     }
 
@@ -119,23 +120,23 @@ impl AdminClient {
         patch: &serde_json::Value,
     ) -> Result<serde_json::Value, AskError> {
         let path = format!("/api/v1/modules/{name}/settings");
-        self.answer(Method::PATCH, &path, patch.to_string().into(), DEPLOY_TIME).await
+        self.answer(Method::PATCH, &path, patch.to_string().into(), DEPLOY_TIMEOUT).await
     }
 
     /// Sends a message, an object of JSON, to a channel.
     pub async fn send_message(&self, channel: &ChannelName, json: String) -> Result<(), AskError> {
         let path = format!("/api/v1/channels/{channel}/messages");
-        drop(self.send(Method::POST, &path, json.into(), ANSWER_TIME).await?);
+        drop(self.send(Method::POST, &path, json.into(), ANSWER_TIMEOUT).await?);
         Ok(())
     }
 
     /// Sends a message, an object of JSON, to a group.
     pub async fn group_send(&self, group: &GroupName, json: String) -> Result<GroupSent, AskError> {
         let path = format!("/api/v1/groups/{group}/messages");
-        self.answer(Method::POST, &path, json.into(), ANSWER_TIME).await
+        self.answer(Method::POST, &path, json.into(), ANSWER_TIMEOUT).await
     }
 
-    /// Puts an earlier version in force again: the one that is named, or the one before.
+    /// Activates an earlier version again: the one that is named, or the one before.
     pub async fn roll_back(
         &self,
         name: &ModuleName,
@@ -143,7 +144,7 @@ impl AdminClient {
     ) -> Result<Deployed, AskError> {
         let path = format!("/api/v1/modules/{name}/rollback");
         let body = version.map_or_else(|| json!({}), |version| json!({ "version": version }));
-        self.answer(Method::POST, &path, body.to_string().into(), DEPLOY_TIME).await
+        self.answer(Method::POST, &path, body.to_string().into(), DEPLOY_TIMEOUT).await
     }
 
     /// All modules.
@@ -181,12 +182,12 @@ impl AdminClient {
     pub async fn record_stream(&self, name: Option<&ModuleName>) -> Result<RecordStream, AskError> {
         let of = name.map(|name| format!("?module={name}")).unwrap_or_default();
         let path = format!("/api/v1/records/stream{of}");
-        let response = self.send(Method::GET, &path, Bytes::new(), ANSWER_TIME).await?;
+        let response = self.send(Method::GET, &path, Bytes::new(), ANSWER_TIMEOUT).await?;
         Ok(RecordStream::new(self.address.clone(), response.into_body()))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
-        self.answer(Method::GET, path, Bytes::new(), ANSWER_TIME).await
+        self.answer(Method::GET, path, Bytes::new(), ANSWER_TIMEOUT).await
     }
 
     async fn answer<T: DeserializeOwned>(
@@ -240,14 +241,14 @@ impl AdminClient {
             .header(header::HOST, self.address.authority())
             .header(header::AUTHORIZATION, self.token.as_header())
             .header(header::CONTENT_LENGTH, body.len())
-            .header(USER, &self.user);
-        if let Some(note) = note {
             // Any text but control characters, of which the command line has taken care.
+            .header(USER, self.user.as_bytes());
+        if let Some(note) = note {
             request = request.header(NOTE, note.as_bytes());
         }
         // The path and the rest are made of checked names.
         let Ok(request) = request.body(Full::new(body)) else { return Err(AskError::Token) };
-        let connect = timeout(CONNECT_TIME, TcpStream::connect(self.address.authority()));
+        let connect = timeout(CONNECT_TIMEOUT, TcpStream::connect(self.address.authority()));
         let socket = connect
             .await
             .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
@@ -256,7 +257,7 @@ impl AdminClient {
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(socket)).await.map_err(broken)?;
         self.connections.spawn("admin client", async move {
-            // What breaks it is told where the answer is waited for.
+            // An error of the connection is reported where the answer is awaited.
             drop(connection.await);
         });
         let response = timeout(patience, sender.send_request(request))
@@ -277,7 +278,7 @@ impl AdminClient {
         let named = |problem: &Problem| !problem.detail.is_empty() || !problem.title.is_empty();
         match serde_json::from_slice(&body).ok().filter(named) {
             Some(problem) => Ok(problem),
-            // Something between here and the host may say so.
+            // A proxy before the host may answer so.
             None if status.is_server_error() => Ok(Problem::of(status, &body)),
             None => Err(AskError::NotAdmin {
                 address: self.address.clone(),
@@ -289,10 +290,11 @@ impl AdminClient {
 
     async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, AskError> {
         let address = || self.address.clone();
-        let body = timeout(ANSWER_TIME, Limited::new(response.into_body(), ANSWER_BYTES).collect());
+        let body =
+            timeout(ANSWER_TIMEOUT, Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect());
         let body = body
             .await
-            .map_err(|_| AskError::Silent { address: address(), patience: ANSWER_TIME })?;
+            .map_err(|_| AskError::Silent { address: address(), patience: ANSWER_TIMEOUT })?;
         body.map(|body| body.to_bytes()).map_err(|error| AskError::Unreadable {
             address: address(),
             path: "its answer".to_owned(),

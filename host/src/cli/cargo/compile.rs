@@ -1,4 +1,4 @@
-//! Runs cargo, which says itself what it does and what is wrong.
+//! Runs cargo, which prints its own progress and errors.
 
 use std::{
     path::PathBuf,
@@ -16,8 +16,7 @@ use tokio::{
 use super::{CargoError, Crate, Target, Toolchain, cargo_program};
 use crate::engine;
 
-/// Flags for programs of this machine, which would break code for another one. What is meant for
-/// WebAssembly goes into `CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS`.
+/// Flags for programs of this machine, which would break code for another one. Flags for WebAssembly go into `CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS`.
 const OF_THIS_MACHINE: [&str; 4] =
     ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"];
 
@@ -26,17 +25,17 @@ const OF_THIS_MACHINE: [&str; 4] =
 pub(in crate::cli) struct Built {
     /// Where it is.
     pub(in crate::cli) file: PathBuf,
-    /// What is in it.
+    /// Its content.
     pub(in crate::cli) wasm: Vec<u8>,
     /// The SHA-256 of that, in hexadecimal.
     pub(in crate::cli) digest: String,
-    /// What it was compiled for.
+    /// The target.
     pub(in crate::cli) target: Target,
     /// How long cargo took.
     pub(in crate::cli) took: Duration,
 }
 
-/// What is read of cargo's messages.
+/// The part that is read of cargo's messages.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 enum Message {
@@ -89,7 +88,7 @@ pub(in crate::cli) async fn compile(
     let mut lines = BufReader::new(output).lines();
     let mut file = None;
     while let Some(line) = lines.next_line().await.map_err(no_cargo)? {
-        // What is no message was printed by a build script.
+        // Other lines were printed by a build script.
         if let Ok(Message::CompilerArtifact { package_id, filenames }) = serde_json::from_str(&line)
             && package_id == of.id
         {

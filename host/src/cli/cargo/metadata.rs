@@ -1,4 +1,4 @@
-//! Which crate is meant, and which directories it is made of.
+//! Finds the crate to build, and the directories of its sources.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ pub(in crate::cli) struct Crate {
     pub(in crate::cli) directory: PathBuf,
 }
 
-/// What is read of `cargo metadata --format-version 1 --no-deps`.
+/// The part that is read of `cargo metadata --format-version 1 --no-deps`.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -41,7 +41,7 @@ struct Package {
     dependencies: Vec<Dependency>,
 }
 
-/// What cargo calls a target: a library, a program, a test.
+/// The kinds of a target: a library, a program, a test.
 #[derive(Debug, Deserialize)]
 struct Made {
     crate_types: Vec<String>,

@@ -21,7 +21,7 @@ pub(super) enum CargoError {
     /// There is no cargo.
     #[error("cannot run {program}: {source}; install Rust (https://rustup.rs), or set CARGO")]
     NoCargo {
-        /// What was tried.
+        /// The program that was tried.
         program: String,
         /// Why.
         source: io::Error,
@@ -29,7 +29,7 @@ pub(super) enum CargoError {
     /// There is no rustc.
     #[error("cannot run {program}: {reason}; install Rust (https://rustup.rs), or set RUSTC")]
     NoRust {
-        /// What was tried.
+        /// The program that was tried.
         program: String,
         /// Why.
         reason: String,
@@ -39,7 +39,7 @@ pub(super) enum CargoError {
     NoTarget {
         /// Its version.
         rust: String,
-        /// What to do.
+        /// The fix.
         fix: String,
     },
     /// Cargo does not find a crate, or cannot read it.
@@ -47,7 +47,7 @@ pub(super) enum CargoError {
     NoCrate {
         /// Where it was looked for.
         path: PathBuf,
-        /// What cargo says.
+        /// The message of cargo.
         said: String,
     },
     /// No crate makes a module.
@@ -72,9 +72,9 @@ pub(super) enum CargoError {
     NoSuchCrate {
         /// The workspace.
         path: PathBuf,
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
-        /// What there is.
+        /// The names that there are.
         others: String,
     },
     /// It does not compile. Cargo has said why.

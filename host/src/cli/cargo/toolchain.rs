@@ -1,4 +1,4 @@
-//! What there is to compile with: the Rust in use, and the targets that it has.
+//! Finds the Rust in use, and its targets.
 //!
 //! `CARGO`, `RUSTC` and cargo's own variables hold, so that it works in the environment that
 //! `scripts/guest-env` prints, too.
@@ -85,7 +85,7 @@ impl Toolchain {
             .ok_or_else(|| CargoError::NoTarget { rust: self.version.clone(), fix: self.fix() })
     }
 
-    /// What gives it a target.
+    /// Returns the command that installs a target.
     pub(in crate::cli) fn fix(&self) -> String {
         let add = "rustup target add wasm32-wasip2";
         if self.is_of_rustup() {
@@ -99,7 +99,7 @@ impl Toolchain {
         )
     }
 
-    /// What links components, if it came with this Rust.
+    /// Returns the linker of components, if it came with this Rust.
     pub(in crate::cli) fn linker(&self) -> Option<PathBuf> {
         let host = ask(&self.program, &self.directory, &["--print", "host-tuple"]).ok()?;
         let path = self.sysroot.join("lib/rustlib").join(host).join("bin/wasm-component-ld");
@@ -113,13 +113,13 @@ impl Toolchain {
     }
 }
 
-/// What a program says of its version, or why it says nothing.
+/// Returns the version that a program prints, or why it prints none.
 pub(in crate::cli) fn version_of(program: &OsStr, directory: &Path) -> Result<String, String> {
     ask(program, directory, &["--version"])
         .map_err(|reason| format!("cannot run {}: {reason}", program.display()))
 }
 
-/// What a program prints, without the end of the line.
+/// Returns the output of a program, without the end of the line.
 fn ask(program: &OsStr, directory: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program)
         .args(arguments)

@@ -1,4 +1,4 @@
-//! Changes in directories, as the system tells of them.
+//! Hears of changes in directories from the system.
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
@@ -11,11 +11,11 @@ use tokio::{
 };
 
 /// Editors write a file in several steps: a change is over after this much silence,
-const QUIET: Duration = Duration::from_millis(50);
+const QUIET_DELAY: Duration = Duration::from_millis(50);
 /// or after this long.
-const LONGEST: Duration = Duration::from_secs(1);
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Hears of changes in directories. What has changed is for others to find out.
+/// Counts changes in directories. `inputs` finds out which files have changed.
 pub(super) struct Changes {
     watcher: RecommendedWatcher,
     /// Counts them.
@@ -58,11 +58,11 @@ impl Changes {
     pub(super) async fn next(&mut self) {
         // The sender lives as long as the watcher.
         drop(self.changed.changed().await);
-        let latest = Instant::now() + LONGEST;
+        let latest = Instant::now() + CHANGE_TIMEOUT;
         while Instant::now() < latest {
             tokio::select! {
                 _ = self.changed.changed() => {}
-                () = sleep_until(latest.min(Instant::now() + QUIET)) => return,
+                () = sleep_until(latest.min(Instant::now() + QUIET_DELAY)) => return,
             }
         }
     }

@@ -32,22 +32,22 @@ pub(super) struct Cycle {
     source: Source,
     name: ModuleName,
     client: AdminClient,
-    /// Unless somebody else's is used.
+    /// None if another process is the host.
     host: Option<Arc<OwnHost>>,
     changes: Changes,
     inputs: Inputs,
-    /// What was in the inputs when they were last looked at.
+    /// The last snapshot of the inputs.
     seen: Snapshot,
-    /// What was written during the last build, with another content or the same.
+    /// Inputs that were written during the last build, with another content or the same.
     written: BTreeSet<PathBuf>,
     changed: BTreeSet<PathBuf>,
-    /// The same of the build before, where that is why there was another one.
+    /// The same of the build before, if those writes caused the last build.
     written_before: BTreeSet<PathBuf>,
-    /// What each build writes anew: no reason for another one.
+    /// Files that each build writes: they do not cause another one.
     written_by_builds: BTreeSet<PathBuf>,
-    /// What was deployed last.
+    /// The file that was deployed last.
     in_force: Option<Deployed>,
-    /// The last round came to nothing.
+    /// Whether the last round failed.
     failed: bool,
 }
 
@@ -89,7 +89,7 @@ impl Cycle {
         }
     }
 
-    /// Watches the inputs and notes what is in them.
+    /// Watches the inputs and takes a snapshot of them.
     fn look(&mut self) -> Result<()> {
         let (deep, mut flat) = self.inputs.watched();
         let settings = self.host.as_ref().and_then(|host| host.settings_directory());
@@ -99,8 +99,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// Notes what was written since a build began: it may have come too late for the compiler. Before
-    /// anything is said of the build, since whoever hears it may act at once.
+    /// Notes inputs that were written since a build began: they may have come too late for the compiler. Called
+    /// before the build is reported, since the user may react at once.
     fn look_back(&mut self, began: SystemTime) -> Result<()> {
         let before = std::mem::take(&mut self.seen);
         self.look()?;
@@ -109,8 +109,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// Whether what was written during a build is a reason for another one. What two builds in a row
-    /// have written, without anything else, is written by them.
+    /// Whether inputs that were written during a build are a reason for another one. Files that two builds in a row
+    /// have written, without others, are written by the builds.
     fn is_to_be_built_again(&mut self) -> Result<bool> {
         let mut written = std::mem::take(&mut self.written);
         written.retain(|path| !self.written_by_builds.contains(path));
@@ -158,7 +158,7 @@ impl Cycle {
         };
         let sources = sources(&of);
         if self.inputs.paths.is_empty() {
-            // Nothing was built yet, so all that is there may be read.
+            // Nothing was built yet, so every file may be an input.
             self.inputs = self.all(&sources);
             self.look()?;
         }
@@ -170,7 +170,7 @@ impl Cycle {
                 paths: named.into_iter().chain(sources.manifests).collect(),
                 excluded: self.excluded(sources.outputs),
             },
-            // What is missing may be what is made next.
+            // A missing input may be created next.
             None => self.all(&sources),
         };
         self.look_back(began)?;
@@ -185,7 +185,7 @@ impl Cycle {
         };
         match &self.in_force {
             Some(Deployed { version, digest, .. }) if *digest == built.digest => {
-                // Said only to whoever has put something right: most such rounds come of comments.
+                // Said only after a failed round: most rounds without a change come from comments.
                 if self.failed {
                     self.say(&format!("version {version} ({}) is this one", short(digest)))?;
                 }
@@ -196,7 +196,7 @@ impl Cycle {
         Ok(())
     }
 
-    /// All that may be an input: what is in the directories of the crates, besides what is known.
+    /// Returns all possible inputs: files in the directories of the crates, besides the known ones.
     fn all(&self, sources: &Sources) -> Inputs {
         let paths = self.inputs.paths.iter().chain(&sources.directories).chain(&sources.manifests);
         let paths = paths.cloned().collect();
@@ -218,7 +218,7 @@ impl Cycle {
     async fn deploy(&mut self, built: Built) -> Result<()> {
         let began = Instant::now();
         let compiled = built.took.as_secs_f64();
-        // What fails must be seen: nothing answers in the place of what was saved.
+        // Faults must be seen: no older version answers in place of the saved one.
         let options = DeployOptions { skip_probation: true, ..DeployOptions::default() };
         let asked = self.client.deploy(&self.name, built.wasm, &options);
         match waiting(&format!("deploying {}", self.name), asked).await {
@@ -244,7 +244,7 @@ impl Cycle {
         }
     }
 
-    /// Says what is served, unless it is what was said last.
+    /// Prints the routes, unless they are those that were printed last.
     fn say_routes(&self, deployed: &Deployed) -> Result<()> {
         let base = self.host.as_ref().and_then(|host| host.base());
         let lines = |deployed: &Deployed| {
@@ -259,7 +259,7 @@ impl Cycle {
         Ok(())
     }
 
-    /// Says why a round came to nothing, and what goes on.
+    /// Prints why a round failed, and which version goes on.
     fn failed(&mut self, why: &str) -> Result<()> {
         self.failed = true;
         self.say(why)?;

@@ -1,4 +1,4 @@
-//! What a module is built of, and what is in it: whether a build would come to something else.
+//! The inputs of a build and their content: whether a build would have another result.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,29 +11,29 @@ use std::{
 
 /// Directories that have no sources of a crate, wherever they are.
 const NO_SOURCES: [&str; 3] = [".git", ".hg", "node_modules"];
-/// A file that says of its directory that it can be made again: cargo's output has it.
+/// A file that marks a directory as disposable, as cargo's output.
 const CACHE: &str = "CACHEDIR.TAG";
-/// Larger files are told apart by size and time, in bytes.
-const READ_BYTES: u64 = 4 * 1024 * 1024;
+/// The largest file that is hashed. Larger ones are compared by size and time.
+const HASHED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Files and directories that a build reads.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inputs {
-    /// Files, and directories for all that is in them.
+    /// Files, and directories with everything below.
     pub(super) paths: BTreeSet<PathBuf>,
-    /// Directories within which nothing is an input, unless it is named itself: what builds and
-    /// modules write, and what is served.
+    /// Directories without inputs, except for files that are named: those that builds and modules write, and those
+    /// that are served.
     pub(super) excluded: BTreeSet<PathBuf>,
 }
 
-/// What is in a file.
+/// The content of a file, for comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Print {
     content: u64,
     modified: Option<SystemTime>,
 }
 
-/// What was in each input at one moment.
+/// The content of each input at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Snapshot(BTreeMap<PathBuf, Option<Print>>);
 
@@ -120,7 +120,7 @@ fn print(path: &Path) -> Option<Print> {
     let modified = metadata.modified().ok();
     let mut hasher = DefaultHasher::new();
     metadata.len().hash(&mut hasher);
-    if metadata.len() <= READ_BYTES {
+    if metadata.len() <= HASHED_BYTES_MAX {
         // One that went while it was looked at is read again after its event.
         fs::read(path).ok()?.hash(&mut hasher);
     } else {

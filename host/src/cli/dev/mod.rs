@@ -36,7 +36,7 @@ use crate::{
     message::ModuleName,
 };
 
-/// What `dev` is given.
+/// The arguments of `dev`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -63,7 +63,7 @@ pub(super) struct Arguments {
     config: Option<PathBuf>,
 }
 
-/// What the log does not say again: records tell it.
+/// The filter of the log: records have the rest.
 const LOG: &str = "warn,tidegate::guest=off,tidegate::worker::slot=error";
 
 /// Builds and deploys until a signal.
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: Arguments) -> Result<()> {
     let name = match name {
         Some(name) => name,
         None => ModuleName::parse(&crate_name).with_context(|| {
-            format!("{crate_name} is no name of a module; give one with --name")
+            format!("{crate_name} is not a valid module name; give one with --name")
         })?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -93,7 +93,7 @@ pub(super) fn run(arguments: Arguments) -> Result<()> {
     })
 }
 
-/// The usual admin address, where commands look for a host, or a free port if somebody has that.
+/// The default admin address, where commands look for a host, or a free port if that is taken.
 fn admin_default(usual: SocketAddr) -> Table {
     let free = SocketAddr::new(usual.ip(), 0);
     let admin = if TcpListener::bind(usual).is_ok() { usual } else { free };

@@ -1,4 +1,4 @@
-//! The host that `dev` is itself: its settings, and what it tells clients while there is no version.
+//! The host within `dev`: its settings, and its answers while there is no version.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ use crate::{
 /// A host of this process, as the cycle of builds knows it.
 pub(super) struct OwnHost {
     settings: PathBuf,
-    /// What was in the settings file when it was last looked at.
+    /// The content of the settings file when it was last read.
     read: Mutex<Option<Vec<u8>>>,
     /// Directories that are written, granted or served as `tidegate.toml` says.
     configured: BTreeSet<PathBuf>,
@@ -76,25 +76,53 @@ impl OwnHost {
         })
     }
 
-    /// What to say of the settings file if it has changed since the last time.
+    /// Returns a notice if the settings file has changed since the last call.
     pub(super) fn settings_change(&self) -> Option<String> {
         let now = fs::read(&self.settings).ok();
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if *read == now {
             return None;
         }
-        *read = now;
+        let before = std::mem::replace(&mut *read, now.clone());
         drop(read);
+        let changed = changed_settings(before.as_deref(), now.as_deref());
         let name = self.settings.display();
         Some(match Settings::at(Some(self.settings.clone()), None).read() {
             Err(error) if self.settings.exists() => {
                 format!("error: {error:#}; the settings that were read at the start hold on")
             }
+            _ if changed.is_empty() => format!("{name} has changed, and no setting in it"),
             _ => format!(
-                "{name} has changed: settings are read at the start; end this command and start it \
-                 again to take them up"
+                "{name} has changed: {}. Settings are read at the start; end this command and start it \
+                 again to apply them",
+                changed.join(", ")
             ),
         })
+    }
+}
+
+/// The settings that differ between two contents of a settings file, as dotted keys.
+fn changed_settings(before: Option<&[u8]>, now: Option<&[u8]>) -> Vec<String> {
+    let table = |content: Option<&[u8]>| {
+        let text = content.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+        text.parse::<toml::Table>().unwrap_or_default()
+    };
+    let mut changed = Vec::new();
+    compare("", &table(before), &table(now), &mut changed);
+    changed
+}
+
+fn compare(prefix: &str, before: &toml::Table, now: &toml::Table, changed: &mut Vec<String>) {
+    let keys: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+    for key in keys {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match (before.get(key), now.get(key)) {
+            (Some(toml::Value::Table(before)), Some(toml::Value::Table(now))) => {
+                compare(&path, before, now, changed);
+            }
+            (before, now) if before == now => {}
+            _ => changed.push(path),
+        }
     }
 }
 
@@ -103,4 +131,22 @@ fn directories(settings: &ModuleSettings) -> Vec<PathBuf> {
     let granted = settings.grants.directories.iter().map(|directory| &directory.host);
     // One that has no absolute path is nowhere.
     served.chain(granted).filter_map(|directory| path::absolute(directory).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_that_changed_are_named_and_their_values_are_not() {
+        let before = "admin = 'a'\n[limits]\nfuel = 1\n[modules.a.grants.secrets]\nKEY = 'x'\n";
+        let now = "# a comment\nadmin = 'a'\n[limits]\nfuel = 2\n[modules.a.grants.secrets]\nKEY = 'y'\n\
+                   [layer]\nurl = 'memory'\n";
+        let changed = |before: &str, now: &str| {
+            changed_settings(Some(before.as_bytes()), Some(now.as_bytes()))
+        };
+        assert_eq!(changed(before, now), ["layer", "limits.fuel", "modules.a.grants.secrets.KEY"]);
+        assert!(changed("a = 1", "a   = 1 # the same").is_empty());
+        assert_eq!(changed_settings(None, Some(b"a = 1")), ["a"]);
+    }
 }

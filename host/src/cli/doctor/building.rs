@@ -1,4 +1,4 @@
-//! What building needs: cargo, Rust, a target, linkers, the SDK.
+//! Checks for building: cargo, Rust, a target, linkers, the SDK.
 
 use std::{
     env,
@@ -65,7 +65,7 @@ fn of_rust(checks: &mut Checks, toolchain: &Toolchain) {
     }
 }
 
-/// What links components. Rust brings it along, or cargo is told where it is.
+/// Checks for the linker of components. Rust brings it along, or a variable of cargo names it.
 fn wasm_linker(checks: &mut Checks, toolchain: &Toolchain) {
     let told = env::var_os("CARGO_TARGET_WASM32_WASIP2_LINKER");
     let found = match &told {
@@ -76,7 +76,7 @@ fn wasm_linker(checks: &mut Checks, toolchain: &Toolchain) {
         (Some(path), _) => checks.ok("wasm linker", path.display().to_string()),
         (None, Some(told)) => checks.fail(
             "wasm linker",
-            format!("{} is no program", told.display()),
+            format!("{} is not a program", told.display()),
             "set CARGO_TARGET_WASM32_WASIP2_LINKER to wasm-component-ld, or unset it",
         ),
         (None, None) => checks.fail(
@@ -87,7 +87,7 @@ fn wasm_linker(checks: &mut Checks, toolchain: &Toolchain) {
     }
 }
 
-/// Whether a version as rustc prints it is before another. What cannot be read is taken as new.
+/// Whether a version as rustc prints it is before another. One that cannot be parsed counts as new.
 fn is_older(printed: &str, than: &str) -> bool {
     let numbers = |text: &str| -> Option<(u32, u32)> {
         let mut parts = text.split('.');

@@ -1,6 +1,6 @@
-//! `tidegate doctor`: what is missing for building and for serving, and what to do about it.
+//! `tidegate doctor`: says what is missing for building and serving, and how to fix it.
 //!
-//! It looks and tries; it leaves nothing behind, and starts nothing that stays.
+//! It leaves no files and no processes behind.
 
 mod building;
 mod serving;
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{output::json, settings::Settings};
 
-/// What `doctor` is given.
+/// The arguments of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Look only at what building, or only at what serving needs
@@ -38,11 +38,11 @@ enum Part {
     Serve,
 }
 
-/// How something is.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Level {
-    /// As it should be.
+    /// The check passed.
     Ok,
     /// It works, but slower or for less than it might.
     Warn,
@@ -50,19 +50,19 @@ enum Level {
     Fail,
 }
 
-/// Something that was looked at.
+/// A check.
 #[derive(Debug, Serialize)]
 struct Check {
     part: Part,
     name: &'static str,
     level: Level,
-    /// What was found.
+    /// The finding.
     found: String,
-    /// What to do, unless it is as it should be.
+    /// The fix, unless the check passed.
     fix: Option<String>,
 }
 
-/// Something does not work.
+/// A check failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} of the checks failed; the lines above say what to do")]
 pub(super) struct Unwell(usize);
@@ -95,7 +95,7 @@ impl Checks {
     }
 }
 
-/// Looks at everything and says how it is.
+/// Runs all checks and prints them.
 pub(super) fn run(arguments: Arguments) -> Result<()> {
     let Arguments { part, path, settings, json: as_json } = arguments;
     let mut checks = Vec::new();

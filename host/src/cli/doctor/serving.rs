@@ -1,4 +1,4 @@
-//! What serving needs: settings, a data directory, ports, and what the machine allows.
+//! Checks for serving: settings, a data directory, ports, and limits of the machine.
 
 use std::{
     env, fs, io,
@@ -23,12 +23,12 @@ use crate::{
     interface::Endpoint,
 };
 
-/// Below so many open files a host serves few.
-const FEW_FILES: u64 = 4_096;
+/// Open files below which a host serves few connections.
+const OPEN_FILES_MIN: u64 = 4_096;
 /// How much a clock may be behind the file of this program.
-const CLOCK_LAG: Duration = Duration::from_secs(24 * 60 * 60);
+const CLOCK_LAG_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Who answers on the admin address.
+/// The program that answers on the admin address.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answers {
     Nobody,
@@ -64,7 +64,7 @@ fn machine(checks: &mut Checks) {
     let behind = made.ok().and_then(|made| made.duration_since(SystemTime::now()).ok());
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     match behind {
-        Some(behind) if behind > CLOCK_LAG => checks.fail(
+        Some(behind) if behind > CLOCK_LAG_MAX => checks.fail(
             "clock",
             format!("{now}, which is before this program was made"),
             "set it (`timedatectl set-ntp true`): certificates, cookies and records go by it",
@@ -75,7 +75,7 @@ fn machine(checks: &mut Checks) {
 
 fn open_files(checks: &mut Checks, connections: Option<usize>) {
     let limit = getrlimit(Resource::Nofile).maximum;
-    let wanted = connections.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(FEW_FILES);
+    let wanted = connections.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(OPEN_FILES_MIN);
     match limit {
         None => checks.ok("open files", "without limit"),
         Some(limit) if limit >= wanted => {
@@ -112,7 +112,7 @@ fn pool(checks: &mut Checks, slots: usize) {
 }
 
 fn data_directory(checks: &mut Checks, directory: &Path) {
-    // What is not there yet is made where something is.
+    // A missing directory is made in the nearest one that exists.
     let there = directory.ancestors().find(|place| place.exists() || place.as_os_str().is_empty());
     let there = there.filter(|place| !place.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let probe = there.join(format!(".tidegate-doctor-{}", std::process::id()));
@@ -155,7 +155,7 @@ fn token(checks: &mut Checks, directory: &Path) {
     }
 }
 
-/// Asks whoever listens on the admin address.
+/// Asks the program that listens on the admin address.
 fn admin(checks: &mut Checks, config: &Config) -> Result<Answers> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let address: AdminAddress = config.admin.into();
@@ -172,7 +172,7 @@ fn admin(checks: &mut Checks, config: &Config) -> Result<Answers> {
             return Ok(Answers::Nobody);
         }
         (Err(error), _) => {
-            let fix = "that program is no host: stop it, or choose another --admin";
+            let fix = "that program is not a Tidegate host: stop it, or choose another --admin";
             checks.fail("host", error.to_string(), fix);
             return Ok(Answers::Nobody);
         }

@@ -10,8 +10,8 @@ use hyper::{
 
 use crate::{
     interface::{
-        Hub, admission::Share, connection::Connection, connections::Registration,
-        limits_log::Reason, pace::StreamPace, proxies::Origin, strictness::Refusal,
+        Hub, admission::Share, connection::Connection, limits_log::Reason, pace::StreamPace,
+        proxies::Origin, registration::Registration, strictness::Refusal,
     },
     message::{CorrelationId, Header, PathParam, Protocol, Scope},
     routing::{Files, decode, strip_root},

@@ -12,9 +12,9 @@ use super::answer::{self, Aborted, ResponseBody, plain};
 use crate::{
     interface::{
         Hub,
-        connections::Registration,
         conversation::{Conversation, Happening},
         limits_log::Reason,
+        registration::Registration,
         unsent::{Expected, Kept},
     },
     layer::SendError,

@@ -27,15 +27,16 @@ use self::{body::BodyError, exchange::Exchange, files::Wanted};
 use super::{
     Hub, access_log,
     connection::{Busy, Connection},
-    connections::Registration,
     limits_log::Reason,
     proxies::REQUEST_ID,
+    registration::Registration,
     strictness, websocket,
 };
 use crate::{
     layer::SendError,
     message::{CorrelationId, EventKind, Protocol, Scope},
     routing::{Found, Head, Resolution, Route},
+    telemetry::DropReason,
 };
 
 /// How long the connection is kept (RFC 2068, section 19.7.1.1).
@@ -159,7 +160,7 @@ async fn answer(
     match exchange.send(EventKind::HttpRequest(body)).await {
         Ok(true) => exchange.response(id).await,
         Ok(false) => {
-            hub.metrics.dropped("full");
+            hub.metrics.dropped(DropReason::ChannelFull);
             plain(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait already", id)
         }
         Err(SendError::TooLarge { .. }) => {
@@ -211,7 +212,7 @@ fn find(
     let refused = |status, text| Box::new(plain(status, text, arrival.correlation));
     let method = request.method();
     if *method == Method::CONNECT {
-        return Err(refused(StatusCode::NOT_IMPLEMENTED, "this is no proxy"));
+        return Err(refused(StatusCode::NOT_IMPLEMENTED, "this server is not a proxy"));
     }
     if *method == Method::OPTIONS && request.uri().path() == "*" {
         return Err(allow(StatusCode::NO_CONTENT, Response::new(empty()), Vec::new()));

@@ -38,7 +38,7 @@ enum Place {
 /// A text that names no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no place to listen; write \"127.0.0.1:8000\", \"https://0.0.0.0:8443\", \
+    "{0:?} is not a valid address to listen on; write \"127.0.0.1:8000\", \"https://0.0.0.0:8443\", \
      \"unix:/run/tidegate.sock\" or \"fd:3\""
 )]
 pub struct EndpointError(String);

@@ -15,9 +15,9 @@ use tokio::{
 };
 
 /// Bytes that are read and forgotten at most.
-const BYTES: usize = 64 * 1024 * 1024;
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes read at a time.
-const SCRATCH: usize = 16 * 1024;
+const SCRATCH_BYTES: usize = 16 * 1024;
 
 /// How long a client may take to notice that nothing more is read.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +42,11 @@ impl Linger {
         let Patience { quiet, whole } = patience;
         let now = Instant::now();
         Self {
-            left: BYTES,
+            left: LINGER_BYTES_MAX,
             quiet,
             end: now + whole,
             look: Box::pin(sleep_until(now + quiet.min(whole))),
-            scratch: vec![0; SCRATCH].into(),
+            scratch: vec![0; SCRATCH_BYTES].into(),
         }
     }
 
@@ -79,7 +79,7 @@ where
 {
     // An error means that the client is gone, which ends the reading as well.
     drop(socket.shutdown().await);
-    let mut scratch = vec![0; SCRATCH];
+    let mut scratch = vec![0; SCRATCH_BYTES];
     while socket.read(&mut scratch).await.is_ok_and(|bytes| bytes > 0) {}
 }
 
@@ -94,7 +94,7 @@ mod tests {
 
     /// How many seconds a client is waited for that sends this many bytes every so many seconds.
     async fn waited(bytes: usize, every: u64) -> u64 {
-        let (mut client, server) = tokio::io::duplex(SCRATCH);
+        let (mut client, server) = tokio::io::duplex(SCRATCH_BYTES);
         let (mut linger, started) = (Linger::new(PATIENCE), Instant::now());
         let sending = async {
             for round in 1.. {
@@ -116,12 +116,12 @@ mod tests {
     async fn a_client_that_goes_on_sending_is_waited_for_within_limits() {
         assert_eq!(waited(1, 10).await, 5, "it says nothing");
         assert_eq!(waited(1, 4).await, 30, "it drips");
-        assert_eq!(waited(BYTES / 4, 1).await, 4, "it sends as much as is read");
+        assert_eq!(waited(LINGER_BYTES_MAX / 4, 1).await, 4, "it sends as much as is read");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_closes_is_not_waited_for() {
-        let (client, server) = tokio::io::duplex(SCRATCH);
+        let (client, server) = tokio::io::duplex(SCRATCH_BYTES);
         let (mut linger, started) = (Linger::new(PATIENCE), Instant::now());
         drop(client);
         tokio::pin!(server);

@@ -38,9 +38,9 @@ use super::Timeouts;
 /// What a client that knows of HTTP/2 begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long a TCP connection may be silent before the kernel asks whether the peer is there.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
+const TCP_KEEP_ALIVE_DELAY: Duration = Duration::from_secs(60);
 /// Between two such questions; after some without an answer the connection is over.
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+const TCP_KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Stands for a client on the same machine, of which there is no address.
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -98,7 +98,9 @@ impl Raw {
         if let Either::Left(tcp) = &socket {
             // Replies are small and wait for nobody.
             drop(tcp.set_nodelay(true));
-            let alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE_EVERY);
+            let alive = TcpKeepalive::new()
+                .with_time(TCP_KEEP_ALIVE_DELAY)
+                .with_interval(TCP_KEEP_ALIVE_INTERVAL);
             // A peer that is gone without a word is noticed by this; without it, later.
             drop(SockRef::from(tcp).set_tcp_keepalive(&alive));
         }

@@ -10,12 +10,12 @@ use ppp::{HeaderResult, PartialResult as _, v1, v2};
 use super::wire::Wire;
 
 /// Version 1 has at most 107 bytes; version 2 has addresses and whatever the proxy adds.
-const LONGEST: usize = 4 * 1024;
+const HEADER_BYTES_MAX: usize = 4 * 1024;
 
 /// What version 1 begins with.
 const VERSION_1: &[u8] = b"PROXY";
 /// A header of version 1 is a line of at most so many bytes (section 2.1).
-const LONGEST_LINE: usize = 107;
+const LINE_BYTES_MAX: usize = 107;
 
 /// A connection that did not begin as it had to.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub(super) async fn read(wire: &mut Wire) -> Result<Ends, ProxyError> {
             wire.consume(length);
             return Ok(ends);
         }
-        if header.is_complete() || wire.ahead().len() >= LONGEST {
+        if header.is_complete() || wire.ahead().len() >= HEADER_BYTES_MAX {
             return Err(ProxyError::NoHeader);
         }
         if wire.read_ahead().await? == 0 {
@@ -63,7 +63,7 @@ pub(super) async fn read(wire: &mut Wire) -> Result<Ends, ProxyError> {
 /// port for a wrong one.
 fn is_cut(ahead: &[u8]) -> bool {
     ahead.starts_with(VERSION_1)
-        && ahead.len() < LONGEST_LINE
+        && ahead.len() < LINE_BYTES_MAX
         && !ahead.windows(2).any(|two| two == b"\r\n")
 }
 
@@ -118,6 +118,6 @@ mod tests {
             }
             assert!(!is_cut(line));
         }
-        assert!(!is_cut(&[VERSION_1, &[b'x'; LONGEST_LINE]].concat()), "no line is as long");
+        assert!(!is_cut(&[VERSION_1, &[b'x'; LINE_BYTES_MAX]].concat()), "no line is as long");
     }
 }

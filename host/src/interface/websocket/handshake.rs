@@ -23,17 +23,18 @@ use crate::{
     interface::{
         Hub,
         connection::{Busy, SocketPlace},
-        connections::Registration,
         conversation::{Conversation, Happening},
         http::{Arrival, ResponseBody, empty, last, plain},
         limits_log::Reason,
         pace::StreamPace,
+        registration::Registration,
         strictness,
         transport::Paced,
     },
     layer::SendError,
     message::{Close, EventKind, Handshake, HostAnswer, Outcome, Protocol, Reply, Scope},
     routing::{Found, Head, Resolution, Route},
+    telemetry::DropReason,
 };
 
 /// Bytes read from a socket at a time: what an idle WebSocket keeps.
@@ -84,7 +85,7 @@ pub(in crate::interface) async fn open(
     match conversation.send(EventKind::WebsocketConnect).await {
         Ok(None) => {}
         Ok(Some(_)) => {
-            hub.metrics.dropped("full");
+            hub.metrics.dropped(DropReason::ChannelFull);
             return busy("too many handshakes wait already", id);
         }
         Err(error) => {

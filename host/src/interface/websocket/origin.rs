@@ -33,7 +33,7 @@ pub struct WebOrigin {
 /// A text that is no rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no origin; write \"same\", \"any\", \"https://example.com\" or \"https://*.example.com\""
+    "{0:?} is not a valid origin; write \"same\", \"any\", \"https://example.com\" or \"https://*.example.com\""
 )]
 pub struct OriginError(String);
 

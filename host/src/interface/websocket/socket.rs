@@ -29,6 +29,7 @@ use crate::{
     layer::SendError,
     message::{Close, EventKind, Frame, HostAnswer, Outcome, Reply},
     routing::OnFault,
+    telemetry::DropReason,
 };
 
 type Sending = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
@@ -120,7 +121,7 @@ impl Socket {
             );
         }
         for _ in 0..self.backlog.len() {
-            self.conversation.hub.metrics.dropped("unread");
+            self.conversation.hub.metrics.dropped(DropReason::Unread);
         }
         if let Some(sending) = self.sending.take() {
             // The frame has its place in the line; the disconnect event must come after it.
@@ -360,7 +361,7 @@ impl Socket {
             match self.conversation.next().await {
                 Happening::Reply(reply) => {
                     self.conversation.written(reply.cost());
-                    self.conversation.hub.metrics.dropped("connection_gone");
+                    self.conversation.hub.metrics.dropped(DropReason::ConnectionGone);
                     if let Reply::Close(_) = reply {
                         return;
                     }

@@ -13,6 +13,7 @@ use super::{Reader, Subject, channel, content, content_of, group, id, message, n
 use crate::{
     layer::SendError,
     message::{Content, Message, ModuleName, Payload},
+    telemetry::DropReason,
 };
 
 pub(in super::super) async fn a_message_is_received_once_and_in_order(subject: Subject) {
@@ -81,7 +82,7 @@ pub(in super::super) async fn a_message_expires_exactly_and_is_counted(subject: 
     layer.send(&channel("a"), message(2)).await.unwrap();
     subject.clock.advance(Duration::from_secs(60)).await;
     assert!(numbers(&reader, &subject).await.is_empty());
-    assert_eq!(metrics.dropped_count("expired"), 1);
+    assert_eq!(metrics.dropped_count(DropReason::Expired), 1);
 }
 
 pub(in super::super) async fn an_expired_message_makes_room(subject: Subject) {
@@ -90,7 +91,7 @@ pub(in super::super) async fn an_expired_message_makes_room(subject: Subject) {
     subject.clock.advance(Duration::from_secs(60)).await;
     layer.send(&channel("small.a"), message(2)).await.unwrap();
     assert_eq!(numbers(&Reader::of(&["small.a"]), &subject).await, [2]);
-    assert_eq!(metrics.dropped_count("expired"), 1);
+    assert_eq!(metrics.dropped_count(DropReason::Expired), 1);
 }
 
 pub(in super::super) async fn a_message_may_say_how_long_it_waits(subject: Subject) {

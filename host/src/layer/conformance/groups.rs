@@ -10,6 +10,7 @@ use super::{
 use crate::{
     layer::{GroupSent, SendError},
     message::{ChannelName, GroupName, InboxEntry, LocalName, Message, NodeName},
+    telemetry::DropReason,
 };
 
 pub(in super::super) async fn a_group_message_reaches_members_once_each(subject: Subject) {
@@ -58,7 +59,7 @@ pub(in super::super) async fn a_full_member_misses_a_group_message_and_the_sende
     layer.send(&channel("small.a"), message(0)).await.unwrap();
     let sent = layer.group_send(&group("g"), content(1), id()).await.unwrap();
     assert_eq!(sent, GroupSent { reached: 1, missed: 1 });
-    assert_eq!(metrics.dropped_count("group_full"), 1);
+    assert_eq!(metrics.dropped_count(DropReason::GroupChannelFull), 1);
 }
 
 pub(in super::super) async fn group_messages_to_connections_come_as_one_entry_for_a_node(
@@ -113,7 +114,7 @@ pub(in super::super) async fn a_join_that_finds_no_room_fails_and_leaves_the_oth
     let one = connection(&node);
     layer.group_add(&group("g"), &one.0).await.unwrap();
     assert_eq!(layer.read_inbox(&node).await.unwrap().len(), 1);
-    while metrics.dropped_count("inbox_full") == 0 {
+    while metrics.dropped_count(DropReason::InboxFull) == 0 {
         layer.send(&one.0, Message::custom(content_of(800), id())).await.unwrap();
     }
     // Small entries still find room.
@@ -155,7 +156,7 @@ pub(in super::super) async fn a_connection_is_a_member_of_so_many_groups_and_a_n
         Err(refused) => assert_eq!(refused, SendError::TooManyGroups { limit: 3 }),
         Ok(()) => {
             assert_eq!(layer.read_inbox(&node).await.unwrap().len(), 4);
-            assert_eq!(metrics.dropped_count("too_many_groups"), 1);
+            assert_eq!(metrics.dropped_count(DropReason::TooManyGroups), 1);
         }
     }
     let sent = layer.group_send(&group(3), content(1), id()).await.unwrap();

@@ -9,6 +9,7 @@ use super::{Subject, connection, content, content_of, group, id, message};
 use crate::{
     layer::GroupSent,
     message::{Answer, Done, InboxEntry, Message, NodeName, Outcome, Reply},
+    telemetry::DropReason,
 };
 
 pub(in super::super) async fn a_message_to_a_connection_arrives_in_the_inbox_in_order(
@@ -18,7 +19,7 @@ pub(in super::super) async fn a_message_to_a_connection_arrives_in_the_inbox_in_
     let node = NodeName::random();
     let (channel, local) = connection(&node);
     layer.send(&channel, message(0)).await.unwrap();
-    assert_eq!(metrics.dropped_count("connection_gone"), 1, "nobody knows the node yet");
+    assert_eq!(metrics.dropped_count(DropReason::ConnectionGone), 1, "nobody knows the node yet");
     layer.open_inbox(&node).await.unwrap();
     for number in 1..=10 {
         layer.send(&channel, message(number)).await.unwrap();
@@ -48,7 +49,7 @@ pub(in super::super) async fn an_inbox_is_bounded_in_bytes_and_done_marks_always
         let large = Message::custom(content_of(800), id());
         layer.send(&channel, large).await.unwrap();
     }
-    assert_eq!(metrics.dropped_count("inbox_full"), 1);
+    assert_eq!(metrics.dropped_count(DropReason::InboxFull), 1);
     let done = Done { outcome: Outcome::Ok, state: None, activation: 1 };
     let replies = vec![Reply::StreamChunk(Bytes::from_static(&[0; 500]))];
     let answer = Answer { to: local, order: 7, replies, done: Some(done) };
@@ -65,11 +66,11 @@ pub(in super::super) async fn an_inbox_is_bounded_in_bytes_and_done_marks_always
     assert!(answer.replies.is_empty());
     assert_eq!(answer.done.as_ref().unwrap().outcome, Outcome::AnswerLost);
     let room = async {
-        let mut dropped = metrics.dropped_count("inbox_full");
+        let mut dropped = metrics.dropped_count(DropReason::InboxFull);
         loop {
             layer.send(&channel, Message::custom(content_of(800), id())).await.unwrap();
             layer.send(&channel, Message::custom(content_of(800), id())).await.unwrap();
-            let now = metrics.dropped_count("inbox_full");
+            let now = metrics.dropped_count(DropReason::InboxFull);
             if now == dropped {
                 break layer.read_inbox(&node).await.unwrap().len();
             }

@@ -6,6 +6,7 @@ use super::{Reader, Subject, channel, message, numbered, numbers};
 use crate::{
     layer::ChannelLayer,
     message::{Lasting, Receipt, Settled},
+    telemetry::DropReason,
 };
 
 fn lasting_reader(subject: &Subject) -> Reader {
@@ -81,5 +82,5 @@ pub(in super::super) async fn a_lasting_message_outlives_the_usual_expiry(subjec
     layer.send(&channel("a"), message(1)).await.unwrap();
     subject.clock.advance(Duration::from_secs(3_600)).await;
     assert_eq!(take(&reader, layer).await.0, 1);
-    assert_eq!(metrics.dropped_count("expired"), 0);
+    assert_eq!(metrics.dropped_count(DropReason::Expired), 0);
 }

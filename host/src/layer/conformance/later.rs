@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Reader, Subject, channel, message};
-use crate::layer::SendError;
+use crate::{layer::SendError, telemetry::DropReason};
 
 pub(in super::super) async fn a_later_message_comes_neither_early_nor_twice(subject: Subject) {
     let Subject { layer, .. } = &subject;
@@ -52,5 +52,8 @@ pub(in super::super) async fn a_later_message_waits_for_room_and_then_expires(su
     assert_eq!(layer.statistics().await.unwrap().delayed, 1, "it waits for room");
     subject.clock.advance(Duration::from_secs(61)).await;
     assert!(other.ready(&subject).await.is_empty());
-    assert_eq!((layer.statistics().await.unwrap().delayed, metrics.dropped_count("full")), (0, 1));
+    assert_eq!(
+        (layer.statistics().await.unwrap().delayed, metrics.dropped_count(DropReason::ChannelFull)),
+        (0, 1)
+    );
 }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::{
     layer::Recipient,
     message::{Answer, InboxEntry, NodeName, Outcome},
-    telemetry::Metrics,
+    telemetry::{DropReason, Metrics},
 };
 
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl Inboxes {
         metrics: &Metrics,
     ) -> bool {
         let Some(inbox) = self.inboxes.get_mut(node) else {
-            metrics.dropped("connection_gone");
+            metrics.dropped(DropReason::ConnectionGone);
             return false;
         };
         let bytes = match entry {
@@ -70,7 +70,7 @@ impl Inboxes {
         };
         let fits = *bytes + entry.len() <= self.limit;
         if !fits {
-            metrics.dropped("inbox_full");
+            metrics.dropped(DropReason::InboxFull);
             let InboxEntry::Answer(Answer { replies, done: Some(done), .. }) = &mut entry else {
                 return false;
             };

@@ -31,7 +31,7 @@ use crate::{
         Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, ModuleName,
         NodeName, Payload, Receipt, Settled,
     },
-    telemetry::Metrics,
+    telemetry::{DropReason, Metrics},
 };
 
 /// The channel layer of a single process.
@@ -85,7 +85,7 @@ impl MemoryLayer {
     fn put(&self, channel: &ChannelName, message: Message) -> Result<(), SendError> {
         if let Some((node, local)) = channel.connection() {
             let Payload::Custom(content) = message.payload else {
-                return Err(LayerError::new("an event was sent to a reply channel").into());
+                return Err(LayerError::EventToConnection(channel.clone()).into());
             };
             let entry = InboxEntry::Message {
                 to: vec![local],
@@ -99,7 +99,7 @@ impl MemoryLayer {
         }
         let now = Instant::now();
         let pushed = lock(&self.queues).push(channel, message, now);
-        self.count_drops(pushed.expired, "expired");
+        self.count_drops(pushed.expired, DropReason::Expired);
         if pushed.full {
             return Err(SendError::ChannelFull(channel.clone()));
         }
@@ -120,7 +120,7 @@ impl MemoryLayer {
         let before = queues.earliest();
         dispatch.fill(|demand| queues.pop(demand, now, &mut popped));
         self.tell_if_earlier(before, queues);
-        self.count_drops(popped.expired, "expired");
+        self.count_drops(popped.expired, DropReason::Expired);
         self.metrics.messages_received.inc_by(popped.received);
         if popped.made_room {
             self.room.notify_waiters();
@@ -130,13 +130,11 @@ impl MemoryLayer {
     fn count(&self, returned: &Returned) {
         self.metrics.messages_redelivered.inc_by(returned.again as u64);
         self.metrics.messages_dead_lettered.inc_by(returned.dead as u64);
-        self.count_drops(returned.lost, "dead_letter_full");
+        self.count_drops(returned.lost, DropReason::DeadLetterFull);
     }
 
-    fn count_drops(&self, count: usize, reason: &'static str) {
-        for _ in 0..count {
-            self.metrics.dropped(reason);
-        }
+    fn count_drops(&self, count: usize, reason: DropReason) {
+        self.metrics.dropped_many(reason, count as u64);
     }
 
     /// Tells the clock if something is due earlier than `before`.
@@ -164,7 +162,7 @@ impl MemoryLayer {
             if self.put(&channel, delayed.message.clone()).is_err()
                 && !lock(&self.queues).postpone(channel, delayed, now)
             {
-                self.metrics.dropped("full");
+                self.metrics.dropped(DropReason::ChannelFull);
             }
         }
         self.offer_all(now);
@@ -274,8 +272,7 @@ impl ChannelLayer for MemoryLayer {
                 drop(inboxes);
                 lock(&self.groups).discard(group, channel);
                 if is_full {
-                    let error = format!("the inbox of node {node} has no room for who joins");
-                    return Err(LayerError::new(error).into());
+                    return Err(LayerError::InboxFull(node).into());
                 }
             }
         }
@@ -319,7 +316,7 @@ impl ChannelLayer for MemoryLayer {
             match self.put(&channel, message) {
                 Ok(()) => sent.reached += 1,
                 Err(_) => {
-                    self.metrics.dropped("group_full");
+                    self.metrics.dropped(DropReason::GroupChannelFull);
                     sent.missed += 1;
                 }
             }
@@ -350,7 +347,7 @@ impl ChannelLayer for MemoryLayer {
     async fn read_inbox(&self, node: &NodeName) -> Result<Vec<InboxEntry>, LayerError> {
         loop {
             let Some(arrived) = lock(&self.inboxes).notice(node) else {
-                return Err(LayerError::new(format!("node {node} has no inbox")));
+                return Err(LayerError::NoInbox(node.clone()));
             };
             let notice = arrived.notified();
             tokio::pin!(notice);
@@ -377,21 +374,26 @@ impl ChannelLayer for MemoryLayer {
         let mut message = Message::custom(content, id);
         message.expires_after = Some(Duration::from_secs(5));
         let sent = self.send(&channel, message).await;
-        sent.map_err(|error| LayerError::new(error.to_string()))?;
+        sent.map_err(|error| LayerError::Unavailable(format!("a probe is not taken: {error}")))?;
         let dispatch = Dispatch::new(1, 1);
         dispatch.read(Arc::new(Owners::from([(channel, owner)])), Arc::default());
         self.attach(&dispatch);
         match timeout(PROBE, dispatch.next(self)).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(LayerError::new(format!("a probe was not received within {PROBE:?}"))),
+            Err(_) => {
+                Err(LayerError::TimedOut(format!("a probe was not received within {PROBE:?}")))
+            }
         }
     }
 
     async fn stop(&self) -> LostAtStop {
         let now = Instant::now();
         let (lost, expired) = lock(&self.queues).forget_all(now);
-        self.count_drops(expired, "expired");
-        self.count_drops(lost.delayed + lost.at_least_once + lost.at_most_once, "shutdown");
+        self.count_drops(expired, DropReason::Expired);
+        self.count_drops(
+            lost.delayed + lost.at_least_once + lost.at_most_once,
+            DropReason::Shutdown,
+        );
         lost
     }
 
@@ -477,9 +479,9 @@ mod tests {
         for _ in 0..63 {
             layer.send(&connection, message(&mib)).await.unwrap();
         }
-        assert_eq!(metrics.dropped_count("inbox_full"), 0);
+        assert_eq!(metrics.dropped_count(DropReason::InboxFull), 0);
         layer.send(&connection, message(&mib)).await.unwrap();
-        assert_eq!(metrics.dropped_count("inbox_full"), 1);
+        assert_eq!(metrics.dropped_count(DropReason::InboxFull), 1);
         for number in 0..256 {
             let channel = ChannelName::parse(&format!("c.{}", number % 10)).unwrap();
             layer.send(&channel, message(&mib)).await.unwrap();
@@ -533,7 +535,7 @@ mod tests {
         }
         let lost = LostAtStop { delayed: 1, at_least_once: 3, at_most_once: 4 };
         assert_eq!(layer.stop().await, lost);
-        assert_eq!(metrics.dropped_count("shutdown"), 8);
+        assert_eq!(metrics.dropped_count(DropReason::Shutdown), 8);
         assert_eq!(layer.stop().await, LostAtStop::default());
     }
 
@@ -544,7 +546,7 @@ mod tests {
         layer.send(&channel, message(&content(9))).await.unwrap();
         tokio::time::advance(LayerConfig::default().expiry).await;
         assert_eq!(layer.stop().await, LostAtStop::default());
-        assert_eq!(metrics.dropped_count("expired"), 1);
+        assert_eq!(metrics.dropped_count(DropReason::Expired), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,5 @@
-//! Calls of one script that come while an earlier one is on its way go together, as one: a command
-//! costs the server, and whoever its answer wakes, more than a message in it.
+//! Sends calls of one script together while an earlier call is under way. A command costs the server, and the
+//! task that its answer wakes, more than a message in it.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::{
     shutdown::Drain,
 };
 
-/// Items of a call: the server does nothing else meanwhile.
-const ITEMS: usize = 256;
-/// Bytes of arguments from which on a call takes no more, likewise.
-const BYTES: usize = 64 * 1024;
+/// The most items of a call: the server does nothing else meanwhile.
+const BATCH_ITEMS_MAX: usize = 256;
+/// Bytes of arguments after which a call takes no more items, likewise.
+const BATCH_BYTES_MAX: usize = 64 * 1024;
 
 /// Arguments of one item.
 pub(super) type Arguments = Vec<Vec<u8>>;
@@ -38,21 +38,21 @@ struct Item<T> {
 
 impl<T: FromRedisValue + Send + 'static> Batches<T> {
     pub(super) fn new(link: &Arc<Link>, script: &Script, drain: &Drain) -> Self {
-        let (sender, items) = mpsc::channel(ITEMS);
+        let (sender, items) = mpsc::channel(BATCH_ITEMS_MAX);
         let calling = call_all(Arc::clone(link), script.clone(), items);
         drain.spawn_until_stopped("redis batches", calling);
         Self { link: Arc::clone(link), items: sender }
     }
 
-    /// Calls the script, for who waits one after the other in that order. What was not sent when the
-    /// future is dropped never is.
+    /// Queues one item and waits for its outcome. The items of one caller run in the order of its calls.
+    /// Dropping the future before the batch is sent cancels the item.
     pub(super) async fn call(&self, arguments: Arguments) -> Result<T, LayerError> {
         let (sender, outcome) = oneshot::channel();
         let item = Item { arguments, outcome: sender };
         let called = async {
             // Fails when the task is gone, and so is the sender of the outcome.
             drop(self.items.send(item).await);
-            outcome.await.map_err(|_| LayerError::new("the process stops"))?
+            outcome.await.map_err(|_| LayerError::Stopped)?
         };
         let until = Instant::now() + self.link.patience();
         let silent = || self.link.trouble().unwrap_or_else(|| self.link.silent());
@@ -66,19 +66,19 @@ async fn call_all<T: FromRedisValue>(
     mut items: mpsc::Receiver<Item<T>>,
 ) {
     while let Some(first) = items.recv().await {
-        // What waits for the server may be given up meanwhile.
+        // Callers may time out while the connection is down; their items are skipped below.
         link.newer_than(0).await;
-        // What is about to call now comes along.
+        // Tasks that are about to call join this batch.
         yield_now().await;
         let (mut batch, mut bytes) = (Vec::new(), 0);
         let mut next = Some(first);
         while let Some(item) = next {
-            // Who has given up will not hear of it.
+            // Its caller has given up.
             if !item.outcome.is_closed() {
                 bytes += item.arguments.iter().map(Vec::len).sum::<usize>();
                 batch.push(item);
             }
-            let is_full = batch.len() >= ITEMS || bytes >= BYTES;
+            let is_full = batch.len() >= BATCH_ITEMS_MAX || bytes >= BATCH_BYTES_MAX;
             next = if is_full { None } else { items.try_recv().ok() };
         }
         if !batch.is_empty() {
@@ -98,10 +98,12 @@ async fn call_for<T: FromRedisValue>(link: &Link, script: &Script, batch: Vec<It
     };
     for item in batch {
         let outcome = match &mut outcomes {
-            Ok(outcomes) => outcomes.next().ok_or_else(|| LayerError::new("an outcome is missing")),
+            Ok(outcomes) => outcomes
+                .next()
+                .ok_or_else(|| LayerError::Defect("an outcome is missing".to_owned())),
             Err(error) => Err(error.clone()),
         };
-        // Who has given up meanwhile does not want it.
+        // The caller may have given up meanwhile.
         drop(item.outcome.send(outcome));
     }
 }

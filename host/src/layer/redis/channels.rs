@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use super::{
-    Shared, content_of, no_partition,
+    Shared, content_for, error_of_item, no_partition,
     wire::{self, Parcel},
 };
 use crate::{
     layer::{LayerError, SendError, Statistics},
     message::{ChannelName, CorrelationId, Message, Receipt, Settled},
     redis::micros,
+    telemetry::DropReason,
 };
 
 impl Shared {
@@ -23,7 +24,7 @@ impl Shared {
         if let Some((node, local)) = channel.connection() {
             let parcel = Parcel::Message {
                 to: local,
-                content: content_of(message.payload)?,
+                content: content_for(channel, message.payload)?,
                 correlation: message.correlation,
             };
             self.deliver(&node, &parcel).await?;
@@ -42,16 +43,14 @@ impl Shared {
                 wire::seal(&message),
             ])
             .await?;
-        for _ in 0..expired {
-            self.metrics.dropped("expired");
-        }
+        self.metrics.dropped_many(DropReason::Expired, expired);
         match outcome.as_str() {
             "ok" => {
                 self.metrics.messages_sent.inc();
                 Ok(())
             }
             "full" => Err(SendError::ChannelFull(channel.clone())),
-            _ => Err(LayerError::new(format!("channel {channel} in Redis: {outcome}")).into()),
+            _ => Err(error_of_item(&format!("channel {channel}"), &outcome).into()),
         }
     }
 
@@ -66,7 +65,7 @@ impl Shared {
         let (target, name, limit, payload) = match channel.connection() {
             Some((node, to)) => {
                 let correlation = message.correlation;
-                let content = content_of(message.payload)?;
+                let content = content_for(channel, message.payload)?;
                 let parcel = Parcel::Message { to, content, correlation };
                 ("node", node.to_string(), self.config.inbox_bytes, parcel.seal())
             }
@@ -110,7 +109,7 @@ impl Shared {
         let outcome: String = link.call(&call).await?;
         match (settled, outcome.as_str()) {
             (Settled::Dead, "ok") => drop(self.metrics.messages_dead_lettered.inc()),
-            (Settled::Dead, "full") => self.metrics.dropped("dead_letter_full"),
+            (Settled::Dead, "full") => self.metrics.dropped(DropReason::DeadLetterFull),
             (Settled::Again(_), _) => self.due.notify_waiters(),
             _ => {}
         }

@@ -12,10 +12,11 @@ use crate::{
     layer::{GroupSent, LayerError, SendError},
     message::{ChannelName, Content, CorrelationId, GroupName, Message, NodeName},
     redis::{Link, micros},
+    telemetry::DropReason,
 };
 
 /// Groups that one command names.
-const CHUNK: usize = 500;
+const GROUPS_PER_CALL: usize = 500;
 
 impl Shared {
     pub(super) async fn group_add(
@@ -31,11 +32,11 @@ impl Shared {
             return Ok(());
         };
         let registered = self.register(&node, group).await?;
-        // After it is registered: the entry is before any message to the group. Where the group's
-        // partition does not know the node, its inbox says whether it is gone.
+        // After the registration, so that the entry is before any message to the group. Where the group's
+        // partition does not know the node, the put tells whether the node is gone.
         let count = registered.unwrap_or(0);
         let put = self.put(&node, &Parcel::Join { local, group: group.clone(), count }).await;
-        // Where it is the first one, nobody else counts on it. An entry that nobody knows of may be there.
+        // The registration of a first member is undone. Others may rely on a later one.
         if count == 1 && matches!(put, Ok(Put::Full | Put::Gone)) {
             self.deregister(&node, vec![(group.clone(), count)]).await?;
         }
@@ -43,14 +44,11 @@ impl Shared {
             Put::Taken if registered.is_some() => Ok(()),
             Put::Taken => {
                 let error = format!("node {node} has not renewed its lease where group {group} is");
-                Err(LayerError::new(error).into())
+                Err(LayerError::NotRegistered(error).into())
             }
-            Put::Full => {
-                let error = format!("the inbox of node {node} has no room for who joins");
-                Err(LayerError::new(error).into())
-            }
+            Put::Full => Err(LayerError::InboxFull(node).into()),
             Put::Gone => {
-                self.metrics.dropped("connection_gone");
+                self.metrics.dropped(DropReason::ConnectionGone);
                 Ok(())
             }
         }
@@ -114,7 +112,7 @@ impl Shared {
             match self.send(&channel, Message::custom(content.clone(), correlation)).await {
                 Ok(()) => sent.reached += 1,
                 Err(_) => {
-                    self.metrics.dropped("group_full");
+                    self.metrics.dropped(DropReason::GroupChannelFull);
                     sent.missed += 1;
                 }
             }
@@ -122,8 +120,8 @@ impl Shared {
         Ok(sent)
     }
 
-    /// Says that a node has members of a group. The join entry carries the count; none if nobody
-    /// knows the node.
+    /// Registers a node as one with members of a group. Returns the count for the join entry; none if the
+    /// partition does not know the node.
     pub(super) async fn register(
         &self,
         node: &NodeName,
@@ -136,7 +134,7 @@ impl Shared {
         Ok(u64::try_from(count).ok())
     }
 
-    /// Says that a node has no members of groups any more.
+    /// Registers that a node has no members of groups any more.
     async fn deregister(&self, node: &NodeName, emptied: Vec<Emptied>) -> Result<(), LayerError> {
         let mut parts: HashMap<usize, Vec<Emptied>> = HashMap::new();
         for (group, count) in emptied {
@@ -144,7 +142,7 @@ impl Shared {
         }
         for (partition, groups) in parts {
             let Some(link) = self.links.get(partition) else { continue };
-            for chunk in groups.chunks(CHUNK) {
+            for chunk in groups.chunks(GROUPS_PER_CALL) {
                 let mut call = self.scripts.leave.key(&link.keys.base);
                 call.arg(node.as_str());
                 for (group, count) in chunk {
@@ -156,8 +154,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Says it, and again with the next renewal where it cannot be said now: nobody waits for Redis
-    /// to leave a group.
+    /// Deregisters groups, and does so again with the next renewal where that fails: leaving a group does not
+    /// wait for Redis.
     pub(super) async fn release(&self, node: &Node, emptied: Vec<Emptied>) {
         let is_up = |group: &GroupName| self.link(group.as_str()).is_ok_and(Link::is_up);
         let (now, later): (Vec<_>, Vec<_>) =

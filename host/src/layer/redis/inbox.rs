@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Shared, no_partition,
+    Shared, error_of_item, no_partition,
     node::{Joined, Node},
     wire::{Parcel, Taken},
 };
@@ -14,17 +14,18 @@ use crate::{
     layer::LayerError,
     message::{Answer, Gap, InboxEntry, NodeName, Outcome},
     redis::Link,
+    telemetry::DropReason,
 };
 
-/// Entries that are read at once.
-const BATCH: usize = 256;
-/// Which part of an inbox may have been read without being told of: each time would be a command more
-/// for each answer.
-const UNTOLD: usize = 16;
-/// How long a read waits in Redis.
-const BLOCK: Duration = Duration::from_secs(1);
+/// Entries that one pop takes at most.
+const ENTRIES_PER_POP: usize = 256;
+/// The part of an inbox that may be read before the room is reported: reporting it each time would be a
+/// command more for each answer.
+const UNTOLD_SHARE: usize = 16;
+/// How long a pop waits in Redis.
+const POP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What became of an entry for an inbox.
+/// The outcome of putting an entry into an inbox.
 pub(super) enum Put {
     Taken,
     Full,
@@ -50,10 +51,10 @@ impl Shared {
         match self.put(node, parcel).await? {
             Put::Taken => return Ok(true),
             Put::Gone => {
-                self.metrics.dropped("connection_gone");
+                self.metrics.dropped(DropReason::ConnectionGone);
                 return Ok(false);
             }
-            Put::Full => self.metrics.dropped("inbox_full"),
+            Put::Full => self.metrics.dropped(DropReason::InboxFull),
         }
         // The end of an event always fits; the answer with it is lost.
         if let Parcel::Answer(Answer { to, order, done: Some(done), .. }) = parcel {
@@ -76,33 +77,34 @@ impl Shared {
             "ok" => Ok(Put::Taken),
             "full" => Ok(Put::Full),
             "gone" => Ok(Put::Gone),
-            _ => Err(LayerError::new(format!("the inbox of node {node} in Redis: {outcome}"))),
+            _ => Err(error_of_item(&format!("the inbox of node {node}"), &outcome)),
         }
     }
 
     pub(super) async fn read_inbox(&self, name: &NodeName) -> Result<Vec<InboxEntry>, LayerError> {
-        let node =
-            self.node(name).ok_or_else(|| LayerError::new(format!("node {name} has no inbox")))?;
+        let node = self.node(name).ok_or_else(|| LayerError::NoInbox(name.clone()))?;
         let link = self.link(name.as_str())?;
         loop {
-            let popped = link.pop(&link.keys.inbox(name.as_str()), BATCH, BLOCK).await;
-            // The server may go on with one that is not heard of any more.
-            let entries = popped.inspect_err(|_| node.reading.failed(BLOCK + link.patience()))?;
+            let popped =
+                link.pop(&link.keys.inbox(name.as_str()), ENTRIES_PER_POP, POP_TIMEOUT).await;
+            // The server may go on with a pop whose answer nobody reads.
+            let entries =
+                popped.inspect_err(|_| node.reading.failed(POP_TIMEOUT + link.patience()))?;
             if node.reading.arrived(entries.len()) {
                 self.look_for_losses(&node, link).await;
             }
-            // First: who left may still be a member here.
+            // First, since a connection that left may still be a member here.
             let (mut taken, mut arrived) = (Taken::default(), node.take_gaps());
             for entry in entries {
                 match Parcel::open(&entry, name, &mut taken) {
                     Ok(parcel) => arrived.extend(self.hand_over(&node, parcel).await),
                     Err(error) => {
                         tracing::warn!(%error, "an entry of the inbox is dropped");
-                        self.metrics.dropped("unreadable");
+                        self.metrics.dropped(DropReason::Unreadable);
                     }
                 }
             }
-            let enough = self.config.inbox_bytes / UNTOLD;
+            let enough = self.config.inbox_bytes / UNTOLD_SHARE;
             if let Some(untold) = node.took(&taken, enough) {
                 self.tell_taken(name, &untold);
             }
@@ -112,14 +114,14 @@ impl Shared {
         }
     }
 
-    /// Looks whether all that was taken from the inbox has arrived. The reader does so itself, while no
-    /// pop of its own is under way.
+    /// Checks that all entries that left the inbox have arrived. The reader calls it while no pop of its own
+    /// is under way.
     async fn look_for_losses(&self, node: &Node, link: &Link) {
         let mut call = self.scripts.put.key(&link.keys.base);
         call.arg(node.name.as_str());
         let (put, waiting) = match link.call(&call).await {
             Ok(counts) => counts,
-            // The doubt remains: the next read looks.
+            // The next read checks again.
             Err(error) => return tracing::debug!(%error, "an inbox is looked at later"),
         };
         let lost = node.reading.compare(put, waiting, self.lease / 3);
@@ -127,14 +129,12 @@ impl Shared {
             return;
         }
         tracing::warn!(lost, node = %node.name, "entries were taken from the inbox and did not arrive");
-        for _ in 0..lost {
-            self.metrics.dropped("inbox_lost");
-        }
+        self.metrics.dropped_many(DropReason::InboxLost, lost as u64);
         let emptied = node.miss(Gap::EntriesLost, |_| true);
         self.release(node, emptied).await;
     }
 
-    /// What came in an inbox, for the connections of this process.
+    /// Applies an entry of an inbox, and returns it if it is for connections of this process.
     async fn hand_over(&self, node: &Node, parcel: Parcel) -> Option<InboxEntry> {
         match parcel {
             Parcel::Answer(answer) => Some(InboxEntry::Answer(answer)),
@@ -147,12 +147,12 @@ impl Shared {
                 matches!(&message, InboxEntry::Message { to, .. } if !to.is_empty())
                     .then_some(message)
             }
-            // Not registered where the group is: it comes again when the lease is renewed there.
+            // Not registered where the group is: the join is sent again when the lease is renewed there.
             Parcel::Join { count: 0, .. } => None,
             Parcel::Join { local, group, count } => match node.join(local.clone(), group, count) {
                 Joined::Member => Some(InboxEntry::Joined(local)),
                 Joined::TooMany(emptied) => {
-                    self.metrics.dropped("too_many_groups");
+                    self.metrics.dropped(DropReason::TooManyGroups);
                     self.release(node, emptied.into_iter().collect()).await;
                     None
                 }
@@ -173,8 +173,8 @@ impl Shared {
         }
     }
 
-    /// Makes room in an inbox for what was read of it. Nobody waits for that; if it fails, room comes
-    /// back when the inbox is empty.
+    /// Reports the room of entries that were read. Runs in the background; if it fails, the room comes back
+    /// when the inbox is empty.
     fn tell_taken(&self, node: &NodeName, taken: &Taken) {
         let Taken { messages, answers } = *taken;
         let Some(link) = self.links.get(self.partition_of(node.as_str())).cloned() else { return };
@@ -190,8 +190,8 @@ impl Shared {
 
     pub(super) async fn close_inbox(&self, node: &NodeName) {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
-        for link in &*self.links {
-            let _renewing = link.renewing.lock().await;
+        for (link, registrations) in self.links.iter().zip(&self.registrations) {
+            let _changing = registrations.changing.lock().await;
             let mut call = self.scripts.close.key(&link.keys.base);
             call.arg(node.as_str());
             loop {

@@ -1,8 +1,8 @@
 //! The layer of many processes: lists, scripts and leases in Redis.
 //!
 //! A channel is a list in a partition, a node's inbox is one list with one reader. All times are the
-//! server's. What is popped is gone, so nothing is delivered twice; what a process held when it died
-//! is lost, and noticed by whoever waits for it. `docs/redis.md` describes keys and formats.
+//! server's. A popped entry is gone, so nothing is delivered twice. Entries that a process held when it died
+//! are lost, and their senders time out. `docs/redis.md` describes keys and formats.
 
 mod batch;
 mod channels;
@@ -40,7 +40,7 @@ use self::{
     node::Node,
     receive::{Receiver, Receivers, Source},
     scripts::Scripts,
-    upkeep::Seen,
+    upkeep::{Registrations, Seen},
     wire::Parcel,
 };
 use super::{ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, SendError, Statistics};
@@ -49,13 +49,13 @@ use crate::{
         Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
         Payload, Receipt, Settled,
     },
-    redis::{Link, Redis, Unavailable, partition_of},
+    redis::{Link, Redis, RedisFailure, partition_of},
     shutdown::Drain,
     telemetry::Metrics,
 };
 
-/// How soon a full channel is tried again: nothing tells of room.
-const ROOM: Duration = Duration::from_millis(10);
+/// The pause before a full channel is tried again: Redis does not announce room.
+const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The channel layer of many processes.
 #[derive(Debug)]
@@ -73,19 +73,21 @@ struct Shared {
     drain: Drain,
     /// Keeps the connections open.
     _redis: Redis,
-    /// For each partition, sending to its channels: "ok", "full" or what is wrong, and how many entries
-    /// had expired.
+    /// Sends to the channels of each partition. The outcome is "ok", "full" or an error, and the number of
+    /// expired entries.
     sending: Vec<Batches<(String, u64)>>,
-    /// For each partition, putting into its inboxes: "ok", "gone", "full" or what is wrong.
+    /// Puts entries into the inboxes of each partition. The outcome is "ok", "gone", "full" or an error.
     delivering: Vec<Batches<String>>,
     receivers: Receivers,
     source: Source,
     /// The nodes of this process. Locked for single operations only.
     nodes: Mutex<HashMap<NodeName, Arc<Node>>>,
-    /// A message that is due sooner than was known.
+    /// Notified of a message that is due sooner than the next known one.
     due: Notify,
-    /// For each partition, what was last seen of its store. Locked for single operations only.
+    /// The last seen state of each partition's store. Locked for single operations only.
     seen: Vec<Mutex<Seen>>,
+    /// The registrations of this process in each partition.
+    registrations: Vec<Registrations>,
 }
 
 impl Drop for RedisLayer {
@@ -122,6 +124,7 @@ impl RedisLayer {
         };
         let shared = Arc::new(Shared {
             seen: links.iter().map(|_| Mutex::default()).collect(),
+            registrations: links.iter().map(|_| Registrations::default()).collect(),
             config,
             lease,
             metrics,
@@ -137,7 +140,7 @@ impl RedisLayer {
             due: Notify::new(),
         });
         for partition in 0..shared.links.len() {
-            // Also says whether the layout is ours.
+            // Also checks the layout.
             shared.renew(partition, false).await?;
             let renewing = upkeep::renew(Arc::clone(&shared), partition);
             drain.spawn_until_stopped("redis leases", renewing);
@@ -148,9 +151,16 @@ impl RedisLayer {
     }
 }
 
-impl From<Unavailable> for LayerError {
-    fn from(error: Unavailable) -> Self {
-        Self::new(error.to_string())
+impl From<RedisFailure> for LayerError {
+    fn from(failure: RedisFailure) -> Self {
+        let text = failure.to_string();
+        match failure {
+            RedisFailure::Unavailable(_) => Self::Unavailable(text),
+            RedisFailure::TimedOut { .. } => Self::TimedOut(text),
+            RedisFailure::OutOfMemory { .. } => Self::OutOfMemory(text),
+            RedisFailure::Refused(_) => Self::Refused(text),
+            RedisFailure::Stopped => Self::Stopped,
+        }
     }
 }
 
@@ -178,20 +188,29 @@ impl Shared {
     }
 }
 
-impl From<Unavailable> for SendError {
-    fn from(error: Unavailable) -> Self {
-        Self::Layer(error.into())
+impl From<RedisFailure> for SendError {
+    fn from(failure: RedisFailure) -> Self {
+        Self::Layer(failure.into())
     }
 }
 
 fn no_partition() -> LayerError {
-    LayerError::new("there is no partition")
+    LayerError::Defect("there is no partition".to_owned())
 }
 
-fn content_of(payload: Payload) -> Result<Content, LayerError> {
+/// The error of one item of a batch, such as `OOM command not allowed` for the key that it is about.
+fn error_of_item(key: &str, answer: &str) -> LayerError {
+    let text = format!("{key} in Redis: {answer}");
+    match answer.starts_with("OOM") {
+        true => LayerError::OutOfMemory(text),
+        false => LayerError::Refused(text),
+    }
+}
+
+fn content_for(connection: &ChannelName, payload: Payload) -> Result<Content, LayerError> {
     match payload {
         Payload::Custom(content) => Ok(content),
-        Payload::Event(_) => Err(LayerError::new("an event was sent to a reply channel")),
+        Payload::Event(_) => Err(LayerError::EventToConnection(connection.clone())),
     }
 }
 
@@ -211,7 +230,7 @@ impl ChannelLayer for RedisLayer {
     }
 
     async fn room(&self, _channel: &ChannelName) {
-        sleep_until(Instant::now() + ROOM).await;
+        sleep_until(Instant::now() + ROOM_CHECK_INTERVAL).await;
     }
 
     fn attach(&self, dispatch: &Arc<Dispatch>) {

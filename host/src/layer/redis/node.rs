@@ -1,5 +1,4 @@
-//! What a node knows of its own connections: which of them are in which group. Redis only knows that
-//! the node has members.
+//! Keeps which connections of a node are in which group. Redis only knows that the node has members.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,13 +20,13 @@ pub(super) struct Node {
     per_connection: Option<usize>,
     /// Locked for single operations only.
     members: Mutex<Members>,
-    /// Probes that were sent, and the last that was heard.
+    /// The last probe that was sent, and the last that arrived.
     probes: AtomicU64,
     heard: watch::Sender<u64>,
-    /// What was read of the inbox and not told of.
+    /// Bytes that were read of the inbox and not reported yet.
     untold: Mutex<Taken>,
     pub(super) reading: Reading,
-    /// Messages that may be missing, which the reader of the inbox was not told of yet.
+    /// Gaps that the reader of the inbox has not seen yet.
     gaps: Mutex<Vec<InboxEntry>>,
     /// The partitions that know the node, and since which turn of theirs.
     known: Mutex<HashMap<usize, u64>>,
@@ -52,7 +51,7 @@ struct Group {
 /// A group without members on this node, and the count up to which that is so.
 pub(super) type Emptied = (GroupName, u64);
 
-/// What a join came to.
+/// The outcome of a join.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joined {
     /// The connection is a member.
@@ -81,7 +80,7 @@ impl Node {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts what was read of the inbox. Returns what is to be told of, once it is enough.
+    /// Counts bytes that were read of the inbox. Returns those to report, once they are enough.
     pub(super) fn took(&self, taken: &Taken, enough: usize) -> Option<Taken> {
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
         untold.messages += taken.messages;
@@ -90,12 +89,12 @@ impl Node {
         is_enough.then(|| std::mem::take(&mut *untold))
     }
 
-    /// A partition knows the node since a turn. Returns what was noted before.
+    /// Notes since which turn a partition knows the node. Returns the turn that was noted before.
     pub(super) fn known_since(&self, partition: usize, turn: u64) -> Option<u64> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, turn)
     }
 
-    /// Messages to groups may be missing: who was a member of one that is meant leaves all its groups.
+    /// Takes the members of the groups in question out of all their groups, since messages may be missing.
     /// Returns the groups that have no members any more.
     pub(super) fn miss(&self, gap: Gap, is_meant: impl Fn(&GroupName) -> bool) -> Vec<Emptied> {
         let mut members = self.members();
@@ -109,22 +108,22 @@ impl Node {
         emptied
     }
 
-    /// What the reader of the inbox was not told of yet.
+    /// Takes the gaps that the reader of the inbox has not seen yet.
     pub(super) fn take_gaps(&self) -> Vec<InboxEntry> {
         std::mem::take(&mut *self.gaps.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The number of a new probe.
+    /// Returns the number of a new probe.
     pub(super) fn probe(&self) -> u64 {
         self.probes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// A probe came out of the inbox.
+    /// Notes a probe that arrived from the inbox.
     pub(super) fn heard(&self, number: u64) {
         self.heard.send_replace(number);
     }
 
-    /// Resolves when a probe or a later one has come.
+    /// Resolves when a probe or a later one has arrived.
     pub(super) async fn hears(&self, number: u64) {
         // The sender is here, so it is not gone.
         drop(self.heard.subscribe().wait_for(|heard| *heard >= number).await);
@@ -176,14 +175,14 @@ impl Node {
         self.members().groups.keys().cloned().collect()
     }
 
-    /// A registration is about to be made again: whatever was read before is over. Returns the count
-    /// that was.
+    /// Prepares a registration to be made again: joins that were read before do not count any more. Returns the
+    /// count so far.
     pub(super) fn forget_count(&self, group: &GroupName) -> u64 {
         let mut members = self.members();
         members.groups.get_mut(group).map_or(0, |group| std::mem::take(&mut group.count))
     }
 
-    /// A registration was made again. The group is given if it has no members any more.
+    /// Notes that a registration was made again. Returns the group if it has no members any more.
     pub(super) fn registered(&self, group: &GroupName, count: u64) -> Option<Emptied> {
         match self.members().groups.get_mut(group) {
             Some(group) => {
@@ -194,12 +193,12 @@ impl Node {
         }
     }
 
-    /// Groups that Redis could not be told of.
+    /// Notes groups whose deregistration failed.
     pub(super) fn owe(&self, emptied: Vec<Emptied>) {
         self.members().owed.extend(emptied);
     }
 
-    /// Those of them that are wanted, to be told of now.
+    /// Takes those of them that are wanted, to deregister them now.
     pub(super) fn take_owed(&self, wanted: impl Fn(&GroupName) -> bool) -> Vec<Emptied> {
         self.members().owed.extract_if(.., |(group, _)| wanted(group)).collect()
     }

@@ -7,20 +7,20 @@ use tokio::time::{Instant, timeout_at};
 use super::{Shared, inbox::Put, wire::Parcel};
 use crate::{layer::LayerError, message::CorrelationId};
 
-/// How long a probe may take.
-const PROBE: Duration = Duration::from_secs(2);
+/// The time that all probes have together.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Shared {
     pub(super) async fn probe(&self) -> Result<(), LayerError> {
-        match timeout_at(Instant::now() + PROBE, self.probe_all()).await {
+        match timeout_at(Instant::now() + PROBE_TIMEOUT, self.probe_all()).await {
             Ok(probed) => probed,
             Err(_) => Err(self.trouble().unwrap_or_else(|| {
-                LayerError::new(format!("a probe did not come back within {PROBE:?}"))
+                LayerError::TimedOut(format!("a probe did not come back within {PROBE_TIMEOUT:?}"))
             })),
         }
     }
 
-    /// What is known to be wrong.
+    /// Returns an error that is known already, if there is one.
     fn trouble(&self) -> Option<LayerError> {
         self.links
             .iter()
@@ -30,26 +30,32 @@ impl Shared {
 
     async fn probe_all(&self) -> Result<(), LayerError> {
         let id = CorrelationId::random().to_string();
-        for link in &*self.links {
+        for (link, registrations) in self.links.iter().zip(&self.registrations) {
             let mut call = self.scripts.probe.key(&link.keys.base);
             call.arg(format!("tidegate.probe.{id}")).arg(&id);
             let same: u8 = link.call(&call).await?;
             if same == 0 {
-                return Err(LayerError::new("a probe did not come back as it was sent"));
+                return Err(LayerError::Defect(
+                    "a probe did not come back as it was sent".to_owned(),
+                ));
             }
             self.metrics.messages_sent.inc();
             self.metrics.messages_received.inc();
-            if !link.is_settled() {
-                return Err(LayerError::new("groups are being registered again"));
+            if !registrations.are_whole(link) {
+                return Err(LayerError::NotRegistered(
+                    "groups are being registered again".to_owned(),
+                ));
             }
         }
         for node in self.nodes() {
             let number = node.probe();
             match self.put(&node.name, &Parcel::Probe { number }).await? {
                 Put::Taken => node.hears(number).await,
-                Put::Full => return Err(LayerError::new("the inbox of this node is full")),
+                Put::Full => return Err(LayerError::InboxFull(node.name.clone())),
                 Put::Gone => {
-                    return Err(LayerError::new("Redis does not know this node yet or any more"));
+                    return Err(LayerError::NotRegistered(
+                        "Redis does not know this node yet or any more".to_owned(),
+                    ));
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! Whether all that is taken from an inbox arrives. What a blocking pop takes is gone when its answer is
-//! lost, and a pop that nobody waits for any more may still take something.
+//! Detects entries that left an inbox and did not arrive. Entries of a blocking pop are lost with its answer,
+//! and a pop whose caller has given up may still take some.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Compares what was put into an inbox with what was read of it.
+/// Compares the number of entries put into an inbox with the number read of it.
 #[derive(Debug, Default)]
 pub(super) struct Reading(Mutex<State>);
 
@@ -19,7 +19,7 @@ struct State {
     /// By how many more entries were taken than arrived, as far as is known. Below zero where peers put
     /// entries that they do not count.
     ahead: i64,
-    /// When it is compared next.
+    /// The moment of the next comparison.
     next: Option<Instant>,
     /// Until then each read is compared: a pop of a connection that broke may still go on.
     doubtful: Option<Instant>,
@@ -30,12 +30,12 @@ impl Reading {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A pop failed. Another one of its connection may take something for so long.
+    /// Notes a failed pop. The server may go on with it for so long.
     pub(super) fn failed(&self, lasts: Duration) {
         self.state().doubtful = Some(Instant::now() + lasts);
     }
 
-    /// So many entries arrived. Returns whether it is time to compare.
+    /// Counts entries that arrived. Returns whether it is time to compare.
     pub(super) fn arrived(&self, entries: usize) -> bool {
         let mut state = self.state();
         state.read += i64::try_from(entries).unwrap_or(i64::MAX);

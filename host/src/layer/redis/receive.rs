@@ -26,7 +26,7 @@ use crate::{
     message::{ChannelName, Lasting, ModuleName, Receipt},
     outage::Outage,
     redis::{Link, Value, micros},
-    telemetry::Metrics,
+    telemetry::{DropReason, Metrics},
 };
 
 /// How long to wait before a server is asked again that could not answer.
@@ -285,9 +285,7 @@ impl Receiver {
                 self.source.announce(link, set).await?;
                 continue;
             }
-            for _ in 0..expired {
-                self.source.metrics.dropped("expired");
-            }
+            self.source.metrics.dropped_many(DropReason::Expired, expired);
             let (received, held) = self.unpack(set, now, entries, want.held);
             let at_ceiling = held.into_iter().filter(|(_, slots)| *slots >= want.ceiling);
             let all = skipped == 1 && more == 0;
@@ -324,7 +322,7 @@ impl Receiver {
                 Err(reason) => {
                     let channel = String::from_utf8_lossy(&channel);
                     tracing::warn!(%channel, reason, "an entry of a channel is dropped");
-                    self.source.metrics.dropped("unreadable");
+                    self.source.metrics.dropped(DropReason::Unreadable);
                 }
             }
         }

@@ -1,9 +1,12 @@
-//! What a process does all the time: renews its leases, registers again what was lost, sends what is
-//! due, and sweeps what is over.
+//! Background work of a process: renews its leases, makes lost registrations again, sends messages that are due,
+//! and sweeps nodes whose lease has ended.
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,25 +18,31 @@ use crate::{
     message::{CorrelationId, Gap},
     outage::Outage,
     redis::{Link, Value, micros},
+    telemetry::DropReason,
 };
 
-/// How often messages that are due are looked for, when this process knows of none.
-const LOOK: Duration = Duration::from_secs(1);
-/// Every so many leases all registrations are made again: whatever was lost, it is not for long.
-const ASSERT_AGAIN: u32 = 100;
-/// How soon registrations are made again if that fails after a reconnect.
-const AGAIN: Duration = Duration::from_millis(100);
+/// The time between two checks for messages that are due, when this process knows of none.
+const DUE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// All registrations are made again each time that so many leases have passed. So a loss is not for long.
+const LEASES_PER_REGISTRATION: u32 = 100;
+/// The pause before registrations are made again if that failed after a reconnect.
+const REGISTRATION_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Renews the leases of one partition, for ever.
+/// Renews the leases of one partition, until it is cancelled.
 pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
-    let Some(link) = shared.links.get(partition) else { return };
+    let (Some(link), Some(registrations)) =
+        (shared.links.get(partition), shared.registrations.get(partition))
+    else {
+        return;
+    };
     let (mut connection, mut failed) = (link.generation(), false);
     let mut outage = Outage::default();
     for turn in 1_u32.. {
         let newer = link.newer_than(connection);
         // After a reconnect at once: it may be another server, which knows less.
         let reconnected = timeout_at(Instant::now() + shared.lease / 3, newer).await.ok();
-        let everything = failed || reconnected.is_some() || turn % (3 * ASSERT_AGAIN) == 0;
+        let everything =
+            failed || reconnected.is_some() || turn % (3 * LEASES_PER_REGISTRATION) == 0;
         let renewed = shared.renew(partition, everything).await;
         failed = renewed.is_err();
         match renewed {
@@ -42,7 +51,7 @@ pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
                     tracing::info!(partition, "leases are renewed again");
                 }
                 connection = reconnected.unwrap_or(connection);
-                link.settle(connection);
+                registrations.are_made(connection);
             }
             Err(error) => {
                 if let Some(failures) = outage.fails() {
@@ -52,48 +61,76 @@ pub(super) async fn renew(shared: Arc<Shared>, partition: usize) {
                     );
                 }
                 if reconnected.is_some() {
-                    sleep_until(Instant::now() + AGAIN).await;
+                    sleep_until(Instant::now() + REGISTRATION_RETRY_PAUSE).await;
                 }
             }
         }
     }
 }
 
-/// Sends what is due in one partition, for ever.
+/// Sends messages that are due in one partition, until it is cancelled.
 pub(super) async fn promote(shared: Arc<Shared>, partition: usize) {
     loop {
         let sooner = shared.due.notified();
         tokio::pin!(sooner);
         sooner.as_mut().enable();
         let next = match shared.promote(partition).await {
-            Ok(next) => next.unwrap_or(LOOK).min(LOOK),
+            Ok(next) => next.unwrap_or(DUE_CHECK_INTERVAL).min(DUE_CHECK_INTERVAL),
             Err(error) => {
                 tracing::debug!(%error, "what is due is not sent; trying again");
-                LOOK
+                DUE_CHECK_INTERVAL
             }
         };
         drop(timeout_at(Instant::now() + next, sooner).await);
     }
 }
 
-/// What `promote.lua` returns.
+/// The return value of `promote.lua`.
 type Promoted = (i64, u64, u64, u64, u64, u64, u64, u64, u64, u64);
 
-/// What `upkeep.lua` returns: layout, epoch, nodes that were unknown, how many entries had expired, turn,
+/// The return value of `upkeep.lua`: layout, epoch, nodes that were unknown, how many entries had expired, turn,
 /// whether the store is older than it was, nodes whose lease has ended with their open WebSockets, nodes of
 /// this process with the turn at which each was last unknown.
 type Kept = (String, String, Value, u64, u64, u8, Vec<(String, u64)>, HashMap<String, u64>);
 
-/// What was last seen of a partition's store.
+/// The registrations of this process in a partition: its nodes, their groups and what it reads.
+#[derive(Debug)]
+pub(super) struct Registrations {
+    /// The connection over which all of them were made last.
+    generation: AtomicU64,
+    /// Held while leases are renewed or a node is closed.
+    pub(super) changing: tokio::sync::Mutex<()>,
+}
+
+impl Default for Registrations {
+    fn default() -> Self {
+        // They are made over the first connection before anything uses them.
+        Self { generation: AtomicU64::new(1), changing: tokio::sync::Mutex::default() }
+    }
+}
+
+impl Registrations {
+    /// Notes that all of them were made over a connection, or a newer one.
+    fn are_made(&self, generation: u64) {
+        self.generation.fetch_max(generation, Ordering::AcqRel);
+    }
+
+    /// Whether all of them were made since the last reconnect.
+    pub(super) fn are_whole(&self, link: &Link) -> bool {
+        link.generation() <= self.generation.load(Ordering::Acquire)
+    }
+}
+
+/// The state of a partition's store when it was last seen.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     epoch: Option<String>,
-    /// The highest turn. Somebody moves it each second: in a store that is older than it was it is lower.
+    /// The highest turn. Processes raise it each second, so it is lower in a store that went back.
     turn: u64,
 }
 
 impl Shared {
-    /// The layout that everybody must have.
+    /// The layout that all processes must have.
     fn layout(&self) -> String {
         format!("{VERSION}/{}", self.links.len())
     }
@@ -103,24 +140,22 @@ impl Shared {
         Some(seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Renews leases. What the store has forgotten is made again; `everything` looks at each registration.
+    /// Renews leases, and makes registrations again that the store has lost. `everything` checks each one.
     pub(super) async fn renew(&self, partition: usize, everything: bool) -> Result<(), LayerError> {
-        let Some(link) = self.links.get(partition) else { return Ok(()) };
+        let (Some(link), Some(registrations)) =
+            (self.links.get(partition), self.registrations.get(partition))
+        else {
+            return Ok(());
+        };
         // A node that is closed meanwhile must not come back.
-        let _renewing = link.renewing.lock().await;
+        let _changing = registrations.changing.lock().await;
         let nodes = self.nodes();
         let (layout, epoch, _, expired, turn, went_back, ended, since) =
             self.keep_alive(partition, link, &nodes).await?;
         if layout != self.layout() {
-            return Err(LayerError::new(format!(
-                "the data in Redis has layout {layout} (version/partitions) and this host has {}; \
-                 set layer.partitions alike, or use another layer.prefix or database",
-                self.layout()
-            )));
+            return Err(LayerError::LayoutMismatch { found: layout, own: self.layout() });
         }
-        for _ in 0..expired {
-            self.metrics.dropped("expired");
-        }
+        self.metrics.dropped_many(DropReason::Expired, expired);
         self.count_ended(ended);
         let is_new = self.note(partition, epoch, turn);
         if went_back == 1 {
@@ -166,7 +201,7 @@ impl Shared {
         }
         for node in nodes {
             let name = node.name.as_str();
-            // One partition says it of all.
+            // One partition counts for all.
             let is_home = self.partition_of(name) == partition;
             match node.sockets.get().filter(|_| is_home) {
                 Some(open) => call.arg(format!("{name} {}", open.load(Ordering::Relaxed))),
@@ -176,7 +211,7 @@ impl Shared {
         Ok(link.call(&call).await?)
     }
 
-    /// Notes what was seen of a store. Returns whether it is another one than before.
+    /// Notes the state of a store. Returns whether it is another store than before.
     fn note(&self, partition: usize, epoch: String, turn: u64) -> bool {
         let Some(mut seen) = self.seen(partition) else { return false };
         let is_new = seen.epoch.as_ref().is_some_and(|before| *before != epoch);
@@ -185,7 +220,8 @@ impl Shared {
         is_new
     }
 
-    /// Interface servers that ended without saying so: nobody tells the consumers of their sockets.
+    /// Counts interface servers that ended without closing their inbox: the consumers of their sockets get no
+    /// disconnect.
     fn count_ended(&self, nodes: Vec<(String, u64)>) {
         for (node, sockets) in nodes {
             self.metrics.nodes_lost.inc();
@@ -198,7 +234,8 @@ impl Shared {
         }
     }
 
-    /// Messages to the groups of a partition may be missing, or to all groups where the inbox is there.
+    /// Ends memberships in the groups of a partition, or in all groups where the inbox is there: messages may be
+    /// missing.
     async fn miss(&self, partition: usize, node: &Node, gap: Gap) {
         let is_home = self.partition_of(node.name.as_str()) == partition;
         let is_meant = |name: &str| is_home || self.partition_of(name) == partition;
@@ -212,7 +249,7 @@ impl Shared {
             if self.partition_of(group.as_str()) != partition {
                 continue;
             }
-            // Counts begin again where the store was emptied, and joins come meanwhile.
+            // Counts begin again where the store was emptied, and joins arrive meanwhile.
             let before = node.forget_count(&group);
             let registered = self.register(&node.name, &group).await;
             let count = *registered.as_ref().ok().and_then(Option::as_ref).unwrap_or(&before);
@@ -231,7 +268,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends what is due. Returns how long it is until the next.
+    /// Sends messages that are due. Returns the time until the next.
     async fn promote(&self, partition: usize) -> Result<Option<Duration>, LayerError> {
         let Some(link) = self.links.get(partition) else { return Ok(None) };
         let call = self.scripts.promote.key(&link.keys.base);
@@ -243,18 +280,16 @@ impl Shared {
         self.metrics.messages_redelivered.inc_by(again);
         self.metrics.messages_dead_lettered.inc_by(dead);
         for (count, reason) in [
-            (expired, "expired"),
-            (full, "full"),
-            (gone, "connection_gone"),
-            (inbox_full, "inbox_full"),
-            (unreadable, "unreadable"),
-            (lost, "dead_letter_full"),
+            (expired, DropReason::Expired),
+            (full, DropReason::ChannelFull),
+            (gone, DropReason::ConnectionGone),
+            (inbox_full, DropReason::InboxFull),
+            (unreadable, DropReason::Unreadable),
+            (lost, DropReason::DeadLetterFull),
         ] {
-            for _ in 0..count {
-                self.metrics.dropped(reason);
-            }
+            self.metrics.dropped_many(reason, count);
         }
-        // A whole millisecond more than it takes, so that it is due then.
+        // Rounded up to a whole millisecond, so that the message is due then.
         Ok(u64::try_from(wait).ok().map(|micros| Duration::from_millis(micros / 1_000 + 1)))
     }
 }

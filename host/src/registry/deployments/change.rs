@@ -1,4 +1,4 @@
-//! Changes that somebody asks for.
+//! Changes that users ask for.
 
 mod retry;
 
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::{Change, DeployError, Deployed, Deployments, KEPT, Known, Source, Turn, warnings};
+use super::{Change, DeployError, Deployed, Deployments, Turn, VERSIONS_KEPT, warnings};
 use crate::{
     engine,
     message::{CorrelationId, ModuleName},
@@ -17,18 +17,18 @@ use crate::{
     setting::error::ConfigError,
 };
 
-/// What is ready to be put in force.
+/// A version that is ready to be activated.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) candidate: Candidate,
     pub(super) manifest: Manifest,
     wasm: Option<Bytes>,
-    /// The activation that was in force when this was prepared, where it builds on that.
+    /// The activation that was active when this was prepared, where it builds on that.
     on: Option<u64>,
 }
 
 impl Deployments {
-    /// Makes a file the next version of a module and puts it in force.
+    /// Makes a file the next version of a module and activates it.
     pub async fn deploy(
         &self,
         turn: Turn,
@@ -38,7 +38,7 @@ impl Deployments {
         let module = &turn.module;
         let once = || async {
             match self.prepare(module, wasm.clone(), change).await? {
-                Some(fresh) => self.put_in_force(fresh).await,
+                Some(fresh) => self.activate_everywhere(fresh).await,
                 None => self.unchanged(module),
             }
         };
@@ -89,7 +89,7 @@ impl Deployments {
         Ok(Some(Prepared { candidate, manifest, wasm: Some(wasm), on: None }))
     }
 
-    /// Puts a version in force that is kept: one by number, or the one that was in force before.
+    /// Activates a kept version: one by number, or the one that was active before.
     pub async fn activate(&self, turn: Turn, number: Option<u64>) -> Result<Deployed, DeployError> {
         self.again(&turn.module, || self.activate_once(&turn.module, number)).await
     }
@@ -110,7 +110,7 @@ impl Deployments {
         manifest.previous = Some(manifest.active).filter(|&active| active != number);
         manifest.active = number;
         step(&mut manifest, false);
-        self.put_in_force(Prepared { candidate, manifest, wasm: None, on: None }).await
+        self.activate_everywhere(Prepared { candidate, manifest, wasm: None, on: None }).await
     }
 
     /// Runs a module with other settings. Secrets that are left out stay as they are.
@@ -133,7 +133,7 @@ impl Deployments {
         self.again(&turn.module, || self.set_once(&turn.module, &patched)).await
     }
 
-    /// Puts the settings in force that are made of those that are kept.
+    /// Applies settings that are made of the stored ones.
     async fn set_once(
         &self,
         module: &ModuleName,
@@ -156,25 +156,21 @@ impl Deployments {
         let (probation, on) = (manifest.probation, Some(manifest.activation));
         step(&mut manifest, probation);
         let candidate = Candidate { probation, ..candidate };
-        self.put_in_force(Prepared { candidate, manifest, wasm: None, on }).await?;
+        self.activate_everywhere(Prepared { candidate, manifest, wasm: None, on }).await?;
         Ok(written.shown())
     }
 
-    /// Takes a module out of force and forgets it.
+    /// Deactivates a module and deletes it from the store.
     pub async fn delete(&self, turn: Turn) -> Result<(), DeployError> {
         let module = &turn.module;
         self.refresh(module).await?;
-        if !self.known().contains_key(module) {
+        if self.ledger.get(module).is_none() {
             return Err(DeployError::NoModule(module.clone()));
         }
-        let _commit = self.commits.lock().await;
-        self.store.delete(module).await?;
-        self.registry.remove(module);
-        self.known().remove(module);
-        Ok(())
+        Ok(self.writer().await.delete(module).await?)
     }
 
-    /// Forgets a version that is not in force.
+    /// Deletes a version that is not active.
     pub async fn delete_version(&self, turn: Turn, number: u64) -> Result<(), DeployError> {
         self.again(&turn.module, || self.delete_version_once(&turn.module, number)).await
     }
@@ -184,7 +180,7 @@ impl Deployments {
         module: &ModuleName,
         number: u64,
     ) -> Result<(), DeployError> {
-        let _commit = self.commits.lock().await;
+        let writer = self.writer().await;
         let mut manifest = self.existing(module)?;
         let serving = self.registry.snapshot().version(module).map(|it| it.number);
         if number == manifest.active || serving == Some(number) {
@@ -202,10 +198,8 @@ impl Deployments {
         manifest.versions.remove(at);
         manifest.previous = manifest.previous.filter(|&previous| previous != number);
         manifest.revision += 1;
-        self.store.commit(module, &manifest, None).await?;
-        if let Some(known) = self.known().get_mut(module) {
-            known.manifest = Some(manifest);
-        }
+        writer.commit(module, &manifest, None).await?;
+        writer.remember(module, manifest);
         Ok(())
     }
 
@@ -225,8 +219,11 @@ impl Deployments {
         })
     }
 
-    /// The other processes, the last check, the store, the swap.
-    pub(super) async fn put_in_force(&self, fresh: Prepared) -> Result<Deployed, DeployError> {
+    /// Lets the other processes prepare the version, checks it again, stores and swaps it.
+    pub(super) async fn activate_everywhere(
+        &self,
+        fresh: Prepared,
+    ) -> Result<Deployed, DeployError> {
         let candidate = fresh.candidate.clone();
         let is_new = fresh.wasm.is_some();
         // Each is long, and only one of them is under way.
@@ -238,7 +235,7 @@ impl Deployments {
 
     async fn commit(&self, fresh: Prepared) -> Result<Deployed, DeployError> {
         let Prepared { candidate, mut manifest, wasm, on } = fresh;
-        let _commit = self.commits.lock().await;
+        let writer = self.writer().await;
         let module = candidate.name.clone();
         let before = self.registry.snapshot().version(&module).cloned();
         // A version that failed on probation leaves without asking.
@@ -252,12 +249,12 @@ impl Deployments {
             manifest.active_since = Some(SystemTime::now());
         }
         self.registry.check(std::slice::from_ref(&candidate))?;
-        // What was noted of the version in force meanwhile.
+        // With the notes on the active version that came meanwhile.
         let stored = self.manifest(&module);
         let activation = before.as_ref().map_or(0, |it| it.activation) + 1;
         manifest.activation = manifest.activation.max(activation);
         manifest.revision = stored.as_ref().map_or(0, |it| it.revision) + 1;
-        self.store.commit(&module, &manifest, wasm.map(Vec::from)).await?;
+        writer.commit(&module, &manifest, wasm.map(Vec::from)).await?;
         let deployed = Deployed {
             module: module.clone(),
             version: candidate.number,
@@ -268,31 +265,26 @@ impl Deployments {
             warnings: warnings(before.as_ref(), &candidate.routes),
             left_out: Vec::new(),
         };
-        let swapped = self.registry.activate(vec![(candidate, manifest.activation)]);
-        match &swapped {
-            Ok(activations) => {
-                // A version was rolled back since the check, and has taken the number.
-                if let Some(&activation) =
-                    activations.first().filter(|&&it| it != manifest.activation)
-                {
-                    manifest.activation = activation;
-                    manifest.revision += 1;
-                    self.store.commit(&module, &manifest, None).await?;
-                }
+        let activated = writer.activate(candidate, manifest.activation);
+        match &activated {
+            // A version was rolled back since the check, and has taken the number.
+            Ok(activation) if *activation != manifest.activation => {
+                manifest.activation = *activation;
+                manifest.revision += 1;
+                writer.commit(&module, &manifest, None).await?;
             }
+            Ok(_) => {}
             // A version was rolled back since the check, and brought routes along.
             Err(_) => {
                 if let Some(stored) = stored {
                     manifest = Manifest { revision: manifest.revision + 1, ..stored };
-                    self.store.commit(&module, &manifest, None).await?;
+                    writer.commit(&module, &manifest, None).await?;
                 }
             }
         }
-        let mut known = self.known();
-        let source = known.get(&module).map_or(Source::Registry, |it| it.source);
-        known.insert(module, Known { manifest: Some(manifest), source, fault: None });
-        drop(known);
-        swapped?;
+        writer.remember(&module, manifest);
+        writer.set_fault(&module, None);
+        activated?;
         Ok(deployed)
     }
 }
@@ -326,7 +318,7 @@ fn next(before: Option<Manifest>, kept: Kept, probation: bool) -> Manifest {
     manifest.active = number;
     manifest.last = number;
     step(&mut manifest, probation);
-    let spare = manifest.versions.len().saturating_sub(KEPT);
+    let spare = manifest.versions.len().saturating_sub(VERSIONS_KEPT);
     let (active, previous) = (manifest.active, manifest.previous);
     let mut at = 0;
     manifest.versions.retain(|kept| {

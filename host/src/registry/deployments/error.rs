@@ -12,18 +12,18 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeployError {
-    /// The name is none.
-    #[error("{name:?} is no name of a module: {error}")]
+    /// The name is not valid.
+    #[error("{name:?} is not a valid module name: {error}")]
     Name {
         /// The name.
         name: String,
         /// The rule.
         error: NameError,
     },
-    /// There is no such module.
+    /// No module has the name.
     #[error("there is no module {0}; `tidegate modules` lists those there are")]
     NoModule(ModuleName),
-    /// The file is no module.
+    /// The file is not a module.
     #[error("module {module} is refused: {error}")]
     Load {
         /// The module.
@@ -31,13 +31,13 @@ pub enum DeployError {
         /// Why.
         error: LoadError,
     },
-    /// The routes cannot stand beside those of others.
+    /// The routes conflict with those of others.
     #[error(transparent)]
     Routes(#[from] RouteError),
-    /// The store did not take it.
+    /// The store refused it.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Somebody else changes the module.
+    /// Another change of the module is under way.
     #[error("module {0} is being changed by somebody else; wait until that is over")]
     Busy(ModuleName),
     /// There never was such a version.
@@ -61,7 +61,7 @@ pub enum DeployError {
     /// There is no version to go back to.
     #[error("module {0} has no version that was active before; name one")]
     NothingBefore(ModuleName),
-    /// The version is in force.
+    /// The version is active.
     #[error("version {version} of module {module} is active; activate another one first")]
     Active {
         /// The module.

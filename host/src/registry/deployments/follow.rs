@@ -1,8 +1,8 @@
-//! What other processes that share the store have changed.
+//! Follows changes of other processes that share the store.
 
 use std::collections::BTreeSet;
 
-use super::{DeployError, Deployments, Known, Source};
+use super::{DeployError, Deployments};
 use crate::{
     message::ModuleName,
     registry::{
@@ -11,13 +11,10 @@ use crate::{
     },
 };
 
-/// The revision of what is stored nowhere: the next change is a first one.
-const LOST: u64 = 0;
-
 impl Deployments {
-    /// Puts in force what the store has, where that is something else. What cannot be loaded leaves
-    /// the last good version in force. Returns whether all was looked at: a module that is being
-    /// changed here is left for the next time.
+    /// Activates the stored versions that this process does not have yet. The last good version stays active
+    /// where one cannot be loaded. Returns whether all modules were checked: one that is being changed here is
+    /// left for the next time.
     pub(in crate::registry) async fn follow(&self, emptied: bool) -> Result<bool, StoreError> {
         let stored = self.store.load().await?;
         self.note_stored(&stored);
@@ -25,7 +22,7 @@ impl Deployments {
         let mut whole = true;
         for Stored { name, manifest, fault } in stored {
             let Some(manifest) = manifest else {
-                self.fault(&name, fault);
+                self.writer().await.set_fault(&name, fault);
                 continue;
             };
             if self.manifest(&name).as_ref() == Some(&manifest) {
@@ -37,17 +34,16 @@ impl Deployments {
             };
             whole &= self.catch_up_with(&name, manifest).await?;
         }
-        for name in self.names().difference(&there) {
+        for name in self.ledger.names().difference(&there) {
             let Some(_turn) = self.turns.follow(name) else {
                 whole = false;
                 continue;
             };
-            let _commit = self.commits.lock().await;
-            if emptied || self.is_lost(name) {
-                self.lost(name);
+            let writer = self.writer().await;
+            if emptied || self.ledger.is_lost(name) {
+                writer.set_lost(name);
             } else if self.store.load().await?.iter().all(|it| it.name != *name) {
-                self.registry.remove(name);
-                self.known().remove(name);
+                writer.forget(name);
                 tracing::info!(module = %name, "another process deleted a module");
             }
         }
@@ -81,16 +77,15 @@ impl Deployments {
     ) -> Result<bool, StoreError> {
         match self.adopt(name, &manifest).await {
             Ok(adopted) => Ok(adopted),
-            Err(DeployError::Store(error @ (StoreError::Io(_) | StoreError::Away(_)))) => {
-                Err(error)
-            }
+            Err(DeployError::Store(error)) if error.is_transient() => Err(error),
             Err(error) => {
                 tracing::error!(
                     module = %name, version = manifest.active, %error,
                     "what another process deployed cannot be served here"
                 );
-                self.fault(name, Some(error.to_string()));
-                self.remember(name, manifest);
+                let writer = self.writer().await;
+                writer.set_fault(name, Some(error.to_string()));
+                writer.remember(name, manifest);
                 Ok(true)
             }
         }
@@ -121,7 +116,7 @@ impl Deployments {
         candidate.map_err(|error| DeployError::Load { module: name.clone(), error })
     }
 
-    /// Puts the active version of a manifest in force, unless the store has another one by then.
+    /// Activates the version that a manifest names, unless the store has another one by then.
     pub(super) async fn adopt(
         &self,
         name: &ModuleName,
@@ -134,56 +129,19 @@ impl Deployments {
             true => None,
             false => Some(self.active_candidate(name, manifest).await?),
         };
-        let _commit = self.commits.lock().await;
+        let writer = self.writer().await;
         let now = self.store.load().await?;
         if !now.iter().any(|it| it.name == *name && it.manifest.as_ref() == Some(manifest)) {
             return Ok(false);
         }
         if let Some(candidate) = candidate {
             let candidate = Candidate { probation: manifest.probation, ..candidate };
-            self.registry.adopt(candidate, manifest.activation)?;
+            writer.adopt(candidate, manifest.activation)?;
             let (version, activation) = (manifest.active, manifest.activation);
-            tracing::info!(module = %name, version, activation, "what another process put in force");
+            tracing::info!(module = %name, version, activation, "activated as another process did");
         }
-        self.fault(name, None);
-        self.remember(name, manifest.clone());
+        writer.set_fault(name, None);
+        writer.remember(name, manifest.clone());
         Ok(true)
-    }
-
-    fn names(&self) -> BTreeSet<ModuleName> {
-        self.known().keys().cloned().collect()
-    }
-
-    fn remember(&self, name: &ModuleName, manifest: Manifest) {
-        let mut known = self.known();
-        let fresh = || Known { manifest: None, source: Source::Registry, fault: None };
-        known.entry(name.clone()).or_insert_with(fresh).manifest = Some(manifest);
-    }
-
-    fn fault(&self, name: &ModuleName, fault: Option<String>) {
-        let mut known = self.known();
-        let fresh = || Known { manifest: None, source: Source::Registry, fault: None };
-        known.entry(name.clone()).or_insert_with(fresh).fault = fault;
-    }
-
-    /// The store was emptied: what is in force stays, and the next change is stored as a first one.
-    fn lost(&self, name: &ModuleName) {
-        let fault = "Redis was emptied and has the module no more; it is served until this process \
-                     ends: deploy it again";
-        if self.is_lost(name) {
-            return;
-        }
-        if let Some(known) = self.known().get_mut(name) {
-            if let Some(manifest) = &mut known.manifest {
-                manifest.revision = LOST;
-            }
-            known.fault = Some(fault.to_owned());
-            tracing::error!(module = %name, fault, "a module is stored nowhere");
-        }
-    }
-
-    /// Whether it went with the store, and was not deleted by somebody.
-    fn is_lost(&self, name: &ModuleName) -> bool {
-        self.manifest(name).is_some_and(|manifest| manifest.revision == LOST)
     }
 }

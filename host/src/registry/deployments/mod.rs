@@ -1,14 +1,15 @@
-//! What is deployed: versions in a store, and the ones in force.
+//! Deployments: versions in a store, and the active ones.
 //!
-//! A change is made in this order: the candidate is loaded and checked, committed to the store, put in
-//! force. Between the check and the commit other processes that share the store prepare it. So nothing
-//! is in force that a restart would not find, and a process that is killed on the way comes back with the
+//! A change is made in this order: the candidate is loaded and checked, committed to the store,
+//! activated. Between the check and the commit other processes that share the store prepare it. So nothing
+//! is active that a restart would not find, and a process that is killed on the way comes back with the
 //! state before or after. Versions that fail on probation are the exception:
-//! they leave at once, and the store is told afterwards.
+//! they are replaced at once, and the store is updated afterwards.
 
 mod change;
 mod error;
 mod follow;
+mod ledger;
 mod preparations;
 mod prepare;
 mod start;
@@ -17,12 +18,13 @@ mod turn;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::SystemTime,
 };
 
-pub use self::{error::DeployError, prepare::LeftOut, start::Given};
+pub use self::{error::DeployError, ledger::Source, prepare::LeftOut, start::Given};
 use self::{
+    ledger::{Known, Ledger, Writer},
     preparations::{Preparations, View},
     turn::{Turn, Turns},
 };
@@ -33,13 +35,13 @@ use super::{
 };
 use crate::{message::ModuleName, routing::RouteSpec, setting::error::ConfigError};
 
-/// Versions of a module that are kept besides those in force and before.
-const KEPT: usize = 20;
+/// Versions of a module that are kept besides the active one and the one before.
+const VERSIONS_KEPT: usize = 20;
 
-/// Who changes something.
+/// The author and options of a change.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
-    /// Who says to do it.
+    /// The user, by their own account.
     pub who: String,
     /// A note for the history.
     pub note: Option<String>,
@@ -47,94 +49,77 @@ pub struct Change {
     pub skip_probation: bool,
 }
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Debug)]
 pub struct Deployed {
     /// The module.
     pub module: ModuleName,
-    /// The version in force.
+    /// The active version.
     pub version: u64,
     /// Its digest.
     pub digest: String,
-    /// Whether another version is in force than before.
+    /// Whether another version is active than before.
     pub changed: bool,
-    /// The version that was in force before.
+    /// The version that was active before.
     pub previous: Option<u64>,
-    /// What the version declares.
+    /// The routes that the version declares.
     pub routes: Vec<RouteSpec>,
-    /// What may surprise.
+    /// Warnings: allowed, and probably not meant.
     pub warnings: Vec<String>,
     /// Processes that do not have the version.
     pub left_out: Vec<LeftOut>,
 }
 
-/// Where a module came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// It was deployed.
-    Registry,
-    /// `--module` or `tidegate.toml` names its file.
-    Flag,
-}
-
-/// How a module stands.
+/// The state of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The active version serves.
     Active,
-    /// It serves, and has yet to prove itself.
+    /// It serves on probation.
     Probation,
     /// A version failed, and the one before serves.
     RolledBack,
     /// Its circuit breaker is open: it failed too often.
     Resting,
-    /// Something is wrong with what is stored; what could be served is.
+    /// Its stored state is damaged; a version that could be loaded serves.
     Failed,
 }
 
-/// A module in short.
+/// The summary of a module.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// Its name.
     pub name: ModuleName,
-    /// The version in force; none if none could be served.
+    /// The active version; none if none could be served.
     pub active: Option<Kept>,
-    /// Since when that version is active, if that is known.
+    /// The time of its activation, if that is known.
     pub active_since: Option<SystemTime>,
     /// How many versions there are.
     pub versions: usize,
     /// Where it came from.
     pub source: Source,
-    /// How it stands.
+    /// Its state.
     pub standing: Standing,
-    /// What is wrong.
+    /// The fault.
     pub fault: Option<String>,
     /// The pause while its circuit breaker is open.
     pub resting: Option<Rest>,
 }
 
-/// A module in full.
+/// The details of a module.
 #[derive(Clone, Debug)]
 pub struct Overview {
-    /// The module in short.
+    /// Its summary.
     pub summary: Summary,
     /// Its versions, by number.
     pub history: Vec<Kept>,
     /// Its settings as they were written over the admin API.
     pub settings: Written,
-    /// What the version in force declares.
+    /// The routes that the active version declares.
     pub routes: Vec<RouteSpec>,
 }
 
-#[derive(Clone, Debug)]
-struct Known {
-    /// None where the store has nothing whole.
-    manifest: Option<Manifest>,
-    source: Source,
-    fault: Option<String>,
-}
-
-/// Decides what is in force.
+/// Decides which versions are active.
 pub struct Deployments {
     loader: Loader,
     registry: Arc<Registry>,
@@ -142,15 +127,12 @@ pub struct Deployments {
     /// Settings of `tidegate.toml`, by module.
     written: BTreeMap<ModuleName, ModuleSettings>,
     defaults: ModuleSettings,
-    /// Locked for single operations only.
-    known: Mutex<BTreeMap<ModuleName, Known>>,
+    ledger: Ledger,
     /// Modules that are being changed.
     turns: Arc<Turns>,
     /// The activation of each module when the store was last read. Locked for single operations only.
     stored: Mutex<BTreeMap<ModuleName, u64>>,
     preparations: Arc<Preparations>,
-    /// From the last check to the swap nobody else may put routes in force.
-    commits: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Deployments {
@@ -160,7 +142,7 @@ impl fmt::Debug for Deployments {
 }
 
 impl Deployments {
-    /// The modules in force.
+    /// The active modules.
     pub const fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
@@ -174,13 +156,14 @@ impl Deployments {
         &*self.store
     }
 
-    /// What is wrong with a module here.
+    /// Returns the fault of a module in this process.
     pub(super) fn fault_of(&self, module: &ModuleName) -> Option<String> {
-        self.known().get(module).and_then(|known| known.fault.clone())
+        self.ledger.fault(module)
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<ModuleName, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until there is no other writer of modules.
+    async fn writer(&self) -> Writer<'_> {
+        self.ledger.writer(&*self.store, &self.registry).await
     }
 
     /// Takes the right to change a module. Waits while the module follows a change of another process.
@@ -204,7 +187,7 @@ impl Deployments {
     }
 
     fn manifest(&self, module: &ModuleName) -> Option<Manifest> {
-        self.known().get(module).and_then(|known| known.manifest.clone())
+        self.ledger.manifest(module)
     }
 
     fn existing(&self, module: &ModuleName) -> Result<Manifest, DeployError> {
@@ -225,13 +208,12 @@ impl Deployments {
 
     /// All modules, by name.
     pub fn list(&self) -> Vec<Summary> {
-        self.known().iter().map(|(name, known)| self.summary(name, known)).collect()
+        self.ledger.all().iter().map(|(name, known)| self.summary(name, known)).collect()
     }
 
     /// One module.
     pub fn show(&self, module: &ModuleName) -> Result<Overview, DeployError> {
-        let known = self.known().get(module).cloned();
-        let known = known.ok_or_else(|| DeployError::NoModule(module.clone()))?;
+        let known = self.ledger.get(module).ok_or_else(|| DeployError::NoModule(module.clone()))?;
         let summary = self.summary(module, &known);
         let modules = self.registry.snapshot();
         let routes = modules.version(module).map(|it| it.routes().to_vec()).unwrap_or_default();
@@ -279,7 +261,7 @@ impl Deployments {
     }
 }
 
-/// What leaves with a version may surprise whoever has it open.
+/// Returns warnings about routes that leave with a version while clients may use them.
 fn warnings(before: Option<&Arc<Version>>, routes: &[RouteSpec]) -> Vec<String> {
     let Some(before) = before else { return Vec::new() };
     let gone = |spec: &&RouteSpec| !routes.iter().any(|now| now.consumer == spec.consumer);

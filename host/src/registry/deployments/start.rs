@@ -1,11 +1,11 @@
-//! What is in force when the process starts: what the store has, then the files of flags.
+//! Activates modules when the process starts: those of the store, then the files of flags.
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{Change, DeployError, Deployments, Known, Source};
+use super::{Change, DeployError, Deployments, Ledger, Writer};
 use crate::{
     message::ModuleName,
     registry::{
@@ -15,8 +15,8 @@ use crate::{
     shutdown::Drain,
 };
 
-/// How often the files of flags are tried when others change modules at the same time.
-const STARTING_TOGETHER: usize = 20;
+/// How often the files of flags are tried when other processes change modules at the same time.
+const TRIES_MAX: usize = 20;
 
 /// A module whose file a flag or `tidegate.toml` names.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Given {
 }
 
 impl Deployments {
-    /// Puts in force what a store has. A module with a fault leaves the others alone.
+    /// Activates the modules of a store. A module with a fault leaves the others alone.
     pub async fn open(
         loader: Loader,
         store: Arc<dyn ModuleStore>,
@@ -43,11 +43,10 @@ impl Deployments {
             store,
             written,
             defaults,
-            known: std::sync::Mutex::default(),
+            ledger: Ledger::default(),
             turns: Arc::default(),
             stored: std::sync::Mutex::default(),
             preparations: Arc::default(),
-            commits: tokio::sync::Mutex::default(),
         });
         let stored = deployments.store.load().await?;
         deployments.note_stored(&stored);
@@ -58,14 +57,16 @@ impl Deployments {
         Ok(deployments)
     }
 
-    /// Puts a stored module in force: its active version, or the best there is.
+    /// Activates a stored module: its active version, or the best there is.
     async fn revive(&self, stored: Stored) {
         let Stored { name, manifest, mut fault } = stored;
+        let writer = self.writer().await;
         if let Some(manifest) = &manifest {
             let wanted = manifest.active;
             if manifest.probation
                 && let Some(before) = manifest.previous
-                && let Err(error) = self.revive_version(&name, manifest, before, false).await
+                && let Err(error) =
+                    self.revive_version(&writer, &name, manifest, before, false).await
             {
                 tracing::warn!(module = %name, version = before, error, "no version to go back to");
             }
@@ -74,7 +75,7 @@ impl Deployments {
             let order = std::iter::once(wanted).chain(manifest.previous);
             for number in order.chain(others.into_iter().rev()) {
                 let probation = number == wanted && manifest.probation;
-                match self.revive_version(&name, manifest, number, probation).await {
+                match self.revive_version(&writer, &name, manifest, number, probation).await {
                     Ok(()) => break,
                     Err(error) => {
                         let error = format!("version {number} cannot be served: {error}");
@@ -86,11 +87,15 @@ impl Deployments {
         if let Some(fault) = &fault {
             tracing::error!(module = %name, fault, "a stored module is damaged");
         }
-        self.known().insert(name, Known { manifest, source: Source::Registry, fault });
+        if let Some(manifest) = manifest {
+            writer.remember(&name, manifest);
+        }
+        writer.set_fault(&name, fault);
     }
 
     async fn revive_version(
         &self,
+        writer: &Writer<'_>,
         name: &ModuleName,
         manifest: &Manifest,
         number: u64,
@@ -104,10 +109,10 @@ impl Deployments {
             true => manifest.activation,
             false => manifest.activation.saturating_sub(1),
         };
-        self.registry.adopt(candidate, activation).map_err(|error| error.to_string())
+        writer.adopt(candidate, activation).map_err(|error| error.to_string())
     }
 
-    /// Loads a version that is kept.
+    /// Loads a kept version.
     pub(super) async fn stored_candidate(
         &self,
         module: &ModuleName,
@@ -130,11 +135,11 @@ impl Deployments {
             .map_err(|error| DeployError::Load { module: module.clone(), error })
     }
 
-    /// Puts the files of flags in force as new versions, together: all or none. A file that is that of
+    /// Activates the files of flags as new versions, together: all or none. A file that is that of
     /// the active version changes nothing.
     pub async fn place(&self, given: Vec<Given>) -> Result<(), DeployError> {
-        // Processes that start together have the same files: whoever comes second has nothing to do.
-        for _ in 1..STARTING_TOGETHER {
+        // Processes that start together have the same files: the second one has nothing to do.
+        for _ in 1..TRIES_MAX {
             match self.place_once(&given).await {
                 Err(DeployError::Store(StoreError::Changed { .. })) => self.follow(false).await?,
                 placed => return placed,
@@ -150,9 +155,7 @@ impl Deployments {
             // Changes of other processes meanwhile are seen at the commit.
             turns.push(self.turn(name).await?);
             let fresh = self.prepare(name, wasm.clone(), &change).await?;
-            if let Some(known) = self.known().get_mut(name) {
-                known.source = Source::Flag;
-            }
+            self.writer().await.set_given(name);
             prepared.extend(fresh);
         }
         let candidates: Vec<_> = prepared.iter().map(|it| it.candidate.clone()).collect();
@@ -160,10 +163,8 @@ impl Deployments {
         for fresh in prepared {
             let (module, version) = (fresh.candidate.name.clone(), fresh.candidate.number);
             let replaced = fresh.manifest.previous.is_some();
-            self.put_in_force(fresh).await?;
-            if let Some(known) = self.known().get_mut(&module) {
-                known.source = Source::Flag;
-            }
+            self.activate_everywhere(fresh).await?;
+            self.writer().await.set_given(&module);
             if replaced {
                 tracing::info!(%module, version, "the file of --module is a new version");
             }
@@ -174,30 +175,29 @@ impl Deployments {
     async fn keep(&self, report: Report) {
         let (Report::Proved { module, activation } | Report::RolledBack { module, activation, .. }) =
             &report;
-        let _turn = self.commits.lock().await;
+        let writer = self.writer().await;
         let modules = self.registry.snapshot();
-        let in_force = modules.version(module).map(|version| version.activation);
-        let Some(mut manifest) = self.manifest(module).filter(|_| in_force == Some(*activation))
+        let active = modules.version(module).map(|version| version.activation);
+        let Some(mut manifest) = self.manifest(module).filter(|_| active == Some(*activation))
         else {
-            // Somebody has changed the module meanwhile.
+            // Another process has changed the module meanwhile.
             return;
         };
-        if let Err(error) = self.note(module, &mut manifest, &report).await {
+        if let Err(error) = self.note(&writer, module, &mut manifest, &report).await {
             tracing::error!(
                 %module, %error,
                 "how a version did is not stored; after a restart it is on probation again"
             );
         }
-        if let Some(known) = self.known().get_mut(module) {
-            known.manifest = Some(manifest);
-        }
+        writer.remember(module, manifest);
     }
 }
 
 impl Deployments {
-    /// Stores what a report says, on top of what other processes have noted of the same version.
+    /// Stores a report, on top of the notes of other processes on the same version.
     async fn note(
         &self,
+        writer: &Writer<'_>,
         module: &ModuleName,
         manifest: &mut Manifest,
         report: &Report,
@@ -216,7 +216,7 @@ impl Deployments {
                 noted.rolled_back = Some(RolledBack { version: *from, reason: reason.clone() });
             }
             noted.revision += 1;
-            match self.store.commit(module, &noted, None).await {
+            match writer.commit(module, &noted, None).await {
                 Err(StoreError::Changed { .. }) => {}
                 stored => {
                     if stored.is_err() {
@@ -235,7 +235,7 @@ impl Deployments {
                 Report::RolledBack { .. } => now.activation >= *activation,
             };
             if over {
-                // It is followed like any change of others.
+                // It is followed like any change of other processes.
                 return Ok(());
             }
             *manifest = now;

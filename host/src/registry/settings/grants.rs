@@ -1,4 +1,4 @@
-//! `[modules.NAME.grants]`: as it is written, and checked.
+//! `[modules.NAME.grants]`, as written and as checked.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
@@ -11,7 +11,7 @@ use crate::{
     setting::error::{Checked, ConfigError},
 };
 
-/// What a module is granted, as it is written.
+/// The grants of a module, as they are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WrittenGrants {
@@ -54,13 +54,13 @@ impl WrittenGrants {
         *self == Self::default()
     }
 
-    /// The same for whoever may look: without the values of secrets.
+    /// Returns a copy to show, without the values of secrets.
     pub(super) fn shown(&self) -> Self {
         let names = self.secrets.keys().cloned();
         Self { secrets: names.map(|name| (name, Secret(None))).collect(), ..self.clone() }
     }
 
-    /// Puts secrets that are kept in the place of those that are left out.
+    /// Fills in stored secrets where they are left out.
     pub(super) fn complete(&mut self, kept: &Self) {
         for (name, secret) in &mut self.secrets {
             if let (None, Some(kept)) = (&secret.0, kept.secrets.get(name)) {
@@ -69,7 +69,7 @@ impl WrittenGrants {
         }
     }
 
-    /// The grants; those of `below` where nothing of a kind is written.
+    /// Returns the checked grants, with those of `below` for kinds that are not written.
     pub(super) fn over(&self, below: &Grants, place: &str) -> Checked<Grants> {
         let key = |name: &str| format!("{place}.{name}");
         let mut grants = below.clone();
@@ -104,7 +104,9 @@ impl WrittenGrants {
 
 fn variable(place: &str, name: &str, value: &str) -> Checked<()> {
     if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-        let problem = format!("{name:?} is no variable: a name without `=`, and no zero bytes");
+        let problem = format!(
+            "{name:?} is not the name of a variable: write one without `=`, and no zero bytes"
+        );
         return Err(ConfigError::new(place, &problem));
     }
     Ok(())
@@ -112,11 +114,11 @@ fn variable(place: &str, name: &str, value: &str) -> Checked<()> {
 
 fn directory(place: &str, guest: &str, host: &std::path::Path, write: bool) -> Checked<Directory> {
     if !guest.starts_with('/') {
-        let problem = format!("{guest:?} is no absolute path; the module calls it \"/data\", say");
+        let problem = format!("{guest:?} is not an absolute path; write one such as \"/data\"");
         return Err(ConfigError::new(place, &problem));
     }
     if !host.is_dir() {
-        let problem = format!("{} is no directory", host.display());
+        let problem = format!("{} is not a directory", host.display());
         return Err(ConfigError::new(place, &problem));
     }
     Ok(Directory { guest: guest.to_owned(), host: host.to_owned(), write })

@@ -1,7 +1,7 @@
 //! Modules in a directory: `NAME/module.json` and `NAME/DIGEST.wasm`.
 //!
 //! Every file is written beside its place, synced and moved there. The manifest before is kept as
-//! `module.json.before`, in case the disk damages the one in force.
+//! `module.json.before`, in case the disk damages the one that holds.
 
 use std::{
     fs::{self, File},
@@ -22,16 +22,16 @@ use crate::{
 
 const MANIFEST: &str = "module.json";
 const BEFORE: &str = "module.json.before";
-/// Taken while something is written, since two processes may overlap during a restart.
+/// Locked during writes, since two processes may overlap during a restart.
 const LOCK: &str = ".lock";
-/// Begins the names of what is on its way in or out.
+/// The prefix of the names of files that are being written or removed.
 const ON_ITS_WAY: &str = ".tmp-";
 
 /// Modules in a directory. Clones are the same store.
 #[derive(Clone, Debug)]
 pub struct DirectoryStore {
     root: Arc<Path>,
-    /// Where a test lets the process die.
+    /// The step at which a test lets the process die.
     #[cfg(test)]
     dies: Arc<tests::Dies>,
 }
@@ -69,7 +69,7 @@ impl DirectoryStore {
         Ok(file)
     }
 
-    /// Puts a file in its place: whole, or not at all.
+    /// Writes a file: whole, or not at all.
     fn put(&self, directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
         let beside = directory.join(format!("{ON_ITS_WAY}{}", CorrelationId::random()));
         let written = (|| {
@@ -147,7 +147,7 @@ impl DirectoryStore {
         if let Err(error) = self.sync(&directory) {
             tracing::warn!(%error, %module, "a change may not outlive a loss of power");
         }
-        // What is left over costs room only.
+        // Left-over files cost room only.
         if let Err(error) = tidy(&directory, manifest, now.as_ref()) {
             tracing::debug!(%error, %module, "files that nothing needs are left");
         }
@@ -162,7 +162,7 @@ impl DirectoryStore {
             renamed => renamed?,
         }
         self.sync(&self.root)?;
-        // It has no name any more; what is left costs room only.
+        // It has no name any more; left-over files cost room only.
         if let Err(error) = fs::remove_dir_all(&away) {
             tracing::debug!(%error, %module, "files of a deleted module are left");
         }
@@ -170,7 +170,7 @@ impl DirectoryStore {
     }
 }
 
-/// Removes what neither the manifest in force nor the one before has.
+/// Removes files that neither the manifest nor the one before names.
 fn tidy(directory: &Path, manifest: &Manifest, before: Option<&Manifest>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -188,7 +188,7 @@ fn tidy(directory: &Path, manifest: &Manifest, before: Option<&Manifest>) -> io:
     Ok(())
 }
 
-/// The manifest with a checksum over the rest, so that no damage passes for a manifest.
+/// The manifest with a checksum over the rest, so that a damaged one is noticed.
 fn to_bytes(manifest: &Manifest) -> Vec<u8> {
     let mut value = serde_json::to_value(manifest).expect("a manifest is JSON");
     let checksum = digest(value.to_string().as_bytes());

@@ -1,4 +1,4 @@
-//! What is known of a stored module besides the files of its versions.
+//! The description of a stored module: everything but the files of its versions.
 
 use std::time::SystemTime;
 
@@ -6,19 +6,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::registry::Written;
 
-/// What is known of a stored module.
+/// The description of a stored module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Another one after the module was deleted and made again.
+    /// The id of the module: another one after it was deleted and made again.
     #[serde(default)]
     pub id: String,
     /// Counts the changes of the manifest from 1.
     pub revision: u64,
     /// Counts the activations of the module from 1.
     pub activation: u64,
-    /// The version in force.
+    /// The active version.
     pub active: u64,
-    /// Since when that version is active; unknown if an earlier release activated it.
+    /// The time of its activation; unknown if an earlier release activated it.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -26,9 +26,9 @@ pub struct Manifest {
         deserialize_with = "from_optional_text"
     )]
     pub active_since: Option<SystemTime>,
-    /// The version that was in force before, for a rollback without a number.
+    /// The version that was active before, for a rollback without a number.
     pub previous: Option<u64>,
-    /// Whether the active version has not proved itself yet.
+    /// Whether the active version is on probation.
     pub probation: bool,
     /// The last rollback that the host did by itself, until the next activation.
     pub rolled_back: Option<RolledBack>,
@@ -53,9 +53,9 @@ pub struct Kept {
     /// When it was deployed.
     #[serde(serialize_with = "to_text", deserialize_with = "from_text")]
     pub deployed_at: SystemTime,
-    /// Who says to have deployed it.
+    /// The user who deployed it, by their own account.
     pub deployed_by: String,
-    /// A note of who deployed it.
+    /// The note of the deployment.
     #[serde(default)]
     pub note: Option<String>,
 }
@@ -65,7 +65,7 @@ pub struct Kept {
 pub struct RolledBack {
     /// The version that failed.
     pub version: u64,
-    /// How.
+    /// The failure.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a process says of itself to those that share a store with it.
+//! The report of a process to the others that share a store with it.
 //!
 //! Reports of earlier releases lack the optional fields.
 
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::manifest::{from_text, to_text};
 
-/// What a process has in force.
+/// The report of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeReport {
     /// The process.
     pub node: String,
-    /// Of the host.
+    /// The version of the host.
     pub version: String,
     /// When the process began.
     #[serde(serialize_with = "to_text", deserialize_with = "from_text")]
@@ -23,7 +23,7 @@ pub struct NodeReport {
     /// Slots that run consumers there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u64>,
-    /// The modules in force there, by name.
+    /// The active modules there, by name.
     pub modules: Vec<ModuleReport>,
     /// Files that all processes are to prepare, since this one is about to activate them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -33,7 +33,7 @@ pub struct NodeReport {
     pub prepared: Option<Vec<Prepared>>,
 }
 
-/// What a process has in force of a module.
+/// The state of a module in a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleReport {
     /// The module.
@@ -47,7 +47,7 @@ pub struct ModuleReport {
     pub digest: String,
     /// Why it is not the version that the store has.
     pub fault: Option<String>,
-    /// While its circuit breaker is open there.
+    /// Its pause while its circuit breaker is open there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resting: Option<Resting>,
 }
@@ -55,17 +55,17 @@ pub struct ModuleReport {
 /// A module is not run, since it failed too often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resting {
-    /// Until then.
+    /// The end of the pause.
     #[serde(serialize_with = "to_text", deserialize_with = "from_text")]
     pub until: SystemTime,
-    /// How it failed the last time.
+    /// The last failure.
     pub fault: String,
 }
 
 /// A file that is about to become active.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preparing {
-    /// Another one each time.
+    /// A new id for each request.
     pub id: String,
     /// The module.
     pub module: String,
@@ -92,10 +92,10 @@ impl NodeReport {
     }
 }
 
-/// What a process hears when it reports.
+/// The answer to a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Met {
-    /// Another one after the store was emptied.
+    /// The id of the store: another one after the store was emptied.
     pub store: String,
     /// Counts the changes in the store.
     pub changes: u64,

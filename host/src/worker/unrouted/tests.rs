@@ -1,4 +1,4 @@
-//! What happens where a module's channel is full: requests are refused at once, frames after a while.
+//! A module's channel is full: requests are refused at once, frames after a while.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
     routing::{
         Declared, EventChannels, Guards, OnFault, Pattern, Policy, RouteSpec, RouteTable, Trigger,
     },
-    telemetry::Metrics,
+    telemetry::{DropReason, Metrics},
     worker::{delivery::Origin, fallback_reply::FallbackReply},
 };
 
@@ -136,7 +136,7 @@ async fn a_request_that_finds_its_module_busy_is_refused_at_once() {
     stage.send_on(request(), Duration::ZERO).await;
     let Reply::Respond(refused) = stage.reply().await else { panic!("a response") };
     assert_eq!(refused.head.status, 503);
-    assert_eq!(stage.metrics.dropped_count("full"), 1);
+    assert_eq!(stage.metrics.dropped_count(DropReason::ChannelFull), 1);
     let taken = stage.take().await;
     assert_eq!(taken.channel.as_str(), "http.request.m");
     let Payload::Event(event) = taken.message.payload else { panic!("an event") };
@@ -155,19 +155,19 @@ async fn a_frame_waits_for_room_and_is_refused_after_2_seconds() {
     stage.send_on(frame(), Duration::ZERO).await;
     let before = Instant::now();
     assert!(matches!(stage.reply().await, Reply::Close(close) if close.code == 1013));
-    assert_eq!(before.elapsed().as_secs(), FULL_RETRY.as_secs());
-    assert_eq!(stage.metrics.dropped_count("full"), 1);
+    assert_eq!(before.elapsed().as_secs(), FULL_CHANNEL_TIMEOUT.as_secs());
+    assert_eq!(stage.metrics.dropped_count(DropReason::ChannelFull), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_waited_for_a_worker_for_too_long_is_not_sent_on() {
     let stage = Stage::new().await;
     stage.send_on(frame(), Duration::from_secs(10)).await;
-    assert_eq!(stage.metrics.dropped_count("expired"), 1);
+    assert_eq!(stage.metrics.dropped_count(DropReason::Expired), 1);
     // What is left of the time it may wait counts.
     stage.send_on(frame(), Duration::from_secs(9)).await;
     advance(Duration::from_secs(2)).await;
     stage.send_on(frame(), Duration::ZERO).await;
     stage.take().await;
-    assert_eq!(stage.metrics.dropped_count("expired"), 2);
+    assert_eq!(stage.metrics.dropped_count(DropReason::Expired), 2);
 }

@@ -86,6 +86,9 @@ async fn redis_has_no_memory_left() {
     assert_eq!(Client::new(interface.address).get("/hello/x").await.status, 503);
     socket.send("x").await;
     assert_eq!(socket.closed().await.0, 1013);
+    let file = std::fs::read(example("hello")).unwrap();
+    let refused = worker.api().refused("PUT", "modules/second", file).await;
+    assert_eq!((refused.0, &*refused.1), (507, "memory"), "{}", refused.2);
     // Leases go on for as long as it takes: what is there is not lost.
     let (before, three_leases) = (lease(&site.redis), 3_000_000.0);
     must("leases are renewed", async { while lease(&site.redis) < before + three_leases {} }).await;

@@ -11,7 +11,9 @@ use tokio::time::timeout;
 
 use super::{cost::sent, server::RedisServer};
 use crate::{
-    layer::{Capacities, ChannelLayer, Dispatch, LayerConfig, Owners, RedisLayer},
+    layer::{
+        Capacities, ChannelLayer, Dispatch, LayerConfig, LayerError, Owners, RedisLayer, SendError,
+    },
     message::{
         Answer, ChannelName, Content, CorrelationId, Done, InboxEntry, LocalName, Message,
         ModuleName, NodeName, Outcome, Payload, Reply,
@@ -108,6 +110,7 @@ async fn what_is_not_ours_in_a_key_troubles_nobody_else() {
             Err(error) => {
                 let told = error.to_string();
                 assert!(told.contains("channel broken in Redis: WRONGTYPE"), "{told}");
+                assert!(matches!(error, SendError::Layer(LayerError::Refused(_))), "{error:?}");
                 assert_eq!(number % 2, 1);
             }
         }
@@ -168,8 +171,9 @@ async fn without_memory_a_done_mark_passes_beside_an_answer_that_does_not() {
     let (data, mark) =
         join(layer.answer(&node, answer(1, chunk)), layer.answer(&node, answer(2, Vec::new())))
             .await;
-    let refused = data.unwrap_err().to_string();
-    assert!(refused.contains("OOM"), "{refused}");
+    let refused = data.unwrap_err();
+    assert!(matches!(refused, LayerError::OutOfMemory(_)), "{refused:?}");
+    assert!(refused.to_string().contains("OOM"), "{refused}");
     mark.unwrap();
     let entries = layer.read_inbox(&node).await.unwrap();
     assert!(matches!(&entries[..], [InboxEntry::Answer(Answer { order: 2, .. })]), "{entries:?}");

@@ -1,4 +1,4 @@
-//! What an event and its answer cost in commands, however many modules there are.
+//! The commands of an event and its answer, however many modules there are.
 
 use std::{sync::Arc, time::Duration};
 

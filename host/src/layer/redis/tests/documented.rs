@@ -16,7 +16,7 @@ fn scripts() -> Vec<(String, String)> {
     files.map(named).collect()
 }
 
-/// What stands in the first column of the table below a heading, between backticks.
+/// The first column of the table below a heading, between backticks.
 fn rows(heading: &str) -> BTreeSet<String> {
     let (_, section) = DOCUMENT.split_once(&format!("\n### {heading}\n")).unwrap();
     let section = section.split("\n### ").next().unwrap();
@@ -24,7 +24,7 @@ fn rows(heading: &str) -> BTreeSet<String> {
     cells.map(|cell| cell.split('`').next().unwrap().to_owned()).collect()
 }
 
-/// What stands between two texts, wherever that is.
+/// Each part of a text between two others.
 fn between<'a>(text: &'a str, from: &'a str, to: char) -> impl Iterator<Item = &'a str> {
     text.split(from).skip(1).filter_map(move |rest| rest.split(to).next())
 }

@@ -1,4 +1,4 @@
-//! What `fuzz/` reaches: entries as another program may have left them in Redis.
+//! Entry points of `fuzz/`: entries as another program may have left them in Redis.
 
 use super::{Parcel, Taken, open, seal};
 use crate::message::NodeName;

@@ -9,26 +9,26 @@ use crate::message::{
     Reply,
 };
 
-/// Something for a node.
+/// An entry of an inbox.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) enum Parcel {
     /// For one connection.
     Message { to: LocalName, content: Content, correlation: CorrelationId },
     /// For all connections of the node that are members of a group.
     Group { group: GroupName, content: Content, correlation: CorrelationId },
-    /// What a worker says about an event.
+    /// An answer of a worker to an event.
     Answer(Answer),
     /// A connection is a member now. The count is that of the node's registration.
     Join { local: LocalName, group: GroupName, count: u64 },
-    /// It is none any more.
+    /// A connection leaves a group.
     Leave { local: LocalName, group: GroupName },
-    /// It leaves all groups.
+    /// A connection leaves all groups.
     LeaveAll { local: LocalName },
-    /// The node looks whether what is put into its inbox comes out of it.
+    /// A node checks that entries put into its inbox come out of it.
     Probe { number: u64 },
 }
 
-/// What was read of an inbox, and how many bytes of each kind it took there.
+/// Bytes of each kind that the entries took that were read of an inbox.
 #[derive(Debug, Default)]
 pub(in super::super) struct Taken {
     pub(in super::super) messages: usize,
@@ -105,7 +105,7 @@ impl Parcel {
                 };
                 (kind, wire)
             }
-            // It counts, too: a node must have room to look at who joins.
+            // It counts, too: a node must have room for joins.
             Self::Join { local, group, count } => (
                 MESSAGE,
                 WireParcel::Join {
@@ -120,7 +120,7 @@ impl Parcel {
             Self::LeaveAll { local } => {
                 (CONTROL, WireParcel::LeaveAll { local: local.to_string() })
             }
-            // On the way that answers take, with their room.
+            // Probes go the way of answers, with their room.
             Self::Probe { number } => (ANSWER, WireParcel::Probe { number: *number }),
         };
         let mut entry = vec![kind];

@@ -30,7 +30,7 @@ pub(in super::super) fn seal(message: &Message) -> Vec<u8> {
     encode(&WireMessage { correlation: message.correlation.to_string(), event, content })
 }
 
-/// What stood in a channel.
+/// A decoded entry of a channel.
 #[derive(Debug)]
 pub(in super::super) struct Envelope {
     pub(in super::super) message: Message,

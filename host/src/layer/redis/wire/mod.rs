@@ -1,7 +1,7 @@
-//! What stands in Redis: MessagePack maps with the names of ASGI 3. `docs/redis.md` describes it for
+//! The format of entries in Redis: MessagePack maps with the names of ASGI 3. `docs/redis.md` describes it for
 //! other languages.
 //!
-//! Everything that is read may come from another program: it is checked like a client's input.
+//! Entries may come from another program: they are checked like a client's input.
 
 mod event;
 #[cfg(feature = "fuzzing")]
@@ -18,7 +18,7 @@ pub(super) use self::{
     message::{Envelope, open, seal},
 };
 
-/// The version of layout and formats. Processes of another one are refused.
+/// The version of layout and formats. Processes with another version are refused.
 pub(super) const VERSION: u8 = 1;
 
 /// An entry that cannot be read.
@@ -30,7 +30,7 @@ pub(super) enum WireError {
     Kind(u8),
     #[error("it ends too early")]
     Short,
-    #[error("it is no such map: {0}")]
+    #[error("the map is not valid: {0}")]
     Map(#[from] rmp_serde::decode::Error),
     #[error("{field}: {reason}")]
     Field { field: &'static str, reason: String },

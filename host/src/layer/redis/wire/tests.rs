@@ -13,7 +13,7 @@ use crate::message::{
     Response, ResponseHead, Scope,
 };
 
-/// What `docs/redis.md` sends the writers of peers to.
+/// The golden entries that `docs/redis.md` gives to writers of peers.
 const GOLDEN: &str = include_str!("golden.txt");
 
 fn content(bytes: &'static [u8]) -> Content {

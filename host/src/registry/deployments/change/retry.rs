@@ -1,4 +1,4 @@
-//! Whoever loses against another process that only noted how the version in force did tries again.
+//! Repeats a change that came second to another process which only noted the end of a probation.
 
 use crate::{
     message::ModuleName,
@@ -8,13 +8,13 @@ use crate::{
     },
 };
 
-/// How often a change is tried. A version ends its probation once: more than two in a row take somebody
-/// who deploys as fast.
-const TRIES: usize = 5;
+/// How often a change is tried. A version ends its probation once, so more than two tries take a user who
+/// deploys as fast.
+const TRIES_MAX: usize = 5;
 
 impl Deployments {
-    /// Makes a change, and makes it again where only notes of another process came first. What
-    /// somebody else asked for is not overruled: then it is [`StoreError::Changed`].
+    /// Makes a change, and makes it again where only notes of another process came first. A change that another
+    /// user asked for is not overruled: then it fails with [`StoreError::Changed`].
     pub(super) async fn again<T, F>(
         &self,
         module: &ModuleName,
@@ -25,7 +25,7 @@ impl Deployments {
     {
         let _announced = self.store.is_shared().then(|| self.preparations.announce(module));
         Box::pin(self.refresh(module)).await?;
-        for _ in 1..TRIES {
+        for _ in 1..TRIES_MAX {
             match once().await {
                 Err(DeployError::Store(error @ StoreError::Changed { .. })) => {
                     if !self.read_notes(module).await? {
@@ -38,7 +38,7 @@ impl Deployments {
         once().await
     }
 
-    /// Puts in force what another process noted. False if it is more than notes.
+    /// Adopts the notes of another process. Returns false if it changed more than notes.
     async fn read_notes(&self, module: &ModuleName) -> Result<bool, DeployError> {
         let Some(before) = self.manifest(module) else { return Ok(false) };
         let mut stored = self.store.load().await?.into_iter();

@@ -89,7 +89,7 @@ fn commit(store: &DirectoryStore, version: u64) -> Result<(), StoreError> {
     store.commit_one(&name(), &manifest, Some(&wasm)).map_err(named)
 }
 
-/// What a process finds that starts now, with whole files.
+/// The module as a process finds it that starts now, with whole files.
 fn found(root: &Path) -> Option<u64> {
     let store = DirectoryStore::open(root).unwrap();
     let stored = store.load_all().unwrap().pop()?;

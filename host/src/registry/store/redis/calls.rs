@@ -1,11 +1,11 @@
-//! The calls of the store's scripts, which know texts and bytes only. All keys are in partition 0.
+//! Calls the scripts of the store, which know texts and bytes only. All keys are in partition 0.
 
 use std::{sync::Arc, time::Duration};
 
 use super::scripts::Scripts;
 use crate::{
     message::CorrelationId,
-    redis::{Link, Redis, Script, ScriptInvocation, Unavailable, micros},
+    redis::{Link, Redis, RedisFailure, Script, ScriptInvocation, micros},
 };
 
 /// Runs the scripts of the module store.
@@ -21,7 +21,7 @@ pub(super) struct Calls {
 /// Returned to a process that reports its active versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Heard {
-    /// Another one after Redis was emptied.
+    /// The id of the store: another one after Redis was emptied.
     pub(super) store: String,
     /// Counts the changes of modules.
     pub(super) changes: u64,
@@ -30,9 +30,9 @@ pub(super) struct Heard {
 }
 
 impl Calls {
-    pub(super) fn new(redis: &Redis) -> Result<Self, Unavailable> {
+    pub(super) fn new(redis: &Redis) -> Result<Self, RedisFailure> {
         let link = redis.links().first().cloned();
-        let link = link.ok_or_else(|| Unavailable::new("there is no partition"))?;
+        let link = link.ok_or_else(|| RedisFailure::Refused("there is no partition".to_owned()))?;
         let scripts = Arc::new(Scripts::new(""));
         Ok(Self { link, scripts, lease: redis.lease(), _redis: redis.clone() })
     }
@@ -41,8 +41,8 @@ impl Calls {
         script.key(&self.link.keys.base)
     }
 
-    /// The name and manifest of each module.
-    pub(super) async fn load(&self) -> Result<Vec<(String, Vec<u8>)>, Unavailable> {
+    /// Returns the name and manifest of each module.
+    pub(super) async fn load(&self) -> Result<Vec<(String, Vec<u8>)>, RedisFailure> {
         let flat: Vec<Vec<u8>> = self.link.call(&self.call(&self.scripts.store_load)).await?;
         let pairs = flat.chunks_exact(2).filter_map(|pair| match pair {
             [name, manifest] => Some((String::from_utf8(name.clone()).ok()?, manifest.clone())),
@@ -51,32 +51,32 @@ impl Calls {
         Ok(pairs.collect())
     }
 
-    /// A file of a module by its digest, unchecked.
+    /// Returns a file of a module by its digest, unchecked.
     pub(super) async fn file(
         &self,
         module: &str,
         digest: &str,
-    ) -> Result<Option<Vec<u8>>, Unavailable> {
+    ) -> Result<Option<Vec<u8>>, RedisFailure> {
         let mut call = self.call(&self.scripts.store_file);
         call.arg(module).arg(digest);
         self.link.call(&call).await
     }
 
-    /// Keeps a file for a while so that processes can prepare it; nothing: takes it back.
+    /// Keeps a file for a while so that processes can prepare it. An empty file takes it back.
     pub(super) async fn offer(
         &self,
         module: &str,
         digest: &str,
         file: &[u8],
         time_to_live: Duration,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), RedisFailure> {
         let mut call = self.call(&self.scripts.store_offer);
         call.arg(module).arg(digest).arg(file).arg(micros(time_to_live));
         self.link.call::<u8>(&call).await.map(drop)
     }
 
-    /// Puts a manifest in the place of the one whose revision is one less, with a new file, and
-    /// forgets files that are not `needed`. False if somebody else was first.
+    /// Replaces the manifest whose revision is one less, adds a new file, and deletes files that are not
+    /// `needed`. Returns false if another process was first.
     pub(super) async fn commit(
         &self,
         module: &str,
@@ -84,7 +84,7 @@ impl Calls {
         manifest: &[u8],
         file: Option<(&str, &[u8])>,
         needed: impl Iterator<Item = &str>,
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<bool, RedisFailure> {
         let (digest, content) = file.unwrap_or_default();
         let mut call = self.call(&self.scripts.store_commit);
         call.arg(module).arg(revision).arg(manifest).arg(digest).arg(content);
@@ -94,15 +94,15 @@ impl Calls {
         self.link.call::<u8>(&call).await.map(|done| done == 1)
     }
 
-    /// Forgets a module.
-    pub(super) async fn delete(&self, module: &str) -> Result<(), Unavailable> {
+    /// Deletes a module.
+    pub(super) async fn delete(&self, module: &str) -> Result<(), RedisFailure> {
         let mut call = self.call(&self.scripts.store_delete);
         call.arg(module);
         self.link.call::<u8>(&call).await.map(drop)
     }
 
-    /// Says for one lease what a process has in force; nothing: it leaves.
-    pub(super) async fn meet(&self, process: &str, report: &[u8]) -> Result<Heard, Unavailable> {
+    /// Reports the active modules of a process for one lease. An empty report makes it leave.
+    pub(super) async fn meet(&self, process: &str, report: &[u8]) -> Result<Heard, RedisFailure> {
         let mut call = self.call(&self.scripts.store_meet);
         let id = CorrelationId::random().to_string();
         call.arg(process).arg(report).arg(micros(self.lease)).arg(id);

@@ -12,7 +12,7 @@ use super::{Manifest, Met, ModuleStore, NodeReport, StoreError, Stored};
 use crate::{
     engine::digest,
     message::ModuleName,
-    redis::{Redis, Unavailable},
+    redis::{Redis, RedisFailure},
 };
 
 /// Modules in Redis. Clones are the same store.
@@ -21,14 +21,18 @@ pub struct RedisStore(Calls);
 
 impl RedisStore {
     /// Keeps modules over connections that are open.
-    pub fn new(redis: &Redis) -> Result<Self, Unavailable> {
+    pub fn new(redis: &Redis) -> Result<Self, RedisFailure> {
         Calls::new(redis).map(Self)
     }
 }
 
-impl From<Unavailable> for StoreError {
-    fn from(error: Unavailable) -> Self {
-        Self::Away(error.to_string())
+impl From<RedisFailure> for StoreError {
+    fn from(failure: RedisFailure) -> Self {
+        match failure {
+            RedisFailure::OutOfMemory { .. } => Self::NoMemory(failure),
+            RedisFailure::Refused(_) => Self::Refused(failure),
+            _ => Self::Away(failure),
+        }
     }
 }
 
