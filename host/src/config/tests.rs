@@ -84,7 +84,9 @@ fn what_is_beyond_a_ceiling_or_has_no_unit_says_so() {
     }
     assert!(refused("[limits]\nmemory = 'much'").contains("write \"64MiB\""));
     assert!(refused("[modules.A]\nfile = 'a'").contains("modules.A: a module's name"));
-    assert!(refused("[layer.capacities]\n'a[' = 1").contains("no pattern of channel names"));
+    assert!(
+        refused("[layer.capacities]\n'a[' = 1").contains("is not a valid pattern of channel names")
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Where messages wait for a free slot: what a worker takes at present, and what layers have handed over.
+//! Shares out messages among slots.
 //!
-//! A layer hands over no more than the demand allows. Slots look for more work before they sleep. One slot
-//! at a time is woken: it wakes the next if there is work for it, so that one wake-up serves a batch.
+//! A layer hands over messages as far as the worker's demand goes. A slot looks for the next message before
+//! it sleeps. A sender wakes one slot, and that slot wakes another if there is more, so that one wake-up
+//! serves a batch.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -30,7 +31,7 @@ pub struct Dispatch {
 struct State {
     owners: Arc<Owners>,
     lasting: Arc<LastingChannels>,
-    /// Slots that hold nothing.
+    /// Slots that hold no message.
     free: usize,
     /// Slots each module holds. A message that was handed over counts.
     held: HashMap<ModuleName, usize>,

@@ -1,4 +1,4 @@
-//! What becomes of a run: its outbox, its replies and its done mark go out.
+//! Sends the outbox, the replies and the done mark of a run.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -15,7 +15,7 @@ use crate::{
     telemetry::DropReason,
 };
 
-/// What sends for a message.
+/// Makes the sender of a message's run.
 pub(super) fn delivery(
     shared: &Shared,
     message: &Message,
@@ -42,7 +42,7 @@ pub(super) fn delivery(
     }
 }
 
-/// Ends an event that no consumer is run for.
+/// Ends an event without a run.
 pub(super) async fn conclude_without_run(shared: &Shared, delivery: &Delivery, done: Done) {
     if delivery.origin.is_none() && delivery.receipt.is_none() {
         shared.metrics.dropped(DropReason::NotRun);
@@ -52,7 +52,7 @@ pub(super) async fn conclude_without_run(shared: &Shared, delivery: &Delivery, d
     delivery.settle(false, shared.retry_pause).await;
 }
 
-/// Sends what a run left, and settles its message.
+/// Sends the outbox of a run, and settles its message.
 pub(super) async fn conclude(
     shared: &Arc<Shared>,
     delivery: Delivery,

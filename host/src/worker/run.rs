@@ -1,4 +1,4 @@
-//! The run that a message leads to: which code, with the fallback where a version on probation fails.
+//! Runs the consumer of a message, and the fallback where a version on probation fails.
 
 use std::{
     collections::HashMap,
@@ -28,14 +28,14 @@ use crate::{
 /// Warm instances that a slot keeps.
 const WARM: usize = crate::engine::WARM_PER_SLOT;
 
-/// Runs what the messages of one slot ask for.
+/// Runs the consumers of one slot.
 pub(super) struct Runner {
     shared: Arc<Shared>,
     /// Instances of modules that ask for reuse, the one that ran last at the end.
     warm: Vec<Instance>,
 }
 
-/// What a consumer is run for, to be run once more if need be.
+/// The work of a message, for one attempt or more.
 #[derive(Clone)]
 struct Work {
     correlation: CorrelationId,

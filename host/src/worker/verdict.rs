@@ -1,4 +1,4 @@
-//! What a run says of its module: counts, the log, the circuit breaker.
+//! Reports a run: to the counts, to the log, and to the circuit breaker of its module.
 
 use std::time::SystemTime;
 

@@ -64,18 +64,18 @@ impl Receivers {
         self.all().retain(|it| !Arc::ptr_eq(it, receiver));
     }
 
-    /// What is read at present.
+    /// The channels that workers read at present.
     pub(super) fn reading(&self) -> Vec<Arc<ReaderSet>> {
         self.all().iter().filter_map(|receiver| receiver.reading()).collect()
     }
 
-    /// Why messages could not be taken the last time.
+    /// The latest failure to take messages, if it was the last attempt of its partition.
     pub(super) fn trouble(&self) -> Option<LayerError> {
         self.all().iter().find_map(|receiver| receiver.trouble())
     }
 }
 
-/// What takes messages needs of the layer.
+/// The parts of the layer that a receiver works with.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) links: Arc<[Arc<Link>]>,
@@ -94,13 +94,13 @@ pub(super) struct Receiver {
     /// Where to look first: each partition has its turn.
     turn: AtomicUsize,
     arrived: Notify,
-    /// What is read at present.
+    /// The channels that are read at present.
     reading: Mutex<Option<Arc<ReaderSet>>>,
     /// Whether the worker takes messages and none are there.
     waits: watch::Sender<bool>,
 }
 
-/// What is known of the messages of a partition.
+/// The messages of a partition, as far as they are known.
 #[derive(Debug)]
 struct Partition {
     /// There may be messages.
