@@ -39,6 +39,7 @@ mod lingering;
 mod log;
 mod logging;
 mod longpoll;
+mod many_sockets;
 mod metrics;
 mod misbehaviour;
 mod new;

@@ -1,17 +1,49 @@
 //! The reader of the node's inbox: hands what arrives to the connections.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Waker};
 
-use tokio::time::{Duration, Instant};
+use tokio::{
+    task::yield_now,
+    time::{Duration, Instant},
+};
 
-use super::{Hub, drain, mailbox::Mail};
+use super::{
+    Hub, drain,
+    mailbox::{Delivered, Mail, SharedReply},
+};
 use crate::{
-    message::{Answer, ChannelName, Content, Gap, InboxEntry, LocalName, Reply, replies_from},
+    message::{
+        Answer, ChannelName, Content, CorrelationId, Gap, InboxEntry, LocalName, Reply,
+        replies_from,
+    },
     outage::Outage,
 };
 
 /// How long to wait before asking a layer again that could not answer.
 const RETRY: Duration = Duration::from_millis(200);
+/// Entries that are handed out before connections write them. More would fill what may wait for one.
+const BATCH_ENTRIES: usize = 64;
+/// Bytes of such entries.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// The readers of mailboxes that got mail and were not woken yet: each is woken once for all of a batch, and
+/// then finds all of it to write at once.
+#[derive(Debug, Default)]
+struct Readers(Vec<Waker>);
+
+impl Readers {
+    /// Remembers who has to be woken. False if the mail was dropped, since too much waits.
+    fn remember(&mut self, delivered: Delivered) -> bool {
+        self.0.extend(delivered.reader);
+        delivered.fits
+    }
+
+    fn wake(&mut self) {
+        for reader in self.0.drain(..) {
+            reader.wake();
+        }
+    }
+}
 
 /// Reads until the task is dropped: connections that end during shutdown still need their marks.
 pub(super) async fn read(hub: Arc<Hub>) {
@@ -22,11 +54,9 @@ pub(super) async fn read(hub: Arc<Hub>) {
                 if outage.ends() {
                     tracing::info!("the inbox is read again");
                 }
-                for entry in entries {
-                    hand_out(&hub, entry).await;
-                }
+                hand_out_all(&hub, entries).await;
                 // A flood must not keep other tasks of this thread from running.
-                tokio::task::yield_now().await;
+                yield_now().await;
             }
             Err(error) => {
                 if let Some(failures) = outage.fails() {
@@ -38,40 +68,61 @@ pub(super) async fn read(hub: Arc<Hub>) {
     }
 }
 
-async fn hand_out(hub: &Arc<Hub>, entry: InboxEntry) {
+async fn hand_out_all(hub: &Arc<Hub>, entries: Vec<InboxEntry>) {
+    let mut readers = Readers::default();
+    let (mut count, mut bytes) = (0, 0);
+    for entry in entries {
+        let len = entry.len();
+        if count == BATCH_ENTRIES || (count > 0 && bytes + len > BATCH_BYTES) {
+            readers.wake();
+            yield_now().await;
+            (count, bytes) = (0, 0);
+        }
+        (count, bytes) = (count + 1, bytes + len);
+        let gone = hand_out(hub, entry, &mut readers);
+        if !gone.is_empty() {
+            readers.wake();
+        }
+        for local in gone {
+            forget(hub, &local).await;
+        }
+    }
+    readers.wake();
+}
+
+/// Puts an entry into the mailboxes that it is for. Returns connections that have ended, and that have to
+/// leave their groups.
+fn hand_out(hub: &Arc<Hub>, entry: InboxEntry, readers: &mut Readers) -> Vec<LocalName> {
     match entry {
-        InboxEntry::Answer(answer) => hand_out_answer(hub, answer),
+        InboxEntry::Answer(answer) => hand_out_answer(hub, answer, readers),
         InboxEntry::Missed { members, gap } => end_those_that_missed(hub, &members, gap),
         InboxEntry::Joined(local) => {
             if hub.connections.mailbox(&local).is_none() {
-                forget(hub, &local).await;
+                return vec![local];
             }
         }
         InboxEntry::Message { to, content, from_group, correlation } => {
-            let mut mailboxes = Vec::with_capacity(to.len());
-            for local in to {
-                match hub.connections.mailbox(&local) {
-                    Some(mailbox) => mailboxes.push(mailbox),
-                    None => {
-                        hub.metrics.dropped("connection_gone");
-                        if from_group {
-                            forget(hub, &local).await;
-                        }
+            let (mailboxes, gone) = hub.connections.mailboxes(to);
+            for _ in &gone {
+                hub.metrics.dropped("connection_gone");
+            }
+            // Read only if there is somebody to read it for.
+            if !mailboxes.is_empty()
+                && let Some(replies) = read_forms(hub, &content, from_group, correlation)
+            {
+                for mailbox in mailboxes {
+                    let mail = Mail::Message { replies: Arc::clone(&replies), from_group };
+                    if !readers.remember(mailbox.deliver(mail)) {
+                        hub.metrics.dropped("too_slow");
                     }
                 }
             }
-            // Read only if there is somebody to read it for.
-            if mailboxes.is_empty() {
-                return;
-            }
-            let Some(replies) = read_forms(hub, &content, from_group, correlation) else { return };
-            for mailbox in mailboxes {
-                if !mailbox.put(Mail::Message { replies: Arc::clone(&replies), from_group }) {
-                    hub.metrics.dropped("too_slow");
-                }
+            if from_group {
+                return gone;
             }
         }
     }
+    Vec::new()
 }
 
 /// Messages to groups may be missing. Members are ended at the pace of the drain, so that they do not all
@@ -96,17 +147,14 @@ fn end_those_that_missed(hub: &Arc<Hub>, members: &[LocalName], gap: Gap) {
     });
 }
 
-fn hand_out_answer(hub: &Hub, answer: Answer) {
+fn hand_out_answer(hub: &Hub, answer: Answer, readers: &mut Readers) {
     let Answer { to, order, replies, done } = answer;
     let Some(mailbox) = hub.connections.mailbox(&to) else {
         hub.metrics.dropped("connection_gone");
         return;
     };
-    if !replies.is_empty() && !mailbox.put(Mail::Answer { order, replies }) {
+    if !readers.remember(mailbox.deliver_answer(order, replies, done)) {
         hub.metrics.dropped("too_slow");
-    }
-    if let Some(done) = done {
-        mailbox.put(Mail::Done { order, done });
     }
 }
 
@@ -114,15 +162,15 @@ fn read_forms(
     hub: &Hub,
     content: &Content,
     from_group: bool,
-    correlation: crate::message::CorrelationId,
-) -> Option<Arc<[Reply]>> {
+    correlation: CorrelationId,
+) -> Option<Arc<[SharedReply]>> {
     match replies_from(content) {
         Ok(mut replies) => {
             if from_group {
                 // Being a member is not being let in.
                 replies.retain(|reply| !matches!(reply, Reply::Accept(_) | Reply::Deny));
             }
-            Some(replies.into())
+            Some(replies.into_iter().map(SharedReply::from).collect())
         }
         Err(error) => {
             tracing::warn!(%error, %correlation, "a message to a reply channel is dropped");
