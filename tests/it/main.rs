@@ -55,6 +55,7 @@ mod routes;
 mod shutdown;
 mod slow_clients;
 mod stalls;
+mod starts;
 mod state;
 mod ticker;
 mod unrouted;
