@@ -1,15 +1,15 @@
 //! The reader of the node's inbox: hands what arrives to the connections.
 
-use std::{sync::Arc, task::Waker};
+use std::{future::poll_fn, sync::Arc, task::Waker};
 
 use tokio::{
     task::yield_now,
-    time::{Duration, Instant},
+    time::{Duration, Instant, timeout_at},
 };
 
 use super::{
     Hub, drain,
-    mailbox::{Delivered, Mail, SharedReply},
+    mailbox::{Delivered, Mail, Mailbox, SharedReply},
 };
 use crate::{
     message::{
@@ -26,22 +26,53 @@ const BATCH_ENTRIES: usize = 64;
 /// Bytes of such entries.
 const BATCH_BYTES: usize = 64 * 1024;
 
+/// One of so many connections is waited for before more is handed out.
+const READERS_PER_SAMPLE: usize = 64;
+/// How long they are waited for: one may be busy with its event.
+const READ_PATIENCE: Duration = Duration::from_millis(5);
+
 /// The readers of mailboxes that got mail and were not woken yet: each is woken once for all of a batch, and
 /// then finds all of it to write at once.
 #[derive(Debug, Default)]
-struct Readers(Vec<Waker>);
+struct Readers {
+    asleep: Vec<Waker>,
+    /// Some of the mailboxes, if they are many.
+    samples: Vec<Arc<Mailbox>>,
+}
 
 impl Readers {
     /// Remembers who has to be woken. False if the mail was dropped, since too much waits.
-    fn remember(&mut self, delivered: Delivered) -> bool {
-        self.0.extend(delivered.reader);
+    fn remember(&mut self, mailbox: &Arc<Mailbox>, delivered: Delivered) -> bool {
+        if let Some(reader) = delivered.reader {
+            self.asleep.push(reader);
+            if self.asleep.len().is_multiple_of(READERS_PER_SAMPLE) {
+                self.samples.push(Arc::clone(mailbox));
+            }
+        }
         delivered.fits
     }
 
     fn wake(&mut self) {
-        for reader in self.0.drain(..) {
+        for reader in self.asleep.drain(..) {
             reader.wake();
         }
+    }
+
+    /// Wakes all. If they are many, they take their mail before they get more: what comes meanwhile is one
+    /// batch, which each of them writes in one call.
+    async fn let_read(&mut self) {
+        self.wake();
+        let samples = std::mem::take(&mut self.samples);
+        if samples.is_empty() {
+            // A flood must not keep other tasks of this thread from running.
+            return yield_now().await;
+        }
+        let taken = async {
+            for mailbox in &samples {
+                poll_fn(|context| mailbox.poll_taken(context)).await;
+            }
+        };
+        drop(timeout_at(Instant::now() + READ_PATIENCE, taken).await);
     }
 }
 
@@ -55,8 +86,6 @@ pub(super) async fn read(hub: Arc<Hub>) {
                     tracing::info!("the inbox is read again");
                 }
                 hand_out_all(&hub, entries).await;
-                // A flood must not keep other tasks of this thread from running.
-                yield_now().await;
             }
             Err(error) => {
                 if let Some(failures) = outage.fails() {
@@ -74,8 +103,7 @@ async fn hand_out_all(hub: &Arc<Hub>, entries: Vec<InboxEntry>) {
     for entry in entries {
         let len = entry.len();
         if count == BATCH_ENTRIES || (count > 0 && bytes + len > BATCH_BYTES) {
-            readers.wake();
-            yield_now().await;
+            readers.let_read().await;
             (count, bytes) = (0, 0);
         }
         (count, bytes) = (count + 1, bytes + len);
@@ -87,7 +115,7 @@ async fn hand_out_all(hub: &Arc<Hub>, entries: Vec<InboxEntry>) {
             forget(hub, &local).await;
         }
     }
-    readers.wake();
+    readers.let_read().await;
 }
 
 /// Puts an entry into the mailboxes that it is for. Returns connections that have ended, and that have to
@@ -112,7 +140,7 @@ fn hand_out(hub: &Arc<Hub>, entry: InboxEntry, readers: &mut Readers) -> Vec<Loc
             {
                 for mailbox in mailboxes {
                     let mail = Mail::Message { replies: Arc::clone(&replies), from_group };
-                    if !readers.remember(mailbox.deliver(mail)) {
+                    if !readers.remember(&mailbox, mailbox.deliver(mail)) {
                         hub.metrics.dropped("too_slow");
                     }
                 }
@@ -153,7 +181,7 @@ fn hand_out_answer(hub: &Hub, answer: Answer, readers: &mut Readers) {
         hub.metrics.dropped("connection_gone");
         return;
     };
-    if !readers.remember(mailbox.deliver_answer(order, replies, done)) {
+    if !readers.remember(&mailbox, mailbox.deliver_answer(order, replies, done)) {
         hub.metrics.dropped("too_slow");
     }
 }

@@ -100,6 +100,8 @@ struct Waiting {
     overflowed: bool,
     /// The task that waits for mail, if it does.
     reader: Option<Waker>,
+    /// The task that waits until all mail is taken, if it does.
+    sender: Option<Waker>,
 }
 
 /// Whether mail was put into a mailbox, and who has to be woken for it.
@@ -209,7 +211,23 @@ impl Mailbox {
         if let Mail::Overflow = mail {
             waiting.overflowed = false;
         }
+        let is_empty = waiting.mail.is_empty();
+        let sender = waiting.sender.take_if(|_| is_empty);
+        drop(waiting);
+        if let Some(sender) = sender {
+            sender.wake();
+        }
         Poll::Ready(mail)
+    }
+
+    /// Waits until all mail is taken. One task at a time waits for it.
+    pub(super) fn poll_taken(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.waiting();
+        if waiting.mail.is_empty() {
+            return Poll::Ready(());
+        }
+        waiting.sender = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// Bytes have gone to the client, or will never go.
@@ -256,6 +274,10 @@ impl Drop for Mailbox {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::message::Frame;
 
@@ -265,7 +287,7 @@ mod tests {
     }
 
     async fn take(mailbox: &Mailbox) -> Mail {
-        std::future::poll_fn(|context| mailbox.poll_take(context)).await
+        poll_fn(|context| mailbox.poll_take(context)).await
     }
 
     #[tokio::test]
@@ -290,6 +312,19 @@ mod tests {
         assert!(mailbox.deliver(text(1)).reader.is_none(), "it is awake");
         assert!(mailbox.poll_take(context).is_ready() && mailbox.poll_take(context).is_ready());
         assert!(mailbox.poll_take(context).is_pending());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_until_mail_is_taken_learns_of_the_last_one() {
+        let mailbox = Mailbox::of_socket(1_000);
+        let mut taken = Box::pin(poll_fn(|context| mailbox.poll_taken(context)));
+        assert!(taken.as_mut().now_or_never().is_some(), "there is none");
+        assert!(mailbox.put(text(1)) && mailbox.put(text(1)));
+        let mut taken = Box::pin(poll_fn(|context| mailbox.poll_taken(context)));
+        assert!(taken.as_mut().now_or_never().is_none());
+        take(&mailbox).await;
+        assert!(taken.as_mut().now_or_never().is_none(), "one is left");
+        let (_, ()) = tokio::join!(take(&mailbox), taken);
     }
 
     #[tokio::test]
