@@ -1,4 +1,4 @@
-//! What a process does before it serves: it loads what the store has, and compiles what is new.
+//! The start of a process: it loads stored modules, and compiles new files.
 
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, thread::available_parallelism};
 

@@ -180,19 +180,20 @@ impl Conversation {
         }
     }
 
-    /// When the event in flight is given up, if there is one.
+    /// Returns the moment at which the event in flight counts as lost, if there is one.
     pub(super) fn lost_at(&self) -> Option<Instant> {
         self.in_flight.map(|event| event.lost_at)
     }
 
-    /// Gives the event in flight up.
+    /// Counts the event in flight as lost.
     pub(super) fn lose(&mut self) -> Happening {
         self.in_flight = None;
         self.hub.metrics.events_lost.inc();
         Happening::Lost
     }
 
-    /// What comes next, but for the loss of the event in flight: the caller watches the time.
+    /// Polls for the next happening. The loss of the event in flight is not among them: the caller watches
+    /// the time.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Happening> {
         loop {
             match self.replies.next() {

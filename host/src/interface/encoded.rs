@@ -19,7 +19,7 @@ pub(super) struct EncodedFrame {
     header: [u8; MAX_HEADER_BYTES],
     header_len: u8,
     payload: Bytes,
-    /// What it adds to the bytes that wait for a client.
+    /// The bytes that it adds to those that wait for a client.
     cost: usize,
 }
 
@@ -63,22 +63,22 @@ impl EncodedFrame {
         Self { header, header_len, payload, cost }
     }
 
-    /// Bytes that it adds to what waits for the client.
+    /// Returns the bytes that it adds to those that wait for the client.
     pub(super) const fn cost(&self) -> usize {
         self.cost
     }
 
-    /// Whether its bytes were encoded elsewhere.
+    /// Returns whether its bytes were encoded elsewhere.
     pub(super) const fn is_raw(&self) -> bool {
         self.header_len == 0
     }
 
-    /// All of its bytes: header and payload.
+    /// Returns its length in bytes, header and payload.
     pub(super) fn len(&self) -> usize {
         usize::from(self.header_len) + self.payload.len()
     }
 
-    /// What is left of header and payload after so many bytes.
+    /// Returns the rest of header and payload behind the first bytes.
     pub(super) fn rest(&self, sent: usize) -> (&[u8], &[u8]) {
         let header = self.header.get(..usize::from(self.header_len)).unwrap_or_default();
         let of_payload = sent.saturating_sub(header.len());

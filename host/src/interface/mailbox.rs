@@ -104,7 +104,7 @@ struct Waiting {
     sender: Option<Waker>,
 }
 
-/// Whether mail was put into a mailbox, and who has to be woken for it.
+/// The outcome of a delivery to a mailbox.
 #[derive(Debug)]
 #[must_use = "a reader that is not woken does not see its mail"]
 pub(super) struct Delivered {
@@ -144,7 +144,7 @@ impl Mailbox {
         self.deliver(mail).wake()
     }
 
-    /// Adds mail. Whoever delivers to many wakes the readers when each has all of its mail.
+    /// Adds mail. The caller wakes the reader, which lets it deliver more before that.
     pub(super) fn deliver(&self, mail: Mail) -> Delivered {
         let mut waiting = self.waiting();
         let fits = self.add(&mut waiting, mail);
@@ -194,7 +194,7 @@ impl Mailbox {
         !self.waiting().mail.is_empty()
     }
 
-    /// The next mail. One task at a time waits for it.
+    /// Polls for the next mail. One task at a time waits for it.
     pub(super) fn poll_take(&self, context: &mut Context<'_>) -> Poll<Mail> {
         let mut waiting = self.waiting();
         let Some(mail) = waiting.mail.pop_front() else {
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_until_mail_is_taken_learns_of_the_last_one() {
+    async fn a_sender_that_waits_is_woken_when_the_last_mail_is_taken() {
         let mailbox = Mailbox::of_socket(1_000);
         let mut taken = Box::pin(poll_fn(|context| mailbox.poll_taken(context)));
         assert!(taken.as_mut().now_or_never().is_some(), "there is none");

@@ -24,8 +24,7 @@ const LIBRARY_BUFFER_BYTES: usize = 512;
 const READ_BYTES: usize = 16 * 1024;
 
 thread_local! {
-    /// Where bytes are read to. A socket has it only while it is polled, so that idle sockets need no
-    /// buffer.
+    /// The buffer for reading of all sockets that this thread polls. So idle sockets need none.
     static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -33,7 +32,7 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct ReadAhead<S> {
     io: S,
-    /// What was read and not handed on, from `next` on.
+    /// Bytes that were read; those from `next` on are not handed on yet.
     ahead: Vec<u8>,
     next: usize,
 }
@@ -98,7 +97,7 @@ pub(super) struct Link<S> {
     io: Metered<S>,
     library: WebSocketContext,
     config: WebSocketConfig,
-    /// Whether the library has kept more memory than an idle socket needs.
+    /// Set when the library keeps more memory than an idle socket needs.
     has_grown: bool,
     ended: bool,
 }
@@ -108,7 +107,7 @@ impl<S> Link<S> {
     pub(super) fn new(io: Metered<S>, message_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(LIBRARY_BUFFER_BYTES)
-            // What it writes goes to the queue of frames at once, and waits here if there is no room.
+            // Its frames go to the queue at once. They wait in the library while there is no room.
             .write_buffer_size(0)
             .max_write_buffer_size(CONTROL_BYTES)
             .max_message_size(Some(message_bytes))
@@ -122,8 +121,8 @@ impl<S> Link<S> {
         &mut self.io
     }
 
-    /// Gives back what a large message needed. The library keeps its largest buffer for good; nothing is
-    /// in it between messages.
+    /// Frees the memory of a large message. The library keeps its largest buffer for good, which is empty
+    /// between messages.
     fn shrink(&mut self) {
         if self.has_grown && self.io.is_between_messages() && self.library.can_write() {
             self.library = WebSocketContext::new(Role::Server, Some(self.config));
@@ -133,7 +132,7 @@ impl<S> Link<S> {
 }
 
 impl<S: AsyncRead + Unpin> Link<S> {
-    /// The next message; none at the end. What the library answers goes to `outbound`.
+    /// Polls for the next message; none at the end. Answers of the library go to `outbound`.
     pub(super) fn poll_next(
         &mut self,
         context: &mut Context<'_>,
@@ -176,7 +175,7 @@ impl<S: AsyncRead + Unpin> Link<S> {
     }
 }
 
-/// What the library reads from and writes to.
+/// The stream of the library: it reads from the socket and writes to the queue of frames.
 struct Between<'a, 'b, S> {
     io: &'a mut Metered<S>,
     outbound: &'a mut Outbound,

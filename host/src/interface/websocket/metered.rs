@@ -21,7 +21,7 @@ pub(super) struct Metered<S> {
     io: S,
     rate: Option<DefaultDirectRateLimiter>,
     place: Place,
-    /// Whether more frames of a message are to come.
+    /// Set while more frames of a message are to come.
     is_divided: bool,
     /// Whether it stops at a frame that is one too many; asked for each.
     stops: Box<dyn Fn() -> bool + Send + Sync>,
@@ -60,7 +60,7 @@ impl<S> Metered<S> {
         Self { io, rate, place, is_divided, stops: Box::new(stops), stopped: false }
     }
 
-    /// Whether all that was read are whole messages.
+    /// Returns whether all bytes that were read are whole messages.
     pub(super) fn is_between_messages(&self) -> bool {
         self.place == Place::Start && !self.is_divided && !self.stopped
     }

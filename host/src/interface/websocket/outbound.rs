@@ -20,8 +20,7 @@ const KEPT_FRAMES: usize = 4;
 pub(super) const CONTROL_BYTES: usize = 4 * 1024;
 
 thread_local! {
-    /// Where frames are joined for one write. A socket has it only while it is polled, so that idle
-    /// sockets need no buffer.
+    /// The buffer for writing of all sockets that this thread polls. So idle sockets need none.
     static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -62,7 +62,7 @@ pub(super) struct Socket {
     _counted: CountedSocket,
 }
 
-/// What an open WebSocket has to do.
+/// The next step of an open WebSocket.
 enum Step {
     /// Bytes have gone to the client, or there are more for it: look at everything again.
     Again,
@@ -188,8 +188,8 @@ impl Socket {
         }
     }
 
-    /// What is to be done next. What waits for the client is taken before it is written, so that one call
-    /// writes all of it. What the client says comes last.
+    /// Polls for the next step. All mail is taken before it is written, so that one call writes all of it.
+    /// Frames of the client come last.
     fn poll_step<S>(
         &mut self,
         context: &mut Context<'_>,
@@ -261,7 +261,7 @@ impl Socket {
         Poll::Ready(Ok(all))
     }
 
-    /// When to look at the socket although nothing has happened.
+    /// Returns the moment of the next look at a socket on which nothing happens.
     fn next_look(&self) -> Instant {
         let next = self.alive.next();
         self.conversation.lost_at().map_or(next, |lost_at| next.min(lost_at))
@@ -429,7 +429,7 @@ impl Socket {
         }
         let outbound = &mut self.outbound;
         while let Some(Ok(_)) = poll_fn(|context| link.poll_next(context, outbound)).await {}
-        // What the library has answered a close frame with.
+        // The library has answered the client's close frame.
         drop(self.write_all(link).await);
     }
 
