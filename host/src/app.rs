@@ -280,6 +280,7 @@ impl Config {
         // The other processes prepare the files of flags. Slots start when the active versions are known.
         place(&self.modules, &deployments).await?;
         fleet.caught_up().await;
+        deployments.leave_cores();
         let state = admin::State {
             layer: Arc::clone(&layer),
             metrics: Arc::clone(&metrics),

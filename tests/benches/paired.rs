@@ -11,10 +11,12 @@
     reason = "a benchmark prints, stops when it cannot go on, and ends with its runtime"
 )]
 
+mod audience;
 mod load;
 
-use std::{io::Read as _, net::SocketAddr, process::Stdio};
+use std::{collections::HashMap, io::Read as _, net::SocketAddr, process::Stdio};
 
+use audience::Audience;
 use load::{http_client, throughput, websocket_client};
 use tests::{Process, RedisServer};
 use tokio::runtime::Runtime;
@@ -25,6 +27,7 @@ const ROUNDS: usize = 15;
 const STUDENT_T: f64 = 2.145;
 const CLIENTS: usize = 32;
 const MANY_CLIENTS: usize = 1000;
+const MEMBERS: usize = 1000;
 /// What Linux counts processor time in, unless a kernel was built otherwise.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -135,6 +138,17 @@ where
     }
 }
 
+/// Sends to members of a group, who stay from round to round, and gives rate and number of deliveries.
+fn broadcast(clients: &Runtime) -> impl FnMut(SocketAddr) -> (f64, f64) {
+    let mut audiences = HashMap::new();
+    move |address| {
+        let audience = audiences
+            .entry(address)
+            .or_insert_with(|| clients.block_on(Audience::gather(address, MEMBERS)));
+        clients.block_on(audience.broadcast(load::ROUND))
+    }
+}
+
 const SETTINGS: [(&str, &str); 3] = [
     ("TIDEGATE_INTERFACE_CONNECTIONS_PER_ADDRESS", "off"),
     ("TIDEGATE_INTERFACE_CONNECTIONS_PER_SECOND", "off"),
@@ -143,10 +157,10 @@ const SETTINGS: [(&str, &str); 3] = [
 
 fn modules() -> Vec<String> {
     ["hello", "echo"]
-        .iter()
-        .flat_map(|name| {
-            ["--module".to_owned(), format!("{name}={}", tests::example(name).display())]
-        })
+        .map(|name| (name, tests::example(name)))
+        .into_iter()
+        .chain([("actor", tests::guest("actor"))])
+        .flat_map(|(name, file)| ["--module".to_owned(), format!("{name}={}", file.display())])
         .collect()
 }
 
@@ -192,6 +206,7 @@ fn builds(clients: &Runtime, before: &str) {
     compare("WebSocket echo, 32 clients", &one, &other, run(clients, CLIENTS, websocket_client));
     let many = run(clients, MANY_CLIENTS, websocket_client);
     compare("WebSocket echo, 1,000 clients", &one, &other, many);
+    compare("Broadcast to 1,000, each delivery", &one, &other, broadcast(clients));
     drop((one, other));
     let servers = [RedisServer::start(), RedisServer::start()];
     let [first, second] = &servers;

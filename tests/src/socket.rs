@@ -79,6 +79,11 @@ impl Socket {
         must("a message", self.stream.next()).await?.ok()
     }
 
+    /// The next message, however long it takes; none when the connection broke.
+    pub async fn wait(&mut self) -> Option<Message> {
+        self.stream.next().await?.ok()
+    }
+
     /// The next message, which must be text.
     pub async fn text(&mut self) -> String {
         match self.next().await {

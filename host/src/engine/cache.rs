@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
@@ -39,10 +40,11 @@ impl Cache {
         Ok(Self { directory: directory.to_owned() })
     }
 
-    fn read(&self, name: &str) -> Option<Vec<u8>> {
-        let mut bytes = fs::read(self.directory.join(name)).ok()?;
-        let code = bytes.split_off(CHECKSUM.min(bytes.len()));
-        (Sha256::digest(&code)[..] == bytes[..]).then_some(code)
+    fn read(&self, name: &str) -> Option<Bytes> {
+        // The code is most of what a start reads, so it is not copied once more.
+        let mut checksum = Bytes::from(fs::read(self.directory.join(name)).ok()?);
+        let code = checksum.split_off(CHECKSUM.min(checksum.len()));
+        (Sha256::digest(&code)[..] == checksum[..]).then_some(code)
     }
 
     /// Written beside its place and moved there, so that nobody reads half a file.

@@ -34,6 +34,19 @@ impl Connections {
         self.open().get(local).map(|(_, mailbox)| Arc::clone(mailbox))
     }
 
+    /// The mailboxes of connections with these names, and the names that none has.
+    pub(super) fn mailboxes(&self, names: Vec<LocalName>) -> (Vec<Arc<Mailbox>>, Vec<LocalName>) {
+        let open = self.open();
+        let (mut found, mut gone) = (Vec::with_capacity(names.len()), Vec::new());
+        for local in names {
+            match open.get(&local) {
+                Some((_, mailbox)) => found.push(Arc::clone(mailbox)),
+                None => gone.push(local),
+            }
+        }
+        (found, gone)
+    }
+
     /// The mailboxes of all connections: first those with these names.
     pub(super) fn split_by(&self, names: &[LocalName]) -> (Vec<Arc<Mailbox>>, Vec<Arc<Mailbox>>) {
         let names: HashSet<_> = names.iter().collect();

@@ -1,11 +1,21 @@
 //! One connection's talk with its consumer: one event in flight, state between events.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Hub, mailbox::Mail, registration::Registration, unsent::Kept};
+use super::{
+    Hub,
+    encoded::EncodedFrame,
+    mailbox::{Mail, SharedReply},
+    registration::Registration,
+    unsent::Kept,
+};
 use crate::{
     layer::SendError,
     message::{Close, Done, Event, EventKind, Gap, Message, Outcome, Payload, Reply, Scope},
@@ -16,7 +26,9 @@ use crate::{
 /// What comes next on a connection.
 #[derive(Debug)]
 pub(super) enum Happening {
-    /// Something for the client.
+    /// A WebSocket message for the client.
+    Frame(EncodedFrame),
+    /// Anything else for the client.
     Reply(Reply),
     /// The event in flight is over.
     Done(Outcome),
@@ -40,7 +52,7 @@ pub(super) struct Conversation {
     next_order: u64,
     in_flight: Option<InFlight>,
     /// Replies of one mail that were not looked at yet.
-    replies: VecDeque<Reply>,
+    replies: Replies,
     /// Whether they came through a group.
     pub(super) from_group: bool,
     state: Option<Bytes>,
@@ -56,6 +68,33 @@ struct InFlight {
     lost_at: Instant,
 }
 
+/// Replies of one mail, those that are left.
+#[derive(Debug)]
+enum Replies {
+    None,
+    /// Of an answer.
+    Own(std::vec::IntoIter<Reply>),
+    /// Of a message that others may have got as well, from one of them on.
+    Shared(Arc<[SharedReply]>, usize),
+}
+
+impl Replies {
+    fn next(&mut self) -> Option<SharedReply> {
+        let next = match self {
+            Self::None => return None,
+            Self::Own(replies) => replies.next().map(SharedReply::from),
+            Self::Shared(replies, at) => {
+                *at += 1;
+                replies.get(*at - 1).cloned()
+            }
+        };
+        if next.is_none() {
+            *self = Self::None;
+        }
+        next
+    }
+}
+
 impl Conversation {
     pub(super) fn new(route: Arc<Route>, scope: Scope, registration: Registration) -> Self {
         Self {
@@ -65,7 +104,7 @@ impl Conversation {
             registration,
             next_order: 0,
             in_flight: None,
-            replies: VecDeque::new(),
+            replies: Replies::None,
             from_group: false,
             state: None,
             activation: 0,
@@ -129,41 +168,57 @@ impl Conversation {
 
     /// What comes next. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Happening {
+        match self.lost_at() {
+            None => poll_fn(|context| self.poll_next(context)).await,
+            Some(at) => {
+                let next = poll_fn(|context| self.poll_next(context));
+                match timeout_at(at, next).await {
+                    Ok(happening) => happening,
+                    Err(_) => self.lose(),
+                }
+            }
+        }
+    }
+
+    /// Returns the moment at which the event in flight counts as lost, if there is one.
+    pub(super) fn lost_at(&self) -> Option<Instant> {
+        self.in_flight.map(|event| event.lost_at)
+    }
+
+    /// Counts the event in flight as lost.
+    pub(super) fn lose(&mut self) -> Happening {
+        self.in_flight = None;
+        self.hub.metrics.events_lost.inc();
+        Happening::Lost
+    }
+
+    /// Polls for the next happening. The loss of the event in flight is not among them: the caller watches
+    /// the time.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Happening> {
         loop {
-            if let Some(reply) = self.replies.pop_front() {
-                return Happening::Reply(reply);
+            match self.replies.next() {
+                Some(SharedReply::Frame(frame)) => return Poll::Ready(Happening::Frame(frame)),
+                Some(SharedReply::Other(reply)) => return Poll::Ready(Happening::Reply(reply)),
+                None => {}
             }
             if !self.is_busy()
                 && let Some(gap) = self.missed.take()
             {
                 let reason = gap.reason();
                 self.hub.metrics.gap_closes.get_or_create(&ByReason { reason }).inc();
-                return Happening::Missed;
+                return Poll::Ready(Happening::Missed);
             }
-            let mail = match self.in_flight {
-                None => self.registration.mailbox.take().await,
-                Some(InFlight { lost_at, .. }) => {
-                    match timeout_at(lost_at, self.registration.mailbox.take()).await {
-                        Ok(mail) => mail,
-                        Err(_) => {
-                            self.in_flight = None;
-                            self.hub.metrics.events_lost.inc();
-                            return Happening::Lost;
-                        }
-                    }
-                }
-            };
-            match mail {
+            match ready!(self.registration.mailbox.poll_take(context)) {
                 Mail::Message { replies, from_group } => {
                     self.from_group = from_group;
-                    self.replies.extend(replies.iter().cloned());
+                    self.replies = Replies::Shared(replies, 0);
                 }
                 Mail::Answer { order, replies } if self.is_in_flight(order) => {
                     self.from_group = false;
-                    self.replies.extend(replies);
+                    self.replies = Replies::Own(replies.into_iter());
                 }
                 Mail::Done { order, done } if self.is_in_flight(order) => {
-                    return Happening::Done(self.finish(done));
+                    return Poll::Ready(Happening::Done(self.finish(done)));
                 }
                 Mail::Answer { replies, .. } => {
                     self.written(replies.iter().map(Reply::cost).sum());
@@ -175,8 +230,8 @@ impl Conversation {
                         self.missed = Some(gap);
                     }
                 }
-                Mail::Overflow => return Happening::Overflow,
-                Mail::Drain => return Happening::Drain,
+                Mail::Overflow => return Poll::Ready(Happening::Overflow),
+                Mail::Drain => return Poll::Ready(Happening::Drain),
             }
         }
     }
@@ -216,9 +271,9 @@ impl Conversation {
         self.registration.mailbox.is_beyond()
     }
 
-    /// A reply that this protocol has no use for.
-    pub(super) fn misfit(&self, reply: &Reply) {
-        self.written(reply.cost());
+    /// A reply of so many bytes that this protocol has no use for.
+    pub(super) fn misfit(&self, cost: usize) {
+        self.written(cost);
         self.hub.metrics.dropped(DropReason::WrongProtocol);
     }
 
@@ -227,13 +282,20 @@ impl Conversation {
     pub(super) async fn settle(&mut self) -> bool {
         let mut accepted = false;
         while self.is_busy() {
-            if let Happening::Reply(reply) = self.next().await {
-                self.written(reply.cost());
-                match reply {
-                    // The consumer is told of the end.
-                    Reply::Accept(_) => accepted = true,
-                    _ => self.hub.metrics.dropped(DropReason::ConnectionGone),
+            match self.next().await {
+                Happening::Frame(frame) => {
+                    self.written(frame.cost());
+                    self.hub.metrics.dropped(DropReason::ConnectionGone);
                 }
+                Happening::Reply(reply) => {
+                    self.written(reply.cost());
+                    match reply {
+                        // The consumer is told of the end.
+                        Reply::Accept(_) => accepted = true,
+                        _ => self.hub.metrics.dropped(DropReason::ConnectionGone),
+                    }
+                }
+                _ => {}
             }
         }
         accepted

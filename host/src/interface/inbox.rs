@@ -1,19 +1,86 @@
 //! The reader of the node's inbox: hands what arrives to the connections.
 
-use std::sync::{Arc, Weak};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Weak},
+    task::Waker,
+};
 
-use tokio::time::{Duration, Instant};
+use tokio::{
+    task::yield_now,
+    time::{Duration, Instant, timeout_at},
+};
 
-use super::{Hub, drain, mailbox::Mail};
+use super::{
+    Hub, drain,
+    mailbox::{Delivered, Mail, Mailbox, SharedReply},
+};
 use crate::{
     layer::Recipient,
-    message::{Answer, ChannelName, Content, Gap, InboxEntry, LocalName, Reply, replies_from},
+    message::{
+        Answer, ChannelName, Content, CorrelationId, Gap, InboxEntry, LocalName, Reply,
+        replies_from,
+    },
     outage::Outage,
     telemetry::DropReason,
 };
 
 /// How long to wait before asking a layer again that could not answer.
 const RETRY: Duration = Duration::from_millis(200);
+/// Entries that are handed out before connections write them. More would fill what may wait for one.
+const BATCH_ENTRIES: usize = 64;
+/// Bytes of such entries.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// One of so many connections is waited for before more is handed out.
+const READERS_PER_SAMPLE: usize = 64;
+/// How long they are waited for: one may be busy with its event.
+const READ_PATIENCE: Duration = Duration::from_millis(5);
+
+/// The readers of mailboxes that got mail and were not woken yet: each is woken once for all of a batch, and
+/// then finds all of it to write at once.
+#[derive(Debug, Default)]
+struct Readers {
+    asleep: Vec<Waker>,
+    /// Some of the mailboxes, if they are many.
+    samples: Vec<Arc<Mailbox>>,
+}
+
+impl Readers {
+    /// Remembers who has to be woken. False if the mail was dropped, since too much waits.
+    fn remember(&mut self, mailbox: &Arc<Mailbox>, delivered: Delivered) -> bool {
+        if let Some(reader) = delivered.reader {
+            self.asleep.push(reader);
+            if self.asleep.len().is_multiple_of(READERS_PER_SAMPLE) {
+                self.samples.push(Arc::clone(mailbox));
+            }
+        }
+        delivered.fits
+    }
+
+    fn wake(&mut self) {
+        for reader in self.asleep.drain(..) {
+            reader.wake();
+        }
+    }
+
+    /// Wakes all. If they are many, they take their mail before they get more: what comes meanwhile is one
+    /// batch, which each of them writes in one call.
+    async fn let_read(&mut self) {
+        self.wake();
+        let samples = std::mem::take(&mut self.samples);
+        if samples.is_empty() {
+            // A flood must not keep other tasks of this thread from running.
+            return yield_now().await;
+        }
+        let taken = async {
+            for mailbox in &samples {
+                poll_fn(|context| mailbox.poll_taken(context)).await;
+            }
+        };
+        drop(timeout_at(Instant::now() + READ_PATIENCE, taken).await);
+    }
+}
 
 /// Reads until the task is dropped: connections that end during shutdown still need their marks.
 pub(super) async fn read(hub: Arc<Hub>) {
@@ -24,11 +91,7 @@ pub(super) async fn read(hub: Arc<Hub>) {
                 if outage.ends() {
                     tracing::info!("the inbox is read again");
                 }
-                for entry in entries {
-                    hand_out(&hub, entry).await;
-                }
-                // A flood must not keep other tasks of this thread from running.
-                tokio::task::yield_now().await;
+                hand_out_all(&hub, entries).await;
             }
             Err(error) => {
                 if let Some(failures) = outage.fails() {
@@ -48,44 +111,71 @@ pub(super) fn recipient(hub: &Arc<Hub>) -> Weak<dyn Recipient> {
 
 impl Recipient for Hub {
     fn answer(&self, answer: Answer) {
-        hand_out_answer(self, answer);
+        let Answer { to, order, replies, done } = answer;
+        let Some(mailbox) = self.connections.mailbox(&to) else {
+            self.metrics.dropped(DropReason::ConnectionGone);
+            return;
+        };
+        if !mailbox.deliver_answer(order, replies, done).wake() {
+            self.metrics.dropped(DropReason::ClientTooSlow);
+        }
     }
 }
 
-async fn hand_out(hub: &Arc<Hub>, entry: InboxEntry) {
+async fn hand_out_all(hub: &Arc<Hub>, entries: Vec<InboxEntry>) {
+    let mut readers = Readers::default();
+    let (mut count, mut bytes) = (0, 0);
+    for entry in entries {
+        let len = entry.len();
+        if count == BATCH_ENTRIES || (count > 0 && bytes + len > BATCH_BYTES) {
+            readers.let_read().await;
+            (count, bytes) = (0, 0);
+        }
+        (count, bytes) = (count + 1, bytes + len);
+        let gone = hand_out(hub, entry, &mut readers);
+        if !gone.is_empty() {
+            readers.wake();
+        }
+        for local in gone {
+            forget(hub, &local).await;
+        }
+    }
+    readers.let_read().await;
+}
+
+/// Puts an entry into the mailboxes that it is for. Returns connections that have ended, and that have to
+/// leave their groups.
+fn hand_out(hub: &Arc<Hub>, entry: InboxEntry, readers: &mut Readers) -> Vec<LocalName> {
     match entry {
-        InboxEntry::Answer(answer) => hand_out_answer(hub, answer),
+        InboxEntry::Answer(answer) => hand_out_answer(hub, answer, readers),
         InboxEntry::Missed { members, gap } => end_those_that_missed(hub, &members, gap),
         InboxEntry::Joined(local) => {
             if hub.connections.mailbox(&local).is_none() {
-                forget(hub, &local).await;
+                return vec![local];
             }
         }
         InboxEntry::Message { to, content, from_group, correlation } => {
-            let mut mailboxes = Vec::with_capacity(to.len());
-            for local in to {
-                match hub.connections.mailbox(&local) {
-                    Some(mailbox) => mailboxes.push(mailbox),
-                    None => {
-                        hub.metrics.dropped(DropReason::ConnectionGone);
-                        if from_group {
-                            forget(hub, &local).await;
-                        }
+            let (mailboxes, gone) = hub.connections.mailboxes(to);
+            for _ in &gone {
+                hub.metrics.dropped(DropReason::ConnectionGone);
+            }
+            // Read only if there is somebody to read it for.
+            if !mailboxes.is_empty()
+                && let Some(replies) = read_forms(hub, &content, from_group, correlation)
+            {
+                for mailbox in mailboxes {
+                    let mail = Mail::Message { replies: Arc::clone(&replies), from_group };
+                    if !readers.remember(&mailbox, mailbox.deliver(mail)) {
+                        hub.metrics.dropped(DropReason::ClientTooSlow);
                     }
                 }
             }
-            // Read only if there is somebody to read it for.
-            if mailboxes.is_empty() {
-                return;
-            }
-            let Some(replies) = read_forms(hub, &content, from_group, correlation) else { return };
-            for mailbox in mailboxes {
-                if !mailbox.put(Mail::Message { replies: Arc::clone(&replies), from_group }) {
-                    hub.metrics.dropped(DropReason::ClientTooSlow);
-                }
+            if from_group {
+                return gone;
             }
         }
     }
+    Vec::new()
 }
 
 /// Messages to groups may be missing. Members are ended at the pace of the drain, so that they do not all
@@ -110,13 +200,13 @@ fn end_those_that_missed(hub: &Arc<Hub>, members: &[LocalName], gap: Gap) {
     });
 }
 
-fn hand_out_answer(hub: &Hub, answer: Answer) {
+fn hand_out_answer(hub: &Hub, answer: Answer, readers: &mut Readers) {
     let Answer { to, order, replies, done } = answer;
     let Some(mailbox) = hub.connections.mailbox(&to) else {
         hub.metrics.dropped(DropReason::ConnectionGone);
         return;
     };
-    if !mailbox.put_answer(order, replies, done) {
+    if !readers.remember(&mailbox, mailbox.deliver_answer(order, replies, done)) {
         hub.metrics.dropped(DropReason::ClientTooSlow);
     }
 }
@@ -125,15 +215,15 @@ fn read_forms(
     hub: &Hub,
     content: &Content,
     from_group: bool,
-    correlation: crate::message::CorrelationId,
-) -> Option<Arc<[Reply]>> {
+    correlation: CorrelationId,
+) -> Option<Arc<[SharedReply]>> {
     match replies_from(content) {
         Ok(mut replies) => {
             if from_group {
                 // Being a member is not being let in.
                 replies.retain(|reply| !matches!(reply, Reply::Accept(_) | Reply::Deny));
             }
-            Some(replies.into())
+            Some(replies.into_iter().map(SharedReply::from).collect())
         }
         Err(error) => {
             tracing::warn!(%error, %correlation, "a message to a reply channel is dropped");

@@ -3,16 +3,20 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
-use tokio::sync::Notify;
-
-use super::unsent::{Kept, Unsent};
+use super::{
+    encoded::EncodedFrame,
+    unsent::{Kept, Unsent},
+};
 use crate::message::{Done, Gap, Reply};
 
 /// Bytes of answers that one run may flush for a WebSocket before its client has taken the first; what
 /// a run sends without a flush fits as a whole.
 const FLUSHED_ANSWERS: usize = 8 * 1024 * 1024;
+/// Mails that a connection keeps room for while none waits.
+const KEPT_MAILS: usize = 4;
 
 /// Something for a connection.
 #[derive(Clone, Debug)]
@@ -21,7 +25,7 @@ pub(super) enum Mail {
     Answer { order: u64, replies: Vec<Reply> },
     /// What somebody sent to the connection's channel or to a group.
     Message {
-        replies: Arc<[Reply]>,
+        replies: Arc<[SharedReply]>,
         /// Such a message neither accepts nor denies a handshake.
         from_group: bool,
     },
@@ -36,11 +40,39 @@ pub(super) enum Mail {
     Drain,
 }
 
+/// A reply that goes to several connections.
+#[derive(Clone, Debug)]
+pub(super) enum SharedReply {
+    /// A WebSocket message, encoded once for all of them.
+    Frame(EncodedFrame),
+    /// Anything else.
+    Other(Reply),
+}
+
+impl From<Reply> for SharedReply {
+    fn from(reply: Reply) -> Self {
+        match reply {
+            Reply::Send(frame) => Self::Frame(EncodedFrame::new(frame)),
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl SharedReply {
+    /// Bytes that this adds to what waits for the client.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Frame(frame) => frame.cost(),
+            Self::Other(reply) => reply.cost(),
+        }
+    }
+}
+
 impl Mail {
     fn len(&self) -> usize {
         match self {
             Self::Answer { replies, .. } => replies.iter().map(Reply::cost).sum(),
-            Self::Message { replies, .. } => replies.iter().map(Reply::cost).sum(),
+            Self::Message { replies, .. } => replies.iter().map(SharedReply::cost).sum(),
             Self::Done { .. } | Self::Missed { .. } | Self::Overflow | Self::Drain => 0,
         }
     }
@@ -56,7 +88,6 @@ pub(super) struct Mailbox {
     /// sends its next event only once that is so again.
     takes_answers: bool,
     waiting: Mutex<Waiting>,
-    arrived: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -67,43 +98,72 @@ struct Waiting {
     /// Bytes of answers among them that are beyond the limit. They leave the room of other mail alone.
     beyond: usize,
     overflowed: bool,
+    /// The task that waits for mail, if it does.
+    reader: Option<Waker>,
+    /// The task that waits until all mail is taken, if it does.
+    sender: Option<Waker>,
+}
+
+/// The outcome of a delivery to a mailbox.
+#[derive(Debug)]
+#[must_use = "a reader that is not woken does not see its mail"]
+pub(super) struct Delivered {
+    /// False if the mail was dropped, since too much waits.
+    pub(super) fits: bool,
+    /// The reader, if it waits.
+    pub(super) reader: Option<Waker>,
+}
+
+impl Delivered {
+    /// Wakes the reader. Returns whether the mail fitted.
+    pub(super) fn wake(self) -> bool {
+        if let Some(reader) = self.reader {
+            reader.wake();
+        }
+        self.fits
+    }
 }
 
 impl Mailbox {
     /// The mailbox of a WebSocket.
     pub(super) fn of_socket(limit: usize) -> Self {
-        let (waiting, arrived) = (Mutex::default(), Notify::new());
-        Self { limit, shared: None, takes_answers: true, waiting, arrived }
+        Self { limit, shared: None, takes_answers: true, waiting: Mutex::default() }
     }
 
     /// The mailbox of a request.
     pub(super) fn of_request(limit: usize, shared: Option<Arc<Unsent>>) -> Self {
-        let (waiting, arrived) = (Mutex::default(), Notify::new());
-        Self { limit, shared, takes_answers: false, waiting, arrived }
+        Self { limit, shared, takes_answers: false, waiting: Mutex::default() }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds mail. False if it was dropped for want of room; marks always fit.
+    /// Adds mail and wakes the reader. False if it was dropped, since too much waits; marks always fit.
     pub(super) fn put(&self, mail: Mail) -> bool {
-        let fits = self.add(&mut self.waiting(), mail);
-        self.arrived.notify_one();
-        fits
+        self.deliver(mail).wake()
     }
 
-    /// Adds the replies to an event and its mark. The connection wakes up once for both. False if the
-    /// replies were dropped.
-    pub(super) fn put_answer(&self, order: u64, replies: Vec<Reply>, done: Option<Done>) -> bool {
+    /// Adds mail. The caller wakes the reader, which lets it deliver more before that.
+    pub(super) fn deliver(&self, mail: Mail) -> Delivered {
+        let mut waiting = self.waiting();
+        let fits = self.add(&mut waiting, mail);
+        Delivered { fits, reader: waiting.reader.take() }
+    }
+
+    /// Adds the replies to an event and its mark, for which the reader is woken once.
+    pub(super) fn deliver_answer(
+        &self,
+        order: u64,
+        replies: Vec<Reply>,
+        done: Option<Done>,
+    ) -> Delivered {
         let mut waiting = self.waiting();
         let fits = replies.is_empty() || self.add(&mut waiting, Mail::Answer { order, replies });
         if let Some(done) = done {
             self.add(&mut waiting, Mail::Done { order, done });
         }
-        drop(waiting);
-        self.arrived.notify_one();
-        fits
+        Delivered { fits, reader: waiting.reader.take() }
     }
 
     fn add(&self, waiting: &mut Waiting, mail: Mail) -> bool {
@@ -134,27 +194,40 @@ impl Mailbox {
         !self.waiting().mail.is_empty()
     }
 
-    /// The next mail. Dropping the future loses nothing.
-    pub(super) async fn take(&self) -> Mail {
-        loop {
-            if let Some(mail) = self.try_take() {
-                return mail;
-            }
-            self.arrived.notified().await;
-        }
-    }
-
-    fn try_take(&self) -> Option<Mail> {
+    /// Polls for the next mail. One task at a time waits for it.
+    pub(super) fn poll_take(&self, context: &mut Context<'_>) -> Poll<Mail> {
         let mut waiting = self.waiting();
-        let mail = waiting.mail.pop_front();
-        if waiting.mail.is_empty() {
-            // An idle connection keeps no memory here.
+        let Some(mail) = waiting.mail.pop_front() else {
+            let reader = context.waker();
+            if !waiting.reader.as_ref().is_some_and(|waker| waker.will_wake(reader)) {
+                waiting.reader = Some(reader.clone());
+            }
+            return Poll::Pending;
+        };
+        if waiting.mail.is_empty() && waiting.mail.capacity() > KEPT_MAILS {
+            // An idle connection keeps little memory here.
             waiting.mail = VecDeque::new();
         }
-        if let Some(Mail::Overflow) = mail {
+        if let Mail::Overflow = mail {
             waiting.overflowed = false;
         }
-        mail
+        let is_empty = waiting.mail.is_empty();
+        let sender = waiting.sender.take_if(|_| is_empty);
+        drop(waiting);
+        if let Some(sender) = sender {
+            sender.wake();
+        }
+        Poll::Ready(mail)
+    }
+
+    /// Waits until all mail is taken. One task at a time waits for it.
+    pub(super) fn poll_taken(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.waiting();
+        if waiting.mail.is_empty() {
+            return Poll::Ready(());
+        }
+        waiting.sender = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// Bytes have gone to the client, or will never go.
@@ -201,12 +274,20 @@ impl Drop for Mailbox {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::message::Frame;
 
     fn text(bytes: usize) -> Mail {
         let reply = Reply::Send(Frame::Text("x".repeat(bytes)));
-        Mail::Message { replies: [reply].into(), from_group: true }
+        Mail::Message { replies: [reply.into()].into(), from_group: true }
+    }
+
+    async fn take(mailbox: &Mailbox) -> Mail {
+        poll_fn(|context| mailbox.poll_take(context)).await
     }
 
     #[tokio::test]
@@ -215,18 +296,44 @@ mod tests {
         assert!(mailbox.put(text(20)));
         assert!(!mailbox.put(text(0)), "also an empty frame takes room");
         assert!(mailbox.put(Mail::Drain), "marks always fit");
-        assert!(matches!(mailbox.take().await, Mail::Message { .. }));
-        assert!(matches!(mailbox.take().await, Mail::Overflow));
-        assert!(matches!(mailbox.take().await, Mail::Drain));
+        assert!(matches!(take(&mailbox).await, Mail::Message { .. }));
+        assert!(matches!(take(&mailbox).await, Mail::Overflow));
+        assert!(matches!(take(&mailbox).await, Mail::Drain));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_is_to_be_woken_once_for_all_of_its_mail() {
+        let mailbox = Mailbox::of_socket(1_000);
+        assert!(mailbox.deliver(text(1)).reader.is_none(), "nobody waits");
+        take(&mailbox).await;
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(mailbox.poll_take(context).is_pending());
+        assert!(mailbox.deliver(text(1)).reader.is_some());
+        assert!(mailbox.deliver(text(1)).reader.is_none(), "it is awake");
+        assert!(mailbox.poll_take(context).is_ready() && mailbox.poll_take(context).is_ready());
+        assert!(mailbox.poll_take(context).is_pending());
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_waits_is_woken_when_the_last_mail_is_taken() {
+        let mailbox = Mailbox::of_socket(1_000);
+        let mut taken = Box::pin(poll_fn(|context| mailbox.poll_taken(context)));
+        assert!(taken.as_mut().now_or_never().is_some(), "there is none");
+        assert!(mailbox.put(text(1)) && mailbox.put(text(1)));
+        let mut taken = Box::pin(poll_fn(|context| mailbox.poll_taken(context)));
+        assert!(taken.as_mut().now_or_never().is_none());
+        take(&mailbox).await;
+        assert!(taken.as_mut().now_or_never().is_none(), "one is left");
+        let (_, ()) = tokio::join!(take(&mailbox), taken);
     }
 
     #[tokio::test]
     async fn taken_bytes_count_until_they_are_written() {
         let mailbox = Mailbox::of_socket(100);
         assert!(mailbox.put(text(36)));
-        mailbox.take().await;
+        take(&mailbox).await;
         assert!(!mailbox.put(text(1)));
-        assert!(matches!(mailbox.take().await, Mail::Overflow));
+        assert!(matches!(take(&mailbox).await, Mail::Overflow));
         mailbox.written(100);
         assert!(mailbox.put(text(36)));
     }
@@ -243,7 +350,7 @@ mod tests {
         assert!(mailbox.put(text(20)), "a message has the room it always had");
         assert!(!mailbox.put(text(20)));
         for _ in 0..3 {
-            mailbox.take().await;
+            take(&mailbox).await;
         }
         mailbox.written(cost);
         assert!(!mailbox.is_beyond());
@@ -261,9 +368,9 @@ mod tests {
         let bytes = one.unsent();
         let kept = one.keep(bytes);
         drop(one);
-        two.take().await;
+        take(&two).await;
         assert!(!two.put(text(60)), "the body still waits");
-        two.take().await;
+        take(&two).await;
         drop(kept);
         assert!(two.put(text(60)));
         drop(two);

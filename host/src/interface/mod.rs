@@ -9,6 +9,7 @@ mod connection;
 mod connections;
 mod conversation;
 mod drain;
+mod encoded;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

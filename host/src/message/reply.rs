@@ -74,6 +74,11 @@ impl Reply {
         REPLY_OVERHEAD_BYTES + self.content_len()
     }
 
+    /// Bytes that a WebSocket message adds to what waits for the client: the cost of [`Reply::Send`].
+    pub fn cost_of_frame(frame: &Frame) -> usize {
+        REPLY_OVERHEAD_BYTES + frame.len()
+    }
+
     fn content_len(&self) -> usize {
         match self {
             Self::Respond(response) => response.cost(),

@@ -3,7 +3,8 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError},
+    thread::available_parallelism,
     time::Duration,
 };
 
@@ -16,8 +17,10 @@ use crate::{
     message::ModuleName,
 };
 
-/// Files that are compiled at the same time: serving has priority.
-const COMPILATIONS_MAX: usize = 1;
+/// Files that are compiled at the same time while the process serves: who is served goes first.
+const COMPILATIONS_SERVING_MAX: usize = 1;
+/// The most files that are compiled at the same time before that, since each may take much memory.
+const COMPILATIONS_STARTING_MAX: usize = 8;
 
 /// How long code that was prepared for an activation is kept in memory.
 const PREPARED_EXPIRY: Duration = Duration::from_secs(60);
@@ -29,7 +32,10 @@ pub struct Loader {
     cache: Cache,
     compiler: Compiler,
     limits: FileLimits,
+    /// Files that are loaded at the same time before the process serves: one for each core.
+    at_once: usize,
     turn: Semaphore,
+    serving: Once,
     /// Code of files that are about to become active, by digest. Locked for single operations only.
     prepared: Mutex<HashMap<String, (Arc<Program>, Instant)>>,
 }
@@ -42,9 +48,23 @@ impl Loader {
         compiler: Compiler,
         limits: FileLimits,
     ) -> std::io::Result<Self> {
-        let turn = Semaphore::new(COMPILATIONS_MAX);
+        let cores = available_parallelism().map_or(1, usize::from);
+        let at_once = cores.clamp(COMPILATIONS_SERVING_MAX, COMPILATIONS_STARTING_MAX);
+        let (turn, serving) = (Semaphore::new(at_once), Once::new());
         let (cache, prepared) = (Cache::open(compiled)?, Mutex::default());
-        Ok(Self { engine, cache, compiler, limits, turn, prepared })
+        Ok(Self { engine, cache, compiler, limits, at_once, turn, serving, prepared })
+    }
+
+    /// Returns how many files are worth loading at the same time before the process serves.
+    pub(super) const fn at_once(&self) -> usize {
+        self.at_once
+    }
+
+    /// Leaves the cores to those who are served: from now on files are compiled one after the other.
+    pub(super) fn leave_cores(&self) {
+        self.serving.call_once(|| {
+            self.turn.forget_permits(self.at_once - COMPILATIONS_SERVING_MAX);
+        });
     }
 
     /// The engine.
@@ -71,9 +91,13 @@ impl Loader {
             Some(program) => (program, None),
             None => {
                 let turn = self.turn.acquire().await;
+                let (begun, bytes) = (Instant::now(), wasm.len());
+                tracing::info!(module = %name, bytes, "compiling");
                 let (engine, limits) = (&self.engine, &self.limits);
                 let load = Program::load(engine, wasm, limits, &self.cache, &self.compiler);
-                (load.await?, Some(turn))
+                let program = load.await?;
+                tracing::info!(module = %name, took = ?begun.elapsed(), "compiled");
+                (program, Some(turn))
             }
         };
         let candidate = self.candidate_of(name, number, program, settings).await;

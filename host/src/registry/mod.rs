@@ -299,7 +299,12 @@ impl Registry {
 
     /// Activates a module with the number that another process activated it with.
     pub(crate) fn adopt(&self, candidate: Candidate, activation: u64) -> Result<(), RouteError> {
-        self.swap(vec![(candidate, activation)], true).map(drop)
+        self.adopt_all(vec![(candidate, activation)])
+    }
+
+    /// Does the same with several modules, all or none, for the price of one.
+    pub(crate) fn adopt_all(&self, candidates: Vec<(Candidate, u64)>) -> Result<(), RouteError> {
+        self.swap(candidates, true).map(drop)
     }
 
     fn swap(

@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use bytes::BytesMut;
 use hyper::{
     HeaderMap, Request, StatusCode, Version,
     header::{self, HeaderName, HeaderValue},
@@ -110,6 +111,7 @@ impl Arrival {
         let raw_path = format!("{}{}", self.prefix, request.uri().path());
         let has_underscore = |name: &HeaderName| name.as_str().contains('_');
         let root_path = format!("{}{}", self.prefix, registration.hub().config.root_path);
+        let headers = with_one_cookie(request.headers()).filter(|(name, _)| !has_underscore(name));
         Some(Scope {
             reply_channel: registration.channel.clone(),
             correlation: self.correlation,
@@ -125,9 +127,10 @@ impl Arrival {
             raw_path,
             query_string: request.uri().query().unwrap_or_default().to_owned(),
             path_params,
-            headers: with_one_cookie(request.headers())
-                .filter(|(name, _)| !has_underscore(name))
-                .collect(),
+            headers: match protocol {
+                Protocol::Http => headers.collect(),
+                Protocol::Websocket => detached(headers.collect()),
+            },
             client: self.client,
             server: self.connection.peer.server,
             root_path,
@@ -155,9 +158,40 @@ fn with_one_cookie(headers: &HeaderMap) -> impl Iterator<Item = Header> {
     })
 }
 
+/// The same header fields, with their values in memory of their own. The values of a request are parts of the
+/// buffer that it was read to, which must not be kept as long as a WebSocket is open.
+fn detached(headers: Vec<Header>) -> Vec<Header> {
+    let bytes = headers.iter().map(|(_, value)| value.len()).sum();
+    let mut values = BytesMut::with_capacity(bytes);
+    headers.iter().for_each(|(_, value)| values.extend_from_slice(value.as_bytes()));
+    let mut values = values.freeze();
+    let mut fields = Vec::with_capacity(headers.len());
+    fields.extend(headers.into_iter().map(|(name, value)| {
+        let own = HeaderValue::from_maybe_shared(values.split_to(value.len()));
+        (name, own.unwrap_or(value))
+    }));
+    fields
+}
+
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+
+    #[test]
+    fn the_fields_of_a_socket_are_the_same_and_share_nothing_with_the_request() {
+        let request = Bytes::from(vec![b'v'; 8_192]);
+        let value = |range| HeaderValue::from_maybe_shared(request.slice(range)).unwrap();
+        let name = HeaderName::from_static;
+        let fields =
+            vec![(name("a"), value(0..3)), (name("b"), value(3..3)), (name("c"), value(5..9))];
+        let detached = detached(fields.clone());
+        assert_eq!(detached, fields);
+        drop(fields);
+        assert!(request.is_unique(), "nobody keeps the buffer");
+        assert_eq!(detached[2].1, "vvvv");
+    }
 
     #[test]
     fn cookies_in_several_fields_are_one_in_the_place_of_the_first() {

@@ -168,7 +168,8 @@ impl Exchange {
                         return First::Status(S::SERVICE_UNAVAILABLE, "too many requests wait");
                     }
                 }
-                Happening::Reply(other) => self.misfit(&other),
+                Happening::Reply(other) => self.misfit(other.cost()),
+                Happening::Frame(frame) => self.misfit(frame.cost()),
                 Happening::Done(Outcome::Ok) if self.hold.is_some() => {
                     if self.stopping {
                         return First::Status(S::SERVICE_UNAVAILABLE, "shutting down");
@@ -216,7 +217,8 @@ impl Exchange {
                         return Err(Aborted);
                     }
                 }
-                Happening::Reply(other) => self.misfit(&other),
+                Happening::Reply(other) => self.misfit(other.cost()),
+                Happening::Frame(frame) => self.misfit(frame.cost()),
                 Happening::Done(Outcome::Ok) if self.hold.is_none() || self.stopping => {
                     return Ok(None);
                 }
@@ -282,9 +284,9 @@ impl Exchange {
         self.hold.is_some() && self.conversation.as_ref().is_some_and(idle)
     }
 
-    fn misfit(&self, reply: &Reply) {
+    fn misfit(&self, cost: usize) {
         if let Some(conversation) = &self.conversation {
-            conversation.misfit(reply);
+            conversation.misfit(cost);
         }
     }
 

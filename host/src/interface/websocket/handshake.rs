@@ -8,17 +8,15 @@ use hyper::{
     upgrade::OnUpgrade,
 };
 use hyper_util::rt::TokioIo;
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        self,
-        error::ProtocolError,
-        handshake::server::create_response_with_body,
-        protocol::{Role, WebSocketConfig},
-    },
+use tokio_tungstenite::tungstenite::{
+    self, error::ProtocolError, handshake::server::create_response_with_body,
 };
 
-use super::{metered::Metered, socket::Socket};
+use super::{
+    link::{Link, ReadAhead},
+    metered::Metered,
+    socket::Socket,
+};
 use crate::{
     interface::{
         Hub,
@@ -36,11 +34,6 @@ use crate::{
     routing::{Found, Head, Resolution, Route},
     telemetry::DropReason,
 };
-
-/// Bytes read from a socket at a time: what an idle WebSocket keeps.
-const READ_BUFFER: usize = 4 * 1024;
-/// Bytes of frames written to a socket at a time.
-const WRITE_BUFFER: usize = 16 * 1024;
 
 /// Whether a request asks for a WebSocket: by `upgrade`, or over HTTP/2 by the extended `CONNECT` of
 /// RFC 8441.
@@ -229,8 +222,8 @@ enum Decision {
 /// A handshake that the consumer has not decided. Dropped, the client has left.
 struct Pending {
     conversation: Option<Conversation>,
-    /// What came for the client before it was let in.
-    early: Vec<Reply>,
+    /// What came for the client before it was let in: messages, and the end.
+    early: Vec<Happening>,
 }
 
 impl Pending {
@@ -242,19 +235,19 @@ impl Pending {
         loop {
             return match conversation.next().await {
                 Happening::Reply(Reply::Accept(handshake)) => Decision::Accept(handshake),
-                Happening::Reply(reply @ Reply::Close(_)) if conversation.from_group => {
-                    self.early.push(reply);
+                close @ Happening::Reply(Reply::Close(_)) if conversation.from_group => {
+                    self.early.push(close);
                     continue;
                 }
                 Happening::Reply(Reply::Deny | Reply::Close(_)) => {
                     Decision::Refuse(S::FORBIDDEN, "the consumer denied the handshake")
                 }
-                Happening::Reply(reply @ Reply::Send(_)) => {
-                    self.early.push(reply);
+                frame @ Happening::Frame(_) => {
+                    self.early.push(frame);
                     continue;
                 }
                 Happening::Reply(other) => {
-                    conversation.misfit(&other);
+                    conversation.misfit(other.cost());
                     continue;
                 }
                 Happening::Done(outcome) => undecided(outcome),
@@ -321,7 +314,12 @@ fn undecided(outcome: Outcome) -> Decision {
     Decision::Refuse(answer.status, answer.text)
 }
 
-async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Reply>, open: Open) {
+async fn upgraded(
+    upgrade: OnUpgrade,
+    conversation: Conversation,
+    early: Vec<Happening>,
+    open: Open,
+) {
     let io = match upgrade.await {
         Ok(io) => TokioIo::new(io),
         Err(_) => {
@@ -331,16 +329,11 @@ async fn upgraded(upgrade: OnUpgrade, conversation: Conversation, early: Vec<Rep
     };
     let (hub, client) = (Arc::clone(&conversation.hub), conversation.scope.client.ip());
     let per_second = hub.config.limits.frames_per_second;
-    let limit = hub.config.frame_bytes;
-    let io = Paced::new(io, hub.config.timeouts.write);
+    let io = ReadAhead::new(Paced::new(io, hub.config.timeouts.write));
     let io = Metered::new(io, per_second, move || hub.refuse(Reason::FramesPerSecond, client));
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_message_size(Some(limit))
-        .max_frame_size(Some(limit));
-    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    Socket::new(conversation, early, open.busy).run(socket).await;
+    let link = Link::new(io, conversation.hub.config.frame_bytes);
+    // On the heap once, and not in each state of the task.
+    Box::new(Socket::new(conversation, early, open.busy)).run(Box::new(link)).await;
     if let Some(pace) = open.pace {
         // The task that writes for the stream may wait for a client that takes nothing.
         pace.finish();

@@ -21,10 +21,17 @@ pub(super) struct Metered<S> {
     io: S,
     rate: Option<DefaultDirectRateLimiter>,
     place: Place,
+    /// Set while more frames of a message are to come.
+    is_divided: bool,
     /// Whether it stops at a frame that is one too many; asked for each.
     stops: Box<dyn Fn() -> bool + Send + Sync>,
     stopped: bool,
 }
+
+/// The bit of a frame's first byte that says that no more frames of its message follow.
+const FINAL: u8 = 0x80;
+/// The bit of its opcode that control frames have, which may stand between the frames of a message.
+const CONTROL: u8 = 0x08;
 
 /// Where in a frame the bytes have come to (RFC 6455, section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +56,28 @@ impl<S> Metered<S> {
         stops: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
         let rate = per_second.map(|rate| RateLimiter::direct(Quota::per_second(rate)));
-        Self { io, rate, place: Place::Start, stops: Box::new(stops), stopped: false }
+        let (place, is_divided) = (Place::Start, false);
+        Self { io, rate, place, is_divided, stops: Box::new(stops), stopped: false }
+    }
+
+    /// Returns whether all bytes that were read are whole messages.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.place == Place::Start && !self.is_divided && !self.stopped
     }
 
     /// How many of these bytes may be read: all of them, or those before a frame too many.
     fn meter(&mut self, bytes: &[u8]) -> usize {
-        let Some(rate) = &self.rate else { return bytes.len() };
         let mut rest = bytes;
-        while !rest.is_empty() {
-            if self.place == Place::Start && rate.check().is_err() && (self.stops)() {
-                self.stopped = true;
-                return bytes.len() - rest.len();
+        while let [first, ..] = rest {
+            if self.place == Place::Start {
+                let is_late = self.rate.as_ref().is_some_and(|rate| rate.check().is_err());
+                if is_late && (self.stops)() {
+                    self.stopped = true;
+                    return bytes.len() - rest.len();
+                }
+                if first & CONTROL == 0 {
+                    self.is_divided = first & FINAL == 0;
+                }
             }
             rest = self.place.advance(rest);
         }
@@ -188,6 +206,19 @@ mod tests {
         }
         let longest = [b"\x82\xff".as_slice(), &[0xff; 8], &[0; 100]].concat();
         assert_eq!(count(&longest, 5), (1, Place::Rest(u64::MAX - 100)));
+    }
+
+    #[tokio::test]
+    async fn between_messages_no_part_of_one_was_read() {
+        let (part, ping, last) = (b"\x01\x82abcdef", b"\x89\x80abcd", b"\x80\x80abcd");
+        let bytes = [&part[..], ping, last].concat();
+        let mut metered = Metered::new(&bytes[..], None, || true);
+        let mut whole = Vec::new();
+        for at in 1..=bytes.len() {
+            metered.read_u8().await.unwrap();
+            whole.extend(metered.is_between_messages().then_some(at));
+        }
+        assert_eq!(whole, [bytes.len()]);
     }
 
     #[tokio::test]

@@ -1,7 +1,9 @@
 //! WebSocket: a handshake that the consumer decides, then frames in both directions.
 
 mod alive;
+mod end;
 mod handshake;
+mod link;
 mod metered;
 mod origin;
 mod outbound;

@@ -1,20 +1,27 @@
 //! An open WebSocket: frames become events one after the other, replies become frames.
 
-use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc};
+use std::{
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use futures_util::{Stream, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, Sleep, sleep_until, timeout_at},
 };
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{self, Message, error::CapacityError},
+use tokio_tungstenite::tungstenite::{
+    self, Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
 use super::{
     alive::{Alive, Due},
-    metered::TooFast,
+    end::{By, End},
+    link::Link,
     outbound::Outbound,
 };
 use crate::{
@@ -31,6 +38,9 @@ use crate::{
     routing::OnFault,
     telemetry::DropReason,
 };
+
+/// Frames that a socket keeps room for while none waits.
+const KEPT_FRAMES: usize = 4;
 
 type Sending = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 
@@ -53,21 +63,21 @@ pub(super) struct Socket {
     _counted: CountedSocket,
 }
 
-/// How a socket ended.
-struct End {
-    close: Close,
-    by: By,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
-    Client,
-    Application,
-    Host,
+/// The next step of an open WebSocket.
+enum Step {
+    /// Bytes have gone to the client, or there are more for it: look at everything again.
+    Again,
+    Happening(Happening),
+    /// The event that waited for room in its channel is sent.
+    Sent(Result<(), SendError>),
+    Frame(Option<Result<Message, tungstenite::Error>>),
+    /// It is time to look whether the client is alive.
+    Look,
+    Broken(io::Error),
 }
 
 impl Socket {
-    pub(super) fn new(conversation: Conversation, early: Vec<Reply>, busy: Busy) -> Self {
+    pub(super) fn new(conversation: Conversation, early: Vec<Happening>, busy: Busy) -> Self {
         let config = &conversation.hub.config;
         let alive = Alive::new(&config.liveness);
         let counted = CountedSocket::new(&conversation.hub.open_sockets);
@@ -83,17 +93,16 @@ impl Socket {
             _busy: busy,
             _counted: counted,
         };
-        session.ending = early.into_iter().find_map(|reply| session.reply(reply).err());
+        session.ending = early.into_iter().find_map(|early| session.on(early).err());
         session
     }
 
     /// Serves the socket to its end, and tells the consumer.
-    pub(super) async fn run<S>(mut self, socket: WebSocketStream<S>)
+    pub(super) async fn run<S>(mut self: Box<Self>, mut link: Box<Link<S>>)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let (mut sink, mut stream) = socket.split();
-        let end = self.talk(&mut sink, &mut stream).await;
+        let end = self.talk(&mut link).await;
         self.is_over = true;
         let by_host = end.by == By::Host;
         let Conversation { hub, scope, .. } = &self.conversation;
@@ -102,15 +111,18 @@ impl Socket {
             // After its close frame a client takes no others.
             self.outbound.clear();
         } else {
-            self.outbound.push_close(&end.close);
+            let (code, reason) =
+                (CloseCode::from(end.close.code), end.close.reason.as_str().into());
+            link.close(CloseFrame { code, reason }, &mut self.outbound);
         }
         let until = Instant::now() + self.conversation.hub.config.timeouts.close;
         // A client that takes no more must not keep the connection.
-        drop(timeout_at(until, self.shake_hands(&mut sink, &mut stream)).await);
-        if let (true, Ok(mut socket)) = (end.is_violation(), sink.reunite(stream)) {
+        drop(timeout_at(until, self.shake_hands(&mut link)).await);
+        if end.is_violation() {
             // Otherwise it may never see the close frame.
-            drop(timeout_at(until, read_out(socket.get_mut())).await);
+            drop(timeout_at(until, read_out(link.io())).await);
         }
+        drop(link);
         if end.by == By::Client {
             self.serve_backlog().await;
         }
@@ -132,61 +144,137 @@ impl Socket {
         self.conversation.end(Some(EventKind::WebsocketDisconnect(end.close))).await;
     }
 
-    async fn talk<K, R>(&mut self, sink: &mut K, stream: &mut R) -> End
+    async fn talk<S>(&mut self, link: &mut Link<S>) -> End
     where
-        K: futures_util::Sink<Message, Error = tungstenite::Error> + Unpin,
-        R: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin,
     {
         if let Some(end) = self.ending.take() {
             return end;
         }
-        let look = sleep_until(self.alive.next());
+        let look = sleep_until(self.next_look());
         tokio::pin!(look);
         loop {
             if let Err(end) = self.send_next().await {
                 return end;
             }
-            let reads = self.has_room();
-            tokio::select! {
-                biased;
-                written = self.outbound.write(sink), if !self.outbound.is_idle() => match written {
-                    Ok(bytes) => self.conversation.written(bytes),
-                    Err(error) => {
-                        self.count_stall(&error);
-                        return End::broken();
-                    }
-                },
-                happening = self.conversation.next() => {
-                    if let Err(end) = self.on(happening) {
-                        return end;
-                    }
-                }
-                sent = poll_sending(&mut self.sending) => {
+            if let Some(lost_at) = self.conversation.lost_at()
+                && lost_at < look.deadline()
+            {
+                look.as_mut().reset(lost_at);
+            }
+            let step = poll_fn(|context| self.poll_step(context, link, look.as_mut())).await;
+            let done = match step {
+                Step::Again => Ok(()),
+                Step::Happening(happening) => self.on(happening),
+                Step::Sent(sent) => {
                     self.sending = None;
-                    match sent {
-                        Ok(()) => self.conversation.is_sent(),
-                        Err(error) => return End::unsendable(&error),
-                    }
+                    sent.map(|()| self.conversation.is_sent())
+                        .map_err(|error| End::unsendable(&error))
                 }
-                frame = stream.next(), if reads => {
-                    if let Err(end) = self.on_frame(frame) {
-                        return end;
-                    }
-                }
-                () = look.as_mut() => {
-                    if let Err(end) = self.look(reads) {
-                        return end;
-                    }
+                Step::Frame(frame) => self.on_frame(frame),
+                Step::Look => {
+                    let looked = self.look();
                     // Frames do not move the timer: it looks what they have changed.
-                    look.as_mut().reset(self.alive.next());
+                    look.as_mut().reset(self.next_look());
+                    looked
                 }
+                Step::Broken(error) => {
+                    self.count_stall(&error);
+                    Err(End::broken())
+                }
+            };
+            if let Err(end) = done {
+                return end;
             }
         }
     }
 
+    /// Polls for the next step. All mail is taken before it is written, so that one call writes all of it.
+    /// Frames of the client come last.
+    fn poll_step<S>(
+        &mut self,
+        context: &mut Context<'_>,
+        link: &mut Link<S>,
+        look: Pin<&mut Sleep>,
+    ) -> Poll<Step>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let takes_mail = self.outbound.has_room();
+        if takes_mail && let Poll::Ready(happening) = self.conversation.poll_next(context) {
+            return Poll::Ready(Step::Happening(happening));
+        }
+        let is_blocked = match self.poll_write(context, link) {
+            Poll::Ready(Err(error)) => return Poll::Ready(Step::Broken(error)),
+            Poll::Ready(Ok(0)) => false,
+            // There is room for mail, and perhaps for the answer to the next event.
+            Poll::Ready(Ok(_)) if !takes_mail || !self.backlog.is_empty() => {
+                return Poll::Ready(Step::Again);
+            }
+            Poll::Ready(Ok(_)) => false,
+            Poll::Pending => true,
+        };
+        // A client that takes nothing must not keep its mailbox from saying that it is full.
+        if is_blocked
+            && !takes_mail
+            && let Poll::Ready(happening) = self.conversation.poll_next(context)
+        {
+            return Poll::Ready(Step::Happening(happening));
+        }
+        if let Some(sending) = &mut self.sending
+            && let Poll::Ready(sent) = sending.as_mut().poll(context)
+        {
+            return Poll::Ready(Step::Sent(sent));
+        }
+        if self.has_room()
+            && let Poll::Ready(frame) = link.poll_next(context, &mut self.outbound)
+        {
+            return Poll::Ready(Step::Frame(frame));
+        }
+        if !is_blocked && !self.outbound.is_idle() {
+            // The library has answered a ping.
+            return Poll::Ready(Step::Again);
+        }
+        look.poll(context).map(|()| Step::Look)
+    }
+
+    /// Writes what waits; returns the bytes of the mailbox that have gone.
+    fn poll_write<S>(
+        &mut self,
+        context: &mut Context<'_>,
+        link: &mut Link<S>,
+    ) -> Poll<io::Result<usize>>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let mut all = 0;
+        while !self.outbound.is_idle() {
+            match self.outbound.poll_write(context, link.io()) {
+                Poll::Ready(Ok(bytes)) => {
+                    self.conversation.written(bytes);
+                    all += bytes;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if all > 0 => break,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(all))
+    }
+
+    /// Returns the moment of the next look at a socket on which nothing happens.
+    fn next_look(&self) -> Instant {
+        let next = self.alive.next();
+        self.conversation.lost_at().map_or(next, |lost_at| next.min(lost_at))
+    }
+
     /// Nothing may have happened for a while.
-    fn look(&mut self, reads: bool) -> Result<(), End> {
-        match self.alive.due(reads) {
+    fn look(&mut self) -> Result<(), End> {
+        if self.conversation.lost_at().is_some_and(|lost_at| lost_at <= Instant::now()) {
+            let lost = self.conversation.lose();
+            self.on(lost)?;
+        }
+        match self.alive.due(self.has_room()) {
             None => Ok(()),
             Some(Due::Ping) => {
                 self.outbound.push_ping();
@@ -204,9 +292,8 @@ impl Socket {
     }
 
     /// Counts a client that took nothing for too long.
-    fn count_stall(&self, error: &tungstenite::Error) {
-        let kind = std::io::ErrorKind::TimedOut;
-        if matches!(error, tungstenite::Error::Io(error) if error.kind() == kind) {
+    fn count_stall(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::TimedOut {
             self.refuse(Reason::WriteTime);
         }
     }
@@ -228,8 +315,8 @@ impl Socket {
         }
         let Some(frame) = self.backlog.pop_front() else { return Ok(()) };
         self.backlog_bytes -= frame.len();
-        if self.backlog.is_empty() {
-            // An idle connection keeps no memory here.
+        if self.backlog.is_empty() && self.backlog.capacity() > KEPT_FRAMES {
+            // An idle connection keeps little memory here.
             self.backlog = VecDeque::new();
         }
         match self.conversation.send(EventKind::WebsocketReceive(frame)).await {
@@ -253,6 +340,11 @@ impl Socket {
 
     fn on(&mut self, happening: Happening) -> Result<(), End> {
         match happening {
+            Happening::Frame(frame) => {
+                self.alive.used();
+                self.outbound.push(frame);
+                Ok(())
+            }
             Happening::Reply(reply) => self.reply(reply),
             Happening::Done(outcome) => self.done(outcome),
             Happening::Lost => match self.conversation.route.policy.on_fault {
@@ -274,14 +366,10 @@ impl Socket {
     fn reply(&mut self, reply: Reply) -> Result<(), End> {
         let cost = reply.cost();
         match reply {
-            Reply::Send(frame) => {
-                self.alive.used();
-                self.outbound.push(frame, cost);
-            }
             Reply::Close(close) => return Err(End { close, by: By::Application }),
             // Let in already: Channels 1 says to ignore these.
             Reply::Accept(_) | Reply::Deny => self.conversation.written(cost),
-            other => self.conversation.misfit(&other),
+            _ => self.conversation.misfit(cost),
         }
         Ok(())
     }
@@ -333,14 +421,27 @@ impl Socket {
 
     /// Writes what is left with the close frame, and waits for the client's. Frames that still come
     /// are not served.
-    async fn shake_hands<K, R>(&mut self, sink: &mut K, stream: &mut R)
+    async fn shake_hands<S>(&mut self, link: &mut Link<S>)
     where
-        K: futures_util::Sink<Message, Error = tungstenite::Error> + Unpin,
-        R: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin,
     {
-        if self.outbound.write(sink).await.is_ok() {
-            while let Some(Ok(_)) = stream.next().await {}
+        if self.write_all(link).await.is_err() {
+            return;
         }
+        let outbound = &mut self.outbound;
+        while let Some(Ok(_)) = poll_fn(|context| link.poll_next(context, outbound)).await {}
+        // The library has answered the client's close frame.
+        drop(self.write_all(link).await);
+    }
+
+    async fn write_all<S>(&mut self, link: &mut Link<S>) -> io::Result<()>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        while !self.outbound.is_idle() {
+            poll_fn(|context| self.outbound.poll_write(context, link.io())).await?;
+        }
+        Ok(())
     }
 
     /// What the client sent before it left is served like the rest.
@@ -359,6 +460,10 @@ impl Socket {
                 return;
             }
             match self.conversation.next().await {
+                Happening::Frame(frame) => {
+                    self.conversation.written(frame.cost());
+                    self.conversation.hub.metrics.dropped(DropReason::ConnectionGone);
+                }
                 Happening::Reply(reply) => {
                     self.conversation.written(reply.cost());
                     self.conversation.hub.metrics.dropped(DropReason::ConnectionGone);
@@ -378,58 +483,5 @@ impl Socket {
                 Happening::Lost | Happening::Overflow | Happening::Drain => {}
             }
         }
-    }
-}
-
-impl End {
-    fn host(code: u16, reason: impl Into<String>) -> Self {
-        Self { close: Close::new(code, reason), by: By::Host }
-    }
-
-    /// The connection ended without a close frame.
-    fn broken() -> Self {
-        Self { close: Close::new(1006, ""), by: By::Client }
-    }
-
-    /// The client broke a rule of RFC 6455, or the connection broke.
-    fn of(error: &tungstenite::Error) -> Self {
-        use tungstenite::Error;
-        match error {
-            Error::Capacity(CapacityError::MessageTooLong { .. }) => {
-                Self::host(1009, "the message is too large")
-            }
-            Error::Utf8(_) => Self::host(1007, "a text message is not UTF-8"),
-            Error::Io(error) if error.get_ref().is_some_and(|it| it.is::<TooFast>()) => {
-                Self::host(1008, "too many frames in a second")
-            }
-            Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
-            | Error::Io(_)
-            | Error::ConnectionClosed
-            | Error::AlreadyClosed => Self::broken(),
-            _ => Self::host(1002, "a frame breaks the protocol"),
-        }
-    }
-
-    /// Whether the client broke a rule, so that its frames cannot be read any more.
-    fn is_violation(&self) -> bool {
-        self.by == By::Host && matches!(self.close.code, 1002 | 1007 | 1008 | 1009)
-    }
-
-    fn unsendable(error: &SendError) -> Self {
-        match error {
-            SendError::TooLarge { .. } => Self::host(1009, "the message is too large"),
-            SendError::ChannelFull(_)
-            | SendError::TooManyDelayed { .. }
-            | SendError::TooManyGroups { .. }
-            | SendError::Layer(_) => Self::host(1013, "the message cannot be served now"),
-        }
-    }
-}
-
-/// Resolves when the waiting event is sent; never if none waits.
-async fn poll_sending(sending: &mut Option<Sending>) -> Result<(), SendError> {
-    match sending {
-        Some(sending) => sending.await,
-        None => std::future::pending().await,
     }
 }

@@ -141,6 +141,11 @@ impl Writer<'_> {
         self.registry.adopt(candidate, activation)
     }
 
+    /// Activates several versions together, or none, with the numbers that the store has.
+    pub(super) fn adopt_all(&self, candidates: Vec<(Candidate, u64)>) -> Result<(), RouteError> {
+        self.registry.adopt_all(candidates)
+    }
+
     fn update(&self, module: &ModuleName, change: impl FnOnce(&mut Known)) {
         change(self.ledger.known().entry(module.clone()).or_default());
     }

@@ -142,6 +142,11 @@ impl fmt::Debug for Deployments {
 }
 
 impl Deployments {
+    /// Leaves the cores to those who are served. Until then files are compiled side by side.
+    pub fn leave_cores(&self) {
+        self.loader.leave_cores();
+    }
+
     /// The active modules.
     pub const fn registry(&self) -> &Arc<Registry> {
         &self.registry

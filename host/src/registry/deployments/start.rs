@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::{Change, DeployError, Deployments, Ledger, Writer};
@@ -50,11 +51,44 @@ impl Deployments {
         });
         let stored = deployments.store.load().await?;
         deployments.note_stored(&stored);
-        for stored in stored {
-            deployments.revive(stored).await;
-        }
+        deployments.revive_all(stored).await;
         drain.spawn("reports", listen(Arc::clone(&deployments), reports, drain.clone()));
         Ok(deployments)
+    }
+
+    /// Puts stored modules in force. Those that nothing is wrong with are loaded side by side and put in force
+    /// together, so that the table of routes is built once for all of them.
+    async fn revive_all(&self, stored: Vec<Stored>) {
+        let loads: Vec<_> = stored.iter().map(|stored| self.load_active(stored)).collect();
+        let loaded = stream::iter(loads).buffered(self.loader.at_once());
+        let loaded: Vec<_> = loaded.collect().await;
+        let fit = loaded.iter().flatten().cloned().collect();
+        // Where routes do not stand side by side, each module is tried by itself.
+        let together = self.writer().await.adopt_all(fit).is_ok();
+        for (stored, loaded) in stored.into_iter().zip(loaded) {
+            if together && loaded.is_some() {
+                let Stored { name, manifest, fault } = stored;
+                let writer = self.writer().await;
+                if let Some(manifest) = manifest {
+                    writer.remember(&name, manifest);
+                }
+                writer.set_fault(&name, fault);
+            } else {
+                self.revive(stored).await;
+            }
+        }
+    }
+
+    /// Loads the active version of a module, with its activation. None for a module that takes more than that.
+    async fn load_active(&self, stored: &Stored) -> Option<(Candidate, u64)> {
+        let manifest = stored.manifest.as_ref().filter(|it| !it.probation)?;
+        if stored.fault.is_some() {
+            return None;
+        }
+        // An error is met again, and told, where other versions are tried.
+        let candidate =
+            self.stored_candidate(&stored.name, manifest, manifest.active).await.ok()?;
+        Some((candidate, manifest.activation))
     }
 
     /// Activates a stored module: its active version, or the best there is.
@@ -150,14 +184,19 @@ impl Deployments {
 
     async fn place_once(&self, given: &[Given]) -> Result<(), DeployError> {
         let change = Change { who: "--module".to_owned(), ..Change::default() };
-        let (mut turns, mut prepared) = (Vec::new(), Vec::new());
-        for Given { name, wasm } in given {
+        let mut turns = Vec::new();
+        for Given { name, .. } in given {
             // Changes of other processes meanwhile are seen at the commit.
             turns.push(self.turn(name).await?);
-            let fresh = self.prepare(name, wasm.clone(), &change).await?;
-            self.writer().await.set_given(name);
-            prepared.extend(fresh);
         }
+        let prepares: Vec<_> =
+            given.iter().map(|it| self.prepare(&it.name, it.wasm.clone(), &change)).collect();
+        let prepared = stream::iter(prepares).buffered(self.loader.at_once());
+        let prepared: Vec<_> = prepared.try_collect().await?;
+        for Given { name, .. } in given {
+            self.writer().await.set_given(name);
+        }
+        let prepared: Vec<_> = prepared.into_iter().flatten().collect();
         let candidates: Vec<_> = prepared.iter().map(|it| it.candidate.clone()).collect();
         self.registry.check(&candidates)?;
         for fresh in prepared {
