@@ -33,6 +33,8 @@ mod http1;
 mod http2;
 mod http2_attacks;
 mod http2_stalls;
+mod idle;
+mod instances;
 mod lagging_worker;
 mod limits;
 mod lingering;

@@ -74,6 +74,11 @@ impl MemoryMeter {
         self.denied = None;
     }
 
+    /// Whether what is used keeps to a limit.
+    pub(super) const fn fits(&self, limit: usize) -> bool {
+        self.used <= limit
+    }
+
     /// A guest that was denied memory aborts in ways that do not say so.
     pub(super) fn fault(&self) -> Option<Fault> {
         self.denied.map(|used| Fault::Memory { used, limit: self.limit })
@@ -128,8 +133,8 @@ pub(super) struct CallMeter {
     limit: u64,
     pub(super) calls: u64,
     pub(super) started: Instant,
-    /// The processor time of the thread at the start.
-    computed_before: Duration,
+    /// The processor time of the thread at the first look, if there was one: reading it is a system call.
+    computed_before: Option<Duration>,
     deadline: Duration,
 }
 
@@ -139,7 +144,7 @@ impl CallMeter {
             limit: limits.host_calls,
             calls: 0,
             started: Instant::now(),
-            computed_before: processor_time(ClockId::ThreadCPUTime),
+            computed_before: None,
             deadline: limits.deadline,
         }
     }
@@ -152,10 +157,11 @@ impl CallMeter {
         Ok(())
     }
 
-    /// How long the run has computed. Not how long ago it began: on a busy machine other threads take
-    /// their time in between.
-    pub(super) fn computed(&self) -> Duration {
-        processor_time(ClockId::ThreadCPUTime).saturating_sub(self.computed_before)
+    /// Returns how long the run has computed since the first call, which happens at the first tick. Time by
+    /// the clock would not do: on a busy machine other threads take their turns in between.
+    pub(super) fn computed(&mut self) -> Duration {
+        let now = processor_time(ClockId::ThreadCPUTime);
+        now.saturating_sub(*self.computed_before.get_or_insert(now))
     }
 
     pub(super) fn check_deadline(&self) -> Result<(), Fault> {
@@ -192,9 +198,10 @@ mod tests {
     #[test]
     fn what_other_threads_compute_makes_no_run_long() {
         const LONG: Duration = Duration::from_millis(5);
-        let waits = CallMeter::new(&Limits::default());
+        let mut waits = CallMeter::new(&Limits::default());
+        assert_eq!(waits.computed(), Duration::ZERO);
         let other = std::thread::spawn(|| {
-            let computes = CallMeter::new(&Limits::default());
+            let mut computes = CallMeter::new(&Limits::default());
             while computes.computed() < LONG {}
             computes.started.elapsed()
         });
