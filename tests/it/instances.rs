@@ -133,7 +133,7 @@ async fn an_instance_that_was_made_with_other_grants_or_for_another_program_is_n
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("note"), "granted").unwrap();
     let mut stage = Stage::new(&tests::guest("granted"));
-    let (finished, _) = stage.program.run(stage.job("use-all"), None).await;
+    let (finished, _) = stage.program.run(stage.job("use_all"), None).await;
     assert_eq!(finished.fault, None);
 
     let before = stage.prepare().await.unwrap();
@@ -145,25 +145,26 @@ async fn an_instance_that_was_made_with_other_grants_or_for_another_program_is_n
         write: false,
     });
     stage.grants = Arc::new(grants);
-    let (finished, instance) = stage.program.run(stage.job("use-all"), Some(before)).await;
+    let (finished, instance) = stage.program.run(stage.job("use_all"), Some(before)).await;
     let said = body(&finished.outbox);
     assert!(said.starts_with("MODE: dark\n") && said.contains("read: granted\n"), "{said}");
-    assert_eq!((instance.unwrap().runs(), stage.live_instances()), (1, 0));
+    assert_eq!(instance.unwrap().runs(), 1);
+    assert_eq!(stage.live_instances(), 0);
 
     // What is granted is there for an instance that was made ahead, and opened when it runs.
     let ready = stage.prepare().await.unwrap();
     std::fs::write(directory.path().join("note"), "changed").unwrap();
-    let (finished, _) = stage.program.run(stage.job("use-all"), Some(ready)).await;
+    let (finished, _) = stage.program.run(stage.job("use_all"), Some(ready)).await;
     assert!(body(&finished.outbox).contains("read: changed\n"));
     let ready = stage.prepare().await.unwrap();
     drop(directory);
-    let (finished, _) = stage.program.run(stage.job("use-all"), Some(ready)).await;
+    let (finished, _) = stage.program.run(stage.job("use_all"), Some(ready)).await;
     let fault = finished.fault.unwrap().to_string();
     assert!(fault.contains("cannot be opened"), "{fault}");
 
     let other = Arc::new(stage.program.again());
     let ready = stage.prepare().await.unwrap();
-    let (_, instance) = other.run(stage.job("use-all"), Some(ready)).await;
+    let (_, instance) = other.run(stage.job("use_all"), Some(ready)).await;
     assert!(instance.unwrap().is_of(&other));
 }
 
