@@ -84,10 +84,10 @@ async fn a_consumer_that_is_gone_closes_its_sockets_with_1012() {
 async fn warm_instances_are_reused_as_often_as_asked_and_leave_with_their_version() {
     let host = Host::builder().set("slots = 1").guest("counter").with("reuse = 3").start().await;
     host.get("/version").await;
-    assert_eq!(host.live_instances(), 1, "kept for the next event");
+    host.instances_left(1).await;
     host.get("/version").await;
     host.get("/version").await;
-    assert_eq!(host.live_instances(), 0, "served its three events");
+    host.instances_left(0).await;
     host.get("/version").await;
     let old = program(&host, "counter");
     host.activate("counter", &guest("counter-2")).await;
@@ -101,9 +101,9 @@ async fn warm_instances_are_reused_as_often_as_asked_and_leave_with_their_versio
 async fn a_warm_instance_that_faults_is_not_used_again() {
     let host = Host::builder().set("slots = 1").guest("panic").with("reuse = 100").start().await;
     host.get("/ok").await;
-    assert_eq!(host.live_instances(), 1);
+    host.instances_left(1).await;
     host.get("/run").await;
-    assert_eq!(host.live_instances(), 0);
+    host.instances_left(0).await;
     assert_eq!(host.get("/ok").await.text(), "ok");
     host.stop().await;
 }

@@ -243,6 +243,16 @@ impl Host {
         self.app.metrics().dropped_count(reason)
     }
 
+    /// Waits until so many instances are left. A slot answers before it drops the instance.
+    pub async fn instances_left(&self, count: u64) {
+        must("instances are dropped", async {
+            while self.live_instances() != count {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// Instances that are in use.
     pub fn live_instances(&self) -> u64 {
         self.app.deployments().loader().engine().live_instances().expect("tests run with a pool")

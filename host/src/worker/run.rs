@@ -33,6 +33,8 @@ pub(super) struct Runner {
     shared: Arc<Shared>,
     /// Instances of modules that ask for reuse, the one that ran last at the end.
     warm: Vec<Instance>,
+    /// Instances that will not run again. Dropping them clears their memory, so it waits for the answer.
+    spent: Vec<Instance>,
 }
 
 /// The work of a message, for one attempt or more.
@@ -49,7 +51,7 @@ struct Work {
 
 impl Runner {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), warm: Vec::new() }
+        Self { shared: Arc::clone(shared), warm: Vec::new(), spent: Vec::new() }
     }
 
     /// Drops instances of versions that are not active any more.
@@ -166,12 +168,15 @@ impl Runner {
         {
             let deadline = left.min(fallback.limits.deadline);
             let limits = Arc::new(Limits { deadline, ..(*fallback.limits).clone() });
+            // The pool has room for one instance that runs.
+            self.spent.clear();
             let second = self.attempt(&delivery, &fallback, (consumer, limits), work).await;
             if second.0.fault.is_none() {
                 (finished, record) = second;
             }
         }
         answer::conclude(&self.shared, delivery, version.activation, finished, record).await;
+        self.spent.clear();
     }
 
     async fn attempt(
@@ -240,11 +245,15 @@ impl Runner {
                 None,
             )
         });
-        if let Some(instance) = instance.filter(|it| it.runs() < version.settings.reuse) {
-            if self.warm.len() >= WARM {
-                self.warm.remove(0);
+        match instance {
+            Some(instance) if instance.runs() < version.settings.reuse => {
+                if self.warm.len() >= WARM {
+                    self.warm.remove(0);
+                }
+                self.warm.push(instance);
             }
-            self.warm.push(instance);
+            Some(instance) => self.spent.push(instance),
+            None => {}
         }
         finished
     }

@@ -41,7 +41,7 @@ async fn what_takes_too_much_of_the_host_ends_at_a_limit_that_is_named() {
             assert!(fault.to_string().contains(reason), "{name}: {fault}");
         }
         assert_eq!(scene.host.get("/ok").await.text(), "ok", "{name}");
-        assert_eq!(scene.host.live_instances(), 0, "{name}");
+        scene.host.instances_left(0).await;
         scene.api.done("DELETE", &module, "").await;
         scene.unchanged(name).await;
     }

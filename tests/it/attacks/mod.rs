@@ -40,7 +40,7 @@ impl Scene {
         let said = |field: &str| problem.get(field).cloned().unwrap_or_default();
         assert_eq!((said("status"), said("code")), (422.into(), code.into()), "{problem}");
         self.unchanged(code).await;
-        assert_eq!(self.host.live_instances(), 0);
+        self.host.instances_left(0).await;
         problem
     }
 
