@@ -6,8 +6,9 @@ use bytes::Bytes;
 use wasmtime::component::Component;
 
 use super::{
-    Cache, Compiler, Engine, FileLimits, Finished, Instance, Job, Limits, LoadError, bindings,
-    check, file_limits,
+    Cache, Compiler, Declarations, Engine, FileLimits, Finished, Instance, Job, Limits, LoadError,
+    bindings::{self, additions::exports::tidegate::channels::declarations::GuestIndices},
+    check, contract, file_limits,
     instance::{self, Run},
     log, routes, wasip1,
 };
@@ -17,6 +18,8 @@ use crate::routing::RouteSpec;
 pub struct Program {
     pub(super) engine: Engine,
     pub(super) pre: bindings::ModulePre<Run>,
+    /// Where the module's declarations are; none if it has none.
+    pub(super) declarations: Option<GuestIndices>,
     digest: String,
 }
 
@@ -68,7 +71,7 @@ impl Program {
     /// Returns the same code as another program, which does not share warm instances.
     pub fn again(&self) -> Self {
         let (engine, pre, digest) = (self.engine.clone(), self.pre.clone(), self.digest.clone());
-        Self { engine, pre, digest }
+        Self { engine, pre, declarations: self.declarations.clone(), digest }
     }
 
     /// Compiles in this process, and keeps nothing: for benchmarks and tests of single parts.
@@ -86,9 +89,11 @@ impl Program {
         let one_line = |error: wasmtime::Error| log::one_line(&format!("{error:#}"));
         let pre = engine.linker.instantiate_pre(component);
         let pre = pre.map_err(|error| LoadError::Imports(one_line(error)))?;
-        let pre = bindings::ModulePre::new(pre);
-        let pre = pre.map_err(|error| LoadError::Exports(one_line(error)))?;
-        Ok(Self { engine, pre, digest })
+        let unfit = |error: wasmtime::Error| LoadError::Exports(one_line(error));
+        let declares = component.get_export_index(None, contract::DECLARATIONS).is_some();
+        let declarations = declares.then(|| GuestIndices::new(&pre)).transpose().map_err(unfit)?;
+        let pre = bindings::ModulePre::new(pre).map_err(unfit)?;
+        Ok(Self { engine, pre, declarations, digest })
     }
 
     /// SHA-256 of the file, in hexadecimal.
@@ -96,9 +101,13 @@ impl Program {
         &self.digest
     }
 
-    /// Asks the module for its consumers, in the sandbox. The guest runs on the thread that polls
-    /// this: not one that serves connections.
-    pub async fn routes(&self, limits: &Limits, most: usize) -> Result<Vec<RouteSpec>, LoadError> {
+    /// Asks the module for its routes and its declarations, in the sandbox. The guest runs
+    /// on the thread that polls this: not one that serves connections.
+    pub async fn consumers(
+        &self,
+        limits: &Limits,
+        most: usize,
+    ) -> Result<(Vec<RouteSpec>, Declarations), LoadError> {
         routes::read(self, limits, most).await
     }
 
