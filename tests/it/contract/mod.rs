@@ -1,6 +1,7 @@
 //! The contract grows: modules of one version meet a host that speaks another.
 
 mod declarations;
+mod golden;
 mod handmade;
 mod versions;
 
