@@ -1,6 +1,10 @@
 //! Every example's cases, which also run natively beside it, against a real host.
 
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use tests::{Client, Host, Socket};
 use tidegate_sdk::{
@@ -108,14 +112,19 @@ async fn the_cases_of_every_example_hold_on_the_host() {
     }
     for (name, path) in &examples {
         let host = Host::builder().example(name).start().await;
-        let json = fs::read_to_string(path.join("cases.json")).unwrap();
-        let mut driver =
-            Sockets { host: host.address(), runtime: Handle::current(), open: HashMap::new() };
-        let outcome = tokio::task::spawn_blocking(move || cases::run(&json, &mut driver)).await;
-        if let Err(error) = outcome.unwrap() {
-            panic!("{name}: {error}");
-        }
+        hold(&host, name, &path.join("cases.json")).await;
         host.stop().await;
+    }
+}
+
+/// Runs the cases of a file against a host.
+pub(crate) async fn hold(host: &Host, name: &str, cases: &Path) {
+    let json = fs::read_to_string(cases).unwrap();
+    let mut driver =
+        Sockets { host: host.address(), runtime: Handle::current(), open: HashMap::new() };
+    let outcome = tokio::task::spawn_blocking(move || cases::run(&json, &mut driver)).await;
+    if let Err(error) = outcome.unwrap() {
+        panic!("{name}: {error}");
     }
 }
 

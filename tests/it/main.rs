@@ -17,6 +17,7 @@ mod certificates;
 mod cli;
 mod client_js;
 mod commands;
+mod contract;
 mod deflate;
 mod deploys;
 mod dev;

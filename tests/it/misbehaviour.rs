@@ -166,6 +166,7 @@ async fn a_guest_that_begins_to_loop_at_its_start_costs_its_slots_only() {
         number: 1,
         program: Arc::new(program),
         routes: vec![routing::RouteSpec { consumer: "run".into(), trigger }],
+        declarations: Arc::default(),
         settings: tidegate::registry::ModuleSettings {
             limits: Limits { deadline: Duration::from_secs(60), ..Limits::default() },
             ..tidegate::registry::ModuleSettings::default()

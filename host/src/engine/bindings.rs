@@ -9,3 +9,12 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
 });
+
+/// The interfaces that version 0.1.1 adds.
+pub(super) mod additions {
+    wasmtime::component::bindgen!({
+        path: "wit/0.1.1",
+        world: "declaring",
+        exports: { default: async },
+    });
+}

@@ -2,13 +2,7 @@
 
 use wasmtime::component::Component;
 
-use super::{
-    Engine, LoadError,
-    ceilings::MEMORY_CEILING,
-    imports::{self, CONTRACT, VERSION},
-    load_error::EXPORT,
-    log,
-};
+use super::{Engine, LoadError, ceilings::MEMORY_CEILING, contract, imports, log};
 
 /// The magic number that wasm files begin with.
 const MAGIC: &[u8] = b"\0asm";
@@ -42,39 +36,20 @@ pub(super) fn kind(wasm: &[u8]) -> Result<Kind, LoadError> {
 
 /// Looks at the name of an import.
 pub(super) fn import(name: &str) -> Result<(), LoadError> {
-    of_contract(name)?;
+    if contract::import(name)? {
+        return Ok(());
+    }
     match imports::refused(name) {
         None => Ok(()),
         Some(rule) => Err(LoadError::ForbiddenImport { name: log::one_line(name), rule }),
     }
 }
 
-/// Looks at the version of an interface of the contract. What has another name may have any.
-fn of_contract(name: &str) -> Result<(), LoadError> {
-    let version = name.strip_prefix(CONTRACT).and_then(|rest| rest.split_once('@'));
-    match version {
-        Some((_, found)) if found != VERSION => {
-            Err(LoadError::OtherContract { found: log::one_line(found) })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Looks at the names of all exports.
-pub(super) fn exports(names: &[&str]) -> Result<(), LoadError> {
-    if names.contains(&EXPORT) {
-        return Ok(());
-    }
-    names.iter().try_for_each(|name| of_contract(name))?;
-    let found = if names.is_empty() { "nothing".into() } else { log::one_line(&names.join(", ")) };
-    Err(LoadError::MissingExport { found })
-}
-
 /// Looks at what a component imports, exports and needs.
 pub(super) fn component(engine: &Engine, component: &Component) -> Result<(), LoadError> {
     let of = component.component_type();
     of.imports(&engine.wasmtime).try_for_each(|(name, _)| import(name))?;
-    exports(&of.exports(&engine.wasmtime).map(|(name, _)| name).collect::<Vec<_>>())?;
+    contract::exports(&of.exports(&engine.wasmtime).map(|(name, _)| name).collect::<Vec<_>>())?;
     let limit = MEMORY_CEILING as u64;
     let needed = component.resources_required().and_then(|needs| needs.max_initial_memory_size);
     match needed {
@@ -103,7 +78,7 @@ mod tests {
     fn names_of_a_files_making_stand_in_one_line() {
         for error in [
             import("a\nb\u{1b}[2J").unwrap_err(),
-            exports(&["a\nb\u{1b}[2J"]).unwrap_err(),
+            contract::exports(&["a\nb\u{1b}[2J"]).unwrap_err().into(),
             import("tidegate:channels/x@a\nb\u{1b}[2J").unwrap_err(),
             LoadError::invalid("a\nb\u{1b}[2J"),
         ] {

@@ -8,7 +8,7 @@ use wasmparser::{Encoding, Parser, Payload};
 use super::{
     LoadError,
     ceilings::{CORE_INSTANCES, MEMORIES, MEMORY_CEILING, TABLE_ELEMENTS, TABLES},
-    check,
+    check, contract,
 };
 
 /// Bytes of a page of memory.
@@ -88,7 +88,10 @@ pub(super) fn inspect(wasm: &[u8], limits: &FileLimits) -> Result<(), LoadError>
         beyond("memories", needs.memories, MEMORIES.into(), "")?;
         beyond("tables", needs.tables, TABLES.into(), "")?;
     }
-    if found.component { check::exports(&found.exports) } else { Ok(()) }
+    if found.component {
+        contract::exports(&found.exports)?;
+    }
+    Ok(())
 }
 
 enum Wrong {

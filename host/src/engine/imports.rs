@@ -2,18 +2,8 @@
 
 use std::fmt;
 
-/// What all interfaces of the contract begin with, whatever its version.
-pub(super) const CONTRACT: &str = "tidegate:channels/";
-/// The version of the contract that this host speaks.
-pub(super) const VERSION: &str = "0.1.0";
-/// What of the contract a component may import.
-const CONTRACT_INTERFACES: [&str; 5] = [
-    "tidegate:channels/types@0.1.0",
-    "tidegate:channels/layer@0.1.0",
-    "tidegate:channels/reply@0.1.0",
-    "tidegate:channels/connection@0.1.0",
-    "tidegate:channels/log@0.1.0",
-];
+use super::contract::LATEST;
+
 /// The releases of WASI that the host has begin with this. Each has what those before it have.
 const WASI_TRACK: &str = "0.2.";
 /// The packages of WASI that the host has, and their interfaces.
@@ -63,8 +53,6 @@ pub enum ImportRule {
     WasiVersion,
     /// The host has the package of WASI, without this interface.
     WasiInterface(&'static [&'static str]),
-    /// The contract does not have it.
-    Contract,
 }
 
 impl fmt::Display for ImportRule {
@@ -76,7 +64,7 @@ impl fmt::Display for ImportRule {
                 let packages = packages.join(", ");
                 write!(
                     f,
-                    "a module may import tidegate:channels@{VERSION} and, of WASI {WASI_TRACK}x, \
+                    "a module may import tidegate:channels up to {LATEST} and, of WASI {WASI_TRACK}x, \
                      {packages}; remove what needs the rest"
                 )
             }
@@ -94,22 +82,12 @@ impl fmt::Display for ImportRule {
                 "of this package the host has {}; remove what needs the rest",
                 interfaces.join(", ")
             ),
-            Self::Contract => write!(
-                f,
-                "tidegate:channels@{VERSION} does not have it; build it against the WIT of this host"
-            ),
         }
     }
 }
 
-/// The rule that an import breaks, if it breaks one.
+/// The rule that an import breaks, if it breaks one. Those of the contract are not looked at here.
 pub(super) fn refused(name: &str) -> Option<ImportRule> {
-    if CONTRACT_INTERFACES.contains(&name) {
-        return None;
-    }
-    if name.starts_with(CONTRACT) {
-        return Some(ImportRule::Contract);
-    }
     let Some(rest) = name.strip_prefix("wasi:") else { return Some(ImportRule::Package) };
     let (path, version) = rest.split_once('@').unwrap_or((rest, ""));
     let (package, interface) = path.split_once('/').unwrap_or((path, ""));
@@ -135,7 +113,6 @@ mod tests {
             "wasi:io/streams@0.2.0",
             "wasi:io/streams@0.2.6",
             "wasi:sockets/tcp-create-socket@0.2.12",
-            "tidegate:channels/layer@0.1.0",
         ] {
             assert_eq!(refused(import), None, "{import}");
         }
@@ -157,7 +134,7 @@ mod tests {
             ("wasi:keyvalue/store@0.2.0", ImportRule::Package),
             ("acme:db/sql@0.2.0", ImportRule::Package),
             ("env", ImportRule::Package),
-            ("tidegate:channels/store@0.1.0", ImportRule::Contract),
+            ("tidegate:other/layer@0.1.0", ImportRule::Package),
         ] {
             assert_eq!(refused(import), Some(rule), "{import}");
         }

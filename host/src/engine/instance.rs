@@ -148,6 +148,7 @@ impl WasiView for Run {
 }
 
 impl bindings::tidegate::channels::types::Host for Run {}
+impl bindings::additions::tidegate::channels::declared::Host for Run {}
 
 impl Run {
     fn new(limits: &Arc<Limits>, grants: &Arc<Grants>) -> Self {

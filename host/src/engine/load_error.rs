@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Fault, ImportRule, imports::VERSION, log};
+use super::{ContractError, DeclarationError, Fault, ImportRule, contract::LATEST, log};
 use crate::message::NameError;
 use crate::routing::{GuardError, PatternError};
-
-/// What a component must export.
-pub(super) const EXPORT: &str = "tidegate:channels/consumer@0.1.0";
 
 /// Why a file is not taken as a module. Each names the rule and the fix.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -83,22 +80,9 @@ pub enum LoadError {
         /// Where it was met.
         reason: String,
     },
-    /// The contract's export is missing.
-    #[error(
-        "it does not export {EXPORT} (it exports: {found}); end the crate with `tidegate_sdk::export! {{ ... }}` and set crate-type = [\"cdylib\"]"
-    )]
-    MissingExport {
-        /// What it exports instead.
-        found: String,
-    },
-    /// It was built against another version of the contract.
-    #[error(
-        "it was built against tidegate:channels@{found}, and this host speaks tidegate:channels@{VERSION}; build it with a tidegate-sdk for {VERSION}, or deploy it to a host that speaks {found}"
-    )]
-    OtherContract {
-        /// The version that it was built against.
-        found: String,
-    },
+    /// It does not fit the contract.
+    #[error("{0}")]
+    Contract(#[from] ContractError),
     /// An import is not granted.
     #[error("it imports {name}, which modules cannot have: {rule}")]
     ForbiddenImport {
@@ -109,12 +93,12 @@ pub enum LoadError {
     },
     /// An interface that it imports is not as the host has it.
     #[error(
-        "its imports do not fit this host: {0}; build it against tidegate:channels@{VERSION} as it was published, and WASI 0.2"
+        "its imports do not fit this host: {0}; build it against tidegate:channels as it was published, up to {LATEST}, and WASI 0.2"
     )]
     Imports(String),
     /// What it exports is not as the contract says.
     #[error(
-        "its exports do not fit this host: {0}; build it against tidegate:channels@{VERSION} as it was published"
+        "its exports do not fit this host: {0}; build it against tidegate:channels as it was published, up to {LATEST}"
     )]
     Exports(String),
     /// It needs more memory at its start than the pool has for one instance.
@@ -136,6 +120,12 @@ pub enum LoadError {
         /// The bytes allowed.
         limit: usize,
     },
+    /// Asking for its declarations failed.
+    #[error("its declarations could not be read: {0}")]
+    Declare(Fault),
+    /// Its declarations break a rule.
+    #[error("{0}")]
+    Declarations(DeclarationError),
     /// It has no consumers.
     #[error("it declares no consumers; name them in `export! {{ ... }}`")]
     NoConsumers,
@@ -234,8 +224,9 @@ impl LoadError {
             Self::Compiler(_) => "compiler",
             Self::Unloadable(_) => "too-large-instance",
             Self::Feature { .. } => "feature",
-            Self::MissingExport { .. } | Self::Exports(_) => "exports",
-            Self::OtherContract { .. } => "contract",
+            Self::Contract(error) => error.code(),
+            Self::Exports(_) => "exports",
+            Self::Declare(_) | Self::Declarations(_) => "declarations",
             Self::ForbiddenImport { .. } | Self::Imports(_) => "imports",
             Self::RouteBytes { .. } => "too-many-routes",
             Self::Routes(_)

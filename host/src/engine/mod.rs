@@ -9,7 +9,9 @@ mod ceilings;
 mod check;
 mod clock;
 mod compile;
+mod contract;
 mod convert;
+mod declarations;
 mod fault;
 mod features;
 mod file_limits;
@@ -34,6 +36,8 @@ pub(crate) use ceilings::MEMORY_CEILING;
 pub use compile::{
     COMMAND as COMPILE_COMMAND, CompileFailure, CompileLimits, Compiler, serve as serve_compiler,
 };
+pub use contract::{ContractError, Direction};
+pub use declarations::{ConsumerDeclarations, DeclarationError, Declarations};
 pub use fault::Fault;
 pub use file_limits::FileLimits;
 pub use imports::ImportRule;

@@ -76,7 +76,7 @@ impl Engine {
 }
 
 fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
-    use bindings::tidegate::channels;
+    use bindings::{additions, tidegate::channels};
     use host_calls::{ConnectionCalls, LayerCalls, LogCalls, ReplyCalls};
     channels::types::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)?;
     channels::layer::add_to_linker::<_, LayerCalls<'static>>(linker, Run::layer_calls)?;
@@ -85,7 +85,8 @@ fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
         linker,
         Run::connection_calls,
     )?;
-    channels::log::add_to_linker::<_, LogCalls<'static>>(linker, Run::log_calls)
+    channels::log::add_to_linker::<_, LogCalls<'static>>(linker, Run::log_calls)?;
+    additions::tidegate::channels::declared::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)
 }
 
 /// The one place that says how code is compiled; compiled code is cached under a hash of it.

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use wasmtime::component::Component;
 
 use super::{
-    Cache, Compiler, Engine, FileLimits, Finished, Instance, Job, Limits, LoadError, bindings,
-    check, file_limits,
+    Cache, Compiler, Declarations, Engine, FileLimits, Finished, Instance, Job, Limits, LoadError,
+    bindings::{self, additions::exports::tidegate::channels::declarations::GuestIndices},
+    check, contract, file_limits,
     instance::{self, Run},
     log, routes, wasip1,
 };
@@ -20,6 +21,8 @@ use crate::{capability::Grants, routing::RouteSpec};
 pub struct Program {
     pub(super) engine: Engine,
     pub(super) pre: bindings::ModulePre<Run>,
+    /// Where the module's declarations are; none if it has none.
+    pub(super) declarations: Option<GuestIndices>,
     digest: String,
     /// Whether instantiating it calls the host. Not known before the first run.
     starts_alone: OnceLock<bool>,
@@ -75,6 +78,7 @@ impl Program {
         Self {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
+            declarations: self.declarations.clone(),
             digest: self.digest.clone(),
             starts_alone: self.starts_alone.clone(),
         }
@@ -95,9 +99,11 @@ impl Program {
         let one_line = |error: wasmtime::Error| log::one_line(&format!("{error:#}"));
         let pre = engine.linker.instantiate_pre(component);
         let pre = pre.map_err(|error| LoadError::Imports(one_line(error)))?;
-        let pre = bindings::ModulePre::new(pre);
-        let pre = pre.map_err(|error| LoadError::Exports(one_line(error)))?;
-        Ok(Self { engine, pre, digest, starts_alone: OnceLock::new() })
+        let unfit = |error: wasmtime::Error| LoadError::Exports(one_line(error));
+        let declares = component.get_export_index(None, contract::DECLARATIONS).is_some();
+        let declarations = declares.then(|| GuestIndices::new(&pre)).transpose().map_err(unfit)?;
+        let pre = bindings::ModulePre::new(pre).map_err(unfit)?;
+        Ok(Self { engine, pre, declarations, digest, starts_alone: OnceLock::new() })
     }
 
     /// SHA-256 of the file, in hexadecimal.
@@ -105,9 +111,13 @@ impl Program {
         &self.digest
     }
 
-    /// Asks the module for its consumers, in the sandbox. The guest runs on the thread that polls
-    /// this: not one that serves connections.
-    pub async fn routes(&self, limits: &Limits, most: usize) -> Result<Vec<RouteSpec>, LoadError> {
+    /// Asks the module for its routes and its declarations, in the sandbox. The guest runs
+    /// on the thread that polls this: not one that serves connections.
+    pub async fn consumers(
+        &self,
+        limits: &Limits,
+        most: usize,
+    ) -> Result<(Vec<RouteSpec>, Declarations), LoadError> {
         routes::read(self, limits, most).await
     }
 

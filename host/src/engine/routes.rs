@@ -2,52 +2,56 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use tokio::time::Instant;
+use wasmtime::{Store, component::Instance};
+
 use super::{
-    Fault, Limits, LoadError, Program,
-    bindings::exports::tidegate::channels::consumer::{
-        ChannelTrigger, Guards as DeclaredGuards, HttpTrigger, Route, Trigger as Declared,
-        WebsocketTrigger,
+    DeclarationError, Declarations, Fault, Limits, LoadError, Program,
+    bindings::{
+        Module,
+        exports::tidegate::channels::consumer::{
+            ChannelTrigger, Guards as DeclaredGuards, HttpTrigger, Route, Trigger as Declared,
+            WebsocketTrigger,
+        },
     },
-    instance,
+    instance::{self, Run},
+    log,
 };
 use crate::{
     message::ChannelName,
     routing::{Guards, Pattern, RouteSpec, Trigger},
 };
 
-/// Bytes of all routes together, about.
-const ROUTE_BYTES: usize = 1024 * 1024;
+/// Bytes of all routes together, about, and of all declarations together.
+const DECLARED_BYTES: usize = 1024 * 1024;
 
-/// Runs the module's `routes` under the limits of an invocation.
+/// Runs the module's `routes` and its `declare`, if it has one, under the limits of an invocation.
 pub(super) async fn read(
     program: &Program,
     limits: &Limits,
     most: usize,
-) -> Result<Vec<RouteSpec>, LoadError> {
+) -> Result<(Vec<RouteSpec>, Declarations), LoadError> {
     let _running = program.engine.clock.run();
     let limits = Arc::new(limits.clone());
+    let deadline = Instant::now() + limits.deadline;
     let mut store = instance::new_store(program, &limits, &Arc::default());
-    store.set_hostcall_fuel(ROUTE_BYTES);
-    let ask = async {
-        store.set_fuel(limits.fuel)?;
-        store.set_epoch_deadline(1);
-        let module = program.pre.instantiate_async(&mut store).await?;
-        module.tidegate_channels_consumer().call_routes(&mut store).await
-    };
-    let declared = match tokio::time::timeout(limits.deadline, ask).await {
-        Ok(Ok(routes)) => routes,
-        Ok(Err(error)) => {
-            let fault = Fault::from_engine(&error);
-            if let Fault::CallBytes { .. } = fault {
-                return Err(LoadError::RouteBytes { limit: ROUTE_BYTES });
-            }
-            let finished = instance::finish(&mut store, Some(fault.clone()), &limits);
-            return Err(LoadError::Routes(finished.fault.unwrap_or(fault)));
+    store.set_hostcall_fuel(DECLARED_BYTES);
+    store.set_epoch_deadline(1);
+    let begun = until(deadline, &limits, begin(program, &mut store, &limits)).await;
+    let instance =
+        begun.map_err(|fault| LoadError::Routes(detailed(&mut store, fault, &limits)))?;
+    let unfit = |error: wasmtime::Error| LoadError::Exports(log::one_line(&format!("{error:#}")));
+    let module = Module::new(&mut store, &instance).map_err(unfit)?;
+    let declares = program.declarations.as_ref().map(|found| found.load(&mut store, &instance));
+    let declares = declares.transpose().map_err(unfit)?;
+
+    let ask = module.tidegate_channels_consumer().call_routes(&mut store);
+    let declared = match until(deadline, &limits, ask).await {
+        Ok(declared) => declared,
+        Err(Fault::CallBytes { .. }) => {
+            return Err(LoadError::RouteBytes { limit: DECLARED_BYTES });
         }
-        Err(_) => {
-            let limit = limits.deadline;
-            return Err(LoadError::Routes(Fault::Deadline { used: limit, limit }));
-        }
+        Err(fault) => return Err(LoadError::Routes(detailed(&mut store, fault, &limits))),
     };
     if declared.is_empty() {
         return Err(LoadError::NoConsumers);
@@ -57,7 +61,45 @@ pub(super) async fn read(
         let (what, found, limit) = ("routes", found as u64, most as u64);
         return Err(LoadError::TooMany { what, found, limit, setting: "upload.routes" });
     }
-    declared.into_iter().map(check).collect()
+    let routes = declared.into_iter().map(check).collect::<Result<Vec<_>, _>>()?;
+    let Some(declares) = declares else { return Ok((routes, Declarations::default())) };
+    match until(deadline, &limits, declares.call_declare(&mut store)).await {
+        Ok(bytes) => match Declarations::check(bytes.into(), &routes) {
+            Ok(declarations) => Ok((routes, declarations)),
+            Err(error) => Err(LoadError::Declarations(error)),
+        },
+        Err(Fault::CallBytes { .. }) => {
+            Err(LoadError::Declarations(DeclarationError::TooLarge { limit: DECLARED_BYTES }))
+        }
+        Err(fault) => Err(LoadError::Declare(detailed(&mut store, fault, &limits))),
+    }
+}
+
+async fn begin(
+    program: &Program,
+    store: &mut Store<Run>,
+    limits: &Limits,
+) -> wasmtime::Result<Instance> {
+    store.set_fuel(limits.fuel)?;
+    program.pre.instance_pre().instantiate_async(store).await
+}
+
+/// Waits for the guest until the deadline.
+async fn until<T>(
+    deadline: Instant,
+    limits: &Limits,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> Result<T, Fault> {
+    let limit = limits.deadline;
+    match tokio::time::timeout_at(deadline, call).await {
+        Ok(result) => result.map_err(|error| Fault::from_engine(&error)),
+        Err(_) => Err(Fault::Deadline { used: limit, limit }),
+    }
+}
+
+/// The fault with what the run used, and the panic if it was one.
+fn detailed(store: &mut Store<Run>, fault: Fault, limits: &Limits) -> Fault {
+    instance::finish(store, Some(fault.clone()), limits).fault.unwrap_or(fault)
 }
 
 fn check(route: Route) -> Result<RouteSpec, LoadError> {

@@ -70,6 +70,16 @@ impl Content {
         Self::parse(packed.map_err(|_| ContentError::TooDeep)?.into())
     }
 
+    /// The entries of the map, each with its value as MessagePack.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let mut scan = Scan { rest: &self.0 };
+        let mut left = scan.entries().unwrap_or_default();
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            scan.entry().ok()
+        })
+    }
+
     /// The bytes.
     pub const fn as_bytes(&self) -> &Bytes {
         &self.0
@@ -118,6 +128,26 @@ impl<'a> Scan<'a> {
             _ => return Ok(None),
         };
         std::str::from_utf8(self.take(count)?).map(Some).map_err(|_| ContentError::NotUtf8)
+    }
+
+    /// Reads how many entries a map has.
+    fn entries(&mut self) -> Result<usize, ContentError> {
+        match self.marker()? {
+            Marker::FixMap(count) => Ok(usize::from(count)),
+            Marker::Map16 => self.count(2),
+            Marker::Map32 => self.count(4),
+            _ => Err(ContentError::NotAMap),
+        }
+    }
+
+    /// Reads an entry of the outermost map.
+    fn entry(&mut self) -> Result<(&'a str, &'a [u8]), ContentError> {
+        let marker = self.marker()?;
+        let key = self.text(marker)?.ok_or(ContentError::KeyNotText)?;
+        let before = self.rest;
+        self.value(1)?;
+        let value = before.get(..before.len() - self.rest.len()).ok_or(ContentError::Truncated)?;
+        Ok((key, value))
     }
 
     fn value(&mut self, depth: usize) -> Result<(), ContentError> {
@@ -247,6 +277,18 @@ mod tests {
             if parse(&map).is_ok() {
                 prop_assert!(rmpv::decode::read_value(&mut &map[..]).is_ok());
             }
+        }
+
+        #[test]
+        fn entries_are_those_of_the_map(
+            map in proptest::collection::btree_map("[a-z]{0,40}", any::<Option<Vec<i64>>>(), 0..20)
+        ) {
+            let content = parse(&rmp_serde::to_vec_named(&map).unwrap()).unwrap();
+            let read: std::collections::BTreeMap<String, Option<Vec<i64>>> = content
+                .entries()
+                .map(|(key, value)| (key.to_owned(), rmp_serde::from_slice(value).unwrap()))
+                .collect();
+            prop_assert_eq!(read, map);
         }
     }
 }

@@ -77,7 +77,7 @@ impl Loader {
         &self.limits
     }
 
-    /// Checks and compiles a file, and reads its routes.
+    /// Checks and compiles a file, and reads its routes and declarations.
     pub async fn candidate(
         &self,
         name: ModuleName,
@@ -105,7 +105,7 @@ impl Loader {
         candidate
     }
 
-    /// Makes a candidate of compiled code: reads its routes.
+    /// Makes a candidate of compiled code: reads its routes and declarations.
     pub(super) async fn candidate_of(
         &self,
         name: ModuleName,
@@ -117,10 +117,12 @@ impl Loader {
         let (runtime, of) = (Handle::current(), Arc::new(program));
         let program = Arc::clone(&of);
         // The guest runs there, and not on a thread that serves sockets.
-        let ask = move || runtime.block_on(of.routes(&limits, most));
+        let ask = move || runtime.block_on(of.consumers(&limits, most));
         let asked = tokio::task::spawn_blocking(ask).await;
-        let routes = asked.unwrap_or_else(|error| Err(LoadError::Compiler(error.to_string())))?;
-        Ok(Candidate { name, number, program, routes, settings, probation: false })
+        let asked = asked.unwrap_or_else(|error| Err(LoadError::Compiler(error.to_string())));
+        let (routes, declarations) = asked?;
+        let declarations = Arc::new(declarations);
+        Ok(Candidate { name, number, program, routes, declarations, settings, probation: false })
     }
 }
 

@@ -34,7 +34,7 @@ pub use self::{
 };
 use crate::{
     capability::Grants,
-    engine::{Limits, Program},
+    engine::{Declarations, Limits, Program},
     message::{ChannelName, Lasting, ModuleName},
     routing::{Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
 };
@@ -53,6 +53,8 @@ pub struct Candidate {
     pub program: Arc<Program>,
     /// Its consumers.
     pub routes: Vec<RouteSpec>,
+    /// Its declarations about its consumers, besides routes.
+    pub declarations: Arc<Declarations>,
     /// Its settings.
     pub settings: ModuleSettings,
     /// Whether it is new and goes on probation.
@@ -70,6 +72,8 @@ pub struct Version {
     pub activation: u64,
     /// The code.
     pub program: Arc<Program>,
+    /// Its declarations about its consumers, besides routes.
+    pub declarations: Arc<Declarations>,
     /// Its settings.
     pub settings: ModuleSettings,
     /// The limits again, shared with every run.
@@ -323,7 +327,8 @@ impl Registry {
                 _ => at_least,
             };
             activations.push(activation);
-            let Candidate { name, number, program, routes, settings, probation } = candidate;
+            let Candidate { name, number, program, routes, declarations, settings, probation } =
+                candidate;
             let limits = Arc::new(settings.limits.clone());
             let grants = Arc::new(settings.grants.clone());
             let probation = match before {
@@ -337,6 +342,7 @@ impl Registry {
                 number,
                 activation,
                 program,
+                declarations,
                 settings,
                 limits,
                 grants,

@@ -112,6 +112,7 @@ impl Registry {
             number: before.number,
             activation,
             program: Arc::clone(&before.program),
+            declarations: Arc::clone(&before.declarations),
             settings: before.settings.clone(),
             limits: Arc::clone(&before.limits),
             grants: Arc::clone(&before.grants),

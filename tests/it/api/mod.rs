@@ -2,14 +2,13 @@
 
 mod changes;
 mod connections;
-mod contract;
 mod messages;
 mod openapi;
 mod records;
 mod refusals;
 mod restarts;
 mod settings;
-mod wasip1;
+pub(crate) mod wasip1;
 
 use std::path::PathBuf;
 

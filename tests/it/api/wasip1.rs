@@ -23,7 +23,7 @@ const ROUTES: [(u32, &[u8]); 4] = [
 ];
 
 /// What a compiler for wasip1 makes: a module that asks for random bytes before it says its routes.
-pub(super) fn core_module() -> Vec<u8> {
+pub(crate) fn core_module() -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([I32, I32], [I32]);
     types.ty().function([], [I32]);

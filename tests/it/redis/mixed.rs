@@ -31,7 +31,7 @@ const ROUNDS: usize = 10;
 const GROUP: &str = "g";
 
 /// The binary of the release, where `scripts/build-release-of` leaves it.
-fn release() -> String {
+pub(crate) fn release() -> String {
     let target = Path::new(TIDEGATE).parent().unwrap().parent().unwrap();
     let binary = target.join("releases").join(RELEASE).join("tidegate");
     assert!(binary.exists(), "{} is missing: scripts/build-release-of {RELEASE}", binary.display());

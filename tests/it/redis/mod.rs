@@ -3,7 +3,7 @@
 mod commands;
 mod deploys;
 mod faults;
-mod mixed;
+pub(crate) mod mixed;
 mod processes;
 mod python;
 mod retries;

@@ -1,0 +1,254 @@
+//! Declarations of a module about its consumers, besides routes: read once for each version, and
+//! checked key by key.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+
+use super::log;
+use crate::{
+    message::{Content, ContentError},
+    routing::RouteSpec,
+};
+
+/// The declarations about one consumer. Each key that the host knows has a field here and a row in
+/// [`KEYS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerDeclarations {}
+
+/// Checks the value of a key, as MessagePack, and keeps it. The error is the rule that it breaks.
+type Keep<T> = fn(&mut T, &[u8]) -> Result<(), String>;
+
+/// The keys that the host knows. A key that is not among them is refused: if it was a guard, the
+/// consumer would be open without it.
+const KEYS: &[(&str, Keep<ConsumerDeclarations>)] = &[];
+
+/// The declarations of a module, by consumer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declarations(BTreeMap<Arc<str>, ConsumerDeclarations>);
+
+impl Declarations {
+    /// Checks the bytes that `declare` returned.
+    pub(super) fn check(bytes: Bytes, routes: &[RouteSpec]) -> Result<Self, DeclarationError> {
+        decode(bytes, routes, KEYS).map(Self)
+    }
+
+    /// Returns the declarations about a consumer.
+    pub fn consumer(&self, name: &str) -> Option<&ConsumerDeclarations> {
+        self.0.get(name)
+    }
+}
+
+/// Which rule a module's declarations break.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeclarationError {
+    /// They are too large together.
+    #[error("its declarations have more than {limit} bytes together; declare less")]
+    TooLarge {
+        /// The bytes allowed.
+        limit: usize,
+    },
+    /// They are not a map by consumer.
+    #[error(
+        "its declarations are malformed: {reason}; `declare` returns a MessagePack map of consumers, and each value is a map of keys"
+    )]
+    Malformed {
+        /// The rule.
+        reason: String,
+    },
+    /// They name a consumer that the module does not have.
+    #[error(
+        "it declares something of consumer {consumer}, which its routes do not have; they have {known}"
+    )]
+    Consumer {
+        /// The consumer.
+        consumer: String,
+        /// The consumers that it has.
+        known: String,
+    },
+    /// The declarations about a consumer are not a map.
+    #[error("what it declares of consumer {consumer} is malformed: {reason}; give a map of keys")]
+    ConsumerMalformed {
+        /// The consumer.
+        consumer: String,
+        /// The rule.
+        reason: String,
+    },
+    /// A key is one that the host does not know.
+    #[error(
+        "it declares {key} of consumer {consumer}, and this host knows {known}; leave the key out, or deploy it to a host that knows it"
+    )]
+    Key {
+        /// The consumer.
+        consumer: String,
+        /// The key.
+        key: String,
+        /// The keys that the host knows, in words.
+        known: String,
+    },
+    /// The value of a key breaks a rule.
+    #[error("{key} of consumer {consumer} is not valid: {reason}")]
+    Value {
+        /// The consumer.
+        consumer: String,
+        /// The key.
+        key: &'static str,
+        /// The rule.
+        reason: String,
+    },
+}
+
+fn decode<T: Default>(
+    bytes: Bytes,
+    routes: &[RouteSpec],
+    keys: &[(&'static str, Keep<T>)],
+) -> Result<BTreeMap<Arc<str>, T>, DeclarationError> {
+    let reason = |error: ContentError| log::one_line(&error.to_string());
+    let content = Content::parse(bytes)
+        .map_err(|error| DeclarationError::Malformed { reason: reason(error) })?;
+    let mut declared = BTreeMap::new();
+    for (name, value) in content.entries() {
+        let consumer = log::one_line(&format!("{name:?}"));
+        let Some(route) = routes.iter().find(|route| &*route.consumer == name) else {
+            let known: Vec<_> = routes.iter().map(|route| &*route.consumer).collect();
+            let known = log::one_line(&known.join(", "));
+            return Err(DeclarationError::Consumer { consumer, known });
+        };
+        let of_consumer = match Content::parse(Bytes::copy_from_slice(value)) {
+            Ok(content) => content,
+            Err(error) => {
+                let reason = reason(error);
+                return Err(DeclarationError::ConsumerMalformed { consumer, reason });
+            }
+        };
+        let mut kept = T::default();
+        for (key, value) in of_consumer.entries() {
+            let Some((key, keep)) = keys.iter().find(|(known, _)| *known == key) else {
+                let (key, known) = (log::one_line(&format!("{key:?}")), in_words(keys));
+                return Err(DeclarationError::Key { consumer, key, known });
+            };
+            keep(&mut kept, value).map_err(|reason| {
+                let (consumer, reason) = (consumer.clone(), log::one_line(&reason));
+                DeclarationError::Value { consumer, key, reason }
+            })?;
+        }
+        declared.insert(Arc::clone(&route.consumer), kept);
+    }
+    Ok(declared)
+}
+
+fn in_words<T>(keys: &[(&'static str, Keep<T>)]) -> String {
+    match keys {
+        [] => "no keys yet".to_owned(),
+        keys => keys.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{message::ChannelName, routing::Trigger};
+
+    /// Stands for what a later host may know.
+    #[derive(Debug, Default, PartialEq)]
+    struct Later {
+        guard: Option<String>,
+        most: Option<u32>,
+    }
+
+    const LATER: &[(&str, Keep<Later>)] = &[
+        ("guard", |later, value| {
+            later.guard = rmp_serde::from_slice(value).map_err(|_| "give a text".to_owned())?;
+            Ok(())
+        }),
+        ("most", |later, value| match rmp_serde::from_slice(value) {
+            Ok(most @ 1..=10) => {
+                later.most = Some(most);
+                Ok(())
+            }
+            _ => Err("give a number from 1 to 10".to_owned()),
+        }),
+    ];
+
+    fn routes() -> Vec<RouteSpec> {
+        let route = |name: &str| {
+            let channel = ChannelName::parse(name).unwrap();
+            RouteSpec {
+                consumer: name.into(),
+                trigger: Trigger::Channel { channel, retries: None },
+            }
+        };
+        vec![route("chat"), route("work")]
+    }
+
+    fn packed(value: &serde_json::Value) -> Bytes {
+        rmp_serde::to_vec_named(value).unwrap().into()
+    }
+
+    fn refused(value: &serde_json::Value) -> String {
+        decode(packed(value), &routes(), LATER).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_declared_is_kept_by_consumer() {
+        let value = json!({ "work": { "most": 3 }, "chat": { "guard": "user", "most": 10 } });
+        let declared = decode(packed(&value), &routes(), LATER).unwrap();
+        assert_eq!(declared["chat"], Later { guard: Some("user".into()), most: Some(10) });
+        assert_eq!(declared["work"], Later { guard: None, most: Some(3) });
+    }
+
+    #[test]
+    fn each_broken_rule_is_named_with_the_consumer_the_key_and_the_fix() {
+        for (value, message) in [
+            (
+                json!({ "chat": { "gaurd": "user" } }),
+                "it declares \"gaurd\" of consumer \"chat\", and this host knows guard, most; leave the \
+                 key out, or deploy it to a host that knows it",
+            ),
+            (
+                json!({ "chat": { "most": 11 } }),
+                "most of consumer \"chat\" is not valid: give a number from 1 to 10",
+            ),
+            (
+                json!({ "other": { "most": 1 } }),
+                "it declares something of consumer \"other\", which its routes do not have; they have \
+                 chat, work",
+            ),
+            (
+                json!({ "chat": ["guard"] }),
+                "what it declares of consumer \"chat\" is malformed: the content is not a map; send a \
+                 map with text keys; give a map of keys",
+            ),
+            (
+                json!(["chat"]),
+                "its declarations are malformed: the content is not a map; send a map with text keys; \
+                 `declare` returns a MessagePack map of consumers, and each value is a map of keys",
+            ),
+        ] {
+            assert_eq!(refused(&value), message);
+        }
+    }
+
+    #[test]
+    fn names_of_a_files_making_stand_in_one_line() {
+        for value in [json!({ "a\nb": {} }), json!({ "chat": { "a\nb": 1 } })] {
+            let message = refused(&value);
+            assert!(message.contains(r"a\nb") && !message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn this_host_knows_no_keys_and_takes_maps_without_any() {
+        let value = json!({ "chat": { "guard": "user" } });
+        let error = Declarations::check(packed(&value), &routes()).unwrap_err().to_string();
+        assert!(error.contains("this host knows no keys yet"), "{error}");
+        let declared = Declarations::check(packed(&json!({ "chat": {} })), &routes()).unwrap();
+        assert_eq!(declared.consumer("chat"), Some(&ConsumerDeclarations::default()));
+        assert_eq!(declared.consumer("work"), None);
+        assert_eq!(Declarations::check(packed(&json!({})), &routes()), Ok(Declarations::default()));
+    }
+}
