@@ -32,5 +32,5 @@ fn the_table_of_lost_messages_has_each_reason_and_no_other() {
     });
     let documented: BTreeSet<_> = labels.collect();
     let counted = DropReason::ALL.iter().map(|reason| reason.label().to_owned());
-    assert_eq!(documented, counted.collect());
+    assert_eq!(documented, counted.collect::<BTreeSet<_>>());
 }

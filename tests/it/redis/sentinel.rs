@@ -102,7 +102,7 @@ async fn answer_as_sentinel(socket: TcpStream, port: String, asked: Arc<AtomicUs
             socket.read_exact(&mut part).await.unwrap();
             parts.push(String::from_utf8_lossy(&part).trim().to_uppercase());
         }
-        let answer = if parts[0] == "SENTINEL" {
+        let answer = if parts.first().is_some_and(|it| it == "SENTINEL") {
             asked.fetch_add(1, Ordering::SeqCst);
             format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len())
         } else {
