@@ -33,6 +33,7 @@ mod http1;
 mod http2;
 mod http2_attacks;
 mod http2_stalls;
+mod idle;
 mod lagging_worker;
 mod limits;
 mod lingering;

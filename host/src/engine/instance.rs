@@ -210,6 +210,7 @@ pub(super) async fn run(
     job: Job,
     warm: Option<Instance>,
 ) -> (Finished, Option<Instance>) {
+    let _running = program.engine.clock.run();
     let limits = Arc::clone(&job.limits);
     let mut store = None;
     let deadline = tokio::time::Instant::now() + limits.deadline;

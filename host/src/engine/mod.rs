@@ -7,6 +7,7 @@ mod bindings;
 mod cache;
 mod ceilings;
 mod check;
+mod clock;
 mod compile;
 mod convert;
 mod fault;

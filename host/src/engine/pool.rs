@@ -1,6 +1,6 @@
 //! The engine of the process: one wasmtime engine, its pool of instances, its clock.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -10,12 +10,11 @@ use wasmtime::{
 use super::{
     LoadError, bindings,
     ceilings::{CORE_INSTANCES, MEMORIES, MEMORY_CEILING, TABLE_ELEMENTS, TABLES},
+    clock::Clock,
     features, host_calls,
     instance::Run,
 };
 
-/// How often running guests are looked at.
-const TICK: Duration = Duration::from_millis(5);
 /// Warm instances that a slot keeps, for modules that ask for reuse.
 pub(crate) const WARM_PER_SLOT: usize = 4;
 
@@ -24,6 +23,7 @@ pub(crate) const WARM_PER_SLOT: usize = 4;
 pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<Run>>,
+    pub(super) clock: Arc<Clock>,
     pooled: bool,
 }
 
@@ -60,8 +60,11 @@ impl Engine {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
         host_calls::watch_changes(&mut linker).map_err(failed)?;
         add_host_calls(&mut linker).map_err(failed)?;
-        tick(&wasmtime)?;
-        Ok(Self { wasmtime, linker: Arc::new(linker), pooled })
+        let clock = Clock::start(&wasmtime);
+        let clock =
+            clock.map_err(|error| EngineError(format!("no thread for the clock: {error}")))?;
+        let clock = Arc::new(clock);
+        Ok(Self { wasmtime, linker: Arc::new(linker), clock, pooled })
     }
 
     /// Instances that are in the pool's hands out now; none without a pool.
@@ -143,22 +146,4 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
 /// Without it, what is kept resident is cleaned as a whole: a megabyte of stack for each run.
 fn has_pagemap_scan() -> bool {
     PoolingAllocationConfig::is_pagemap_scan_available()
-}
-
-/// A thread, not a task: guests that never yield must not keep it from running.
-fn tick(engine: &wasmtime::Engine) -> Result<(), EngineError> {
-    let engine = engine.weak();
-    let run = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            // Deadlines are read off a clock: a tick more or less does not matter.
-            std::thread::park_timeout(TICK);
-        }
-    };
-    std::thread::Builder::new()
-        .name("tidegate-epoch".into())
-        .spawn(run)
-        .map(drop)
-        .map_err(|error| EngineError(format!("no thread for the clock: {error}")))
 }

@@ -25,6 +25,7 @@ pub(super) async fn read(
     limits: &Limits,
     most: usize,
 ) -> Result<Vec<RouteSpec>, LoadError> {
+    let _running = program.engine.clock.run();
     let limits = Arc::new(limits.clone());
     let store = instance::new_store(program, &limits, &Grants::default());
     let mut store = store.map_err(|error| LoadError::Routes(Fault::from_engine(&error)))?;
