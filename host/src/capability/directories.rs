@@ -29,6 +29,11 @@ impl Directories {
         self.0.iter().any(|directory| directory.write)
     }
 
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns each directory, in the order of the grants.
     pub fn iter(&self) -> impl Iterator<Item = &Directory> {
         self.0.iter()

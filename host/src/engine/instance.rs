@@ -106,7 +106,9 @@ pub struct Finished {
 
 /// What the host keeps for a run, lent to host calls part by part.
 pub(super) struct Run {
-    wasi: WasiCtx,
+    /// Made for the first call that needs it: few runs make one.
+    wasi: Option<WasiCtx>,
+    grants: Arc<Grants>,
     table: ResourceTable,
     memory: MemoryMeter,
     calls: CallMeter,
@@ -139,29 +141,40 @@ impl JobView {
 
 impl WasiView for Run {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let Self { wasi, table, grants, log, .. } = self;
+        let ctx = wasi.get_or_insert_with(|| host_calls::wasi::context(grants, log).build());
+        WasiCtxView { ctx, table }
     }
 }
 
 impl bindings::tidegate::channels::types::Host for Run {}
 
 impl Run {
-    fn new(limits: &Arc<Limits>, grants: &Grants) -> wasmtime::Result<Self> {
-        let log = LogSink::new(limits.log_bytes);
-        let wasi = host_calls::wasi::context(grants, &log)?;
+    fn new(limits: &Arc<Limits>, grants: &Arc<Grants>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        Ok(Self {
-            wasi,
+        Self {
+            wasi: None,
+            grants: Arc::clone(grants),
             table,
             memory: MemoryMeter::new(limits.memory),
             calls: CallMeter::new(limits),
-            log,
+            log: LogSink::new(limits.log_bytes),
             outbox: Outbox::default(),
             state: None,
             job: None,
             limits: Arc::clone(limits),
-        })
+        }
+    }
+
+    /// Opens the granted directories. One that is gone is an error, whether the guest looks at it or not.
+    fn open_directories(&mut self) -> wasmtime::Result<()> {
+        if self.wasi.is_none() && !self.grants.directories.is_empty() {
+            let mut wasi = host_calls::wasi::context(&self.grants, &self.log);
+            host_calls::wasi::open(&self.grants.directories, &mut wasi)?;
+            self.wasi = Some(wasi.build());
+        }
+        Ok(())
     }
 
     fn begin(&mut self, limits: &Arc<Limits>) {
@@ -257,8 +270,9 @@ async fn call(
             store.data_mut().begin(&job.limits);
             (slot.insert(store), Some((module, runs)))
         }
-        None => (slot.insert(new_store(program, &job.limits, &job.lent.grants)?), None),
+        None => (slot.insert(new_store(program, &job.limits, &job.lent.grants)), None),
     };
+    store.data_mut().open_directories()?;
     store.set_fuel(job.limits.fuel)?;
     store.set_epoch_deadline(1);
     let (event, invocation) = convert::to_guest(&job);
@@ -294,9 +308,9 @@ const fn call_bytes(limits: &Limits) -> usize {
 pub(super) fn new_store(
     program: &Program,
     limits: &Arc<Limits>,
-    grants: &Grants,
-) -> wasmtime::Result<Store<Run>> {
-    let mut store = Store::new(&program.engine.wasmtime, Run::new(limits, grants)?);
+    grants: &Arc<Grants>,
+) -> Store<Run> {
+    let mut store = Store::new(&program.engine.wasmtime, Run::new(limits, grants));
     store.limiter(|run| &mut run.memory);
     // What one call copies out of the guest before any limit is looked at.
     store.set_hostcall_fuel(call_bytes(limits));
@@ -317,7 +331,7 @@ pub(super) fn new_store(
         }
         Ok(UpdateDeadline::Continue(1))
     });
-    Ok(store)
+    store
 }
 
 pub(super) fn finish(

@@ -11,7 +11,6 @@ use super::{
     instance,
 };
 use crate::{
-    capability::Grants,
     message::ChannelName,
     routing::{Guards, Pattern, RouteSpec, Trigger},
 };
@@ -27,8 +26,7 @@ pub(super) async fn read(
 ) -> Result<Vec<RouteSpec>, LoadError> {
     let _running = program.engine.clock.run();
     let limits = Arc::new(limits.clone());
-    let store = instance::new_store(program, &limits, &Grants::default());
-    let mut store = store.map_err(|error| LoadError::Routes(Fault::from_engine(&error)))?;
+    let mut store = instance::new_store(program, &limits, &Arc::default());
     store.set_hostcall_fuel(ROUTE_BYTES);
     let ask = async {
         store.set_fuel(limits.fuel)?;
