@@ -8,7 +8,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tidegate::{
     capability::Lent,
     engine::{Engine, Entry, Instance, Job, Limits, Outlet, Program, Stopped, Task},
@@ -65,6 +65,7 @@ fn invocation(c: &mut Criterion) {
     let limits = Arc::new(Limits::default());
     let outlet: Arc<dyn Outlet> = Arc::new(Nowhere);
     let owners = Arc::new(HashMap::new());
+    let grants = Arc::default();
     let job = || Job {
         consumer: "hello".into(),
         correlation: scope.correlation,
@@ -80,18 +81,30 @@ fn invocation(c: &mut Criterion) {
         limits: Arc::clone(&limits),
         lent: Lent {
             module: ModuleName::parse("hello").unwrap(),
-            grants: Arc::default(),
+            grants: Arc::clone(&grants),
             owners: Arc::clone(&owners),
         },
         outlet: Arc::clone(&outlet),
         on_long: || (),
     };
+    // Instances are made ahead of need only for a program that has run.
+    runtime.block_on(program.run(job(), None));
     let mut group = c.benchmark_group("invocation, fuel on");
     group.bench_function("fresh", |b| {
         b.iter(|| {
             let (finished, _) = runtime.block_on(program.run(job(), None));
             assert_eq!((finished.fault, finished.outbox.len()), (None, 1));
         });
+    });
+    // What a message waits for: instances are dropped after the answer.
+    group.bench_function("fresh, until it has finished", |b| {
+        let run = |job| runtime.block_on(program.run(job, None));
+        b.iter_batched(job, run, BatchSize::PerIteration);
+    });
+    group.bench_function("made ahead, until it has finished", |b| {
+        let make = || (runtime.block_on(program.prepare(&limits, &grants)), job());
+        let run = |(ready, job)| runtime.block_on(program.run(job, ready));
+        b.iter_batched(make, run, BatchSize::PerIteration);
     });
     group.bench_function("warm", |b| {
         let mut warm: Option<Instance> = None;

@@ -13,9 +13,8 @@ const TICKS: u64 = 100;
 async fn serve() -> (Process, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let settings = directory.path().join("tidegate.toml");
-    let limits = format!(
-        "[modules.spin.limits]\nfuel = 1_000_000_000_000\ndeadline = '{DEADLINE_MS}ms'\n"
-    );
+    let limits =
+        format!("[modules.spin.limits]\nfuel = 1_000_000_000_000\ndeadline = '{DEADLINE_MS}ms'\n");
     fs::write(&settings, limits).unwrap();
     let module = format!("spin={}", tests::guest("spin").display());
     let arguments = ["--config", settings.to_str().unwrap(), "--module", &module];

@@ -34,6 +34,7 @@ mod http2;
 mod http2_attacks;
 mod http2_stalls;
 mod idle;
+mod instances;
 mod lagging_worker;
 mod limits;
 mod lingering;

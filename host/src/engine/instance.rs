@@ -3,7 +3,7 @@
 //! An instance ends after its one run, unless its module asks for reuse: then after so many runs,
 //! after a fault, or when its version is not active any more.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use wasmtime::{CallHook, Store, UpdateDeadline, component::ResourceTable};
@@ -186,11 +186,15 @@ impl Run {
     }
 }
 
-/// An instance of a program.
+/// An instance of a program: one that has run before, one that was made ahead of need, or what is left
+/// of one that failed.
 pub struct Instance {
     store: Store<Run>,
-    module: bindings::Module,
+    /// None before it is instantiated and after a fault, when the guest's memory may be half-changed.
+    module: Option<bindings::Module>,
     program: Arc<Program>,
+    /// Fuel that a start ahead of need took: the first run counts it.
+    start_fuel: u64,
     runs: u32,
 }
 
@@ -201,6 +205,11 @@ impl fmt::Debug for Instance {
 }
 
 impl Instance {
+    fn new(program: &Arc<Program>, limits: &Arc<Limits>, grants: &Arc<Grants>) -> Self {
+        let (store, program) = (new_store(program, limits, grants), Arc::clone(program));
+        Self { store, module: None, program, start_fuel: 0, runs: 0 }
+    }
+
     /// Whether this is an instance of a program.
     pub fn is_of(&self, program: &Arc<Program>) -> bool {
         Arc::ptr_eq(&self.program, program)
@@ -211,93 +220,103 @@ impl Instance {
         &self.program
     }
 
-    /// How often it ran.
+    /// How often it ran. After a fault as often as it can: it never runs again.
     pub const fn runs(&self) -> u32 {
-        self.runs
+        if self.module.is_some() { self.runs } else { u32::MAX }
+    }
+
+    /// Whether a job may run on it. What it was made with must be what the job has.
+    fn fits(&self, program: &Arc<Program>, job: &Job) -> bool {
+        let run = self.store.data();
+        let same_grants = Arc::ptr_eq(&run.grants, &job.lent.grants);
+        let usable = self.module.is_some() && self.is_of(program);
+        usable && same_grants && run.memory.fits(job.limits.memory)
+    }
+
+    async fn instantiate(&mut self) -> wasmtime::Result<bindings::Module> {
+        let module = self.program.pre.instantiate_async(&mut self.store).await?;
+        self.program.note_start(self.store.data().calls.calls == 0);
+        Ok(module)
+    }
+
+    /// This stays with the caller, also when the deadline drops the future.
+    async fn call(&mut self, job: Job) -> wasmtime::Result<Option<Fault>> {
+        let fuel = job.limits.fuel.saturating_sub(mem::take(&mut self.start_fuel));
+        self.store.set_fuel(fuel)?;
+        self.store.set_epoch_deadline(1);
+        let (event, invocation) = convert::to_guest(&job);
+        let run = self.store.data_mut();
+        run.open_directories()?;
+        run.job = Some(JobView {
+            lent: job.lent,
+            outlet: job.outlet,
+            event: match job.task {
+                Task::Event(event) => Some(event),
+                Task::Message { .. } => None,
+            },
+            refused: 0,
+            repeatable: true,
+            on_long: Some(job.on_long),
+        });
+        let module = match self.module.take() {
+            Some(module) => module,
+            None => self.instantiate().await?,
+        };
+        let consumer = module.tidegate_channels_consumer();
+        let answer = consumer.call_handle(&mut self.store, &invocation, &event).await?;
+        let fault = answer.err().map(|failure| match failure {
+            Failure::StateUnreadable(text) => Fault::StateUnreadable(log::one_line(&text)),
+            Failure::Failed(text) => Fault::Failed(log::one_line(&text)),
+        });
+        self.module = fault.is_none().then_some(module);
+        Ok(fault)
     }
 }
 
-/// Runs a job on a warm instance, or on a fresh one. Gives the instance back if it may run again.
+/// Runs a job on an instance, or on a fresh one. Gives the instance back: dropping it clears its memory, which
+/// takes time.
 pub(super) async fn run(
     program: &Arc<Program>,
     job: Job,
-    warm: Option<Instance>,
+    instance: Option<Instance>,
 ) -> (Finished, Option<Instance>) {
     let _running = program.engine.clock.run();
     let limits = Arc::clone(&job.limits);
-    let mut store = None;
+    let mut instance = match instance.filter(|instance| instance.fits(program, &job)) {
+        Some(mut instance) => {
+            instance.store.data_mut().begin(&limits);
+            instance
+        }
+        None => Instance::new(program, &limits, &job.lent.grants),
+    };
     let deadline = tokio::time::Instant::now() + limits.deadline;
-    let work = call(program, job, warm, &mut store);
-    let result = tokio::time::timeout_at(deadline, work).await;
-    let (result, instance) = match result {
-        Ok(Ok((failure, module, runs))) => (failure, Some((module, runs))),
-        Ok(Err(error)) => (Some(Fault::from_engine(&error)), None),
+    let fault = match tokio::time::timeout_at(deadline, instance.call(job)).await {
+        Ok(Ok(failure)) => failure,
+        Ok(Err(error)) => Some(Fault::from_engine(&error)),
         Err(_) => {
-            let used = store.as_ref().map_or(limits.deadline, elapsed);
-            (Some(Fault::Deadline { used, limit: limits.deadline }), None)
+            let used = instance.store.data().calls.started.elapsed();
+            Some(Fault::Deadline { used, limit: limits.deadline })
         }
     };
-    let Some(mut store) = store else {
-        let fault = result.unwrap_or_else(|| Fault::Host("no store was made".into()));
-        return (Finished::failed(fault), None);
-    };
-    let finished = finish(&mut store, result, &limits);
-    let instance = match (&finished.fault, instance) {
-        (None, Some((module, runs))) => {
-            Some(Instance { store, module, program: Arc::clone(program), runs })
-        }
-        // Whatever went wrong may have left the guest's memory half-changed.
-        _ => None,
-    };
-    (finished, instance)
+    let finished = finish(&mut instance.store, fault, &limits);
+    instance.runs += 1;
+    (finished, Some(instance))
 }
 
-fn elapsed(store: &Store<Run>) -> Duration {
-    store.data().calls.started.elapsed()
-}
-
-type Called = (Option<Fault>, bindings::Module, u32);
-
-/// The store stays with the caller, also when the deadline drops this future.
-async fn call(
+/// Makes an instance ahead of need. Returns none where the start fails: the next run will say why.
+pub(super) async fn prepare(
     program: &Arc<Program>,
-    job: Job,
-    warm: Option<Instance>,
-    slot: &mut Option<Store<Run>>,
-) -> wasmtime::Result<Called> {
-    let (store, warm) = match warm {
-        Some(Instance { mut store, module, runs, .. }) => {
-            store.data_mut().begin(&job.limits);
-            (slot.insert(store), Some((module, runs)))
-        }
-        None => (slot.insert(new_store(program, &job.limits, &job.lent.grants)), None),
-    };
-    store.data_mut().open_directories()?;
-    store.set_fuel(job.limits.fuel)?;
-    store.set_epoch_deadline(1);
-    let (event, invocation) = convert::to_guest(&job);
-    store.data_mut().job = Some(JobView {
-        lent: job.lent,
-        outlet: job.outlet,
-        event: match job.task {
-            Task::Event(event) => Some(event),
-            Task::Message { .. } => None,
-        },
-        refused: 0,
-        repeatable: true,
-        on_long: Some(job.on_long),
-    });
-    let (module, runs) = match warm {
-        Some(warm) => warm,
-        None => (program.pre.instantiate_async(&mut *store).await?, 0),
-    };
-    let answer =
-        module.tidegate_channels_consumer().call_handle(&mut *store, &invocation, &event).await?;
-    let fault = answer.err().map(|failure| match failure {
-        Failure::StateUnreadable(text) => Fault::StateUnreadable(log::one_line(&text)),
-        Failure::Failed(text) => Fault::Failed(log::one_line(&text)),
-    });
-    Ok((fault, module, runs + 1))
+    limits: &Arc<Limits>,
+    grants: &Arc<Grants>,
+) -> Option<Instance> {
+    let _running = program.engine.clock.run();
+    let mut instance = Instance::new(program, limits, grants);
+    instance.store.set_fuel(limits.fuel).ok()?;
+    instance.store.set_epoch_deadline(1);
+    let module = tokio::time::timeout(limits.deadline, instance.instantiate()).await.ok()?.ok()?;
+    instance.module = Some(module);
+    instance.start_fuel = limits.fuel.saturating_sub(instance.store.get_fuel().ok()?);
+    program.starts_alone().then_some(instance)
 }
 
 /// What one call may copy out of the guest.
@@ -370,17 +389,4 @@ pub(super) fn finish(
     };
     let (outbox, state) = if fault.is_none() { (entries, state) } else { (Vec::new(), None) };
     Finished { fault, outbox, state, usage, log, repeatable }
-}
-
-impl Finished {
-    fn failed(fault: Fault) -> Self {
-        Self {
-            fault: Some(fault),
-            outbox: Vec::new(),
-            state: None,
-            usage: Usage::default(),
-            log: LogLines::default(),
-            repeatable: true,
-        }
-    }
 }

@@ -74,6 +74,11 @@ impl MemoryMeter {
         self.denied = None;
     }
 
+    /// Whether what is used keeps to a limit.
+    pub(super) const fn fits(&self, limit: usize) -> bool {
+        self.used <= limit
+    }
+
     /// A guest that was denied memory aborts in ways that do not say so.
     pub(super) fn fault(&self) -> Option<Fault> {
         self.denied.map(|used| Fault::Memory { used, limit: self.limit })

@@ -1,6 +1,9 @@
 //! Compiled, checked and linked code of one module.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use wasmtime::component::Component;
@@ -11,13 +14,15 @@ use super::{
     instance::{self, Run},
     log, routes, wasip1,
 };
-use crate::routing::RouteSpec;
+use crate::{capability::Grants, routing::RouteSpec};
 
 /// Compiled code that is ready to be instantiated.
 pub struct Program {
     pub(super) engine: Engine,
     pub(super) pre: bindings::ModulePre<Run>,
     digest: String,
+    /// Whether instantiating it calls the host. Not known before the first run.
+    starts_alone: OnceLock<bool>,
 }
 
 impl fmt::Debug for Program {
@@ -67,8 +72,12 @@ impl Program {
 
     /// Returns the same code as another program, which does not share warm instances.
     pub fn again(&self) -> Self {
-        let (engine, pre, digest) = (self.engine.clone(), self.pre.clone(), self.digest.clone());
-        Self { engine, pre, digest }
+        Self {
+            engine: self.engine.clone(),
+            pre: self.pre.clone(),
+            digest: self.digest.clone(),
+            starts_alone: self.starts_alone.clone(),
+        }
     }
 
     /// Compiles in this process, and keeps nothing: for benchmarks and tests of single parts.
@@ -88,7 +97,7 @@ impl Program {
         let pre = pre.map_err(|error| LoadError::Imports(one_line(error)))?;
         let pre = bindings::ModulePre::new(pre);
         let pre = pre.map_err(|error| LoadError::Exports(one_line(error)))?;
-        Ok(Self { engine, pre, digest })
+        Ok(Self { engine, pre, digest, starts_alone: OnceLock::new() })
     }
 
     /// SHA-256 of the file, in hexadecimal.
@@ -102,13 +111,43 @@ impl Program {
         routes::read(self, limits, most).await
     }
 
-    /// Runs a job. The instance comes back if it may run again.
+    /// Runs a job on an instance of this program, or on a fresh one.
+    ///
+    /// The instance comes back, also after a fault. The caller drops it after it has sent the answer, because
+    /// dropping it clears its memory. What it runs on again is up to the caller: [`Instance::runs`].
     pub async fn run(
         self: &Arc<Self>,
         job: Job,
-        warm: Option<Instance>,
+        instance: Option<Instance>,
     ) -> (Finished, Option<Instance>) {
-        instance::run(self, job, warm).await
+        instance::run(self, job, instance).await
+    }
+
+    /// Makes an instance ahead of need, for [`Self::run`]: one that nothing has run on. The guest's start runs
+    /// on the thread that polls this, within the limits of a run, and the first run is charged its fuel.
+    ///
+    /// Returns none for a program that may not be prepared ([`Self::starts_alone`]), and where its start fails.
+    /// Dropping the future drops the instance.
+    pub async fn prepare(
+        self: &Arc<Self>,
+        limits: &Arc<Limits>,
+        grants: &Arc<Grants>,
+    ) -> Option<Instance> {
+        if !self.starts_alone() {
+            return None;
+        }
+        instance::prepare(self, limits, grants).await
+    }
+
+    /// Whether the start of an instance is known to be the same at any time: it calls nothing of the host, so it
+    /// reads no clock, no random bytes and no environment. The first run finds out.
+    pub fn starts_alone(&self) -> bool {
+        self.starts_alone.get().is_some_and(|&alone| alone)
+    }
+
+    pub(super) fn note_start(&self, alone: bool) {
+        // It is the same each time: without the host a start is deterministic.
+        self.starts_alone.get_or_init(|| alone);
     }
 }
 
