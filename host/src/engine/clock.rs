@@ -1,7 +1,7 @@
 //! The epoch of the engine: a thread moves it while guests run, and sleeps while none does.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,8 +9,6 @@ use std::{
     thread::{self, Thread},
     time::Duration,
 };
-
-use super::EngineError;
 
 /// How often running guests are looked at.
 const TICK: Duration = Duration::from_millis(5);
@@ -51,16 +49,13 @@ impl Drop for Running<'_> {
 
 impl Clock {
     /// Starts the thread. A task would not do: guests that never yield would keep it from running.
-    pub(super) fn start(engine: &wasmtime::Engine) -> Result<Self, EngineError> {
+    pub(super) fn start(engine: &wasmtime::Engine) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let (engine, seen) = (engine.weak(), Arc::clone(&shared));
         let run = move || {
             seen.tick(|| engine.upgrade().map(|engine| engine.increment_epoch()));
         };
-        let thread = thread::Builder::new()
-            .name("tidegate-epoch".into())
-            .spawn(run)
-            .map_err(|error| EngineError(format!("no thread for the clock: {error}")))?;
+        let thread = thread::Builder::new().name("tidegate-epoch".into()).spawn(run)?;
         Ok(Self { shared, thread: thread.thread().clone() })
     }
 

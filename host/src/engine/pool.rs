@@ -60,7 +60,10 @@ impl Engine {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
         host_calls::watch_changes(&mut linker).map_err(failed)?;
         add_host_calls(&mut linker).map_err(failed)?;
-        let clock = Arc::new(Clock::start(&wasmtime)?);
+        let clock = Clock::start(&wasmtime);
+        let clock =
+            clock.map_err(|error| EngineError(format!("no thread for the clock: {error}")))?;
+        let clock = Arc::new(clock);
         Ok(Self { wasmtime, linker: Arc::new(linker), clock, pooled })
     }
 
