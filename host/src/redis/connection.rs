@@ -273,11 +273,12 @@ impl Link {
                         | "NOAUTH"
                 )
             );
-        let failure = Unavailable::new(format!(
-            "Redis at {}: {error}{}",
-            established.name,
-            fix(error, Role::Server)
-        ));
+        let reason = format!("Redis at {}: {error}{}", established.name, fix(error, Role::Server));
+        // An error that the server sent has a code.
+        let failure = match error.code() {
+            Some(_) => Unavailable::new(reason),
+            None => Unavailable::without_answer(reason),
+        };
         if away {
             let dropped = self.state.send_if_modified(|state| {
                 let is_this =

@@ -28,11 +28,23 @@ use crate::shutdown::Drain;
 #[error("{reason}")]
 pub struct Unavailable {
     reason: String,
+    may_have_run: bool,
 }
 
 impl Unavailable {
+    /// Nothing was asked of the server, or it refused.
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self { reason: reason.into(), may_have_run: false }
+    }
+
+    /// A command was on its way, and no answer came.
+    fn without_answer(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), may_have_run: true }
+    }
+
+    /// Whether the server may have done what it was asked to.
+    pub(crate) const fn may_have_run(&self) -> bool {
+        self.may_have_run
     }
 }
 
