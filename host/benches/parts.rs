@@ -1,4 +1,4 @@
-//! The parts on the path of a message, each alone: an invocation, the memory layer, the routes.
+//! The parts on the path of a message, each alone: an invocation, the memory layer, routes, a commit.
 //!
 //! `make bench` builds the guest that is run here.
 
@@ -9,8 +9,12 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use futures_util::future::join_all;
 use tidegate::{
-    capability::Lent,
+    capability::{
+        Lent,
+        store::{EmbeddedStore, Key, Quota, Store, Transaction, Value},
+    },
     engine::{Engine, Entry, Instance, Job, Limits, Outlet, Program, Stopped, Task},
     layer::{ChannelLayer, Dispatch, LayerConfig, MemoryLayer},
     message::{
@@ -181,5 +185,35 @@ fn routes(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, invocation, layer, routes);
+/// A run that reads a key and writes one, alone and with others at once, beside a single sync.
+fn store(c: &mut Criterion) {
+    let mut group = c.benchmark_group("embedded store");
+    let runtime = Runtime::new().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(directory.path().join("file")).unwrap();
+    group.bench_function("a page written and synced", |b| {
+        b.iter(|| {
+            std::os::unix::fs::FileExt::write_all_at(&file, &[7; 4096], 0).unwrap();
+            file.sync_data().unwrap();
+        });
+    });
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(directory.path()).unwrap());
+    let module = ModuleName::parse("m").unwrap();
+    let value = Value::of_bytes(Bytes::from_static(&[7; 100]), 1).unwrap();
+    let commit = async |writer: usize| {
+        let mut run = Transaction::new(Arc::clone(&store), module.clone());
+        run.get(&Key::parse(&format!("read-{writer}")).unwrap()).await.unwrap();
+        let key = Key::parse(&format!("written-{writer}")).unwrap();
+        run.set(key, value.clone(), None).unwrap();
+        store.commit(&module, run.take(Quota::NONE)).await.unwrap()
+    };
+    for writers in [1, 32, 512] {
+        group.bench_function(format!("{writers} commits at once"), |b| {
+            b.iter(|| runtime.block_on(join_all((0..writers).map(&commit))));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, invocation, layer, routes, store);
 criterion_main!(benches);

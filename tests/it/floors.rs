@@ -39,6 +39,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("deadpool", &["redis"]),
     ("deadpool_redis", &["redis"]),
     ("prometheus_client", &["telemetry", "interface"]),
+    ("redb", &["capability"]),
     // The OpenAPI document is made of the types where they are declared.
     ("utoipa", &["admin", "registry", "routing"]),
     ("rustix", &["engine", "telemetry", "worker", "cli"]),

@@ -16,10 +16,12 @@ const NO_WRITES: &[&str] = &["MISCONF", "NOREPLICAS", "BUSY", "TRYAGAIN"];
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisFailure {
-    /// No server is reached, the connection broke, or the server takes no writes for a while. A command that
-    /// was sent may have run.
+    /// No server is reached, or the server takes no writes for a while. The command did not run.
     #[error("{0}")]
     Unavailable(String),
+    /// The connection broke while an answer was waited for. The command may have run.
+    #[error("{0}")]
+    NoAnswer(String),
     /// The server did not answer in time. A command that was sent may have run.
     #[error("Redis at {server} does not answer within {within:?}")]
     TimedOut {
@@ -53,11 +55,19 @@ impl RedisFailure {
             Self::TimedOut { server: server.to_owned(), within }
         } else if is_any_of(&["OOM"]) {
             Self::OutOfMemory { server: server.to_owned(), answer: error.to_string() }
+        } else if is_lost(error) && error.code().is_none() {
+            // An error that the server sent has a code.
+            Self::NoAnswer(told())
         } else if is_lost(error) || is_any_of(NO_WRITES) {
             Self::Unavailable(told())
         } else {
             Self::Refused(told())
         }
+    }
+
+    /// Whether the server may have done what it was asked to.
+    pub(crate) const fn may_have_run(&self) -> bool {
+        matches!(self, Self::NoAnswer(_) | Self::TimedOut { .. })
     }
 }
 
@@ -107,6 +117,6 @@ mod tests {
             RedisFailure::TimedOut { server: "a".to_owned(), within }
         );
         let broken = RedisError::from((ErrorKind::Io, "broken"));
-        assert!(matches!(RedisFailure::of("a", &broken, within), RedisFailure::Unavailable(_)));
+        assert!(matches!(RedisFailure::of("a", &broken, within), RedisFailure::NoAnswer(_)));
     }
 }

@@ -11,6 +11,11 @@ mod pool;
 mod scripts;
 mod topology;
 
+#[cfg(test)]
+#[expect(dead_code, unreachable_pub, reason = "the integration tests use the rest of it")]
+#[path = "../../../tests/src/redis.rs"]
+pub(crate) mod server;
+
 use std::{sync::Arc, time::Duration};
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ impl From<RedisFailure> for LayerError {
     fn from(failure: RedisFailure) -> Self {
         let text = failure.to_string();
         match failure {
-            RedisFailure::Unavailable(_) => Self::Unavailable(text),
+            RedisFailure::Unavailable(_) | RedisFailure::NoAnswer(_) => Self::Unavailable(text),
             RedisFailure::TimedOut { .. } => Self::TimedOut(text),
             RedisFailure::OutOfMemory { .. } => Self::OutOfMemory(text),
             RedisFailure::Refused(_) => Self::Refused(text),

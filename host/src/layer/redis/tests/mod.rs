@@ -4,9 +4,6 @@ mod batches;
 mod clocks;
 mod cost;
 mod documented;
-#[expect(dead_code, unreachable_pub, reason = "the integration tests use the rest of it")]
-#[path = "../../../../../tests/src/redis.rs"]
-mod server;
 mod topologies;
 
 use std::{sync::Arc, time::Duration};
@@ -20,7 +17,7 @@ use crate::{
         LayerConfig,
         conformance::{Clock, Subject, config},
     },
-    redis::{Redis, RedisConfig, Topology, cmd},
+    redis::{Redis, RedisConfig, Topology, cmd, server},
     telemetry::Metrics,
 };
 

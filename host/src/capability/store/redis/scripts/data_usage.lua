@@ -1,0 +1,3 @@
+-- ARGV: module. Returns number of commits, bytes, keys and parcels.
+local held = usage(ARGV[1])
+return { held.number, held.bytes, held.keys, held.relayed }
