@@ -1,0 +1,99 @@
+"""Real servers for tests: each on a free port of the loopback, ended with the test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+# How long a server may take to answer.
+START_SECONDS = 20.0
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Waits until somebody listens on a port."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"{process.args!r} does not listen on {port}")
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], port: int, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a server until the end of the block. What it prints is shown where it does not start."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            try:
+                wait_for_port(port, process)
+            except RuntimeError as error:
+                output.seek(0)
+                raise RuntimeError(f"{error}: {output.read().decode(errors='replace')}") from None
+            yield process
+        finally:
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a server and what it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+class Redis:
+    """A Redis server that keeps nothing, and that can be stopped and started again."""
+
+    def __init__(self, *arguments: str) -> None:
+        program = shutil.which("redis-server")
+        if program is None:
+            raise RuntimeError("there is no redis-server: apt-get install redis-server")
+        self.port = free_port()
+        self._folder = tempfile.TemporaryDirectory()
+        self._command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        self._command += ["--dir", self._folder.name, *arguments]
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, empty."""
+        self._context = running(self._command, self.port)
+        self._context.__enter__()
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._context.__exit__(None, None, None)
+
+    def close(self) -> None:
+        """Ends it for good."""
+        self.stop()
+        self._folder.cleanup()
+
+    def url(self, database: int = 0) -> str:
+        """Returns where it is."""
+        return f"redis://127.0.0.1:{self.port}/{database}"
