@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from servers import Redis
 
 from tidegate import Client
@@ -16,6 +17,10 @@ from tidegate.channels import ChannelLayer
 
 # How long something may take that must happen.
 PATIENCE_SECONDS = 20.0
+
+if not settings.configured:
+    # Consumers of Channels look at the databases of the site.
+    settings.configure(DATABASES={})
 
 _numbers = itertools.count()
 

@@ -17,7 +17,7 @@ from .errors import LayoutError, TidegateError
 from .mailbox import Mailboxes
 from .names import new_id
 from .outage import Outage
-from .wire import VERSION, InboxEntry, inbox_entry
+from .wire import VERSION, InboxEntry, content_in, inbox_entry, text_in
 
 logger = logging.getLogger("tidegate")
 
@@ -220,11 +220,10 @@ class Node:
             kind = chr(raw[0]) if raw else ""
             if kind in self._untold:
                 self._untold[kind] += len(raw)
-            entry = inbox_entry(raw)
-            if entry is None:
-                logger.warning("an entry of the inbox cannot be read, and is dropped")
-                continue
-            self._hand_over(entry, deliveries)
+            try:
+                self._hand_over(inbox_entry(raw), deliveries)
+            except (ValueError, TypeError, KeyError) as error:
+                logger.warning("an entry of the inbox cannot be read, and is dropped: %r", error)
         if deliveries:
             self._put(deliveries)
 
@@ -236,23 +235,26 @@ class Node:
         fields = entry.fields
         match entry.name:
             case "message":
-                local = str(fields.get("to"))
-                own = self.own.pop(str(fields.get("correlation")), None)
+                key, content = mailbox_key(text_in(fields, "to")), content_in(fields)
+                own = self.own.pop(text_in(fields, "correlation"), None)
                 if own is not None:
                     self.mailboxes.arrived(own)
-                deliveries.append((mailbox_key(local), fields["content"]))
+                deliveries.append((key, content))
             case "group":
-                # What came before keeps its place before this.
+                name, content = text_in(fields, "group"), content_in(fields)
+                # Messages before it keep their place.
                 self._put(deliveries)
                 deliveries.clear()
-                self._hand_to_members(str(fields.get("group")), fields["content"])
+                self._hand_to_members(name, content)
             case "join":
-                self._member(str(fields["group"]), str(fields["local"]), int(fields["count"]))
+                name, local = text_in(fields, "group"), text_in(fields, "local")
+                self._member(name, local, int(fields["count"]))
             case "leave":
-                self._leave_soon(str(fields["group"]), str(fields["local"]))
+                self._leave_soon(text_in(fields, "group"), text_in(fields, "local"))
             case "leave_all":
-                for name in [n for n, group in self._groups.items() if fields["local"] in group.members]:
-                    self._leave_soon(name, str(fields["local"]))
+                local = text_in(fields, "local")
+                for name in [n for n, group in self._groups.items() if local in group.members]:
+                    self._leave_soon(name, local)
 
     def _hand_to_members(self, name: str, content: bytes) -> None:
         group = self._groups.get(name)

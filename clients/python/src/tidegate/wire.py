@@ -66,10 +66,28 @@ class InboxEntry:
     fields: dict[str, Any]
 
 
-def inbox_entry(entry: bytes) -> InboxEntry | None:
-    """Reads an entry of an inbox. None where it is not readable."""
+def inbox_entry(entry: bytes) -> InboxEntry:
+    """Reads an entry of an inbox. Raises `ValueError` where it is not readable."""
     try:
         [(name, fields)] = msgpack.unpackb(entry[1:]).items()
-    except (ValueError, TypeError, AttributeError, msgpack.UnpackException):
-        return None
-    return InboxEntry(name, fields) if isinstance(fields, dict) else None
+    except (TypeError, AttributeError, msgpack.UnpackException) as error:
+        raise ValueError("it is not a map with one field") from error
+    if not isinstance(fields, dict):
+        raise ValueError("its field is not a map")
+    return InboxEntry(name, fields)
+
+
+def text_in(fields: dict[str, Any], name: str) -> str:
+    """Returns a field that is a text."""
+    value = fields[name]
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is not a text")
+    return value
+
+
+def content_in(fields: dict[str, Any]) -> bytes:
+    """Returns the content of a message."""
+    content = fields["content"]
+    if not isinstance(content, bytes):
+        raise ValueError("content is not bytes")
+    return content
