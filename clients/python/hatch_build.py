@@ -18,7 +18,9 @@ class Hook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if not SCRIPTS.is_dir():
             if not (ROOT / "src/tidegate/lua/prelude.lua").is_file():
-                raise RuntimeError("the scripts are missing: build in the repository, or from an sdist")
+                raise RuntimeError(
+                    "the scripts are missing: build in the repository, or from an sdist"
+                )
             return
         is_wheel = self.target_name == "wheel"
         folder = "tidegate/lua" if is_wheel else "src/tidegate/lua"

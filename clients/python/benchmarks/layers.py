@@ -28,7 +28,12 @@ from servers import Redis
 from tidegate.channels import ChannelLayer
 
 # What a chat sends.
-MESSAGE = {"type": "chat.message", "room": "lobby", "name": "Ada", "message": "high water at noon " * 8}
+MESSAGE = {
+    "type": "chat.message",
+    "room": "lobby",
+    "name": "Ada",
+    "message": "high water at noon " * 8,
+}
 SMALL = {"type": "chat.message", "message": "high water at noon"}
 PROCESS_MESSAGES = 1_000
 Measure = Callable[[Any], Awaitable[float]]
@@ -142,8 +147,12 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(results))
         return
-    versions = ", ".join(f"{name} {version(name)}" for name in ("tidegate", "channels_redis", "channels", "redis"))
-    print(f"{versions}; {arguments.rounds} rounds; load {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores")
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("tidegate", "channels_redis", "channels", "redis")
+    )
+    print(
+        f"{versions}; {arguments.rounds} rounds; load {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores"
+    )
     for name, result in results.items():
         print(
             f"{name:58} {result['tidegate']:>10,.0f} {result['channels_redis']:>10,.0f}"

@@ -53,7 +53,10 @@ MAPPED = [
 REFUSED = [
     (["no dict"], "a message is a dict, and this is a list"),
     ("text", "a message is a dict, and this is a str"),
-    ({"a": 2**63}, r"message\['a'\] is 9223372036854775808, beyond 64 bits with sign; send it as text"),
+    (
+        {"a": 2**63},
+        r"message\['a'\] is 9223372036854775808, beyond 64 bits with sign; send it as text",
+    ),
     ({"a": -(2**63) - 1}, "beyond 64 bits"),
     ({"a": {7: "x"}}, r"message\['a'\] has the key 7, an int; keys are text: use '7'"),
     ({None: 1}, "message has the key None, a NoneType"),
@@ -105,7 +108,10 @@ CONFIGS = [
     ({"hosts": [7]}, "is not a URL, a pair"),
     ({"hosts": ["redis://a"], "url": "redis://a"}, "both `url` and `hosts`"),
     ({"hosts": [{"address": "redis://a", "retry": 1}]}, "hosts has 'retry'"),
-    ({"hosts": [{"sentinels": [("a", 1)], "master_name": "m", "sentinel_kwargs": {}}]}, "sentinel_username"),
+    (
+        {"hosts": [{"sentinels": [("a", 1)], "master_name": "m", "sentinel_kwargs": {}}]},
+        "sentinel_username",
+    ),
     ({"symmetric_encryption_keys": ["x"]}, "could not read encrypted messages.*rediss"),
     ({"serializer_format": "json"}, "MessagePack"),
     ({"random_prefix_length": 12}, "leave it out"),
@@ -126,7 +132,10 @@ HOSTS = [
     (["redis://a:1/2", "rediss://b:2"], "redis://a:1/2,rediss://b:2"),
     ([{"host": "a", "port": 7, "db": 3}], "redis://a:7/3"),
     ([{"host": "a", "password": "p@:/", "db": 1}], "redis://:p%40%3A%2F@a:6379/1"),
-    ([{"address": "rediss://user@h:1", "ssl_cert_reqs": None}], "rediss://user@h:1?ssl_cert_reqs=none"),
+    (
+        [{"address": "rediss://user@h:1", "ssl_cert_reqs": None}],
+        "rediss://user@h:1?ssl_cert_reqs=none",
+    ),
     ([{"address": ("h", 5)}], "redis://h:5/0"),
     (
         [{"sentinels": [("a", 1), ("b", 2)], "master_name": "m", "password": "p", "db": 4}],
@@ -135,15 +144,21 @@ HOSTS = [
 ]
 
 
-@pytest.mark.parametrize(("sent", "received"), [case[1:] for case in MAPPED], ids=[c[0] for c in MAPPED])
-async def test_what_is_mapped(make_layer: Callable[..., ChannelLayer], sent: Any, received: Any) -> None:
+@pytest.mark.parametrize(
+    ("sent", "received"), [case[1:] for case in MAPPED], ids=[c[0] for c in MAPPED]
+)
+async def test_what_is_mapped(
+    make_layer: Callable[..., ChannelLayer], sent: Any, received: Any
+) -> None:
     layer = make_layer()
     await layer.send("named", sent)
     assert await must(layer.receive("named")) == received
 
 
 @pytest.mark.parametrize(("message", "reason"), REFUSED)
-async def test_what_is_refused(make_client: Callable[..., Client], message: Any, reason: str) -> None:
+async def test_what_is_refused(
+    make_client: Callable[..., Client], message: Any, reason: str
+) -> None:
     client = make_client()
     for sending in (
         client.send("named", message),
@@ -166,7 +181,11 @@ async def test_a_bad_name_raises_a_type_error_as_in_channels(
             await calling
     if name and "!" not in str(name) and not str(name).startswith(("http.", "websocket.")):
         group_reason = reason.replace("channel", "group")
-        for calling in (layer.group_send(name, {}), layer.group_add(name, "a"), layer.group_discard(name, "a")):
+        for calling in (
+            layer.group_send(name, {}),
+            layer.group_add(name, "a"),
+            layer.group_discard(name, "a"),
+        ):
             with pytest.raises(TypeError, match=group_reason):
                 await calling
 
@@ -181,7 +200,9 @@ async def test_a_good_name_is_taken(make_layer: Callable[..., ChannelLayer], nam
     assert await must(layer.receive(name)) == {"n": 2}
 
 
-async def test_a_prefix_of_new_channels_has_room_for_24(make_layer: Callable[..., ChannelLayer]) -> None:
+async def test_a_prefix_of_new_channels_has_room_for_24(
+    make_layer: Callable[..., ChannelLayer],
+) -> None:
     layer = make_layer()
     channel = await layer.new_channel("x" * 24)
     await layer.send(channel, {"n": 1})
@@ -220,16 +241,36 @@ async def test_what_is_no_message_is_dropped(
         return b"m" + packed
 
     garbage = [
-        b"", b"m", b"\xff", b"mgarbage", b"m\x93\x01\x02\x03", b"m\x81\xa7message\xc0",
-        entry("message"), entry("message", to=local), entry("message", to=7, content=7, correlation=[]),
-        entry("message", to=local, content=b"\xc1", correlation="x"), entry("message", to=local, content=b"\x90"),
-        entry("group"), entry("group", group=7, content=None), entry("join"), entry("leave"), entry("leave_all"),
-        entry("join", local=[], group={}, count="x"), entry("answer", to=local), entry("nonsense", x=1),
+        b"",
+        b"m",
+        b"\xff",
+        b"mgarbage",
+        b"m\x93\x01\x02\x03",
+        b"m\x81\xa7message\xc0",
+        entry("message"),
+        entry("message", to=local),
+        entry("message", to=7, content=7, correlation=[]),
+        entry("message", to=local, content=b"\xc1", correlation="x"),
+        entry("message", to=local, content=b"\x90"),
+        entry("group"),
+        entry("group", group=7, content=None),
+        entry("join"),
+        entry("leave"),
+        entry("leave_all"),
+        entry("join", local=[], group={}, count="x"),
+        entry("answer", to=local),
+        entry("nonsense", x=1),
     ]
     with redis_py.Redis(port=redis.port) as server:
         server.rpush(inbox, *garbage)
         base = f"{prefix}:{{0}}:channel:named"
-        server.rpush(base, b"", b"\x01" * 17, b"\x01\x00" + b"\xff" * 16 + b"\xc1", b"\x02\x00" + b"\xff" * 16 + b"\x80")
+        server.rpush(
+            base,
+            b"",
+            b"\x01" * 17,
+            b"\x01\x00" + b"\xff" * 16 + b"\xc1",
+            b"\x02\x00" + b"\xff" * 16 + b"\x80",
+        )
         server.zadd(f"{prefix}:{{0}}:ready", {"named": 0})
     for name in (channel, "named"):
         await client.send(name, {"n": 1})

@@ -20,7 +20,9 @@ async def test_messages_of_a_channel_come_in_order_whoever_sends(make_client: Ma
     sender, receiver = make_client(), make_client()
     for number in range(20):
         await sender.send("jobs", {"n": number})
-    assert [await must(receiver.receive("jobs")) for _ in range(20)] == [{"n": n} for n in range(20)]
+    assert [await must(receiver.receive("jobs")) for _ in range(20)] == [
+        {"n": n} for n in range(20)
+    ]
 
 
 async def test_a_message_goes_to_one_of_several_processes(make_client: Make) -> None:
@@ -181,7 +183,9 @@ async def test_members_get_messages_of_their_own(make_client: Make) -> None:
     assert second == {"list": [1]}
 
 
-async def test_messages_of_one_sender_keep_their_order_over_channel_and_group(make_client: Make) -> None:
+async def test_messages_of_one_sender_keep_their_order_over_channel_and_group(
+    make_client: Make,
+) -> None:
     client = make_client()
     channel = await client.new_channel()
     await client.group_add("room", channel)
@@ -216,14 +220,18 @@ async def test_joining_and_leaving_at_once_ends_as_the_last_one_says(make_client
     channels = [await client.new_channel() for _ in range(4)]
     for _ in range(25):
         for channel in channels:
-            await asyncio.gather(client.group_add("room", channel), client.group_discard("room", channel))
+            await asyncio.gather(
+                client.group_add("room", channel), client.group_discard("room", channel)
+            )
         await client.group_add("room", channels[0])
         assert await client.group_send("room", {"n": 1}) == GroupSent(1, 0)
         assert await must(client.receive(channels[0])) == {"n": 1}
         await client.group_discard("room", channels[0])
 
 
-async def test_nothing_is_left_of_a_process_that_ended(make_client: Make, redis: Redis, prefix: str) -> None:
+async def test_nothing_is_left_of_a_process_that_ended(
+    make_client: Make, redis: Redis, prefix: str
+) -> None:
     client = make_client()
     await client.group_add("room", await client.new_channel())
     await client.close()

@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import browser
 import pytest
-from conftest import must
+from conftest import eventually, must
 from servers import Redis, free_port, running
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -30,7 +31,9 @@ def tidegate() -> Path | None:
     """Returns the command `tidegate`: one that is named, or one that was built."""
     named = os.environ.get("TIDEGATE")
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    places = [Path(named)] if named else [target / kind / "tidegate" for kind in ("debug", "release")]
+    places = (
+        [Path(named)] if named else [target / kind / "tidegate" for kind in ("debug", "release")]
+    )
     return next((place for place in places if place.exists()), None)
 
 
@@ -64,16 +67,20 @@ class Site:
     @contextlib.contextmanager
     def daphne(self, **env: str) -> Iterator[int]:
         """Serves the site by Daphne."""
-        yield from self._serve([str(BIN / "daphne"), "-b", "127.0.0.1", "-p", "{}", "mysite.asgi:application"], env)
+        yield from self._serve(
+            [str(BIN / "daphne"), "-b", "127.0.0.1", "-p", "{}", "mysite.asgi:application"], env
+        )
 
     @contextlib.contextmanager
-    def uvicorn(self, **env: str) -> Iterator[int]:
+    def uvicorn(self, port: int | None = None, **env: str) -> Iterator[int]:
         """Serves the site by uvicorn."""
         command = [str(BIN / "uvicorn"), "--host", "127.0.0.1", "--port", "{}", "--lifespan", "off"]
-        yield from self._serve([*command, "mysite.asgi:application"], env)
+        yield from self._serve([*command, "mysite.asgi:application"], env, port)
 
-    def _serve(self, command: list[str], env: dict[str, str]) -> Iterator[int]:
-        port = free_port()
+    def _serve(
+        self, command: list[str], env: dict[str, str], port: int | None = None
+    ) -> Iterator[int]:
+        port = port or free_port()
         command = [str(port) if part == "{}" else part for part in command]
         with running(command, port, cwd=SITE, env=self.env | env):
             yield port
@@ -84,8 +91,20 @@ class Site:
         program = tidegate()
         assert program is not None and MODULE.exists(), missing()
         port = free_port()
-        command = [str(program), "serve", "--layer", self.redis.url(), "--listen", f"127.0.0.1:{port}"]
-        command += ["--admin", f"127.0.0.1:{free_port()}", "--data-dir", str(self.folder / f"tidegate-{port}")]
+        command = [
+            str(program),
+            "serve",
+            "--layer",
+            self.redis.url(),
+            "--listen",
+            f"127.0.0.1:{port}",
+        ]
+        command += [
+            "--admin",
+            f"127.0.0.1:{free_port()}",
+            "--data-dir",
+            str(self.folder / f"tidegate-{port}"),
+        ]
         command += ["--module", f"chat={MODULE}"]
         with running(command, port, cwd=self.folder, env=os.environ | settings):
             yield port
@@ -93,7 +112,9 @@ class Site:
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs `manage.py`."""
         command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(command, cwd=SITE, env=self.env, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            command, cwd=SITE, env=self.env, capture_output=True, text=True, timeout=60
+        )
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs `python -m tidegate`."""
@@ -120,7 +141,9 @@ async def sockets(*ports: int) -> AsyncIterator[list[ClientConnection]]:
     """Opens a socket of the lobby at each port. Each is a member when it is open."""
     async with contextlib.AsyncExitStack() as stack:
         yield [
-            await stack.enter_async_context(connect(f"ws://127.0.0.1:{port}/ws/chat/lobby/", open_timeout=20))
+            await stack.enter_async_context(
+                connect(f"ws://127.0.0.1:{port}/ws/chat/lobby/", open_timeout=20)
+            )
             for port in ports
         ]
 
@@ -171,18 +194,26 @@ async def test_step_2_sockets_of_django_and_of_tidegate_are_in_one_room(make_sit
                 assert await post(port, "notice", "from a signal") == 201
                 await all_hear(members, "from a signal")
             frame = {"type": "websocket.send", "text": json.dumps({"message": "from a script"})}
-            sent = await asyncio.to_thread(site.manage, "tidegate_group_send", "chat_lobby", json.dumps(frame))
+            sent = await asyncio.to_thread(
+                site.manage, "tidegate_group_send", "chat_lobby", json.dumps(frame)
+            )
             assert (sent.returncode, sent.stdout) == (0, "sent to chat_lobby\n"), sent.stderr
             await all_hear(members, "from a script")
-            sent = await asyncio.to_thread(site.command, "group-send", "chat.lobby", json.dumps(frame))
+            sent = await asyncio.to_thread(
+                site.command, "group-send", "chat.lobby", json.dumps(frame)
+            )
             # Daphne, uvicorn and Tidegate are a node each.
-            assert sent.stdout == "sent to 3 nodes and channels of chat.lobby; 0 were full\n", sent.stderr
+            assert sent.stdout == "sent to 3 nodes and channels of chat.lobby; 0 were full\n", (
+                sent.stderr
+            )
             await all_hear(members, "from a script")
             # The handler is found by the type; sockets of Tidegate do not know it.
             typed = json.dumps({"type": "chat.message", "message": "typed"})
             program = str(tidegate())
             send = [program, "group-send", "chat.lobby", typed, "--layer", site.redis.url()]
-            await asyncio.to_thread(subprocess.run, send, check=True, capture_output=True, cwd=site.folder)
+            await asyncio.to_thread(
+                subprocess.run, send, check=True, capture_output=True, cwd=site.folder
+            )
             await all_hear(members[:2], "typed")
             await all_talk(members)
             close = json.dumps({"type": "websocket.close", "code": 4000})
@@ -190,6 +221,45 @@ async def test_step_2_sockets_of_django_and_of_tidegate_are_in_one_room(make_sit
             for member in members:
                 await must(member.wait_closed())
                 assert member.close_code == 4000
+
+
+@needs_tidegate
+@pytest.mark.skipif(
+    browser.missing() is not None and os.environ.get("CI") != "true", reason=str(browser.missing())
+)
+async def test_pages_of_both_kinds_of_sockets_talk_in_a_browser(make_site: Any) -> None:
+    site = make_site(2)
+    with contextlib.ExitStack() as stack:
+        # The page of the second site opens its socket at Tidegate, which is another origin.
+        second = free_port()
+        origin = f"http://127.0.0.1:{second}"
+        tidegate_port = stack.enter_context(site.tidegate(TIDEGATE_INTERFACE_ORIGINS=origin))
+        first = stack.enter_context(site.daphne())
+        at = f"ws://127.0.0.1:{tidegate_port}"
+        stack.enter_context(site.uvicorn(port=second, SOCKETS_AT=at))
+        driver = stack.enter_context(browser.driver())
+        pages = [await browser.page(driver) for _ in range(2)]
+        for page, port in zip(pages, (first, second), strict=True):
+            await page.open(f"http://127.0.0.1:{port}/chat/lobby/")
+            await eventually(lambda page=page: shows(page, "return document.title", "lobby: open"))
+        log = "return document.querySelector('#chat-log').value"
+        said = ""
+        for number, speaker in enumerate(pages):
+            said += f"from {number}\n"
+            await speaker.run(SAY, f"from {number}")
+            for page in pages:
+                await eventually(lambda page=page, said=said: shows(page, log, said))
+
+
+SAY = """
+    document.querySelector('#chat-message-input').value = arguments[0];
+    document.querySelector('#chat-message-submit').click();
+"""
+
+
+async def shows(page: browser.Page, script: str, expected: str) -> bool:
+    """Whether a script in a page returns something."""
+    return bool(await page.run(script) == expected)
 
 
 @needs_tidegate
@@ -209,10 +279,21 @@ async def test_named_channels_are_shared_both_ways(make_site: Any) -> None:
     program = str(tidegate())
     async with Client(site.redis.url()) as client:
         waiting = asyncio.ensure_future(client.receive("thumbnails.make"))
-        send = [program, "send", "thumbnails.make", '{"type":"make","image":7}', "--layer", site.redis.url()]
-        await asyncio.to_thread(subprocess.run, send, check=True, capture_output=True, cwd=site.folder)
+        send = [
+            program,
+            "send",
+            "thumbnails.make",
+            '{"type":"make","image":7}',
+            "--layer",
+            site.redis.url(),
+        ]
+        await asyncio.to_thread(
+            subprocess.run, send, check=True, capture_output=True, cwd=site.folder
+        )
         assert await must(waiting) == {"type": "make", "image": 7}
-        sent = await asyncio.to_thread(site.manage, "tidegate_send", "thumbnails.make", '{"image": 8}')
+        sent = await asyncio.to_thread(
+            site.manage, "tidegate_send", "thumbnails.make", '{"image": 8}'
+        )
         assert sent.stdout == "sent to thumbnails.make\n", sent.stderr
         assert await must(client.receive("thumbnails.make")) == {"image": 8}
 
@@ -239,12 +320,18 @@ def test_commands_tell_full_and_unreachable_apart(make_site: Any) -> None:
     with SyncClient(site.redis.url()) as client:
         for _ in range(100):
             client.send("a", {})
-    for run in (lambda: site.manage("tidegate_send", "a", "{}"), lambda: site.command("send", "a", "{}")):
+    for run in (
+        lambda: site.manage("tidegate_send", "a", "{}"),
+        lambda: site.command("send", "a", "{}"),
+    ):
         done = run()
         assert (done.returncode, done.stdout) == (11, ""), done.stderr
         assert "channel a is full" in done.stderr
     site.redis.stop()
-    for run in (lambda: site.manage("tidegate_send", "a", "{}"), lambda: site.command("send", "a", "{}")):
+    for run in (
+        lambda: site.manage("tidegate_send", "a", "{}"),
+        lambda: site.command("send", "a", "{}"),
+    ):
         done = run()
         assert (done.returncode, done.stdout) == (10, ""), done.stderr
         assert "start Redis there" in done.stderr

@@ -25,7 +25,12 @@ Make = Callable[..., ChannelLayer]
 async def test_a_message_comes_as_it_was_sent(make_layer: Make) -> None:
     layer = make_layer()
     for channel in ("test-channel-1", await layer.new_channel()):
-        message = {"type": "test.message", "text": "Ahoy-hoy!", "bytes": b"\xff", "list": [1, None, True]}
+        message = {
+            "type": "test.message",
+            "text": "Ahoy-hoy!",
+            "bytes": b"\xff",
+            "list": [1, None, True],
+        }
         await layer.send(channel, message)
         assert await must(layer.receive(channel)) == message
 
@@ -42,7 +47,12 @@ async def test_a_full_channel_raises_the_exception_of_channels(make_layer: Make)
 async def test_capacities_by_pattern_are_as_in_channels(make_layer: Make) -> None:
     patterns = {"one": 1, "http.response!*": 7, re.compile(r"^chat\..+!.+"): 2, "specific.*!*": 3}
     layer = make_layer(capacity=5, channel_capacity=patterns)
-    expected = {await layer.new_channel(): 3, await layer.new_channel("chat"): 2, "one": 1, "two": 5}
+    expected = {
+        await layer.new_channel(): 3,
+        await layer.new_channel("chat"): 2,
+        "one": 1,
+        "two": 5,
+    }
     for channel, capacity in expected.items():
         for _ in range(capacity):
             await layer.send(channel, {"type": "test.message"})
@@ -110,7 +120,9 @@ def test_several_event_loops_receive_at_once(make_layer: Make) -> None:
         started.wait(20)
         got[channel] = await must(receiving)
 
-    threads = [threading.Thread(target=asyncio.run, args=(receive(channel),)) for channel in channels]
+    threads = [
+        threading.Thread(target=asyncio.run, args=(receive(channel),)) for channel in channels
+    ]
     for thread in threads:
         thread.start()
     started.wait(20)
@@ -124,10 +136,10 @@ def test_several_event_loops_receive_at_once(make_layer: Make) -> None:
 def test_a_loop_that_is_closed_takes_no_message_with_it(make_layer: Make, is_own: bool) -> None:
     layer = make_layer()
     channel = async_to_sync(layer.new_channel)() if is_own else "named"
-    loop = asyncio.new_event_loop()
+    loop, left_behind = asyncio.new_event_loop(), list[Any]()
 
     async def begin() -> None:
-        loop.create_task(layer.receive(channel), name="left behind")
+        left_behind.append(loop.create_task(layer.receive(channel)))
         for _ in range(100):
             await asyncio.sleep(0.001)
 
@@ -178,7 +190,10 @@ async def test_names_of_groups_are_mapped(make_layer: Make) -> None:
 
 async def test_a_large_message_raises_the_exception_of_channels(make_layer: Make) -> None:
     layer = make_layer(message_bytes=1_000)
-    for sending in (layer.send("a", {"text": "x" * 1_000}), layer.group_send("a", {"text": "x" * 1_000})):
+    for sending in (
+        layer.send("a", {"text": "x" * 1_000}),
+        layer.group_send("a", {"text": "x" * 1_000}),
+    ):
         with pytest.raises(MessageTooLarge, match="and 1000 are allowed"):
             await sending
 

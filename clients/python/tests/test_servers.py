@@ -34,7 +34,10 @@ def own_redis() -> Iterator[Redis]:
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        ({"redis_version": "6.2.14"}, r"redis.example:6379 is Redis 6.2.14, and the layer needs 7.0"),
+        (
+            {"redis_version": "6.2.14"},
+            r"redis.example:6379 is Redis 6.2.14, and the layer needs 7.0",
+        ),
         ({"redis_version": "7.0.15", "role": "slave"}, "is a replica.*redis\\+sentinel"),
         (
             {"redis_version": "7.0.15", "maxmemory": "1000", "maxmemory_policy": "allkeys-lru"},
@@ -43,7 +46,9 @@ def own_redis() -> Iterator[Redis]:
         ({}, "needs 7.0 or later"),
     ],
 )
-def test_a_server_that_does_not_fit_is_refused_with_the_fix(facts: dict[str, str], reason: str) -> None:
+def test_a_server_that_does_not_fit_is_refused_with_the_fix(
+    facts: dict[str, str], reason: str
+) -> None:
     with pytest.raises(UnsuitableServer, match=reason) as error:
         check_server(HERE, facts)
     assert "hush" not in str(error.value)
@@ -74,15 +79,25 @@ async def test_a_real_server_that_may_drop_keys_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("layout", "reason"),
-    [("2/1", "layout 2/1, not 1/1; this package reads version 1"), ("1/8", "set partitions=8"), ("x", "reads version 1")],
+    [
+        ("2/1", "layout 2/1, not 1/1; this package reads version 1"),
+        ("1/8", "set partitions=8"),
+        ("x", "reads version 1"),
+    ],
 )
-async def test_data_of_another_layout_is_refused(redis: Redis, prefix: str, layout: str, reason: str) -> None:
+async def test_data_of_another_layout_is_refused(
+    redis: Redis, prefix: str, layout: str, reason: str
+) -> None:
     with redis_py.Redis(port=redis.port) as server:
         server.set(f"{prefix}:{{0}}:layout", layout)
     async with Client(redis.url(), prefix=prefix) as client:
         for calling in (
-            client.send("a", {}), client.group_send("g", {}), client.new_channel(), client.receive("a"),
-            client.group_add("g", "a"), client.send_later("a", {}, 1),
+            client.send("a", {}),
+            client.group_send("g", {}),
+            client.new_channel(),
+            client.receive("a"),
+            client.group_add("g", "a"),
+            client.send_later("a", {}, 1),
         ):
             with pytest.raises(LayoutError, match=reason):
                 await calling
@@ -112,7 +127,9 @@ async def test_a_wrong_password_is_told_with_the_fix() -> None:
         redis.close()
 
 
-async def test_when_redis_comes_back_all_goes_on_and_members_hear_of_the_gap(own_redis: Redis) -> None:
+async def test_when_redis_comes_back_all_goes_on_and_members_hear_of_the_gap(
+    own_redis: Redis,
+) -> None:
     layer = ChannelLayer(own_redis.url(), lease=1, timeout=1, on_gap="layer.gap")
     channel = await layer.new_channel()
     await layer.group_add("room", channel)
@@ -137,7 +154,9 @@ async def _is_sent(layer: ChannelLayer, message: dict[str, Any]) -> bool:
     return True
 
 
-async def test_entries_that_are_lost_with_a_connection_are_noticed(redis: Redis, prefix: str) -> None:
+async def test_entries_that_are_lost_with_a_connection_are_noticed(
+    redis: Redis, prefix: str
+) -> None:
     gaps: list[set[str]] = []
     async with Client(redis.url(), prefix=prefix, on_gap=gaps.append) as client:
         channel = await client.new_channel()
@@ -152,7 +171,9 @@ async def test_entries_that_are_lost_with_a_connection_are_noticed(redis: Redis,
     assert gaps == [{channel.partition("!")[2]}]
 
 
-async def test_messages_are_sent_over_shards_as_over_one(own_redis: Redis, redis: Redis, prefix: str) -> None:
+async def test_messages_are_sent_over_shards_as_over_one(
+    own_redis: Redis, redis: Redis, prefix: str
+) -> None:
     hosts = [redis.url(5), own_redis.url(3)]
     one, other = (ChannelLayer(hosts=hosts, prefix=prefix) for _ in range(2))
     await _works(one, other)
@@ -188,7 +209,9 @@ def sentinel(redis: Redis, folder: Path) -> Iterator[int]:
     """A Sentinel that knows a master `main`."""
     port = free_port()
     config = folder / "sentinel.conf"
-    config.write_text(f"port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor main 127.0.0.1 {redis.port} 1\n")
+    config.write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor main 127.0.0.1 {redis.port} 1\n"
+    )
     program = shutil.which("redis-server")
     assert program is not None
     with running([program, str(config), "--sentinel"], port):

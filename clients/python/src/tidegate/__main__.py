@@ -9,7 +9,14 @@ import sys
 from typing import Any
 
 from .content import Message
-from .errors import ChannelFull, ConfigError, InvalidMessage, InvalidName, MessageTooLarge, TidegateError
+from .errors import (
+    ChannelFull,
+    ConfigError,
+    InvalidMessage,
+    InvalidName,
+    MessageTooLarge,
+    TidegateError,
+)
 from .sync import SyncClient
 
 # The exit statuses of the command `tidegate`.
@@ -47,9 +54,11 @@ def message_of(text: str) -> Message:
     try:
         message = json.loads(text)
     except ValueError as error:
-        raise InvalidMessage(f"the message is an object of JSON, and this is not: {error}") from error
+        raise InvalidMessage(
+            f"the message is an object of JSON, and this is not: {error}"
+        ) from error
     if not isinstance(message, dict):
-        raise InvalidMessage("the message is an object of JSON, such as {\"type\": \"tick\"}")
+        raise InvalidMessage('the message is an object of JSON, such as {"type": "tick"}')
     return message
 
 
@@ -82,7 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
     known = parser().parse_args(arguments)
     try:
         if known.layer is None:
-            raise ConfigError(f"it is not said where Redis is: give --layer URL, or set {URL_VARIABLE}")
+            raise ConfigError(
+                f"it is not said where Redis is: give --layer URL, or set {URL_VARIABLE}"
+            )
         with SyncClient(known.layer, prefix=known.prefix, partitions=known.partitions) as client:
             run(client, known)
     except (ConfigError, InvalidName, InvalidMessage, MessageTooLarge) as error:

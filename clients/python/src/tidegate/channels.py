@@ -1,11 +1,11 @@
 """A channel layer for Django Channels 4 that shares channels and groups with Tidegate.
 
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "tidegate.channels.ChannelLayer",
-            "CONFIG": {"url": "redis://127.0.0.1:6379/0"},
-        },
-    }
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "tidegate.channels.ChannelLayer",
+        "CONFIG": {"url": "redis://127.0.0.1:6379/0"},
+    },
+}
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ChannelLayer(BaseChannelLayer):  # type: ignore[misc]
     - `on_gap`: the type of a message that members of groups get when they may have missed some.
     """
 
-    extensions = ["groups", "flush"]  # noqa: RUF012
+    extensions = ["groups", "flush"]
 
     def __init__(
         self,

@@ -124,7 +124,9 @@ class Client:
     async def _send_to_self(self, node: Node, channel: str, local: str, content: bytes) -> bool:
         key, correlation = mailbox_key(local), new_id()
         if not self.mailboxes.expect(key):
-            raise ChannelFull(f"channel {channel} is full: it holds {self._capacity_of(key)} messages")
+            raise ChannelFull(
+                f"channel {channel} is full: it holds {self._capacity_of(key)} messages"
+            )
         node.own[correlation] = key
         is_there = False
         try:
@@ -183,7 +185,9 @@ class Client:
         count = int(await self.partitions.call("join", partition, node, group))
         is_there = await self._deliver(node, channel, join_entry(local, group, max(count, 0)))
         if is_there and count < 0:
-            raise LayerUnavailable(f"{node} has not renewed its lease where group {group} is; try again")
+            raise LayerUnavailable(
+                f"{node} has not renewed its lease where group {group} is; try again"
+            )
         return is_there
 
     async def group_discard(self, group: str, channel: str) -> None:
@@ -217,7 +221,10 @@ class Client:
             arguments = calls.setdefault(("send", self.partitions.of(channel)), [])
             arguments += [channel, self._pattern_capacity(channel), life, payload(content)]
         answers = await asyncio.gather(
-            *(self.partitions.call(script, at, *arguments) for (script, at), arguments in calls.items())
+            *(
+                self.partitions.call(script, at, *arguments)
+                for (script, at), arguments in calls.items()
+            )
         )
         taken = sum(answer.count(b"ok") for answer in answers)
         missed = len(nodes) + len(channels) - taken
@@ -355,7 +362,9 @@ def options(url: str | None, settings: dict[str, Any]) -> Options:
     known = Options.__dataclass_fields__
     unknown = [name for name in settings if name not in known]
     if unknown:
-        raise ConfigError(f"there is no setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
+        raise ConfigError(
+            f"there is no setting {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        )
     if url is not None:
         settings = {"url": url, **settings}
     return Options(**settings)
@@ -367,6 +376,8 @@ def channel_name(node: str, prefix: str) -> str:
     name = f"{node}!{local}"
     room = NAME_BYTES - len(node) - len(f"!.{new_id()}")
     if len(name) > NAME_BYTES:
-        raise InvalidName(f"the prefix {prefix!r} has {len(prefix)} characters, and {room} are allowed")
+        raise InvalidName(
+            f"the prefix {prefix!r} has {len(prefix)} characters, and {room} are allowed"
+        )
     check_channel(name)
     return name

@@ -31,7 +31,9 @@ def refuse_settings(settings: Mapping[str, Any]) -> None:
 def url_of_hosts(hosts: Any) -> str:
     """Returns the URL for `hosts` of channels_redis: URLs, pairs of host and port, or dicts."""
     if isinstance(hosts, str) or not isinstance(hosts, list | tuple) or not hosts:
-        raise ConfigError(f"hosts is {hosts!r}; it is a list such as [('localhost', 6379)], or set `url`")
+        raise ConfigError(
+            f"hosts is {hosts!r}; it is a list such as [('localhost', 6379)], or set `url`"
+        )
     urls = [_url(host) for host in hosts]
     if len(urls) > 1 and any("+" in url.split("://")[0] for url in urls):
         raise ConfigError("several hosts are shards, and none of them may be behind Sentinel")
@@ -57,7 +59,9 @@ def _url(host: Any) -> str:
     if "password" in rest and not isinstance(address, str):
         login = f"{quote(rest.pop('username', '') or '', safe='')}:{quote(str(rest.pop('password')), safe='')}@"
         url = url.replace("://", f"://{login}", 1)
-    query = {name: "none" if rest[name] is None else rest[name] for name in _OPTIONS if name in rest}
+    query = {
+        name: "none" if rest[name] is None else rest[name] for name in _OPTIONS if name in rest
+    }
     _refuse_rest(rest, [name for name in rest if name not in query])
     return url + (f"?{urlencode(query)}" if query else "")
 
@@ -90,7 +94,9 @@ class GroupPrefixes:
     def __init__(self, prefixes: Mapping[str, str]) -> None:
         for here, there in prefixes.items():
             if not (here and isinstance(there, str)):
-                raise ConfigError(f"groups has {here!r}: {there!r}; it is a text for a text, {{'chat_': 'chat.'}}")
+                raise ConfigError(
+                    f"groups has {here!r}: {there!r}; it is a text for a text, {{'chat_': 'chat.'}}"
+                )
         # The longest decides.
         self._prefixes = sorted(prefixes.items(), key=lambda pair: -len(pair[0]))
 

@@ -144,7 +144,9 @@ class Node:
             if partition == self._inbox or self._partitions.of(name) == partition
         }
         if forgotten:
-            logger.warning("Redis has lost %s of this process's groups; joining them again", len(forgotten))
+            logger.warning(
+                "Redis has lost %s of this process's groups; joining them again", len(forgotten)
+            )
         for name in forgotten:
             group = self._groups.get(name)
             if group is not None and self._partitions.of(name) == partition:
@@ -155,7 +157,9 @@ class Node:
         self._report_gap(forgotten)
 
     def _report_gap(self, names: set[str]) -> None:
-        members = {local for name in names if name in self._groups for local in self._groups[name].members}
+        members = {
+            local for name in names if name in self._groups for local in self._groups[name].members
+        }
         if members:
             self._on_gap(members)
 
@@ -190,7 +194,9 @@ class Node:
                 try:
                     if line is None:
                         line = await self._partitions.line(self._inbox)
-                    [popped] = await line.run([command], wait=BLOCK_SECONDS + self._partitions.timeout)
+                    [popped] = await line.run(
+                        [command], wait=BLOCK_SECONDS + self._partitions.timeout
+                    )
                     if isinstance(popped, Exception):
                         raise popped
                     outage.worked()
@@ -264,7 +270,9 @@ class Node:
         members = [local for local, until in group.members.items() if until > now]
         full = self.mailboxes.put((mailbox_key(local), content) for local in members)
         if full:
-            logger.info("%s of %s channels over capacity in group %s", len(full), len(members), name)
+            logger.info(
+                "%s of %s channels over capacity in group %s", len(full), len(members), name
+            )
 
     async def _tell_and_compare(self) -> None:
         now = time.monotonic()

@@ -45,7 +45,9 @@ class Options:
             raise ConfigError(f"prefix is {self.prefix!r}; it is a text without braces and spaces")
         for pattern, capacity in self.channel_capacity.items():
             if not (isinstance(capacity, int) and capacity > 0):
-                raise ConfigError(f"channel_capacity has {capacity!r} for {pattern!r}; use a number above 0")
+                raise ConfigError(
+                    f"channel_capacity has {capacity!r} for {pattern!r}; use a number above 0"
+                )
 
     def _require(self, name: str, least: int) -> None:
         value = getattr(self, name)
@@ -68,7 +70,10 @@ class Options:
     def capacities(self) -> Callable[[str], int]:
         """Returns what finds the capacity of a channel. The first pattern that matches decides."""
         patterns = [
-            (re.compile(fnmatch.translate(pattern)) if isinstance(pattern, str) else pattern, capacity)
+            (
+                re.compile(fnmatch.translate(pattern)) if isinstance(pattern, str) else pattern,
+                capacity,
+            )
             for pattern, capacity in self.channel_capacity.items()
         ]
 

@@ -20,7 +20,7 @@ class SendCommand(BaseCommand):  # type: ignore[misc]
     """Sends a message over a channel layer of the site."""
 
     leave_locale_alone = True
-    requires_system_checks: list[str] = []  # noqa: RUF012
+    requires_system_checks: list[str] = []
     target = "channel"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

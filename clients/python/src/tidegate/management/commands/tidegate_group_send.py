@@ -11,7 +11,9 @@ from ..sending import SendCommand
 class Command(SendCommand):
     """Sends a message to the members of a group: consumers of Django, and sockets of Tidegate."""
 
-    help = "Sends a message to the members of a group: consumers of Django, and sockets of Tidegate."
+    help = (
+        "Sends a message to the members of a group: consumers of Django, and sockets of Tidegate."
+    )
     target = "group"
 
     async def send(self, layer: ChannelLayer, name: str, message: dict[str, Any]) -> None:
