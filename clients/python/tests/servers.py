@@ -17,11 +17,14 @@ from pathlib import Path
 START_SECONDS = 20.0
 
 
-def free_port() -> int:
+def free_port(most: int = 65_535) -> int:
     """Returns a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    while True:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = int(listener.getsockname()[1])
+        if port <= most:
+            return port
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -79,7 +82,8 @@ class Redis:
         program = shutil.which("redis-server")
         if program is None:
             raise RuntimeError("there is no redis-server: apt-get install redis-server")
-        self.port = free_port()
+        # The nodes of a Cluster speak to each other at a port that is 10,000 higher.
+        self.port = free_port(55_535)
         self._folder = tempfile.TemporaryDirectory()
         self._command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         self._command += ["--dir", self._folder.name, *arguments]

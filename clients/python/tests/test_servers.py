@@ -233,6 +233,11 @@ async def test_sentinels_say_where_the_master_is(redis: Redis, prefix: str, tmp_
                 await client.send("a", {})
 
 
+def _is_in_cluster(server: Redis) -> bool:
+    with redis_py.Redis(port=server.port) as client:
+        return bool(client.cluster("info")["cluster_state"] == "ok")
+
+
 async def test_a_cluster_has_partitions_on_each_of_its_masters(prefix: str) -> None:
     servers = [Redis("--cluster-enabled", "yes") for _ in range(3)]
     try:
@@ -241,6 +246,7 @@ async def test_a_cluster_has_partitions_on_each_of_its_masters(prefix: str) -> N
         nodes = [f"127.0.0.1:{server.port}" for server in servers]
         create = [program, "--cluster", "create", *nodes, "--cluster-yes"]
         subprocess.run(create, check=True, capture_output=True, timeout=60)
+        await eventually(lambda: all(map(_is_in_cluster, servers)))
         url = f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{servers[1].port}"
         one, other = (ChannelLayer(url, prefix=prefix) for _ in range(2))
         await _works(one, other)
