@@ -27,7 +27,15 @@ from .mailbox import Mailboxes
 from .names import NAME_BYTES, check_channel, check_group, check_named, new_id
 from .node import Node, Settings, check_layout, mailbox_key, micros
 from .options import Options
-from .wire import VERSION, group_entry, join_entry, leave_entry, message_entry, payload
+from .wire import (
+    VERSION,
+    event_payload,
+    group_entry,
+    join_entry,
+    leave_entry,
+    message_entry,
+    payload,
+)
 
 logger = logging.getLogger("tidegate")
 
@@ -62,6 +70,7 @@ class Client:
         *,
         node_prefix: str = "python-",
         on_gap: Callable[[set[str]], None] | None = None,
+        is_interface: bool = False,
         **settings: Any,
     ) -> None:
         self.options = options(url, settings)
@@ -74,6 +83,7 @@ class Client:
         self.mailboxes = Mailboxes(self.options.expiry, self._capacity_of, self._want)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_gap = on_gap
+        self._is_interface = is_interface
         self._node: Node | None = None
         self._intake = Intake(self.partitions, self.mailboxes, self.options.lease)
         self._starting = asyncio.Lock()
@@ -120,6 +130,18 @@ class Client:
             raise ChannelFull(f"channel {channel} is full: it holds {capacity} messages")
         if outcome != b"ok":
             raise LayerUnavailable(f"channel {channel}: {outcome.decode()}")
+
+    async def send_event(
+        self, event: Message, correlation: str, capacity: int, seconds: float
+    ) -> bool:
+        """Sends an event of a connection to a worker, which finds its route. False if too many wait."""
+        channel = str(event["type"])
+        partition = await self._partition_of(channel)
+        arguments = (channel, capacity, micros(seconds), event_payload(event, correlation))
+        outcome, _ = await self.partitions.call("send", partition, *arguments)
+        if outcome not in (b"ok", b"full"):
+            raise LayerUnavailable(f"channel {channel}: {outcome.decode()}")
+        return bool(outcome == b"ok")
 
     async def _send_to_self(self, node: Node, channel: str, local: str, content: bytes) -> bool:
         key, correlation = mailbox_key(local), new_id()
@@ -289,7 +311,11 @@ class Client:
             if self._node is None:
                 options = self.options
                 settings = Settings(
-                    self.node_name, options.lease, options.inbox_bytes, options.group_expiry
+                    self.node_name,
+                    options.lease,
+                    options.inbox_bytes,
+                    options.group_expiry,
+                    self._is_interface,
                 )
                 node = Node(self.partitions, settings, self.mailboxes, self._gap)
                 await node.start()

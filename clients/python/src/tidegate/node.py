@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from . import tasks
 from .cluster import Partitions
@@ -58,6 +59,18 @@ class Settings:
     lease: float
     inbox_bytes: int
     group_expiry: float
+    # Whether its channels are connections, which exist from a moment to another.
+    is_interface: bool = False
+
+
+class Sink(Protocol):
+    """A connection of an interface server, which takes what comes for it. None of it waits."""
+
+    def answer(self, order: int, replies: list[Any], done: dict[str, Any] | None) -> None:
+        """Takes what a worker says about an event."""
+
+    def message(self, content: bytes, through_group: bool) -> None:
+        """Takes a message to the reply channel, or to a group."""
 
 
 class Node:
@@ -77,6 +90,8 @@ class Node:
         self.mailboxes = mailboxes
         # Messages that this process has sent to itself, by correlation.
         self.own: dict[str, str] = {}
+        # Connections of an interface server, by local name.
+        self.sinks: dict[str, Sink] = {}
         self._partitions = partitions
         self._settings = settings
         self._on_gap = on_gap
@@ -241,11 +256,19 @@ class Node:
         fields = entry.fields
         match entry.name:
             case "message":
-                key, content = mailbox_key(text_in(fields, "to")), content_in(fields)
+                local, content = text_in(fields, "to"), content_in(fields)
+                key = mailbox_key(local)
                 own = self.own.pop(text_in(fields, "correlation"), None)
                 if own is not None:
                     self.mailboxes.arrived(own)
-                deliveries.append((key, content))
+                if local in self.sinks:
+                    self.sinks[local].message(content, False)
+                elif not self._settings.is_interface:
+                    deliveries.append((key, content))
+            case "answer":
+                sink = self.sinks.get(text_in(fields, "to"))
+                if sink is not None:
+                    sink.answer(int(fields["order"]), list(fields["replies"]), fields["done"])
             case "group":
                 name, content = text_in(fields, "group"), content_in(fields)
                 # Messages before it keep their place.
@@ -255,12 +278,13 @@ class Node:
             case "join":
                 name, local = text_in(fields, "group"), text_in(fields, "local")
                 self._member(name, local, int(fields["count"]))
+                if self._settings.is_interface and local not in self.sinks:
+                    # The connection is over already.
+                    self._leave_soon(name, local)
             case "leave":
                 self._leave_soon(text_in(fields, "group"), text_in(fields, "local"))
             case "leave_all":
-                local = text_in(fields, "local")
-                for name in [n for n, group in self._groups.items() if local in group.members]:
-                    self._leave_soon(name, local)
+                self.leave_all(text_in(fields, "local"))
 
     def _hand_to_members(self, name: str, content: bytes) -> None:
         group = self._groups.get(name)
@@ -268,6 +292,11 @@ class Node:
             return
         now = time.monotonic()
         members = [local for local, until in group.members.items() if until > now]
+        if self._settings.is_interface:
+            for local in members:
+                if local in self.sinks:
+                    self.sinks[local].message(content, True)
+            return
         full = self.mailboxes.put((mailbox_key(local), content) for local in members)
         if full:
             logger.info(
@@ -334,12 +363,19 @@ class Node:
                 partition = self._partitions.of(name)
                 await self._partitions.call("leave", partition, self.name, name, group.count)
 
+    def leave_all(self, local: str) -> None:
+        """Ends all memberships of a channel, soon."""
+        for name in [name for name, group in self._groups.items() if local in group.members]:
+            self._leave_soon(name, local)
+
     def _member(self, name: str, local: str, count: int) -> None:
         # A count of 0 says that the partition does not know the node: the sender joins once more.
         if count > 0:
             group = self._groups.setdefault(name, Group())
             group.count = max(group.count, count)
-            group.members[local] = time.monotonic() + self._settings.group_expiry
+            # That of a connection ends with it.
+            span = math.inf if self._settings.is_interface else self._settings.group_expiry
+            group.members[local] = time.monotonic() + span
 
     def _leave_soon(self, name: str, local: str) -> None:
         self._run_quietly(self.leave(name, local))

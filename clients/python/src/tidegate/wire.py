@@ -21,6 +21,12 @@ def payload(content: bytes, correlation: str | None = None) -> bytes:
     return packed
 
 
+def event_payload(event: dict[str, Any], correlation: str) -> bytes:
+    """Returns the map of an entry that carries an event of a connection."""
+    packed: bytes = msgpack.packb({"correlation": correlation, "event": event})
+    return packed
+
+
 def content_of(entry: bytes) -> bytes | None:
     """Returns the content of a channel's entry, or None where it is not a readable message."""
     if len(entry) <= HEADER_BYTES or entry[0] != VERSION:
