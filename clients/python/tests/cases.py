@@ -7,7 +7,7 @@ import http.client
 import json
 from typing import Any
 
-from conftest import must
+from conftest import PATIENCE_SECONDS
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -32,8 +32,9 @@ class Runner:
         self._port = port
         self._open: dict[str, ClientConnection] = {}
 
-    async def run(self, cases: list[dict[str, Any]]) -> None:
+    async def run(self, cases: list[dict[str, Any]], patience: float = PATIENCE_SECONDS) -> None:
         """Runs cases, each without the connections of the one before."""
+        self._patience = patience
         for case in cases:
             for number, step in enumerate(case["steps"], 1):
                 try:
@@ -54,7 +55,7 @@ class Runner:
         elif "send" in step:
             await self._open[step["send"]].send(_frame(step))
         elif "receive" in step:
-            found = await must(self._open[step["receive"]].recv())
+            found = await self._next(self._open[step["receive"]])
             if "json" in step:
                 assert matches(step["json"], json.loads(found)), found
             else:
@@ -64,9 +65,12 @@ class Runner:
         else:
             socket = self._open[step["expect_close"]]
             try:
-                raise AssertionError(await must(socket.recv()))
+                raise AssertionError(await self._next(socket))
             except ConnectionClosed:
                 assert socket.close_code == step["code"], socket.close_code
+
+    async def _next(self, socket: ClientConnection) -> str | bytes:
+        return await asyncio.wait_for(socket.recv(), self._patience)
 
     async def _request(self, request: dict[str, Any], expected: dict[str, Any]) -> None:
         body, headers = request.get("body", ""), dict(request.get("headers", {}))

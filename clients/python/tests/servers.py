@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-# How long a server may take to answer.
-START_SECONDS = 20.0
+ROOT = Path(__file__).resolve().parents[3]
+# How long a server may take to answer. One that compiles modules takes long.
+START_SECONDS = 60.0
 
 
 def free_port(most: int = 65_535) -> int:
@@ -73,6 +74,22 @@ def end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
+
+
+def tidegate() -> Path | None:
+    """Returns the command `tidegate`: one that is named, or one that was built."""
+    named = os.environ.get("TIDEGATE")
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    kinds = ("debug", "release")
+    places = [Path(named)] if named else [target / kind / "tidegate" for kind in kinds]
+    return next((place for place in places if place.exists()), None)
+
+
+def tidegate_env(**settings: str) -> dict[str, str]:
+    """Returns the environment of a `tidegate` that finds what was compiled before."""
+    compiled = ROOT / "target/test-data/compiled"
+    compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.environ | {"TIDEGATE_COMPILED_DIR": str(compiled)} | settings
 
 
 class Redis:

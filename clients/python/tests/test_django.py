@@ -16,25 +16,14 @@ from typing import Any
 import browser
 import pytest
 from conftest import eventually, must
-from servers import Redis, free_port, running
+from servers import ROOT, Redis, free_port, running, tidegate, tidegate_env
 from websockets.asyncio.client import ClientConnection, connect
 
 from tidegate import Client, SyncClient
 
-ROOT = Path(__file__).resolve().parents[3]
 SITE = ROOT / "examples/django-chat/site"
 MODULE = ROOT / "target/examples/django-chat.wasm"
 BIN = Path(sys.executable).parent
-
-
-def tidegate() -> Path | None:
-    """Returns the command `tidegate`: one that is named, or one that was built."""
-    named = os.environ.get("TIDEGATE")
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    places = (
-        [Path(named)] if named else [target / kind / "tidegate" for kind in ("debug", "release")]
-    )
-    return next((place for place in places if place.exists()), None)
 
 
 def missing() -> str | None:
@@ -106,7 +95,7 @@ class Site:
             str(self.folder / f"tidegate-{port}"),
         ]
         command += ["--module", f"chat={MODULE}"]
-        with running(command, port, cwd=self.folder, env=os.environ | settings):
+        with running(command, port, cwd=self.folder, env=tidegate_env(**settings)):
             yield port
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
