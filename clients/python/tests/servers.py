@@ -96,7 +96,8 @@ class Redis:
     """A Redis server that keeps nothing, and that can be stopped and started again."""
 
     def __init__(self, *arguments: str) -> None:
-        program = shutil.which("redis-server")
+        # Another one may be named, such as that of Valkey.
+        program = os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
         if program is None:
             raise RuntimeError("there is no redis-server: apt-get install redis-server")
         # The nodes of a Cluster speak to each other at a port that is 10,000 higher.

@@ -37,7 +37,25 @@ def missing() -> str | None:
 pytestmark = pytest.mark.skipif(
     missing() is not None and os.environ.get("CI") != "true", reason=str(missing())
 )
-APPLICATION = "import os, tidegate.asgi\napplication = tidegate.asgi.InterfaceServer(os.environ['REDIS_URL'], lease=3)\n"
+APPLICATION = """
+import os
+from tidegate.asgi import InterfaceServer
+
+application = InterfaceServer(os.environ["REDIS_URL"], lease=3)
+"""
+
+
+# A site whose pages are its own, and whose sockets are Tidegate's.
+BESIDE = """
+from channels.routing import ProtocolTypeRouter
+from served import application as tidegate
+
+async def pages(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"from the site"})
+
+application = ProtocolTypeRouter({"http": pages, "websocket": tidegate})
+"""
 
 
 class Site:
@@ -75,15 +93,13 @@ class Site:
         )
 
     @contextlib.contextmanager
-    def daphne(self) -> Iterator[int]:
+    def daphne(self, application: str = "served:application") -> Iterator[int]:
         """Serves by Daphne."""
-        yield from self._serve([str(BIN / "daphne"), "-b", "127.0.0.1", "-p"])
+        yield from self._serve([str(BIN / "daphne"), "-b", "127.0.0.1", "-p"], application)
 
-    def _serve(self, command: list[str]) -> Iterator[int]:
+    def _serve(self, command: list[str], application: str = "served:application") -> Iterator[int]:
         port = free_port()
-        with running(
-            [*command, str(port), "served:application"], port, cwd=self.folder, env=self.env
-        ):
+        with running([*command, str(port), application], port, cwd=self.folder, env=self.env):
             yield port
 
 
@@ -134,6 +150,15 @@ async def test_the_cases_of_the_examples_hold(site: Site, server: str) -> None:
                 else:
                     await Runner(port).run([case])
     assert {key for key in DIFFERENT if key[0] == server} <= met
+
+
+async def test_a_site_of_channels_serves_sockets_of_tidegate_beside_its_own(site: Site) -> None:
+    (site.folder / "beside.py").write_text(BESIDE)
+    with site.daphne("beside:application") as port:
+        assert b"from the site" in await _body(port, "GET /hello/you")
+        async with connect(f"ws://127.0.0.1:{port}/echo", open_timeout=20) as socket:
+            await socket.send("ahoy")
+            assert await must(socket.recv()) == "ahoy"
 
 
 async def test_frames_of_a_socket_are_served_in_order(site: Site) -> None:
