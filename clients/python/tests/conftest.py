@@ -1,4 +1,4 @@
-"""What tests share: a server, and layers and clients that do not meet those of other tests."""
+"""Shared by tests: a server, and layers and clients that do not meet those of other tests."""
 
 from __future__ import annotations
 

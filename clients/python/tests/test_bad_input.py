@@ -1,4 +1,4 @@
-"""What Channels takes and this layer does not, and the other way: mapped, or refused with the reason."""
+"""Names, values and settings that Channels takes and this layer does not: mapped, or refused with the reason."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ _FLUSHED = re.compile(
 
 @dataclass(frozen=True)
 class GroupSent:
-    """How many nodes and named channels took a message to a group, and how many had no room."""
+    """Counts the nodes and named channels that took a message to a group, and those without room."""
 
     reached: int
     missed: int

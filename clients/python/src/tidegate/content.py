@@ -1,4 +1,4 @@
-"""What a message may hold, and its bytes: a MessagePack map."""
+"""Checks messages, and packs them as MessagePack maps."""
 
 from __future__ import annotations
 

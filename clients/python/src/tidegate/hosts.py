@@ -89,7 +89,7 @@ def _refuse_rest(rest: dict[str, Any], unknown: list[str]) -> None:
 
 
 class GroupPrefixes:
-    """How names of groups begin in Django, and how the same groups begin in Tidegate."""
+    """Maps the start of group names in Django to that in Tidegate."""
 
     def __init__(self, prefixes: Mapping[str, str]) -> None:
         for here, there in prefixes.items():

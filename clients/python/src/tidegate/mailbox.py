@@ -1,4 +1,4 @@
-"""Where messages wait in this process until somebody takes them, from any thread and event loop."""
+"""Keeps the messages of this process until a receiver takes them, in any thread and event loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Woken = dict[asyncio.AbstractEventLoop, list[tuple[str, Waiter]]]
 
 @dataclass
 class Mailbox:
-    """What waits for one channel, and who waits for it."""
+    """The messages that wait for one channel, and its receivers."""
 
     messages: deque[tuple[float, bytes]] = field(default_factory=deque)
     waiters: deque[Waiter] = field(default_factory=deque)
@@ -180,7 +180,7 @@ class Mailboxes:
             return max(0, waiting - max(0, len(box.messages) - len(box.woken)))
 
     def sweep(self) -> None:
-        """Drops what has expired, and mailboxes that nobody uses."""
+        """Drops expired messages, and idle mailboxes."""
         with self._lock:
             now = time.monotonic()
             for channel, box in list(self._boxes.items()):

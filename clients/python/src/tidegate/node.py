@@ -44,7 +44,7 @@ class Group:
 
 @dataclass
 class Known:
-    """What is known of a partition: the last epoch, the highest turn, and since when it knows the node."""
+    """The facts of a partition: the last epoch, the highest turn, and since when it knows the node."""
 
     epoch: str = ""
     turn: int = 0
@@ -53,7 +53,7 @@ class Known:
 
 @dataclass
 class Settings:
-    """What a node is set to."""
+    """The settings of a node."""
 
     name: str
     lease: float

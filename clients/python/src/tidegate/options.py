@@ -15,7 +15,7 @@ Pattern = str | re.Pattern[str]
 
 @dataclass(frozen=True)
 class Options:
-    """What a client is set to. All processes of an application have the same `prefix` and `partitions`."""
+    """The settings of a client. All processes of an application have the same `prefix` and `partitions`."""
 
     url: str = "redis://127.0.0.1:6379/0"
     username: str | None = None

@@ -1,4 +1,4 @@
-"""Where Redis is, as a URL says: one server, independent shards, behind Sentinel, or a Cluster."""
+"""Reads the URL of Redis: one server, independent shards, behind Sentinel, or a Cluster."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Topology:
-    """What a URL says."""
+    """The servers of a URL."""
 
     kind: Servers | Sentinels | Cluster
 

@@ -1,4 +1,4 @@
-"""What stands in Redis: entries of channels and of inboxes, as docs/redis.md describes them."""
+"""Packs and reads entries of channels and of inboxes, as docs/redis.md describes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept."""
+"""The notices of rooms."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""What happens when a model is saved."""
+"""Tells a room of what is saved."""
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer

@@ -47,7 +47,7 @@ class Unreadable(Exception):
 
 @dataclass
 class Mail:
-    """What came for a connection: replies, and the mark that ends an event."""
+    """An arrival for a connection: replies, and the mark that ends an event."""
 
     replies: list[Message]
     through_group: bool = False
@@ -148,7 +148,7 @@ class Connection:
         self.wake.set()
 
     def next_mail(self) -> Mail | None:
-        """Takes what came first. A mark ends the event that is in flight."""
+        """Takes the first arrival. A mark ends the event that is in flight."""
         if not self.mail:
             self._waiting_bytes = 0
             return None

@@ -1,4 +1,4 @@
-"""What may be sent to a connection: the messages of ASGI 3, and the forms of Channels 1."""
+"""Reads messages to a connection: those of ASGI 3, and the forms of Channels 1."""
 
 from __future__ import annotations
 

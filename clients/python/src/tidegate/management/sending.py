@@ -1,4 +1,4 @@
-"""What the commands have in common."""
+"""The common part of the commands."""
 
 from __future__ import annotations
 
