@@ -75,8 +75,11 @@ bench-paired: examples ## Run this build beside an earlier one: make bench-paire
 	$(STEP) "benchmarks beside an earlier build" env BEFORE="$(abspath $(BEFORE))" \
 		cargo bench --locked --package tests --bench paired
 
-bench-python: ## Run the Channels layer of clients/python beside that of channels_redis
-	@"$(CARGO_TARGET_DIR)/client-python/bin/python" -B clients/python/benchmarks/layers.py
+bench-python: examples build ## Run the Channels layer of clients/python beside that of channels_redis
+	@cd clients/python/benchmarks && for file in layers.py broadcast.py; do \
+		TIDEGATE="$(CARGO_TARGET_DIR)/release/tidegate" \
+			"$(CARGO_TARGET_DIR)/client-python/bin/python" -B "$$file" || exit; \
+	done
 
 findings: ## Run what was found about other tools (needs the network; no part of test)
 	@status=0; for finding in findings/*.sh; do \
