@@ -15,7 +15,14 @@ import redis as redis_py
 from conftest import eventually, must
 from servers import Redis, free_port, running
 
-from tidegate import Client, LayerUnavailable, LayoutError, SyncClient, UnsuitableServer
+from tidegate import (
+    ChannelFull,
+    Client,
+    LayerUnavailable,
+    LayoutError,
+    SyncClient,
+    UnsuitableServer,
+)
 from tidegate.channels import ChannelLayer
 from tidegate.connection import check_server
 from tidegate.topology import Address, parse
@@ -152,6 +159,28 @@ async def _is_sent(layer: ChannelLayer, message: dict[str, Any]) -> bool:
     except LayerUnavailable:
         return False
     return True
+
+
+async def test_a_channel_has_its_room_again_when_messages_to_it_were_lost(own_redis: Redis) -> None:
+    async with Client(own_redis.url(), capacity=1, lease=1) as client:
+        channel = await client.new_channel()
+        assert client._node is not None
+        # It was sent, and Redis lost it before it was read.
+        client._node.own["lost"] = "!" + channel.partition("!")[2]
+        assert client.mailboxes.expect("!" + channel.partition("!")[2])
+        with pytest.raises(ChannelFull):
+            await client.send(channel, {"n": 1})
+        with redis_py.Redis(port=own_redis.port) as server:
+            server.flushall()
+        await eventually(lambda: _takes(client, channel))
+        assert await must(client.receive(channel)) == {"n": 2}
+
+
+async def _takes(client: Client, channel: str) -> bool:
+    try:
+        return await client.send(channel, {"n": 2})
+    except ChannelFull:
+        return False
 
 
 async def test_entries_that_are_lost_with_a_connection_are_noticed(

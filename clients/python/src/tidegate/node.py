@@ -169,6 +169,7 @@ class Node:
                 group.count = max(group.count, int(count)) if int(count) >= 0 else group.count
         if partition == self._inbox:
             self._read, self._ahead = 0, 0
+            self._forget_own()
         self._report_gap(forgotten)
 
     def _report_gap(self, names: set[str]) -> None:
@@ -308,8 +309,12 @@ class Node:
         told = dict(self._untold)
         if sum(told.values()) >= self._settings.inbox_bytes / 16:
             self._untold = {"m": 0, "a": 0}
-            with contextlib.suppress(TidegateError):
+            try:
                 await self._partitions.call("taken", self._inbox, self.name, told["m"], told["a"])
+            except TidegateError:
+                # They still count as room that is taken, so they are told of again.
+                for kind, size in told.items():
+                    self._untold[kind] += size
         if now >= self._compare_at or now < self._doubtful_until:
             await self._compare(now)
 
@@ -324,7 +329,14 @@ class Node:
         lost, self._ahead = ahead - self._ahead, ahead
         if lost > 0:
             logger.warning("%s entries of the inbox were lost with a connection", lost)
+            self._forget_own()
             self._report_gap(set(self._groups))
+
+    def _forget_own(self) -> None:
+        """Expects no message to this process itself any more, since some of them may be lost."""
+        for key in self.own.values():
+            self.mailboxes.arrived(key)
+        self.own.clear()
 
     # Memberships.
 
