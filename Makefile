@@ -15,7 +15,8 @@ STEP := @scripts/timed-step
 # Steps run one after the other, even with -j: cargo uses all cores by itself, and a red step stops
 # the rest.
 .NOTPARALLEL:
-.PHONY: help demo build examples test unit lint docs fmt bench bench-paired bench-redis findings setup
+.PHONY: help demo build examples test unit lint docs fmt bench bench-paired bench-python bench-redis \
+	findings setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +44,7 @@ unit: examples ## Run the tests alone (`scripts/setup tests` installs what they 
 	$(STEP) "test the examples natively" \
 		$(NATIVE) test --locked --manifest-path examples/Cargo.toml --workspace
 	$(STEP) "test the JavaScript client" scripts/test-client-js
+	$(STEP) "test the Python package" scripts/test-client-python
 
 lint: ## Check the format, and run clippy
 	$(STEP) "format" scripts/format --check
@@ -72,6 +74,12 @@ bench-redis: examples ## Run the benchmarks of the layer on Redis
 bench-paired: examples ## Run this build beside an earlier one: make bench-paired BEFORE=FILE
 	$(STEP) "benchmarks beside an earlier build" env BEFORE="$(abspath $(BEFORE))" \
 		cargo bench --locked --package tests --bench paired
+
+bench-python: examples build ## Run the Channels layer of clients/python beside that of channels_redis
+	@cd clients/python/benchmarks && for file in layers.py broadcast.py; do \
+		TIDEGATE="$(CARGO_TARGET_DIR)/release/tidegate" \
+			"$(CARGO_TARGET_DIR)/client-python/bin/python" -B "$$file" || exit; \
+	done
 
 findings: ## Run what was found about other tools (needs the network; no part of test)
 	@status=0; for finding in findings/*.sh; do \

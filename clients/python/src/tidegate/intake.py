@@ -1,0 +1,131 @@
+"""Receives from named channels: those that no process owns, such as one of a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import time
+
+from . import tasks
+from .cluster import Partitions
+from .connection import Line
+from .mailbox import Mailboxes
+from .node import BLOCK_SECONDS, PAUSE_SECONDS, micros
+from .outage import Outage
+from .wire import content_of
+
+logger = logging.getLogger("tidegate")
+
+OWNER = "python"
+# How long a channel is read on after its last receiver had its message.
+LINGER_SECONDS = 5.0
+# A ceiling of slots that one owner may hold: there is none here.
+NO_CEILING = 1_000_000
+
+
+class Intake:
+    """Takes messages of named channels for receivers that wait for them, and no more than those."""
+
+    def __init__(self, partitions: Partitions, mailboxes: Mailboxes, lease: float) -> None:
+        self._partitions = partitions
+        self._mailboxes = mailboxes
+        self._lease = lease
+        self._readers: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
+
+    def want(self, channel: str) -> None:
+        """Has a channel read until its receivers have messages. Called after each began to wait."""
+        if channel in self._readers:
+            self._readers[channel][1].set()
+            return
+        wanted = asyncio.Event()
+        wanted.set()
+        task = asyncio.create_task(self._read(channel, wanted))
+        self._readers[channel] = (task, wanted)
+
+    async def stop(self) -> None:
+        """Stops reading."""
+        await tasks.end(task for task, _ in self._readers.values())
+
+    async def _read(self, channel: str, wanted: asyncio.Event) -> None:
+        reader = _Reader(self._partitions, channel, self._lease)
+        outage = Outage(f"reading channel {channel}")
+        try:
+            while True:
+                wanted.clear()
+                most = self._mailboxes.wanted(channel)
+                if most == 0:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(LINGER_SECONDS):
+                            await wanted.wait()
+                    if not wanted.is_set():
+                        return
+                    continue
+                try:
+                    contents, has_more = await reader.take(most)
+                    self._mailboxes.put((channel, content) for content in contents)
+                    if not contents and not has_more:
+                        await reader.wait()
+                    outage.worked()
+                except Exception as error:
+                    outage.failed(error)
+                    await asyncio.sleep(PAUSE_SECONDS)
+        finally:
+            self._readers.pop(channel, None)
+            await reader.close()
+
+
+class _Reader:
+    """Reads one channel. All processes that read the same one are the same reader."""
+
+    def __init__(self, partitions: Partitions, channel: str, lease: float) -> None:
+        self._partitions = partitions
+        self._channel = channel
+        self._lease = lease
+        self._partition = partitions.of(channel)
+        self._name = hashlib.sha256(f"{channel} {OWNER}\n".encode()).hexdigest()[:32]
+        self._wake = f"{partitions.base(self._partition)}wake:{self._name}"
+        self._said_at = 0.0
+        self._line: Line | None = None
+
+    async def take(self, most: int) -> tuple[list[bytes], bool]:
+        """Takes messages, and says whether there are more."""
+        call = self._partitions.call
+        if time.monotonic() - self._said_at > self._lease / 3:
+            await self._say()
+        answer = await call("receive", self._partition, self._name, min(most, 64), NO_CEILING)
+        known, _, more, _, _, taken = answer
+        if not known:
+            await self._say()
+            return [], True
+        contents = [content_of(entry) for entry in taken[1::3]]
+        readable = [content for content in contents if content is not None]
+        if len(readable) < len(contents):
+            logger.warning("a message of channel %s cannot be read, and is dropped", self._channel)
+        return readable, bool(more) or bool(taken)
+
+    async def _say(self) -> None:
+        lease = micros(self._lease)
+        await self._partitions.call(
+            "read_by", self._partition, self._name, lease, self._channel, OWNER
+        )
+        self._said_at = time.monotonic()
+
+    async def wait(self) -> None:
+        """Waits for a hint, and for no longer than a second: hints may be lost."""
+        if self._line is None:
+            self._line = await self._partitions.line(self._partition)
+        command = ("BLPOP", self._wake, f"{BLOCK_SECONDS:g}")
+        try:
+            await self._line.run([command], wait=BLOCK_SECONDS + self._partitions.timeout)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Ends the connection that waits."""
+        if self._line is not None:
+            with contextlib.suppress(Exception):
+                await self._line.close()
+            self._line = None

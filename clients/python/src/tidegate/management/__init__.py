@@ -1,0 +1,1 @@
+"""Commands of `manage.py`, for a site with `tidegate` in `INSTALLED_APPS`."""
