@@ -62,6 +62,7 @@ mod starts;
 mod state;
 mod ticker;
 mod unrouted;
+mod way;
 mod websocket;
 mod wit;
 mod wrong_protocol;

@@ -60,10 +60,10 @@ const NAMELESS_COUNTS: &[(&str, usize)] = &[
     ("host/src/admin", 0),
     ("host/src/app.rs", 0),
     ("host/src/cli", 0),
-    ("host/src/layer/redis", 1),
+    ("host/src/layer/redis", 0),
     ("host/src/redis", 0),
     ("host/src/registry", 0),
-    ("host/src/worker", 3),
+    ("host/src/worker", 1),
 ];
 
 fn files(place: &Path, into: &mut Vec<PathBuf>) {

@@ -81,7 +81,7 @@ pub type Owners = HashMap<ChannelName, ModuleName>;
 /// The channels among them that deliver at least once.
 pub type LastingChannels = HashMap<ChannelName, Lasting>;
 
-/// What a worker takes at present.
+/// The messages that a worker takes at present.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
     /// How many messages it takes at most.

@@ -58,7 +58,7 @@ fn ceiling(slots: usize) -> usize {
     (slots / 2).max(1)
 }
 
-/// What slots share.
+/// The state that slots share.
 #[derive(Debug)]
 struct Shared {
     layer: Arc<dyn ChannelLayer>,

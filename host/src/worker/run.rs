@@ -267,7 +267,7 @@ fn consumer(version: &Version, channel: &ChannelName, message: &Message) -> Opti
     found.cloned()
 }
 
-/// Who was told that a connection began is told that it is over, whatever happened between.
+/// Whether it is the end of a connection. A consumer hears of each end, whatever happened before.
 fn is_end(message: &Message) -> bool {
     let Payload::Event(event) = &message.payload else { return false };
     matches!(event.kind, EventKind::WebsocketDisconnect(_) | EventKind::HttpDisconnect)

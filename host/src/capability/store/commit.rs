@@ -163,7 +163,7 @@ impl Write {
 pub struct Note {
     /// The id of the message.
     pub message: u128,
-    /// How long the store keeps the note: longer than the message can come again.
+    /// How long the store keeps the note: longer than the message can be redelivered.
     pub kept: Duration,
 }
 

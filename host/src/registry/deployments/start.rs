@@ -56,8 +56,8 @@ impl Deployments {
         Ok(deployments)
     }
 
-    /// Puts stored modules in force. Those that nothing is wrong with are loaded side by side and put in force
-    /// together, so that the table of routes is built once for all of them.
+    /// Activates stored modules. Those without a fault are loaded side by side and activated together, so that
+    /// the table of routes is built once for all of them.
     async fn revive_all(&self, stored: Vec<Stored>) {
         let loads: Vec<_> = stored.iter().map(|stored| self.load_active(stored)).collect();
         let loaded = stream::iter(loads).buffered(self.loader.at_once());
