@@ -19,6 +19,7 @@ use crate::message::ModuleName;
 /// A worker makes one, attaches it to its layer, and asks [`Dispatch::next`] on each of its slots.
 #[derive(Debug)]
 pub struct Dispatch {
+    slots: usize,
     /// How many slots one module may hold.
     ceiling: usize,
     /// Locked for single operations only. A layer may hold a lock of its own when it locks this.
@@ -31,10 +32,11 @@ pub struct Dispatch {
 struct State {
     owners: Arc<Owners>,
     lasting: Arc<LastingChannels>,
-    /// Slots that hold no message.
-    free: usize,
     /// Slots each module holds. A message that was handed over counts.
     held: HashMap<ModuleName, usize>,
+    /// Slots that all modules hold. Where a layer takes messages from several places at once, there may be more
+    /// messages than slots.
+    taken: usize,
     ready: VecDeque<Received>,
     /// Slots that sleep, the one that fell asleep last at the end.
     sleeping: Vec<Arc<Notify>>,
@@ -49,12 +51,13 @@ impl Dispatch {
     /// A dispatch for so many slots, of which one module holds `ceiling` at most. It reads no channels yet.
     pub fn new(slots: usize, ceiling: usize) -> Arc<Self> {
         Arc::new(Self {
+            slots,
             ceiling,
             state: Mutex::new(State {
                 owners: Arc::default(),
                 lasting: Arc::default(),
-                free: slots,
                 held: HashMap::new(),
+                taken: 0,
                 ready: VecDeque::new(),
                 sleeping: Vec::new(),
                 is_waking: false,
@@ -83,13 +86,13 @@ impl Dispatch {
     #[cfg(test)]
     pub(super) fn hold(&self, module: &ModuleName, slots: usize) {
         let mut state = self.state();
-        state.free -= slots;
+        state.taken += slots;
         state.held.insert(module.clone(), slots);
     }
 
     /// Gives a layer the present demand.
     pub fn with_demand<T>(&self, look: impl FnOnce(&Demand<'_>) -> T) -> T {
-        look(&self.state().demand(self.ceiling))
+        look(&self.demand(&self.state()))
     }
 
     /// Resolves when the demand may have grown, or when no more is demanded. For layers whose messages
@@ -103,8 +106,8 @@ impl Dispatch {
     pub fn fill(&self, mut take: impl FnMut(&Demand<'_>) -> Option<Received>) {
         let mut state = self.state();
         let before = state.ready.len();
-        while state.free > 0 && !state.is_closed {
-            let Some(received) = take(&state.demand(self.ceiling)) else { break };
+        while state.taken < self.slots && !state.is_closed {
+            let Some(received) = take(&self.demand(&state)) else { break };
             state.add(received);
         }
         if state.ready.len() > before {
@@ -178,14 +181,14 @@ impl Dispatch {
     /// [`Dispatch::pass_on`].
     pub fn release(&self, module: &ModuleName) {
         let mut state = self.state();
-        let was_full = state.free == 0;
+        let was_full = state.taken >= self.slots;
         let Some(count) = state.held.get_mut(module) else { return };
         let was_at_ceiling = *count >= self.ceiling;
         *count -= 1;
         if *count == 0 {
             state.held.remove(module);
         }
-        state.free += 1;
+        state.taken -= 1;
         drop(state);
         if was_full || was_at_ceiling {
             self.changed.notify_waiters();
@@ -198,6 +201,16 @@ impl Dispatch {
         let state = self.state();
         if !state.ready.is_empty() {
             wake(state);
+        }
+    }
+
+    fn demand<'a>(&self, state: &'a State) -> Demand<'a> {
+        Demand {
+            max: if state.is_closed { 0 } else { self.slots.saturating_sub(state.taken) },
+            owners: &state.owners,
+            lasting: &state.lasting,
+            held: &state.held,
+            ceiling: self.ceiling,
         }
     }
 
@@ -228,19 +241,9 @@ impl Dispatch {
 }
 
 impl State {
-    const fn demand(&self, ceiling: usize) -> Demand<'_> {
-        Demand {
-            max: if self.is_closed { 0 } else { self.free },
-            owners: &self.owners,
-            lasting: &self.lasting,
-            held: &self.held,
-            ceiling,
-        }
-    }
-
     fn add(&mut self, received: Received) {
         *self.held.entry(received.module.clone()).or_default() += 1;
-        self.free = self.free.saturating_sub(1);
+        self.taken += 1;
         self.ready.push_back(received);
     }
 }
@@ -405,6 +408,18 @@ mod tests {
         dispatch.close();
         dispatch.release(&module());
         assert_eq!(demand().0, 0, "a worker that stops demands nothing");
+    }
+
+    #[test]
+    fn what_was_taken_from_several_places_at_once_may_be_more_than_there_are_slots() {
+        let dispatch = Dispatch::new(2, 2);
+        let max = || dispatch.with_demand(|it| it.max);
+        dispatch.hand_over(received(2));
+        dispatch.hand_over(received(2));
+        for left in [0, 0, 1, 2] {
+            dispatch.release(&module());
+            assert_eq!(max(), left);
+        }
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, StreamExt as _, future::join_all, stream::FuturesUnordered};
 use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::{Notify, watch},
@@ -31,6 +31,8 @@ use crate::{
 
 /// How long to wait before a server is asked again that could not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How long a call may take until the slots that it asked for are asked for elsewhere.
+const OVERDUE_AFTER: Duration = Duration::from_millis(50);
 /// How often channels are looked at without a hint.
 const POLL: Duration = Duration::from_secs(1);
 /// How soon a hint for others is taken back if nobody took it: all messages there are belong to modules
@@ -183,11 +185,12 @@ impl Receiver {
         }
     }
 
-    fn next_hinted(&self) -> Option<usize> {
+    fn next_hinted(&self, under_way: &UnderWay) -> Option<usize> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let count = self.partitions.len();
         let turns = (0..count).map(|offset| (first + offset) % count);
-        turns.into_iter().find(|&at| {
+        let mut turns = turns.filter(|at| !under_way.has(*at));
+        turns.find(|&at| {
             self.partitions.get(at).is_some_and(|it| it.hinted.swap(false, Ordering::AcqRel))
         })
     }
@@ -202,6 +205,7 @@ impl Receiver {
     }
 
     async fn feed(&self) {
+        let (mut popping, mut under_way) = (FuturesUnordered::new(), UnderWay::default());
         let mut outage = Outage::default();
         loop {
             let (changed, arrived) = (self.dispatch.changed(), self.arrived.notified());
@@ -209,37 +213,34 @@ impl Receiver {
             // From here on what changes is noticed, also between the look and the wait.
             changed.as_mut().enable();
             arrived.as_mut().enable();
-            if self.dispatch.is_closed() {
+            if self.dispatch.is_closed() && popping.is_empty() {
                 return;
             }
-            let want =
-                self.dispatch.with_demand(|demand| (demand.max > 0).then(|| self.want(demand)));
-            let Some((set, want)) = want else {
-                changed.await;
-                continue;
-            };
-            let Some(partition) = self.next_hinted() else {
-                self.waits.send_replace(true);
-                tokio::select! {
-                    () = arrived => {}
-                    () = changed => {}
-                }
-                self.waits.send_replace(false);
-                continue;
-            };
-            match self.pop(partition, &set, want).await {
-                Ok(()) => {
-                    if outage.ends() {
-                        tracing::info!("messages are received again");
+            let reserved = under_way.reserved();
+            let want = self.dispatch.with_demand(|demand| {
+                let max = demand.max.saturating_sub(reserved);
+                (max > 0).then(|| self.want(&Demand { max, ..*demand }))
+            });
+            if let Some((set, want)) = want {
+                match self.next_hinted(&under_way) {
+                    Some(partition) => {
+                        under_way.begin(partition, want.max);
+                        popping.push(self.pop(partition, set, want).map(move |it| (partition, it)));
                     }
-                }
-                Err(error) => {
-                    if let Some(failures) = outage.fails() {
-                        tracing::warn!(%error, failures, "no messages are received; trying again");
-                    }
-                    sleep_until(Instant::now() + RETRY_PAUSE).await;
+                    None => drop(self.waits.send_replace(reserved == 0)),
                 }
             }
+            tokio::select! {
+                Some((partition, popped)) = popping.next() => {
+                    under_way.end(partition);
+                    tell(&mut outage, popped.err());
+                }
+                () = arrived => {}
+                () = changed => {}
+                // A server that does not answer must not keep slots from the messages of others.
+                () = under_way.overdue() => {}
+            }
+            self.waits.send_replace(false);
         }
     }
 
@@ -250,7 +251,8 @@ impl Receiver {
         (set, Want { max, ceiling, held: held.clone() })
     }
 
-    async fn pop(&self, at: usize, set: &ReaderSet, want: Want) -> Result<(), LayerError> {
+    /// Takes messages of a partition. After a failure it holds the partition back for a while.
+    async fn pop(&self, at: usize, set: Arc<ReaderSet>, want: Want) -> Result<(), LayerError> {
         let (Some(link), Some(partition)) = (self.source.links.get(at), self.partitions.get(at))
         else {
             return Ok(());
@@ -260,8 +262,11 @@ impl Receiver {
         if set.owners.is_empty() || !link.is_up() {
             return Ok(());
         }
-        let popped = self.pop_from(link, partition, set, want).await;
+        let popped = self.pop_from(link, partition, &set, want).await;
         *partition.trouble() = popped.as_ref().err().cloned();
+        if popped.is_err() {
+            sleep_until(Instant::now() + RETRY_PAUSE).await;
+        }
         popped
     }
 
@@ -374,6 +379,52 @@ impl Source {
             let _: u8 = link.call(&call).await?;
         }
         Ok(())
+    }
+}
+
+/// The calls that take messages now: at most one for each partition.
+#[derive(Debug, Default)]
+struct UnderWay(HashMap<usize, (Instant, usize)>);
+
+impl UnderWay {
+    fn begin(&mut self, partition: usize, max: usize) {
+        self.0.insert(partition, (Instant::now() + OVERDUE_AFTER, max));
+    }
+
+    fn end(&mut self, partition: usize) {
+        self.0.remove(&partition);
+    }
+
+    fn has(&self, partition: usize) -> bool {
+        self.0.contains_key(&partition)
+    }
+
+    /// The messages that may come of them. An overdue call is not expected to bring any.
+    fn reserved(&self) -> usize {
+        let now = Instant::now();
+        self.0.values().filter(|(overdue, _)| now < *overdue).map(|(_, max)| max).sum()
+    }
+
+    /// Resolves when the next call is overdue; never where none will be.
+    async fn overdue(&self) {
+        let now = Instant::now();
+        match self.0.values().map(|(overdue, _)| *overdue).filter(|it| now < *it).min() {
+            Some(overdue) => sleep_until(overdue).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Says when messages cannot be taken, and when they can again.
+fn tell(outage: &mut Outage, error: Option<LayerError>) {
+    match error {
+        None if outage.ends() => tracing::info!("messages are received again"),
+        None => {}
+        Some(error) => {
+            if let Some(failures) = outage.fails() {
+                tracing::warn!(%error, failures, "no messages are received; trying again");
+            }
+        }
     }
 }
 
