@@ -43,11 +43,11 @@ async fn an_echo_wakes_one_slot_and_the_task_of_its_socket() {
     let of = |kind: &str| slept.get(kind).copied().unwrap_or_default();
     // It sleeps before each message of a client that waits for its answer; timers and locks add a few.
     assert!(of("tidegate-slot") <= ECHOES + ECHOES / 4, "{slept:?}");
-    // A thread of the sockets waits for the frame and for the answer. The other one may look for work at each.
-    assert!(of("tokio-rt-worker") <= ECHOES * 5, "{slept:?}");
-    let others = slept
-        .iter()
-        .filter(|(kind, _)| !matches!(kind.as_str(), "tidegate-slot" | "tokio-rt-worker"));
+    // The threads of the sockets wait for the frame and for the answer, and one looks for work of the other.
+    assert!(of("tokio-rt-worker") <= ECHOES * 4, "{slept:?}");
+    // The epoch's thread ticks while guests run, however many messages there are.
+    let part = ["tidegate-slot", "tokio-rt-worker", "tidegate-epoch"];
+    let others = slept.iter().filter(|(kind, _)| !part.contains(&kind.as_str()));
     let others: u64 = others.map(|(_, count)| count).sum();
-    assert!(others <= ECHOES / 2, "no other thread takes part: {slept:?}");
+    assert!(others <= ECHOES / 10, "no other thread takes part: {slept:?}");
 }

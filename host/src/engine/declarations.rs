@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The declarations about one consumer. Each key that the host knows has a field here and a row in
-/// [`KEYS`].
+/// `KEYS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsumerDeclarations {}
