@@ -111,13 +111,8 @@ pub(super) fn recipient(hub: &Arc<Hub>) -> Weak<dyn Recipient> {
 
 impl Recipient for Hub {
     fn answer(&self, answer: Answer) {
-        let Answer { to, order, replies, done } = answer;
-        let Some(mailbox) = self.connections.mailbox(&to) else {
-            self.metrics.dropped(DropReason::ConnectionGone);
-            return;
-        };
-        if !mailbox.deliver_answer(order, replies, done).wake() {
-            self.metrics.dropped(DropReason::ClientTooSlow);
+        if let Some((_, delivered)) = deliver(self, answer) {
+            delivered.wake();
         }
     }
 }
@@ -147,7 +142,11 @@ async fn hand_out_all(hub: &Arc<Hub>, entries: Vec<InboxEntry>) {
 /// leave their groups.
 fn hand_out(hub: &Arc<Hub>, entry: InboxEntry, readers: &mut Readers) -> Vec<LocalName> {
     match entry {
-        InboxEntry::Answer(answer) => hand_out_answer(hub, answer, readers),
+        InboxEntry::Answer(answer) => {
+            if let Some((mailbox, delivered)) = deliver(hub, answer) {
+                readers.remember(&mailbox, delivered);
+            }
+        }
         InboxEntry::Missed { members, gap } => end_those_that_missed(hub, &members, gap),
         InboxEntry::Joined(local) => {
             if hub.connections.mailbox(&local).is_none() {
@@ -200,15 +199,18 @@ fn end_those_that_missed(hub: &Arc<Hub>, members: &[LocalName], gap: Gap) {
     });
 }
 
-fn hand_out_answer(hub: &Hub, answer: Answer, readers: &mut Readers) {
+/// Puts an answer into the mailbox of its connection, and counts it if it is lost.
+fn deliver(hub: &Hub, answer: Answer) -> Option<(Arc<Mailbox>, Delivered)> {
     let Answer { to, order, replies, done } = answer;
     let Some(mailbox) = hub.connections.mailbox(&to) else {
         hub.metrics.dropped(DropReason::ConnectionGone);
-        return;
+        return None;
     };
-    if !readers.remember(&mailbox, mailbox.deliver_answer(order, replies, done)) {
+    let delivered = mailbox.deliver_answer(order, replies, done);
+    if !delivered.fits {
         hub.metrics.dropped(DropReason::ClientTooSlow);
     }
+    Some((mailbox, delivered))
 }
 
 fn read_forms(

@@ -153,7 +153,7 @@ impl Dispatch {
         if let Some(received) = self.pop() {
             return Some(received);
         }
-        layer.offer(self);
+        layer.offer();
         self.pop()
     }
 
@@ -197,7 +197,7 @@ impl Dispatch {
 
     /// Lets another slot look for work in the place of one that ends.
     pub fn pass_on(&self, layer: &dyn ChannelLayer) {
-        layer.offer(self);
+        layer.offer();
         let state = self.state();
         if !state.ready.is_empty() {
             wake(state);

@@ -178,9 +178,9 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// worker calls it once for its dispatch, before its slots start.
     fn attach(&self, dispatch: &Arc<Dispatch>);
 
-    /// Hands over what is at hand now. Slots call it, each on its own thread, before they sleep: it must
+    /// Hands over the messages at hand. Slots call it, each on its own thread, before they sleep: it must
     /// not block. A layer whose messages come from elsewhere watches the demand instead.
-    fn offer(&self, _dispatch: &Dispatch) {}
+    fn offer(&self) {}
 
     /// Sends later messages when they are due, where nobody else does. The application runs it as long as
     /// it uses the layer; dropping the future loses nothing.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use tokio::sync::watch;
 
 use super::Shared;
 use crate::{
@@ -45,13 +46,9 @@ fn set(patterns: &[String]) -> Result<GlobSet, PatternError> {
 }
 
 /// Tells the dispatch which channels to read as modules come and go.
-pub(super) async fn follow(shared: Arc<Shared>) {
-    let mut changes = shared.registry.changes();
-    loop {
+pub(super) async fn follow(shared: Arc<Shared>, mut changes: watch::Receiver<u64>) {
+    while changes.changed().await.is_ok() {
         read(&shared);
-        if changes.changed().await.is_err() {
-            return;
-        }
     }
 }
 
@@ -60,7 +57,7 @@ pub(super) fn read(shared: &Shared) {
     let modules = shared.registry.snapshot();
     let owners = shared.channels.of(&modules.owners, &shared.registry.withheld());
     shared.dispatch.read(owners, Arc::clone(&modules.lasting));
-    shared.layer.offer(&shared.dispatch);
+    shared.layer.offer();
 }
 
 /// Modules whose messages are left to other workers.

@@ -116,12 +116,13 @@ impl WorkerPool {
             drain,
             threads: TaskTracker::new(),
         });
+        let changes = shared.registry.changes();
         channels::read(&shared);
         shared.layer.attach(&shared.dispatch);
         for number in 0..config.slots {
             slot::start(number, Arc::clone(&shared), shared.threads.token())?;
         }
-        let follow = channels::follow(Arc::clone(&shared));
+        let follow = channels::follow(Arc::clone(&shared), changes);
         shared.drain.spawn_until_stopped("channels of the worker", follow);
         Ok(Self { shared })
     }

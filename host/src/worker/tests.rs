@@ -52,7 +52,7 @@ impl ChannelLayer for ScriptedLayer {
         self.dispatch.set(Arc::clone(dispatch)).unwrap();
     }
 
-    fn offer(&self, _: &Dispatch) {
+    fn offer(&self) {
         Self::panic_if_asked(&self.offer_panics);
     }
 

@@ -97,8 +97,8 @@ impl ChannelLayer for Broken {
         self.inner.attach(dispatch);
     }
 
-    fn offer(&self, dispatch: &Dispatch) {
-        self.inner.offer(dispatch);
+    fn offer(&self) {
+        self.inner.offer();
     }
 
     async fn settle(

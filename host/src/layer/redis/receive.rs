@@ -227,7 +227,7 @@ impl Receiver {
                         under_way.begin(partition, want.max);
                         popping.push(self.pop(partition, set, want).map(move |it| (partition, it)));
                     }
-                    None => drop(self.waits.send_replace(reserved == 0)),
+                    None => self.set_waits(reserved == 0),
                 }
             }
             tokio::select! {
@@ -240,8 +240,13 @@ impl Receiver {
                 // A server that does not answer must not keep slots from the messages of others.
                 () = under_way.overdue() => {}
             }
-            self.waits.send_replace(false);
+            self.set_waits(false);
         }
+    }
+
+    /// Tells the listeners, unless they know.
+    fn set_waits(&self, waits: bool) {
+        self.waits.send_if_modified(|before| std::mem::replace(before, waits) != waits);
     }
 
     fn want(&self, demand: &Demand<'_>) -> (Arc<ReaderSet>, Want) {
@@ -357,7 +362,7 @@ impl Receiver {
                 sleep_until(Instant::now() + POLL / 4).await;
             }
             // The next hint is waited for only when there was nothing to take.
-            self.waits.send_replace(false);
+            self.set_waits(false);
             // Also without a hint: it is not more than that.
             partition.hint();
             self.arrived.notify_waiters();
