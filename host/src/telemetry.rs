@@ -116,6 +116,8 @@ pub struct Metrics {
     pub slot_panics: Counter,
     /// Slots that run a consumer now.
     pub slots_busy: Gauge,
+    /// Instances that were made ahead of need and wait for their first run.
+    pub instances_ready: Gauge,
     /// Slots there are.
     pub slots: Gauge,
     /// Open connections, by protocol.
@@ -170,6 +172,7 @@ impl Metrics {
             rollbacks: Family::default(),
             slot_panics: Counter::default(),
             slots_busy: Gauge::default(),
+            instances_ready: Gauge::default(),
             slots: Gauge::default(),
             connections: Family::default(),
             holds: Gauge::default(),
@@ -238,6 +241,11 @@ impl Metrics {
         );
         r.register_collector(Box::new(LostLines));
         r.register("slots_busy", "Slots that run a consumer", self.slots_busy.clone());
+        r.register(
+            "instances_ready",
+            "Instances made ahead of need that wait for a message",
+            self.instances_ready.clone(),
+        );
         r.register("slots", "Slots of this process", self.slots.clone());
         r.register("connections", "Open connections", self.connections.clone());
         r.register("holds", "Requests that wait without a slot", self.holds.clone());

@@ -98,6 +98,24 @@ async fn warm_instances_are_reused_as_often_as_asked_and_leave_with_their_versio
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_is_made_ahead_for_what_repeats_and_leaves_with_its_version() {
+    let host = Host::builder().set("slots = 1").guest("counter").start().await;
+    let ready = |host: &Host| host.app().metrics().instances_ready.get();
+    host.get("/version").await;
+    assert_eq!(ready(&host), 0, "it has run once");
+    host.get("/version").await;
+    host.until("an instance is ready", |host| ready(host) == 1).await;
+    assert_eq!(host.get("/version").await.text(), "1", "the instance that was made ahead");
+    host.until("the next one is ready", |host| ready(host) == 1).await;
+    let old = program(&host, "counter");
+    host.activate("counter", &guest("counter-2")).await;
+    assert_eq!(host.get("/version").await.text(), "2");
+    host.prove("counter", "/version").await;
+    assert_eq!(old.strong_count(), 0);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_warm_instance_that_faults_is_not_used_again() {
     let host = Host::builder().set("slots = 1").guest("panic").with("reuse = 100").start().await;
     host.get("/ok").await;

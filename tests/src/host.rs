@@ -243,10 +243,12 @@ impl Host {
         self.app.metrics().dropped_count(reason)
     }
 
-    /// Waits until so many instances are left. A slot answers before it drops the instance.
+    /// Waits until so many instances are left, besides those that wait for their first run. A slot answers
+    /// before it drops the instance.
     pub async fn instances_left(&self, count: u64) {
         must("instances are dropped", async {
-            while self.live_instances() != count {
+            let ready = || u64::try_from(self.app.metrics().instances_ready.get()).unwrap();
+            while self.live_instances() != count + ready() {
                 tokio::task::yield_now().await;
             }
         })

@@ -66,7 +66,7 @@ async def test_a_cancelled_receive_loses_nothing(make_client: Make, is_own: bool
         [outcome] = await asyncio.gather(task, return_exceptions=True)
         if isinstance(outcome, dict):
             got.append(outcome["n"])
-        # Now and then what was not received is, so that the channel does not fill.
+        # The test receives the missing messages now and then, so that the channel does not fill.
         while number % 50 == 49 and len(got) <= number:
             got.append((await must(client.receive(channel)))["n"])
     assert got == list(range(sent))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from servers import Redis
 
-# Tests of what is inside channels_redis.
+# Tests of the internals of channels_redis.
 NOT_OURS = {
     "test_default_group_key_format": "the names of keys are those of docs/redis.md",
     "test_custom_group_key_format": "the names of keys are those of docs/redis.md",

@@ -119,8 +119,7 @@ impl Compiler {
         match status.code() {
             Some(0) => Ok(code),
             Some(REFUSED) => Err(self.refusal(reason)),
-            // Without memory Rust's allocator aborts, and mappings fail with this error's text.
-            _ if reason.contains("memory allocation of") || reason.contains("os error 12") => {
+            _ if OUT_OF_MEMORY.iter().any(|text| reason.contains(text)) => {
                 Err(LoadError::CompileMemory { limit: self.limits.memory })
             }
             _ if reason.contains("overflowed its stack") => {
@@ -145,6 +144,10 @@ impl Compiler {
         }
     }
 }
+
+/// Texts of a child without memory: of Rust's allocator, which aborts, of a mapping, and of a buffer that could not
+/// grow.
+const OUT_OF_MEMORY: &[&str] = &["memory allocation of", "os error 12", "out of memory"];
 
 /// Codes of refusals that the child writes.
 const OUT_OF_TIME: &str = "time";
@@ -209,4 +212,29 @@ fn end_after(time: Duration) {
     }
     drop(writeln!(io::stderr(), "{OUT_OF_TIME}"));
     std::process::exit(REFUSED);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_child_without_memory_is_told_from_one_that_is_broken() {
+        let compiler = Compiler { program: None, limits: CompileLimits::default() };
+        let outcome = |raw: i32, reason: &str| {
+            compiler.outcome(ExitStatus::from_raw(raw), Vec::new(), reason).unwrap_err()
+        };
+        for (raw, reason) in [
+            (6, "memory allocation of 4096 bytes failed"),
+            (1 << 8, "Cannot allocate memory (os error 12)"),
+            (1 << 8, "out of memory"),
+        ] {
+            let error = outcome(raw, reason);
+            assert!(matches!(error, LoadError::CompileMemory { .. }), "{reason}: {error}");
+        }
+        let error = outcome(1 << 8, "no such file");
+        assert!(matches!(error, LoadError::Compiler(_)), "{error}");
+    }
 }

@@ -5,6 +5,8 @@
 
 mod address;
 mod connection;
+#[cfg(test)]
+pub(crate) mod documented;
 mod failure;
 mod locate;
 mod pool;

@@ -10,6 +10,7 @@ mod channels;
 mod delivery;
 mod fallback_reply;
 mod host_log;
+mod instances;
 mod priority;
 mod records;
 mod run;

@@ -14,27 +14,22 @@ use super::{
     breaker::Pass,
     catch_up::{self, Behind},
     delivery::Delivery,
+    instances::Instances,
     priority, unrouted, unrun, verdict,
 };
 use crate::{
     capability::Lent,
-    engine::{Fault, Finished, Instance, Job, Limits, LogLines, Outlet, Task, Usage},
+    engine::{Fault, Finished, Job, Limits, LogLines, Outlet, Task, Usage},
     layer::Received,
     message::{ChannelName, CorrelationId, EventKind, Message, ModuleName, Outcome, Payload},
     registry::Version,
     telemetry::ByModule,
 };
 
-/// Warm instances that a slot keeps.
-const WARM: usize = crate::engine::WARM_PER_SLOT;
-
 /// Runs the consumers of one slot.
 pub(super) struct Runner {
     shared: Arc<Shared>,
-    /// Instances of modules that ask for reuse, the one that ran last at the end.
-    warm: Vec<Instance>,
-    /// Instances that will not run again. Dropping them clears their memory, so it waits for the answer.
-    spent: Vec<Instance>,
+    instances: Instances,
 }
 
 /// The work of a message, for one attempt or more.
@@ -51,13 +46,18 @@ struct Work {
 
 impl Runner {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), warm: Vec::new(), spent: Vec::new() }
+        let instances = Instances::new(Arc::clone(&shared.metrics));
+        Self { shared: Arc::clone(shared), instances }
     }
 
     /// Drops instances of versions that are not active any more.
     pub(super) fn forget_inactive(&mut self) {
-        let modules = self.shared.registry.snapshot();
-        self.warm.retain(|instance| modules.runs(instance.program()));
+        self.instances.forget_inactive(&self.shared.registry.snapshot());
+    }
+
+    /// Makes ready what the next message is likely to need.
+    pub(super) async fn prepare(&mut self) {
+        self.instances.prepare().await;
     }
 
     /// Serves a message, from its receipt to its done mark.
@@ -169,14 +169,14 @@ impl Runner {
             let deadline = left.min(fallback.limits.deadline);
             let limits = Arc::new(Limits { deadline, ..(*fallback.limits).clone() });
             // The pool has room for one instance that runs.
-            self.spent.clear();
+            self.instances.drop_spent();
             let second = self.attempt(&delivery, &fallback, (consumer, limits), work).await;
             if second.0.fault.is_none() {
                 (finished, record) = second;
             }
         }
         answer::conclude(&self.shared, delivery, version.activation, finished, record).await;
-        self.spent.clear();
+        self.instances.drop_spent();
     }
 
     async fn attempt(
@@ -223,13 +223,9 @@ impl Runner {
     }
 
     async fn invoke(&mut self, version: &Arc<Version>, job: Job) -> Finished {
-        let warm = self
-            .warm
-            .iter()
-            .position(|instance| instance.is_of(&version.program))
-            .map(|at| self.warm.remove(at));
+        let waiting = self.instances.take(&version.program);
         // A defect of the host in one run must not take the slot with it.
-        let run = AssertUnwindSafe(version.program.run(job, warm)).catch_unwind().await;
+        let run = AssertUnwindSafe(version.program.run(job, waiting)).catch_unwind().await;
         let (finished, instance) = run.unwrap_or_else(|_| {
             let fault = Fault::Host("the host panicked; its log says where".into());
             (
@@ -245,16 +241,7 @@ impl Runner {
                 None,
             )
         });
-        match instance {
-            Some(instance) if instance.runs() < version.settings.reuse => {
-                if self.warm.len() >= WARM {
-                    self.warm.remove(0);
-                }
-                self.warm.push(instance);
-            }
-            Some(instance) => self.spent.push(instance),
-            None => {}
-        }
+        self.instances.put_back(version, instance);
         finished
     }
 }

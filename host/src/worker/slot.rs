@@ -94,17 +94,21 @@ impl Slot {
             }
             let received = match shared.dispatch.take(&*shared.layer) {
                 Some(received) => received,
-                None => tokio::select! {
-                    biased;
-                    received = shared.dispatch.next(&*shared.layer) => match received {
-                        Some(received) => received,
-                        None => return Ended::Stopped,
-                    },
-                    _ = changes.changed() => {
-                        self.runner.forget_inactive();
-                        continue;
+                None => {
+                    // Nobody waits for this slot.
+                    self.runner.prepare().await;
+                    tokio::select! {
+                        biased;
+                        received = shared.dispatch.next(&*shared.layer) => match received {
+                            Some(received) => received,
+                            None => return Ended::Stopped,
+                        },
+                        _ = changes.changed() => {
+                            self.runner.forget_inactive();
+                            continue;
+                        }
                     }
-                },
+                }
             };
             self.hold(received).await;
             if priority::is_demoted() && !shared.drain.is_stopping() {

@@ -30,7 +30,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 EVENT_SECONDS = 10.0
 # How often a full channel is tried again.
 FULL_RETRY_SECONDS = 0.01
-# What may wait for a client that reads slowly.
+# Bytes and messages that wait for a client that reads slowly.
 WAITING_BYTES = 16 * 1024 * 1024
 WAITING_MESSAGES = 1_000
 CAPACITIES = {"websocket.receive": 1_000}

@@ -1,52 +1,23 @@
 //! `docs/redis.md` names all keys and scripts that there are, and no others.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::collections::BTreeSet;
+
+use crate::redis::documented::{Documented, allowed, between};
 
 const DOCUMENT: &str = include_str!("../../../../../docs/redis.md");
-
-fn scripts() -> Vec<(String, String)> {
-    let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
-    let folders = ["layer/redis/scripts", "registry/store/redis/scripts"];
-    let files = folders.into_iter().flat_map(|folder| fs::read_dir(sources.join(folder)).unwrap());
-    let files = files.map(|entry| entry.unwrap().path());
-    let named = |file: PathBuf| {
-        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
-        (name, fs::read_to_string(file).unwrap())
-    };
-    files.map(named).collect()
-}
-
-/// The first column of the table below a heading, between backticks.
-fn rows(heading: &str) -> BTreeSet<String> {
-    let (_, section) = DOCUMENT.split_once(&format!("\n### {heading}\n")).unwrap();
-    let section = section.split("\n### ").next().unwrap();
-    let cells = section.lines().filter_map(|line| line.strip_prefix("| `"));
-    cells.map(|cell| cell.split('`').next().unwrap().to_owned()).collect()
-}
-
-/// Each part of a text between two others.
-fn between<'a>(text: &'a str, from: &'a str, to: char) -> impl Iterator<Item = &'a str> {
-    text.split(from).skip(1).filter_map(move |rest| rest.split(to).next())
-}
+const DOCUMENTED: Documented = Documented {
+    page: DOCUMENT,
+    folders: &["layer/redis/scripts", "registry/store/redis/scripts"],
+};
 
 #[test]
 fn every_script_is_documented() {
-    let named = scripts().into_iter().map(|(name, _)| name).filter(|name| name != "prelude");
-    assert_eq!(rows("Scripts"), named.collect());
+    DOCUMENTED.assert_has_every_script();
 }
 
 #[test]
 fn every_key_is_documented() {
-    let in_use: BTreeSet<_> = scripts()
-        .iter()
-        .flat_map(|(_, text)| between(text, "base .. '", '\''))
-        .map(|key| key.trim_end_matches(':').to_owned())
-        .collect();
-    let documented = rows("Keys").into_iter().map(|key| {
-        let name = key.trim_end_matches(|c: char| c.is_ascii_uppercase());
-        name.trim_end_matches(':').to_owned()
-    });
-    assert_eq!(documented.collect::<BTreeSet<_>>(), in_use);
+    let in_use = DOCUMENTED.assert_has_every_key();
     // The keys that are not left to scripts are among them.
     for key in between(include_str!("../../../redis/scripts.rs"), "\"{}", ':') {
         assert!(in_use.contains(key), "{key}");
@@ -56,16 +27,7 @@ fn every_key_is_documented() {
 /// Otherwise a user of the documented ACL cannot run the script.
 #[test]
 fn every_command_of_scripts_is_in_the_documented_acl() {
-    let user = DOCUMENT.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
-    let allowed: BTreeSet<_> = user.split(' ').filter_map(|rule| rule.strip_prefix('+')).collect();
-    for (name, text) in scripts() {
-        for call in ["redis.call('", "redis.pcall('"] {
-            for command in between(&text, call, '\'') {
-                let command = command.to_ascii_lowercase();
-                assert!(allowed.contains(&*command), "{name}.lua calls {command}");
-            }
-        }
-    }
+    DOCUMENTED.assert_may_be_run_with(&allowed(DOCUMENT, "ACL SETUSER"));
 }
 
 #[test]
