@@ -30,8 +30,11 @@ async fn assert_survives<R>(mut site: Site<R>, fail: impl FnOnce(&mut R)) {
     let [ann, bob] = members;
     assert_all_hear_in_the_end(&mut [ann, bob, late], interface.address, "back").await;
     assert_eq!(Client::new(interface.address).get("/hello/x").await.status, 200);
-    let lost = codes.iter().filter(|code| **code == 1011).count();
-    assert_eq!(metric(&interface, "tidegate_events_lost_total").await, lost as u64);
+    // Each loss that a client saw is counted. Others may be: of handshakes that are tried again, and of the ends of
+    // connections.
+    let seen = codes.iter().filter(|code| **code == 1011).count() as u64;
+    let counted = metric(&interface, "tidegate_events_lost_total").await;
+    assert!(counted >= seen, "{counted} of {seen} losses are counted");
 }
 
 fn modules() -> [(&'static str, std::path::PathBuf); 3] {
