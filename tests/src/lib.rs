@@ -41,8 +41,8 @@ pub use stub::{Asked, Stub};
 pub use tls::{Certificate, Http2};
 pub use wire::{Answer, Wire, answers};
 
-/// After so long something that must happen did not.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// After so long something that must happen did not. Sentinel on a machine without time to spare does nothing for 30 s.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for what must happen. On the heap: futures of whole conversations are large.
 pub fn must<T>(what: &str, happen: impl Future<Output = T>) -> impl Future<Output = T> {
