@@ -29,6 +29,8 @@ pub(super) struct Connection {
     /// What its streams share; none over HTTP/1, where one response comes after the other.
     pub(super) streams: Option<Streams>,
     requests: AtomicUsize,
+    /// All requests that have come.
+    begun: AtomicUsize,
     sockets: AtomicUsize,
     changed: Notify,
     _place: Place,
@@ -85,12 +87,14 @@ impl Connection {
         share: Option<Share>,
     ) -> Self {
         let (requests, sockets) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let begun = AtomicUsize::new(0);
         let changed = Notify::const_new();
-        Self { peer, streams, requests, sockets, changed, _place: place, _share: share }
+        Self { peer, streams, requests, begun, sockets, changed, _place: place, _share: share }
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
         self.peer.signs.heard.store(false, Ordering::Relaxed);
         self.changed.notify_one();
         Busy { connection: Arc::clone(self), _turn: None }
@@ -129,15 +133,19 @@ impl Connection {
         self.idle(timeouts.keep_alive).await;
     }
 
-    fn phase(&self) -> Phase {
+    /// What the connection waits for, and how many requests have begun.
+    pub(super) fn stage(&self) -> Stage {
         let signs = &self.peer.signs;
-        if self.requests.load(Ordering::Relaxed) > 0 || signs.closing.load(Ordering::Relaxed) {
-            Phase::Answering
-        } else if signs.heard.load(Ordering::Relaxed) {
-            Phase::Head
-        } else {
-            Phase::Idle
-        }
+        let begun = self.begun.load(Ordering::Relaxed);
+        let phase =
+            if self.requests.load(Ordering::Relaxed) > 0 || signs.closing.load(Ordering::Relaxed) {
+                Phase::Answering
+            } else if signs.heard.load(Ordering::Relaxed) {
+                Phase::Head
+            } else {
+                Phase::Idle
+            };
+        Stage { phase, begun }
     }
 }
 
@@ -176,31 +184,36 @@ pub(super) enum Phase {
     Answering,
 }
 
+/// Where an HTTP/1 connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stage {
+    phase: Phase,
+    /// Counts requests. One may come and be answered between two looks.
+    begun: usize,
+}
+
 /// Watches how long a client of HTTP/1 takes for each phase. The task of the connection polls it after
 /// the connection itself, so that it sees what has just come.
 pub(super) struct PhaseTimer<'a> {
-    connection: &'a Connection,
     timeouts: &'a Timeouts,
-    phase: Phase,
-    /// Whether a request has come. A new connection has less time.
-    is_used: bool,
+    stage: Stage,
     timer: Pin<Box<Sleep>>,
 }
 
 impl<'a> PhaseTimer<'a> {
-    pub(super) fn new(connection: &'a Connection, timeouts: &'a Timeouts) -> Self {
+    pub(super) fn new(timeouts: &'a Timeouts) -> Self {
         let timer = Box::pin(sleep_until(Instant::now() + timeouts.header));
-        Self { connection, timeouts, phase: Phase::Idle, is_used: false, timer }
+        Self { timeouts, stage: Stage { phase: Phase::Idle, begun: 0 }, timer }
     }
 
     /// Resolves to the phase that takes too long.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Phase> {
-        let phase = self.connection.phase();
-        if phase != self.phase {
-            self.phase = phase;
-            self.is_used |= phase == Phase::Answering;
+    pub(super) fn poll(&mut self, stage: Stage, context: &mut Context<'_>) -> Poll<Phase> {
+        let Stage { phase, begun } = stage;
+        if stage != self.stage {
+            self.stage = stage;
             if phase != Phase::Answering {
-                let is_kept_alive = phase == Phase::Idle && self.is_used;
+                // A new connection has less time.
+                let is_kept_alive = phase == Phase::Idle && begun > 0;
                 let Timeouts { keep_alive, header, .. } = *self.timeouts;
                 let span = if is_kept_alive { keep_alive } else { header };
                 self.timer.as_mut().reset(Instant::now() + span);
@@ -211,5 +224,46 @@ impl<'a> PhaseTimer<'a> {
         }
         ready!(self.timer.as_mut().poll(context));
         Poll::Ready(phase)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::FutureExt as _;
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_comes_and_is_answered_between_two_looks_begins_the_time_anew() {
+        let timeouts = Timeouts {
+            header: Duration::from_secs(1),
+            keep_alive: Duration::from_secs(5),
+            ..Timeouts::default()
+        };
+        let mut timer = PhaseTimer::new(&timeouts);
+        let mut late = |phase, begun| {
+            poll_fn(|context| timer.poll(Stage { phase, begun }, context)).now_or_never()
+        };
+        assert_eq!(late(Phase::Idle, 0), None);
+        advance(Duration::from_millis(900)).await;
+        assert_eq!(late(Phase::Idle, 1), None);
+        advance(Duration::from_millis(4_900)).await;
+        assert_eq!(late(Phase::Idle, 1), None, "it is kept alive");
+        assert_eq!(late(Phase::Idle, 2), None, "it was used again");
+        advance(Duration::from_millis(4_900)).await;
+        assert_eq!(late(Phase::Idle, 2), None);
+        advance(Duration::from_millis(200)).await;
+        assert_eq!(late(Phase::Idle, 2), Some(Phase::Idle));
+        assert_eq!(late(Phase::Head, 2), None);
+        advance(Duration::from_millis(900)).await;
+        assert_eq!(late(Phase::Head, 3), None, "the head of the next one");
+        advance(Duration::from_millis(900)).await;
+        assert_eq!(late(Phase::Head, 3), None);
+        advance(Duration::from_millis(200)).await;
+        assert_eq!(late(Phase::Head, 3), Some(Phase::Head));
+        assert_eq!(late(Phase::Answering, 4), None);
     }
 }

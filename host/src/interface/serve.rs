@@ -143,7 +143,7 @@ async fn serve_http1(
         service_fn(move |request| http::handle(Arc::clone(&handler), Arc::clone(&shared), request));
     let serving = http1(&hub.config).serve_connection(TokioIo::new(stream), handle).with_upgrades();
     tokio::pin!(serving);
-    let mut timer = PhaseTimer::new(connection, &hub.config.timeouts);
+    let mut timer = PhaseTimer::new(&hub.config.timeouts);
     let mut is_stopping = false;
     loop {
         tokio::select! {
@@ -153,7 +153,7 @@ async fn serve_http1(
                 is_stopping = true;
                 serving.as_mut().graceful_shutdown();
             }
-            late = poll_fn(|context| timer.poll(context)) => {
+            late = poll_fn(|context| timer.poll(connection.stage(), context)) => {
                 if late == Phase::Head {
                     hub.refuse(Reason::HeaderTime, connection.peer.client.ip());
                     return Ok(());
