@@ -70,6 +70,7 @@ fn invocation(c: &mut Criterion) {
     let outlet: Arc<dyn Outlet> = Arc::new(Nowhere);
     let owners = Arc::new(HashMap::new());
     let grants = Arc::default();
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
     let job = || Job {
         consumer: "hello".into(),
         correlation: scope.correlation,
@@ -87,6 +88,7 @@ fn invocation(c: &mut Criterion) {
             module: ModuleName::parse("hello").unwrap(),
             grants: Arc::clone(&grants),
             owners: Arc::clone(&owners),
+            store: Arc::clone(&store),
         },
         outlet: Arc::clone(&outlet),
         on_long: || (),

@@ -16,6 +16,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
     admin::{self, AdminServer, AdminToken},
+    capability::store::{self, EmbeddedStore, OpenError, RedisStoreError, Store},
     config::{Backend, Config, ModuleConfig},
     engine::{Engine, EngineError, LoadError},
     interface::{BindError, Endpoint, InterfaceServer, Parts, Running, TlsError},
@@ -31,6 +32,9 @@ use crate::{
     telemetry::Metrics,
     worker::{self, Records, WorkerConfig, WorkerPool},
 };
+
+/// How long a process may take to end besides its drain, while its successor waits for the data.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a process could not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +66,12 @@ pub enum StartError {
     /// The channel layer cannot be used.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// The data of modules cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The data of modules in Redis cannot be used.
+    #[error(transparent)]
+    RedisStore(#[from] RedisStoreError),
 }
 
 /// Why a module is refused. The active modules stay active.
@@ -195,6 +205,18 @@ impl Config {
         Ok(Arc::new(store.map_err(|source| StartError::DataDir { path, source })?))
     }
 
+    /// Opens the data of modules: with the messages, or in the data directory. A successor of a process waits
+    /// there for the end of that one.
+    async fn data(&self, redis: Option<&Redis>) -> Result<Arc<dyn Store>, StartError> {
+        if let Some(redis) = redis {
+            return Ok(Arc::new(store::RedisStore::open(redis).await?));
+        }
+        let drain = &self.interface.drain;
+        let patience = drain.delay + drain.grace + HAND_OVER_TIMEOUT;
+        let path = self.data_dir.join("store");
+        Ok(Arc::new(EmbeddedStore::open_after(&path, patience).await?))
+    }
+
     async fn deployments(
         &self,
         store: Arc<dyn ModuleStore>,
@@ -227,6 +249,7 @@ pub struct App {
     keeping: Drain,
     records: Arc<Records>,
     layer: Arc<dyn ChannelLayer>,
+    data: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     interface: Option<InterfaceServer>,
     admin: AdminServer,
@@ -255,6 +278,9 @@ impl Config {
         let layer = self.layer(redis.as_ref(), &metrics).await?;
         let clock = Arc::clone(&layer);
         keeping.spawn_until_stopped("later messages", async move { clock.keep_time().await });
+        let data = self.data(redis.as_ref()).await?;
+        let swept = Arc::clone(&data);
+        keeping.spawn_until_stopped("sweep of the store", store::sweep_for_ever(swept));
         let deployments = self.deployments(self.store(redis.as_ref())?, &keeping).await?;
         let serving = Drain::new(Handle::current());
         let asked = Drain::new(Handle::current());
@@ -283,6 +309,7 @@ impl Config {
         deployments.leave_cores();
         let state = admin::State {
             layer: Arc::clone(&layer),
+            data: Arc::clone(&data),
             metrics: Arc::clone(&metrics),
             serving: serving.clone(),
             asked: asked.clone(),
@@ -302,6 +329,7 @@ impl Config {
             keeping,
             records,
             layer,
+            data,
             metrics,
             interface,
             admin,
@@ -334,6 +362,7 @@ impl App {
                     config,
                     worker::Parts {
                         layer: Arc::clone(&self.layer),
+                        store: self.data,
                         registry: Arc::clone(self.deployments.registry()),
                         metrics: Arc::clone(&self.metrics),
                         records: Arc::clone(&self.records),

@@ -112,6 +112,12 @@ pub struct Metrics {
     pub breaker_refusals: Family<ByModule, Counter>,
     /// Versions that failed on probation and were rolled back, by module.
     pub rollbacks: Family<ByModule, Counter>,
+    /// Commits of data, by module.
+    pub store_commits: Family<ByModule, Counter>,
+    /// Runs that were thrown away since data that they had read changed, by module.
+    pub store_conflicts: Family<ByModule, Counter>,
+    /// From the end of a run to the end of its commit.
+    pub store_commit_time: Histogram,
     /// Threads of slots that ended by a panic of the host and were replaced.
     pub slot_panics: Counter,
     /// Slots that run a consumer now.
@@ -170,6 +176,9 @@ impl Metrics {
             invocations: Family::default(),
             breaker_refusals: Family::default(),
             rollbacks: Family::default(),
+            store_commits: Family::default(),
+            store_conflicts: Family::default(),
+            store_commit_time: histogram(),
             slot_panics: Counter::default(),
             slots_busy: Gauge::default(),
             instances_ready: Gauge::default(),
@@ -234,6 +243,17 @@ impl Metrics {
             self.breaker_refusals.clone(),
         );
         r.register("rollbacks", "New versions that failed", self.rollbacks.clone());
+        r.register("store_commits", "Commits of data", self.store_commits.clone());
+        r.register(
+            "store_conflicts",
+            "Runs thrown away since data that they had read changed",
+            self.store_conflicts.clone(),
+        );
+        r.register(
+            "store_commit_time_seconds",
+            "Time that commits of data took",
+            self.store_commit_time.clone(),
+        );
         r.register(
             "slot_panics",
             "Slot threads that ended by a panic of the host and were replaced",

@@ -5,7 +5,10 @@ use std::{path::Path, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tidegate::{
-    capability::{Directory, Grants, Lent},
+    capability::{
+        Directory, Grants, Lent,
+        store::{EmbeddedStore, Store},
+    },
     engine::{Engine, Entry, Fault, Job, Limits, Outlet, Program, Stopped, Task},
     message::{
         ChannelName, CorrelationId, Event, EventKind, ModuleName, PathParam, Protocol, Reply, Scope,
@@ -27,6 +30,7 @@ struct Stage {
     program: Arc<Program>,
     limits: Arc<Limits>,
     grants: Arc<Grants>,
+    store: Arc<dyn Store>,
 }
 
 impl Stage {
@@ -34,7 +38,8 @@ impl Stage {
         let engine = Engine::new(1).unwrap();
         let program = Program::compile(&engine, &std::fs::read(file).unwrap()).unwrap();
         let (limits, grants) = (Arc::default(), Arc::default());
-        Self { engine, program: Arc::new(program), limits, grants }
+        let store = Arc::new(EmbeddedStore::in_memory().unwrap());
+        Self { engine, program: Arc::new(program), limits, grants, store }
     }
 
     /// A request for a consumer.
@@ -75,6 +80,7 @@ impl Stage {
                 module: ModuleName::parse("module").unwrap(),
                 grants: Arc::clone(&self.grants),
                 owners: Arc::default(),
+                store: Arc::clone(&self.store),
             },
             outlet: Arc::new(Nowhere),
             on_long: || (),

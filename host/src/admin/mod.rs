@@ -19,6 +19,7 @@ use tokio::{
 
 pub use self::{api::Api, token::AdminToken};
 use crate::{
+    capability::store::Store,
     interface::{BindError, read_out},
     layer::ChannelLayer,
     registry::{Deployments, Fleet},
@@ -53,6 +54,8 @@ pub struct AdminServer {
 pub struct State {
     /// Probed for `/readyz`.
     pub layer: Arc<dyn ChannelLayer>,
+    /// The data of modules.
+    pub data: Arc<dyn Store>,
     /// Written out for `/metrics`.
     pub metrics: Arc<Metrics>,
     /// Stopping means not ready.

@@ -15,6 +15,7 @@ pub use addressing::{Addressing, GrantedGroups};
 pub use directories::{Directories, Directory};
 pub use environment::Environment;
 
+use self::store::{Store, StoreGrant, Transaction};
 use crate::message::{ChannelName, GroupName, ModuleName};
 
 /// The capabilities that a module is granted.
@@ -26,6 +27,8 @@ pub struct Grants {
     pub directories: Directories,
     /// Channels and groups of other modules that it may use.
     pub addressing: Addressing,
+    /// What it may keep in the store, and whose keys it may read.
+    pub store: StoreGrant,
 }
 
 /// The capabilities that one run of a module has.
@@ -37,12 +40,20 @@ pub struct Lent {
     pub grants: Arc<Grants>,
     /// Which module declares which channel.
     pub owners: Arc<HashMap<ChannelName, ModuleName>>,
+    /// The data of modules.
+    pub store: Arc<dyn Store>,
 }
 
 impl Lent {
     /// Whether the run may send to a channel of an application: its own, or one that is granted.
     pub fn may_send(&self, channel: &ChannelName) -> bool {
         self.owners.get(channel) == Some(&self.module) || self.grants.addressing.channel(channel)
+    }
+
+    /// Begins a transaction over the keys of the module.
+    pub fn transaction(&self) -> Transaction {
+        Transaction::new(Arc::clone(&self.store), self.module.clone())
+            .with_reads_max(self.grants.store.reads)
     }
 
     /// Whether the run may use a group: its own, or one that is granted.

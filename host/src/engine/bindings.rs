@@ -18,3 +18,18 @@ pub(super) mod additions {
         exports: { default: async },
     });
 }
+
+/// The data of modules, which version 0.1.1 adds.
+pub(super) mod storing {
+    wasmtime::component::bindgen!({
+        path: "wit/0.1.1",
+        world: "storing",
+        imports: {
+            "tidegate:channels/store.get": async | trappable,
+            "tidegate:channels/store.get-many": async | trappable,
+            "tidegate:channels/store.get-many-of": async | trappable,
+            "tidegate:channels/store.list": async | trappable,
+            default: trappable,
+        },
+    });
+}

@@ -6,6 +6,7 @@ use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
 use super::{limits::HANDLES, log};
+use crate::capability::store::CommitError;
 
 /// Why an invocation failed: a limit with the value that broke it, or what the guest did.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -89,6 +90,24 @@ pub enum Fault {
     /// The consumer cannot read the connection's state.
     #[error("the connection's state cannot be read: {0}")]
     StateUnreadable(String),
+    /// What the run read in the store has changed: what, and how often the host tried.
+    #[error(
+        "{0} changed while the run used it, each time that it was tried; read fewer keys, or use \
+         `add`, or let one channel do the work in turn"
+    )]
+    Conflict(String),
+    /// The module may not keep what the run wrote.
+    #[error("{0}: modules.NAME.store")]
+    Quota(String),
+    /// A value was not what the run took it for when it committed.
+    #[error("{0}")]
+    Type(String),
+    /// The store did not take what the run wrote.
+    #[error("{0}")]
+    Store(String),
+    /// It is not known whether the store took what the run wrote.
+    #[error("{0}")]
+    CommitUnknown(String),
     /// The host could not run the guest.
     #[error("the host could not run the consumer: {0}")]
     Host(String),
@@ -96,7 +115,7 @@ pub enum Fault {
 
 impl Fault {
     /// All words for metrics and records.
-    pub const KINDS: [&str; 14] = [
+    pub const KINDS: [&str; 19] = [
         "fuel",
         "deadline",
         "memory",
@@ -110,6 +129,11 @@ impl Fault {
         "exit",
         "failed",
         "state_unreadable",
+        "conflict",
+        "quota",
+        "type",
+        "store",
+        "commit_unknown",
         "host",
     ];
 
@@ -129,7 +153,36 @@ impl Fault {
             Self::Exit(_) => "exit",
             Self::Failed(_) => "failed",
             Self::StateUnreadable(_) => "state_unreadable",
+            Self::Conflict(_) => "conflict",
+            Self::Quota(_) => "quota",
+            Self::Type(_) => "type",
+            Self::Store(_) => "store",
+            Self::CommitUnknown(_) => "commit_unknown",
             Self::Host(_) => "host",
+        }
+    }
+
+    /// Whether it says something about the code of the module, and not about the host, its store, or runs
+    /// beside it.
+    pub const fn is_of_code(&self) -> bool {
+        !matches!(
+            self,
+            Self::Conflict(_)
+                | Self::Quota(_)
+                | Self::Store(_)
+                | Self::CommitUnknown(_)
+                | Self::Host(_)
+        )
+    }
+
+    /// What an error of a commit means for the run.
+    pub fn of_commit(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict(what) => Self::Conflict(what.to_string()),
+            CommitError::Quota { .. } => Self::Quota(error.to_string()),
+            CommitError::Value(_) => Self::Type(error.to_string()),
+            CommitError::Unknown { .. } => Self::CommitUnknown(error.to_string()),
+            CommitError::AlreadyDone | CommitError::Store(_) => Self::Store(error.to_string()),
         }
     }
 

@@ -18,7 +18,10 @@ use super::{
     outbox::Outbox,
 };
 use crate::{
-    capability::{Grants, Lent},
+    capability::{
+        Grants, Lent,
+        store::{CommitError, Transaction},
+    },
     message::{ChannelName, Content, CorrelationId, Event},
 };
 
@@ -60,6 +63,16 @@ pub struct Job {
     pub on_long: fn(),
 }
 
+impl Job {
+    /// The event that it is run for, if it is one.
+    pub(super) fn event(&self) -> Option<&Event> {
+        match &self.task {
+            Task::Event(event) => Some(event),
+            Task::Message { .. } => None,
+        }
+    }
+}
+
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
@@ -84,24 +97,67 @@ pub struct Usage {
     pub host_calls: u64,
     /// Sends that the host refused.
     pub sends_refused: u64,
+    /// Keys that it read in the store since its last flush.
+    pub keys_read: usize,
+    /// Keys that it wrote there.
+    pub keys_written: usize,
+}
+
+impl Usage {
+    /// Adds what an attempt used that was thrown away.
+    pub(crate) fn add_attempt(&mut self, thrown_away: &Self) {
+        self.fuel += thrown_away.fuel;
+        self.wall += thrown_away.wall;
+        self.memory_peak = self.memory_peak.max(thrown_away.memory_peak);
+        self.host_calls += thrown_away.host_calls;
+        self.sends_refused += thrown_away.sends_refused;
+    }
 }
 
 /// What came of a run.
 #[derive(Debug)]
 pub struct Finished {
+    /// The job, for another run. None: it has not begun, or the host panicked.
+    pub job: Option<Job>,
     /// Why it failed, if it did. Then there is no outbox and no state.
     pub fault: Option<Fault>,
     /// What is to be sent.
     pub outbox: Vec<Entry>,
     /// The connection's state, if it was set.
     pub state: Option<Bytes>,
+    /// What it has read and written in the store, if it used it.
+    pub transaction: Option<Transaction>,
     /// What it used.
     pub usage: Usage,
     /// What it logged.
     pub log: LogLines,
-    /// Whether another version may run the task again: this run neither flushed messages nor changed a
-    /// granted directory.
+    /// Whether the job may be run again: this run neither flushed anything nor changed a granted directory.
     pub repeatable: bool,
+}
+
+impl Finished {
+    /// What is known of a run in which the host panicked.
+    pub fn panicked() -> Self {
+        let fault = Fault::Host("the host panicked; its log says where".into());
+        Self {
+            job: None,
+            fault: Some(fault),
+            outbox: Vec::new(),
+            state: None,
+            transaction: None,
+            usage: Usage::default(),
+            log: LogLines::default(),
+            // It may have changed something before.
+            repeatable: false,
+        }
+    }
+
+    /// Makes it a run that failed.
+    pub fn fail(&mut self, fault: Fault) {
+        self.fault = Some(fault);
+        self.outbox = Vec::new();
+        self.state = None;
+    }
 }
 
 /// What the host keeps for a run, lent to host calls part by part.
@@ -115,28 +171,40 @@ pub(super) struct Run {
     pub(super) log: LogSink,
     pub(super) outbox: Outbox,
     pub(super) state: Option<Bytes>,
-    pub(super) job: Option<JobView>,
+    /// What it runs for; none while an instance is made ahead of need or asked for its routes.
+    pub(super) job: Option<Job>,
+    pub(super) effects: Effects,
     pub(super) limits: Arc<Limits>,
+    /// Whether the job was told that the run is long.
+    told_long: bool,
 }
 
-/// The parts of a job that host calls look at.
-pub(super) struct JobView {
-    pub(super) lent: Lent,
-    pub(super) event: Option<Box<Event>>,
-    pub(super) outlet: Arc<dyn Outlet>,
-    /// Sends that the host refused.
-    pub(super) refused: u64,
-    /// Whether the run has not changed anything outside so far.
-    repeatable: bool,
-    /// Called when the run is long; none when it was.
-    on_long: Option<fn()>,
-}
-
-impl JobView {
-    /// Marks the run as not repeatable: a second run would change the same thing again.
-    pub(super) const fn changes_something(&mut self) {
-        self.repeatable = false;
+impl Effects {
+    /// Commits what the run has read and written so far.
+    pub(super) async fn commit(&mut self, job: &Job) -> Result<(), Fault> {
+        let Some(transaction) = &mut self.transaction else { return Ok(()) };
+        let was_final = self.is_final;
+        // Before it is done: the deadline may cut it.
+        self.is_final |= transaction.changes_something();
+        let committed = transaction.commit(job.lent.grants.store.quota).await;
+        committed.map(drop).map_err(|error| {
+            if !matches!(error, CommitError::Unknown { .. }) {
+                self.is_final = was_final;
+            }
+            Fault::of_commit(error)
+        })
     }
+}
+
+/// What a run has done besides its outbox.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// What it has read and written in the store; none before its first call there.
+    pub(super) transaction: Option<Transaction>,
+    /// Sends that the host refused.
+    pub(super) sends_refused: u64,
+    /// Whether it has changed something that a second run would change again.
+    pub(super) is_final: bool,
 }
 
 impl WasiView for Run {
@@ -164,7 +232,9 @@ impl Run {
             outbox: Outbox::default(),
             state: None,
             job: None,
+            effects: Effects::default(),
             limits: Arc::clone(limits),
+            told_long: false,
         }
     }
 
@@ -184,6 +254,8 @@ impl Run {
         self.calls = CallMeter::new(limits);
         self.outbox = Outbox::default();
         self.state = None;
+        self.effects = Effects::default();
+        self.told_long = false;
     }
 }
 
@@ -248,17 +320,7 @@ impl Instance {
         let (event, invocation) = convert::to_guest(&job);
         let run = self.store.data_mut();
         run.open_directories()?;
-        run.job = Some(JobView {
-            lent: job.lent,
-            outlet: job.outlet,
-            event: match job.task {
-                Task::Event(event) => Some(event),
-                Task::Message { .. } => None,
-            },
-            refused: 0,
-            repeatable: true,
-            on_long: Some(job.on_long),
-        });
+        run.job = Some(job);
         let module = match self.module.take() {
             Some(module) => module,
             None => self.instantiate().await?,
@@ -343,11 +405,11 @@ pub(super) fn new_store(
     store.epoch_deadline_callback(|mut context| {
         let run = context.data_mut();
         run.calls.check_deadline()?;
-        if let Some(job) = &mut run.job
+        if let (Some(job), false) = (&run.job, run.told_long)
             && run.calls.computed() >= LONG
-            && let Some(on_long) = job.on_long.take()
         {
-            on_long();
+            run.told_long = true;
+            (job.on_long)();
         }
         Ok(UpdateDeadline::Continue(1))
     });
@@ -379,15 +441,17 @@ pub(super) fn finish(
     let entries = run.outbox.take();
     let state = run.state.take();
     let job = run.job.take();
-    let repeatable = job.as_ref().is_none_or(|job| job.repeatable);
+    let Effects { transaction, sends_refused, is_final } = mem::take(&mut run.effects);
     let usage = Usage {
         fuel,
         wall: run.calls.started.elapsed(),
         memory_peak: run.memory.peak,
         messages: run.outbox.total,
         host_calls: run.calls.calls,
-        sends_refused: job.map_or(0, |job| job.refused),
+        sends_refused,
+        keys_read: transaction.as_ref().map_or(0, Transaction::keys_read),
+        keys_written: transaction.as_ref().map_or(0, |it| it.writes().len()),
     };
     let (outbox, state) = if fault.is_none() { (entries, state) } else { (Vec::new(), None) };
-    Finished { fault, outbox, state, usage, log, repeatable }
+    Finished { job, fault, outbox, state, transaction, usage, log, repeatable: !is_final }
 }

@@ -79,8 +79,8 @@ impl Engine {
 }
 
 fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
-    use bindings::{additions, tidegate::channels};
-    use host_calls::{ConnectionCalls, LayerCalls, LogCalls, ReplyCalls};
+    use bindings::{additions, storing, tidegate::channels};
+    use host_calls::{ConnectionCalls, LayerCalls, LogCalls, ReplyCalls, StoreCalls};
     channels::types::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)?;
     channels::layer::add_to_linker::<_, LayerCalls<'static>>(linker, Run::layer_calls)?;
     channels::reply::add_to_linker::<_, ReplyCalls<'static>>(linker, Run::reply_calls)?;
@@ -89,6 +89,10 @@ fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
         Run::connection_calls,
     )?;
     channels::log::add_to_linker::<_, LogCalls<'static>>(linker, Run::log_calls)?;
+    storing::tidegate::channels::store::add_to_linker::<_, StoreCalls<'static>>(
+        linker,
+        Run::store_calls,
+    )?;
     additions::tidegate::channels::declared::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)
 }
 

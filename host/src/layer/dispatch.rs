@@ -177,6 +177,13 @@ impl Dispatch {
         }
     }
 
+    /// A slot is busy with a message of a module that was released before. It may go beyond the ceiling.
+    pub fn hold_again(&self, module: &ModuleName) {
+        let mut state = self.state();
+        *state.held.entry(module.clone()).or_default() += 1;
+        state.taken += 1;
+    }
+
     /// A slot is done with a message of a module. It looks for more itself, or says that it does not by
     /// [`Dispatch::pass_on`].
     pub fn release(&self, module: &ModuleName) {

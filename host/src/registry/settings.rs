@@ -4,6 +4,7 @@
 //! in JSON.
 
 mod grants;
+mod store;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -11,7 +12,7 @@ use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use self::grants::WrittenGrants;
+use self::{grants::WrittenGrants, store::WrittenStore};
 
 use crate::{
     capability::Grants,
@@ -92,6 +93,8 @@ pub struct Written {
     retries: BTreeMap<String, u32>,
     #[serde(skip_serializing_if = "WrittenLimits::is_empty", deserialize_with = "by_name")]
     limits: WrittenLimits,
+    #[serde(skip_serializing_if = "WrittenStore::is_empty", deserialize_with = "by_name")]
+    store: WrittenStore,
     #[serde(skip_serializing_if = "WrittenGrants::is_empty", deserialize_with = "by_name")]
     grants: WrittenGrants,
 }
@@ -156,6 +159,7 @@ impl Written {
         let key = |name: &str| format!("{place}.{name}");
         let reuse = self.reuse.unwrap_or(below.reuse) as usize;
         let reuse = at_least_one(&key("reuse"), Some(reuse), 1)?;
+        let grants = self.grants.over(&below.grants, &key("grants"))?;
         Ok(ModuleSettings {
             limits: self.limits.over(&below.limits, &key("limits"))?,
             reuse: u32::try_from(reuse).unwrap_or(u32::MAX),
@@ -167,7 +171,7 @@ impl Written {
             } else {
                 retries(&key("retries"), &self.retries)?
             },
-            grants: self.grants.over(&below.grants, &key("grants"))?,
+            grants: Grants { store: self.store.over(&grants.store, &key("store"))?, ..grants },
         })
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn conclude_without_run(shared: &Shared, delivery: &Delivery, d
 /// Sends the outbox of a run, and settles its message.
 pub(super) async fn conclude(
     shared: &Arc<Shared>,
-    delivery: Delivery,
+    delivery: Arc<Delivery>,
     activation: u64,
     finished: Finished,
     record: Arc<Record>,
@@ -84,7 +84,7 @@ pub(super) async fn conclude(
 
 /// Sends replies and nothing else. Where that takes its time the slot is free meanwhile: the next
 /// event of the connection comes after the mark, and nobody else is concerned.
-async fn answer(shared: &Shared, delivery: Delivery, replies: Vec<Entry>, done: Option<Done>) {
+async fn answer(shared: &Shared, delivery: Arc<Delivery>, replies: Vec<Entry>, done: Option<Done>) {
     let Ok(permit) = Arc::clone(&shared.answering).try_acquire_owned() else {
         // No entry for a channel, so none can be full.
         drop(delivery.conclude(replies, done).await);

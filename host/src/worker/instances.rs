@@ -59,12 +59,17 @@ impl Instances {
         Some(self.waiting.remove(at).instance)
     }
 
-    /// Takes an instance back after a run of a version.
-    pub(super) fn put_back(&mut self, version: &Arc<Version>, instance: Option<Instance>) {
+    /// Takes an instance back after a run of a version. It runs again only if nothing can throw that run away.
+    pub(super) fn put_back(
+        &mut self,
+        version: &Arc<Version>,
+        instance: Option<Instance>,
+        is_settled: bool,
+    ) {
         self.repeats = self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, version));
         self.last = Some(Arc::clone(version));
         match instance {
-            Some(instance) if instance.runs() < version.settings.reuse => {
+            Some(instance) if is_settled && instance.runs() < version.settings.reuse => {
                 self.wait(Waiting { instance, _ready: None });
             }
             spent => self.spent = spent,

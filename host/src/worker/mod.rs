@@ -4,9 +4,11 @@
 //! their timers. Never imports the interface server: they meet at the channel layer alone.
 
 mod answer;
+mod attempt;
 mod breaker;
 mod catch_up;
 mod channels;
+mod commit;
 mod delivery;
 mod fallback_reply;
 mod host_log;
@@ -30,8 +32,9 @@ pub use breaker::BreakerConfig;
 pub use channels::ChannelFilter;
 pub use records::{Filter, Record, RecordOutcome, Records};
 
-use self::{breaker::Breakers, channels::Filtered, delivery::DeliveryWarnings};
+use self::{attempt::Again, breaker::Breakers, channels::Filtered, delivery::DeliveryWarnings};
 use crate::{
+    capability::store::Store,
     layer::{ChannelLayer, Dispatch},
     registry::Registry,
     shutdown::Drain,
@@ -54,6 +57,9 @@ pub struct WorkerConfig {
 /// Answers of each slot that are sent beside its next run. Beyond, the slot waits for its own answer.
 const ANSWERS_PER_SLOT_MAX: usize = 8;
 
+/// Commits of each slot that are made beside its next runs. Beyond, the slot waits for its own commit.
+const COMMITS_PER_SLOT_MAX: usize = 128;
+
 /// Half the slots, at least one: what a single module may hold.
 fn ceiling(slots: usize) -> usize {
     (slots / 2).max(1)
@@ -63,6 +69,7 @@ fn ceiling(slots: usize) -> usize {
 #[derive(Debug)]
 struct Shared {
     layer: Arc<dyn ChannelLayer>,
+    store: Arc<dyn Store>,
     registry: Arc<Registry>,
     metrics: Arc<Metrics>,
     records: Arc<Records>,
@@ -74,6 +81,10 @@ struct Shared {
     channels: Filtered,
     /// Answers that are on their way while their slot does something else.
     answering: Arc<Semaphore>,
+    /// Commits on their way while their slots do something else.
+    committing: Arc<Semaphore>,
+    /// Attempts that wait for a slot.
+    again: Again,
     drain: Drain,
     /// Counts the threads: each holds a token.
     threads: TaskTracker,
@@ -84,6 +95,8 @@ struct Shared {
 pub struct Parts {
     /// The channel layer that messages are taken from and sent to.
     pub layer: Arc<dyn ChannelLayer>,
+    /// The data of modules.
+    pub store: Arc<dyn Store>,
     /// The active modules.
     pub registry: Arc<Registry>,
     /// Counts.
@@ -101,17 +114,20 @@ pub struct WorkerPool {
 impl WorkerPool {
     /// Starts the slots.
     pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> io::Result<Self> {
-        let Parts { layer, registry, metrics, records } = parts;
+        let Parts { layer, store, registry, metrics, records } = parts;
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
         let shared = Arc::new(Shared {
             dispatch: Dispatch::new(config.slots, ceiling(config.slots)),
             channels: Filtered::new(config.channels.clone()),
+            committing: Arc::new(Semaphore::new(COMMITS_PER_SLOT_MAX * config.slots)),
+            again: Again::default(),
             answering: Arc::new(Semaphore::new(ANSWERS_PER_SLOT_MAX * config.slots)),
             breakers: Breakers::new(config.breaker.clone()),
             records,
             warnings: Arc::default(),
             retry_pause: config.retry_pause,
             layer,
+            store,
             registry,
             metrics,
             drain,

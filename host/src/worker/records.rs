@@ -60,6 +60,8 @@ pub struct Record {
     pub version: u64,
     /// The version that failed at the task before, if this one ran as its fallback.
     pub in_place_of: Option<u64>,
+    /// How often it was run, since data that it had read changed meanwhile; 0 if it was not run.
+    pub attempts: u32,
     /// The consumer.
     pub consumer: Arc<str>,
     /// The channel that the message came on.

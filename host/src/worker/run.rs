@@ -1,27 +1,24 @@
-//! Runs the consumer of a message, and the fallback where a version on probation fails.
+//! Finds the consumer of a message and runs it.
 
-use std::{
-    collections::HashMap,
-    panic::AssertUnwindSafe,
-    sync::{Arc, atomic::AtomicUsize},
-    time::{Duration, Instant, SystemTime},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 
 use super::{
-    Record, RecordOutcome, Shared, answer,
+    RecordOutcome, Shared, answer,
+    attempt::Attempt,
     breaker::Pass,
     catch_up::{self, Behind},
+    commit,
     delivery::Delivery,
     instances::Instances,
-    priority, unrouted, unrun, verdict,
+    priority, unrouted, unrun,
 };
 use crate::{
     capability::Lent,
-    engine::{Fault, Finished, Job, Limits, LogLines, Outlet, Task, Usage},
+    engine::{Finished, Job, Task},
     layer::Received,
-    message::{ChannelName, CorrelationId, EventKind, Message, ModuleName, Outcome, Payload},
+    message::{ChannelName, EventKind, Message, ModuleName, Outcome, Payload},
     registry::Version,
     telemetry::ByModule,
 };
@@ -30,18 +27,6 @@ use crate::{
 pub(super) struct Runner {
     shared: Arc<Shared>,
     instances: Instances,
-}
-
-/// The work of a message, for one attempt or more.
-#[derive(Clone)]
-struct Work {
-    correlation: CorrelationId,
-    channel: ChannelName,
-    task: Task,
-    owners: Arc<HashMap<ChannelName, ModuleName>>,
-    pass: Pass,
-    /// The version that failed at it before.
-    in_place_of: Option<u64>,
 }
 
 impl Runner {
@@ -60,10 +45,15 @@ impl Runner {
         self.instances.prepare().await;
     }
 
+    /// Clears the memory of the instance that ran last.
+    pub(super) fn drop_spent(&mut self) {
+        self.instances.drop_spent();
+    }
+
     /// Serves a message, from its receipt to its done mark.
     pub(super) async fn serve(&mut self, received: Received) {
         let receipt = received.receipt.clone().map(|receipt| (received.channel.clone(), receipt));
-        let delivery = answer::delivery(&self.shared, &received.message, receipt);
+        let delivery = Arc::new(answer::delivery(&self.shared, &received.message, receipt));
         if received.module.is_unrouted() {
             return unrouted::send_on(
                 &self.shared.registry,
@@ -102,20 +92,37 @@ impl Runner {
             let done = answer::done(Outcome::Refused, version.activation, None);
             return answer::conclude_without_run(&self.shared, &delivery, done).await;
         };
-        let correlation = message.correlation;
-        let work = Work {
-            correlation,
+        let job = Job {
+            consumer,
+            correlation: message.correlation,
             task: match message.payload {
                 Payload::Event(event) => Task::Event(event),
                 Payload::Custom(content) => Task::Message { channel: channel.clone(), content },
             },
-            channel,
-            owners: Arc::clone(&modules.owners),
-            pass,
-            in_place_of: None,
+            limits: Arc::clone(&version.limits),
+            lent: Lent {
+                module,
+                grants: Arc::clone(&version.grants),
+                owners: Arc::clone(&modules.owners),
+                store: Arc::clone(&self.shared.store),
+            },
+            outlet: delivery.clone(),
+            on_long: priority::demote,
         };
         drop(modules);
-        self.run_and_conclude(delivery, version, consumer, work).await;
+        self.attempt(Attempt::first(delivery, version, channel, pass, job)).await;
+        self.instances.drop_spent();
+    }
+
+    /// Runs a consumer until its outcome is known, or until its commit is on its way: then the slot is free.
+    pub(super) async fn attempt(&mut self, attempt: Attempt) {
+        let mut next = Some(attempt);
+        while let Some(mut attempt) = next {
+            // The pool has room for one instance that runs.
+            self.instances.drop_spent();
+            let finished = self.invoke(&mut attempt).await;
+            next = commit::conclude(&self.shared, attempt, finished).await;
+        }
     }
 
     /// Leaves an event to another worker, or fails it because this one is behind.
@@ -139,109 +146,16 @@ impl Runner {
         answer::conclude_without_run(&self.shared, delivery, done).await;
     }
 
-    /// Runs the consumer. If a version on probation fails, its fallback runs the task again, unless the run is
-    /// not repeatable or its time is over.
-    async fn run_and_conclude(
-        &mut self,
-        delivery: Delivery,
-        version: Arc<Version>,
-        consumer: Arc<str>,
-        work: Work,
-    ) {
-        let began = Instant::now();
-        let fallback = version.probation.fallback();
-        let in_place_of = Some(version.number);
-        let again = fallback.as_ref().map(|_| Work { in_place_of, ..work.clone() });
-        let limits = Arc::clone(&version.limits);
-        let (mut finished, mut record) =
-            self.attempt(&delivery, &version, (consumer, limits), work).await;
-        let fault = finished.fault.as_ref().map(ToString::to_string);
-        if self.shared.registry.note(&version, fault.as_deref()).await {
-            let by = ByModule { module: version.name.as_str().to_owned() };
-            self.shared.metrics.rollbacks.get_or_create(&by).inc();
-        }
-        let left = version.limits.deadline.saturating_sub(began.elapsed());
-        let may_repeat = finished.repeatable && !left.is_zero();
-        if let (true, true, Some(fallback), Some(work)) =
-            (fault.is_some(), may_repeat, fallback, again)
-            && let Some(consumer) = fallback.consumer(&record.consumer).cloned()
-        {
-            let deadline = left.min(fallback.limits.deadline);
-            let limits = Arc::new(Limits { deadline, ..(*fallback.limits).clone() });
-            // The pool has room for one instance that runs.
-            self.instances.drop_spent();
-            let second = self.attempt(&delivery, &fallback, (consumer, limits), work).await;
-            if second.0.fault.is_none() {
-                (finished, record) = second;
-            }
-        }
-        answer::conclude(&self.shared, delivery, version.activation, finished, record).await;
-        self.instances.drop_spent();
-    }
-
-    async fn attempt(
-        &mut self,
-        delivery: &Delivery,
-        version: &Arc<Version>,
-        (consumer, limits): (Arc<str>, Arc<Limits>),
-        work: Work,
-    ) -> (Finished, Arc<Record>) {
-        let started = SystemTime::now();
-        let outlet: Arc<dyn Outlet> = Arc::new(delivery.clone());
-        let job = Job {
-            consumer: Arc::clone(&consumer),
-            correlation: work.correlation,
-            task: work.task,
-            limits,
-            lent: Lent {
-                module: version.name.clone(),
-                grants: Arc::clone(&version.grants),
-                owners: work.owners,
-            },
-            outlet,
-            on_long: priority::demote,
-        };
-        let mut finished = self.invoke(version, job).await;
-        let record = Arc::new(Record {
-            id: self.shared.records.next_id(),
-            started,
-            correlation: work.correlation,
-            module: version.name.clone(),
-            version: version.number,
-            in_place_of: work.in_place_of,
-            consumer,
-            channel: work.channel,
-            outcome: finished.fault.clone().map_or(RecordOutcome::Ok, RecordOutcome::Fault),
-            usage: finished.usage,
-            log: std::mem::take(&mut finished.log),
-            messages_dropped: AtomicUsize::new(0),
-        });
-        verdict::report(&self.shared, &record, version.activation, work.pass);
-        // Whoever gets the id must find the record.
-        self.shared.records.add(Arc::clone(&record));
-        (finished, record)
-    }
-
-    async fn invoke(&mut self, version: &Arc<Version>, job: Job) -> Finished {
+    async fn invoke(&mut self, attempt: &mut Attempt) -> Finished {
+        let Some(job) = attempt.job.take() else { return Finished::panicked() };
+        let version = &attempt.version;
         let waiting = self.instances.take(&version.program);
         // A defect of the host in one run must not take the slot with it.
         let run = AssertUnwindSafe(version.program.run(job, waiting)).catch_unwind().await;
-        let (finished, instance) = run.unwrap_or_else(|_| {
-            let fault = Fault::Host("the host panicked; its log says where".into());
-            (
-                Finished {
-                    fault: Some(fault),
-                    outbox: Vec::new(),
-                    state: None,
-                    usage: Usage::default(),
-                    log: LogLines::default(),
-                    // It may have changed something before.
-                    repeatable: false,
-                },
-                None,
-            )
-        });
-        self.instances.put_back(version, instance);
+        let (finished, instance) = run.unwrap_or_else(|_| (Finished::panicked(), None));
+        // What is in its memory may be of a run that is thrown away.
+        let is_settled = finished.transaction.is_none();
+        self.instances.put_back(version, instance, is_settled);
         finished
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{Shared, priority, run::Runner};
+use super::{Shared, attempt::Attempt, priority, run::Runner};
 use crate::{layer::Received, message::ModuleName};
 
 /// How soon a thread that could not be started is tried again.
@@ -92,6 +92,10 @@ impl Slot {
                 // Old code must not live on in a slot.
                 self.runner.forget_inactive();
             }
+            if let Some(attempt) = shared.again.pop() {
+                self.try_again(attempt).await;
+                continue;
+            }
             let received = match shared.dispatch.take(&*shared.layer) {
                 Some(received) => received,
                 None => {
@@ -101,8 +105,16 @@ impl Slot {
                         biased;
                         received = shared.dispatch.next(&*shared.layer) => match received {
                             Some(received) => received,
-                            None => return Ended::Stopped,
+                            // A commit may have left an attempt before it was done.
+                            None => match shared.again.pop() {
+                                Some(attempt) => {
+                                    self.try_again(attempt).await;
+                                    continue;
+                                }
+                                None => return Ended::Stopped,
+                            },
                         },
+                        () = shared.again.pushed() => continue,
                         _ = changes.changed() => {
                             self.runner.forget_inactive();
                             continue;
@@ -116,6 +128,15 @@ impl Slot {
                 return Ended::Demoted;
             }
         }
+    }
+
+    /// Is busy with an attempt at a message that another slot had before.
+    async fn try_again(&mut self, attempt: Attempt) {
+        let module = attempt.version.name.clone();
+        self.shared.dispatch.hold_again(&module);
+        let _held = Held::new(&self.shared, module);
+        self.runner.attempt(attempt).await;
+        self.runner.drop_spent();
     }
 
     /// Is busy with a message.

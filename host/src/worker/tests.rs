@@ -17,6 +17,7 @@ use super::{
     *,
 };
 use crate::{
+    capability::store::EmbeddedStore,
     engine::Entry,
     layer::{GroupSent, LayerError, Received, SendError, Statistics},
     message::{
@@ -136,6 +137,7 @@ impl Stage {
         let shared: Arc<dyn ChannelLayer> = Arc::<ScriptedLayer>::clone(&layer);
         let parts = Parts {
             layer: shared,
+            store: Arc::new(EmbeddedStore::in_memory().unwrap()),
             registry: Arc::default(),
             metrics: Arc::clone(&metrics),
             records: Arc::new(Records::default()),

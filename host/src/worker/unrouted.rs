@@ -24,7 +24,7 @@ use crate::{
 pub(super) async fn send_on(
     registry: &Registry,
     drain: &Drain,
-    delivery: Delivery,
+    delivery: Arc<Delivery>,
     received: Received,
 ) {
     let Received { message, waited, .. } = received;

@@ -31,6 +31,7 @@ pub(super) fn note(
         module,
         version,
         in_place_of: None,
+        attempts: 0,
         consumer,
         channel,
         outcome,

@@ -36,7 +36,8 @@ pub(super) fn report(shared: &Shared, record: &Record, activation: u64, pass: Pa
     let verdict = match fault {
         None => Verdict::Good,
         // Neither state of another version nor the host says anything about the code.
-        Some(Fault::StateUnreadable(_) | Fault::Host(_)) => Verdict::None,
+        Some(Fault::StateUnreadable(_)) => Verdict::None,
+        Some(fault) if !fault.is_of_code() => Verdict::None,
         Some(_) => Verdict::Bad,
     };
     let note = shared.breakers.note(&record.module, activation, pass, verdict);

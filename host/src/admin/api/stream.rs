@@ -116,6 +116,7 @@ mod tests {
             module: ModuleName::parse("chat").unwrap(),
             version: 1,
             in_place_of: None,
+            attempts: 1,
             consumer: "room".into(),
             channel: ChannelName::parse("jobs").unwrap(),
             outcome: RecordOutcome::Ok,

@@ -394,6 +394,12 @@ pub(super) struct Record {
     version: u64,
     /// The version that failed at the task before, if this one ran as its fallback.
     in_place_of: Option<u64>,
+    /// How often it was run, since data that it had read changed meanwhile; 0 if it was not run.
+    attempts: u32,
+    /// Keys that it read in the store.
+    keys_read: usize,
+    /// Keys that it wrote there.
+    keys_written: usize,
     consumer: String,
     channel: String,
     /// `ok`, `gone`, or the kind of the fault.
@@ -428,6 +434,9 @@ impl From<&worker::Record> for Record {
             module: record.module.as_str().to_owned(),
             version: record.version,
             in_place_of: record.in_place_of,
+            attempts: record.attempts,
+            keys_read: record.usage.keys_read,
+            keys_written: record.usage.keys_written,
             consumer: record.consumer.as_ref().to_owned(),
             channel: record.channel.as_str().to_owned(),
             outcome: record.outcome(),

@@ -46,6 +46,12 @@ pub enum InputError {
         /// The largest allowed.
         limit: usize,
     },
+    /// The run reads too many keys.
+    #[error("a run reads at most {limit} keys. Read fewer, or raise `store.reads` of the module")]
+    TooManyReads {
+        /// The largest number allowed.
+        limit: usize,
+    },
     /// The text is not a cursor.
     #[error("the text is not a cursor. Pass a cursor as `list` returned it, or none")]
     CursorInvalid,

@@ -8,6 +8,7 @@
 mod commit;
 mod embedded;
 mod error;
+mod grant;
 mod input;
 mod key;
 mod redis;
@@ -29,10 +30,11 @@ pub use self::{
     },
     embedded::{EmbeddedStore, OpenError},
     error::{CommitError, Conflicting, Counted, ReadError, StoreError},
+    grant::StoreGrant,
     input::InputError,
     key::{Cursor, KEY_BYTES_MAX, Key, KeyRange, Prefix},
     redis::{RedisStore, RedisStoreError},
-    transaction::{Listed, READ_KEYS_MAX, Transaction},
+    transaction::{Listed, READ_KEYS_MAX, Transaction, commit_surely},
     value::{Data, Entry, Moment, TimeToLive, VALUE_BYTES_MAX, Value, Version},
 };
 use crate::message::ModuleName;

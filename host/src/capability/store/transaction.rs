@@ -1,11 +1,13 @@
 //! The transaction of one run.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Commit, Conflicting, Cursor, Data, Entry, Found, InputError, Key, KeyRange, Prefix, Quota,
-    ReadError, Reads, RunId, Store, TimeToLive, Value, WRITES_MAX, WRITTEN_BYTES_MAX, Write,
-    commit::sum,
+    Commit, CommitError, Committed, Conflicting, Cursor, Data, Entry, Found, InputError, Key,
+    KeyRange, Prefix, Quota, ReadError, Reads, RunId, RunOutcome, Store, StoreError, TimeToLive,
+    Value, WRITES_MAX, WRITTEN_BYTES_MAX, Write, commit::sum,
 };
 use crate::message::ModuleName;
 
@@ -25,6 +27,9 @@ pub struct Transaction {
     reads: Reads,
     writes: BTreeMap<Key, Write>,
     written_bytes: usize,
+    /// Keys that the run has read so far, and may read.
+    read: usize,
+    reads_max: usize,
 }
 
 /// A part of a listing.
@@ -46,7 +51,16 @@ impl Transaction {
             reads: Reads::default(),
             writes: BTreeMap::new(),
             written_bytes: 0,
+            read: 0,
+            reads_max: usize::MAX,
         }
+    }
+
+    /// Bounds the keys that the run may read.
+    #[must_use]
+    pub const fn with_reads_max(mut self, reads_max: usize) -> Self {
+        self.reads_max = reads_max;
+        self
     }
 
     /// Reads a key. Dropping the future does nothing.
@@ -57,7 +71,7 @@ impl Transaction {
 
     /// Reads keys as one moment of the store, in their order. Dropping the future does nothing.
     pub async fn get_many(&mut self, keys: &[Key]) -> Result<Vec<Option<Value>>, ReadError> {
-        check_count(keys.len())?;
+        self.count(keys.len())?;
         let is_known =
             |key: &&Key| matches!(self.writes.get(*key), Some(Write::Set { .. } | Write::Delete));
         let asked: Vec<Key> = keys.iter().filter(|key| !is_known(key)).cloned().collect();
@@ -80,7 +94,7 @@ impl Transaction {
         module: &ModuleName,
         keys: &[Key],
     ) -> Result<Vec<Option<Value>>, ReadError> {
-        check_count(keys.len())?;
+        self.count(keys.len())?;
         let read = self.store.read(module, keys, self.reads.clock).await?;
         self.reads.clock = Some(read.clock);
         let value = |found| match found {
@@ -133,11 +147,14 @@ impl Transaction {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<Listed, ReadError> {
-        check_count(limit)?;
+        self.count(limit)?;
+        // What is not there is not counted.
+        self.read -= limit;
         let mut after = cursor.map(|cursor| cursor.of(prefix)).transpose()?;
         loop {
             let mut range = KeyRange::new(prefix.clone(), after);
             let page = self.store.scan(&self.module, &range, limit, self.reads.clock).await?;
+            self.read += page.entries.len();
             self.reads.clock = Some(page.clock);
             range.last.clone_from(&page.last);
             for (key, entry) in &page.entries {
@@ -175,6 +192,24 @@ impl Transaction {
         &self.writes
     }
 
+    /// How many keys the run has read.
+    pub const fn keys_read(&self) -> usize {
+        self.read
+    }
+
+    /// Whether the commit changes something.
+    pub fn changes_something(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// Commits what was read and written so far, and begins anew, as [`Transaction::take`] does. Where the
+    /// answer does not come, it asks what has become of the commit until it is told. Dropping the future
+    /// leaves the outcome open.
+    pub async fn commit(&mut self, quota: Quota) -> Result<Committed, CommitError> {
+        let commit = self.take(quota);
+        commit_surely(&*self.store, &self.module, commit).await
+    }
+
     /// Returns what is to be committed and begins anew, as for a flush or the end of a run. The clock stays:
     /// what has expired by it is gone for the rest of the run.
     pub fn take(&mut self, quota: Quota) -> Commit {
@@ -192,6 +227,16 @@ impl Transaction {
         let mut commit = Commit::new(RunId::random(), Quota::NONE);
         commit.reads = self.reads.clone();
         commit
+    }
+
+    /// Counts keys that are read.
+    fn count(&mut self, asked: usize) -> Result<(), InputError> {
+        check_count(asked)?;
+        self.read += asked;
+        if self.read > self.reads_max {
+            return Err(InputError::TooManyReads { limit: self.reads_max });
+        }
+        Ok(())
     }
 
     fn remember(&mut self, key: &Key, found: &Found) -> Result<(), ReadError> {
@@ -253,6 +298,36 @@ impl Transaction {
         self.written_bytes = bytes;
         self.writes.insert(key, write);
         Ok(())
+    }
+}
+
+/// How long a worker waits before it asks again what has become of a commit.
+const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
+
+/// Commits. Where the answer does not come, asks what has become of the commit until it is told: the outcome
+/// is never [`CommitError::Unknown`]. Dropping the future leaves it open.
+pub async fn commit_surely(
+    store: &dyn Store,
+    module: &ModuleName,
+    commit: Commit,
+) -> Result<Committed, CommitError> {
+    let run = commit.run;
+    let unknown = match store.commit(module, commit).await {
+        Err(CommitError::Unknown { reason }) => reason,
+        known => return known,
+    };
+    loop {
+        match store.outcome(module, run).await {
+            Ok(RunOutcome::Committed { number }) => return Ok(Committed { number: Some(number) }),
+            Ok(RunOutcome::NotCommitted) => {
+                return Err(CommitError::Store(StoreError::Away { reason: unknown }));
+            }
+            // A store that stopped does not know, either.
+            Err(StoreError::Stopped { .. }) => {
+                return Err(CommitError::Unknown { reason: unknown });
+            }
+            Err(_) => sleep_until(Instant::now() + OUTCOME_PAUSE).await,
+        }
     }
 }
 

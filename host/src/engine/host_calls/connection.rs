@@ -10,7 +10,7 @@ use crate::{
             types::Scope,
         },
         convert,
-        instance::Run,
+        instance::{Job, Run},
     },
     message::{Event, Protocol},
 };
@@ -29,7 +29,7 @@ impl HasData for ConnectionCalls<'static> {
 impl Run {
     pub(in crate::engine) fn connection_calls(&mut self) -> ConnectionCalls<'_> {
         ConnectionCalls {
-            event: self.job.as_ref().and_then(|job| job.event.as_deref()),
+            event: self.job.as_ref().and_then(Job::event),
             state: &mut self.state,
             limit: self.limits.state_bytes,
         }

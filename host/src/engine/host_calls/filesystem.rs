@@ -18,18 +18,15 @@ use wasmtime_wasi::{
     },
 };
 
-use crate::engine::instance::Run;
+use crate::engine::instance::{Job, Run};
 
 /// The name of the interface in wasmtime's linker. Another name would add a second interface.
 const INTERFACE: &str = "wasi:filesystem/types@0.2.12";
 
 impl Run {
     fn changes_files(&mut self) {
-        if let Some(job) = &mut self.job
-            && job.lent.grants.directories.are_writable()
-        {
-            job.changes_something();
-        }
+        let may_write = |job: &Job| job.lent.grants.directories.are_writable();
+        self.effects.is_final |= self.job.as_ref().is_some_and(may_write);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
         bindings::tidegate::channels::layer::{
             FlushError, FlushReason as GuestReason, Host, SendError, SizeLimit,
         },
-        instance::{JobView, Run},
+        instance::{Effects, Job, Run},
         outbox::{FlushReason, Outlet, Stopped},
     },
     message::{ChannelName, Content, GroupName, ModuleName},
@@ -23,7 +23,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// Sees the outbox and who sends.
 pub(in crate::engine) struct LayerCalls<'a> {
     outbox: &'a mut Outbox,
-    job: Option<&'a mut JobView>,
+    effects: &'a mut Effects,
+    job: Option<&'a Job>,
     limits: &'a Limits,
 }
 
@@ -33,7 +34,12 @@ impl HasData for LayerCalls<'static> {
 
 impl Run {
     pub(in crate::engine) fn layer_calls(&mut self) -> LayerCalls<'_> {
-        LayerCalls { outbox: &mut self.outbox, job: self.job.as_mut(), limits: &self.limits }
+        LayerCalls {
+            outbox: &mut self.outbox,
+            effects: &mut self.effects,
+            job: self.job.as_ref(),
+            limits: &self.limits,
+        }
     }
 }
 
@@ -47,9 +53,7 @@ impl LayerCalls<'_> {
                 Ok(Ok(()))
             }
             Err(error) => {
-                if let Some(job) = &mut self.job {
-                    job.refused += 1;
-                }
+                self.effects.sends_refused += 1;
                 Ok(Err(error))
             }
         }
@@ -66,7 +70,7 @@ impl LayerCalls<'_> {
 
     fn module(&self) -> Result<&ModuleName, SendError> {
         let none = || SendError::Forbidden("nothing is sent while routes are read".into());
-        self.job.as_ref().map(|job| &job.lent.module).ok_or_else(none)
+        self.job.map(|job| &job.lent.module).ok_or_else(none)
     }
 
     fn channel(&self, name: &str) -> Result<ChannelName, SendError> {
@@ -79,8 +83,8 @@ impl LayerCalls<'_> {
                  send to a reply channel or to a channel of your own"
             )));
         }
-        let may = |job: &&mut JobView| job.lent.may_send(&channel);
-        if !channel.is_reply_channel() && !self.job.as_ref().is_some_and(may) {
+        let may = |job: &Job| job.lent.may_send(&channel);
+        if !channel.is_reply_channel() && !self.job.is_some_and(may) {
             let module = self.module()?;
             return Err(SendError::Forbidden(format!(
                 "channel {name} is not declared by this module; declare a consumer for it with \
@@ -95,7 +99,7 @@ impl LayerCalls<'_> {
         let group = GroupName::parse(name)
             .map_err(|error| SendError::InvalidName(format!("group {name:?}: {error}")))?;
         let module = self.module()?;
-        if !self.job.as_ref().is_some_and(|job| job.lent.may_use(&group)) {
+        if !self.job.is_some_and(|job| job.lent.may_use(&group)) {
             return Err(SendError::Forbidden(format!(
                 "group {name} is not this module's; its groups start with `{module}.`, and others \
                  are granted by modules.{module}.grants.groups = [\"{name}\"]"
@@ -147,12 +151,11 @@ impl Host for LayerCalls<'_> {
     }
 
     async fn flush(&mut self) -> wasmtime::Result<Result<(), FlushError>> {
-        let Some(job) = &mut self.job else { return Ok(Ok(())) };
+        let Some(job) = self.job else { return Ok(Ok(())) };
         let outlet: Arc<dyn Outlet> = Arc::clone(&job.outlet);
+        self.effects.commit(job).await?;
         let entries = self.outbox.take();
-        if !entries.is_empty() {
-            job.changes_something();
-        }
+        self.effects.is_final |= !entries.is_empty();
         let Err(Stopped { index, target, reason, rest }) = outlet.send(entries).await else {
             return Ok(Ok(()));
         };

@@ -5,6 +5,7 @@ mod filesystem;
 mod layer;
 mod log;
 mod reply;
+mod store;
 pub(super) mod wasi;
 
 pub(super) use connection::ConnectionCalls;
@@ -12,3 +13,4 @@ pub(super) use filesystem::watch_changes;
 pub(super) use layer::LayerCalls;
 pub(super) use log::LogCalls;
 pub(super) use reply::ReplyCalls;
+pub(super) use store::StoreCalls;

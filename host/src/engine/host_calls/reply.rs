@@ -12,7 +12,7 @@ use crate::{
             types::{Frame, Handshake, Response, StreamPart},
         },
         convert,
-        instance::Run,
+        instance::{Job, Run},
     },
     message::{Close, Event, EventKind, Protocol, Reply},
 };
@@ -36,7 +36,7 @@ impl HasData for ReplyCalls<'static> {
 impl Run {
     pub(in crate::engine) fn reply_calls(&mut self) -> ReplyCalls<'_> {
         ReplyCalls {
-            event: self.job.as_ref().and_then(|job| job.event.as_deref()),
+            event: self.job.as_ref().and_then(Job::event),
             outbox: &mut self.outbox,
             limits: &self.limits,
         }

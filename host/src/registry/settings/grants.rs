@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     capability::{Directory, GrantedGroups, Grants},
-    message::{ChannelName, GroupName},
+    message::{ChannelName, GroupName, ModuleName},
     setting::error::{Checked, ConfigError},
 };
 
@@ -36,6 +36,9 @@ pub(super) struct WrittenGrants {
     /// Groups of other modules that it may use, such as `chat.all`, or `chat.*` for all below.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     groups: Vec<String>,
+    /// Modules whose keys in the store it may read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    data: Vec<String>,
 }
 
 /// A value that is never shown; none where it is left out.
@@ -97,6 +100,10 @@ impl WrittenGrants {
         }
         for name in &self.groups {
             grants.addressing.groups.push(groups(&key("groups"), name)?);
+        }
+        for name in &self.data {
+            let wrong = |error| ConfigError::new(&key("data"), &format!("{name:?}: {error}"));
+            grants.store.modules.push(ModuleName::parse(name).map_err(wrong)?);
         }
         Ok(grants)
     }

@@ -105,7 +105,7 @@ impl Stage {
         let message = Message { payload, correlation: id, expires_after: None };
         let module = ModuleName::unrouted();
         let received = Received { channel, module, message, waited, receipt: None };
-        send_on(&self.registry, &self.drain, delivery, received).await;
+        send_on(&self.registry, &self.drain, Arc::new(delivery), received).await;
     }
 
     async fn reply(&self) -> Reply {

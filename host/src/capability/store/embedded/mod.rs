@@ -73,6 +73,14 @@ impl EmbeddedStore {
         Self::start(Core { database, clock, _lock: Some(lock) }, directory)
     }
 
+    /// Makes a store that ends with the process: for tests and benchmarks of single parts.
+    pub fn in_memory() -> Result<Self, OpenError> {
+        let (clock, path) = (Clock::default(), Path::new("memory"));
+        let backend = redb::backends::InMemoryBackend::new();
+        let database = open::open_database(path, &clock, backend)?;
+        Self::start(Core { database, clock, _lock: None }, path)
+    }
+
     /// The same for a process that takes over from another: it waits for that one to end, `patience` at
     /// most. Dropping the future gives up.
     pub async fn open_after(directory: &Path, patience: Duration) -> Result<Self, OpenError> {

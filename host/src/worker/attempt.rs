@@ -1,0 +1,138 @@
+//! An attempt at a message, and those that wait for a slot to be made again.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Instant, SystemTime},
+};
+
+use tokio::sync::Notify;
+
+use super::{Record, breaker::Pass, delivery::Delivery};
+use crate::{
+    engine::{Finished, Job, Limits, Usage},
+    message::ChannelName,
+    registry::Version,
+};
+
+/// How often a run is made whose data changes meanwhile.
+pub(super) const ATTEMPTS_MAX: u32 = 10;
+
+/// One attempt at a message.
+pub(super) struct Attempt {
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) channel: ChannelName,
+    pub(super) pass: Pass,
+    /// The version that was active when the message came.
+    pub(super) active: Arc<Version>,
+    /// The version that runs: that one, or its fallback.
+    pub(super) version: Arc<Version>,
+    pub(super) consumer: Arc<str>,
+    /// What is run; none while it runs.
+    pub(super) job: Option<Job>,
+    /// Counts from 1.
+    pub(super) number: u32,
+    pub(super) started: SystemTime,
+    /// When the first attempt began.
+    pub(super) began: Instant,
+    /// What attempts that were thrown away have used.
+    pub(super) thrown_away: Usage,
+    /// How the active version failed, if this runs in its place.
+    pub(super) failed: Option<Box<(Finished, Arc<Record>)>>,
+}
+
+impl Attempt {
+    pub(super) fn first(
+        delivery: Arc<Delivery>,
+        version: Arc<Version>,
+        channel: ChannelName,
+        pass: Pass,
+        job: Job,
+    ) -> Self {
+        Self {
+            delivery,
+            channel,
+            pass,
+            active: Arc::clone(&version),
+            version,
+            consumer: Arc::clone(&job.consumer),
+            job: Some(job),
+            number: 1,
+            started: SystemTime::now(),
+            began: Instant::now(),
+            thrown_away: Usage::default(),
+            failed: None,
+        }
+    }
+
+    /// The next attempt after one that was thrown away; none if too many were made or nothing is left of what
+    /// all of them may use.
+    pub(super) fn again(mut self, job: Job, usage: &Usage) -> Result<Self, Self> {
+        self.thrown_away.add_attempt(usage);
+        let limits = &self.version.limits;
+        let left = Limits {
+            deadline: limits.deadline.saturating_sub(self.began.elapsed()),
+            fuel: limits.fuel.saturating_sub(self.thrown_away.fuel),
+            host_calls: limits.host_calls.saturating_sub(self.thrown_away.host_calls),
+            ..(**limits).clone()
+        };
+        let is_over = left.deadline.is_zero() || left.fuel == 0 || left.host_calls == 0;
+        if is_over || self.number >= ATTEMPTS_MAX {
+            return Err(self);
+        }
+        self.job = Some(Job { limits: Arc::new(left), ..job });
+        self.number += 1;
+        Ok(self)
+    }
+}
+
+/// Attempts that wait for a slot: their commits found that data had changed after their slots were free.
+#[derive(Default)]
+pub(super) struct Again {
+    waiting: Mutex<VecDeque<Attempt>>,
+    count: AtomicUsize,
+    pushed: Notify,
+}
+
+impl std::fmt::Debug for Again {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Again").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl Again {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Attempt>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves an attempt to the next slot that is free.
+    pub(super) fn push(&self, attempt: Attempt) {
+        let mut waiting = self.waiting();
+        waiting.push_back(attempt);
+        self.count.store(waiting.len(), Ordering::Release);
+        drop(waiting);
+        self.pushed.notify_one();
+    }
+
+    /// Takes the attempt that has waited longest.
+    pub(super) fn pop(&self) -> Option<Attempt> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut waiting = self.waiting();
+        let attempt = waiting.pop_front();
+        self.count.store(waiting.len(), Ordering::Release);
+        if !waiting.is_empty() {
+            self.pushed.notify_one();
+        }
+        attempt
+    }
+
+    /// Resolves when an attempt waits, perhaps. Dropping the future loses nothing.
+    pub(super) async fn pushed(&self) {
+        self.pushed.notified().await;
+    }
+}

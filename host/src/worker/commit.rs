@@ -1,0 +1,183 @@
+//! Commits what a run wrote, decides what becomes of the run, and ends it.
+
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Record, RecordOutcome, Shared, answer, attempt::Attempt, verdict};
+use crate::{
+    capability::store::{CommitError, Committed, Transaction, commit_surely},
+    engine::{Fault, Finished, Job, Limits},
+    telemetry::ByModule,
+};
+
+/// How long a commit may take where the deadline of the run leaves less.
+const COMMIT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
+/// Ends an attempt. Returns the next one, where there is one and the slot is still with it. While a commit
+/// is on its way the slot is free, and a further attempt waits in `Shared::again`.
+pub(super) async fn conclude(
+    shared: &Arc<Shared>,
+    attempt: Attempt,
+    mut finished: Finished,
+) -> Option<Attempt> {
+    let Some(transaction) = finished.transaction.take() else {
+        return end(shared, attempt, finished).await;
+    };
+    let Ok(permit) = Arc::clone(&shared.committing).try_acquire_owned() else {
+        settle(shared, &attempt, &mut finished, transaction).await;
+        return end(shared, attempt, finished).await;
+    };
+    // Slots are there until it is done.
+    let feeding = shared.dispatch.feeding();
+    let of = Arc::clone(shared);
+    let mut committing = Box::pin(async move {
+        settle(&of, &attempt, &mut finished, transaction).await;
+        let next = end(&of, attempt, finished).await;
+        drop(permit);
+        (next, feeding)
+    });
+    let drain = &shared.drain;
+    if let Some((next, _feeding)) = drain.enter(|| committing.as_mut().now_or_never()) {
+        return next;
+    }
+    let of = Arc::clone(shared);
+    drop(drain.spawn("commit", async move {
+        let (next, _feeding) = committing.await;
+        if let Some(next) = next {
+            of.again.push(next);
+        }
+    }));
+    None
+}
+
+/// Commits what a run wrote. Of one that failed it asks only whether what it read still holds.
+async fn settle(
+    shared: &Shared,
+    attempt: &Attempt,
+    finished: &mut Finished,
+    mut transaction: Transaction,
+) {
+    let version = &attempt.version;
+    let has_failed = finished.fault.is_some();
+    let commit = match has_failed {
+        false => transaction.take(version.grants.store.quota),
+        true => transaction.check(),
+    };
+    if commit.is_trivial() || matches!(finished.fault, Some(Fault::Conflict(_))) {
+        return;
+    }
+    let changes = !commit.is_check();
+    let now = Instant::now();
+    let deadline = Instant::from_std(attempt.began) + version.limits.deadline;
+    let until = deadline.max(now + COMMIT_TIMEOUT_MIN);
+    let committed = timeout_at(until, commit_surely(&*shared.store, &version.name, commit)).await;
+    let committed = committed.unwrap_or_else(|_| {
+        let reason = format!("the store did not answer within {:?}", until - now);
+        Err(CommitError::Unknown { reason })
+    });
+    let by = ByModule { module: version.name.as_str().to_owned() };
+    match committed {
+        Ok(Committed { .. }) if changes => {
+            shared.metrics.store_commits.get_or_create(&by).inc();
+            shared.metrics.store_commit_time.observe(now.elapsed().as_secs_f64());
+        }
+        Ok(Committed { .. }) => {}
+        Err(CommitError::Conflict(what)) => finished.fail(Fault::Conflict(what.to_string())),
+        // Its own fault counts.
+        Err(_) if has_failed => {}
+        Err(error) => finished.fail(Fault::of_commit(error)),
+    }
+}
+
+/// Ends an attempt whose outcome is known: it is made again, or another version runs in its place, or its
+/// messages are sent and its client answered.
+async fn end(
+    shared: &Arc<Shared>,
+    mut attempt: Attempt,
+    mut finished: Finished,
+) -> Option<Attempt> {
+    let mut job = finished.job.take();
+    if matches!(finished.fault, Some(Fault::Conflict(_))) {
+        let by = ByModule { module: attempt.version.name.as_str().to_owned() };
+        shared.metrics.store_conflicts.get_or_create(&by).inc();
+        if let (true, Some(of)) = (finished.repeatable, job.take()) {
+            match attempt.again(of, &finished.usage) {
+                Ok(next) => return Some(next),
+                Err(last) => attempt = last,
+            }
+        }
+    }
+    finished.usage.add_attempt(&attempt.thrown_away);
+    let record = record(shared, &attempt, &mut finished);
+    if attempt.failed.is_none() {
+        note(shared, &attempt, &finished).await;
+    }
+    if let (Some(_), true, Some(job)) = (&finished.fault, finished.repeatable, job)
+        && attempt.failed.is_none()
+        && let Some(fallback) = attempt.version.probation.fallback()
+        && let Some(consumer) = fallback.consumer(&record.consumer).cloned()
+    {
+        let left = attempt.version.limits.deadline.saturating_sub(attempt.began.elapsed());
+        if !left.is_zero() {
+            let deadline = left.min(fallback.limits.deadline);
+            let limits = Arc::new(Limits { deadline, ..(*fallback.limits).clone() });
+            let mut lent = job.lent;
+            lent.grants = Arc::clone(&fallback.grants);
+            attempt.consumer = Arc::clone(&consumer);
+            attempt.job = Some(Job { consumer, limits, lent, ..job });
+            attempt.version = fallback;
+            attempt.failed = Some(Box::new((finished, record)));
+            return Some(attempt);
+        }
+    }
+    let (finished, record) = match attempt.failed {
+        // The client is told what was wrong with the version that is active.
+        Some(first) if finished.fault.is_some() => *first,
+        _ => (finished, record),
+    };
+    answer::conclude(shared, attempt.delivery, attempt.active.activation, finished, record).await;
+    None
+}
+
+/// Makes the record of a run, and reports it.
+fn record(shared: &Shared, attempt: &Attempt, finished: &mut Finished) -> Arc<Record> {
+    let version = &attempt.version;
+    let record = Arc::new(Record {
+        id: shared.records.next_id(),
+        started: attempt.started,
+        correlation: attempt.delivery.correlation,
+        module: version.name.clone(),
+        version: version.number,
+        in_place_of: attempt.failed.as_ref().map(|_| attempt.active.number),
+        attempts: attempt.number,
+        consumer: Arc::clone(&attempt.consumer),
+        channel: attempt.channel.clone(),
+        outcome: finished.fault.clone().map_or(RecordOutcome::Ok, RecordOutcome::Fault),
+        usage: finished.usage,
+        log: std::mem::take(&mut finished.log),
+        messages_dropped: AtomicUsize::new(0),
+    });
+    verdict::report(shared, &record, version.activation, attempt.pass);
+    // Whoever gets the id must find the record.
+    shared.records.add(Arc::clone(&record));
+    record
+}
+
+/// Tells the registry how a version on probation does.
+async fn note(shared: &Shared, attempt: &Attempt, finished: &Finished) {
+    let fault = finished.fault.as_ref();
+    if fault.is_some_and(|fault| !fault.is_of_code()) && !matches!(fault, Some(Fault::Host(_))) {
+        return;
+    }
+    let fault = fault.map(ToString::to_string);
+    let version = &attempt.version;
+    if shared.registry.note(version, fault.as_deref()).await {
+        let by = ByModule { module: version.name.as_str().to_owned() };
+        shared.metrics.rollbacks.get_or_create(&by).inc();
+    }
+}
