@@ -19,7 +19,7 @@ use tidegate::{
     layer::{ChannelLayer, Dispatch, LayerConfig, MemoryLayer},
     message::{
         ChannelName, Content, CorrelationId, Event, EventKind, Message, ModuleName, PathParam,
-        Protocol, Scope,
+        ProcessTag, Protocol, Scope,
     },
     routing::{
         Declared, Guards, Head, OnFault, Pattern, Policy, Resolution, RouteSpec, RouteTable,
@@ -33,6 +33,8 @@ struct Nowhere;
 
 #[async_trait]
 impl Outlet for Nowhere {
+    fn stored(&self) {}
+
     async fn send(&self, _: Vec<Entry>) -> Result<(), Stopped> {
         Ok(())
     }
@@ -88,6 +90,8 @@ fn invocation(c: &mut Criterion) {
             module: ModuleName::parse("hello").unwrap(),
             grants: Arc::clone(&grants),
             owners: Arc::clone(&owners),
+            lasting: Arc::default(),
+            process: ProcessTag::random(),
             store: Arc::clone(&store),
         },
         outlet: Arc::clone(&outlet),

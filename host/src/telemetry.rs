@@ -116,6 +116,8 @@ pub struct Metrics {
     pub store_commits: Family<ByModule, Counter>,
     /// Runs that were thrown away since data that they had read changed, by module.
     pub store_conflicts: Family<ByModule, Counter>,
+    /// Runs of messages that another run had done before, by module: nothing of them counts.
+    pub store_repeats: Family<ByModule, Counter>,
     /// From the end of a run to the end of its commit.
     pub store_commit_time: Histogram,
     /// Threads of slots that ended by a panic of the host and were replaced.
@@ -178,6 +180,7 @@ impl Metrics {
             rollbacks: Family::default(),
             store_commits: Family::default(),
             store_conflicts: Family::default(),
+            store_repeats: Family::default(),
             store_commit_time: histogram(),
             slot_panics: Counter::default(),
             slots_busy: Gauge::default(),
@@ -248,6 +251,11 @@ impl Metrics {
             "store_conflicts",
             "Runs thrown away since data that they had read changed",
             self.store_conflicts.clone(),
+        );
+        r.register(
+            "store_repeats",
+            "Runs of messages that another run had done",
+            self.store_repeats.clone(),
         );
         r.register(
             "store_commit_time_seconds",

@@ -11,7 +11,8 @@ use tidegate::{
     },
     engine::{Engine, Entry, Fault, Job, Limits, Outlet, Program, Stopped, Task},
     message::{
-        ChannelName, CorrelationId, Event, EventKind, ModuleName, PathParam, Protocol, Reply, Scope,
+        ChannelName, CorrelationId, Event, EventKind, ModuleName, PathParam, ProcessTag, Protocol,
+        Reply, Scope,
     },
 };
 
@@ -19,6 +20,8 @@ struct Nowhere;
 
 #[async_trait]
 impl Outlet for Nowhere {
+    fn stored(&self) {}
+
     async fn send(&self, _: Vec<Entry>) -> Result<(), Stopped> {
         Ok(())
     }
@@ -80,6 +83,8 @@ impl Stage {
                 module: ModuleName::parse("module").unwrap(),
                 grants: Arc::clone(&self.grants),
                 owners: Arc::default(),
+                lasting: Arc::default(),
+                process: ProcessTag::random(),
                 store: Arc::clone(&self.store),
             },
             outlet: Arc::new(Nowhere),

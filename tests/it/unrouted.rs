@@ -74,7 +74,7 @@ impl Peer {
         let channel = ChannelName::parse(event.kind.channel()).unwrap();
         let correlation = event.scope.correlation;
         let payload = Payload::Event(Box::new(event));
-        let message = Message { payload, correlation, expires_after: None };
+        let message = Message { payload, correlation, id: None, expires_after: None };
         self.host.app().layer().send(&channel, message).await.unwrap();
     }
 

@@ -16,7 +16,7 @@ pub use directories::{Directories, Directory};
 pub use environment::Environment;
 
 use self::store::{Store, StoreGrant, Transaction};
-use crate::message::{ChannelName, GroupName, ModuleName};
+use crate::message::{ChannelName, GroupName, Lasting, ModuleName, ProcessTag};
 
 /// The capabilities that a module is granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,10 @@ pub struct Lent {
     pub grants: Arc<Grants>,
     /// Which module declares which channel.
     pub owners: Arc<HashMap<ChannelName, ModuleName>>,
+    /// Which channels keep messages until they are done.
+    pub lasting: Arc<HashMap<ChannelName, Lasting>>,
+    /// The process, whose relay sends what the run stores.
+    pub process: ProcessTag,
     /// The data of modules.
     pub store: Arc<dyn Store>,
 }

@@ -15,7 +15,7 @@ use super::{
     convert, host_calls,
     limits::{CallMeter, HANDLES, MemoryMeter},
     log::{self, LogSink},
-    outbox::Outbox,
+    outbox::{Outbox, store_messages},
 };
 use crate::{
     capability::{
@@ -180,19 +180,30 @@ pub(super) struct Run {
 }
 
 impl Effects {
-    /// Commits what the run has read and written so far.
-    pub(super) async fn commit(&mut self, job: &Job) -> Result<(), Fault> {
-        let Some(transaction) = &mut self.transaction else { return Ok(()) };
+    /// Commits what the run has read and written so far, with its messages to channels with retries. Returns
+    /// where each entry that is left stood; none: all are left.
+    pub(super) async fn commit(
+        &mut self,
+        job: &Job,
+        entries: &mut Vec<Entry>,
+    ) -> Result<Vec<usize>, Fault> {
+        let Some(transaction) = &mut self.transaction else { return Ok(Vec::new()) };
+        let places = store_messages(entries, transaction, (&job.lent, job.correlation));
         let was_final = self.is_final;
         // Before it is done: the deadline may cut it.
         self.is_final |= transaction.changes_something();
-        let committed = transaction.commit(job.lent.grants.store.quota).await;
-        committed.map(drop).map_err(|error| {
-            if !matches!(error, CommitError::Unknown { .. }) {
-                self.is_final = was_final;
+        match transaction.commit(job.lent.grants.store.quota).await {
+            Ok(_) => {
+                job.outlet.stored();
+                Ok(places)
             }
-            Fault::of_commit(error)
-        })
+            Err(error) => {
+                if !matches!(error, CommitError::Unknown { .. }) {
+                    self.is_final = was_final;
+                }
+                Err(Fault::of_commit(error))
+            }
+        }
     }
 }
 

@@ -46,7 +46,7 @@ pub use limits::Limits;
 pub use load_error::LoadError;
 pub use log::LogLines;
 pub(crate) use log::escape;
-pub use outbox::{Entry, FlushReason, Outbox, Outlet, Stopped};
+pub use outbox::{Entry, FlushReason, Outbox, Outlet, Stopped, store_messages};
 pub(crate) use pool::WARM_PER_SLOT;
 pub use pool::{Engine, EngineError};
 pub use program::Program;

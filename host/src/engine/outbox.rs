@@ -5,7 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Fault, Limits};
-use crate::message::{ChannelName, Content, GroupName, Reply};
+use crate::{
+    capability::{
+        Lent,
+        store::{Parcel, Transaction},
+    },
+    message::{ChannelName, Content, CorrelationId, GroupName, Reply, seal_relayed},
+};
 
 /// One thing to do when the consumer has returned.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +78,30 @@ impl Entry {
             Self::GroupAdd { .. } | Self::GroupDiscard { .. } => 0,
         }
     }
+}
+
+/// Moves the messages to channels with retries into the transaction of a run, so that they commit with its
+/// data. Returns where each entry that is left stood.
+pub fn store_messages(
+    entries: &mut Vec<Entry>,
+    transaction: &mut Transaction,
+    (lent, correlation): (&Lent, CorrelationId),
+) -> Vec<usize> {
+    let mut places = Vec::with_capacity(entries.len());
+    let mut place = 0..;
+    entries.retain(|entry| {
+        let at = place.next().unwrap_or_default();
+        if let Entry::Send { channel, content } = entry
+            && lent.lasting.contains_key(channel)
+        {
+            let payload = seal_relayed(lent.process, correlation, content);
+            transaction.relay(Parcel { target: channel.to_string(), payload });
+            return false;
+        }
+        places.push(at);
+        true
+    });
+    places
 }
 
 /// Entries in order, bounded in number and bytes.
@@ -149,4 +179,7 @@ pub trait Outlet: Send + Sync {
     /// keeps. Dropping the future, as at the deadline of the run, may leave the entry that is on its way sent or
     /// not; those behind it are lost.
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped>;
+
+    /// Takes notice that a commit of the run has stored messages to be relayed.
+    fn stored(&self);
 }

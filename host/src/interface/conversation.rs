@@ -162,6 +162,7 @@ impl Conversation {
         Message {
             payload: Payload::Event(Box::new(event)),
             correlation: self.scope.correlation,
+            id: None,
             expires_after: Some(self.route.policy.event_expiry),
         }
     }

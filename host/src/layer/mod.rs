@@ -178,6 +178,9 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// worker calls it once for its dispatch, before its slots start.
     fn attach(&self, dispatch: &Arc<Dispatch>);
 
+    /// Whether messages of channels that deliver at least once are there when the process is gone.
+    fn outlives_the_process(&self) -> bool;
+
     /// Hands over the messages at hand. Slots call it, each on its own thread, before they sleep: it must
     /// not block. A layer whose messages come from elsewhere watches the demand instead.
     fn offer(&self) {}

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 /// 128 random bits, written as 32 hexadecimal digits: the shape of a trace id of W3C Trace Context.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CorrelationId(u128);
+pub struct CorrelationId(pub(super) u128);
 
 /// A text that is no such id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Content, CorrelationId, Protocol, Scope};
+use super::{Content, CorrelationId, MessageId, Protocol, Scope};
 
 /// The content of one WebSocket message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +131,8 @@ pub struct Message {
     pub payload: Payload,
     /// Follows the message through logs and records.
     pub correlation: CorrelationId,
+    /// Its own, however often it is delivered. None: its sender gave none.
+    pub id: Option<MessageId>,
     /// How long it may wait unread; the layer's own span if none.
     pub expires_after: Option<Duration>,
 }
@@ -138,7 +140,8 @@ pub struct Message {
 impl Message {
     /// A message for the application's own channels.
     pub fn custom(content: Content, correlation: CorrelationId) -> Self {
-        Self { payload: Payload::Custom(content), correlation, expires_after: None }
+        let id = Some(MessageId::random());
+        Self { payload: Payload::Custom(content), correlation, id, expires_after: None }
     }
 
     /// The size that the layer's limit is compared with, in bytes.

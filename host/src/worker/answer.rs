@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::{Entry, Fault, Finished},
-    message::{ChannelName, Done, Message, Outcome, Payload, Receipt},
+    message::{ChannelName, Done, Message, ModuleName, Outcome, Payload, Receipt},
     telemetry::DropReason,
 };
 
@@ -19,6 +19,7 @@ use crate::{
 pub(super) fn delivery(
     shared: &Shared,
     message: &Message,
+    module: &ModuleName,
     receipt: Option<(ChannelName, Receipt)>,
 ) -> Delivery {
     let origin = match &message.payload {
@@ -38,6 +39,9 @@ pub(super) fn delivery(
         correlation: message.correlation,
         origin,
         receipt,
+        module: module.clone(),
+        id: message.id,
+        relay: Arc::clone(&shared.relay),
         answered: Arc::default(),
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Record, RecordOutcome, Shared, answer, attempt::Attempt, verdict};
 use crate::{
     capability::store::{CommitError, Committed, Transaction, commit_surely},
-    engine::{Fault, Finished, Job, Limits},
+    engine::{Fault, Finished, Job, Limits, store_messages},
     telemetry::ByModule,
 };
 
@@ -64,10 +64,18 @@ async fn settle(
 ) {
     let version = &attempt.version;
     let has_failed = finished.fault.is_some();
-    let commit = match has_failed {
-        false => transaction.take(version.grants.store.quota),
-        true => transaction.check(),
+    let commit = if has_failed {
+        transaction.check()
+    } else {
+        if let Some(job) = &finished.job {
+            let of = (&job.lent, job.correlation);
+            store_messages(&mut finished.outbox, &mut transaction, of);
+        }
+        let mut commit = transaction.take(version.grants.store.quota);
+        commit.note = attempt.delivery.note();
+        commit
     };
+    let stores = !commit.relayed.is_empty();
     if commit.is_trivial() || matches!(finished.fault, Some(Fault::Conflict(_))) {
         return;
     }
@@ -85,9 +93,18 @@ async fn settle(
         Ok(Committed { .. }) if changes => {
             shared.metrics.store_commits.get_or_create(&by).inc();
             shared.metrics.store_commit_time.observe(now.elapsed().as_secs_f64());
+            if stores {
+                shared.relay.stored(&version.name);
+            }
         }
         Ok(Committed { .. }) => {}
         Err(CommitError::Conflict(what)) => finished.fail(Fault::Conflict(what.to_string())),
+        // Another run has done the message: nothing of this one counts.
+        Err(CommitError::AlreadyDone) => {
+            shared.metrics.store_repeats.get_or_create(&by).inc();
+            finished.outbox = Vec::new();
+            finished.state = None;
+        }
         // Its own fault counts.
         Err(_) if has_failed => {}
         Err(error) => finished.fail(Fault::of_commit(error)),

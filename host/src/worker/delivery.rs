@@ -11,13 +11,14 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::fallback_reply::FallbackReply;
+use super::{fallback_reply::FallbackReply, relay::Relay};
 use crate::{
+    capability::store::Note,
     engine::{Entry, FlushReason, Outlet, Stopped},
     layer::{ChannelLayer, SendError},
     message::{
-        Answer, ChannelName, CorrelationId, Done, LocalName, Message, NodeName, Outcome, Receipt,
-        Reply, Settled,
+        Answer, ChannelName, CorrelationId, Done, LocalName, Message, MessageId, ModuleName,
+        NodeName, Outcome, Receipt, Reply, Settled,
     },
     routing::FULL_CHANNEL_TIMEOUT,
     telemetry::{Metrics, WarnLimit},
@@ -72,6 +73,11 @@ pub(super) struct Delivery {
     pub(super) origin: Option<Origin>,
     /// The channel and what settles the message, if it delivers at least once.
     pub(super) receipt: Option<(ChannelName, Receipt)>,
+    /// The module that reads the channel of the message.
+    pub(super) module: ModuleName,
+    /// The message's own id, if it has one.
+    pub(super) id: Option<MessageId>,
+    pub(super) relay: Arc<Relay>,
     /// Whether the connection has had a reply.
     pub(super) answered: Arc<AtomicBool>,
 }
@@ -231,6 +237,17 @@ impl Delivery {
     }
 }
 
+/// How long the store notes that a message is done: longer than it can be redelivered.
+const NOTE_KEPT: Duration = Duration::from_secs(49 * 3600);
+
+impl Delivery {
+    /// The note that the message is done, for the commit of its run: if its channel redelivers messages.
+    pub(super) fn note(&self) -> Option<Note> {
+        self.receipt.as_ref()?;
+        Some(Note { message: self.id?.0, kept: NOTE_KEPT })
+    }
+}
+
 /// The longest pause before a message is redelivered.
 const REDELIVERY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
@@ -247,6 +264,9 @@ impl Delivery {
             let pause = first_pause.saturating_mul(1 << receipt.attempt.min(16));
             Settled::Again(pause.min(REDELIVERY_PAUSE_MAX))
         };
+        if let (Settled::Done | Settled::Dead, Some(id)) = (settled, self.id) {
+            self.relay.settled(id);
+        }
         if let Err(error) = self.layer.settle(channel, receipt, settled).await {
             // It is redelivered when its lease has run out.
             if let Some(held_back) = self.warnings.settlement.admit() {
@@ -272,6 +292,10 @@ const fn noun(entry: &Entry) -> &'static str {
 
 #[async_trait]
 impl Outlet for Delivery {
+    fn stored(&self) {
+        self.relay.stored(&self.module);
+    }
+
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped> {
         match self.send_all(entries).await {
             Ok(replies) => {

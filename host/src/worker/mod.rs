@@ -15,6 +15,7 @@ mod host_log;
 mod instances;
 mod priority;
 mod records;
+mod relay;
 mod run;
 mod slot;
 #[cfg(test)]
@@ -32,7 +33,9 @@ pub use breaker::BreakerConfig;
 pub use channels::ChannelFilter;
 pub use records::{Filter, Record, RecordOutcome, Records};
 
-use self::{attempt::Again, breaker::Breakers, channels::Filtered, delivery::DeliveryWarnings};
+use self::{
+    attempt::Again, breaker::Breakers, channels::Filtered, delivery::DeliveryWarnings, relay::Relay,
+};
 use crate::{
     capability::store::Store,
     layer::{ChannelLayer, Dispatch},
@@ -85,6 +88,7 @@ struct Shared {
     committing: Arc<Semaphore>,
     /// Attempts that wait for a slot.
     again: Again,
+    relay: Arc<Relay>,
     drain: Drain,
     /// Counts the threads: each holds a token.
     threads: TaskTracker,
@@ -116,11 +120,16 @@ impl WorkerPool {
     pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> io::Result<Self> {
         let Parts { layer, store, registry, metrics, records } = parts;
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
+        let modules = Arc::clone(&registry);
+        let is_lasting = move |channel: &_| modules.snapshot().lasting.contains_key(channel);
+        let (of, sends, counts) = (Arc::clone(&store), Arc::clone(&layer), Arc::clone(&metrics));
+        let relay = Relay::new(of, sends, counts, Box::new(is_lasting));
         let shared = Arc::new(Shared {
             dispatch: Dispatch::new(config.slots, ceiling(config.slots)),
             channels: Filtered::new(config.channels.clone()),
             committing: Arc::new(Semaphore::new(COMMITS_PER_SLOT_MAX * config.slots)),
             again: Again::default(),
+            relay: Arc::new(relay),
             answering: Arc::new(Semaphore::new(ANSWERS_PER_SLOT_MAX * config.slots)),
             breakers: Breakers::new(config.breaker.clone()),
             records,
@@ -139,6 +148,8 @@ impl WorkerPool {
         for number in 0..config.slots {
             slot::start(number, Arc::clone(&shared), shared.threads.token())?;
         }
+        let relay = Arc::clone(&shared.relay);
+        shared.drain.spawn_until_stopped("relay", async move { relay.run().await });
         let follow = channels::follow(Arc::clone(&shared), changes);
         shared.drain.spawn_until_stopped("channels of the worker", follow);
         Ok(Self { shared })

@@ -53,7 +53,8 @@ impl Runner {
     /// Serves a message, from its receipt to its done mark.
     pub(super) async fn serve(&mut self, received: Received) {
         let receipt = received.receipt.clone().map(|receipt| (received.channel.clone(), receipt));
-        let delivery = Arc::new(answer::delivery(&self.shared, &received.message, receipt));
+        let delivery =
+            Arc::new(answer::delivery(&self.shared, &received.message, &received.module, receipt));
         if received.module.is_unrouted() {
             return unrouted::send_on(
                 &self.shared.registry,
@@ -104,6 +105,8 @@ impl Runner {
                 module,
                 grants: Arc::clone(&version.grants),
                 owners: Arc::clone(&modules.owners),
+                lasting: Arc::clone(&modules.lasting),
+                process: self.shared.relay.process(),
                 store: Arc::clone(&self.shared.store),
             },
             outlet: delivery.clone(),

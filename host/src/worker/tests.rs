@@ -49,6 +49,10 @@ impl ScriptedLayer {
 
 #[async_trait]
 impl ChannelLayer for ScriptedLayer {
+    fn outlives_the_process(&self) -> bool {
+        true
+    }
+
     fn attach(&self, dispatch: &Arc<Dispatch>) {
         self.dispatch.set(Arc::clone(dispatch)).unwrap();
     }
@@ -180,7 +184,7 @@ impl Stage {
         let received = Received {
             channel: ChannelName::parse("websocket.receive.m").unwrap(),
             module: ModuleName::parse("m").unwrap(),
-            message: Message { payload, correlation, expires_after: None },
+            message: Message { payload, correlation, id: None, expires_after: None },
             waited: Duration::ZERO,
             receipt: None,
         };
@@ -228,7 +232,7 @@ async fn slots_go_on_after_a_panic_of_the_layer() {
 /// The answer to a handshake whose join fails so many times, and how many entries were dropped.
 async fn answer_after(failing_joins: usize, join_error: LayerError) -> (Answer, usize) {
     let (answered, mut answers) = mpsc::channel(10);
-    let layer = Arc::new(ScriptedLayer {
+    let layer: Arc<dyn ChannelLayer> = Arc::new(ScriptedLayer {
         dispatch: OnceLock::new(),
         answers: answered,
         offer_panics: AtomicUsize::new(0),
@@ -240,11 +244,14 @@ async fn answer_after(failing_joins: usize, join_error: LayerError) -> (Answer, 
         Origin { node: NodeName::random(), local: LocalName::random(), order: 0, words: None };
     let channel = ChannelName::of_connection(&origin.node, &origin.local);
     let delivery = Delivery {
-        layer,
+        layer: Arc::clone(&layer),
         metrics: Arc::new(Metrics::new()),
         correlation: CorrelationId::random(),
         origin: Some(origin),
         receipt: None,
+        module: ModuleName::unrouted(),
+        id: None,
+        relay: Relay::idle(&layer),
         warnings: Arc::default(),
         answered: Arc::default(),
     };

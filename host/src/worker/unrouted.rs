@@ -48,6 +48,7 @@ pub(super) async fn send_on(
     let message = Message {
         payload: Payload::Event(event),
         correlation: message.correlation,
+        id: None,
         expires_after: Some(left),
     };
     match delivery.layer.send(&channel, message.clone()).await {

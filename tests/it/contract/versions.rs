@@ -60,23 +60,29 @@ async fn a_pre_release_of_the_contract_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_the_host_does_not_know_is_refused_with_the_version_that_may() {
     let host = serving().await;
-    let store = |version: &'static str, import, line| Handmade {
+    let sessions = |version: &'static str, import, line| Handmade {
         packages: vec![
-            format!("package tidegate:channels@{version};\ninterface store {{ ping: func(); }}")
+            format!("package tidegate:channels@{version};\ninterface sessions {{ ping: func(); }}")
                 .into(),
         ],
         world: vec![line],
         imports: vec![(import, "ping", 0)],
         ..Handmade::default()
     };
-    let later =
-        store("0.1.2", "tidegate:channels/store@0.1.2", "import tidegate:channels/store@0.1.2;");
-    let said = "it imports tidegate:channels/store@0.1.2, which this host does not know: of \
-                tidegate:channels up to 0.1.1 it offers connection, declared, layer, log, reply, types; \
+    let later = sessions(
+        "0.1.2",
+        "tidegate:channels/sessions@0.1.2",
+        "import tidegate:channels/sessions@0.1.2;",
+    );
+    let said = "it imports tidegate:channels/sessions@0.1.2, which this host does not know: of \
+                tidegate:channels up to 0.1.1 it offers connection, declared, layer, log, reply, store, types; \
                 deploy it to a host that speaks 0.1.2, or build it without what needs this";
     refused(&host.admin(), later.build(), "imports", said).await;
-    let misnamed =
-        store("0.1.1", "tidegate:channels/store@0.1.1", "import tidegate:channels/store@0.1.1;");
+    let misnamed = sessions(
+        "0.1.1",
+        "tidegate:channels/sessions@0.1.1",
+        "import tidegate:channels/sessions@0.1.1;",
+    );
     let said = "build it against the WIT of this host";
     refused(&host.admin(), misnamed.build(), "imports", said).await;
     host.stop().await;

@@ -93,6 +93,10 @@ impl ChannelLayer for Broken {
         self.inner.room(channel).await;
     }
 
+    fn outlives_the_process(&self) -> bool {
+        self.inner.outlives_the_process()
+    }
+
     fn attach(&self, dispatch: &Arc<Dispatch>) {
         self.inner.attach(dispatch);
     }

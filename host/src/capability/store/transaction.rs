@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Commit, CommitError, Committed, Conflicting, Cursor, Data, Entry, Found, InputError, Key,
-    KeyRange, Prefix, Quota, ReadError, Reads, RunId, RunOutcome, Store, StoreError, TimeToLive,
-    Value, WRITES_MAX, WRITTEN_BYTES_MAX, Write, commit::sum,
+    KeyRange, Parcel, Prefix, Quota, ReadError, Reads, RunId, RunOutcome, Store, StoreError,
+    TimeToLive, Value, WRITES_MAX, WRITTEN_BYTES_MAX, Write, commit::sum,
 };
 use crate::message::ModuleName;
 
@@ -26,6 +26,7 @@ pub struct Transaction {
     run: RunId,
     reads: Reads,
     writes: BTreeMap<Key, Write>,
+    relayed: Vec<Parcel>,
     written_bytes: usize,
     /// Keys that the run has read so far, and may read.
     read: usize,
@@ -50,6 +51,7 @@ impl Transaction {
             run: RunId::random(),
             reads: Reads::default(),
             writes: BTreeMap::new(),
+            relayed: Vec::new(),
             written_bytes: 0,
             read: 0,
             reads_max: usize::MAX,
@@ -199,7 +201,12 @@ impl Transaction {
 
     /// Whether the commit changes something.
     pub fn changes_something(&self) -> bool {
-        !self.writes.is_empty()
+        !self.writes.is_empty() || !self.relayed.is_empty()
+    }
+
+    /// Stores a message with the next commit. It is relayed afterwards, in the order of these calls.
+    pub fn relay(&mut self, parcel: Parcel) {
+        self.relayed.push(parcel);
     }
 
     /// Commits what was read and written so far, and begins anew, as [`Transaction::take`] does. Where the
@@ -219,6 +226,7 @@ impl Transaction {
         let clock = self.reads.clock;
         commit.reads = std::mem::replace(&mut self.reads, Reads { clock, ..Reads::default() });
         commit.writes = std::mem::take(&mut self.writes);
+        commit.relayed = std::mem::take(&mut self.relayed);
         commit
     }
 

@@ -153,15 +153,15 @@ impl Host for LayerCalls<'_> {
     async fn flush(&mut self) -> wasmtime::Result<Result<(), FlushError>> {
         let Some(job) = self.job else { return Ok(Ok(())) };
         let outlet: Arc<dyn Outlet> = Arc::clone(&job.outlet);
-        self.effects.commit(job).await?;
-        let entries = self.outbox.take();
+        let mut entries = self.outbox.take();
+        let places = self.effects.commit(job, &mut entries).await?;
         self.effects.is_final |= !entries.is_empty();
         let Err(Stopped { index, target, reason, rest }) = outlet.send(entries).await else {
             return Ok(Ok(()));
         };
         self.outbox.put_back(rest);
         Ok(Err(FlushError {
-            index: u32::try_from(index).unwrap_or(u32::MAX),
+            index: u32::try_from(places.get(index).copied().unwrap_or(index)).unwrap_or(u32::MAX),
             channel: target,
             reason: match reason {
                 FlushReason::ChannelFull => GuestReason::ChannelFull,

@@ -217,6 +217,10 @@ impl ChannelLayer for MemoryLayer {
         self.offer();
     }
 
+    fn outlives_the_process(&self) -> bool {
+        false
+    }
+
     fn offer(&self) {
         let now = Instant::now();
         self.promote(now);

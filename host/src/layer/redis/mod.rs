@@ -233,6 +233,10 @@ impl ChannelLayer for RedisLayer {
         sleep_until(Instant::now() + ROOM_CHECK_INTERVAL).await;
     }
 
+    fn outlives_the_process(&self) -> bool {
+        true
+    }
+
     fn attach(&self, dispatch: &Arc<Dispatch>) {
         let shared = Arc::clone(&self.shared);
         let feeding = dispatch.feeding();

@@ -12,7 +12,7 @@ use crate::{
         Declared, EventChannels, Guards, OnFault, Pattern, Policy, RouteSpec, RouteTable, Trigger,
     },
     telemetry::{DropReason, Metrics},
-    worker::{delivery::Origin, fallback_reply::FallbackReply},
+    worker::{delivery::Origin, fallback_reply::FallbackReply, relay::Relay},
 };
 
 /// A module `m` with a request and a WebSocket at `/`, whose channels hold one message each.
@@ -89,6 +89,9 @@ impl Stage {
             correlation: id,
             origin: Some(Origin { node: self.node.clone(), local, order: 0, words }),
             receipt: None,
+            module: ModuleName::unrouted(),
+            id: None,
+            relay: Relay::idle(&self.layer),
             answered: Arc::default(),
         };
         let event = Event {
@@ -102,7 +105,7 @@ impl Stage {
         };
         let channel = ChannelName::of_unrouted(&event.kind);
         let payload = Payload::Event(Box::new(event));
-        let message = Message { payload, correlation: id, expires_after: None };
+        let message = Message { payload, correlation: id, id: None, expires_after: None };
         let module = ModuleName::unrouted();
         let received = Received { channel, module, message, waited, receipt: None };
         send_on(&self.registry, &self.drain, Arc::new(delivery), received).await;

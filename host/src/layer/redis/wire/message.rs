@@ -16,6 +16,8 @@ pub(super) const HEADER: usize = 18;
 struct WireMessage {
     correlation: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     event: Option<Box<WireEvent>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     content: Option<Blob>,
@@ -27,7 +29,9 @@ pub(in super::super) fn seal(message: &Message) -> Vec<u8> {
         Payload::Event(event) => (Some(Box::new(WireEvent::from(&**event))), None),
         Payload::Custom(content) => (None, Some(Blob(content.as_bytes().clone()))),
     };
-    encode(&WireMessage { correlation: message.correlation.to_string(), event, content })
+    let correlation = message.correlation.to_string();
+    let id = message.id.map(|id| id.to_string());
+    encode(&WireMessage { correlation, id, event, content })
 }
 
 /// A decoded entry of a channel.
@@ -56,7 +60,9 @@ pub(in super::super) fn open(entry: &[u8], now: u64) -> Result<Envelope, WireErr
         (None, Some(content)) => Payload::Custom(parse(content.0)?),
         _ => return Err(WireError::field("event")(&"there is either an event or a content")),
     };
-    let message = Message { payload, correlation, expires_after: None };
+    // One that is not ours is no reason to lose the message.
+    let id = wire.id.and_then(|id| id.parse().ok());
+    let message = Message { payload, correlation, id, expires_after: None };
     let waited = Duration::from_micros(now.saturating_sub(sent));
     Ok(Envelope { message, waited, attempt: u32::from(*attempt) })
 }

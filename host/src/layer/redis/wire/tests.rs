@@ -66,7 +66,12 @@ fn event(kind: EventKind) -> Message {
         activation: 2,
         wants_done: true,
     };
-    Message { payload: Payload::Event(Box::new(event)), correlation: id(), expires_after: None }
+    Message {
+        payload: Payload::Event(Box::new(event)),
+        correlation: id(),
+        id: None,
+        expires_after: None,
+    }
 }
 
 fn answer(replies: Vec<Reply>, done: Option<Done>) -> Parcel {
@@ -74,6 +79,9 @@ fn answer(replies: Vec<Reply>, done: Option<Done>) -> Parcel {
 }
 
 fn messages() -> Vec<(&'static str, Message)> {
+    let message_id = "fedcba9876543210fedcba9876543210".parse().unwrap();
+    let custom =
+        |message_id| Message { id: message_id, ..Message::custom(content(b"\x81\xa1n\x01"), id()) };
     let text = || Frame::Text("ä".to_owned());
     vec![
         ("channel http.request", event(EventKind::HttpRequest(Bytes::from_static(b"body")))),
@@ -88,7 +96,8 @@ fn messages() -> Vec<(&'static str, Message)> {
             "channel websocket.disconnect",
             event(EventKind::WebsocketDisconnect(Close::new(1001, "bye"))),
         ),
-        ("channel content", Message::custom(content(b"\x81\xa1n\x01"), id())),
+        ("channel content", custom(None)),
+        ("channel content of one that is redelivered", custom(Some(message_id))),
     ]
 }
 
@@ -307,7 +316,7 @@ fn some_event() -> impl Strategy<Value = Message> {
         let (scope, consumer) = (Arc::new(scope), consumer.into());
         let event = Event { scope, consumer, order, kind, state, activation, wants_done };
         let payload = Payload::Event(Box::new(event));
-        Message { payload, correlation, expires_after: None }
+        Message { payload, correlation, id: None, expires_after: None }
     })
 }
 
