@@ -156,11 +156,13 @@ impl WorkerPool {
     }
 
     /// Stops taking messages, and waits until running invocations have finished and sent their answers.
-    pub async fn stop(self) {
+    /// Returns how many messages that are not done the store has for the next process.
+    pub async fn stop(self) -> usize {
         self.shared.drain.stop();
         self.shared.dispatch.close();
         self.shared.threads.close();
         self.shared.threads.wait().await;
         self.shared.drain.finished().await;
+        self.shared.relay.finish().await
     }
 }

@@ -148,6 +148,12 @@ impl Relay {
         }
     }
 
+    /// Forgets what is done, and returns how many messages are not, which only this process has sent.
+    pub(super) async fn finish(&self) -> usize {
+        self.forget_settled().await;
+        self.state().unsettled.len()
+    }
+
     /// Sends the messages that a module has stored.
     async fn look(&self, module: &ModuleName) -> Result<Looked, StoreError> {
         let (mut after, mut looked_at, mut full) = (None, 0, HashSet::new());
