@@ -65,7 +65,7 @@ struct State {
     settled: HashMap<ModuleName, Vec<Place>>,
 }
 
-/// What came of a look at the messages of a module.
+/// The result of a look at the messages of a module.
 enum Looked {
     /// All that were to be sent are.
     Done,
@@ -269,7 +269,7 @@ impl Relay {
     }
 }
 
-/// What came of a stored message.
+/// The result of sending a stored message.
 enum Sent {
     /// The store need not keep it any more.
     Forget,
