@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Data, Entry, InputError, Key, KeyRange, Moment, TimeToLive, Value, Version};
+use super::{
+    Data, Entry, InputError, Key, KeyRange, Moment, TimeToLive, TimerWrite, Value, Version,
+};
 
-/// The most keys that a run writes.
+/// The most keys and timers that a run writes.
 pub const WRITES_MAX: usize = 4_096;
-/// The most bytes that a run writes, keys and values together.
+/// The most bytes that a run writes: keys, values and timers together.
 pub const WRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// One attempt of a run: 128 random bits. A run that is done again has another.
@@ -187,6 +189,13 @@ impl Parcel {
         sealed.into()
     }
 
+    /// Reads where a parcel goes, also of one whose payload is cut off. None: the bytes are not a parcel.
+    pub(super) fn target_of(sealed: &[u8]) -> Option<String> {
+        let (bytes, rest) = sealed.split_first_chunk()?;
+        let (target, _) = rest.split_at_checked(u16::from_be_bytes(*bytes).into())?;
+        String::from_utf8(target.to_vec()).ok()
+    }
+
     /// Reads a parcel. None: the bytes are not one.
     pub(super) fn open(sealed: &[u8]) -> Option<Self> {
         let (bytes, rest) = sealed.split_first_chunk()?;
@@ -203,13 +212,16 @@ pub struct Quota {
     pub bytes: u64,
     /// Keys.
     pub keys: u64,
-    /// Messages that wait to be relayed.
+    /// Messages that wait to be relayed. A timer that is due is relayed whatever this says.
     pub relayed: u64,
+    /// Timers that stand, whatever their size.
+    pub timers: u64,
 }
 
 impl Quota {
     /// No bound.
-    pub const NONE: Self = Self { bytes: u64::MAX, keys: u64::MAX, relayed: u64::MAX };
+    pub const NONE: Self =
+        Self { bytes: u64::MAX, keys: u64::MAX, relayed: u64::MAX, timers: u64::MAX };
 }
 
 /// All that a run asks of a store at its end. It takes effect as a whole or not at all.
@@ -225,6 +237,8 @@ pub struct Commit {
     pub note: Option<Note>,
     /// Messages that are relayed afterwards, in this order.
     pub relayed: Vec<Parcel>,
+    /// What becomes of timers, one after the other.
+    pub timers: Vec<TimerWrite>,
     /// What the module may keep. A commit that only makes room passes.
     pub quota: Quota,
 }
@@ -238,6 +252,7 @@ impl Commit {
             writes: BTreeMap::new(),
             note: None,
             relayed: Vec::new(),
+            timers: Vec::new(),
             quota,
         }
     }
@@ -246,12 +261,14 @@ impl Commit {
     pub(super) fn bytes(&self) -> usize {
         let written = self.writes.iter().map(|(key, write)| key.as_str().len() + write.len());
         let relayed = self.relayed.iter().map(|parcel| parcel.target.len() + parcel.payload.len());
-        written.sum::<usize>() + relayed.sum::<usize>()
+        let timers = self.timers.iter().map(TimerWrite::len);
+        written.sum::<usize>() + relayed.sum::<usize>() + timers.sum::<usize>()
     }
 
     /// Whether it only asks if what was read still holds.
     pub fn is_check(&self) -> bool {
-        self.writes.is_empty() && self.note.is_none() && self.relayed.is_empty()
+        let is_without_messages = self.relayed.is_empty() && self.timers.is_empty();
+        self.writes.is_empty() && self.note.is_none() && is_without_messages
     }
 
     /// Whether each store would say yes without being asked: nothing is changed, and what was read is a
@@ -300,6 +317,15 @@ pub struct Usage {
     pub keys: u64,
     /// Parcels that wait to be relayed.
     pub relayed: u64,
+    /// Timers that stand.
+    pub timers: u64,
+}
+
+impl Usage {
+    /// Whether the module keeps something.
+    pub(super) const fn keeps_something(&self) -> bool {
+        self.keys > 0 || self.relayed > 0 || self.timers > 0
+    }
 }
 
 /// Returns the contents that `add` leaves.

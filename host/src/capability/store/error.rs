@@ -106,6 +106,8 @@ pub enum Counted {
     Keys,
     /// Messages that wait to be relayed.
     Relayed,
+    /// Timers.
+    Timers,
 }
 
 impl std::fmt::Display for Counted {
@@ -114,6 +116,7 @@ impl std::fmt::Display for Counted {
             Self::Bytes => "bytes",
             Self::Keys => "keys",
             Self::Relayed => "messages to be relayed",
+            Self::Timers => "timers",
         })
     }
 }

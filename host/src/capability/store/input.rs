@@ -38,6 +38,28 @@ pub enum InputError {
         /// The longest allowed.
         limit: u128,
     },
+    /// The delay of a timer is too long.
+    #[error(
+        "a timer is due in {limit} ms at most; this one is in {millis} ms. Set one that is due earlier, \
+         and let its consumer set the next"
+    )]
+    TimerDelay {
+        /// The delay found.
+        millis: u64,
+        /// The longest allowed.
+        limit: u128,
+    },
+    /// The moment of a timer is too far ahead.
+    #[error(
+        "a timer is due in {limit} ms at most; this one is at {millis} ms since 1970. Set one that is due \
+         earlier, and let its consumer set the next"
+    )]
+    TimerMoment {
+        /// The moment found.
+        millis: i64,
+        /// The longest allowed, from now on.
+        limit: u128,
+    },
     /// A call asks for too much at once, or for nothing.
     #[error("a call reads 1 to {limit} keys; this one asks for {asked}. Ask in several calls")]
     ReadCount {
@@ -66,8 +88,8 @@ pub enum InputError {
         /// The prefix of the cursor.
         own: String,
     },
-    /// The run writes too many keys.
-    #[error("a run writes at most {limit} keys. Divide the work among several messages")]
+    /// The run writes too many keys and timers.
+    #[error("a run writes at most {limit} keys and timers. Divide the work among several messages")]
     TooManyWrites {
         /// The largest number allowed.
         limit: usize,

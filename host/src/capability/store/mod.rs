@@ -12,6 +12,7 @@ mod grant;
 mod input;
 mod key;
 mod redis;
+mod timer;
 mod transaction;
 mod value;
 
@@ -34,6 +35,7 @@ pub use self::{
     input::InputError,
     key::{Cursor, KEY_BYTES_MAX, Key, KeyRange, Prefix},
     redis::{RedisStore, RedisStoreError},
+    timer::{Due, DueTime, Timer, TimerPlace, TimerWrite},
     transaction::{Listed, READ_KEYS_MAX, Transaction, commit_surely},
     value::{Data, Entry, Moment, TimeToLive, VALUE_BYTES_MAX, Value, Version},
 };
@@ -69,8 +71,8 @@ pub trait Store: Debug + Send + Sync + 'static {
         clock: Option<Moment>,
     ) -> Result<Page, StoreError>;
 
-    /// Checks what was read, writes, notes and stores what is to be relayed, in one step that is synced when
-    /// this returns. A worker calls it at the end of a run or at a flush, and not again with the same run:
+    /// Checks what was read, writes, notes, stores what is to be relayed, and sets and cancels timers, in one
+    /// step that is synced when this returns. A worker calls it at the end of a run or at a flush, and not again with the same run:
     /// after [`CommitError::Unknown`] it asks for the [`Store::outcome`].
     async fn commit(&self, module: &ModuleName, commit: Commit) -> Result<Committed, CommitError>;
 
@@ -89,6 +91,21 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Forgets parcels that were relayed. Synced when this returns.
     async fn forget(&self, module: &ModuleName, places: &[Place]) -> Result<(), StoreError>;
 
+    /// Moves timers that are due to the parcels of their modules that wait to be relayed: `limit` at most on
+    /// each server, fewer if they are many or large. Those of a module go in the order of their moments, then
+    /// in that in which they were set, and get the number of a commit of their own. Synced when this returns.
+    /// A caller calls again after [`Due::next`]. Every process of a store may; each timer is moved once. A
+    /// server that is away keeps its timers, and is told of when nothing was moved on another.
+    async fn due(&self, limit: usize) -> Result<Due, StoreError>;
+
+    /// Returns timers of a module behind a place, in the order in which they are due, for people to look at.
+    async fn timers(
+        &self,
+        module: &ModuleName,
+        after: Option<TimerPlace>,
+        limit: usize,
+    ) -> Result<Vec<Timer>, StoreError>;
+
     /// Returns what a module keeps.
     async fn usage(&self, module: &ModuleName) -> Result<Usage, StoreError>;
 
@@ -99,7 +116,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// more than 0 calls again. [`sweep_for_ever`] does.
     async fn sweep(&self) -> Result<usize, StoreError>;
 
-    /// Begins to read all keys of a module as they are at this moment, while others go on writing.
+    /// Begins to read all keys of a module as they are at this moment, while others go on writing. Timers are
+    /// no part of it.
     async fn export(&self, module: &ModuleName) -> Result<Box<dyn Export>, StoreError>;
 
     /// Forgets everything of a module but the count of its commits. Not in one step: a run at the same time

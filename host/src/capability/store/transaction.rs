@@ -7,7 +7,9 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Commit, CommitError, Committed, Conflicting, Cursor, Data, Entry, Found, InputError, Key,
     KeyRange, Parcel, Prefix, Quota, ReadError, Reads, RunId, RunOutcome, Store, StoreError,
-    TimeToLive, Value, WRITES_MAX, WRITTEN_BYTES_MAX, Write, commit::sum,
+    TimeToLive, TimerWrite, Value, WRITES_MAX, WRITTEN_BYTES_MAX, Write,
+    commit::sum,
+    timer::{DueTime, TimerWrites},
 };
 use crate::message::ModuleName;
 
@@ -27,6 +29,7 @@ pub struct Transaction {
     reads: Reads,
     writes: BTreeMap<Key, Write>,
     relayed: Vec<Parcel>,
+    timers: TimerWrites,
     written_bytes: usize,
     /// Keys that the run has read so far, and may read.
     read: usize,
@@ -52,6 +55,7 @@ impl Transaction {
             reads: Reads::default(),
             writes: BTreeMap::new(),
             relayed: Vec::new(),
+            timers: TimerWrites::default(),
             written_bytes: 0,
             read: 0,
             reads_max: usize::MAX,
@@ -201,7 +205,7 @@ impl Transaction {
 
     /// Whether the commit changes something.
     pub fn changes_something(&self) -> bool {
-        !self.writes.is_empty() || !self.relayed.is_empty()
+        !self.writes.is_empty() || !self.relayed.is_empty() || self.timers.len() > 0
     }
 
     /// Stores a message with the next commit. It is relayed afterwards, in the order of these calls.
@@ -227,6 +231,7 @@ impl Transaction {
         commit.reads = std::mem::replace(&mut self.reads, Reads { clock, ..Reads::default() });
         commit.writes = std::mem::take(&mut self.writes);
         commit.relayed = std::mem::take(&mut self.relayed);
+        commit.timers = self.timers.take();
         commit
     }
 
@@ -296,7 +301,7 @@ impl Transaction {
 
     fn write(&mut self, key: Key, write: Write) -> Result<(), InputError> {
         let before = self.writes.get(&key).map(|before| key.as_str().len() + before.len());
-        if before.is_none() && self.writes.len() >= WRITES_MAX {
+        if before.is_none() && self.writes.len() + self.timers.len() >= WRITES_MAX {
             return Err(InputError::TooManyWrites { limit: WRITES_MAX });
         }
         let bytes = self.written_bytes - before.unwrap_or(0) + key.as_str().len() + write.len();
@@ -305,6 +310,36 @@ impl Transaction {
         }
         self.written_bytes = bytes;
         self.writes.insert(key, write);
+        Ok(())
+    }
+
+    /// Sets a timer with the next commit: the parcel is relayed when it is due. With a key it replaces one of
+    /// the module that stands, and what the run has asked for with the same key. Nothing is read.
+    pub fn set_timer(
+        &mut self,
+        key: Option<Key>,
+        due: DueTime,
+        parcel: Parcel,
+    ) -> Result<(), InputError> {
+        self.write_timer(TimerWrite::Set { key, due, parcel })
+    }
+
+    /// Cancels a timer with the next commit, whether it stands or not. Nothing is read.
+    pub fn cancel_timer(&mut self, key: Key) -> Result<(), InputError> {
+        self.write_timer(TimerWrite::Cancel { key })
+    }
+
+    fn write_timer(&mut self, write: TimerWrite) -> Result<(), InputError> {
+        let before = self.timers.replaced_by(&write).map(TimerWrite::len);
+        if before.is_none() && self.writes.len() + self.timers.len() >= WRITES_MAX {
+            return Err(InputError::TooManyWrites { limit: WRITES_MAX });
+        }
+        let bytes = self.written_bytes - before.unwrap_or(0) + write.len();
+        if bytes > WRITTEN_BYTES_MAX {
+            return Err(InputError::TooManyBytes { limit: WRITTEN_BYTES_MAX });
+        }
+        self.written_bytes = bytes;
+        self.timers.push(write);
         Ok(())
     }
 }

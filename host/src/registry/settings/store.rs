@@ -28,6 +28,10 @@ pub(super) struct WrittenStore {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     relayed: Option<u64>,
+    /// Timers that may stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    timers: Option<u64>,
     /// Keys that one run may read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
@@ -47,6 +51,7 @@ impl WrittenStore {
                 bytes: size(&key("bytes"), self.bytes, below_bytes)? as u64,
                 keys: positive(&key("keys"), self.keys, below.quota.keys)?,
                 relayed: positive(&key("relayed"), self.relayed, below.quota.relayed)?,
+                timers: positive(&key("timers"), self.timers, below.quota.timers)?,
             },
             reads: at_least_one(&key("reads"), self.reads, below.reads)?,
             modules: below.modules.clone(),

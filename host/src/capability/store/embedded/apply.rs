@@ -6,8 +6,8 @@ use redb::{ReadableTable as _, Table, WriteTransaction};
 
 use super::{
     super::{
-        Commit, CommitError, Committed, Counted, Data, InputError, Key, Moment, Note, Place, Quota,
-        RunId, Usage, Value, Write,
+        Commit, CommitError, Committed, Counted, Data, Due, InputError, Key, Moment, Note, Place,
+        Quota, RunId, Usage, Value, Write,
         commit::sum,
         value::{Entry, Head},
     },
@@ -16,13 +16,14 @@ use super::{
         EXPIRY, META, NOTES, OF_NOTE, OF_VALUE, USAGE, VALUES, WAITING, expiry_row, module_of,
         of_expiry_row, rest_of, row, rows_of, waiting_row,
     },
+    timers::{self, Timers},
 };
 use crate::message::ModuleName;
 
 /// Rows that one request sweeps or clears at most.
 pub(super) const STEP: usize = 1_000;
 
-type Rows<'t> = Table<'t, &'static [u8], &'static [u8]>;
+pub(super) type Rows<'t> = Table<'t, &'static [u8], &'static [u8]>;
 
 /// The tables of a transaction that writes, and what it has done so far.
 pub(super) struct Batch<'t> {
@@ -31,6 +32,7 @@ pub(super) struct Batch<'t> {
     expiry: Rows<'t>,
     notes: Rows<'t>,
     waiting: Rows<'t>,
+    timers: Timers<'t>,
     usage: Rows<'t>,
     usages: HashMap<ModuleName, Usage>,
     now: Moment,
@@ -68,6 +70,7 @@ impl<'t> Batch<'t> {
             expiry: transaction.open_table(EXPIRY)?,
             notes: transaction.open_table(NOTES)?,
             waiting: transaction.open_table(WAITING)?,
+            timers: Timers::new(transaction)?,
             usage: transaction.open_table(USAGE)?,
             usages: HashMap::new(),
             now,
@@ -143,6 +146,7 @@ impl<'t> Batch<'t> {
             planned.push(Planned { row, before, after: entry });
         }
         after.relayed += commit.relayed.len() as u64;
+        after.timers = self.timers.number_after(module, &commit.timers, after.timers)?;
         Ok((planned, after))
     }
 
@@ -176,6 +180,7 @@ impl<'t> Batch<'t> {
             let place = Place { number: after.number, at };
             self.waiting.insert(waiting_row(module, place).as_slice(), &*parcel.seal())?;
         }
+        self.timers.apply(module, &commit.timers, after.number, self.now)?;
         self.usages.insert(module.clone(), after);
         Ok(())
     }
@@ -219,6 +224,25 @@ impl<'t> Batch<'t> {
         }
         self.usages.insert(module.clone(), usage);
         Ok(())
+    }
+
+    /// Moves timers that are due to the parcels that wait to be relayed.
+    pub(super) fn due(&mut self, limit: usize) -> Result<Due, Failure> {
+        let mut modules = Vec::new();
+        for (module, parcels) in self.timers.take_due(limit, self.now)? {
+            let mut usage = self.usage(&module)?;
+            usage.number += 1;
+            usage.timers = usage.timers.saturating_sub(parcels.len() as u64);
+            usage.relayed += parcels.len() as u64;
+            for (at, parcel) in (0..).zip(&parcels) {
+                let place = Place { number: usage.number, at };
+                self.waiting.insert(waiting_row(&module, place).as_slice(), parcel.as_slice())?;
+            }
+            self.usages.insert(module.clone(), usage);
+            modules.push(module);
+        }
+        self.has_changes |= !modules.is_empty();
+        Ok(Due { modules, next: timers::until_first(&self.timers.alarms, self.now)? })
     }
 
     /// Takes away some of what has expired. Returns how many rows that were.
@@ -277,10 +301,12 @@ impl<'t> Batch<'t> {
                 self.expiry.remove(expiry_row(Moment(kept), OF_NOTE, row).as_slice())?;
             }
         }
+        let timers = self.timers.clear(module)?;
         let mut usage = self.usage(module)?;
         usage.relayed = usage.relayed.saturating_sub(parcels.len() as u64);
+        usage.timers = usage.timers.saturating_sub(timers as u64);
         self.usages.insert(module.clone(), usage);
-        let cleared = values.len() + parcels.len() + notes.len();
+        let cleared = values.len() + parcels.len() + notes.len() + timers;
         self.has_changes |= cleared > 0;
         Ok(cleared)
     }
@@ -316,7 +342,7 @@ pub(super) fn runs_from(batch: &[u8]) -> impl Iterator<Item = (RunId, u64)> {
     })
 }
 
-fn some_rows(table: &Rows<'_>, first: &[u8], end: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
+pub(super) fn some_rows(table: &Rows<'_>, first: &[u8], end: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
     let mut rows = Vec::new();
     for stored in table.range::<&[u8]>(first..end)?.take(STEP) {
         rows.push(stored?.0.value().to_vec());
@@ -354,6 +380,7 @@ fn over(before: Usage, after: Usage, quota: Quota) -> Option<CommitError> {
         (Counted::Bytes, before.bytes, after.bytes, quota.bytes),
         (Counted::Keys, before.keys, after.keys, quota.keys),
         (Counted::Relayed, before.relayed, after.relayed, quota.relayed),
+        (Counted::Timers, before.timers, after.timers, quota.timers),
     ]
     .into_iter()
     .find(|&(_, before, needed, limit)| needed > limit && needed > before)

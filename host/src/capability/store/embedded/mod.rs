@@ -12,6 +12,7 @@ mod open;
 mod read;
 mod runs;
 mod tables;
+mod timers;
 mod writer;
 
 #[cfg(test)]
@@ -42,12 +43,12 @@ use self::{
     open::Opened,
     read::Failure,
     runs::Runs,
-    tables::{META, Rows, USAGE, VALUES, WAITING, module_of},
+    tables::{ALARMS, META, Rows, TIMERS, USAGE, VALUES, WAITING, module_of},
     writer::{Answer, QUEUE_MAX, Request, Writer},
 };
 use super::{
-    Commit, CommitError, Committed, Export, Key, KeyRange, Moment, Page, Parcel, Place, Read,
-    RunId, RunOutcome, Store, StoreError, Usage,
+    Commit, CommitError, Committed, Due, Export, Key, KeyRange, Moment, Page, Parcel, Place, Read,
+    RunId, RunOutcome, Store, StoreError, Timer, TimerPlace, Usage,
 };
 use crate::message::ModuleName;
 
@@ -239,6 +240,24 @@ impl Store for EmbeddedStore {
         self.ask(|answer| Request::Forget(module.clone(), places, answer)).await.map(drop)
     }
 
+    async fn due(&self, limit: usize) -> Result<Due, StoreError> {
+        let now = self.core.clock.now();
+        let next = self.reading(ALARMS, |alarms| timers::until_first(alarms, now))?;
+        match next {
+            Some(Duration::ZERO) => self.ask(|answer| Request::Due(limit, answer)).await,
+            next => Ok(Due { modules: Vec::new(), next }),
+        }
+    }
+
+    async fn timers(
+        &self,
+        module: &ModuleName,
+        after: Option<TimerPlace>,
+        limit: usize,
+    ) -> Result<Vec<Timer>, StoreError> {
+        self.reading(TIMERS, |timers| timers::standing(timers, module, after, limit))
+    }
+
     async fn usage(&self, module: &ModuleName) -> Result<Usage, StoreError> {
         self.reading(USAGE, |usages| read::usage(usages, module))
     }
@@ -249,7 +268,7 @@ impl Store for EmbeddedStore {
             for stored in usages.iter()? {
                 let (name, usage) = stored?;
                 let usage = read::usage_from(usage.value());
-                let is_kept = usage.is_some_and(|usage| usage.keys > 0 || usage.relayed > 0);
+                let is_kept = usage.is_some_and(|usage| usage.keeps_something());
                 modules.extend(module_of(name.value()).filter(|_| is_kept));
             }
             Ok(modules)

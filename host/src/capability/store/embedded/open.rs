@@ -12,7 +12,7 @@ use redb::{Database, DatabaseError, ReadableDatabase as _, StorageError};
 use super::{
     clock::Clock,
     lock::{Lock, Refused},
-    tables::{EXPIRY, META, NOTES, USAGE, VALUES, WAITING},
+    tables::{ALARMS, EXPIRY, META, NOTES, TIMER_KEYS, TIMERS, USAGE, VALUES, WAITING},
 };
 
 /// The format of the rows. A release reads its own and earlier ones.
@@ -249,7 +249,7 @@ fn first_write(database: &Database, clock: &Clock) -> Result<(), redb::Error> {
         let mut meta = transaction.open_table(META)?;
         meta.insert(&b"format"[..], &FORMAT.to_be_bytes()[..])?;
         meta.insert(&b"opened"[..], &clock.now().0.to_be_bytes()[..])?;
-        for table in [VALUES, EXPIRY, USAGE, NOTES, WAITING] {
+        for table in [VALUES, EXPIRY, USAGE, NOTES, WAITING, TIMERS, TIMER_KEYS, ALARMS] {
             transaction.open_table(table)?;
         }
     }

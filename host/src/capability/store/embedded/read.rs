@@ -53,7 +53,7 @@ impl Failure {
         Self::Damaged(format!("the key {key:?} of module {module} cannot be read"))
     }
 
-    fn of_rows(of: &'static str, module: &ModuleName) -> Self {
+    pub(super) fn of_rows(of: &'static str, module: &ModuleName) -> Self {
         Self::Damaged(format!("the {of} of module {module} cannot be read"))
     }
 }
@@ -180,22 +180,24 @@ pub(super) fn usage(table: &impl Rows, module: &ModuleName) -> Result<Usage, Fai
     usage_from(stored.value()).ok_or_else(|| Failure::of_rows("usage", module))
 }
 
-/// Reads a usage: four numbers of 64 bits.
+/// Reads a usage: numbers of 64 bits. The number of timers may be missing, which is 0.
 pub(super) fn usage_from(stored: &[u8]) -> Option<Usage> {
     let (numbers, []) = stored.as_chunks() else { return None };
-    let [number, bytes, keys, relayed] = *numbers else { return None };
-    Some(Usage {
-        number: u64::from_be_bytes(number),
-        bytes: u64::from_be_bytes(bytes),
-        keys: u64::from_be_bytes(keys),
-        relayed: u64::from_be_bytes(relayed),
-    })
+    let [number, bytes, keys, relayed, timers @ ..] = numbers else { return None };
+    let timers = match timers {
+        [] => 0,
+        [timers] => u64::from_be_bytes(*timers),
+        _ => return None,
+    };
+    let [number, bytes, keys, relayed] =
+        [number, bytes, keys, relayed].map(|it| u64::from_be_bytes(*it));
+    Some(Usage { number, bytes, keys, relayed, timers })
 }
 
 /// Writes a usage.
 pub(super) fn usage_as_row(usage: Usage) -> Vec<u8> {
-    let Usage { number, bytes, keys, relayed } = usage;
-    [number, bytes, keys, relayed].map(u64::to_be_bytes).concat()
+    let Usage { number, bytes, keys, relayed, timers } = usage;
+    [number, bytes, keys, relayed, timers].map(u64::to_be_bytes).concat()
 }
 
 /// Parcels behind a place.

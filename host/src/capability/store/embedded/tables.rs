@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use redb::TableDefinition;
 
-use super::super::{KeyRange, Moment, Place};
+use super::super::{KeyRange, Moment, Place, TimerPlace};
 use crate::message::ModuleName;
 
 pub(super) type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -23,6 +23,12 @@ pub(super) const USAGE: Rows = TableDefinition::new("usage");
 pub(super) const NOTES: Rows = TableDefinition::new("notes");
 /// The parcels that wait to be relayed.
 pub(super) const WAITING: Rows = TableDefinition::new("waiting");
+/// The timers of each module in the order in which they are due: key and parcel.
+pub(super) const TIMERS: Rows = TableDefinition::new("timers");
+/// The place of each timer that has a key.
+pub(super) const TIMER_KEYS: Rows = TableDefinition::new("timer_keys");
+/// The modules that have timers, by the moment of the first, without contents.
+pub(super) const ALARMS: Rows = TableDefinition::new("alarms");
 
 /// Marks a value in [`EXPIRY`].
 pub(super) const OF_VALUE: u8 = b'v';
@@ -114,6 +120,34 @@ pub(super) fn place_of(row: &[u8]) -> Option<Place> {
     Some(Place { number: u64::from_be_bytes(*number), at: u32::from_be_bytes(*at) })
 }
 
+/// A place as the timers of a module are ordered by.
+pub(super) fn timer_place_as_bytes(place: TimerPlace) -> Vec<u8> {
+    let mut bytes = place.due.0.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&place.set.number.to_be_bytes());
+    bytes.extend_from_slice(&place.set.at.to_be_bytes());
+    bytes
+}
+
+/// The place of a timer by its row, or by its bytes alone.
+pub(super) fn timer_place_of(row: &[u8]) -> Option<TimerPlace> {
+    let set = place_of(row)?;
+    let (rest, _) = row.split_last_chunk::<12>()?;
+    let (_, due) = rest.split_last_chunk()?;
+    Some(TimerPlace { due: Moment(u64::from_be_bytes(*due)), set })
+}
+
+/// The row in [`ALARMS`] of a module whose first timer is due at a moment.
+pub(super) fn alarm_row(at: Moment, module: &ModuleName) -> Vec<u8> {
+    [&at.0.to_be_bytes(), module.as_str().as_bytes()].concat()
+}
+
+/// The moment and the module of a row in [`ALARMS`].
+pub(super) fn alarm_of(row: &[u8]) -> Option<(Moment, ModuleName)> {
+    let (at, module) = row.split_first_chunk()?;
+    let module = ModuleName::parse(std::str::from_utf8(module).ok()?).ok()?;
+    Some((Moment(u64::from_be_bytes(*at)), module))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,5 +169,17 @@ mod tests {
     fn a_place_reads_back() {
         let place = Place { number: 1 << 40, at: 7 };
         assert_eq!(place_of(&waiting_row(&ModuleName::parse("m").unwrap(), place)), Some(place));
+    }
+
+    #[test]
+    fn a_place_of_a_timer_reads_back_and_is_ordered_by_when_it_is_due() {
+        let module = ModuleName::parse("m").unwrap();
+        let place = |due, number, at| TimerPlace { due: Moment(due), set: Place { number, at } };
+        let places = [place(1, 9, 9), place(256, 1, 2), place(256, 2, 1), place(1 << 50, 0, 0)];
+        let rows = places.map(|it| row(&module, &timer_place_as_bytes(it)));
+        assert!(rows.is_sorted());
+        assert_eq!(rows.map(|row| timer_place_of(&row)), places.map(Some));
+        let alarm = alarm_row(Moment(1 << 40), &module);
+        assert_eq!(alarm_of(&alarm), Some((Moment(1 << 40), module)));
     }
 }

@@ -9,7 +9,9 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    super::{Commit, CommitError, Committed, Place, RunId, RunOutcome, StoreError},
+    super::{
+        Commit, CommitError, Committed, Due, Place, RunId, RunOutcome, StoreError, timer::DUE_BYTES,
+    },
     apply::{Batch, Refused},
     core::Core,
     read::Failure,
@@ -33,6 +35,7 @@ pub(super) enum Request {
     Commit(ModuleName, Box<Commit>, Answer<Committed, CommitError>),
     Outcome(RunId, Answer<RunOutcome, StoreError>),
     Forget(ModuleName, Vec<Place>, Answer<usize, StoreError>),
+    Due(usize, Answer<Due, StoreError>),
     Sweep(Answer<usize, StoreError>),
     Clear(ModuleName, Answer<usize, StoreError>),
 }
@@ -41,6 +44,7 @@ pub(super) enum Request {
 enum Ready {
     Commit(Result<Committed, CommitError>, Answer<Committed, CommitError>),
     Outcome(RunOutcome, Answer<RunOutcome, StoreError>),
+    Due(Due, Answer<Due, StoreError>),
     Count(usize, Answer<usize, StoreError>),
 }
 
@@ -50,6 +54,7 @@ impl Ready {
         match self {
             Self::Commit(result, answer) => drop(answer.send(result)),
             Self::Outcome(outcome, answer) => drop(answer.send(Ok(outcome))),
+            Self::Due(due, answer) => drop(answer.send(Ok(due))),
             Self::Count(count, answer) => drop(answer.send(Ok(count))),
         }
     }
@@ -63,6 +68,7 @@ impl Ready {
             }
             Self::Commit(_, answer) => drop(answer.send(Err(stopped().into()))),
             Self::Outcome(_, answer) => drop(answer.send(Err(stopped()))),
+            Self::Due(_, answer) => drop(answer.send(Err(stopped()))),
             Self::Count(_, answer) => drop(answer.send(Err(stopped()))),
         }
     }
@@ -73,6 +79,7 @@ impl Request {
     fn bytes(&self) -> usize {
         match self {
             Self::Commit(_, commit, _) => commit.bytes(),
+            Self::Due(..) => DUE_BYTES,
             Self::Outcome(..) | Self::Forget(..) | Self::Sweep(_) | Self::Clear(..) => 0,
         }
     }
@@ -81,6 +88,7 @@ impl Request {
         match self {
             Self::Commit(.., answer) => drop(answer.send(Err(error.into()))),
             Self::Outcome(_, answer) => drop(answer.send(Err(error))),
+            Self::Due(_, answer) => drop(answer.send(Err(error))),
             Self::Forget(.., answer) | Self::Sweep(answer) | Self::Clear(_, answer) => {
                 drop(answer.send(Err(error)));
             }
@@ -209,6 +217,11 @@ impl Writer {
                 let forgotten = batch.forget(&module, &places);
                 ready.push(Ready::Count(places.len(), answer));
                 forgotten?;
+            }
+            Request::Due(limit, answer) => {
+                let due = batch.due(limit);
+                ready.push(Ready::Due(due.as_ref().ok().cloned().unwrap_or_default(), answer));
+                due?;
             }
             Request::Sweep(answer) => {
                 let swept = batch.sweep();

@@ -14,18 +14,23 @@ mod tests;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 
 use self::{
     export::RedisExport,
-    request::{commit_arguments, key_argument, next_place, place_as_bytes},
+    request::{
+        commit_arguments, key_argument, next_place, place_as_bytes, timer_place_arguments,
+    },
     scripts::Scripts,
 };
 use super::{
-    Commit, CommitError, Committed, Export, Key, KeyRange, Moment, PAGE_BYTES, Page, Parcel, Place,
-    Read, RunId, RunOutcome, Store, StoreError, Usage,
+    Commit, CommitError, Committed, Due, Export, Key, KeyRange, Moment, PAGE_BYTES, Page, Parcel,
+    Place, Read, RunId, RunOutcome, Store, StoreError, Timer, TimerPlace, Usage,
+    timer::{DUE_BYTES, DUE_STEP},
 };
 use crate::{
     message::{CorrelationId, ModuleName},
@@ -126,6 +131,14 @@ impl RedisStore {
         call.arg(module.as_str());
         arguments(&mut call);
         Ok(link.call(&call).await?)
+    }
+
+    /// Moves the timers of one server that are due.
+    async fn due_of(&self, link: &Link, limit: usize) -> Result<Due, StoreError> {
+        let mut call = self.scripts.data_due.key(&link.keys.base);
+        call.arg(limit.min(DUE_STEP)).arg(DUE_BYTES);
+        let answer: Vec<Vec<u8>> = link.call(&call).await?;
+        replies::due(&answer)
     }
 
     fn take_answered(&self, module: &ModuleName) -> Vec<RunId> {
@@ -267,10 +280,48 @@ impl Store for RedisStore {
         Ok(())
     }
 
+    async fn due(&self, limit: usize) -> Result<Due, StoreError> {
+        // A server that is slow does not hold up the timers of another.
+        let steps = join_all(self.links.iter().map(|link| self.due_of(link, limit))).await;
+        let (mut all, mut failed) = (Due::default(), None);
+        for step in steps {
+            match step {
+                Ok(Due { modules, next }) => {
+                    all.modules.extend(modules);
+                    all.next = [all.next, next].into_iter().flatten().min();
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) if all.modules.is_empty() => Err(error),
+            // The next call tells of it.
+            Some(_) => Ok(Due { next: Some(Duration::ZERO), ..all }),
+            None => Ok(all),
+        }
+    }
+
+    async fn timers(
+        &self,
+        module: &ModuleName,
+        after: Option<TimerPlace>,
+        limit: usize,
+    ) -> Result<Vec<Timer>, StoreError> {
+        let answer: Vec<Vec<u8>> = self
+            .call(module, &self.scripts.data_timers, |call| {
+                for argument in timer_place_arguments(after) {
+                    call.arg(argument);
+                }
+                call.arg(limit);
+            })
+            .await?;
+        replies::timers(module, &answer)
+    }
+
     async fn usage(&self, module: &ModuleName) -> Result<Usage, StoreError> {
         let called = self.call(module, &self.scripts.data_usage, |_| {});
-        let (number, bytes, keys, relayed) = called.await?;
-        Ok(Usage { number, bytes, keys, relayed })
+        let (number, bytes, keys, relayed, timers) = called.await?;
+        Ok(Usage { number, bytes, keys, relayed, timers })
     }
 
     async fn modules(&self) -> Result<Vec<ModuleName>, StoreError> {

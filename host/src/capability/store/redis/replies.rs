@@ -1,8 +1,10 @@
 //! What the scripts return.
 
+use std::time::Duration;
+
 use super::super::{
-    CommitError, Committed, Conflicting, Counted, Digest, Found, InputError, Key, Moment, Page,
-    Parcel, Place, Prefix, Read, StoreError, value::Entry,
+    CommitError, Committed, Conflicting, Counted, Digest, Due, Found, InputError, Key, Moment,
+    Page, Parcel, Place, Prefix, Read, StoreError, Timer, TimerPlace, value::Entry,
 };
 use crate::message::ModuleName;
 
@@ -79,12 +81,51 @@ pub(super) fn pairs(
 /// A parcel behind its place.
 pub(super) fn parcel(module: &ModuleName, member: &[u8]) -> Result<(Place, Parcel), StoreError> {
     let read = || {
-        let (commit, rest) = member.split_first_chunk()?;
-        let (at, sealed) = rest.split_first_chunk()?;
-        let place = Place { number: u64::from_be_bytes(*commit), at: u32::from_be_bytes(*at) };
+        let (place, sealed) = split_place(member)?;
         Some((place, Parcel::open(sealed)?))
     };
     read().ok_or_else(|| damaged(module, "a message to be relayed"))
+}
+
+/// A place, and what stands behind it.
+fn split_place(bytes: &[u8]) -> Option<(Place, &[u8])> {
+    let (commit, rest) = bytes.split_first_chunk()?;
+    let (at, rest) = rest.split_first_chunk()?;
+    let place = Place { number: u64::from_be_bytes(*commit), at: u32::from_be_bytes(*at) };
+    Some((place, rest))
+}
+
+/// What `data_due` returns.
+pub(super) fn due(answer: &[Vec<u8>]) -> Result<Due, StoreError> {
+    let damaged = |what: &str| StoreError::Damaged { what: format!("{what} cannot be read") };
+    let (next, modules) = answer.split_first().ok_or_else(|| damaged("the answer"))?;
+    let next = match next.as_slice() {
+        [] => None,
+        micros => {
+            let micros = number(micros).ok_or_else(|| damaged("the moment of a timer"))?;
+            Some(Duration::from_micros(micros))
+        }
+    };
+    let module = |name: &Vec<u8>| {
+        ModuleName::parse(text(name)).map_err(|_| damaged("the name of a module with timers"))
+    };
+    Ok(Due { modules: modules.iter().map(module).collect::<Result<_, _>>()?, next })
+}
+
+/// What `data_timers` returns.
+pub(super) fn timers(module: &ModuleName, flat: &[Vec<u8>]) -> Result<Vec<Timer>, StoreError> {
+    let timer = |facts: &[Vec<u8>]| {
+        let [due, member, parcel] = facts else { return None };
+        let (set, key) = split_place(member)?;
+        let key = match key {
+            [] => None,
+            key => Some(Key::parse(std::str::from_utf8(key).ok()?).ok()?),
+        };
+        let place = TimerPlace { due: Moment(number(due)?), set };
+        Some(Timer { place, key, target: Parcel::target_of(parcel)? })
+    };
+    let timers = flat.chunks(3).map(timer).collect::<Option<_>>();
+    timers.ok_or_else(|| damaged(module, "a timer"))
 }
 
 /// What `data_commit` returns.
@@ -112,6 +153,7 @@ pub(super) fn committed(module: &ModuleName, answer: &[Vec<u8>]) -> Result<Commi
             let what = match *what {
                 "bytes" => Counted::Bytes,
                 "keys" => Counted::Keys,
+                "timers" => Counted::Timers,
                 _ => Counted::Relayed,
             };
             let (needed, limit) = (needed.parse(), limit.parse());

@@ -1,6 +1,8 @@
 //! The arguments of the script that commits.
 
-use super::super::{Commit, Entry, Key, Place, RunId, Seen, Value, Version, Write};
+use super::super::{
+    Commit, Entry, Key, Place, RunId, Seen, TimerPlace, TimerWrite, Value, Version, Write,
+};
 use crate::{message::ModuleName, redis::micros};
 
 type Texts = Vec<Vec<u8>>;
@@ -24,6 +26,7 @@ pub(super) fn commit_arguments(
         commit.quota.bytes.to_string().into(),
         commit.quota.keys.to_string().into(),
         commit.quota.relayed.to_string().into(),
+        commit.quota.timers.to_string().into(),
         message,
         kept.to_string().into(),
         layout.into(),
@@ -47,6 +50,7 @@ pub(super) fn commit_arguments(
     });
     list(writes.collect());
     list(commit.relayed.iter().map(|parcel| parcel.seal().to_vec()).collect());
+    list(commit.timers.iter().flat_map(timer_arguments).collect());
     arguments
 }
 
@@ -78,6 +82,25 @@ fn write_arguments(write: &Write) -> (&'static str, Vec<u8>, Vec<u8>) {
         Write::Delete => ("d", Vec::new(), Vec::new()),
         Write::Add(delta) => ("a", delta.to_string().into(), Vec::new()),
     }
+}
+
+/// Kind, key, span or moment, parcel.
+fn timer_arguments(write: &TimerWrite) -> [Vec<u8>; 4] {
+    let key = key_argument(write.key()).into();
+    let TimerWrite::Set { due, parcel, .. } = write else {
+        return [b"c".to_vec(), key, Vec::new(), Vec::new()];
+    };
+    let (kind, span) = match due.spans() {
+        (Some(from_commit), _) => (b"a", micros(from_commit)),
+        (None, from_epoch) => (b"m", micros(from_epoch.unwrap_or_default())),
+    };
+    [kind.to_vec(), key, span.to_string().into(), parcel.seal().to_vec()]
+}
+
+/// The moment and the place of a timer, or empty texts, which are none.
+pub(super) fn timer_place_arguments(place: Option<TimerPlace>) -> [Vec<u8>; 2] {
+    let Some(TimerPlace { due, set }) = place else { return [Vec::new(), Vec::new()] };
+    [due.0.to_string().into(), place_as_bytes(set).to_vec()]
 }
 
 /// Schema, kind and contents.

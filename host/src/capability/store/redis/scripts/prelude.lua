@@ -22,6 +22,8 @@ local function index_of(module) return base .. 'store:index:' .. module end
 local function expiry_of(module) return base .. 'store:expiry:' .. module end
 local function done_of(module) return base .. 'store:done:' .. module end
 local function waiting_of(module) return base .. 'store:waiting:' .. module end
+local function timers_of(module) return base .. 'store:timers:' .. module end
+local function timed_of(module) return base .. 'store:timed:' .. module end
 local function usage_of(module) return base .. 'store:usage:' .. module end
 
 -- A number as a text without an exponent.
@@ -65,14 +67,40 @@ end
 local function digest(parts) return redis.sha1hex(table.concat(parts)) end
 
 local function usage(module)
-    local stored = redis.call('HMGET', usage_of(module), 'number', 'bytes', 'keys', 'relayed')
+    local stored = redis.call('HMGET', usage_of(module), 'number', 'bytes', 'keys', 'relayed', 'timers')
     local function number(at) return tonumber(stored[at] or 0) end
-    return { number = number(1), bytes = number(2), keys = number(3), relayed = number(4) }
+    return {
+        number = number(1), bytes = number(2), keys = number(3), relayed = number(4),
+        timers = number(5),
+    }
 end
 
 local function keep_usage(module, usage)
     redis.call('HSET', usage_of(module), 'number', digits(usage.number), 'bytes',
-        digits(usage.bytes), 'keys', digits(usage.keys), 'relayed', digits(usage.relayed))
+        digits(usage.bytes), 'keys', digits(usage.keys), 'relayed', digits(usage.relayed),
+        'timers', digits(usage.timers))
+end
+
+-- Bytes of a place: number of a commit, and the place in it.
+local PLACE = 12
+
+local function place(number, at) return struct.pack('>I8I4', number, at) end
+
+-- The row of a timer in `timed_of`, by what stands in `timers_of`: its place and its key, which may be empty.
+-- No key has the byte 255.
+local function timed_row(member)
+    if #member > PLACE then return string.sub(member, PLACE + 1) end
+    return '\255' .. member
+end
+
+-- Says when the first timer of a module is due.
+local function set_alarm(module)
+    local first = redis.call('ZRANGE', timers_of(module), 0, 0, 'WITHSCORES')[2]
+    if first then
+        redis.call('ZADD', base .. 'store:alarms', first, module)
+    else
+        redis.call('ZREM', base .. 'store:alarms', module)
+    end
 end
 
 -- Says when something of a module is to be swept.
