@@ -102,7 +102,7 @@ pub fn store_messages(
         if let Entry::Send { channel, content } = entry
             && lent.lasting.contains_key(channel)
         {
-            let payload = seal_relayed(lent.process, correlation, content);
+            let payload = seal_relayed(Some(lent.process), correlation, content);
             transaction.relay(Parcel { target: channel.to_string(), payload });
             return false;
         }

@@ -84,7 +84,8 @@ async fn settle(
         commit.note = attempt.delivery.note();
         commit
     };
-    let stores = !commit.relayed.is_empty();
+    let has_set_timers = !commit.timers.is_empty();
+    let stores = !commit.relayed.is_empty() || has_set_timers;
     if commit.is_trivial() || matches!(finished.fault, Some(Fault::Conflict(_))) {
         return;
     }
@@ -103,7 +104,7 @@ async fn settle(
             shared.metrics.store_commits.get_or_create(&by).inc();
             shared.metrics.store_commit_time.observe(now.elapsed().as_secs_f64());
             if stores {
-                shared.relay.stored(&version.name);
+                shared.relay.stored(&version.name, has_set_timers);
             }
         }
         Ok(Committed { .. }) => {}

@@ -293,7 +293,7 @@ const fn noun(entry: &Entry) -> &'static str {
 #[async_trait]
 impl Outlet for Delivery {
     fn stored(&self) {
-        self.relay.stored(&self.module);
+        self.relay.stored(&self.module, true);
     }
 
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped> {
