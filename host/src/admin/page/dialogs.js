@@ -17,7 +17,8 @@ export function open(title, content, wide = "") {
   const dialog = el(
     "dialog",
     { "aria-labelledby": id, class: wide },
-    el("h2", { id }, title),
+    // A long dialog is read from its beginning: the focus does not begin at the button below.
+    el("h2", { id, tabindex: wide !== "" && "-1", autofocus: wide !== "" }, title),
     ...content,
   );
   dialog.addEventListener("close", () => dialog.remove());
@@ -44,7 +45,11 @@ export function closeAll() {
  */
 export function ask({ title, content, action, working, danger = false, work }) {
   const trouble = el("p", { class: "trouble", role: "alert" });
-  const yes = el("button", { type: "submit", class: danger ? "danger" : "primary", id: "yes" }, action);
+  const yes = el(
+    "button",
+    { type: "submit", class: danger ? "danger" : "primary", id: "yes" },
+    action,
+  );
   const no = el(
     "button",
     { type: "button", id: "no", autofocus: danger, click: () => dialog.close() },
@@ -88,6 +93,11 @@ export function say(text, kind, more = []) {
   const lines = more.length > 0 && el("ul", {}, ...more.map((line) => el("li", {}, line)));
   const button = el("button", { type: "button", click: dismiss }, "Dismiss");
   place?.replaceChildren(
-    el("div", { class: `notice ${kind}`, role: kind === "bad" ? "alert" : false }, el("div", {}, el("p", {}, text), lines), button),
+    el(
+      "div",
+      { class: `notice ${kind}`, role: kind === "bad" ? "alert" : false },
+      el("div", {}, el("p", {}, text), lines),
+      button,
+    ),
   );
 }

@@ -35,7 +35,9 @@ function filled(element, attributes, children) {
     else if (value !== undefined && value !== null && value !== false)
       element.setAttribute(key, value === true ? "" : String(value));
   }
-  const there = children.filter((child) => child !== null && child !== undefined && child !== false);
+  const there = children.filter(
+    (child) => child !== null && child !== undefined && child !== false,
+  );
   element.append(...there.map((child) => (child instanceof Node ? child : String(child))));
   return element;
 }
@@ -66,7 +68,11 @@ export function row(columns, ...cells) {
   const made = cells.map((cell, at) =>
     el(
       at === 0 ? "th" : "td",
-      { role: at === 0 ? "rowheader" : "cell", scope: at === 0 ? "row" : false, "data-label": columns[at] },
+      {
+        role: at === 0 ? "rowheader" : "cell",
+        scope: at === 0 ? "row" : false,
+        "data-label": columns[at],
+      },
       el("span", {}, cell),
     ),
   );
@@ -97,7 +103,9 @@ export function replace(place, ...children) {
   const active = document.activeElement;
   const key = active && place.contains(active) ? active.getAttribute("data-key") : null;
   place.replaceChildren(...children.filter((child) => child !== null && child !== false));
-  const again = [...place.querySelectorAll("[data-key]")].find((it) => it.getAttribute("data-key") === key);
+  const again = [...place.querySelectorAll("[data-key]")].find(
+    (it) => it.getAttribute("data-key") === key,
+  );
   if (key && again instanceof HTMLElement) again.focus({ preventScroll: true });
 }
 

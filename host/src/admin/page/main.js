@@ -154,8 +154,21 @@ function signIn(why = "") {
   leave.hidden = true;
   at("notices").replaceChildren();
   document.title = "Tidegate";
-  const token = el("input", { id: "token", type: "password", required: true, autocomplete: "off", autocapitalize: "none", spellcheck: "false", "aria-describedby": "token-hint" });
-  const user = el("input", { id: "user", maxlength: "200", autocomplete: "off", "aria-describedby": "user-hint" });
+  const token = el("input", {
+    id: "token",
+    type: "password",
+    required: true,
+    autocomplete: "off",
+    autocapitalize: "none",
+    spellcheck: "false",
+    "aria-describedby": "token-hint",
+  });
+  const user = el("input", {
+    id: "user",
+    maxlength: "200",
+    autocomplete: "off",
+    "aria-describedby": "user-hint",
+  });
   const alert = el("p", { class: "trouble", role: "alert", id: "refused" }, why);
   const button = el("button", { type: "submit", class: "primary", id: "enter" }, "Look");
   const form = el(
@@ -164,10 +177,20 @@ function signIn(why = "") {
     el("h1", {}, "Look at this process"),
     el("label", { for: "token" }, "Token"),
     token,
-    el("p", { class: "hint", id: "token-hint" }, "It stands in the file ", el("code", {}, "admin-token"), " of the data directory. This page keeps it in memory only: after a reload it asks again."),
+    el(
+      "p",
+      { class: "hint", id: "token-hint" },
+      "It stands in the file ",
+      el("code", {}, "admin-token"),
+      " of the data directory. This page keeps it in memory only: after a reload it asks again.",
+    ),
     el("label", { for: "user" }, "Your name, if you like"),
     user,
-    el("p", { class: "hint", id: "user-hint" }, "It stands in the history of the modules that you change."),
+    el(
+      "p",
+      { class: "hint", id: "user-hint" },
+      "It stands in the history of the modules that you change.",
+    ),
     alert,
     el("div", { class: "buttons" }, button),
   );
@@ -180,13 +203,17 @@ function signIn(why = "") {
       api.use(token.value, user.value, () => {});
       await api.get("nodes");
       api.use(token.value, user.value, () => {
-        if (isIn) signIn("The host does not take the token any more. Enter the one that it has now.");
+        if (isIn)
+          signIn("The host does not take the token any more. Enter the one that it has now.");
       });
       token.value = "";
       enter();
     } catch (error) {
       api.forget();
-      alert.textContent = error instanceof api.Problem && error.status === 401 ? `Wrong token: ${error.message}.` : String(error instanceof Error ? error.message : error);
+      alert.textContent =
+        error instanceof api.Problem && error.status === 401
+          ? "That is not the token of this host."
+          : String(error instanceof Error ? error.message : error);
       token.select();
       token.focus();
     } finally {
@@ -215,7 +242,9 @@ document.addEventListener("visibilitychange", () => {
   view?.visible?.(!document.hidden);
   if (!document.hidden && !view?.once) refresh();
 });
-window.addEventListener("unhandledrejection", ({ reason }) => say(String(reason?.message ?? reason), "bad"));
+window.addEventListener("unhandledrejection", ({ reason }) =>
+  say(String(reason?.message ?? reason), "bad"),
+);
 
 signIn();
 every(READY_MS, readiness);

@@ -104,12 +104,28 @@ class Step {
 const FIGURES = [
   { title: "Requests per second", of: (/** @type {Step} */ step) => step.rate("responses_total") },
   { title: "Open connections", of: (/** @type {Step} */ step) => sum(step.now, "connections") },
-  { title: "Messages that wait", of: (/** @type {Step} */ step) => sum(step.now, "channel_messages") },
-  { title: "Faults per second", of: (/** @type {Step} */ step) => step.rate("invocations_total", failed) },
-  { title: "Busy slots", of: (/** @type {Step} */ step) => sum(step.now, "slots_busy"), most: "slots" },
-  { title: "Wait for a slot, ms", of: (/** @type {Step} */ step) => step.mean("queue_wait_seconds") },
+  {
+    title: "Messages that wait",
+    of: (/** @type {Step} */ step) => sum(step.now, "channel_messages"),
+  },
+  {
+    title: "Faults per second",
+    of: (/** @type {Step} */ step) => step.rate("invocations_total", failed),
+  },
+  {
+    title: "Busy slots",
+    of: (/** @type {Step} */ step) => sum(step.now, "slots_busy"),
+    most: "slots",
+  },
+  {
+    title: "Wait for a slot, ms",
+    of: (/** @type {Step} */ step) => step.mean("queue_wait_seconds"),
+  },
   { title: "Run time, ms", of: (/** @type {Step} */ step) => step.mean("run_time_seconds") },
-  { title: "Lost messages per second", of: (/** @type {Step} */ step) => step.rate("messages_dropped_total") },
+  {
+    title: "Lost messages per second",
+    of: (/** @type {Step} */ step) => step.rate("messages_dropped_total"),
+  },
 ];
 
 /** The last samples and the figures made of them. */
@@ -118,6 +134,8 @@ export class History {
   step = null;
   /** @type {number[][]} */
   points = FIGURES.map(() => []);
+  /** Messages that were lost since something was full, by reason. @type {Map<string, number>} */
+  lost = new Map();
   /** @type {Sample | null} */
   #last = null;
   #at = 0;
@@ -131,6 +149,7 @@ export class History {
     if (this.#last && now > this.#at) {
       const step = new Step(this.#last, sample, (now - this.#at) / 1000);
       this.step = step;
+      this.#count(step);
       FIGURES.forEach(({ of }, at) => {
         this.points[at].push(of(step));
         if (this.points[at].length > POINTS) this.points[at].shift();
@@ -138,6 +157,16 @@ export class History {
     }
     this.#last = sample;
     this.#at = now;
+  }
+
+  /** @param {Step} step */
+  #count(step) {
+    const series = step.now.get("tidegate_messages_dropped_total") ?? [];
+    for (const { reason } of series.map(({ labels }) => labels)) {
+      const grown = step.grown("messages_dropped_total", (labels) => labels.reason === reason);
+      if (grown > 0 && reason.endsWith("full"))
+        this.lost.set(reason, (this.lost.get(reason) ?? 0) + grown);
+    }
   }
 }
 
@@ -150,15 +179,30 @@ export class Figures {
     const area = svg("polygon", { points: "" });
     const drawing = svg(
       "svg",
-      { viewBox: "0 0 100 30", preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" },
+      {
+        viewBox: "0 0 100 30",
+        preserveAspectRatio: "none",
+        "aria-hidden": "true",
+        focusable: "false",
+      },
       area,
       line,
     );
-    const element = el("li", { class: "figure" }, el("h3", {}, title), el("p", {}, value, most), drawing);
+    const element = el(
+      "li",
+      { class: "figure" },
+      el("h3", {}, title),
+      el("p", {}, value, most),
+      drawing,
+    );
     return { element, value, most, line, area };
   });
 
-  element = el("ul", { class: "figures", "aria-label": "Figures of the last five minutes" }, ...this.#cards.map(({ element }) => element));
+  element = el(
+    "ul",
+    { class: "figures", "aria-label": "Figures of the last five minutes" },
+    ...this.#cards.map(({ element }) => element),
+  );
 
   /** @param {History} history */
   show(history) {
@@ -171,7 +215,7 @@ export class Figures {
       const { value, most, line, area } = this.#cards[at];
       const top = Math.max(...known, 0);
       value.textContent = Number.isNaN(last) ? "–" : short(last);
-      most.textContent = limit ? `of ${sum(step.now, limit)}` : `at most ${short(top)}`;
+      most.textContent = limit ? `of ${sum(step.now, limit)}` : `max ${short(top)}`;
       const drawn = path(points, limit ? sum(step.now, limit) : top);
       line.setAttribute("points", drawn.join(" "));
       const first = drawn[0]?.split(",")[0] ?? 0;

@@ -11,7 +11,8 @@ export const STATES = {
   probation: {
     word: "on probation",
     kind: "watch",
-    means: "A new version, which is watched. Where it fails, the version before answers, and comes back.",
+    means:
+      "A new version, which is watched. Where it fails, the version before answers, and comes back.",
   },
   "rolled-back": {
     word: "rolled back",
@@ -45,7 +46,15 @@ export function modules(host) {
     "div",
     {},
     el("h1", { tabindex: "-1" }, "Modules"),
-    el("p", { class: "buttons" }, el("button", { type: "button", class: "primary", id: "deploy", click: () => deploy(host) }, "Deploy a file")),
+    el(
+      "p",
+      { class: "buttons" },
+      el(
+        "button",
+        { type: "button", class: "primary", id: "deploy", click: () => deploy(host) },
+        "Deploy a file",
+      ),
+    ),
     list,
   );
 
@@ -67,7 +76,15 @@ export function modules(host) {
       replace(list, empty());
       return;
     }
-    const columns = ["Module", "State", "Version", "Active since", "Deployed by", "Kept", "Runs / faults per second"];
+    const columns = [
+      "Module",
+      "State",
+      "Version",
+      "Active since",
+      "Deployed by",
+      "Kept",
+      "Runs / faults per second",
+    ];
     const rows = modules.map((/** @type {any} */ module) => {
       const rate = el("span", {}, "–");
       rates.set(module.name, rate);
@@ -93,9 +110,17 @@ function empty() {
   return el(
     "div",
     { class: "empty" },
-    el("p", {}, "No module is deployed yet. A module is a WebAssembly file that answers requests, WebSockets and messages of channels."),
+    el(
+      "p",
+      {},
+      "No module is deployed yet. A module is a WebAssembly file that answers requests, WebSockets and messages of channels.",
+    ),
     el("p", {}, "Make one, then deploy its file with the button above, or on the command line:"),
-    el("pre", { tabindex: "0" }, "tidegate new hello\ncd hello\ntidegate build\ntidegate deploy hello FILE"),
+    el(
+      "pre",
+      { tabindex: "0" },
+      "tidegate new hello\ncd hello\ntidegate build\ntidegate deploy hello FILE",
+    ),
   );
 }
 
@@ -131,8 +156,12 @@ export function module(host, name) {
  */
 function sections(host, details) {
   const { name } = details;
-  const button = (/** @type {string} */ id, /** @type {string} */ text, /** @type {() => void} */ click, kind = "") =>
-    el("button", { type: "button", id, "data-key": id, class: kind, click }, text);
+  const button = (
+    /** @type {string} */ id,
+    /** @type {string} */ text,
+    /** @type {() => void} */ click,
+    kind = "",
+  ) => el("button", { type: "button", id, "data-key": id, class: kind, click }, text);
   const settings = JSON.stringify(details.settings, null, 2);
   return [
     el(
@@ -140,7 +169,11 @@ function sections(host, details) {
       { class: "buttons" },
       button("deploy", "Deploy a file", () => deploy(host, name), "primary"),
       button("rollback", "Roll back", () => rollback(host, details)),
-      el("a", { class: "button", href: `#records?module=${name}`, "data-key": "records" }, "Records"),
+      el(
+        "a",
+        { class: "button", href: `#records?module=${name}`, "data-key": "records" },
+        "Records",
+      ),
       button("delete", "Delete the module", () => remove(host, details), "danger"),
     ),
     facts([
@@ -149,18 +182,38 @@ function sections(host, details) {
       ["Run again", moment(details.resting_until)],
       ["Active version", version(details)],
       ["Active since", moment(details.active_since)],
-      ["Deployed", details.deployed_at && el("span", {}, moment(details.deployed_at), ` by ${details.deployed_by}`)],
+      [
+        "Deployed",
+        details.deployed_at &&
+          el("span", {}, moment(details.deployed_at), ` by ${details.deployed_by}`),
+      ],
       ["Digest", details.digest && el("span", { class: "mono" }, details.digest)],
       ["Source", details.source === "flag" ? "a file that was named at the start" : ""],
     ]),
-    el("section", { "aria-labelledby": "h-versions" }, el("h2", { id: "h-versions" }, "Versions"), history(host, details)),
-    el("section", { "aria-labelledby": "h-routes" }, el("h2", { id: "h-routes" }, "Routes"), routesTable(details.routes, false)),
+    el(
+      "section",
+      { "aria-labelledby": "h-versions" },
+      el("h2", { id: "h-versions" }, "Versions"),
+      history(host, details),
+    ),
+    el(
+      "section",
+      { "aria-labelledby": "h-routes" },
+      el("h2", { id: "h-routes" }, "Routes"),
+      routesTable(details.routes, false),
+    ),
     el(
       "section",
       { "aria-labelledby": "h-settings" },
       el("h2", { id: "h-settings" }, "Settings"),
       settings === "{}"
-        ? el("p", { class: "empty" }, "None are written: tidegate.toml and the defaults hold. ", el("code", {}, `tidegate settings ${name} KEY=VALUE`), " writes one.")
+        ? el(
+            "p",
+            { class: "empty" },
+            "None are written: tidegate.toml and the defaults hold. ",
+            el("code", {}, `tidegate settings ${name} KEY=VALUE`),
+            " writes one.",
+          )
         : el("pre", { tabindex: "0", "aria-label": "Settings that are written" }, settings),
     ),
   ];
@@ -171,12 +224,33 @@ function sections(host, details) {
  * @param {any} details
  */
 function history(host, details) {
-  if (details.history.length === 0) return el("p", { class: "empty" }, "No version is kept. The file that was named at the start is served.");
+  if (details.history.length === 0)
+    return el(
+      "p",
+      { class: "empty" },
+      "No version is kept. The file that was named at the start is served.",
+    );
   const columns = ["Version", "Deployed", "By", "Note", "Size", "Digest", "Changes"];
   const rows = [...details.history].reverse().map((kept) => {
     const active = kept.version === details.active_version;
-    const act = (/** @type {string} */ text, /** @type {string} */ key, /** @type {() => void} */ click, kind = "") =>
-      el("button", { type: "button", class: `small ${kind}`, id: `${key}-${kept.version}`, "data-key": `${key}-${kept.version}`, "aria-label": `${text} version ${kept.version}`, click }, text);
+    const act = (
+      /** @type {string} */ text,
+      /** @type {string} */ key,
+      /** @type {() => void} */ click,
+      kind = "",
+    ) =>
+      el(
+        "button",
+        {
+          type: "button",
+          class: `small ${kind}`,
+          id: `${key}-${kept.version}`,
+          "data-key": `${key}-${kept.version}`,
+          "aria-label": `${text} version ${kept.version}`,
+          click,
+        },
+        text,
+      );
     return row(
       columns,
       `${kept.version}`,
@@ -187,7 +261,12 @@ function history(host, details) {
       el("span", { class: "mono", title: kept.digest }, kept.digest.slice(0, 12)),
       active
         ? badge("active", "good")
-        : el("span", { class: "buttons" }, act("Activate", "activate", () => activate(host, details, kept)), act("Delete", "drop", () => drop(host, details, kept), "danger")),
+        : el(
+            "span",
+            { class: "buttons" },
+            act("Activate", "activate", () => activate(host, details, kept)),
+            act("Delete", "drop", () => drop(host, details, kept), "danger"),
+          ),
     );
   });
   return table("Versions, the newest first", columns, rows);
@@ -203,7 +282,9 @@ function report(deployed) {
   const lost = nodes
     .filter((/** @type {any} */ node) => node.fault)
     .map((/** @type {any} */ node) => `Process ${node.node} has another version: ${node.fault}`);
-  const text = changed ? `${module}: version ${version} is active.` : `${module}: version ${version} was active already.`;
+  const text = changed
+    ? `${module}: version ${version} is active.`
+    : `${module}: version ${version} was active already.`;
   const more = [...warnings, ...lost];
   say(text, more.length > 0 ? "watch" : "good", more);
 }
@@ -213,12 +294,32 @@ function report(deployed) {
  * @param {string} [name]
  */
 function deploy(host, name) {
-  const named = el("input", { id: "deploy-name", required: true, pattern: "[a-z0-9\\-]{1,63}", maxlength: "63", value: name, readonly: name !== undefined, autocapitalize: "none", autocomplete: "off", spellcheck: "false", "aria-describedby": "name-hint" });
-  const file = el("input", { id: "deploy-file", type: "file", accept: ".wasm,application/wasm", required: true });
+  const named = el("input", {
+    id: "deploy-name",
+    required: true,
+    pattern: "[a-z0-9\\-]{1,63}",
+    maxlength: "63",
+    value: name,
+    readonly: name !== undefined,
+    autocapitalize: "none",
+    autocomplete: "off",
+    spellcheck: "false",
+    "aria-describedby": "name-hint",
+  });
+  const file = el("input", {
+    id: "deploy-file",
+    type: "file",
+    accept: ".wasm,application/wasm",
+    required: true,
+  });
   const note = el("input", { id: "deploy-note", maxlength: "200", autocomplete: "off" });
   const watch = el("input", { id: "deploy-probation", type: "checkbox", checked: true });
   file.addEventListener("change", () => {
-    const guessed = file.files?.[0]?.name.replace(/\.wasm$/, "").replaceAll("_", "-").toLowerCase() ?? "";
+    const guessed =
+      file.files?.[0]?.name
+        .replace(/\.wasm$/, "")
+        .replaceAll("_", "-")
+        .toLowerCase() ?? "";
     if (named.value === "" && /^[a-z0-9-]{1,63}$/.test(guessed)) named.value = guessed;
   });
   ask({
@@ -228,10 +329,21 @@ function deploy(host, name) {
       file,
       el("label", { for: "deploy-name" }, "Module"),
       named,
-      el("p", { class: "hint", id: "name-hint" }, name === undefined ? "Letters a to z, digits and hyphens. A name that is there gets another version." : "The file becomes its next version, and is active at once."),
+      el(
+        "p",
+        { class: "hint", id: "name-hint" },
+        name === undefined
+          ? "Letters a to z, digits and hyphens. A name that is there gets another version."
+          : "The file becomes its next version, and is active at once.",
+      ),
       el("label", { for: "deploy-note" }, "Note for the history"),
       note,
-      el("label", { class: "check" }, watch, " Watch it on probation: where it fails, the version before comes back"),
+      el(
+        "label",
+        { class: "check" },
+        watch,
+        " Watch it on probation: where it fails, the version before comes back",
+      ),
     ],
     action: "Deploy",
     working: "Deploying…",
@@ -251,7 +363,13 @@ function deploy(host, name) {
 function rollback(host, { name, active_version: active }) {
   ask({
     title: `Roll ${name} back?`,
-    content: [el("p", {}, `The version that was active before version ${active} answers from then on. Connections stay open.`)],
+    content: [
+      el(
+        "p",
+        {},
+        `The version that was active before version ${active} answers from then on. Connections stay open.`,
+      ),
+    ],
     action: "Roll back",
     working: "Rolling back…",
     danger: true,
@@ -270,7 +388,9 @@ function rollback(host, { name, active_version: active }) {
 function activate(host, { name, active_version: active }, { version }) {
   ask({
     title: `Activate version ${version} of ${name}?`,
-    content: [el("p", {}, `It takes the place of version ${active ?? "none"}. Connections stay open.`)],
+    content: [
+      el("p", {}, `It takes the place of version ${active ?? "none"}. Connections stay open.`),
+    ],
     action: "Activate",
     working: "Activating…",
     danger: true,
@@ -308,7 +428,13 @@ function drop(host, { name }, { version }) {
 function remove(host, { name, versions }) {
   ask({
     title: `Delete ${name}?`,
-    content: [el("p", {}, `All its versions (${versions}) and its settings are gone then. Its routes answer 404, and its WebSockets are closed.`)],
+    content: [
+      el(
+        "p",
+        {},
+        `All its versions (${versions}) and its settings are gone then. Its routes answer 404, and its WebSockets are closed.`,
+      ),
+    ],
     action: "Delete the module",
     working: "Deleting…",
     danger: true,

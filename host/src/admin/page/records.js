@@ -2,17 +2,49 @@
 
 import { follow, get } from "./api.js";
 import { open } from "./dialogs.js";
-import { badge, count, duration, el, facts, moment, replace, row, short, size, table } from "./elements.js";
+import {
+  badge,
+  count,
+  duration,
+  el,
+  facts,
+  moment,
+  replace,
+  row,
+  short,
+  size,
+  table,
+} from "./elements.js";
 
 /** Records that the page keeps and shows. More would be read by nobody. */
 const SHOWN = 200;
-/** Records that are asked for at first: all that the host keeps, since some filters are the page's own. */
-const ASKED = 1000;
+/** Records that are asked for at first where the page filters itself: all that the host keeps. */
+const ALL = 1000;
 /** The pause before the stream is opened again. */
 const PAUSE_MS = 2_000;
 
 /** Kinds of faults, as the host has them. */
-const FAULTS = ["fuel", "deadline", "memory", "outbox_messages", "outbox_bytes", "host_calls", "call_bytes", "handles", "stack", "trap", "exit", "failed", "state_unreadable", "conflict", "quota", "type", "store", "commit_unknown", "host"];
+const FAULTS = [
+  "fuel",
+  "deadline",
+  "memory",
+  "outbox_messages",
+  "outbox_bytes",
+  "host_calls",
+  "call_bytes",
+  "handles",
+  "stack",
+  "trap",
+  "exit",
+  "failed",
+  "state_unreadable",
+  "conflict",
+  "quota",
+  "type",
+  "store",
+  "commit_unknown",
+  "host",
+];
 const ANY_FAULT = "fault";
 const COLUMNS = ["Began", "Module", "Consumer", "Channel", "Outcome", "Time", "Fuel", "Lines"];
 
@@ -39,10 +71,33 @@ export function records(host, query) {
     id: query.get("id") ?? "",
   };
 
-  const select = el("select", { id: "record-outcome" }, ...[["", "any"], ["ok", "ok"], ["gone", "gone"], [ANY_FAULT, "any fault"], ...FAULTS.map((kind) => [kind, kind])].map(([value, text]) => el("option", { value, selected: value === wanted.outcome }, text)));
+  const select = el(
+    "select",
+    { id: "record-outcome" },
+    ...[
+      ["", "any"],
+      ["ok", "ok"],
+      ["gone", "gone"],
+      [ANY_FAULT, "any fault"],
+      ...FAULTS.map((kind) => [kind, kind]),
+    ].map(([value, text]) => el("option", { value, selected: value === wanted.outcome }, text)),
+  );
   const names = el("datalist", { id: "record-modules" });
-  const module = el("input", { id: "record-module", value: wanted.module, list: "record-modules", autocapitalize: "none", autocomplete: "off", spellcheck: "false" });
-  const id = el("input", { id: "record-id", value: wanted.id, autocapitalize: "none", autocomplete: "off", spellcheck: "false" });
+  const module = el("input", {
+    id: "record-module",
+    value: wanted.module,
+    list: "record-modules",
+    autocapitalize: "none",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+  const id = el("input", {
+    id: "record-id",
+    value: wanted.id,
+    autocapitalize: "none",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   const following = el("input", { id: "follow", type: "checkbox", checked: true });
   const status = el("p", { class: "hint", id: "stream" });
   const filters = el(
@@ -58,7 +113,15 @@ export function records(host, query) {
   const list = table("Records, the newest first", COLUMNS, []);
   list.querySelector("tbody")?.replaceWith(body);
   const empty = el("p", { class: "empty" });
-  const element = el("div", {}, el("h1", { tabindex: "-1" }, "Records"), filters, status, list, empty);
+  const element = el(
+    "div",
+    {},
+    el("h1", { tabindex: "-1" }, "Records"),
+    filters,
+    status,
+    list,
+    empty,
+  );
 
   const filtered = () => wanted.module !== "" || wanted.outcome !== "" || wanted.id !== "";
 
@@ -72,12 +135,18 @@ export function records(host, query) {
     host.go(text ? `records?${text}` : "records");
   });
   select.addEventListener("change", () => filters.requestSubmit());
-  following.addEventListener("change", () => (following.checked ? start() : stop("Not following. New records are not shown.")));
+  following.addEventListener("change", () =>
+    following.checked ? start() : stop("Not following. New records are not shown."),
+  );
 
   /** @param {any} record */
   function takes(record) {
     if (wanted.module && record.module !== wanted.module) return false;
-    if (wanted.id && record.correlation_id.replaceAll("-", "") !== wanted.id.replaceAll("-", "").toLowerCase()) return false;
+    if (
+      wanted.id &&
+      record.correlation_id.replaceAll("-", "") !== wanted.id.replaceAll("-", "").toLowerCase()
+    )
+      return false;
     if (wanted.outcome === ANY_FAULT) return isFault(record.outcome);
     return !wanted.outcome || record.outcome === wanted.outcome;
   }
@@ -131,7 +200,9 @@ export function records(host, query) {
 
   /** @param {AbortSignal} signal */
   async function run(signal) {
-    const path = wanted.module ? `records/stream?module=${encodeURIComponent(wanted.module)}` : "records/stream";
+    const path = wanted.module
+      ? `records/stream?module=${encodeURIComponent(wanted.module)}`
+      : "records/stream";
     /** Came since the last chance to draw. @type {any[]} */
     let waiting = [];
     const take = () => {
@@ -170,19 +241,27 @@ export function records(host, query) {
 
   async function begin() {
     if (following.checked && !document.hidden) start();
-    const asked = new URLSearchParams({ limit: `${ASKED}` });
+    const asked = new URLSearchParams({ limit: `${wanted.outcome === ANY_FAULT ? ALL : SHOWN}` });
     if (wanted.module) asked.set("module", wanted.module);
     if (wanted.outcome && wanted.outcome !== ANY_FAULT) asked.set("outcome", wanted.outcome);
     if (wanted.id) asked.set("correlation_id", wanted.id);
     const [found, listed] = await Promise.all([get(`records?${asked}`), get("modules")]);
-    replace(names, ...listed.modules.map((/** @type {any} */ it) => el("option", { value: it.name })));
+    replace(
+      names,
+      ...listed.modules.map((/** @type {any} */ it) => el("option", { value: it.name })),
+    );
     // Records of the stream that came meanwhile are among these or newer.
     const newer = kept;
     kept = [];
     ids.clear();
     body.replaceChildren();
     fresh = true;
-    add([...newer, ...found.records.filter((/** @type {any} */ it) => !newer.some((other) => other.id === it.id))]);
+    add([
+      ...newer,
+      ...found.records.filter(
+        (/** @type {any} */ it) => !newer.some((other) => other.id === it.id),
+      ),
+    ]);
     told();
   }
 
@@ -208,11 +287,23 @@ function line(record, isOld) {
   const began = `${time.toTimeString().slice(0, 8)}.${String(time.getMilliseconds()).padStart(3, "0")}`;
   const made = row(
     COLUMNS,
-    el("button", { type: "button", class: "link mono", "aria-label": `Look at the run of ${record.module} at ${began}`, click: () => show(record) }, began),
+    el(
+      "button",
+      {
+        type: "button",
+        class: "link mono",
+        "aria-label": `Look at the run of ${record.module} at ${began}`,
+        click: () => show(record),
+      },
+      began,
+    ),
     `${record.module} ${record.version}`,
     record.consumer,
     el("span", { class: "mono" }, record.channel),
-    badge(record.outcome, isFault(record.outcome) ? "bad" : record.outcome === "ok" ? "good" : "plain"),
+    badge(
+      record.outcome,
+      isFault(record.outcome) ? "bad" : record.outcome === "ok" ? "good" : "plain",
+    ),
     duration(record.wall_us),
     short(record.fuel),
     record.log.length > 0 ? count(record.log.length) : "",
@@ -225,14 +316,26 @@ function line(record, isOld) {
 /** @param {any} record */
 function show(record) {
   const { module, version, consumer, log } = record;
-  const close = el("button", { type: "button", id: "close", autofocus: true, click: () => dialog.close() }, "Close");
-  const lines = log.map((/** @type {any} */ { level, text }) => el("li", { class: level }, el("span", { class: "level" }, level), " ", el("span", { class: "text" }, text)));
+  const close = el("button", { type: "button", id: "close", click: () => dialog.close() }, "Close");
+  const lines = log.map((/** @type {any} */ { level, text }) =>
+    el(
+      "li",
+      { class: level },
+      el("span", { class: "level" }, level),
+      " ",
+      el("span", { class: "text" }, text),
+    ),
+  );
   const dialog = open(
     `${module} ${version}: ${consumer}`,
     [
       facts([
         ["Outcome", badge(record.outcome, isFault(record.outcome) ? "bad" : "good")],
-        ["Fault", record.detail && el("pre", { class: "said", id: "record-fault", tabindex: "0" }, record.detail)],
+        [
+          "Fault",
+          record.detail &&
+            el("pre", { class: "said", id: "record-fault", tabindex: "0" }, record.detail),
+        ],
         ["Began", moment(record.started_at)],
         ["Channel", record.channel],
         ["In place of", record.in_place_of && `version ${record.in_place_of}, which failed at it`],
@@ -242,10 +345,28 @@ function show(record) {
         ["Attempts", record.attempts === 0 ? "0: it was not run" : count(record.attempts)],
         ["Keys read, written", `${count(record.keys_read)}, ${count(record.keys_written)}`],
         ["Messages sent", count(record.sent)],
-        ["Id", el("a", { class: "mono", href: `#records?id=${encodeURIComponent(record.correlation_id)}` }, record.correlation_id)],
+        [
+          "Id",
+          el(
+            "a",
+            { class: "mono", href: `#records?id=${encodeURIComponent(record.correlation_id)}` },
+            record.correlation_id,
+          ),
+        ],
       ]),
       el("h3", {}, "Lines"),
-      lines.length > 0 ? el("ol", { class: "log", id: "record-log", tabindex: "0", "aria-label": "Lines that it logged and printed" }, ...lines) : el("p", { class: "empty" }, "It logged nothing."),
+      lines.length > 0
+        ? el(
+            "ol",
+            {
+              class: "log",
+              id: "record-log",
+              tabindex: "0",
+              "aria-label": "Lines that it logged and printed",
+            },
+            ...lines,
+          )
+        : el("p", { class: "empty" }, "It logged nothing."),
       record.log_truncated && el("p", { class: "hint" }, "Further lines were cut off."),
       el("div", { class: "buttons" }, close),
     ].filter(Boolean),

@@ -8,13 +8,24 @@ import { el, replace, row, table } from "./elements.js";
  * @param {boolean} withModule
  */
 export function routesTable(routes, withModule) {
-  if (routes.length === 0) return el("p", { class: "empty" }, "There are none: no active version serves a path or reads a channel.");
+  if (routes.length === 0)
+    return el(
+      "p",
+      { class: "empty" },
+      "There are none: no active version serves a path or reads a channel.",
+    );
   const columns = ["Route", ...(withModule ? ["Module"] : []), "Consumer", "Guards"];
   const rows = routes.map(({ module, consumer, trigger, method, pattern, channel, guards }) => {
     const kind = method ?? (trigger === "websocket" ? "WebSocket" : "channel");
     return row(
       columns,
-      el("span", {}, el("span", { class: "kind" }, kind), " ", el("span", { class: "mono" }, pattern ?? channel)),
+      el(
+        "span",
+        {},
+        el("span", { class: "kind" }, kind),
+        " ",
+        el("span", { class: "mono" }, pattern ?? channel),
+      ),
       ...(withModule ? [el("a", { href: `#modules/${module}` }, module)] : []),
       consumer,
       guards.join(", "),
