@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
-use fantoccini::{ClientBuilder, Locator, error::CmdError};
+use fantoccini::{
+    ClientBuilder, Locator,
+    actions::{InputSource as _, KeyAction, KeyActions},
+    error::CmdError,
+};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -142,7 +146,11 @@ impl Browser {
 
     /// Presses keys on the element that has the focus: a text, [`ENTER`] or [`ESCAPE`].
     pub async fn press(&self, keys: &str) {
-        self.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
+        let mut actions = KeyActions::new("keyboard".to_owned());
+        for value in keys.chars() {
+            actions = actions.then(KeyAction::Down { value }).then(KeyAction::Up { value });
+        }
+        self.client.perform_actions(actions).await.unwrap();
     }
 
     /// Presses the tabulator until the focus is on an element with a text.

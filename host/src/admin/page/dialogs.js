@@ -1,6 +1,6 @@
 /** Questions before changes, and the lines that say how they ended. */
 
-import { el } from "./elements.js";
+import { el, focusOn } from "./elements.js";
 
 let made = 0;
 
@@ -21,7 +21,12 @@ export function open(title, content, wide = "") {
     el("h2", { id, tabindex: wide !== "" && "-1", autofocus: wide !== "" }, title),
     ...content,
   );
-  dialog.addEventListener("close", () => dialog.remove());
+  const key = document.activeElement?.getAttribute("data-key");
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    // The button that opened it may have been drawn anew meanwhile.
+    if (key && document.activeElement === document.body) focusOn(document, key);
+  });
   document.body.append(dialog);
   dialog.showModal();
   return dialog;

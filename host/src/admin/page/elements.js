@@ -94,6 +94,19 @@ export function facts(pairs) {
 }
 
 /**
+ * Gives the focus to the control with a `data-key`, or else to the content.
+ *
+ * @param {ParentNode} place
+ * @param {string} key
+ */
+export function focusOn(place, key) {
+  const found = [...place.querySelectorAll("[data-key]")].find(
+    (it) => it.getAttribute("data-key") === key,
+  );
+  (found ?? document.getElementById("main")).focus({ preventScroll: true });
+}
+
+/**
  * Replaces what an element shows. The focus stays on the control with the same `data-key`.
  *
  * @param {Element} place
@@ -103,10 +116,7 @@ export function replace(place, ...children) {
   const active = document.activeElement;
   const key = active && place.contains(active) ? active.getAttribute("data-key") : null;
   place.replaceChildren(...children.filter((child) => child !== null && child !== false));
-  const again = [...place.querySelectorAll("[data-key]")].find(
-    (it) => it.getAttribute("data-key") === key,
-  );
-  if (key && again instanceof HTMLElement) again.focus({ preventScroll: true });
+  if (key) focusOn(place, key);
 }
 
 const DAY = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short" });

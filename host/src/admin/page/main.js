@@ -70,7 +70,7 @@ function named() {
   const [first, second] = place.split("/");
   switch (first) {
     case "modules":
-      return second ? module(host, decodeURIComponent(second)) : modules(host);
+      return second ? module(host, second) : modules(host);
     case "records":
       return records(host, new URLSearchParams(query));
     case "routes":

@@ -136,7 +136,9 @@ export function records(host, query) {
   });
   select.addEventListener("change", () => filters.requestSubmit());
   following.addEventListener("change", () =>
-    following.checked ? start() : stop("Not following. New records are not shown."),
+    following.checked
+      ? begin().catch(host.failed)
+      : stop("Not following. New records are not shown."),
   );
 
   /** @param {any} record */
