@@ -182,10 +182,14 @@ impl Browser {
     /// The warnings and errors that the console has got since the last look: where they are from, and their text.
     pub async fn complaints(&self) -> Vec<(String, String)> {
         let entries = self.ask_driver("se/log", &json!({ "type": "browser" })).await;
-        let entries = entries["value"].as_array().unwrap().iter();
-        let bad = entries.filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING");
-        let text = |entry: &Value, field: &str| entry[field].as_str().unwrap().to_owned();
-        bad.map(|entry| (text(entry, "source"), text(entry, "message"))).collect()
+        let entries = entries.get("value").and_then(Value::as_array).unwrap().iter();
+        let text = |entry: &Value, field: &str| {
+            entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        entries
+            .filter(|entry| ["SEVERE", "WARNING"].contains(&&*text(entry, "level")))
+            .map(|entry| (text(entry, "source"), text(entry, "message")))
+            .collect()
     }
 
     async fn emulate(&self, command: &str, params: &Value) {

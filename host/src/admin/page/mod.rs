@@ -8,9 +8,9 @@ use hyper::{
     HeaderMap, StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
-use sha2::{Digest as _, Sha256};
 
 use super::api::{Answer, full};
+use crate::engine::digest;
 
 /// Code, styles and connections of this origin only. No frame of another page around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -51,15 +51,7 @@ static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| ASSETS.iter().map(Asset::t
 impl Asset {
     /// The digest of its text.
     fn tag(&self) -> String {
-        use std::fmt::Write as _;
-
-        let mut tag = String::from("\"");
-        for byte in Sha256::digest(self.text).iter().take(16) {
-            // Writing to a string never fails.
-            let _ = write!(tag, "{byte:02x}");
-        }
-        tag.push('"');
-        tag
+        format!("\"{}\"", digest(self.text.as_bytes()))
     }
 }
 
