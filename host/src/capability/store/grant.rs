@@ -17,12 +17,7 @@ pub struct StoreGrant {
 impl Default for StoreGrant {
     fn default() -> Self {
         Self {
-            quota: Quota {
-                bytes: 1 << 30,
-                keys: 10_000_000,
-                relayed: 100_000,
-                timers: 1_000_000,
-            },
+            quota: Quota { bytes: 1 << 30, keys: 10_000_000, relayed: 100_000, timers: 1_000_000 },
             reads: 10_000,
             modules: Vec::new(),
         }

@@ -342,7 +342,11 @@ pub(super) fn runs_from(batch: &[u8]) -> impl Iterator<Item = (RunId, u64)> {
     })
 }
 
-pub(super) fn some_rows(table: &Rows<'_>, first: &[u8], end: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
+pub(super) fn some_rows(
+    table: &Rows<'_>,
+    first: &[u8],
+    end: &[u8],
+) -> Result<Vec<Vec<u8>>, Failure> {
     let mut rows = Vec::new();
     for stored in table.range::<&[u8]>(first..end)?.take(STEP) {
         rows.push(stored?.0.value().to_vec());

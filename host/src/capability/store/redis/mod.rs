@@ -22,9 +22,7 @@ use futures_util::future::join_all;
 
 use self::{
     export::RedisExport,
-    request::{
-        commit_arguments, key_argument, next_place, place_as_bytes, timer_place_arguments,
-    },
+    request::{commit_arguments, key_argument, next_place, place_as_bytes, timer_place_arguments},
     scripts::Scripts,
 };
 use super::{
