@@ -8,6 +8,7 @@ mod listings;
 mod outcomes;
 mod quotas;
 mod relay;
+mod timers;
 mod upkeep;
 mod writes;
 
@@ -18,7 +19,7 @@ use bytes::Bytes;
 
 pub(super) use self::{
     conflicts::*, counters::*, expiry::*, histories::*, listings::*, outcomes::*, quotas::*,
-    relay::*, upkeep::*, writes::*,
+    relay::*, timers::*, upkeep::*, writes::*,
 };
 use super::{
     Commit, CommitError, Committed, Conflicting, Data, Key, Prefix, Quota, ReadError, Store,
@@ -84,6 +85,21 @@ macro_rules! conformance_cases {
             a_quota_of_keys_holds
             what_is_relayed_comes_in_order_until_it_is_forgotten
             what_waits_to_be_relayed_is_bounded
+            a_timer_is_relayed_once_when_it_is_due
+            timers_are_due_in_the_order_of_their_moments_then_of_setting
+            a_timer_with_a_key_that_stands_replaces_it
+            timers_without_a_key_stand_side_by_side
+            a_cancelled_timer_is_not_relayed
+            the_last_call_of_a_run_on_a_timer_counts
+            a_moment_in_the_past_is_due_at_once
+            a_commit_without_effect_sets_and_cancels_no_timer
+            a_quota_of_timers_holds_and_what_makes_room_passes
+            a_cleared_module_has_no_timers
+            timers_of_all_modules_are_due_by_one_call
+            callers_at_once_move_each_timer_once
+            a_step_of_large_timers_ends_early
+            timers_are_listed_page_by_page
+            timers_count_for_what_a_run_may_write
             an_export_is_one_moment
             a_cleared_module_has_nothing_and_goes_on_counting
             usage_follows_every_change

@@ -3,6 +3,7 @@
 mod damage;
 mod durability;
 mod locks;
+mod timers;
 
 use std::{
     path::Path,

@@ -3,6 +3,7 @@
 mod documented;
 mod faults;
 mod layout;
+mod timers;
 mod topologies;
 
 use std::{sync::Arc, time::Duration};
