@@ -19,3 +19,12 @@ wit_bindgen::generate!({
     default_bindings_module: "tidegate_sdk::__private::bindings",
     additional_derives: [PartialEq, Eq],
 });
+
+/// The data of modules, which version 0.1.1 adds. A module that does not use it does not import it.
+pub mod storing {
+    wit_bindgen::generate!({
+        path: "wit/0.1.1",
+        world: "storing",
+        additional_derives: [PartialEq, Eq],
+    });
+}

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::host::{connection, layer, log, machine, reply, types};
 use crate::payload;
 use crate::response::Answer;
-use crate::{FlushError, Group, Reply, ReplyError, Response, Scope, SendError};
+use crate::{FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Store};
 
 /// What a consumer does besides returning: send messages, join groups, write lines for the record.
 ///
@@ -189,11 +189,18 @@ impl Context {
         Ok(layer::group_send(&group.into().full_name(self.module()), &content)?)
     }
 
-    /// Sends what is in the outbox now, replies included.
+    /// The data of the module, which this run reads and writes as one transaction.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        Store::new()
+    }
+
+    /// Commits what was written to the [`Store`], then sends what is in the outbox now, replies included.
+    /// After that the consumer is not run again if data that it read changes: such a change is then a fault.
     ///
     /// # Errors
     /// When an entry cannot be sent. What stood before it is sent, the entry is removed, the rest
-    /// stays.
+    /// stays. Data that was committed stays, too.
     pub fn flush(&mut self) -> Result<(), FlushError> {
         Ok(layer::flush()?)
     }

@@ -28,6 +28,7 @@ mod scope;
 mod send_error;
 pub mod sse;
 mod state;
+mod store;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod websocket;
@@ -54,6 +55,7 @@ pub use response::{IntoReply, Json, Reply, Response};
 pub use scope::Scope;
 pub use send_error::{FlushError, FlushReason, ReplyError, SendError};
 pub use state::{OldState, State};
+pub use store::{OldValue, Store, StoreError, StoreView, Stored};
 pub use websocket::{Handshake, Socket, Websocket};
 
 /// Cookies with their attributes, for [`Response::cookie`].

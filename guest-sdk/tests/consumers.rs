@@ -27,5 +27,7 @@ mod routes;
 mod sse;
 #[path = "consumers/state.rs"]
 mod state;
+#[path = "consumers/store.rs"]
+mod store;
 #[path = "consumers/websocket.rs"]
 mod websocket;

@@ -205,7 +205,28 @@ impl Metrics {
         metrics
     }
 
+    fn register_store(&mut self) {
+        let r = &mut self.registry;
+        r.register("store_commits", "Commits of data", self.store_commits.clone());
+        r.register(
+            "store_conflicts",
+            "Runs thrown away since data that they had read changed",
+            self.store_conflicts.clone(),
+        );
+        r.register(
+            "store_repeats",
+            "Runs of messages that another run had done",
+            self.store_repeats.clone(),
+        );
+        r.register(
+            "store_commit_time_seconds",
+            "Time that commits of data took",
+            self.store_commit_time.clone(),
+        );
+    }
+
     fn register(&mut self) {
+        self.register_store();
         let r = &mut self.registry;
         r.register("messages_sent", "Messages that a channel took", self.messages_sent.clone());
         r.register(
@@ -246,22 +267,6 @@ impl Metrics {
             self.breaker_refusals.clone(),
         );
         r.register("rollbacks", "New versions that failed", self.rollbacks.clone());
-        r.register("store_commits", "Commits of data", self.store_commits.clone());
-        r.register(
-            "store_conflicts",
-            "Runs thrown away since data that they had read changed",
-            self.store_conflicts.clone(),
-        );
-        r.register(
-            "store_repeats",
-            "Runs of messages that another run had done",
-            self.store_repeats.clone(),
-        );
-        r.register(
-            "store_commit_time_seconds",
-            "Time that commits of data took",
-            self.store_commit_time.clone(),
-        );
         r.register(
             "slot_panics",
             "Slot threads that ended by a panic of the host and were replaced",

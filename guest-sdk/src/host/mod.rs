@@ -4,6 +4,7 @@
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::bindings::{
     exports::tidegate::channels::consumer,
+    storing::tidegate::channels::store,
     tidegate::channels::{connection, layer, log, reply, types},
 };
 
@@ -37,4 +38,6 @@ mod native;
 #[cfg(all(not(target_family = "wasm"), any(feature = "log", feature = "tracing")))]
 pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use native::{Host, connection, consumer, layer, log, machine, reply, types, with_host};
+pub(crate) use native::{
+    Host, StoreHost, connection, consumer, layer, log, machine, reply, store, types, with_host,
+};

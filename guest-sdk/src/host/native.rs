@@ -10,12 +10,14 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub(crate) mod store;
 pub(crate) mod types;
 
+pub(crate) use store::StoreHost;
 use types::{Frame, Handshake, Response, Scope, StreamPart};
 
 /// What a test host does for a consumer. One method for each import of the contract.
-pub(crate) trait Host {
+pub(crate) trait Host: StoreHost {
     fn send(&mut self, channel: &str, content: &[u8]) -> Result<(), layer::SendError>;
     fn send_later(
         &mut self,

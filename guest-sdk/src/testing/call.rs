@@ -16,56 +16,89 @@ use crate::host::{Host, log, with_host};
 use crate::{Close, Response as SdkResponse};
 
 use super::connection::{Connection, Kind, Phase};
+use super::data::Transaction;
 use super::forms::Reply;
 use super::panics;
 use super::rules;
 use super::world::{Item, Job, JobFacts};
 use super::{Fault, LogLine, SharedWorld};
 
+mod store;
+
+use store::Conflict;
+
+/// How often an event is run whose data changes meanwhile.
+const ATTEMPTS_MAX: u32 = 10;
+
 /// Runs events until none is left.
 pub(super) fn settle(world: &SharedWorld) {
     loop {
         let job = world.borrow_mut().queue.pop_front();
         match job {
-            Some(job) => run(world, job),
+            Some(job) => run(world, &job),
             None => return,
         }
     }
 }
 
-fn run(world: &SharedWorld, job: Job) {
-    let Job { entry, event, connection, correlation } = job;
-    let (consumers, invocation) = {
-        let world = world.borrow();
-        let invocation = Invocation {
-            module: world.module.clone(),
-            consumer: entry.name.to_owned(),
-            correlation_id: correlation.clone(),
-        };
-        (world.consumers, invocation)
+fn run(world: &SharedWorld, job: &Job) {
+    let logs = world.borrow().logs.len();
+    for number in 1..=ATTEMPTS_MAX {
+        let call = Rc::new(RefCell::new(Call::new(world, job)));
+        let outcome = attempt(&call, job);
+        let mut call = call.borrow_mut();
+        match call.settle_data(outcome) {
+            Ok(()) => return call.succeed(),
+            Err(Stop::Conflict(_)) if number < ATTEMPTS_MAX && !call.is_final => {
+                // The record is that of the last attempt.
+                world.borrow_mut().logs.truncate(logs);
+            }
+            Err(stop) => return call.fail(stop.into_failure()),
+        }
+    }
+}
+
+/// Why an attempt has no effect.
+enum Stop {
+    Failed(Failure),
+    /// Something that the run read has changed: the text names it.
+    Conflict(String),
+}
+
+impl Stop {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Failed(failure) => failure,
+            Self::Conflict(what) => Failure::Failed(format!(
+                "{what} changed while the run used it, each time that it was tried; read fewer keys, \
+                 or use `add`, or let one channel do the work in turn"
+            )),
+        }
+    }
+}
+
+/// Calls the consumer.
+fn attempt(call: &Rc<RefCell<Call>>, job: &Job) -> Result<(), Stop> {
+    let (consumers, module) = {
+        let call = call.borrow();
+        let world = call.world.borrow();
+        (world.consumers, world.module.clone())
     };
-    let kind = EventKind::of(&event);
-    let call = Rc::new(RefCell::new(Call {
-        world: Rc::clone(world),
-        consumer: entry.name,
-        kind,
-        facts: JobFacts { connection, correlation },
-        outbox: Vec::new(),
-        bytes: 0,
-        answer: Answer::None,
-        state: None,
-    }));
-    let host = Box::new(SharedCall(Rc::clone(&call)));
+    let invocation = Invocation {
+        module,
+        consumer: job.entry.name.to_owned(),
+        correlation_id: job.correlation.clone(),
+    };
+    let event = job.event.clone();
+    let host = Box::new(SharedCall(Rc::clone(call)));
     let outcome =
         with_host(host, || catch_unwind(AssertUnwindSafe(|| consumers.run(invocation, event))));
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(panic) => Err(Failure::Failed(panic_text(&*panic))),
-    };
-    let mut call = call.borrow_mut();
     match outcome {
-        Ok(()) => call.succeed(),
-        Err(failure) => call.fail(failure),
+        Ok(outcome) => outcome.map_err(Stop::Failed),
+        Err(panic) => Err(match panic.downcast::<Conflict>() {
+            Ok(conflict) => Stop::Conflict(conflict.0),
+            Err(panic) => Stop::Failed(Failure::Failed(panic_text(&*panic))),
+        }),
     }
 }
 
@@ -132,9 +165,31 @@ struct Call {
     bytes: usize,
     answer: Answer,
     state: Option<Vec<u8>>,
+    /// None before the first call of the store.
+    transaction: Option<Transaction>,
+    /// Whether a second run would do something twice.
+    is_final: bool,
 }
 
 impl Call {
+    fn new(world: &SharedWorld, job: &Job) -> Self {
+        Self {
+            world: Rc::clone(world),
+            consumer: job.entry.name,
+            kind: EventKind::of(&job.event),
+            facts: JobFacts {
+                connection: job.connection.clone(),
+                correlation: job.correlation.clone(),
+            },
+            outbox: Vec::new(),
+            bytes: 0,
+            answer: Answer::None,
+            state: None,
+            transaction: None,
+            is_final: false,
+        }
+    }
+
     fn put(&mut self, item: Item) {
         self.bytes += size(&item);
         self.outbox.push(item);
@@ -313,7 +368,10 @@ impl Host for SharedCall {
     }
 
     fn flush(&mut self) -> Result<(), FlushError> {
-        self.0.borrow_mut().commit();
+        let mut call = self.0.borrow_mut();
+        call.flush_data();
+        call.is_final |= !call.outbox.is_empty();
+        call.commit();
         Ok(())
     }
 

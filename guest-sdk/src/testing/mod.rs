@@ -13,6 +13,7 @@ use crate::{Consumers, Group, Level, SendError, payload};
 mod call;
 pub mod cases;
 mod connection;
+mod data;
 mod driver;
 mod forms;
 mod http;
@@ -23,6 +24,7 @@ mod value;
 mod websocket;
 mod world;
 
+pub use data::TestData;
 pub use http::{TestRequest, TestResponse};
 /// Writes JSON in place: `json!({ "name": "Ada" })`.
 pub use serde_json::json;

@@ -9,6 +9,7 @@ use crate::consumers::{Consumers, Entry, Trigger};
 use crate::host::types::{ChannelMessage, Event, HttpDisconnect, WebsocketDisconnect};
 
 use super::connection::{Connection, Kind, Phase};
+use super::data::{Changes, Data};
 use super::forms::{self, Reply};
 use super::{Fault, LogLine, Sent};
 
@@ -41,6 +42,11 @@ pub(super) struct World {
     pub(super) consumers: Consumers,
     pub(super) module: String,
     pub(super) granted: BTreeSet<String>,
+    /// Modules whose data it may read.
+    pub(super) granted_data: BTreeSet<String>,
+    pub(super) data: Data,
+    /// Changes of data that wait for a run's commit.
+    pub(super) changes: Changes,
     /// Variables, secrets among them.
     pub(super) environment: BTreeMap<String, String>,
     /// Directories of this machine, by what the module calls them.
@@ -68,6 +74,9 @@ impl World {
             consumers,
             module: "test".to_owned(),
             granted: BTreeSet::new(),
+            granted_data: BTreeSet::new(),
+            data: Data::default(),
+            changes: Changes::default(),
             environment: BTreeMap::new(),
             directories: BTreeMap::new(),
             epoch: SystemTime::now(),

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Record, breaker::Pass, delivery::Delivery};
+use super::{Record, breaker::Pass, delivery::Delivery, turns::OwnTurn};
 use crate::{
     engine::{Finished, Job, Limits, Usage},
     message::ChannelName,
@@ -40,6 +40,8 @@ pub(super) struct Attempt {
     pub(super) began: Instant,
     /// The use of attempts that were thrown away.
     pub(super) thrown_away: Usage,
+    /// Its turn to commit alone, if it was thrown away before.
+    pub(super) turn: Option<OwnTurn>,
     /// How the active version failed, if this runs in its place.
     pub(super) failed: Option<Box<(Finished, Arc<Record>)>>,
 }
@@ -64,13 +66,15 @@ impl Attempt {
             started: SystemTime::now(),
             began: Instant::now(),
             thrown_away: Usage::default(),
+            turn: None,
             failed: None,
         }
     }
 
-    /// The next attempt after one that was thrown away; none if too many were made or nothing is left of what
-    /// all of them may use.
-    pub(super) fn again(mut self, job: Job, usage: &Usage) -> Result<Self, Self> {
+    /// Throws the attempt away and begins the next one. False if too many were made, or nothing is left of what
+    /// all of them may use: then the last one counts.
+    pub(super) fn begin_again(&mut self, job: Job, usage: &Usage) -> bool {
+        let before = self.thrown_away;
         self.thrown_away.add_attempt(usage);
         let limits = &self.version.limits;
         let left = Limits {
@@ -81,11 +85,12 @@ impl Attempt {
         };
         let is_over = left.deadline.is_zero() || left.fuel == 0 || left.host_calls == 0;
         if is_over || self.number >= ATTEMPTS_MAX {
-            return Err(self);
+            self.thrown_away = before;
+            return false;
         }
         self.job = Some(Job { limits: Arc::new(left), ..job });
         self.number += 1;
-        Ok(self)
+        true
     }
 }
 

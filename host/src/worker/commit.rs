@@ -93,6 +93,10 @@ async fn settle(
     let now = Instant::now();
     let deadline = Instant::from_std(attempt.began) + version.limits.deadline;
     let until = deadline.max(now + COMMIT_TIMEOUT_MIN);
+    let _shared = match attempt.turn {
+        None if changes => shared.turns.shared(&version.name).await,
+        _ => None,
+    };
     let committed = timeout_at(until, commit_surely(&*shared.store, &version.name, commit)).await;
     let committed = committed.unwrap_or_else(|_| {
         let reason = format!("the store did not answer within {:?}", until - now);
@@ -132,13 +136,16 @@ async fn end(
     if matches!(finished.fault, Some(Fault::Conflict(_))) {
         let by = ByModule { module: attempt.version.name.as_str().to_owned() };
         shared.metrics.store_conflicts.get_or_create(&by).inc();
-        if let (true, Some(of)) = (finished.repeatable, job.take()) {
-            match attempt.again(of, &finished.usage) {
-                Ok(next) => return Some(next),
-                Err(last) => attempt = last,
+        let job = job.take().filter(|_| finished.repeatable);
+        if job.is_some_and(|job| attempt.begin_again(job, &finished.usage)) {
+            if attempt.turn.is_none() {
+                let turn = shared.turns.own(&attempt.version.name, attempt.number).await;
+                attempt.turn = turn;
             }
+            return Some(attempt);
         }
     }
+    attempt.turn = None;
     finished.usage.add_attempt(&attempt.thrown_away);
     let record = record(shared, &attempt, &mut finished);
     if attempt.failed.is_none() {

@@ -20,6 +20,7 @@ mod run;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod unrouted;
 mod unrun;
 mod verdict;
@@ -39,6 +40,7 @@ use self::{
     channels::Filtered,
     delivery::{DeliveryWarnings, Means},
     relay::Relay,
+    turns::Turns,
 };
 use crate::{
     capability::store::Store,
@@ -92,6 +94,7 @@ struct Shared {
     committing: Arc<Semaphore>,
     /// Attempts that wait for a slot.
     again: Again,
+    turns: Turns,
     relay: Arc<Relay>,
     drain: Drain,
     /// Counts the threads: each holds a token.
@@ -139,6 +142,7 @@ impl WorkerPool {
             channels: Filtered::new(config.channels.clone()),
             committing: Arc::new(Semaphore::new(COMMITS_PER_SLOT_MAX * config.slots)),
             again: Again::default(),
+            turns: Turns::default(),
             relay,
             answering: Arc::new(Semaphore::new(ANSWERS_PER_SLOT_MAX * config.slots)),
             breakers: Breakers::new(config.breaker.clone()),

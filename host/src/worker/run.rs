@@ -109,7 +109,7 @@ impl Runner {
                 process: self.shared.relay.process(),
                 store: Arc::clone(&self.shared.store),
             },
-            outlet: delivery.clone(),
+            outlet: Arc::<Delivery>::clone(&delivery),
             on_long: priority::demote,
         };
         drop(modules);

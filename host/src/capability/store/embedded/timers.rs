@@ -18,6 +18,9 @@ use super::{
 };
 use crate::message::ModuleName;
 
+/// A module, and its parcels as they stand in the store.
+pub(super) type DueParcels = (ModuleName, Vec<Vec<u8>>);
+
 /// The tables of a transaction that writes.
 pub(super) struct Timers<'t> {
     timers: apply::Rows<'t>,
@@ -92,7 +95,7 @@ impl<'t> Timers<'t> {
         &mut self,
         limit: usize,
         now: Moment,
-    ) -> Result<Vec<(ModuleName, Vec<Vec<u8>>)>, Failure> {
+    ) -> Result<Vec<DueParcels>, Failure> {
         let (mut rest, mut bytes, mut taken) = (limit.min(DUE_STEP), 0, Vec::new());
         while rest > 0
             && bytes < DUE_BYTES
