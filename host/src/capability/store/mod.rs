@@ -95,7 +95,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// each server, fewer if they are many or large. Those of a module go in the order of their moments, then
     /// in that in which they were set, and get the number of a commit of their own. Synced when this returns.
     /// A caller calls again after [`Due::next`]. Every process of a store may; each timer is moved once. A
-    /// server that is away keeps its timers, and is told of when nothing was moved on another.
+    /// server that is away keeps its timers, and is an error when nothing was moved on another.
     async fn due(&self, limit: usize) -> Result<Due, StoreError>;
 
     /// Returns timers of a module behind a place, in the order in which they are due, for people to look at.

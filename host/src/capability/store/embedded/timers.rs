@@ -18,6 +18,9 @@ use super::{
 };
 use crate::message::ModuleName;
 
+/// A module and the parcels of its timers that are due, as they stand in the store.
+pub(super) type DueOf = (ModuleName, Vec<Vec<u8>>);
+
 /// The tables of a transaction that writes.
 pub(super) struct Timers<'t> {
     timers: apply::Rows<'t>,
@@ -87,12 +90,8 @@ impl<'t> Timers<'t> {
         self.set_alarm(module, first)
     }
 
-    /// Takes away timers that are due. Returns their parcels, as they stand in the store, by module.
-    pub(super) fn take_due(
-        &mut self,
-        limit: usize,
-        now: Moment,
-    ) -> Result<Vec<(ModuleName, Vec<Vec<u8>>)>, Failure> {
+    /// Takes away timers that are due. Returns their parcels.
+    pub(super) fn take_due(&mut self, limit: usize, now: Moment) -> Result<Vec<DueOf>, Failure> {
         let (mut rest, mut bytes, mut taken) = (limit.min(DUE_STEP), 0, Vec::new());
         while rest > 0
             && bytes < DUE_BYTES
