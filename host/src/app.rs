@@ -473,10 +473,11 @@ impl RunningApp {
             None => 0,
             Some(interface) => interface.stop().await,
         };
-        if let Some(worker) = self.worker {
-            worker.stop().await;
-        }
-        let LostAtStop { delayed, at_least_once, at_most_once } = self.layer.stop().await;
+        let stored = match self.worker {
+            None => 0,
+            Some(worker) => worker.stop().await,
+        };
+        let LostAtStop { delayed, at_least_once, at_most_once } = self.layer.stop(stored).await;
         if delayed + at_least_once + at_most_once > 0 {
             tracing::warn!(
                 delayed,

@@ -1,4 +1,6 @@
-//! Examples as people see them, in a real browser: the chat in two windows, and the ticker.
+//! Examples and the page of the admin listener as people see them, in a real browser.
+
+mod page;
 
 use std::time::Duration;
 

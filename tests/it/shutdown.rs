@@ -120,6 +120,10 @@ async fn messages_that_end_with_the_process_are_said_by_kind() {
     // It fails, and waits for its second try.
     assert_eq!(client.request("POST", "/work/fails", &[], "").await.status, 200);
     assert_eq!(watch.text().await, "run fails");
+    // The store has the one that a consumer sent, and nobody has another.
+    let body = r#"{"name":"fails"}"#;
+    host.api().done("POST", "channels/retries.work/messages", body).await;
+    assert_eq!(watch.text().await, "run fails");
     assert_eq!(client.request("POST", "/tomorrow", &[], "").await.status, 200);
     host.signal("TERM").await;
     assert_eq!(host.wait().await, Some(0));

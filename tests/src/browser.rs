@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
-use fantoccini::{ClientBuilder, Locator, error::CmdError};
+use fantoccini::{
+    ClientBuilder, Locator,
+    actions::{InputSource as _, KeyAction, KeyActions},
+    error::CmdError,
+};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -12,6 +16,12 @@ use tokio::{
 };
 
 use crate::{Client, must};
+
+/// The key, as WebDriver writes it.
+pub const ENTER: &str = "\u{e007}";
+/// The key, as WebDriver writes it.
+pub const ESCAPE: &str = "\u{e00c}";
+const TAB: &str = "\u{e004}";
 
 /// A browser driver on a port of its own choice. Killed when dropped.
 #[derive(Debug)]
@@ -67,7 +77,10 @@ impl Driver {
             "--disable-sync",
             &format!("--user-data-dir={}", profile.display()),
         ];
-        let options = json!({ "goog:chromeOptions": { "args": arguments } });
+        let options = json!({
+            "goog:chromeOptions": { "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
         let Value::Object(options) = options else { unreachable!() };
         let url = format!("http://{}", self.address);
         let mut builder = ClientBuilder::new(HttpConnector::new());
@@ -131,17 +144,66 @@ impl Browser {
         self.client.find(Locator::Id(id)).await.unwrap().click().await.unwrap();
     }
 
+    /// Presses keys on the element that has the focus: a text, [`ENTER`] or [`ESCAPE`].
+    pub async fn press(&self, keys: &str) {
+        let mut actions = KeyActions::new("keyboard".to_owned());
+        for value in keys.chars() {
+            actions = actions.then(KeyAction::Down { value }).then(KeyAction::Up { value });
+        }
+        self.client.perform_actions(actions).await.unwrap();
+    }
+
+    /// Presses the tabulator until the focus is on an element with a text.
+    pub async fn tab_to(&self, text: &str) {
+        must(text, async {
+            while self.run("return document.activeElement.textContent.trim();").await != text {
+                self.press(TAB).await;
+            }
+        })
+        .await;
+    }
+
     /// Takes the network away, or gives it back.
     pub async fn offline(&self, offline: bool) {
-        let session = self.client.session_id().await.unwrap().unwrap();
         let conditions = json!({
             "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
         });
-        // Not a command of WebDriver's own.
-        let command = json!({ "cmd": "Network.emulateNetworkConditions", "params": conditions });
-        let path = format!("/session/{session}/goog/cdp/execute");
+        self.emulate("Network.emulateNetworkConditions", &conditions).await;
+    }
+
+    /// Shows pages as a telephone does: 390 pixels wide, in dark colours.
+    pub async fn as_dark_phone(&self) {
+        let size = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
+        self.emulate("Emulation.setDeviceMetricsOverride", &size).await;
+        let dark = json!([{ "name": "prefers-color-scheme", "value": "dark" }]);
+        self.emulate("Emulation.setEmulatedMedia", &json!({ "features": dark })).await;
+    }
+
+    /// The warnings and errors that the console has got since the last look: where they are from, and their text.
+    pub async fn complaints(&self) -> Vec<(String, String)> {
+        let entries = self.ask_driver("se/log", &json!({ "type": "browser" })).await;
+        let entries = entries.get("value").and_then(Value::as_array).unwrap().iter();
+        let text = |entry: &Value, field: &str| {
+            entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        entries
+            .filter(|entry| ["SEVERE", "WARNING"].contains(&&*text(entry, "level")))
+            .map(|entry| (text(entry, "source"), text(entry, "message")))
+            .collect()
+    }
+
+    async fn emulate(&self, command: &str, params: &Value) {
+        let command = json!({ "cmd": command, "params": params });
+        self.ask_driver("goog/cdp/execute", &command).await;
+    }
+
+    /// Gives the driver a command that is none of WebDriver's own.
+    async fn ask_driver(&self, path: &str, command: &Value) -> Value {
+        let session = self.client.session_id().await.unwrap().unwrap();
+        let path = format!("/session/{session}/{path}");
         let reply = self.driver.request("POST", &path, &[], command.to_string()).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
+        serde_json::from_slice(&reply.body).unwrap()
     }
 
     /// Closes it.

@@ -1,6 +1,6 @@
 //! An HTTP client: one connection for each request, so that leaving is a thing a test can do.
 
-use std::net::SocketAddr;
+use std::{error::Error, net::SocketAddr};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -95,9 +95,28 @@ impl Client {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Streaming {
-        let socket = TcpStream::connect(self.address).await.unwrap();
+        let started = self.try_start(method, path, headers, body).await;
+        started.unwrap()
+    }
+
+    /// The response to a request of a server that may go away.
+    pub async fn try_request(&self, method: &str, path: &str) -> Option<Reply> {
+        let mut streaming = self.try_start(method, path, &[], "").await.ok()?;
+        let body = must("a body", streaming.response.body_mut().collect()).await.ok()?.to_bytes();
+        let head = &streaming.response;
+        Some(Reply { status: head.status().as_u16(), headers: head.headers().clone(), body })
+    }
+
+    async fn try_start(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Streaming, Box<dyn Error + Send + Sync>> {
+        let socket = TcpStream::connect(self.address).await?;
         let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
+            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
         let connection = background(async move { drop(connection.await) });
         let mut request = Request::builder().method(method).uri(path);
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -106,8 +125,8 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(body.into())).unwrap();
-        let response = must("a response", sender.send_request(request)).await.unwrap();
-        Streaming { response, connection }
+        let request = request.body(Full::new(body.into()))?;
+        let response = must("a response", sender.send_request(request)).await?;
+        Ok(Streaming { response, connection })
     }
 }

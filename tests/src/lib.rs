@@ -27,7 +27,7 @@ mod wire;
 use std::{future::Future, path::PathBuf, time::Duration};
 
 pub use admin::Admin;
-pub use browser::{Browser, Driver};
+pub use browser::{Browser, Driver, ENTER, ESCAPE};
 pub use client::{Client, Reply, Streaming};
 pub use crates::{compiling, lock, native};
 pub use develop::Develop;

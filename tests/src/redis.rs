@@ -127,6 +127,13 @@ impl RedisServer {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// Whether it says that it is a master. A Sentinel that promotes it ends the connections of its clients.
+    pub fn is_master(&self) -> bool {
+        let port = self.port.to_string();
+        let output = Command::new("redis-cli").args(["-p", &port, "ROLE"]).output().unwrap();
+        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("master")
+    }
+
     /// All keys there are, sorted.
     pub fn keys(&self) -> Vec<String> {
         let answer = self.run(&["--raw", "KEYS", "*"]);

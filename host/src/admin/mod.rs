@@ -1,8 +1,9 @@
-//! The admin listener. Health and metrics need no token: every client that reaches the address may read them.
-//! The API needs the token.
+//! The admin listener. Health, metrics and the page need no token: every client that reaches the address may read
+//! them. The API needs the token, which the page asks for.
 
 mod api;
 pub mod client;
+mod page;
 mod token;
 
 use std::{convert::Infallible, future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
@@ -41,7 +42,7 @@ const CONNECTIONS_MAX: usize = 256;
 /// The media type of the text form of OpenMetrics.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers `/livez`, `/readyz`, `/metrics` and what is below `/api/v1/`.
+/// Answers `/`, `/livez`, `/readyz`, `/metrics` and what is below `/api/v1/`.
 #[derive(Debug)]
 pub struct AdminServer {
     listener: TcpListener,
@@ -150,10 +151,10 @@ async fn answer(
         "/livez" => text(StatusCode::OK, "alive\n".into()),
         "/readyz" => ready(&state).await,
         "/metrics" => metrics(&state).await,
-        _ => {
-            let there = "there are /livez, /readyz, /metrics and /api/v1/openapi.json\n";
+        path => page::answer(path, request.headers()).unwrap_or_else(|| {
+            let there = "there are /, /livez, /readyz, /metrics and /api/v1/openapi.json\n";
             text(StatusCode::NOT_FOUND, there.into())
-        }
+        }),
     }
 }
 

@@ -23,7 +23,8 @@ const NAMESPACE: &str = "tidegate:";
 /// The names of all interfaces of the contract begin with this, whatever their version.
 const PACKAGE: &str = "tidegate:channels/";
 /// The interfaces that a module may import.
-const IMPORTS: &[&str] = &["connection", "declared", "layer", "log", "reply", "store", "types"];
+const IMPORTS: &[&str] =
+    &["connection", "declared", "layer", "log", "reply", "store", "timers", "types"];
 /// The interfaces that a module may export.
 const EXPORTS: &[&str] = &[CONSUMER_NAME, "declarations"];
 

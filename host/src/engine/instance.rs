@@ -15,7 +15,7 @@ use super::{
     convert, host_calls,
     limits::{CallMeter, HANDLES, MemoryMeter},
     log::{self, LogSink},
-    outbox::{Outbox, store_messages},
+    outbox::{Outbox, has_messages_to_store, store_messages},
 };
 use crate::{
     capability::{
@@ -187,6 +187,9 @@ impl Effects {
         job: &Job,
         entries: &mut Vec<Entry>,
     ) -> Result<Vec<usize>, Fault> {
+        if self.transaction.is_none() && has_messages_to_store(entries, &job.lent) {
+            self.transaction = Some(job.lent.transaction());
+        }
         let Some(transaction) = &mut self.transaction else { return Ok(Vec::new()) };
         let places = store_messages(entries, transaction, (&job.lent, job.correlation));
         let was_final = self.is_final;

@@ -46,7 +46,9 @@ pub use limits::Limits;
 pub use load_error::LoadError;
 pub use log::LogLines;
 pub(crate) use log::escape;
-pub use outbox::{Entry, FlushReason, Outbox, Outlet, Stopped, store_messages};
+pub use outbox::{
+    Entry, FlushReason, Outbox, Outlet, Stopped, has_messages_to_store, store_messages,
+};
 pub(crate) use pool::WARM_PER_SLOT;
 pub use pool::{Engine, EngineError};
 pub use program::Program;

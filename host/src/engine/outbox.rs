@@ -80,6 +80,14 @@ impl Entry {
     }
 }
 
+/// Whether there are messages that are stored before they are sent.
+pub fn has_messages_to_store(entries: &[Entry], lent: &Lent) -> bool {
+    !lent.lasting.is_empty()
+        && entries.iter().any(
+            |entry| matches!(entry, Entry::Send { channel, .. } if lent.lasting.contains_key(channel)),
+        )
+}
+
 /// Moves the messages to channels with retries into the transaction of a run, so that they commit with its
 /// data. Returns where each entry that is left stood.
 pub fn store_messages(
@@ -94,7 +102,7 @@ pub fn store_messages(
         if let Entry::Send { channel, content } = entry
             && lent.lasting.contains_key(channel)
         {
-            let payload = seal_relayed(lent.process, correlation, content);
+            let payload = seal_relayed(Some(lent.process), correlation, content);
             transaction.relay(Parcel { target: channel.to_string(), payload });
             return false;
         }

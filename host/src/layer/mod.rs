@@ -260,8 +260,9 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     async fn close_inbox(&self, node: &NodeName);
 
     /// Counts what is lost with this process and forgets it. The application calls it once, when
-    /// nobody sends or receives any more. A layer whose messages outlive the process loses nothing.
-    async fn stop(&self) -> LostAtStop {
+    /// nobody sends or receives any more. `_stored` messages of channels that deliver at least once are in the
+    /// store, too, and not lost. A layer whose messages outlive the process loses nothing.
+    async fn stop(&self, _stored: usize) -> LostAtStop {
         LostAtStop::default()
     }
 

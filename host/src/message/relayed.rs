@@ -48,9 +48,13 @@ pub enum RelayedError {
     Content(#[from] ContentError),
 }
 
-/// Writes a message of a run as it stands in the store.
-pub fn seal(process: ProcessTag, correlation: CorrelationId, content: &Content) -> Bytes {
-    let stored = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+/// Writes a message of a run as it stands in the store. The process relays it; none: whoever finds it first.
+pub fn seal(process: Option<ProcessTag>, correlation: CorrelationId, content: &Content) -> Bytes {
+    let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (process, stored) = match process {
+        Some(process) => (process, now()),
+        None => (ProcessTag(0), Duration::ZERO),
+    };
     let content = content.as_bytes();
     let mut sealed = BytesMut::with_capacity(HEADER + content.len());
     sealed.put_u8(VERSION);
@@ -96,7 +100,7 @@ mod tests {
         let content = Content::parse(Bytes::from_static(&[0x81, 0xa1, b'a', 1])).unwrap();
         let (process, correlation) = (ProcessTag::random(), CorrelationId::random());
         let [one, other] = [0, 1].map(|_| {
-            let read = Relayed::open(&seal(process, correlation, &content)).unwrap();
+            let read = Relayed::open(&seal(Some(process), correlation, &content)).unwrap();
             assert_eq!((read.process, read.message.correlation), (process, correlation));
             assert_eq!(read.message.payload, Payload::Custom(content.clone()));
             read.message.id

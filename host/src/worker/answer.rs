@@ -33,15 +33,12 @@ pub(super) fn delivery(
         Payload::Custom(_) => None,
     };
     Delivery {
-        layer: Arc::clone(&shared.layer),
-        metrics: Arc::clone(&shared.metrics),
-        warnings: Arc::clone(&shared.warnings),
+        means: Arc::clone(&shared.means),
         correlation: message.correlation,
         origin,
         receipt,
         module: module.clone(),
         id: message.id,
-        relay: Arc::clone(&shared.relay),
         answered: Arc::default(),
     }
 }

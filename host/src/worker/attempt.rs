@@ -31,14 +31,14 @@ pub(super) struct Attempt {
     /// The version that runs: that one, or its fallback.
     pub(super) version: Arc<Version>,
     pub(super) consumer: Arc<str>,
-    /// What is run; none while it runs.
+    /// The job; none while it runs.
     pub(super) job: Option<Job>,
     /// Counts from 1.
     pub(super) number: u32,
     pub(super) started: SystemTime,
     /// When the first attempt began.
     pub(super) began: Instant,
-    /// What attempts that were thrown away have used.
+    /// The use of attempts that were thrown away.
     pub(super) thrown_away: Usage,
     /// How the active version failed, if this runs in its place.
     pub(super) failed: Option<Box<(Finished, Arc<Record>)>>,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Record, RecordOutcome, Shared, answer, attempt::Attempt, verdict};
 use crate::{
     capability::store::{CommitError, Committed, Transaction, commit_surely},
-    engine::{Fault, Finished, Job, Limits, store_messages},
+    engine::{Fault, Finished, Job, Limits, has_messages_to_store, store_messages},
     telemetry::ByModule,
 };
 
@@ -25,7 +25,7 @@ pub(super) async fn conclude(
     attempt: Attempt,
     mut finished: Finished,
 ) -> Option<Attempt> {
-    let Some(transaction) = finished.transaction.take() else {
+    let Some(transaction) = transaction(&mut finished) else {
         return end(shared, attempt, finished).await;
     };
     let Ok(permit) = Arc::clone(&shared.committing).try_acquire_owned() else {
@@ -55,6 +55,15 @@ pub(super) async fn conclude(
     None
 }
 
+/// The transaction of a run; none if it has used no data and sends nothing that is stored first.
+fn transaction(finished: &mut Finished) -> Option<Transaction> {
+    if let Some(transaction) = finished.transaction.take() {
+        return Some(transaction);
+    }
+    let lent = &finished.job.as_ref()?.lent;
+    has_messages_to_store(&finished.outbox, lent).then(|| lent.transaction())
+}
+
 /// Commits what a run wrote. Of one that failed it asks only whether what it read still holds.
 async fn settle(
     shared: &Shared,
@@ -75,7 +84,8 @@ async fn settle(
         commit.note = attempt.delivery.note();
         commit
     };
-    let stores = !commit.relayed.is_empty();
+    let has_set_timers = !commit.timers.is_empty();
+    let stores = !commit.relayed.is_empty() || has_set_timers;
     if commit.is_trivial() || matches!(finished.fault, Some(Fault::Conflict(_))) {
         return;
     }
@@ -94,7 +104,7 @@ async fn settle(
             shared.metrics.store_commits.get_or_create(&by).inc();
             shared.metrics.store_commit_time.observe(now.elapsed().as_secs_f64());
             if stores {
-                shared.relay.stored(&version.name);
+                shared.relay.stored(&version.name, has_set_timers);
             }
         }
         Ok(Committed { .. }) => {}

@@ -62,12 +62,19 @@ impl DeliveryWarnings {
     }
 }
 
+/// The means by which all invocations of a worker send.
+#[derive(Debug)]
+pub(super) struct Means {
+    pub(super) layer: Arc<dyn ChannelLayer>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) warnings: DeliveryWarnings,
+    pub(super) relay: Arc<Relay>,
+}
+
 /// Sends for one invocation.
 #[derive(Clone, Debug)]
 pub(super) struct Delivery {
-    pub(super) layer: Arc<dyn ChannelLayer>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) warnings: Arc<DeliveryWarnings>,
+    pub(super) means: Arc<Means>,
     pub(super) correlation: CorrelationId,
     /// None for a message on a channel of the application.
     pub(super) origin: Option<Origin>,
@@ -77,7 +84,6 @@ pub(super) struct Delivery {
     pub(super) module: ModuleName,
     /// The message's own id, if it has one.
     pub(super) id: Option<MessageId>,
-    pub(super) relay: Arc<Relay>,
     /// Whether the connection has had a reply.
     pub(super) answered: Arc<AtomicBool>,
 }
@@ -116,19 +122,23 @@ impl Delivery {
         match entry {
             Entry::Send { channel, content } => {
                 let message = Message::custom(content.clone(), self.correlation);
-                self.layer.send(channel, message).await
+                self.means.layer.send(channel, message).await
             }
             Entry::SendLater { channel, content, delay } => {
                 let message = Message::custom(content.clone(), self.correlation);
-                self.layer.send_later(channel, message, *delay).await
+                self.means.layer.send_later(channel, message, *delay).await
             }
-            Entry::GroupAdd { group, channel } => self.layer.group_add(group, channel).await,
+            Entry::GroupAdd { group, channel } => self.means.layer.group_add(group, channel).await,
             Entry::GroupDiscard { group, channel } => {
-                Ok(self.layer.group_discard(group, channel).await?)
+                Ok(self.means.layer.group_discard(group, channel).await?)
             }
             Entry::GroupSend { group, content } => {
                 // Members that missed it are counted by the layer.
-                self.layer.group_send(group, content.clone(), self.correlation).await.map(drop)
+                self.means
+                    .layer
+                    .group_send(group, content.clone(), self.correlation)
+                    .await
+                    .map(drop)
             }
             Entry::Reply(_) => Ok(()),
         }
@@ -149,9 +159,9 @@ impl Delivery {
         }
         let to = origin.local.clone();
         let answer = Answer { to, order: origin.order, replies, done };
-        if let Err(error) = self.layer.answer(&origin.node, answer).await {
+        if let Err(error) = self.means.layer.answer(&origin.node, answer).await {
             // The node notices by itself that the event is not done.
-            if let Some(held_back) = self.warnings.answer.admit() {
+            if let Some(held_back) = self.means.warnings.answer.admit() {
                 tracing::warn!(
                     %error, correlation = %self.correlation, held_back, "an answer is lost"
                 );
@@ -190,7 +200,7 @@ impl Delivery {
             match &error {
                 SendError::ChannelFull(channel) if Instant::now() < until => {
                     // Out of time: the next check of the clock drops it.
-                    drop(timeout_at(until, self.layer.room(channel)).await);
+                    drop(timeout_at(until, self.means.layer.room(channel)).await);
                     rest.insert(0, failed);
                 }
                 SendError::Layer(error)
@@ -206,8 +216,8 @@ impl Delivery {
                         rest.retain(|entry| !matches!(entry, Entry::Reply(_)));
                         done = done.map(|it| Done { outcome: Outcome::Refused, state: None, ..it });
                     }
-                    self.metrics.dropped(error.drop_reason());
-                    if let Some(held_back) = self.warnings.dropped(&error).admit() {
+                    self.means.metrics.dropped(error.drop_reason());
+                    if let Some(held_back) = self.means.warnings.dropped(&error).admit() {
                         tracing::warn!(
                             %error, channel = failed.target(), correlation = %self.correlation,
                             held_back, "{} of a consumer that has returned is dropped", noun(&failed)
@@ -265,11 +275,11 @@ impl Delivery {
             Settled::Again(pause.min(REDELIVERY_PAUSE_MAX))
         };
         if let (Settled::Done | Settled::Dead, Some(id)) = (settled, self.id) {
-            self.relay.settled(id);
+            self.means.relay.settled(id);
         }
-        if let Err(error) = self.layer.settle(channel, receipt, settled).await {
+        if let Err(error) = self.means.layer.settle(channel, receipt, settled).await {
             // It is redelivered when its lease has run out.
-            if let Some(held_back) = self.warnings.settlement.admit() {
+            if let Some(held_back) = self.means.warnings.settlement.admit() {
                 tracing::warn!(
                     %error, %channel, correlation = %self.correlation, held_back,
                     "a message is not settled"
@@ -293,7 +303,7 @@ const fn noun(entry: &Entry) -> &'static str {
 #[async_trait]
 impl Outlet for Delivery {
     fn stored(&self) {
-        self.relay.stored(&self.module);
+        self.means.relay.stored(&self.module, true);
     }
 
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped> {

@@ -34,7 +34,11 @@ pub use channels::ChannelFilter;
 pub use records::{Filter, Record, RecordOutcome, Records};
 
 use self::{
-    attempt::Again, breaker::Breakers, channels::Filtered, delivery::DeliveryWarnings, relay::Relay,
+    attempt::Again,
+    breaker::Breakers,
+    channels::Filtered,
+    delivery::{DeliveryWarnings, Means},
+    relay::Relay,
 };
 use crate::{
     capability::store::Store,
@@ -76,7 +80,7 @@ struct Shared {
     registry: Arc<Registry>,
     metrics: Arc<Metrics>,
     records: Arc<Records>,
-    warnings: Arc<DeliveryWarnings>,
+    means: Arc<Means>,
     /// The first pause before a message whose consumer failed is redelivered.
     retry_pause: Duration,
     breakers: Breakers,
@@ -123,17 +127,23 @@ impl WorkerPool {
         let modules = Arc::clone(&registry);
         let is_lasting = move |channel: &_| modules.snapshot().lasting.contains_key(channel);
         let (of, sends, counts) = (Arc::clone(&store), Arc::clone(&layer), Arc::clone(&metrics));
-        let relay = Relay::new(of, sends, counts, Box::new(is_lasting));
+        let relay = Arc::new(Relay::new(of, sends, counts, Box::new(is_lasting)));
+        let means = Arc::new(Means {
+            layer: Arc::clone(&layer),
+            metrics: Arc::clone(&metrics),
+            warnings: DeliveryWarnings::default(),
+            relay: Arc::clone(&relay),
+        });
         let shared = Arc::new(Shared {
             dispatch: Dispatch::new(config.slots, ceiling(config.slots)),
             channels: Filtered::new(config.channels.clone()),
             committing: Arc::new(Semaphore::new(COMMITS_PER_SLOT_MAX * config.slots)),
             again: Again::default(),
-            relay: Arc::new(relay),
+            relay,
             answering: Arc::new(Semaphore::new(ANSWERS_PER_SLOT_MAX * config.slots)),
             breakers: Breakers::new(config.breaker.clone()),
             records,
-            warnings: Arc::default(),
+            means,
             retry_pause: config.retry_pause,
             layer,
             store,
@@ -156,11 +166,13 @@ impl WorkerPool {
     }
 
     /// Stops taking messages, and waits until running invocations have finished and sent their answers.
-    pub async fn stop(self) {
+    /// Returns how many messages that are not done the store has for the next process.
+    pub async fn stop(self) -> usize {
         self.shared.drain.stop();
         self.shared.dispatch.close();
         self.shared.threads.close();
         self.shared.threads.wait().await;
         self.shared.drain.finished().await;
+        self.shared.relay.finish().await
     }
 }

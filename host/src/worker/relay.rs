@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    capability::store::{Parcel, Place, Store, StoreError},
+    capability::store::{Due, Parcel, Place, Store, StoreError},
     layer::{ChannelLayer, SendError},
     message::{ChannelName, MessageId, ModuleName, ProcessTag, Relayed},
     telemetry::{DropReason, Metrics, WarnLimit},
@@ -59,13 +59,17 @@ impl fmt::Debug for Relay {
 struct State {
     /// Modules that have stored something since the relay last looked.
     stored: HashSet<ModuleName>,
+    /// Whether runs may have set timers since then.
+    has_set_timers: bool,
+    /// When the next timer is due; none: the next sweep looks.
+    due_at: Option<Instant>,
     /// Messages that were sent and that only this process keeps: they are forgotten when they are done.
     unsettled: HashMap<MessageId, (ModuleName, Place)>,
     /// Places of messages that are done.
     settled: HashMap<ModuleName, Vec<Place>>,
 }
 
-/// What came of a look at the messages of a module.
+/// The result of a look at the messages of a module.
 enum Looked {
     /// All that were to be sent are.
     Done,
@@ -97,9 +101,12 @@ impl Relay {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes notice that a commit of a module has stored messages.
-    pub(super) fn stored(&self, module: &ModuleName) {
-        self.state().stored.insert(module.clone());
+    /// Takes notice that a commit of a module has stored messages, or set timers.
+    pub(super) fn stored(&self, module: &ModuleName, has_set_timers: bool) {
+        let mut state = self.state();
+        state.stored.insert(module.clone());
+        state.has_set_timers |= has_set_timers;
+        drop(state);
         self.woken.notify_one();
     }
 
@@ -116,11 +123,15 @@ impl Relay {
     pub(super) async fn run(&self) {
         let mut sweep_at = Instant::now();
         loop {
-            if Instant::now() >= sweep_at {
+            let is_sweep = Instant::now() >= sweep_at;
+            if is_sweep {
                 sweep_at = Instant::now() + SWEEP_PAUSE;
                 if let Ok(modules) = self.store.modules().await {
                     self.state().stored.extend(modules);
                 }
+            }
+            if is_sweep || self.is_due() {
+                self.move_due().await;
             }
             self.forget_settled().await;
             let stored = std::mem::take(&mut self.state().stored);
@@ -133,8 +144,11 @@ impl Relay {
                 }
             }
             let woken = self.woken.notified();
+            let due_at = self.state().due_at;
             match full.first() {
-                None => drop(timeout_at(sweep_at, woken).await),
+                None => {
+                    drop(timeout_at(due_at.map_or(sweep_at, |at| at.min(sweep_at)), woken).await)
+                }
                 Some((_, channel)) => {
                     let until = Instant::now() + ROOM_TIMEOUT;
                     tokio::select! {
@@ -144,6 +158,34 @@ impl Relay {
                     }
                     self.state().stored.extend(full.into_iter().map(|(module, _)| module));
                 }
+            }
+        }
+    }
+
+    /// Forgets what is done, and returns how many messages are not, which only this process has sent.
+    pub(super) async fn finish(&self) -> usize {
+        self.forget_settled().await;
+        self.state().unsettled.len()
+    }
+
+    /// Whether a timer is due, or may be: a run has set one.
+    fn is_due(&self) -> bool {
+        let state = self.state();
+        state.has_set_timers || state.due_at.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// Moves the messages of timers that are due to those that are relayed.
+    async fn move_due(&self) {
+        self.state().has_set_timers = false;
+        match self.store.due(PAGE).await {
+            Ok(Due { modules, next }) => {
+                let mut state = self.state();
+                state.stored.extend(modules);
+                state.due_at = next.map(|span| Instant::now() + span);
+            }
+            Err(error) => {
+                self.state().due_at = None;
+                self.warn(&error);
             }
         }
     }
@@ -263,7 +305,7 @@ impl Relay {
     }
 }
 
-/// What came of a stored message.
+/// The result of sending a stored message.
 enum Sent {
     /// The store need not keep it any more.
     Forget,
@@ -325,7 +367,7 @@ mod tests {
             let mut commit = Commit::new(RunId::random(), Quota::NONE);
             for (target, number) in sent {
                 let content = Content::parse(Bytes::from(vec![0x81, 0xa1, b'n', *number])).unwrap();
-                let payload = seal_relayed(process, CorrelationId::random(), &content);
+                let payload = seal_relayed(Some(process), CorrelationId::random(), &content);
                 commit.relayed.push(Parcel { target: (*target).to_owned(), payload });
             }
             self.store.commit(&self.module, commit).await.unwrap();

@@ -244,15 +244,17 @@ async fn answer_after(failing_joins: usize, join_error: LayerError) -> (Answer, 
         Origin { node: NodeName::random(), local: LocalName::random(), order: 0, words: None };
     let channel = ChannelName::of_connection(&origin.node, &origin.local);
     let delivery = Delivery {
-        layer: Arc::clone(&layer),
-        metrics: Arc::new(Metrics::new()),
+        means: Arc::new(Means {
+            layer: Arc::clone(&layer),
+            metrics: Arc::new(Metrics::new()),
+            warnings: DeliveryWarnings::default(),
+            relay: Relay::idle(&layer),
+        }),
         correlation: CorrelationId::random(),
         origin: Some(origin),
         receipt: None,
         module: ModuleName::unrouted(),
         id: None,
-        relay: Relay::idle(&layer),
-        warnings: Arc::default(),
         answered: Arc::default(),
     };
     let group = GroupName::parse("g").unwrap();

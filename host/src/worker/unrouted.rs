@@ -29,7 +29,7 @@ pub(super) async fn send_on(
 ) {
     let Received { message, waited, .. } = received;
     let Payload::Event(mut event) = message.payload else {
-        return delivery.metrics.dropped(DropReason::NotRun);
+        return delivery.means.metrics.dropped(DropReason::NotRun);
     };
     let routes = registry.routes().snapshot();
     let Found { route, params } = match look_up(&routes, &event, message.correlation) {
@@ -39,7 +39,7 @@ pub(super) async fn send_on(
     let Some(left) = route.policy.event_expiry.checked_sub(waited).filter(|left| !left.is_zero())
     else {
         // As in any channel: the sender times out.
-        return delivery.metrics.dropped(DropReason::Expired);
+        return delivery.means.metrics.dropped(DropReason::Expired);
     };
     Arc::make_mut(&mut event.scope).path_params = params;
     event.consumer = Arc::clone(&route.consumer);
@@ -51,12 +51,13 @@ pub(super) async fn send_on(
         id: None,
         expires_after: Some(left),
     };
-    match delivery.layer.send(&channel, message.clone()).await {
+    match delivery.means.layer.send(&channel, message.clone()).await {
         Ok(()) => {}
         Err(SendError::ChannelFull(_)) if may_wait => {
             // The slot is free for others meanwhile.
             drain.spawn("routing", async move {
-                if let Err(error) = send_patiently(&*delivery.layer, &channel, message, left).await
+                if let Err(error) =
+                    send_patiently(&*delivery.means.layer, &channel, message, left).await
                 {
                     refuse(&delivery, &error).await;
                 }
@@ -84,7 +85,7 @@ async fn send_patiently(
 }
 
 async fn refuse(delivery: &Delivery, error: &SendError) {
-    delivery.metrics.dropped(error.drop_reason());
+    delivery.means.metrics.dropped(error.drop_reason());
     tracing::warn!(%error, correlation = %delivery.correlation, "an event is not sent on");
     conclude(delivery, None, Outcome::Refused).await;
 }

@@ -4,6 +4,7 @@ mod changes;
 mod connections;
 mod messages;
 mod openapi;
+mod page;
 mod records;
 mod refusals;
 mod restarts;

@@ -42,8 +42,7 @@ async fn a_sentinel_whose_master_cannot_be_used_is_not_the_only_one_asked() {
     let names =
         |sentinel: &RedisServer| sentinel.run(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]);
     let failover = async {
-        while !names(good).contains(&promoted) || !servers.replica.run(&["ROLE"]).contains("master")
-        {
+        while !names(good).contains(&promoted) || !servers.replica.is_master() {
             tokio::task::yield_now().await;
         }
     };
@@ -127,7 +126,7 @@ async fn a_running_process_goes_past_a_stale_sentinel_to_the_new_master() {
     assert!(before > 0, "it is asked first");
     servers.master.kill();
     let failover = async {
-        while !servers.replica.run(&["ROLE"]).contains("master") {
+        while !servers.replica.is_master() {
             tokio::task::yield_now().await;
         }
     };

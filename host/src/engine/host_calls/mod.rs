@@ -6,6 +6,7 @@ mod layer;
 mod log;
 mod reply;
 mod store;
+mod timers;
 pub(super) mod wasi;
 
 pub(super) use connection::ConnectionCalls;
@@ -14,3 +15,4 @@ pub(super) use layer::LayerCalls;
 pub(super) use log::LogCalls;
 pub(super) use reply::ReplyCalls;
 pub(super) use store::StoreCalls;
+pub(super) use timers::TimerCalls;

@@ -387,9 +387,10 @@ impl ChannelLayer for MemoryLayer {
         }
     }
 
-    async fn stop(&self) -> LostAtStop {
+    async fn stop(&self, stored: usize) -> LostAtStop {
         let now = Instant::now();
-        let (lost, expired) = lock(&self.queues).forget_all(now);
+        let (mut lost, expired) = lock(&self.queues).forget_all(now);
+        lost.at_least_once = lost.at_least_once.saturating_sub(stored);
         self.count_drops(expired, DropReason::Expired);
         self.count_drops(
             lost.delayed + lost.at_least_once + lost.at_most_once,

@@ -129,9 +129,9 @@ async fn what_is_lost_at_the_stop_is_counted_by_kind() {
         send("b").await;
     }
     let lost = LostAtStop { delayed: 1, at_least_once: 3, at_most_once: 4 };
-    assert_eq!(layer.stop().await, lost);
+    assert_eq!(layer.stop(0).await, lost);
     assert_eq!(metrics.dropped_count(DropReason::Shutdown), 8);
-    assert_eq!(layer.stop().await, LostAtStop::default());
+    assert_eq!(layer.stop(0).await, LostAtStop::default());
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +140,7 @@ async fn what_has_expired_before_the_stop_is_counted_as_expired() {
     let channel = ChannelName::parse("a").unwrap();
     layer.send(&channel, message(&content(9))).await.unwrap();
     tokio::time::advance(LayerConfig::default().expiry).await;
-    assert_eq!(layer.stop().await, LostAtStop::default());
+    assert_eq!(layer.stop(0).await, LostAtStop::default());
     assert_eq!(metrics.dropped_count(DropReason::Expired), 1);
 }
 

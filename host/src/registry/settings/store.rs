@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// What a module may do in the store, as it is written.
+/// The rights of a module in the store, as they are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WrittenStore {

@@ -12,7 +12,11 @@ use crate::{
         Declared, EventChannels, Guards, OnFault, Pattern, Policy, RouteSpec, RouteTable, Trigger,
     },
     telemetry::{DropReason, Metrics},
-    worker::{delivery::Origin, fallback_reply::FallbackReply, relay::Relay},
+    worker::{
+        delivery::{DeliveryWarnings, Means, Origin},
+        fallback_reply::FallbackReply,
+        relay::Relay,
+    },
 };
 
 /// A module `m` with a request and a WebSocket at `/`, whose channels hold one message each.
@@ -83,15 +87,17 @@ impl Stage {
         };
         let words = Some(FallbackReply::about(&kind));
         let delivery = Delivery {
-            layer: Arc::clone(&self.layer),
-            metrics: Arc::clone(&self.metrics),
-            warnings: Arc::default(),
+            means: Arc::new(Means {
+                layer: Arc::clone(&self.layer),
+                metrics: Arc::clone(&self.metrics),
+                warnings: DeliveryWarnings::default(),
+                relay: Relay::idle(&self.layer),
+            }),
             correlation: id,
             origin: Some(Origin { node: self.node.clone(), local, order: 0, words }),
             receipt: None,
             module: ModuleName::unrouted(),
             id: None,
-            relay: Relay::idle(&self.layer),
             answered: Arc::default(),
         };
         let event = Event {
