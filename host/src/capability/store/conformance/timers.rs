@@ -87,7 +87,7 @@ pub(in super::super) async fn a_timer_is_relayed_once_when_it_is_due(subject: Su
     subject.set_timer("close", after(1_000)).await;
     let usage = Usage { number: 1, timers: 1, ..Usage::default() };
     assert_eq!(subject.usage().await, usage);
-    assert_eq!(subject.store.modules().await.unwrap(), std::slice::from_ref(&auction));
+    assert_eq!(subject.store.modules().await.unwrap(), [module("auction")]);
     subject.clock.advance(800 * SECOND).await;
     let next = subject.move_due().await.unwrap();
     assert!(next > SECOND && next <= 200 * SECOND, "{next:?}");

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::message::ModuleName;
 
-/// A module, and its parcels as they stand in the store.
-pub(super) type DueParcels = (ModuleName, Vec<Vec<u8>>);
+/// A module and the parcels of its timers that are due, as they stand in the store.
+pub(super) type DueOf = (ModuleName, Vec<Vec<u8>>);
 
 /// The tables of a transaction that writes.
 pub(super) struct Timers<'t> {
@@ -90,12 +90,8 @@ impl<'t> Timers<'t> {
         self.set_alarm(module, first)
     }
 
-    /// Takes away timers that are due. Returns their parcels, as they stand in the store, by module.
-    pub(super) fn take_due(
-        &mut self,
-        limit: usize,
-        now: Moment,
-    ) -> Result<Vec<DueParcels>, Failure> {
+    /// Takes away timers that are due. Returns their parcels.
+    pub(super) fn take_due(&mut self, limit: usize, now: Moment) -> Result<Vec<DueOf>, Failure> {
         let (mut rest, mut bytes, mut taken) = (limit.min(DUE_STEP), 0, Vec::new());
         while rest > 0
             && bytes < DUE_BYTES
