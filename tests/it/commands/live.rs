@@ -11,20 +11,20 @@ use tokio::{
 use crate::TIDEGATE;
 
 /// A host with a data directory of its own, and commands that ask it.
-struct Asked {
+pub(super) struct Asked {
     host: Process,
     directory: tempfile::TempDir,
 }
 
 impl Asked {
-    async fn serve() -> Self {
+    pub(super) async fn serve() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let host = Process::serve(TIDEGATE, &["--data-dir", path(directory.path())]).await;
         Self { host, directory }
     }
 
     /// Status and output of a command; with a failure, what it says is wrong.
-    async fn tidegate(&self, arguments: &[&str]) -> (i32, String) {
+    pub(super) async fn tidegate(&self, arguments: &[&str]) -> (i32, String) {
         let admin = format!("http://{}", self.host.admin);
         let asked = ["--admin", &admin, "--data-dir", path(self.directory.path())];
         let output = run(TIDEGATE, &root(), &[arguments, &asked].concat()).await;
@@ -34,7 +34,7 @@ impl Asked {
     }
 }
 
-fn path(path: &Path) -> &str {
+pub(super) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

@@ -42,8 +42,7 @@ async fn a_sentinel_whose_master_cannot_be_used_is_not_the_only_one_asked() {
     let names =
         |sentinel: &RedisServer| sentinel.run(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]);
     let failover = async {
-        while !names(good).contains(&promoted) || !servers.replica.is_master()
-        {
+        while !names(good).contains(&promoted) || !servers.replica.is_master() {
             tokio::task::yield_now().await;
         }
     };

@@ -15,6 +15,8 @@ use crate::setting::by_name;
 const JSON_BYTES_MAX: usize = 64 * 1024;
 /// The largest message as JSON. The channel layer has a limit of its own.
 const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The largest body with one value of a module: the value itself has a limit of the store.
+const VALUE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a body may pause.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a body may take in all.
@@ -81,6 +83,14 @@ pub(super) async fn message<T: DeserializeOwned>(
     body: Incoming,
 ) -> Result<T, Box<Problem>> {
     parse(&read(headers, body, MESSAGE_BYTES_MAX, "").await?, "message")
+}
+
+/// Reads a value of a module.
+pub(super) async fn value<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<T, Box<Problem>> {
+    parse(&read(headers, body, VALUE_BYTES_MAX, "").await?, "value")
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], code: &'static str) -> Result<T, Box<Problem>> {

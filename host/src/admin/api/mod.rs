@@ -4,6 +4,7 @@
 
 mod answer;
 mod body;
+mod data;
 mod messages;
 mod modules;
 mod openapi;
@@ -74,6 +75,11 @@ struct Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     Activate,
+    DataDelete,
+    DataGet,
+    DataList,
+    DataSet,
+    DataUsage,
     Delete,
     DeleteVersion,
     Deploy,
@@ -95,7 +101,7 @@ enum Operation {
 }
 
 /// All operations: method, path below the prefix, and kind.
-const OPERATIONS: [(Method, &str, Operation); 19] = [
+const OPERATIONS: [(Method, &str, Operation); 24] = [
     (Method::GET, "modules", Operation::List),
     (Method::GET, "modules/{name}", Operation::Show),
     (Method::PUT, "modules/{name}", Operation::Deploy),
@@ -106,6 +112,11 @@ const OPERATIONS: [(Method, &str, Operation); 19] = [
     (Method::GET, "modules/{name}/settings", Operation::Settings),
     (Method::PUT, "modules/{name}/settings", Operation::Set),
     (Method::PATCH, "modules/{name}/settings", Operation::Patch),
+    (Method::GET, "modules/{name}/data", Operation::DataList),
+    (Method::GET, "modules/{name}/data/usage", Operation::DataUsage),
+    (Method::GET, "modules/{name}/data/value", Operation::DataGet),
+    (Method::PUT, "modules/{name}/data/value", Operation::DataSet),
+    (Method::DELETE, "modules/{name}/data/value", Operation::DataDelete),
     (Method::POST, "channels/{channel}/messages", Operation::Send),
     (Method::POST, "groups/{group}/messages", Operation::GroupSend),
     (Method::GET, "routes", Operation::Routes),
@@ -147,6 +158,11 @@ async fn call(
     let call = Call { state, tasks, peer, params, query, headers: head.headers, body };
     match operation {
         Operation::Activate => modules::activate(call).await,
+        Operation::DataDelete => data::delete(call).await,
+        Operation::DataGet => data::get(&call).await,
+        Operation::DataList => data::list(&call).await,
+        Operation::DataSet => data::set(call).await,
+        Operation::DataUsage => data::usage(&call).await,
         Operation::Delete => modules::delete(call).await,
         Operation::DeleteVersion => modules::delete_version(call).await,
         Operation::Deploy => modules::deploy(call).await,
