@@ -1,6 +1,6 @@
 //! `tidegate data`: looks at the data of a module on a host, and changes it.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 
 use anyhow::{Context as _, Error, Result};
 use clap::{Args, Subcommand};
@@ -18,6 +18,9 @@ use crate::{
 
 /// Entries that a host gives at once.
 const PAGE: usize = 1_000;
+/// Lines of an import, and bytes, that are sent at once.
+const LINES_AT_ONCE: u64 = 1_000;
+const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 /// Characters of a value in a list.
 const VALUE_CHARACTERS: usize = 100;
 
@@ -34,6 +37,10 @@ pub(super) enum Command {
     Delete(DeleteArguments),
     /// Show how much a module keeps, and may keep.
     Usage(UsageArguments),
+    /// Print all data as lines of JSON.
+    Export(ExportArguments),
+    /// Write lines of an export from standard input; other keys stay.
+    Import(ImportArguments),
 }
 
 /// The module.
@@ -135,6 +142,26 @@ pub(super) struct UsageArguments {
     json: bool,
 }
 
+/// The arguments of `data export`.
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    #[command(flatten)]
+    module: Module,
+    #[command(flatten)]
+    host: Host,
+}
+
+/// The arguments of `data import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    #[command(flatten)]
+    module: Module,
+    #[command(flatten)]
+    author: Author,
+    #[command(flatten)]
+    host: Host,
+}
+
 /// Runs one of the commands.
 pub(super) fn run(command: Command) -> Result<()> {
     match command {
@@ -143,6 +170,8 @@ pub(super) fn run(command: Command) -> Result<()> {
         Command::List(arguments) => list(arguments),
         Command::Delete(arguments) => delete(arguments),
         Command::Usage(arguments) => usage(arguments),
+        Command::Export(arguments) => export(arguments),
+        Command::Import(arguments) => import(arguments),
     }
 }
 
@@ -253,6 +282,40 @@ fn usage(arguments: UsageArguments) -> Result<()> {
         row("keys", usage.keys, usage.keys_max),
         row("messages to be relayed", usage.relayed, usage.relayed_max),
     ])
+}
+
+fn export(arguments: ExportArguments) -> Result<()> {
+    let ExportArguments { module: Module { name }, host } = arguments;
+    host.ask(async |client| {
+        let mut lines = client.export_data(&name).await?;
+        let mut out = std::io::stdout().lock();
+        while let Some(bytes) = lines.next().await? {
+            out.write_all(&bytes)?;
+        }
+        Ok(out.flush()?)
+    })
+}
+
+fn import(arguments: ImportArguments) -> Result<()> {
+    let ImportArguments { module: Module { name }, author, host } = arguments;
+    let written = host.ask_by(author, async |client| {
+        let mut input = std::io::stdin().lock();
+        let mut written = 0;
+        loop {
+            let (mut bytes, mut lines) = (Vec::new(), 0);
+            while lines < LINES_AT_ONCE
+                && bytes.len() < BYTES_AT_ONCE
+                && input.read_until(b'\n', &mut bytes).context("cannot read standard input")? > 0
+            {
+                lines += 1;
+            }
+            if lines == 0 {
+                return Ok(written);
+            }
+            written += client.import_data(&name, written, bytes.into()).await.map_err(refusal)?;
+        }
+    })?;
+    say(&format!("{name}: {written} lines are written"))
 }
 
 fn say(line: &str) -> Result<()> {

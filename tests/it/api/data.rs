@@ -110,3 +110,73 @@ async fn what_is_not_a_value_is_refused_and_changes_nothing() {
     assert_eq!(api.done("GET", &format!("{VALUE}b"), "").await["integer"], 2);
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_imported_elsewhere_with_schemas_and_times_to_live() {
+    let host = Host::builder().example("hello").start().await;
+    let api = host.admin();
+    put(&api, "a", json!({"integer": 1, "schema": 2})).await;
+    put(&api, "b", json!({"json": {"c": "d"}, "ttl": "1h"})).await;
+    let many = |number: usize| format!("{{\"key\":\"n{number:05}\",\"base64\":\"AA==\"}}\n");
+    let lines: String = (0..2_500).map(many).collect();
+    let done = api.done("POST", "modules/hello/data/import", lines).await;
+    assert_eq!(done, json!({"lines": 2_500}));
+    let export = api.ask("GET", "modules/hello/data/export", "").await;
+    assert_eq!(export.header("content-type"), Some("application/jsonl"));
+    let text = export.text();
+    assert_eq!(text.lines().count(), 2_502);
+    let mut first = text.lines();
+    assert_eq!(first.next(), Some(r#"{"key":"a","schema":2,"integer":1}"#));
+    assert!(
+        first
+            .next()
+            .unwrap()
+            .starts_with(r#"{"key":"b","schema":0,"base64":"gaFjoWQ=","ttl":"59m "#)
+    );
+    // Data may come before the module.
+    api.done("POST", "modules/other/data/import", text.to_owned()).await;
+    let there = api.done("GET", "modules/other/data?limit=2", "").await;
+    assert_eq!(there["entries"][0], json!({"key": "a", "schema": 2, "integer": 1}));
+    assert!(there["entries"][1]["ttl"].as_str().unwrap().starts_with("59m "), "{there}");
+    assert_eq!(api.done("GET", "modules/other/data/usage", "").await["keys"], 2_502);
+    assert_eq!(api.refused("GET", "modules/nobody/data/export", "").await.0, 404);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_line_is_refused_with_its_number_and_the_commits_before_it_stay() {
+    let host = Host::builder().example("hello").with("store.keys = 1100").start().await;
+    let api = host.admin();
+    let line = |number: usize| format!("{{\"key\":\"n{number}\",\"integer\":1}}\n");
+    let lines: String = (0..1_000).map(line).collect();
+    let after = |rest: &str| format!("{lines}\n{rest}");
+    for (body, status, code, said) in [
+        ("{\"key\":\"a\"}\n".to_owned(), 422, "value", "line 1: a value has one of"),
+        (
+            "{\"key\":\"a\",\"integer\":1}\n{".to_owned(),
+            400,
+            "value",
+            "at column 1; nothing is written",
+        ),
+        (
+            after("{\"key\":\"\",\"integer\":1}"),
+            422,
+            "value",
+            "line 1002: a key has at least 1 byte",
+        ),
+        (after("no"), 400, "value", "lines 1 to 1000 are written"),
+        ((0..2_000).map(line).collect(), 507, "quota", "would keep 2000 keys"),
+    ] {
+        let refused = api.refused("POST", "modules/hello/data/import", body).await;
+        assert_eq!((refused.0, &*refused.1), (status, code), "{}", refused.2);
+        assert!(refused.2.contains(said), "{}", refused.2);
+    }
+    assert_eq!(api.done("GET", "modules/hello/data/usage", "").await["keys"], 1_000);
+    let later = api.refused("POST", "modules/hello/data/import?before=7", "x").await;
+    assert!(
+        later.2.starts_with("line 8: ") && later.2.ends_with("lines 1 to 7 are written"),
+        "{}",
+        later.2
+    );
+    host.stop().await;
+}

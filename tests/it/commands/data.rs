@@ -1,8 +1,12 @@
 //! `data` against a host that serves.
 
-use tests::example;
+use std::process::Stdio;
+
+use tests::{example, must, native, root};
+use tokio::io::AsyncWriteExt as _;
 
 use super::live::{Asked, path};
+use crate::TIDEGATE;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_is_shown_and_changed() {
@@ -24,7 +28,7 @@ async fn data_is_shown_and_changed() {
         (&["delete", "hello", "d"], "hello: d is deleted\n"),
         (
             &["usage", "hello"],
-            "bytes                   22  of 1073741824\nkeys                    3   of 10000000\nmessages to be relayed  0   of 100000\n",
+            "bytes                   19  of 1073741824\nkeys                    3   of 10000000\nmessages to be relayed  0   of 100000\n",
         ),
     ] {
         let said = asked.tidegate(&[&["data"], arguments].concat()).await;
@@ -43,4 +47,36 @@ async fn data_is_shown_and_changed() {
         assert_eq!(code, status, "{arguments:?}: {said}");
         assert!(said.contains(expected), "{arguments:?}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_is_exported_and_imported() {
+    let asked = Asked::serve().await;
+    let import = async |name: &str, lines: &str| {
+        let host = asked.flags();
+        let mut arguments = vec!["data", "import", name];
+        arguments.extend(host.iter().map(String::as_str));
+        let mut command = native(&root(), TIDEGATE, &arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // A refusal ends the command before it has read all.
+        drop(input.write_all(lines.as_bytes()).await);
+        drop(input);
+        let output = must("an import", child.wait_with_output()).await.unwrap();
+        let told = if output.status.success() { output.stdout } else { output.stderr };
+        (output.status.code().unwrap(), String::from_utf8(told).unwrap())
+    };
+    let line = |number| format!("{{\"key\":\"n{number:05}\",\"schema\":1,\"integer\":{number}}}\n");
+    let lines: String = (0..2_500).map(line).collect();
+    let said = import("shop", &lines).await;
+    assert_eq!(said, (0, "shop: 2500 lines are written\n".to_owned()));
+    let (_, exported) = asked.tidegate(&["data", "export", "shop"]).await;
+    assert_eq!(exported, lines);
+    let (status, said) = import("shop", &format!("{lines}{{\"key\":\"a\"}}\n")).await;
+    assert_eq!(status, 3, "{said}");
+    assert!(said.contains("line 2501: a value has one of"), "{said}");
+    assert!(said.contains("lines 1 to 2000 are written"), "{said}");
+    let (status, said) = asked.tidegate(&["data", "export", "nobody"]).await;
+    assert!(status == 8 && said.contains("there is no module nobody"), "{said}");
 }

@@ -23,10 +23,16 @@ impl Asked {
         Self { host, directory }
     }
 
+    /// The flags of a command that asks it.
+    pub(super) fn flags(&self) -> [String; 4] {
+        let (admin, data) = (format!("http://{}", self.host.admin), path(self.directory.path()));
+        ["--admin".to_owned(), admin, "--data-dir".to_owned(), data.to_owned()]
+    }
+
     /// Status and output of a command; with a failure, what it says is wrong.
     pub(super) async fn tidegate(&self, arguments: &[&str]) -> (i32, String) {
-        let admin = format!("http://{}", self.host.admin);
-        let asked = ["--admin", &admin, "--data-dir", path(self.directory.path())];
+        let flags = self.flags();
+        let asked: Vec<_> = flags.iter().map(String::as_str).collect();
         let output = run(TIDEGATE, &root(), &[arguments, &asked].concat()).await;
         let status = output.status.code().unwrap();
         let told = if status == 0 { output.stdout } else { output.stderr };

@@ -311,6 +311,11 @@ pub struct DataUsage {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct Imported {
+    pub(super) lines: u64,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Nodes {
     pub(super) nodes: Vec<Node>,
 }

@@ -1,10 +1,16 @@
 //! Requests for the data of modules.
 
 use bytes::Bytes;
-use hyper::Method;
+use http_body_util::BodyExt as _;
+use hyper::{Method, body::Incoming};
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
-use super::{ANSWER_TIMEOUT, AdminClient, AskError, DataEntry, DataPage, DataUsage};
+use tokio::time::timeout;
+
+use super::{
+    ANSWER_TIMEOUT, AdminAddress, AdminClient, AskError, DEPLOY_TIMEOUT, DataEntry, DataPage,
+    DataUsage, answers::Imported,
+};
 use crate::message::ModuleName;
 
 impl AdminClient {
@@ -46,6 +52,49 @@ impl AdminClient {
     /// How much a module keeps, and may keep.
     pub async fn data_usage(&self, name: &ModuleName) -> Result<DataUsage, AskError> {
         self.get(&format!("/api/v1/modules/{name}/data/usage")).await
+    }
+
+    /// All data of a module as it is at one moment: an object of JSON a line.
+    pub async fn export_data(&self, name: &ModuleName) -> Result<DataExport, AskError> {
+        let path = format!("/api/v1/modules/{name}/data/export");
+        let response = self.send(Method::GET, &path, Bytes::new(), DEPLOY_TIMEOUT).await?;
+        Ok(DataExport { address: self.address.clone(), body: response.into_body() })
+    }
+
+    /// Writes lines of an export, `before` of which were sent before. Returns how many were written.
+    pub async fn import_data(
+        &self,
+        name: &ModuleName,
+        before: u64,
+        lines: Bytes,
+    ) -> Result<u64, AskError> {
+        let path = format!("/api/v1/modules/{name}/data/import?before={before}");
+        let imported: Imported = self.answer(Method::POST, &path, lines, DEPLOY_TIMEOUT).await?;
+        Ok(imported.lines)
+    }
+}
+
+/// All data of a module, part by part.
+#[derive(Debug)]
+pub struct DataExport {
+    address: AdminAddress,
+    body: Incoming,
+}
+
+impl DataExport {
+    /// Returns some more bytes of the lines, none at the end. An error says that the export is not whole.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, AskError> {
+        let address = || self.address.clone();
+        loop {
+            let frame = timeout(ANSWER_TIMEOUT, self.body.frame())
+                .await
+                .map_err(|_| AskError::Silent { address: address(), patience: ANSWER_TIMEOUT })?;
+            let Some(frame) = frame else { return Ok(None) };
+            let frame = frame.map_err(|reason| AskError::Broken { address: address(), reason })?;
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
     }
 }
 

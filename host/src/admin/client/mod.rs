@@ -26,6 +26,7 @@ pub use self::{
         DataEntry, DataPage, DataUsage, Deployed, GroupSent, Kept, LogLine, ModuleDetails,
         ModuleSummary, Node, NodeDigest, NodeFile, NodeModule, Record, RouteOf,
     },
+    data::DataExport,
     error::{AskError, Problem},
     events::{Heard, RecordStream},
 };

@@ -67,24 +67,24 @@ impl DataEntry {
 pub(in super::super) struct NewValue {
     /// An integer, which `add` can change.
     #[schema(value_type = Option<i64>)]
-    integer: Option<i64>,
+    pub(super) integer: Option<i64>,
     /// Bytes.
     #[schema(pattern = "^([A-Za-z0-9+/]{4}){0,64}$")]
-    base64: Option<String>,
+    pub(super) base64: Option<String>,
     /// A value that is written as the SDK writes it: an integer of 64 bits as one, others as MessagePack.
     #[serde(deserialize_with = "even_null")]
-    json: Option<Json>,
+    pub(super) json: Option<Json>,
     /// The number of the schema that the value follows. Without it: that of the value that is replaced,
     /// or 0.
     #[schema(maximum = 4_294_967_295_u64)]
     pub(super) schema: Option<u32>,
     /// How long the value lives, such as `5m`. Without it: until it is changed.
     #[schema(pattern = "^[1-9][0-9]{0,6}(ms|s|m|h)$")]
-    ttl: Option<String>,
+    pub(super) ttl: Option<String>,
 }
 
 /// Tells `null` from a field that is not there.
-fn even_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
+pub(super) fn even_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(from).map(Some)
 }
 

@@ -1,12 +1,14 @@
 //! Writes lines of an export.
 
+#![expect(unused_qualifications, reason = "utoipa names queries in full")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{NewValue, change::commit, contents::even_null, quota};
 use crate::{
@@ -16,6 +18,7 @@ use crate::{
         json,
         modules::Rest,
         problem::Problem,
+        read,
     },
     capability::store::{Key, Transaction},
 };
@@ -46,6 +49,16 @@ impl Line {
     }
 }
 
+/// The query of an import.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct ImportQuery {
+    /// Lines that other requests have sent before: a refusal counts on from them.
+    #[param(maximum = 1_000_000_000)]
+    before: u32,
+}
+
 /// The result of an import.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in super::super) struct Imported {
@@ -56,7 +69,7 @@ pub(in super::super) struct Imported {
 /// Writes the lines of an export. Other keys stay. Each 1,000 lines are one commit: after a refusal those
 /// before it are written.
 #[utoipa::path(post, path = "/api/v1/modules/{name}/data/import", tag = "data",
-    params(("name" = String, Path, description = "The module; it need not be deployed yet")),
+    params(ImportQuery, ("name" = String, Path, description = "The module; it need not be deployed yet")),
     request_body(content = String, content_type = "application/jsonl", description = "One object of JSON a line, as an export has it"),
     responses(
         (status = 200, description = "All is written", body = Imported),
@@ -73,10 +86,12 @@ pub(in super::super) struct Imported {
 pub(in super::super) async fn import(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let (rest, quota) = (Rest::of(&call, "data-import", name.clone()), quota(&call, &name));
-    let store = call.state.data;
+    let ImportQuery { before } = read::parse(&call.query)?;
+    let store = Arc::clone(&call.state.data);
     let begin = || Transaction::new(Arc::clone(&store), name.clone());
     let mut lines = Lines::new(call.body);
-    let (mut written, mut read, mut bytes) = (0, 0, 0);
+    let before = before as usize;
+    let (mut written, mut read, mut bytes) = (before, before, 0);
     let mut transaction = begin();
     loop {
         let next = lines.next().await.map_err(|problem| told(problem, read + 1, written))?;
@@ -93,7 +108,7 @@ pub(in super::super) async fn import(call: Call) -> Result<Answer, Box<Problem>>
         }
         if is_end {
             rest.audit(None, None);
-            return Ok(json(StatusCode::OK, &Imported { lines: written }));
+            return Ok(json(StatusCode::OK, &Imported { lines: written - before }));
         }
     }
 }

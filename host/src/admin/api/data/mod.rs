@@ -4,6 +4,8 @@
 
 mod change;
 mod contents;
+mod export;
+mod import;
 
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 pub(super) use self::{
     change::{__path_delete, __path_set, delete, set},
     contents::{DataEntry, NewValue},
+    export::{__path_export, export},
+    import::{__path_import, import},
 };
 use super::{Answer, Call, json, problem::Problem, read};
 use crate::{
@@ -25,6 +29,9 @@ use crate::{
 const LIMIT_DEFAULT: usize = 100;
 /// The highest `limit`.
 const LIMIT_MAX: usize = 1_000;
+
+/// The media type of an export: JSON, an object a line.
+const LINES_TYPE: &str = "application/jsonl";
 
 /// A part of the data of a module.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,7 +62,7 @@ pub(super) struct DataUsage {
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Those that begin with it.
-    #[param(max_length = 100)]
+    #[param(max_length = 512)]
     prefix: String,
     /// Those that follow another page of the same prefix.
     cursor: Option<String>,
@@ -70,7 +77,7 @@ pub(super) struct ListQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct KeyQuery {
     /// The key.
-    #[param(min_length = 1, max_length = 100)]
+    #[param(min_length = 1, max_length = 512)]
     key: String,
 }
 
