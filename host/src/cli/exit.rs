@@ -102,7 +102,9 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
             _ if error.is_of_module() => ExitStatus::Module,
             _ if error.is_of_connection() => ExitStatus::NoHost,
             AskError::Unreadable { .. } | AskError::NotAdmin { .. } => ExitStatus::NoHost,
-            AskError::Refused { problem, .. } if ["full", "memory"].contains(&&*problem.code) => {
+            AskError::Refused { problem, .. }
+                if ["full", "memory", "quota"].contains(&&*problem.code) =>
+            {
                 ExitStatus::Full
             }
             AskError::Refused { problem, .. } if problem.code == "layer" => ExitStatus::NoLayer,

@@ -4,6 +4,7 @@ mod build;
 mod cargo;
 mod check;
 mod compile;
+mod data;
 mod deploy;
 mod dev;
 mod doctor;
@@ -78,6 +79,9 @@ enum Command {
     Modules(modules::Arguments),
     /// Show the settings of a module on a host, or change single ones.
     Settings(module_settings::Arguments),
+    /// Look at the data of a module on a host, or change it.
+    #[command(subcommand)]
+    Data(data::Command),
     /// Show runs of consumers and what they logged.
     Logs(logs::Arguments),
     /// Compile standard input: the host runs this.
@@ -103,6 +107,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Rollback(arguments) => deploy::roll_back(arguments),
         Command::Modules(arguments) => modules::run(arguments),
         Command::Settings(arguments) => module_settings::run(arguments),
+        Command::Data(command) => data::run(command),
         Command::Logs(arguments) => logs::run(arguments),
         Command::Compile(arguments) => return compile::run(&arguments),
     };

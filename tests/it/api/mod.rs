@@ -2,6 +2,7 @@
 
 mod changes;
 mod connections;
+mod data;
 mod messages;
 mod openapi;
 mod page;

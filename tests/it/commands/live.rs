@@ -11,22 +11,28 @@ use tokio::{
 use crate::TIDEGATE;
 
 /// A host with a data directory of its own, and commands that ask it.
-struct Asked {
+pub(super) struct Asked {
     host: Process,
     directory: tempfile::TempDir,
 }
 
 impl Asked {
-    async fn serve() -> Self {
+    pub(super) async fn serve() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let host = Process::serve(TIDEGATE, &["--data-dir", path(directory.path())]).await;
         Self { host, directory }
     }
 
+    /// The flags of a command that asks it.
+    pub(super) fn flags(&self) -> [String; 4] {
+        let (admin, data) = (format!("http://{}", self.host.admin), path(self.directory.path()));
+        ["--admin".to_owned(), admin, "--data-dir".to_owned(), data.to_owned()]
+    }
+
     /// Status and output of a command; with a failure, what it says is wrong.
-    async fn tidegate(&self, arguments: &[&str]) -> (i32, String) {
-        let admin = format!("http://{}", self.host.admin);
-        let asked = ["--admin", &admin, "--data-dir", path(self.directory.path())];
+    pub(super) async fn tidegate(&self, arguments: &[&str]) -> (i32, String) {
+        let flags = self.flags();
+        let asked: Vec<_> = flags.iter().map(String::as_str).collect();
         let output = run(TIDEGATE, &root(), &[arguments, &asked].concat()).await;
         let status = output.status.code().unwrap();
         let told = if status == 0 { output.stdout } else { output.stderr };
@@ -34,7 +40,7 @@ impl Asked {
     }
 }
 
-fn path(path: &Path) -> &str {
+pub(super) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

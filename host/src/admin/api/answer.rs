@@ -1,14 +1,14 @@
 //! Responses of operations.
 
-use std::convert::Infallible;
-
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::{Response, StatusCode, header};
 use serde::Serialize;
 
-/// A response of the admin listener.
-pub(in crate::admin) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+use crate::capability::store::StoreError;
+
+/// A response of the admin listener. It breaks off where the store fails in the middle of an export.
+pub(in crate::admin) type Answer = Response<UnsyncBoxBody<Bytes, StoreError>>;
 
 pub(super) const JSON: &str = "application/json";
 
@@ -17,7 +17,7 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
 }
 
 pub(super) fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default().boxed_unsync());
+    let mut answer = Response::new(Full::default().map_err(|never| match never {}).boxed_unsync());
     *answer.status_mut() = status;
     answer
 }
@@ -27,7 +27,8 @@ pub(in crate::admin) fn full(
     kind: &'static str,
     body: impl Into<Bytes>,
 ) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()).boxed_unsync());
+    let mut answer =
+        Response::new(Full::new(body.into()).map_err(|never| match never {}).boxed_unsync());
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));

@@ -4,6 +4,7 @@
 
 mod answer;
 mod body;
+mod data;
 mod messages;
 mod modules;
 mod openapi;
@@ -36,6 +37,8 @@ pub(super) const PREFIX: &str = "/api/v1/";
 const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
 /// Streams of records at the same time, at most.
 const RECORD_STREAMS_MAX: usize = 32;
+/// Exports of data at the same time, at most. Redis holds a copy for each.
+const EXPORTS_MAX: usize = 4;
 /// The header field with the name of the user. It is not checked, since a holder of the token may do anything.
 const USER_FIELD: &str = "x-tidegate-user";
 /// The header field with a note for the history.
@@ -43,18 +46,20 @@ const NOTE_FIELD: &str = "x-tidegate-note";
 /// Characters that are kept of either.
 const FIELD_CHARACTERS_MAX: usize = 200;
 
-/// The state of the API between requests: wrong tokens, and open streams of records.
+/// The state of the API between requests: wrong tokens, open streams of records, and exports.
 #[derive(Debug)]
 pub struct Api {
     /// The right token always passes: it has 256 bits, and its holder must not be locked out by others.
     failures: DefaultDirectRateLimiter,
     streams: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
 }
 
 impl Default for Api {
     fn default() -> Self {
         let failures = RateLimiter::direct(Quota::per_minute(WRONG_TOKENS_PER_MINUTE));
-        Self { failures, streams: Arc::new(Semaphore::new(RECORD_STREAMS_MAX)) }
+        let streams = Arc::new(Semaphore::new(RECORD_STREAMS_MAX));
+        Self { failures, streams, exports: Arc::new(Semaphore::new(EXPORTS_MAX)) }
     }
 }
 
@@ -74,6 +79,13 @@ struct Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     Activate,
+    DataDelete,
+    DataExport,
+    DataGet,
+    DataImport,
+    DataList,
+    DataSet,
+    DataUsage,
     Delete,
     DeleteVersion,
     Deploy,
@@ -95,7 +107,7 @@ enum Operation {
 }
 
 /// All operations: method, path below the prefix, and kind.
-const OPERATIONS: [(Method, &str, Operation); 19] = [
+const OPERATIONS: [(Method, &str, Operation); 26] = [
     (Method::GET, "modules", Operation::List),
     (Method::GET, "modules/{name}", Operation::Show),
     (Method::PUT, "modules/{name}", Operation::Deploy),
@@ -106,6 +118,13 @@ const OPERATIONS: [(Method, &str, Operation); 19] = [
     (Method::GET, "modules/{name}/settings", Operation::Settings),
     (Method::PUT, "modules/{name}/settings", Operation::Set),
     (Method::PATCH, "modules/{name}/settings", Operation::Patch),
+    (Method::GET, "modules/{name}/data", Operation::DataList),
+    (Method::GET, "modules/{name}/data/export", Operation::DataExport),
+    (Method::POST, "modules/{name}/data/import", Operation::DataImport),
+    (Method::GET, "modules/{name}/data/usage", Operation::DataUsage),
+    (Method::GET, "modules/{name}/data/value", Operation::DataGet),
+    (Method::PUT, "modules/{name}/data/value", Operation::DataSet),
+    (Method::DELETE, "modules/{name}/data/value", Operation::DataDelete),
     (Method::POST, "channels/{channel}/messages", Operation::Send),
     (Method::POST, "groups/{group}/messages", Operation::GroupSend),
     (Method::GET, "routes", Operation::Routes),
@@ -147,6 +166,13 @@ async fn call(
     let call = Call { state, tasks, peer, params, query, headers: head.headers, body };
     match operation {
         Operation::Activate => modules::activate(call).await,
+        Operation::DataDelete => data::delete(call).await,
+        Operation::DataExport => data::export(&call).await,
+        Operation::DataGet => data::get(&call).await,
+        Operation::DataImport => data::import(call).await,
+        Operation::DataList => data::list(&call).await,
+        Operation::DataSet => data::set(call).await,
+        Operation::DataUsage => data::usage(&call).await,
         Operation::Delete => modules::delete(call).await,
         Operation::DeleteVersion => modules::delete_version(call).await,
         Operation::Deploy => modules::deploy(call).await,

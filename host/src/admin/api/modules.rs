@@ -238,16 +238,16 @@ impl Rest {
     }
 
     /// Does the work to its end, even if the client has left.
-    pub(super) async fn finish<T: Send + 'static>(
+    pub(super) async fn finish<T: Send + 'static, E: Into<Box<Problem>> + Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, DeployError>> + Send + 'static,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<T, Box<Problem>> {
         let done = self.tasks.spawn("change", work).await;
         let broken = |_| {
             let text = "the host failed in the middle; its log says how";
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "host", text)
         };
-        Ok(done.map_err(broken)??)
+        done.map_err(broken)?.map_err(Into::into)
     }
 
     /// The audit line: user, change and address.

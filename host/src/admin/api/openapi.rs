@@ -9,7 +9,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
-use super::{messages, modules, problem::Problem, read, settings, stream};
+use super::{data, messages, modules, problem::Problem, read, settings, stream};
 
 /// Names of modules.
 const NAME: &str = "^[a-z0-9-]{1,63}$";
@@ -24,7 +24,8 @@ const PROBLEM: &str = "#/components/schemas/Problem";
     paths(
         modules::list, modules::show, modules::deploy, modules::delete, modules::delete_version,
         modules::activate, modules::rollback, modules::routes, settings::get, settings::set,
-        settings::patch, messages::send, messages::group_send,
+        settings::patch, data::list, data::usage, data::get, data::set, data::delete, data::export,
+        data::import, messages::send, messages::group_send,
         read::records, stream::records, read::layer, read::nodes, read::drain, document,
     ),
     components(schemas(Problem)),

@@ -68,6 +68,13 @@ impl Problem {
         self
     }
 
+    /// Names the line of a body that the problem is with, and what has come of the others.
+    pub(super) fn at(mut self: Box<Self>, line: &str, others: &str) -> Box<Self> {
+        let detail = self.detail.replace(" at line 1 column ", " at column ");
+        self.detail = format!("{line}: {detail}; {others}");
+        self
+    }
+
     pub(super) const fn after(mut self: Box<Self>, pause: Duration) -> Box<Self> {
         self.retry_after = Some(pause);
         self

@@ -49,7 +49,7 @@ pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
         filter: Filter { module, ..Filter::default() },
         permit,
     };
-    let body = StreamBody::new(events(following)).boxed_unsync();
+    let body = StreamBody::new(events(following)).map_err(|never| match never {}).boxed_unsync();
     let mut answer = Response::new(body);
     let headers = answer.headers_mut();
     for (name, value) in

@@ -2,7 +2,7 @@
 //!
 //! Unknown fields of a newer host are left out; fields that an older one lacks are empty.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A version is active.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -251,6 +251,68 @@ pub struct NodeFile {
     pub module: String,
     /// The SHA-256 of the file.
     pub digest: String,
+}
+
+/// A key of a module with its value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DataEntry {
+    /// The key.
+    pub key: String,
+    /// The number of the schema that the value follows.
+    #[serde(default)]
+    pub schema: u32,
+    /// The value, if it is an integer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integer: Option<i64>,
+    /// The value in Base64, if it is bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+    /// Those bytes as JSON, if they can be shown so.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "even_null")]
+    pub json: Option<serde_json::Value>,
+    /// How long the value lives on. None: until it is changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+}
+
+/// Tells `null` from a field that is not there.
+fn even_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(from).map(Some)
+}
+
+/// A part of the data of a module.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct DataPage {
+    /// Keys with their values.
+    pub entries: Vec<DataEntry>,
+    /// Where the listing goes on. None: this is its end.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// How much a module keeps, and may keep.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DataUsage {
+    /// Bytes of keys and values.
+    pub bytes: u64,
+    /// The quota.
+    pub bytes_max: u64,
+    /// Keys.
+    pub keys: u64,
+    /// The quota.
+    pub keys_max: u64,
+    /// Messages that wait to be relayed.
+    pub relayed: u64,
+    /// The quota.
+    pub relayed_max: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Imported {
+    pub(super) lines: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,11 +1,12 @@
 //! Asks another process over its admin listener: what the commands `deploy`, `rollback`, `modules`,
-//! `logs`, `dev` and `drain` have in common.
+//! `logs`, `data`, `dev` and `drain` have in common.
 //!
 //! Each request has a connection of its own, which ends with it. An answer is read up to a limit, and
 //! waited for up to another.
 
 mod address;
 mod answers;
+mod data;
 mod error;
 mod events;
 
@@ -22,9 +23,10 @@ use tokio::{net::TcpStream, runtime::Handle, time::timeout};
 pub use self::{
     address::{AddressError, AdminAddress},
     answers::{
-        Deployed, GroupSent, Kept, LogLine, ModuleDetails, ModuleSummary, Node, NodeDigest,
-        NodeFile, NodeModule, Record, RouteOf,
+        DataEntry, DataPage, DataUsage, Deployed, GroupSent, Kept, LogLine, ModuleDetails,
+        ModuleSummary, Node, NodeDigest, NodeFile, NodeModule, Record, RouteOf,
     },
+    data::DataExport,
     error::{AskError, Problem},
     events::{Heard, RecordStream},
 };
