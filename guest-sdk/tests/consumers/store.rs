@@ -177,6 +177,7 @@ fn a_run_whose_data_has_changed_is_done_again_with_what_is_there_now() {
 #[test]
 fn a_run_is_done_ten_times_at_most() {
     let host = host();
+    host.data().set("tea", &tea(10));
     for _ in 0..10 {
         host.conflict_once("tea");
     }
