@@ -105,9 +105,10 @@ fn examples() -> Vec<(String, PathBuf)> {
 async fn the_cases_of_every_example_hold_on_the_host() {
     let examples = examples();
     let names: Vec<_> = examples.iter().map(|(name, _)| name.as_str()).collect();
-    for expected in
-        ["chat", "echo", "hello", "home", "jobs", "live", "longpoll", "ticker", "trouble", "units"]
-    {
+    for expected in [
+        "auction", "chat", "echo", "hello", "home", "jobs", "live", "longpoll", "ticker",
+        "trouble", "units",
+    ] {
         assert!(names.contains(&expected), "{names:?}");
     }
     for (name, path) in &examples {

@@ -9,6 +9,7 @@
 mod abuse;
 mod api;
 mod attacks;
+mod auction;
 mod autobahn;
 mod backpressure;
 mod breaker;

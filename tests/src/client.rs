@@ -101,7 +101,23 @@ impl Client {
 
     /// The response to a request of a server that may go away.
     pub async fn try_request(&self, method: &str, path: &str) -> Option<Reply> {
-        let mut streaming = self.try_start(method, path, &[], "").await.ok()?;
+        self.try_whole(method, path, &[], Bytes::new()).await
+    }
+
+    /// The response to a `POST` of JSON to a server that may go away.
+    pub async fn try_post(&self, path: &str, json: String) -> Option<Reply> {
+        let headers = [("content-type", "application/json")];
+        self.try_whole("POST", path, &headers, json.into()).await
+    }
+
+    async fn try_whole(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Option<Reply> {
+        let mut streaming = self.try_start(method, path, headers, body).await.ok()?;
         let body = must("a body", streaming.response.body_mut().collect()).await.ok()?.to_bytes();
         let head = &streaming.response;
         Some(Reply { status: head.status().as_u16(), headers: head.headers().clone(), body })

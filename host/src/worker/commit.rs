@@ -10,8 +10,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Record, RecordOutcome, Shared, answer, attempt::Attempt, verdict};
 use crate::{
-    capability::store::{CommitError, Committed, Transaction, commit_surely},
+    capability::{
+        Lent,
+        store::{CommitError, Committed, Transaction, commit_surely},
+    },
     engine::{Fault, Finished, Job, Limits, has_messages_to_store, store_messages},
+    registry::Version,
     telemetry::ByModule,
 };
 
@@ -147,27 +151,17 @@ async fn end(
     }
     attempt.turn = None;
     finished.usage.add_attempt(&attempt.thrown_away);
-    let record = record(shared, &attempt, &mut finished);
+    let in_its_place = job.and_then(|job| fallback(&attempt, &finished, job));
+    let record = record(shared, &attempt, &mut finished, in_its_place.is_none());
     if attempt.failed.is_none() {
         note(shared, &attempt, &finished).await;
     }
-    if let (Some(_), true, Some(job)) = (&finished.fault, finished.repeatable, job)
-        && attempt.failed.is_none()
-        && let Some(fallback) = attempt.version.probation.fallback()
-        && let Some(consumer) = fallback.consumer(&record.consumer).cloned()
-    {
-        let left = attempt.version.limits.deadline.saturating_sub(attempt.began.elapsed());
-        if !left.is_zero() {
-            let deadline = left.min(fallback.limits.deadline);
-            let limits = Arc::new(Limits { deadline, ..(*fallback.limits).clone() });
-            let mut lent = job.lent;
-            lent.grants = Arc::clone(&fallback.grants);
-            attempt.consumer = Arc::clone(&consumer);
-            attempt.job = Some(Job { consumer, limits, lent, ..job });
-            attempt.version = fallback;
-            attempt.failed = Some(Box::new((finished, record)));
-            return Some(attempt);
-        }
+    if let Some((version, job)) = in_its_place {
+        attempt.consumer = Arc::clone(&job.consumer);
+        attempt.job = Some(job);
+        attempt.version = version;
+        attempt.failed = Some(Box::new((finished, record)));
+        return Some(attempt);
     }
     let (finished, record) = match attempt.failed {
         // The client is told what was wrong with the version that is active.
@@ -178,8 +172,32 @@ async fn end(
     None
 }
 
-/// Makes the record of a run, and reports it.
-fn record(shared: &Shared, attempt: &Attempt, finished: &mut Finished) -> Arc<Record> {
+/// Returns the version that runs in the place of one on probation that failed, and its job; none if the run is
+/// not repeatable, or its time is over.
+fn fallback(attempt: &Attempt, finished: &Finished, job: Job) -> Option<(Arc<Version>, Job)> {
+    if finished.fault.is_none() || !finished.repeatable || attempt.failed.is_some() {
+        return None;
+    }
+    let fallback = attempt.version.probation.fallback()?;
+    let consumer = Arc::clone(fallback.consumer(&job.consumer)?);
+    let left = attempt.version.limits.deadline.saturating_sub(attempt.began.elapsed());
+    if left.is_zero() {
+        return None;
+    }
+    let deadline = left.min(fallback.limits.deadline);
+    let limits = Arc::new(Limits { deadline, ..(*fallback.limits).clone() });
+    let lent = Lent { grants: Arc::clone(&fallback.grants), ..job.lent };
+    let job = Job { consumer, limits, lent, ..job };
+    Some((fallback, job))
+}
+
+/// Makes the record of a run, and reports it. `is_last`: no other version runs in its place.
+fn record(
+    shared: &Shared,
+    attempt: &Attempt,
+    finished: &mut Finished,
+    is_last: bool,
+) -> Arc<Record> {
     let version = &attempt.version;
     let record = Arc::new(Record {
         id: shared.records.next_id(),
@@ -196,7 +214,7 @@ fn record(shared: &Shared, attempt: &Attempt, finished: &mut Finished) -> Arc<Re
         log: std::mem::take(&mut finished.log),
         messages_dropped: AtomicUsize::new(0),
     });
-    verdict::report(shared, &record, version.activation, attempt.pass);
+    verdict::report(shared, &record, version.activation, (attempt.pass, is_last));
     // Whoever gets the id must find the record.
     shared.records.add(Arc::clone(&record));
     record

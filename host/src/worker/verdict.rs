@@ -13,8 +13,14 @@ use crate::{
     telemetry::{ByModule, ByOutcome},
 };
 
-/// Counts a run and says what went wrong in it.
-pub(super) fn report(shared: &Shared, record: &Record, activation: u64, pass: Pass) {
+/// Counts a run and says what went wrong in it. Its fault counts for the breaker if it is the last run of its
+/// message: no other version runs in its place.
+pub(super) fn report(
+    shared: &Shared,
+    record: &Record,
+    activation: u64,
+    (pass, is_last): (Pass, bool),
+) {
     let fault = record.fault();
     let module = record.module.as_str().to_owned();
     let outcome = fault.map_or("ok", Fault::kind);
@@ -36,6 +42,7 @@ pub(super) fn report(shared: &Shared, record: &Record, activation: u64, pass: Pa
     let verdict = match fault {
         None => Verdict::Good,
         // Neither state of another version nor the host says anything about the code.
+        Some(_) if !is_last => Verdict::None,
         Some(Fault::StateUnreadable(_)) => Verdict::None,
         Some(fault) if !fault.is_of_code() => Verdict::None,
         Some(_) => Verdict::Bad,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use redb::{ReadableTable as _, Table, WriteTransaction};
+use redb::{ReadableTable as _, WriteTransaction};
 
 use super::{
     super::{
@@ -12,6 +12,7 @@ use super::{
         value::{Entry, Head},
     },
     read::{Failure, conflict, usage, usage_as_row},
+    rows::{Rows, STEP, some_rows},
     tables::{
         EXPIRY, META, NOTES, OF_NOTE, OF_VALUE, USAGE, VALUES, WAITING, expiry_row, module_of,
         of_expiry_row, rest_of, row, rows_of, waiting_row,
@@ -19,11 +20,6 @@ use super::{
     timers::{self, Timers},
 };
 use crate::message::ModuleName;
-
-/// Rows that one request sweeps or clears at most.
-pub(super) const STEP: usize = 1_000;
-
-pub(super) type Rows<'t> = Table<'t, &'static [u8], &'static [u8]>;
 
 /// The tables of a transaction that writes, and what it has done so far.
 pub(super) struct Batch<'t> {
@@ -340,18 +336,6 @@ pub(super) fn runs_from(batch: &[u8]) -> impl Iterator<Item = (RunId, u64)> {
         let number = u64::from_be_bytes(number.try_into().ok()?);
         Some((RunId(u128::from_be_bytes(*id)), number))
     })
-}
-
-pub(super) fn some_rows(
-    table: &Rows<'_>,
-    first: &[u8],
-    end: &[u8],
-) -> Result<Vec<Vec<u8>>, Failure> {
-    let mut rows = Vec::new();
-    for stored in table.range::<&[u8]>(first..end)?.take(STEP) {
-        rows.push(stored?.0.value().to_vec());
-    }
-    Ok(rows)
 }
 
 /// What stands below a key after a write. `before` is what had not expired, if the write needs it.

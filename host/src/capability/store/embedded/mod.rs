@@ -10,6 +10,7 @@ mod export;
 mod lock;
 mod open;
 mod read;
+mod rows;
 mod runs;
 mod tables;
 mod timers;

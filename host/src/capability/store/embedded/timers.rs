@@ -9,8 +9,8 @@ use super::{
         Key, Moment, Parcel, Place, Timer, TimerPlace, TimerWrite,
         timer::{DUE_BYTES, DUE_STEP},
     },
-    apply::{self, some_rows},
     read::{Failure, Rows},
+    rows::{Rows, some_rows},
     tables::{
         ALARMS, TIMER_KEYS, TIMERS, alarm_of, alarm_row, as_slices, row, rows_of,
         timer_place_as_bytes, timer_place_of,
@@ -23,9 +23,9 @@ pub(super) type DueOf = (ModuleName, Vec<Vec<u8>>);
 
 /// The tables of a transaction that writes.
 pub(super) struct Timers<'t> {
-    timers: apply::Rows<'t>,
-    keys: apply::Rows<'t>,
-    pub(super) alarms: apply::Rows<'t>,
+    timers: Rows<'t>,
+    keys: Rows<'t>,
+    pub(super) alarms: Rows<'t>,
 }
 
 impl<'t> Timers<'t> {
