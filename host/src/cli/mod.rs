@@ -5,6 +5,7 @@ mod cargo;
 mod check;
 mod compile;
 mod data;
+mod delete;
 mod deploy;
 mod dev;
 mod doctor;
@@ -75,6 +76,8 @@ enum Command {
     Deploy(deploy::DeployArguments),
     /// Activate an earlier version of a module again.
     Rollback(deploy::RollbackArguments),
+    /// Deactivate a module and delete its versions.
+    Delete(delete::Arguments),
     /// List the modules of a host, or one with its versions and routes.
     Modules(modules::Arguments),
     /// Show the settings of a module on a host, or change single ones.
@@ -105,6 +108,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Drain(host) => drain::run(host),
         Command::Deploy(arguments) => deploy::deploy(arguments),
         Command::Rollback(arguments) => deploy::roll_back(arguments),
+        Command::Delete(arguments) => delete::run(arguments),
         Command::Modules(arguments) => modules::run(arguments),
         Command::Settings(arguments) => module_settings::run(arguments),
         Command::Data(command) => data::run(command),

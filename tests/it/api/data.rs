@@ -12,9 +12,10 @@ async fn put(api: &Admin, key: &str, value: Value) {
 /// The keys of a page, and where the listing goes on.
 async fn keys(api: &Admin, query: &str) -> (Vec<String>, Option<String>) {
     let page = api.done("GET", &format!("modules/hello/data?{query}"), "").await;
-    let entries = page["entries"].as_array().unwrap().iter();
-    let keys = entries.map(|entry| entry["key"].as_str().unwrap().to_owned());
-    (keys.collect(), page["cursor"].as_str().map(str::to_owned))
+    let entries = page.get("entries").unwrap().as_array().unwrap().iter();
+    let keys = entries.map(|entry| entry.get("key").unwrap().as_str().unwrap().to_owned());
+    let cursor = page.get("cursor").and_then(Value::as_str);
+    (keys.collect(), cursor.map(str::to_owned))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,28 @@ async fn data_is_shown_and_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_module_is_deleted_with_its_data_only_if_asked() {
+    let asked = Asked::serve().await;
+    assert_eq!(asked.tidegate(&["deploy", "hello", path(&example("hello"))]).await.0, 0);
+    assert_eq!(asked.tidegate(&["data", "set", "hello", "a", "1"]).await.0, 0);
+    let said = asked.tidegate(&["delete", "hello"]).await;
+    assert_eq!(said, (0, "hello is deleted, its data stays\n".to_owned()));
+    assert_eq!(asked.tidegate(&["data", "get", "hello", "a"]).await, (0, "1\n".to_owned()));
+    let (status, said) = asked.tidegate(&["delete", "hello"]).await;
+    assert!(status == 8 && said.contains("there is no module hello"), "{said}");
+    // The data of a module that is gone already.
+    let said = asked.tidegate(&["delete", "hello", "--delete-data"]).await;
+    assert_eq!(said, (0, "hello is deleted, and so is its data\n".to_owned()));
+    assert_eq!(asked.tidegate(&["data", "list", "hello"]).await.0, 8);
+    assert_eq!(asked.tidegate(&["deploy", "hello", path(&example("hello"))]).await.0, 0);
+    assert_eq!(asked.tidegate(&["data", "list", "hello"]).await, (0, String::new()));
+    assert_eq!(asked.tidegate(&["data", "set", "hello", "a", "1"]).await.0, 0);
+    assert_eq!(asked.tidegate(&["delete", "hello", "--delete-data"]).await.0, 0);
+    let (status, said) = asked.tidegate(&["delete", "hello", "--delete-data"]).await;
+    assert!(status == 8 && said.contains("there is no module hello"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn data_is_exported_and_imported() {
     let asked = Asked::serve().await;
     let import = async |name: &str, lines: &str| {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Answer, Call, NOTE_FIELD, body, empty, json,
+    Answer, Call, NOTE_FIELD, body, data, empty, json,
     problem::Problem,
     read,
     types::{Activate, Deployed, ModuleDetails, ModuleList, Rollback, Route, RouteList},
@@ -174,23 +174,58 @@ pub(super) async fn rollback(call: Call) -> Result<Answer, Box<Problem>> {
     rest.deployed(async move { deployments.activate(turn, version).await }).await
 }
 
+/// Whether a module that is deleted leaves its data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Leftover {
+    /// Its data stays.
+    #[default]
+    Keep,
+    /// Its data is deleted, too.
+    Delete,
+}
+
+/// The query of a deletion.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeleteQuery {
+    /// `delete`: the data of the module is deleted, too. Also that of a module which was deleted before.
+    #[param(inline)]
+    data: Leftover,
+}
+
 /// Deactivates a module and deletes all its versions.
 #[utoipa::path(delete, path = "/api/v1/modules/{name}", tag = "modules",
-    params(("name" = String, Path, description = "The module")),
+    params(DeleteQuery, ("name" = String, Path, description = "The module")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 400, description = "No name", body = Problem),
+        (status = 400, description = "No name, or another query", body = Problem),
         (status = 404, description = "No such module", body = Problem),
         (status = 409, description = "Somebody else changes it", body = Problem),
-        (status = 503, description = "Redis does not answer", body = Problem),
+        (status = 500, description = "The store of its data is damaged", body = Problem),
+        (status = 503, description = "Redis or the store of its data does not answer", body = Problem),
     ),
 )]
 pub(super) async fn delete(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
-    let rest = Rest::of(&call, "delete", name.clone());
+    let DeleteQuery { data: leftover } = read::parse(&call.query)?;
+    let is_cleared = leftover == Leftover::Delete;
+    let action = if is_cleared { "delete-with-data" } else { "delete" };
+    let rest = Rest::of(&call, action, name.clone());
     let turn = call.state.deployments.turn(&name).await?;
-    let deployments = Arc::clone(&call.state.deployments);
-    rest.finish(async move { deployments.delete(turn).await }).await?;
+    let state = Arc::clone(&call.state);
+    let work = async move {
+        match state.deployments.delete(turn).await {
+            Err(DeployError::NoModule(_)) if is_cleared => data::there(&state, &name).await?,
+            deleted => deleted?,
+        }
+        if is_cleared {
+            state.data.clear(&name).await?;
+        }
+        Ok::<_, Box<Problem>>(())
+    };
+    rest.finish(work).await?;
     rest.audit(None, None);
     Ok(empty(StatusCode::NO_CONTENT))
 }

@@ -110,6 +110,14 @@ impl AdminClient {
         self.read(response, &path).await
     }
 
+    /// Deactivates a module and deletes all its versions, and its data if so asked.
+    pub async fn delete(&self, name: &ModuleName, with_data: bool) -> Result<(), AskError> {
+        let query = if with_data { "?data=delete" } else { "" };
+        let path = format!("/api/v1/modules/{name}{query}");
+        drop(self.send(Method::DELETE, &path, Bytes::new(), DEPLOY_TIMEOUT).await?);
+        Ok(())
+    }
+
     /// The settings of a module, as they were written.
     pub async fn settings(&self, name: &ModuleName) -> Result<serde_json::Value, AskError> {
         self.get(&format!("/api/v1/modules/{name}/settings")).await

@@ -34,7 +34,7 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
 pub(in super::super) async fn set(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let key = KeyQuery::read(&call.query)?;
-    there(&call, &name).await?;
+    there(&call.state, &name).await?;
     let (rest, quota) = (Rest::of(&call, "data-set", name.clone()), quota(&call, &name));
     let new: NewValue = body::value(&call.headers, call.body).await?;
     let mut transaction = Transaction::new(Arc::clone(&call.state.data), name);
@@ -67,7 +67,7 @@ pub(in super::super) async fn set(call: Call) -> Result<Answer, Box<Problem>> {
 pub(in super::super) async fn delete(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let key = KeyQuery::read(&call.query)?;
-    there(&call, &name).await?;
+    there(&call.state, &name).await?;
     let (rest, quota) = (Rest::of(&call, "data-delete", name.clone()), quota(&call, &name));
     let mut transaction = Transaction::new(Arc::clone(&call.state.data), name.clone());
     let before = transaction.get_many(std::slice::from_ref(&key)).await?;

@@ -27,7 +27,7 @@ use crate::{
 )]
 pub(in super::super) async fn export(call: &Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
-    there(call, &name).await?;
+    there(&call.state, &name).await?;
     let permit = Arc::clone(&call.state.api.exports).try_acquire_owned().map_err(|_| {
         let text = format!("{EXPORTS_MAX} exports go on already; wait for the end of one of them");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-exports", text)

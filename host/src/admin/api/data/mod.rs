@@ -17,7 +17,7 @@ pub(super) use self::{
     export::{__path_export, export},
     import::{__path_import, import},
 };
-use super::{Answer, Call, json, problem::Problem, read};
+use super::{Answer, Call, State, json, problem::Problem, read};
 use crate::{
     capability::store::{
         CommitError, Found, Key, KeyRange, Prefix, Quota, ReadError, StoreError, StoreGrant, Usage,
@@ -111,7 +111,7 @@ pub(super) async fn list(call: &Call) -> Result<Answer, Box<Problem>> {
     let prefix =
         Prefix::parse(&prefix).map_err(|error| Problem::bad("prefix", error.to_string()))?;
     let after = cursor.map(|cursor| after(&cursor, &prefix)).transpose()?;
-    there(call, &name).await?;
+    there(&call.state, &name).await?;
     let (mut range, mut clock) = (KeyRange::new(prefix, after), None);
     loop {
         let page = call.state.data.scan(&name, &range, limit, clock).await?;
@@ -159,7 +159,7 @@ pub(super) async fn get(call: &Call) -> Result<Answer, Box<Problem>> {
             Ok(json(StatusCode::OK, &DataEntry::shown(&key, &entry, read.clock)))
         }
         Some(Found::Absent | Found::Expired(_)) | None => {
-            there(call, &name).await?;
+            there(&call.state, &name).await?;
             Err(no_value(&name, &key))
         }
     }
@@ -178,7 +178,7 @@ pub(super) async fn get(call: &Call) -> Result<Answer, Box<Problem>> {
 )]
 pub(super) async fn usage(call: &Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
-    there(call, &name).await?;
+    there(&call.state, &name).await?;
     let Usage { bytes, keys, relayed, .. } = call.state.data.usage(&name).await?;
     let quota = quota(call, &name);
     let usage = DataUsage {
@@ -193,9 +193,9 @@ pub(super) async fn usage(call: &Call) -> Result<Answer, Box<Problem>> {
 }
 
 /// Refuses a module that is not deployed and has no data.
-async fn there(call: &Call, module: &ModuleName) -> Result<(), Box<Problem>> {
-    let Err(error) = call.state.deployments.written(module) else { return Ok(()) };
-    let usage = call.state.data.usage(module).await?;
+pub(super) async fn there(state: &State, module: &ModuleName) -> Result<(), Box<Problem>> {
+    let Err(error) = state.deployments.written(module) else { return Ok(()) };
+    let usage = state.data.usage(module).await?;
     if usage.keys > 0 || usage.relayed > 0 { Ok(()) } else { Err(error.into()) }
 }
 
