@@ -12,7 +12,7 @@ use super::{
         value::{Entry, Head},
     },
     read::{Failure, conflict, usage, usage_as_row},
-    rows::{Rows, STEP, some_rows},
+    rows::{STEP, WrittenRows, some_rows},
     tables::{
         EXPIRY, META, NOTES, OF_NOTE, OF_VALUE, USAGE, VALUES, WAITING, expiry_row, module_of,
         of_expiry_row, rest_of, row, rows_of, waiting_row,
@@ -24,12 +24,12 @@ use crate::message::ModuleName;
 /// The tables of a transaction that writes, and what it has done so far.
 pub(super) struct Batch<'t> {
     transaction: &'t WriteTransaction,
-    values: Rows<'t>,
-    expiry: Rows<'t>,
-    notes: Rows<'t>,
-    waiting: Rows<'t>,
+    values: WrittenRows<'t>,
+    expiry: WrittenRows<'t>,
+    notes: WrittenRows<'t>,
+    waiting: WrittenRows<'t>,
     timers: Timers<'t>,
-    usage: Rows<'t>,
+    usage: WrittenRows<'t>,
     usages: HashMap<ModuleName, Usage>,
     now: Moment,
     /// The commits that it has, with their numbers.

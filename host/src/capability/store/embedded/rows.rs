@@ -8,11 +8,11 @@ use super::read::Failure;
 pub(super) const STEP: usize = 1_000;
 
 /// A table of a transaction that writes.
-pub(super) type Rows<'t> = Table<'t, &'static [u8], &'static [u8]>;
+pub(super) type WrittenRows<'t> = Table<'t, &'static [u8], &'static [u8]>;
 
 /// Returns the first rows of a range: [`STEP`] at most.
 pub(super) fn some_rows(
-    table: &Rows<'_>,
+    table: &WrittenRows<'_>,
     first: &[u8],
     end: &[u8],
 ) -> Result<Vec<Vec<u8>>, Failure> {

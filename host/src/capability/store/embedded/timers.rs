@@ -9,8 +9,8 @@ use super::{
         Key, Moment, Parcel, Place, Timer, TimerPlace, TimerWrite,
         timer::{DUE_BYTES, DUE_STEP},
     },
-    read::{Failure, Rows},
-    rows::{Rows, some_rows},
+    read::{self, Failure},
+    rows::{WrittenRows, some_rows},
     tables::{
         ALARMS, TIMER_KEYS, TIMERS, alarm_of, alarm_row, as_slices, row, rows_of,
         timer_place_as_bytes, timer_place_of,
@@ -23,9 +23,9 @@ pub(super) type DueOf = (ModuleName, Vec<Vec<u8>>);
 
 /// The tables of a transaction that writes.
 pub(super) struct Timers<'t> {
-    timers: Rows<'t>,
-    keys: Rows<'t>,
-    pub(super) alarms: Rows<'t>,
+    timers: WrittenRows<'t>,
+    keys: WrittenRows<'t>,
+    pub(super) alarms: WrittenRows<'t>,
 }
 
 impl<'t> Timers<'t> {
@@ -178,14 +178,17 @@ impl<'t> Timers<'t> {
 }
 
 /// How long it takes until the first timer of all is due.
-pub(super) fn until_first(alarms: &impl Rows, now: Moment) -> Result<Option<Duration>, Failure> {
+pub(super) fn until_first(
+    alarms: &impl read::Rows,
+    now: Moment,
+) -> Result<Option<Duration>, Failure> {
     let first = first_alarm(alarms)?;
     Ok(first.map(|(first, _)| Duration::from_micros(first.0.saturating_sub(now.0))))
 }
 
 /// Timers of a module behind a place.
 pub(super) fn standing(
-    timers: &impl Rows,
+    timers: &impl read::Rows,
     module: &ModuleName,
     after: Option<TimerPlace>,
     limit: usize,
@@ -208,7 +211,7 @@ pub(super) fn standing(
     Ok(found)
 }
 
-fn first_alarm(alarms: &impl Rows) -> Result<Option<(Moment, ModuleName)>, Failure> {
+fn first_alarm(alarms: &impl read::Rows) -> Result<Option<(Moment, ModuleName)>, Failure> {
     let Some((first, _)) = alarms.first()? else { return Ok(None) };
     let what = || Failure::Damaged("the moments of timers cannot be read".to_owned());
     alarm_of(first.value()).ok_or_else(what).map(Some)
