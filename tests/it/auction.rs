@@ -18,28 +18,36 @@ async fn get(client: Client, path: &str) -> Value {
     serde_json::from_str(client.get(path).await.text()).unwrap()
 }
 
+fn number(value: &Value, at: &str) -> Option<u64> {
+    value.pointer(at)?.as_u64()
+}
+
+fn text(value: &Value, at: &str) -> String {
+    value.pointer(at).unwrap().as_str().unwrap().to_owned()
+}
+
 async fn offer(client: Client) -> String {
     let offer = json!({"title": "Lamp", "start": 100, "step": STEP, "minutes": 60});
     let (status, item) = post(client, "/auction/items", offer).await;
     assert_eq!(status, 201, "{item}");
-    item["id"].as_str().unwrap().to_owned()
+    text(&item, "/id")
 }
 
 /// Bids a step above what it knows until the price is beyond a limit or the host is gone. Returns the amounts
 /// that were taken.
-async fn bidder(client: Client, item: String, number: u64, limit: u64) -> Vec<u64> {
+async fn bidder(client: Client, item: String, name: u64, limit: u64) -> Vec<u64> {
     let (mut taken, mut amount) = (Vec::new(), 100);
     let path = format!("/auction/items/{item}/bids");
     while amount <= limit {
-        let bid = json!({"name": format!("bidder {number}"), "amount": amount}).to_string();
+        let bid = json!({"name": format!("bidder {name}"), "amount": amount}).to_string();
         let Some(reply) = client.try_post(&path, bid).await else { break };
         let answer: Value = serde_json::from_str(reply.text()).unwrap_or(Value::Null);
         let least = match reply.status {
             201 => {
                 taken.push(amount);
-                answer["least"].as_u64()
+                number(&answer, "/least")
             }
-            409 => answer["item"]["least"].as_u64(),
+            409 => number(&answer, "/item/least"),
             status => panic!("{status} {answer}"),
         };
         amount = least.unwrap();
@@ -51,12 +59,15 @@ async fn bidder(client: Client, item: String, number: u64, limit: u64) -> Vec<u6
 async fn assert_holds(client: Client, item: &str, taken: &[u64]) {
     let bids = get(client, &format!("/auction/items/{item}/bids")).await;
     let bids: Vec<u64> =
-        bids.as_array().unwrap().iter().map(|bid| bid["amount"].as_u64().unwrap()).collect();
-    assert!(bids.windows(2).all(|pair| pair[1] >= pair[0] + STEP), "{bids:?}");
+        bids.as_array().unwrap().iter().map(|bid| number(bid, "/amount").unwrap()).collect();
+    assert!(
+        bids.iter().zip(bids.iter().skip(1)).all(|(one, next)| *next >= one + STEP),
+        "{bids:?}"
+    );
     let items = get(client, "/auction/items").await;
-    let item = items.as_array().unwrap().iter().find(|it| it["id"] == item).unwrap();
-    assert_eq!(item["price"].as_u64(), bids.last().copied());
-    assert_eq!(item["bids"].as_u64(), Some(bids.len() as u64));
+    let item = items.as_array().unwrap().iter().find(|it| text(it, "/id") == item).unwrap();
+    assert_eq!(number(item, "/price"), bids.last().copied());
+    assert_eq!(number(item, "/bids"), Some(bids.len() as u64));
     for amount in taken {
         assert!(bids.contains(amount), "{amount} is lost: {bids:?}");
     }
@@ -72,8 +83,8 @@ async fn last_price(mut stream: Streaming, price: u64) -> u64 {
             while let Some((event, rest)) = text.split_once("\n\n") {
                 let data = event.lines().find_map(|line| line.strip_prefix("data: "));
                 if let Some(item) = data.and_then(|data| serde_json::from_str::<Value>(data).ok()) {
-                    let bids = item["bids"].as_u64().unwrap();
-                    best = best.max((bids, item["price"].as_u64().unwrap_or(0)));
+                    let bids = number(&item, "/bids").unwrap();
+                    best = best.max((bids, number(&item, "/price").unwrap_or(0)));
                 }
                 text = rest.to_owned();
             }
