@@ -45,6 +45,8 @@ async fn the_answer_to_a_held_request_is_not_stored_unless_it_says_so() {
     let client = host.client();
     let held = tests::background(async move { client.get("/hold").await });
     assert_eq!(watch.text().await, "held");
+    // The watcher may hear of it before the connection does.
+    host.until("the request is held", |host| host.app().metrics().holds.get() == 1).await;
     assert_eq!(host.post("/release").await.text(), "ok");
     let released = held.await.unwrap();
     for reply in [released, host.get("/fallback").await, host.get("/poll/tide?wait=1").await] {
