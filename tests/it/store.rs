@@ -1,7 +1,7 @@
 //! Data of modules, from the outside.
 
 use futures_util::future::join_all;
-use tests::{Client, Host, Process, guest};
+use tests::{Client, Host, Process, background, example, guest, must};
 
 use crate::TIDEGATE;
 
@@ -62,29 +62,31 @@ async fn runs_that_change_one_key_at_once_lose_no_change() {
     let host = Host::builder().guest("store").start().await;
     let client = Client::new(host.address());
     let increment = async |_| {
-        for _ in 0..20 {
+        for _ in 0..5 {
             assert_eq!(text(client, "POST", "/increment/number").await.0, 200);
         }
     };
-    join_all((0..8).map(increment)).await;
+    join_all((0..32).map(increment)).await;
     let add = async |_| {
-        for _ in 0..20 {
+        for _ in 0..5 {
             assert_eq!(text(client, "POST", "/add/sum").await.0, 200);
         }
     };
-    join_all((0..8).map(add)).await;
+    join_all((0..32).map(add)).await;
     assert_eq!(text(client, "GET", "/counter/sum").await.1, "160");
     assert_eq!(text(client, "POST", "/increment/number").await.1, "161");
     host.stop().await;
 }
 
+/// Leaves a guest that reads in a loop all the time of its deadline.
+const PATIENT: &str =
+    "store = { reads = 1000000000 }\nlimits = { host_calls = 1000000000, fuel = 100000000000 }";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_data_changes_meanwhile_is_done_again_and_has_one_record() {
-    let patient =
-        "store = { reads = 1000000000 }\nlimits = { host_calls = 1000000000, fuel = 100000000000 }";
-    let host = Host::builder().guest("store").with(patient).start().await;
+    let host = Host::builder().guest("store").with(PATIENT).start().await;
     let client = Client::new(host.address());
-    let slow = tests::background(text(client, "POST", "/slow/key"));
+    let slow = background(text(client, "POST", "/slow/key"));
     // It reads until somebody writes.
     host.until("the slow run is busy", |host| host.app().metrics().slots_busy.get() > 0).await;
     assert_eq!(text(client, "POST", "/add/key").await.0, 200);
@@ -99,6 +101,85 @@ async fn a_run_whose_data_changes_meanwhile_is_done_again_and_has_one_record() {
     let [record] = slow[..] else { panic!("{slow:?}") };
     assert_eq!((&record["outcome"], &record["attempts"]), (&"ok".into(), &2.into()));
     host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_on_data_that_has_changed_is_none_and_a_change_after_a_flush_is_a_conflict() {
+    for (query, status, outcome, attempts) in
+        [("fail=1", 200, "ok", 2), ("flush=1", 500, "conflict", 1)]
+    {
+        let host = Host::builder().guest("store").with(PATIENT).start().await;
+        let client = Client::new(host.address());
+        let mut watcher = host.websocket("/watch").await;
+        let path = format!("/slow/key?{query}");
+        let slow = background(async move { text(client, "POST", &path).await });
+        if query == "flush=1" {
+            // It has flushed what it announces.
+            assert_eq!(watcher.text().await, "running");
+        } else {
+            host.until("the slow run is busy", |host| host.app().metrics().slots_busy.get() > 0)
+                .await;
+        }
+        assert_eq!(text(client, "POST", "/add/key").await.0, 200);
+        drop(watcher);
+        assert_eq!(slow.await.unwrap().0, status, "{query}");
+        let records = host.admin().done("GET", "records?limit=10", "").await;
+        let records = records["records"].as_array().unwrap();
+        let record = records.iter().find(|record| record["consumer"] == "slow").unwrap();
+        let expected = (&outcome.into(), &attempts.into());
+        assert_eq!((&record["outcome"], &record["attempts"]), expected, "{query}");
+        host.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_with_a_time_to_live_is_there_and_then_gone() {
+    let host = Host::builder().guest("store").start().await;
+    let client = Client::new(host.address());
+    assert_eq!(client.request("PUT", "/set/brief?seconds=1", &[], "x").await.status, 200);
+    assert_eq!(client.request("PUT", "/set/long?seconds=60", &[], "x").await.status, 200);
+    must("the value is gone", async { while client.get("/get/brief").await.status != 404 {} })
+        .await;
+    assert_eq!(text(client, "GET", "/list?prefix=").await.1, "long=x");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_breaks_a_rule_is_an_error_that_says_which() {
+    let host = Host::builder().guest("store").start().await;
+    let (status, told) = text(host.client(), "GET", "/refused").await;
+    assert_eq!(status, 200);
+    let expected = [
+        "a key has at least 1 byte",
+        "a key has at most 512 bytes; this one has 513",
+        "a value has at most 262144 bytes; this one has 262145",
+        "a call reads 1 to 1000 keys; this one asks for 0",
+        "a call reads 1 to 1000 keys; this one asks for 1001",
+        "a time to live is 1 to 315360000000 ms; this one is 0 ms",
+        "a time to live is 1 to 315360000000 ms; this one is 346896000000 ms",
+        "\"bytes\" is not an integer, and `add` changes integers only",
+        "module \"Other\": ",
+        "a run writes at most 4096 keys",
+        "a run writes at most 4096 keys",
+    ];
+    assert_eq!(told.lines().count(), expected.len(), "{told}");
+    for (told, expected) in told.lines().zip(expected) {
+        assert!(told.starts_with(expected), "{told}");
+    }
+    host.stop().await;
+}
+
+#[test]
+fn a_module_that_keeps_no_data_does_not_import_the_store() {
+    let imports = |name: &str| {
+        let interface = b"tidegate:channels/store";
+        let file = std::fs::read(example(name)).unwrap();
+        file.windows(interface.len()).any(|part| part == interface)
+    };
+    for name in ["chat", "hello", "jobs"] {
+        assert!(!imports(name), "{name}");
+    }
+    assert!(imports("auction"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
