@@ -195,7 +195,7 @@ impl Context {
         Store::new()
     }
 
-    /// Commits what was written to the [`Store`], then sends what is in the outbox now, replies included.
+    /// Commits the writes to the [`Store`], then sends the outbox now, replies included.
     /// After that the consumer is not run again if data that it read changes: such a change is then a fault.
     ///
     /// # Errors

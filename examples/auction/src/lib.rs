@@ -104,7 +104,7 @@ fn bids(cx: &mut Context, id: &str) -> Result<Response> {
     Ok(Response::json(&bids))
 }
 
-/// Tells who has won. Bids compare with the end that is stored, so nothing depends on when this runs.
+/// Closes an item and tells all who watch. Bids compare with the end that is stored, so nothing depends on when this runs.
 #[channel("auction.close", retries = 20)]
 fn close(cx: &mut Context, closing: &Closing) -> Result<()> {
     let Some(mut item) = cx.store().get::<Item>(&item::key(&closing.item))? else { return Ok(()) };

@@ -97,7 +97,7 @@ pub struct Usage {
     pub host_calls: u64,
     /// Sends that the host refused.
     pub sends_refused: u64,
-    /// Keys that it read in the store since its last flush.
+    /// Keys that it read in the store.
     pub keys_read: usize,
     /// Keys that it wrote there.
     pub keys_written: usize,
@@ -464,7 +464,7 @@ pub(super) fn finish(
         host_calls: run.calls.calls,
         sends_refused,
         keys_read: transaction.as_ref().map_or(0, Transaction::keys_read),
-        keys_written: transaction.as_ref().map_or(0, |it| it.writes().len()),
+        keys_written: transaction.as_ref().map_or(0, Transaction::keys_written),
     };
     let (outbox, state) = if fault.is_none() { (entries, state) } else { (Vec::new(), None) };
     Finished { job, fault, outbox, state, transaction, usage, log, repeatable: !is_final }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often a run is made whose data changes meanwhile.
-pub(super) const ATTEMPTS_MAX: u32 = 10;
+const ATTEMPTS_MAX: u32 = 10;
 
 /// One attempt at a message.
 pub(super) struct Attempt {
@@ -74,23 +74,36 @@ impl Attempt {
     /// Throws the attempt away and begins the next one. False if too many were made, or nothing is left of what
     /// all of them may use: then the last one counts.
     pub(super) fn begin_again(&mut self, job: Job, usage: &Usage) -> bool {
-        let before = self.thrown_away;
-        self.thrown_away.add_attempt(usage);
-        let limits = &self.version.limits;
+        let (mut used, limits) = (self.thrown_away, &self.version.limits);
+        used.add_attempt(usage);
         let left = Limits {
             deadline: limits.deadline.saturating_sub(self.began.elapsed()),
-            fuel: limits.fuel.saturating_sub(self.thrown_away.fuel),
-            host_calls: limits.host_calls.saturating_sub(self.thrown_away.host_calls),
+            fuel: limits.fuel.saturating_sub(used.fuel),
+            host_calls: limits.host_calls.saturating_sub(used.host_calls),
             ..(**limits).clone()
         };
         let is_over = left.deadline.is_zero() || left.fuel == 0 || left.host_calls == 0;
         if is_over || self.number >= ATTEMPTS_MAX {
-            self.thrown_away = before;
             return false;
         }
+        self.thrown_away = used;
         self.job = Some(Job { limits: Arc::new(left), ..job });
         self.number += 1;
         true
+    }
+
+    /// Begins the first attempt of another version in the place of the active one, which failed.
+    pub(super) fn begin_in_its_place(
+        &mut self,
+        version: Arc<Version>,
+        job: Job,
+        failed: (Finished, Arc<Record>),
+    ) {
+        self.consumer = Arc::clone(&job.consumer);
+        self.job = Some(job);
+        self.version = version;
+        (self.number, self.thrown_away) = (1, Usage::default());
+        self.failed = Some(Box::new(failed));
     }
 }
 

@@ -112,7 +112,7 @@ async fn settle(
             shared.metrics.store_commits.get_or_create(&by).inc();
             shared.metrics.store_commit_time.observe(now.elapsed().as_secs_f64());
             if stores {
-                shared.relay.stored(&version.name, has_set_timers);
+                shared.means.relay.stored(&version.name, has_set_timers);
             }
         }
         Ok(Committed { .. }) => {}
@@ -157,10 +157,7 @@ async fn end(
         note(shared, &attempt, &finished).await;
     }
     if let Some((version, job)) = in_its_place {
-        attempt.consumer = Arc::clone(&job.consumer);
-        attempt.job = Some(job);
-        attempt.version = version;
-        attempt.failed = Some(Box::new((finished, record)));
+        attempt.begin_in_its_place(version, job, (finished, record));
         return Some(attempt);
     }
     let (finished, record) = match attempt.failed {

@@ -95,7 +95,6 @@ struct Shared {
     /// Attempts that wait for a slot.
     again: Again,
     turns: Turns,
-    relay: Arc<Relay>,
     drain: Drain,
     /// Counts the threads: each holds a token.
     threads: TaskTracker,
@@ -135,7 +134,7 @@ impl WorkerPool {
             layer: Arc::clone(&layer),
             metrics: Arc::clone(&metrics),
             warnings: DeliveryWarnings::default(),
-            relay: Arc::clone(&relay),
+            relay,
         });
         let shared = Arc::new(Shared {
             dispatch: Dispatch::new(config.slots, ceiling(config.slots)),
@@ -143,7 +142,6 @@ impl WorkerPool {
             committing: Arc::new(Semaphore::new(COMMITS_PER_SLOT_MAX * config.slots)),
             again: Again::default(),
             turns: Turns::default(),
-            relay,
             answering: Arc::new(Semaphore::new(ANSWERS_PER_SLOT_MAX * config.slots)),
             breakers: Breakers::new(config.breaker.clone()),
             records,
@@ -162,7 +160,7 @@ impl WorkerPool {
         for number in 0..config.slots {
             slot::start(number, Arc::clone(&shared), shared.threads.token())?;
         }
-        let relay = Arc::clone(&shared.relay);
+        let relay = Arc::clone(&shared.means.relay);
         shared.drain.spawn_until_stopped("relay", async move { relay.run().await });
         let follow = channels::follow(Arc::clone(&shared), changes);
         shared.drain.spawn_until_stopped("channels of the worker", follow);
@@ -177,6 +175,6 @@ impl WorkerPool {
         self.shared.threads.close();
         self.shared.threads.wait().await;
         self.shared.drain.finished().await;
-        self.shared.relay.finish().await
+        self.shared.means.relay.finish().await
     }
 }

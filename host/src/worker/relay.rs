@@ -65,20 +65,12 @@ struct State {
     has_set_timers: bool,
     /// When the next timer is due; none: the next sweep looks.
     due_at: Option<Instant>,
+    /// The last place of each module before which nothing is to be sent any more, where only this process sends.
+    passed: HashMap<ModuleName, Place>,
     /// Messages that were sent and that only this process keeps: they are forgotten when they are done.
     unsettled: HashMap<MessageId, (ModuleName, Place)>,
     /// Places of messages that are done.
     settled: HashMap<ModuleName, Vec<Place>>,
-}
-
-/// The result of a look at the messages of a module.
-enum Looked {
-    /// All that were to be sent are.
-    Done,
-    /// A channel has no room.
-    Full(ChannelName),
-    /// The store or the layer does not answer.
-    Failed,
 }
 
 impl Relay {
@@ -140,8 +132,8 @@ impl Relay {
             let mut full = Vec::new();
             for module in stored {
                 match self.look(&module).await {
-                    Ok(Looked::Full(channel)) => full.push((module, channel)),
-                    Ok(Looked::Done | Looked::Failed) => {}
+                    Ok(Some(channel)) => full.push((module, channel)),
+                    Ok(None) => {}
                     Err(error) => self.warn(&error),
                 }
             }
@@ -194,16 +186,17 @@ impl Relay {
         }
     }
 
-    /// Sends the messages that a module has stored.
-    async fn look(&self, module: &ModuleName) -> Result<Looked, StoreError> {
-        let (mut after, mut looked_at, mut full) = (None, 0, HashSet::new());
-        let mut first_full = None;
+    /// Sends the messages that a module has stored. Returns a channel that has no room, if there is one. What
+    /// fails is tried again by the next sweep.
+    async fn look(&self, module: &ModuleName) -> Result<Option<ChannelName>, StoreError> {
+        let lives_here = !self.layer.outlives_the_process();
+        let mut after = self.state().passed.get(module).copied();
+        let (mut first_full, mut full, mut looked_at) = (None, HashSet::new(), 0);
         loop {
             let page = self.store.waiting(module, after, PAGE).await?;
-            let (count, mut sent) = (page.len(), Vec::new());
-            after = page.last().map(|(place, _)| *place).or(after);
-            let mut failed = false;
+            let (count, mut sent, mut failed) = (page.len(), Vec::new(), false);
             for (place, parcel) in page {
+                after = Some(place);
                 if full.contains(&parcel.target) {
                     continue;
                 }
@@ -219,16 +212,16 @@ impl Relay {
                         break;
                     }
                 }
+                if lives_here && first_full.is_none() {
+                    self.state().passed.insert(module.clone(), place);
+                }
             }
             if !sent.is_empty() {
                 self.store.forget(module, &sent).await?;
             }
             looked_at += if first_full.is_some() { count } else { 0 };
-            if failed {
-                return Ok(Looked::Failed);
-            }
-            if count < PAGE || looked_at >= LOOK_AHEAD_MAX {
-                return Ok(first_full.map_or(Looked::Done, Looked::Full));
+            if failed || count < PAGE || looked_at >= LOOK_AHEAD_MAX {
+                return Ok(first_full);
             }
         }
     }
@@ -400,7 +393,7 @@ mod tests {
         let own = stage.relay.process();
         stage.commit(own, &[("mail", 1), ("stock", 2)]).await;
         stage.commit(own, &[("mail", 3)]).await;
-        assert!(matches!(stage.relay.look(&stage.module).await.unwrap(), Looked::Done));
+        assert_eq!(stage.relay.look(&stage.module).await, Ok(None));
         let taken = stage.taken();
         let numbers: Vec<_> = taken.iter().map(|(name, number, ..)| (&**name, *number)).collect();
         assert!(numbers.contains(&("stock", 2)), "{numbers:?}");
@@ -425,13 +418,30 @@ mod tests {
         let own = stage.relay.process();
         stage.commit(own, &[("mail", 1), ("mail", 2), ("mail", 3), ("mail", 4)]).await;
         stage.commit(own, &[("stock", 5)]).await;
-        let looked = stage.relay.look(&stage.module).await.unwrap();
-        assert!(matches!(looked, Looked::Full(channel) if channel.as_str() == "mail"));
+        let full = stage.relay.look(&stage.module).await.unwrap();
+        assert_eq!(full.unwrap().as_str(), "mail");
         let statistics = stage.layer.statistics().await.unwrap();
         let held = |name: &str| statistics.channels[&ChannelName::parse(name).unwrap()].0;
         assert_eq!((held("mail"), held("stock")), (2, 1));
         assert_eq!(stage.relay.state().unsettled.len(), 3);
         assert_eq!(stage.waiting().await, 5);
+    }
+
+    #[tokio::test]
+    async fn a_look_begins_behind_what_was_sent_and_before_what_was_not() {
+        let stage = Stage::new(10);
+        let own = stage.relay.process();
+        stage.commit(own, &[("mail", 1)]).await;
+        stage.relay.look(&stage.module).await.unwrap();
+        assert_eq!(stage.taken().len(), 1);
+        // Only the place keeps it from being sent again now.
+        stage.relay.state().unsettled.clear();
+        stage.commit(own, &[("mail", 2), ("mail", 3), ("mail", 4), ("stock", 5)]).await;
+        stage.dispatch.close();
+        assert!(stage.relay.look(&stage.module).await.unwrap().is_some(), "mail has room for two");
+        let passed = stage.relay.state().passed[&stage.module];
+        let waiting = stage.store.waiting(&stage.module, Some(passed), 10).await.unwrap();
+        assert_eq!(waiting.len(), 2, "the third one for mail, and what is behind it");
     }
 
     #[tokio::test]

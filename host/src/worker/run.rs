@@ -106,7 +106,7 @@ impl Runner {
                 grants: Arc::clone(&version.grants),
                 owners: Arc::clone(&modules.owners),
                 lasting: Arc::clone(&modules.lasting),
-                process: self.shared.relay.process(),
+                process: self.shared.means.relay.process(),
                 store: Arc::clone(&self.shared.store),
             },
             outlet: Arc::<Delivery>::clone(&delivery),

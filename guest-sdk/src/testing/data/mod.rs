@@ -243,7 +243,7 @@ impl TestHost {
     /// Lets the next run that uses the store find that a key has changed when it commits. If it has read
     /// the key, it is done again and sees the same. Several calls are for several commits, one each.
     ///
-    /// A key that is not there comes and goes: by the host's rules that is a change, too.
+    /// A key without a value gets an empty one, which does not read as a type: set the key before.
     pub fn conflict_once(&self, key: &str) {
         let key = key.to_owned();
         self.before_commit(move |data| data.touch(&key));

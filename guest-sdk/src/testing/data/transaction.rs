@@ -200,7 +200,7 @@ impl Transaction {
         !self.writes.is_empty()
     }
 
-    /// Checks what was read, writes, and begins anew.
+    /// Checks the reads, writes, and begins anew.
     pub(in crate::testing) fn commit(
         &mut self,
         data: &mut Data,
@@ -242,7 +242,7 @@ impl Transaction {
         rules::reads(self.read)
     }
 
-    /// What the run sees of a key, by its own writes and what is stored.
+    /// Returns the value of a key as the run sees it: its own write over the stored value.
     fn own(&self, key: &str, stored: Option<&Value>) -> Result<Option<Value>, StoreError> {
         Ok(match self.writes.get(key) {
             None => stored.cloned(),
@@ -294,7 +294,7 @@ impl Transaction {
     }
 }
 
-/// Reads a page of what is stored.
+/// Reads a page of the stored values.
 fn scan(
     view: View<'_>,
     prefix: &str,

@@ -34,6 +34,8 @@ pub struct Transaction {
     /// Keys that the run has read so far, and may read.
     read: usize,
     reads_max: usize,
+    /// Keys of the commits so far.
+    written: usize,
 }
 
 /// A part of a listing.
@@ -59,6 +61,7 @@ impl Transaction {
             written_bytes: 0,
             read: 0,
             reads_max: usize::MAX,
+            written: 0,
         }
     }
 
@@ -77,7 +80,8 @@ impl Transaction {
 
     /// Reads keys as one moment of the store, in their order. Dropping the future does nothing.
     pub async fn get_many(&mut self, keys: &[Key]) -> Result<Vec<Option<Value>>, ReadError> {
-        self.count(keys.len())?;
+        self.check_reads(keys.len())?;
+        self.read += keys.len();
         let is_known =
             |key: &&Key| matches!(self.writes.get(*key), Some(Write::Set { .. } | Write::Delete));
         let asked: Vec<Key> = keys.iter().filter(|key| !is_known(key)).cloned().collect();
@@ -100,7 +104,8 @@ impl Transaction {
         module: &ModuleName,
         keys: &[Key],
     ) -> Result<Vec<Option<Value>>, ReadError> {
-        self.count(keys.len())?;
+        self.check_reads(keys.len())?;
+        self.read += keys.len();
         let read = self.store.read(module, keys, self.reads.clock).await?;
         self.reads.clock = Some(read.clock);
         let value = |found| match found {
@@ -153,9 +158,7 @@ impl Transaction {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<Listed, ReadError> {
-        self.count(limit)?;
-        // What is not there is not counted.
-        self.read -= limit;
+        self.check_reads(limit)?;
         let mut after = cursor.map(|cursor| cursor.of(prefix)).transpose()?;
         loop {
             let mut range = KeyRange::new(prefix.clone(), after);
@@ -203,6 +206,11 @@ impl Transaction {
         self.read
     }
 
+    /// How many keys the run has written, each once for each commit.
+    pub fn keys_written(&self) -> usize {
+        self.written + self.writes.len()
+    }
+
     /// Whether the commit changes something.
     pub fn changes_something(&self) -> bool {
         !self.writes.is_empty() || !self.relayed.is_empty() || self.timers.len() > 0
@@ -229,6 +237,7 @@ impl Transaction {
         self.written_bytes = 0;
         let clock = self.reads.clock;
         commit.reads = std::mem::replace(&mut self.reads, Reads { clock, ..Reads::default() });
+        self.written += self.writes.len();
         commit.writes = std::mem::take(&mut self.writes);
         commit.relayed = std::mem::take(&mut self.relayed);
         commit.timers = self.timers.take();
@@ -242,11 +251,10 @@ impl Transaction {
         commit
     }
 
-    /// Counts keys that are read.
-    fn count(&mut self, asked: usize) -> Result<(), InputError> {
+    /// Checks whether so many keys may be read at once, and by the run.
+    fn check_reads(&self, asked: usize) -> Result<(), InputError> {
         check_count(asked)?;
-        self.read += asked;
-        if self.read > self.reads_max {
+        if self.read + asked > self.reads_max {
             return Err(InputError::TooManyReads { limit: self.reads_max });
         }
         Ok(())
@@ -347,8 +355,8 @@ impl Transaction {
 /// How long a worker waits before it asks again what has become of a commit.
 const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 
-/// Commits. Where the answer does not come, asks what has become of the commit until it is told: the outcome
-/// is never [`CommitError::Unknown`]. Dropping the future leaves it open.
+/// Commits. Where the answer does not come, asks what has become of the commit until it is told. The outcome is
+/// [`CommitError::Unknown`] only if the store has stopped. Dropping the future leaves it open.
 pub async fn commit_surely(
     store: &dyn Store,
     module: &ModuleName,

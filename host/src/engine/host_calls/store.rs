@@ -35,10 +35,14 @@ impl Run {
 
 type Answer<T> = wasmtime::Result<Result<T, StoreError>>;
 
-impl StoreCalls<'_> {
-    fn transaction(&mut self) -> Result<&mut Transaction, StoreError> {
+impl<'a> StoreCalls<'a> {
+    fn job(&self) -> Result<&'a Job, StoreError> {
         let none = || StoreError::Forbidden("no data is used while routes are read".into());
-        let job = self.job.ok_or_else(none)?;
+        self.job.ok_or_else(none)
+    }
+
+    fn transaction(&mut self) -> Result<&mut Transaction, StoreError> {
+        let job = self.job()?;
         Ok(self.transaction.get_or_insert_with(|| job.lent.transaction()))
     }
 
@@ -46,17 +50,15 @@ impl StoreCalls<'_> {
     fn module(&self, name: &str) -> Result<ModuleName, StoreError> {
         let module = ModuleName::parse(name)
             .map_err(|error| StoreError::Invalid(format!("module {name:?}: {error}")))?;
-        match self.job.map(|job| &job.lent) {
-            Some(lent) if lent.module == module || lent.grants.store.modules.contains(&module) => {
-                Ok(module)
-            }
-            Some(lent) => Err(StoreError::Forbidden(format!(
-                "the keys of {module} belong to another module; let them be granted: \
-                 modules.{}.grants.data = [\"{module}\"]",
-                lent.module
-            ))),
-            None => Err(StoreError::Forbidden("no data is used while routes are read".into())),
+        let lent = &self.job()?.lent;
+        if lent.module == module || lent.grants.store.modules.contains(&module) {
+            return Ok(module);
         }
+        Err(StoreError::Forbidden(format!(
+            "the keys of {module} belong to another module; let them be granted: \
+             modules.{}.grants.data = [\"{module}\"]",
+            lent.module
+        )))
     }
 
     async fn read_many(&mut self, keys: Vec<String>) -> Result<Vec<Option<Value>>, Refused> {

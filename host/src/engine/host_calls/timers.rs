@@ -68,8 +68,7 @@ impl<'a> TimerCalls<'a> {
     }
 
     fn transaction(&mut self) -> Result<&mut Transaction, TimerError> {
-        let none = || TimerError::Forbidden("no timer is set while routes are read".into());
-        let job = self.job.ok_or_else(none)?;
+        let job = self.job()?;
         Ok(self.effects.transaction.get_or_insert_with(|| job.lent.transaction()))
     }
 
