@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 use crate::{
@@ -33,6 +33,8 @@ const SWEEP_PAUSE: Duration = Duration::from_secs(5);
 const DUE_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// After so long a message counts as left behind by a process that is gone.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(10);
+/// How long a process that ends waits for room for its messages.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How soon a channel that was full is tried again, if nobody says that there is room.
 const ROOM_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -156,10 +158,33 @@ impl Relay {
         }
     }
 
-    /// Forgets what is done, and returns how many messages are not, which only this process has sent.
+    /// Sends what this process has stored and nobody else would send for a while, and forgets what is done.
+    /// Returns how many messages are not done that only this process has sent. The worker calls it when the last
+    /// run has ended and [`Relay::run`] is dropped.
     pub(super) async fn finish(&self) -> usize {
         self.forget_settled().await;
+        if self.layer.outlives_the_process()
+            && timeout(FINISH_TIMEOUT, self.send_all()).await.is_err()
+        {
+            tracing::warn!("stored messages wait for another process: their channels have no room");
+        }
         self.state().unsettled.len()
+    }
+
+    /// Sends all messages of this process, and waits for room.
+    async fn send_all(&self) {
+        let modules = self.store.modules().await;
+        for module in modules.inspect_err(|error| self.warn(error)).unwrap_or_default() {
+            loop {
+                match self.look(&module).await {
+                    Ok(Some(channel)) => {
+                        drop(timeout(ROOM_TIMEOUT, self.layer.room(&channel)).await)
+                    }
+                    Ok(None) => break,
+                    Err(error) => break self.warn(&error),
+                }
+            }
+        }
     }
 
     /// Whether a timer is due, or may be: a run has set one.

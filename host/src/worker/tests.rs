@@ -17,13 +17,13 @@ use super::{
     *,
 };
 use crate::{
-    capability::store::EmbeddedStore,
+    capability::store::{Commit, EmbeddedStore, Parcel, Quota, RunId},
     engine::Entry,
     layer::{GroupSent, LayerError, Received, SendError, Statistics},
     message::{
         Answer, ChannelName, Content, CorrelationId, Done, Event, EventKind, Frame, GroupName,
-        Handshake, InboxEntry, LocalName, Message, ModuleName, NodeName, Outcome, Payload, Receipt,
-        Reply, Scope, Settled,
+        Handshake, InboxEntry, LocalName, Message, ModuleName, NodeName, Outcome, Payload,
+        ProcessTag, Receipt, Reply, Scope, Settled, seal_relayed,
     },
 };
 
@@ -39,6 +39,17 @@ struct ScriptedLayer {
 }
 
 impl ScriptedLayer {
+    const fn new(answers: mpsc::Sender<Answer>) -> Self {
+        Self {
+            dispatch: OnceLock::new(),
+            answers,
+            offer_panics: AtomicUsize::new(0),
+            answer_panics: AtomicUsize::new(0),
+            failing_joins: AtomicUsize::new(0),
+            join_error: LayerError::Stopped,
+        }
+    }
+
     fn panic_if_asked(left: &AtomicUsize) {
         let one_less = |left: usize| left.checked_sub(1);
         if left.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_ok() {
@@ -123,14 +134,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let (answered, answers) = mpsc::channel(100);
-        let layer = Arc::new(ScriptedLayer {
-            dispatch: OnceLock::new(),
-            answers: answered,
-            offer_panics: AtomicUsize::new(0),
-            answer_panics: AtomicUsize::new(0),
-            failing_joins: AtomicUsize::new(0),
-            join_error: LayerError::Stopped,
-        });
+        let layer = Arc::new(ScriptedLayer::new(answered));
         let metrics = Arc::new(Metrics::new());
         let config = WorkerConfig {
             slots: 2,
@@ -233,12 +237,9 @@ async fn slots_go_on_after_a_panic_of_the_layer() {
 async fn answer_after(failing_joins: usize, join_error: LayerError) -> (Answer, usize) {
     let (answered, mut answers) = mpsc::channel(10);
     let layer: Arc<dyn ChannelLayer> = Arc::new(ScriptedLayer {
-        dispatch: OnceLock::new(),
-        answers: answered,
-        offer_panics: AtomicUsize::new(0),
-        answer_panics: AtomicUsize::new(0),
         failing_joins: AtomicUsize::new(failing_joins),
         join_error,
+        ..ScriptedLayer::new(answered)
     });
     let origin =
         Origin { node: NodeName::random(), local: LocalName::random(), order: 0, words: None };
@@ -294,4 +295,24 @@ async fn a_join_that_the_store_refuses_is_not_made_again() {
     assert_eq!((answer.replies.len(), dropped), (0, 1));
     assert_eq!(answer.done.unwrap().outcome, Outcome::Refused);
     assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_worker_that_ends_sends_what_it_has_stored_and_leaves_what_others_send() {
+    let (answered, _answers) = mpsc::channel(10);
+    let layer = Arc::new(ScriptedLayer::new(answered));
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let metrics = Arc::new(Metrics::new());
+    let relay = Relay::new(Arc::clone(&store), layer, metrics, Box::new(|_| true));
+    let module = ModuleName::parse("shop").unwrap();
+    for process in [relay.process(), ProcessTag::random(), relay.process()] {
+        let mut commit = Commit::new(RunId::random(), Quota::NONE);
+        let content = Content::parse(bytes::Bytes::from_static(&[0x80])).unwrap();
+        let payload = seal_relayed(Some(process), CorrelationId::random(), &content);
+        commit.relayed.push(Parcel { target: "mail".to_owned(), payload });
+        store.commit(&module, commit).await.unwrap();
+    }
+    assert_eq!(relay.finish().await, 0);
+    let left = store.waiting(&module, None, 10).await.unwrap();
+    assert_eq!(left.iter().map(|(place, _)| place.number).collect::<Vec<_>>(), [2]);
 }
