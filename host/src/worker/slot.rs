@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{Shared, attempt::Attempt, priority, run::Runner};
@@ -82,50 +85,62 @@ struct Slot {
     runner: Runner,
 }
 
+/// What a slot does next.
+enum Next {
+    /// Serves a message.
+    Message(Received),
+    /// Makes an attempt at a message that another slot had before.
+    Attempt(Box<Attempt>),
+    /// Looks again: versions may have changed, or another slot was faster.
+    Look,
+    /// Ends: the worker stops, and all messages that were taken are run.
+    Stop,
+}
+
 impl Slot {
     async fn run(&mut self) -> Ended {
-        let shared = Arc::clone(&self.shared);
-        let mut changes = shared.registry.changes();
+        let mut changes = self.shared.registry.changes();
         loop {
             if changes.has_changed().unwrap_or(false) {
                 changes.mark_unchanged();
                 // Old code must not live on in a slot.
                 self.runner.forget_inactive();
             }
-            if let Some(attempt) = shared.again.pop() {
-                self.try_again(attempt).await;
-                continue;
+            match self.next(&mut changes).await {
+                Next::Message(received) => self.hold(received).await,
+                Next::Attempt(attempt) => self.try_again(*attempt).await,
+                Next::Look => continue,
+                Next::Stop => return Ended::Stopped,
             }
-            let received = match shared.dispatch.take(&*shared.layer) {
-                Some(received) => received,
-                None => {
-                    // Nobody waits for this slot.
-                    self.runner.prepare().await;
-                    tokio::select! {
-                        biased;
-                        received = shared.dispatch.next(&*shared.layer) => match received {
-                            Some(received) => received,
-                            // A commit may have left an attempt before it was done.
-                            None => match shared.again.pop() {
-                                Some(attempt) => {
-                                    self.try_again(attempt).await;
-                                    continue;
-                                }
-                                None => return Ended::Stopped,
-                            },
-                        },
-                        () = shared.again.pushed() => continue,
-                        _ = changes.changed() => {
-                            self.runner.forget_inactive();
-                            continue;
-                        }
-                    }
-                }
-            };
-            self.hold(received).await;
-            if priority::is_demoted() && !shared.drain.is_stopping() {
-                shared.dispatch.pass_on(&*shared.layer);
+            if priority::is_demoted() && !self.shared.drain.is_stopping() {
+                self.shared.dispatch.pass_on(&*self.shared.layer);
                 return Ended::Demoted;
+            }
+        }
+    }
+
+    async fn next(&mut self, changes: &mut watch::Receiver<u64>) -> Next {
+        let shared = &self.shared;
+        let attempt = || shared.again.pop().map(|attempt| Next::Attempt(Box::new(attempt)));
+        if let Some(next) = attempt() {
+            return next;
+        }
+        if let Some(received) = shared.dispatch.take(&*shared.layer) {
+            return Next::Message(received);
+        }
+        // Nobody waits for this slot.
+        self.runner.prepare().await;
+        tokio::select! {
+            biased;
+            received = shared.dispatch.next(&*shared.layer) => match received {
+                Some(received) => Next::Message(received),
+                // A commit may have left an attempt before it was done.
+                None => attempt().unwrap_or(Next::Stop),
+            },
+            () = shared.again.pushed() => Next::Look,
+            Ok(()) = changes.changed() => {
+                self.runner.forget_inactive();
+                Next::Look
             }
         }
     }
