@@ -64,7 +64,7 @@ async fn a_client_that_leaves_is_noticed_and_forgotten() {
     let client = host.client();
     let leaving = tests::background(async move { client.get("/hold").await });
     assert_eq!(watch.text().await, "held");
-    leaving.abort();
+    tests::give_up(leaving).await;
     assert_eq!(watch.text().await, "left");
     drop(watch);
     let layer = std::sync::Arc::clone(host.app().layer());

@@ -86,7 +86,7 @@ async fn a_client_that_vanishes_during_the_handshake_is_told_to_the_consumer_onc
     let address = host.address();
     let client = tests::background(async move { Socket::open(address, "/echo").await });
     let connect = host.next_event().await;
-    client.abort();
+    tests::give_up(client).await;
     host.answer(&connect, vec![Reply::Accept(Handshake::default())], Outcome::Ok).await;
     let disconnect = host.next_event().await;
     let EventKind::WebsocketDisconnect(close) = &disconnect.kind else { panic!("{disconnect:?}") };
@@ -100,7 +100,7 @@ async fn a_consumer_that_did_not_accept_is_not_told_of_an_end() {
     let address = host.address();
     let client = tests::background(async move { Socket::open(address, "/echo").await });
     let connect = host.next_event().await;
-    client.abort();
+    tests::give_up(client).await;
     host.answer(&connect, Vec::new(), Outcome::Ok).await;
     assert_eq!(host.stop().await, 0);
     assert_eq!(layer.statistics().await.unwrap().channels.len(), 0);

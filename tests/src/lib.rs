@@ -63,6 +63,13 @@ pub fn background<T: Send + 'static>(
     tokio::spawn(task)
 }
 
+/// Drops what runs beside the test, with its connections. It must not be done by itself.
+pub async fn give_up<T>(task: tokio::task::JoinHandle<T>) {
+    task.abort();
+    // Until then it may still go on.
+    assert!(must("it is dropped", task).await.is_err(), "it was done");
+}
+
 /// Allows this process as many descriptors as it may have, for tests with many connections: both ends
 /// of each are here.
 pub fn raise_descriptor_limit() {
