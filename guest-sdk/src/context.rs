@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::host::{connection, layer, log, machine, reply, types};
-use crate::payload;
 use crate::response::Answer;
-use crate::{FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Store};
+use crate::{
+    FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Store, Timer, TimerError,
+};
+use crate::{payload, timer};
 
 /// What a consumer does besides returning: send messages, join groups, write lines for the record.
 ///
@@ -131,6 +133,27 @@ impl Context {
         delay: Duration,
     ) -> Result<(), SendError> {
         Ok(layer::send_later(channel, &payload::encode(payload)?, milliseconds(delay))?)
+    }
+
+    /// Sends a message to a channel of the application at a moment, at most a year ahead; at once if the
+    /// moment has passed. It waits as a [`Timer`] does, and nothing replaces or cancels it.
+    ///
+    /// # Errors
+    /// When the host refuses the call, or serde cannot write the payload.
+    pub fn send_at(
+        &mut self,
+        channel: &str,
+        payload: &impl Serialize,
+        moment: SystemTime,
+    ) -> Result<(), TimerError> {
+        timer::send_at(channel, payload, moment)
+    }
+
+    /// The timer of a key, a text of 1 to 512 bytes. The keys of timers are their own: they do not meet
+    /// those of the store.
+    #[must_use]
+    pub fn timer(&self, key: impl Into<String>) -> Timer {
+        Timer::new(key.into())
     }
 
     /// Makes this connection a member of a group, until it leaves or ends.

@@ -31,6 +31,7 @@ mod state;
 mod store;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod timer;
 mod websocket;
 
 pub use chunk::Chunk;
@@ -56,6 +57,7 @@ pub use scope::Scope;
 pub use send_error::{FlushError, FlushReason, ReplyError, SendError};
 pub use state::{OldState, State};
 pub use store::{OldValue, Store, StoreError, StoreView, Stored};
+pub use timer::{Timer, TimerError};
 pub use websocket::{Handshake, Socket, Websocket};
 
 /// Cookies with their attributes, for [`Response::cookie`].

@@ -29,5 +29,7 @@ mod sse;
 mod state;
 #[path = "consumers/store.rs"]
 mod store;
+#[path = "consumers/timers.rs"]
+mod timers;
 #[path = "consumers/websocket.rs"]
 mod websocket;

@@ -64,6 +64,7 @@ mod starts;
 mod state;
 mod store;
 mod ticker;
+mod timers;
 mod unrouted;
 mod way;
 mod websocket;

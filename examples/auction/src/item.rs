@@ -5,6 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tidegate_sdk::Stored;
 
+/// A bid is followed by at least so many milliseconds for the next one.
+const ANSWER_MILLIS: u64 = 30_000;
+
 /// The keys of items begin with this.
 pub(crate) const PREFIX: &str = "item:";
 
@@ -39,7 +42,7 @@ pub(crate) struct Item {
     /// How many bids there are.
     pub(crate) bids: u64,
     /// Whether the end was told to those who watch.
-    pub(crate) closed: bool,
+    closed: bool,
 }
 
 impl Stored for Item {}
@@ -130,7 +133,19 @@ impl Item {
         }
         self.best = Some(Bid { name: name.to_owned(), amount: bid.amount });
         self.bids += 1;
+        self.ends = self.ends.max(now.saturating_add(ANSWER_MILLIS));
         Ok(())
+    }
+
+    /// When no bid is taken any more.
+    pub(crate) fn end(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.ends)
+    }
+
+    /// Closes the item, if its time is over.
+    pub(crate) const fn close(&mut self, now: u64) -> bool {
+        self.closed = now >= self.ends;
+        self.closed
     }
 
     pub(crate) fn shown<'a>(&'a self, id: &'a str) -> Shown<'a> {
@@ -157,13 +172,25 @@ mod tests {
 
     #[test]
     fn a_bid_is_a_step_higher_and_in_time() {
-        let mut item = Item::new("Lamp", 100, 10, 1_000, Duration::from_secs(1));
+        let mut item = Item::new("Lamp", 100, 10, 1_000, Duration::from_secs(60));
         assert!(matches!(item.take(&bid(99), 1_500), Err(Refusal::TooLow { least: 100 })));
         assert!(item.take(&bid(100), 1_500).is_ok());
         assert!(matches!(item.take(&bid(109), 1_500), Err(Refusal::TooLow { least: 110 })));
-        assert!(item.take(&bid(110), 1_999).is_ok());
-        assert!(matches!(item.take(&bid(200), 2_000), Err(Refusal::Over)));
+        assert!(item.take(&bid(110), 2_000).is_ok());
+        assert!(matches!(item.take(&bid(200), 61_000), Err(Refusal::Over)));
         assert_eq!((item.bids, item.shown("1").price), (2, Some(110)));
+    }
+
+    #[test]
+    fn a_late_bid_leaves_others_time_for_an_answer() {
+        let mut item = Item::new("Lamp", 1, 1, 0, Duration::from_secs(60));
+        assert!(item.take(&bid(1), 30_000).is_ok());
+        assert_eq!(item.ends, 60_000);
+        assert!(item.take(&bid(2), 59_999).is_ok());
+        assert_eq!(item.ends, 89_999);
+        assert!(!item.close(89_998), "its timer may have been on its way when the bid came");
+        assert!(item.close(89_999));
+        assert!(matches!(item.take(&bid(3), 89_999), Err(Refusal::Over)));
     }
 
     #[test]

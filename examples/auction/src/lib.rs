@@ -64,7 +64,7 @@ fn offer(cx: &mut Context, Json(offer): Json<Offer>) -> Result<Response> {
     let time = Duration::from_secs(60 * offer.minutes);
     let item = Item::new(title, offer.start, offer.step, item::millis(cx.now()), time);
     store.set(&item::key(&id), &item)?;
-    cx.send_later("auction.close", &Closing { item: id.clone() }, time)?;
+    close_at_the_end(cx, &id, &item)?;
     tell(cx, &id, &item)?;
     Ok(Response::json(&item.shown(&id)).status(201))
 }
@@ -90,6 +90,7 @@ fn bid(cx: &mut Context, id: &str, Json(bid): Json<Bid>) -> Result<Response> {
     }
     let store = cx.store();
     store.set(&item::key(id), &item)?;
+    close_at_the_end(cx, id, &item)?;
     store.set(&format!("bid:{id}:{:08}", item.bids), &bid)?;
     tell(cx, id, &item)?;
     Ok(Response::json(&item.shown(id)).status(201))
@@ -104,11 +105,20 @@ fn bids(cx: &mut Context, id: &str) -> Result<Response> {
     Ok(Response::json(&bids))
 }
 
-/// Closes an item and tells all who watch. Bids compare with the end that is stored, so nothing depends on when this runs.
+/// Sets the timer of an item to its end, which is later than before if somebody has just bid.
+fn close_at_the_end(cx: &mut Context, id: &str, item: &Item) -> Result<()> {
+    let closing = Closing { item: id.to_owned() };
+    Ok(cx.timer(format!("close:{id}")).send_at("auction.close", &closing, item.end())?)
+}
+
+/// Closes an item and tells all who watch. Bids compare with the end that is stored, so nothing depends on when
+/// this runs. A bid may have moved the end while the message was on its way: then the next timer closes it.
 #[channel("auction.close", retries = 20)]
 fn close(cx: &mut Context, closing: &Closing) -> Result<()> {
     let Some(mut item) = cx.store().get::<Item>(&item::key(&closing.item))? else { return Ok(()) };
-    item.closed = true;
+    if !item.close(item::millis(cx.now())) {
+        return Ok(());
+    }
     cx.store().set(&item::key(&closing.item), &item)?;
     tell(cx, &closing.item, &item)?;
     Ok(())

@@ -87,7 +87,11 @@ fn bids_end_by_the_stored_time_and_watchers_are_told_who_has_won() {
     host.advance(Duration::from_secs(59));
     assert_eq!(bid(&host, "Ada", 100), 201);
     let told = host.group_messages("watchers").len();
+    host.advance(Duration::from_secs(29));
+    assert!(!shown(&host).closed, "a late bid has moved the end");
+    assert_eq!(host.timers(), ["close:00000001"]);
     host.advance(Duration::from_secs(1));
+    assert_eq!(host.timers(), Vec::<String>::new());
     assert_eq!(bid(&host, "Bob", 500), 409);
     let expected =
         Shown { price: Some(100), best: Some("Ada".to_owned()), bids: 1, least: 110, closed: true };

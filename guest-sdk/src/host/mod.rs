@@ -4,7 +4,7 @@
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::bindings::{
     exports::tidegate::channels::consumer,
-    storing::tidegate::channels::store,
+    storing::tidegate::channels::{store, timers},
     tidegate::channels::{connection, layer, log, reply, types},
 };
 
@@ -39,5 +39,6 @@ mod native;
 pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
-    Host, StoreHost, connection, consumer, layer, log, machine, reply, store, types, with_host,
+    Host, StoreHost, TimerHost, connection, consumer, layer, log, machine, reply, store, timers,
+    types, with_host,
 };

@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub(crate) mod store;
+pub(crate) mod timers;
 pub(crate) mod types;
 
 pub(crate) use store::StoreHost;
+pub(crate) use timers::TimerHost;
 use types::{Frame, Handshake, Response, Scope, StreamPart};
 
 /// What a test host does for a consumer. One method for each import of the contract.
-pub(crate) trait Host: StoreHost {
+pub(crate) trait Host: StoreHost + TimerHost {
     fn send(&mut self, channel: &str, content: &[u8]) -> Result<(), layer::SendError>;
     fn send_later(
         &mut self,

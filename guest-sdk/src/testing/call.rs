@@ -24,6 +24,7 @@ use super::world::{Item, Job, JobFacts};
 use super::{Fault, LogLine, SharedWorld};
 
 mod store;
+mod timers;
 
 use store::Conflict;
 

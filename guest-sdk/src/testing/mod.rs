@@ -184,6 +184,12 @@ impl TestHost {
         }
     }
 
+    /// The keys of the timers that wait, in their order. See [`Timer`](crate::Timer).
+    #[must_use]
+    pub fn timers(&self) -> Vec<String> {
+        self.world.borrow().timers.keys().cloned().collect()
+    }
+
     /// What was sent to a channel so far, also by way of a delay that has passed.
     #[must_use]
     pub fn messages(&self, channel: &str) -> Vec<Sent> {

@@ -9,7 +9,7 @@ use crate::consumers::{Consumers, Entry, Trigger};
 use crate::host::types::{ChannelMessage, Event, HttpDisconnect, WebsocketDisconnect};
 
 use super::connection::{Connection, Kind, Phase};
-use super::data::{Changes, Data};
+use super::data::{Changes, Data, TimerWrite};
 use super::forms::{self, Reply};
 use super::{Fault, LogLine, Sent};
 
@@ -24,6 +24,16 @@ pub(super) struct Job {
     /// The connection that the event came from.
     pub(super) connection: Option<String>,
     pub(super) correlation: String,
+}
+
+/// A message that waits for its moment.
+#[derive(Debug)]
+struct Later {
+    /// The key of its timer, if it has one.
+    timer: Option<String>,
+    channel: String,
+    content: Vec<u8>,
+    correlation: String,
 }
 
 /// Something in an outbox.
@@ -58,7 +68,9 @@ pub(super) struct World {
     pub(super) queue: VecDeque<Job>,
     pub(super) now: Duration,
     /// By the time and the order of sending.
-    later: BTreeMap<(Duration, u64), (String, Vec<u8>, String)>,
+    later: BTreeMap<(Duration, u64), Later>,
+    /// The keys of timers that wait.
+    pub(super) timers: BTreeMap<String, (Duration, u64)>,
     pub(super) sent: Vec<(String, Sent)>,
     pub(super) group_sent: Vec<(String, Sent)>,
     pub(super) logs: Vec<LogLine>,
@@ -85,6 +97,7 @@ impl World {
             queue: VecDeque::new(),
             now: Duration::ZERO,
             later: BTreeMap::new(),
+            timers: BTreeMap::new(),
             sent: Vec::new(),
             group_sent: Vec::new(),
             logs: Vec::new(),
@@ -145,9 +158,8 @@ impl World {
                 Item::Send { channel, content } => self.send(channel, content, &job.correlation),
                 Item::SendLater { channel, content, delay } => {
                     let due = self.now + Duration::from_millis(delay);
-                    self.counter += 1;
-                    let message = (channel, content, job.correlation.clone());
-                    self.later.insert((due, self.counter), message);
+                    let correlation = job.correlation.clone();
+                    self.wait(due, Later { timer: None, channel, content, correlation });
                 }
                 Item::GroupAdd { group, channel } => self.group_add(group, channel),
                 Item::GroupDiscard { group, channel } => {
@@ -165,6 +177,34 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Sets and cancels timers.
+    pub(super) fn write_timers(&mut self, writes: Vec<TimerWrite>, job: &JobFacts) {
+        for write in writes {
+            match write {
+                TimerWrite::Set { key, channel, content, due } => {
+                    self.cancel_timer(key.as_deref());
+                    let correlation = job.correlation.clone();
+                    self.wait(due, Later { timer: key, channel, content, correlation });
+                }
+                TimerWrite::Cancel { key } => self.cancel_timer(Some(&key)),
+            }
+        }
+    }
+
+    fn cancel_timer(&mut self, key: Option<&str>) {
+        if let Some(at) = key.and_then(|key| self.timers.remove(key)) {
+            self.later.remove(&at);
+        }
+    }
+
+    fn wait(&mut self, due: Duration, later: Later) {
+        self.counter += 1;
+        if let Some(key) = &later.timer {
+            self.timers.insert(key.clone(), (due, self.counter));
+        }
+        self.later.insert((due, self.counter), later);
     }
 
     pub(super) fn send(&mut self, channel: String, content: Vec<u8>, correlation: &str) {
@@ -317,8 +357,11 @@ impl World {
                 if due <= end && hold.as_ref().is_none_or(|(until, _)| due <= *until) =>
             {
                 self.now = due;
-                if let Some((channel, content, correlation)) = self.later.remove(&(due, number)) {
-                    self.send(channel, content, &correlation);
+                if let Some(later) = self.later.remove(&(due, number)) {
+                    if let Some(key) = later.timer {
+                        self.timers.remove(&key);
+                    }
+                    self.send(later.channel, later.content, &later.correlation);
                 }
                 true
             }

@@ -8,7 +8,7 @@ use super::{Fault, Limits};
 use crate::{
     capability::{
         Lent,
-        store::{Parcel, Transaction},
+        store::{DueTime, Parcel, Transaction},
     },
     message::{ChannelName, Content, CorrelationId, GroupName, Reply, seal_relayed},
 };
@@ -82,14 +82,24 @@ impl Entry {
 
 /// Whether there are messages that are stored before they are sent.
 pub fn has_messages_to_store(entries: &[Entry], lent: &Lent) -> bool {
-    !lent.lasting.is_empty()
-        && entries.iter().any(
-            |entry| matches!(entry, Entry::Send { channel, .. } if lent.lasting.contains_key(channel)),
-        )
+    entries.iter().any(|entry| is_stored(entry, lent))
 }
 
-/// Moves the messages to channels with retries into the transaction of a run, so that they commit with its
-/// data. Returns where each entry that is left stood.
+/// Whether an entry is a message that is stored before it is sent: to a channel with retries, or later.
+fn is_stored(entry: &Entry, lent: &Lent) -> bool {
+    match entry {
+        Entry::Send { channel, .. } => lent.lasting.contains_key(channel),
+        // A connection does not outlive its process.
+        Entry::SendLater { channel, .. } => !channel.is_reply_channel(),
+        Entry::GroupAdd { .. }
+        | Entry::GroupDiscard { .. }
+        | Entry::GroupSend { .. }
+        | Entry::Reply(_) => false,
+    }
+}
+
+/// Moves the messages that are stored before they are sent into the transaction of a run, so that they commit
+/// with its data. Returns where each entry that is left stood.
 pub fn store_messages(
     entries: &mut Vec<Entry>,
     transaction: &mut Transaction,
@@ -99,15 +109,23 @@ pub fn store_messages(
     let mut place = 0..;
     entries.retain(|entry| {
         let at = place.next().unwrap_or_default();
-        if let Entry::Send { channel, content } = entry
-            && lent.lasting.contains_key(channel)
-        {
-            let payload = seal_relayed(Some(lent.process), correlation, content);
-            transaction.relay(Parcel { target: channel.to_string(), payload });
-            return false;
+        match entry {
+            Entry::Send { channel, content } if is_stored(entry, lent) => {
+                let payload = seal_relayed(Some(lent.process), correlation, content);
+                transaction.relay(Parcel { target: channel.to_string(), payload });
+                false
+            }
+            Entry::SendLater { channel, content, delay } if is_stored(entry, lent) => {
+                let payload = seal_relayed(None, correlation, content);
+                let parcel = Parcel { target: channel.to_string(), payload };
+                transaction.relay_later(parcel, DueTime::after(*delay));
+                false
+            }
+            _ => {
+                places.push(at);
+                true
+            }
         }
-        places.push(at);
-        true
     });
     places
 }

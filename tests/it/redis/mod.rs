@@ -10,6 +10,7 @@ mod retries;
 mod sentinel;
 mod servers;
 mod slow_compilation;
+mod timers;
 
 use std::path::PathBuf;
 

@@ -38,8 +38,11 @@ impl Call {
     fn commit_data(&mut self) -> Result<(), Ended> {
         self.change_data();
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
-        let World { data, module, now, .. } = &mut *self.world.borrow_mut();
-        transaction.commit(data, module, *now)
+        let mut world = self.world.borrow_mut();
+        let World { data, module, now, .. } = &mut *world;
+        let timers = transaction.commit(data, module, *now)?;
+        world.write_timers(timers, &self.facts);
+        Ok(())
     }
 
     fn check_data(&mut self) -> Result<(), Ended> {

@@ -14,7 +14,7 @@ use crate::{StoreError, Stored};
 mod rules;
 mod transaction;
 
-pub(super) use transaction::{Ended, Transaction, View};
+pub(super) use transaction::{Ended, TimerWrite, Transaction, View};
 
 /// A value with its version and the time when it is gone.
 #[derive(Debug, Clone)]

@@ -51,6 +51,21 @@ impl Write {
     }
 }
 
+/// What becomes of a timer.
+#[derive(Debug)]
+pub(in crate::testing) enum TimerWrite {
+    /// It takes the place of the one with its key, if it has one.
+    Set {
+        key: Option<String>,
+        channel: String,
+        content: Vec<u8>,
+        due: Duration,
+    },
+    Cancel {
+        key: String,
+    },
+}
+
 /// A part of a listing: what the run saw there.
 #[derive(Debug)]
 struct Range {
@@ -83,6 +98,7 @@ pub(in crate::testing) struct Transaction {
     ranges: Vec<Range>,
     writes: BTreeMap<String, Write>,
     written_bytes: usize,
+    timers: Vec<TimerWrite>,
     /// Keys that the run has read so far.
     read: usize,
 }
@@ -182,7 +198,7 @@ impl Transaction {
     /// Whether everything that was read is as it was. The host does not ask about a single key of a run
     /// that writes nothing.
     pub(in crate::testing) fn check(&self, view: View<'_>) -> Result<(), Ended> {
-        if self.writes.is_empty() && self.ranges.is_empty() && self.reads.len() <= 1 {
+        if !self.changes_something() && self.ranges.is_empty() && self.reads.len() <= 1 {
             return Ok(());
         }
         if let Some((key, _)) = self.reads.iter().find(|(key, seen)| view.version(key) != **seen) {
@@ -197,16 +213,24 @@ impl Transaction {
     }
 
     pub(in crate::testing) fn changes_something(&self) -> bool {
-        !self.writes.is_empty()
+        !self.writes.is_empty() || !self.timers.is_empty()
     }
 
-    /// Checks the reads, writes, and begins anew.
+    pub(in crate::testing) fn write_timer(&mut self, write: TimerWrite) -> Result<(), StoreError> {
+        if let TimerWrite::Set { key: Some(key), .. } | TimerWrite::Cancel { key } = &write {
+            rules::key(key)?;
+        }
+        self.timers.push(write);
+        Ok(())
+    }
+
+    /// Checks the reads, writes, and begins anew. Returns what becomes of timers.
     pub(in crate::testing) fn commit(
         &mut self,
         data: &mut Data,
         module: &str,
         now: Duration,
-    ) -> Result<(), Ended> {
+    ) -> Result<Vec<TimerWrite>, Ended> {
         let view = View { data, module, now };
         self.check(view)?;
         let mut planned = Vec::new();
@@ -231,8 +255,9 @@ impl Transaction {
                 None => data.remove(module, key),
             }
         }
+        let timers = std::mem::take(&mut self.timers);
         *self = Self { read: self.read, ..Self::default() };
-        Ok(())
+        Ok(timers)
     }
 
     /// Counts keys that are read.

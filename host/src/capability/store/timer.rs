@@ -39,6 +39,11 @@ impl DueTime {
         Ok(Self(CountedFrom::Commit(span)))
     }
 
+    /// So long after the commit; after one year if it is longer.
+    pub fn after(span: Duration) -> Self {
+        Self(CountedFrom::Commit(span.min(AHEAD_MAX)))
+    }
+
     /// At a moment in milliseconds since 1970, up to one year ahead by the clock of this process. A moment in
     /// the past is that of the commit.
     pub fn at_millis(millis: i64) -> Result<Self, InputError> {

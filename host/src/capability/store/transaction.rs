@@ -332,6 +332,11 @@ impl Transaction {
         self.write_timer(TimerWrite::Set { key, due, parcel })
     }
 
+    /// Relays a parcel when it is due, as [`Transaction::relay`] does at once.
+    pub fn relay_later(&mut self, parcel: Parcel, due: DueTime) {
+        self.timers.push(TimerWrite::Set { key: None, due, parcel });
+    }
+
     /// Cancels a timer with the next commit, whether it stands or not. Nothing is read.
     pub fn cancel_timer(&mut self, key: Key) -> Result<(), InputError> {
         self.write_timer(TimerWrite::Cancel { key })
