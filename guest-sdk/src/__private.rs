@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 
-pub use crate::consumers::{Consumer, Entry, Guards, Trigger, check, mount};
+pub use crate::consumers::{Consumer, Entry, Guards, Schedule, Trigger, check, mount, schedule};
 pub use crate::host::consumer::Failure;
 pub use crate::host::types::{Event, PathParam};
 use crate::host::{reply, types};
@@ -215,10 +215,12 @@ fn wrong(event: &Event) -> Failure {
 }
 
 #[cfg(target_family = "wasm")]
-pub use guest::{handle, routes};
+pub use guest::{declare, handle, routes};
 
 #[cfg(target_family = "wasm")]
 mod guest {
+    use std::collections::BTreeMap;
+
     use crate::Consumers;
     use crate::consumers::{Entry, Guards, Trigger};
     use crate::host::consumer::{self, Failure};
@@ -238,14 +240,14 @@ mod guest {
                 consumer::Trigger::Http(consumer::HttpTrigger {
                     methods: methods.iter().map(|&method| method.to_owned()).collect(),
                     path: entry.full(path),
-                    guards: declare(guards),
+                    guards: guards_of(guards),
                     disconnect,
                 })
             }
             Trigger::Websocket { path, guards } => {
                 consumer::Trigger::Websocket(consumer::WebsocketTrigger {
                     path: entry.full(path),
-                    guards: declare(guards),
+                    guards: guards_of(guards),
                 })
             }
             Trigger::Channel { name, retries } => {
@@ -255,7 +257,15 @@ mod guest {
         }
     }
 
-    fn declare(Guards { host, headers }: Guards) -> consumer::Guards {
+    /// A MessagePack map by consumer, of maps of declarations.
+    pub fn declare(consumers: Consumers) -> Vec<u8> {
+        let schedule =
+            |entry: &Entry| Some((entry.name, BTreeMap::from([("schedule", entry.schedule?)])));
+        let declared: BTreeMap<_, _> = consumers.entries().iter().filter_map(schedule).collect();
+        rmp_serde::to_vec_named(&declared).expect("maps of texts can be written")
+    }
+
+    fn guards_of(Guards { host, headers }: Guards) -> consumer::Guards {
         let header =
             |&(name, value): &(&str, &str)| Header { name: name.to_owned(), value: value.into() };
         consumer::Guards {

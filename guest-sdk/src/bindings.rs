@@ -20,6 +20,18 @@ wit_bindgen::generate!({
     additional_derives: [PartialEq, Eq],
 });
 
+/// What a module declares of its consumers besides their routes, which version 0.1.1 adds. Only a module that
+/// declares something exports it.
+pub mod declaring {
+    wit_bindgen::generate!({
+        path: "wit/0.1.1",
+        world: "declaring",
+        pub_export_macro: true,
+        export_macro_name: "export_declarations",
+        default_bindings_module: "tidegate_sdk::__private::bindings::declaring",
+    });
+}
+
 /// The data of modules, which version 0.1.1 adds. A module that does not use it does not import it.
 pub mod storing {
     wit_bindgen::generate!({

@@ -6,7 +6,7 @@ use crate::host::types::{Event, Invocation};
 
 mod check;
 
-pub use check::{check, mount};
+pub use check::{check, mount, schedule};
 
 /// The consumers of a module. [`export!`](crate::export) makes a function that returns it.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,8 @@ pub struct Entry {
     /// What `export!` puts before the path.
     pub prefix: &'static str,
     pub trigger: Trigger,
+    /// When it is run by the clock.
+    pub schedule: Option<Schedule>,
     pub run: fn(Context, Event) -> Result<(), Failure>,
 }
 
@@ -69,6 +71,15 @@ pub enum Trigger {
     Http { methods: &'static [&'static str], path: &'static str, guards: Guards, disconnect: bool },
     Websocket { path: &'static str, guards: Guards },
     Channel { name: &'static str, retries: Option<u32> },
+}
+
+/// When a consumer of a channel is run by the clock. The host reads it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Schedule {
+    pub expression: &'static str,
+    pub zone: &'static str,
+    pub missed: &'static str,
 }
 
 /// What must hold of a request besides method and path. Host and names are in lower case.

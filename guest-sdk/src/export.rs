@@ -4,13 +4,32 @@
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_component {
-    () => {};
+    ($($what:ident)?) => {};
 }
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_component {
+    (declarations) => {
+        $crate::__export_component!();
+
+        const _: () = {
+            use $crate::__private::bindings::declaring::exports::tidegate::channels::declarations;
+
+            struct Module;
+
+            impl declarations::Guest for Module {
+                fn declare() -> ::std::vec::Vec<u8> {
+                    $crate::__private::declare(consumers())
+                }
+            }
+
+            $crate::__private::bindings::declaring::export_declarations!(
+                Module with_types_in $crate::__private::bindings::declaring
+            );
+        };
+    };
     () => {
         const _: () = {
             use bindings::exports::tidegate::channels::consumer;

@@ -24,6 +24,7 @@ mod payload;
 mod problem;
 mod request;
 mod response;
+mod schedule;
 mod scope;
 mod send_error;
 pub mod sse;
@@ -53,6 +54,7 @@ pub use group::Group;
 pub use problem::Problem;
 pub use request::Request;
 pub use response::{IntoReply, Json, Reply, Response};
+pub use schedule::Tick;
 pub use scope::Scope;
 pub use send_error::{FlushError, FlushReason, ReplyError, SendError};
 pub use state::{OldState, State};
@@ -73,5 +75,7 @@ pub use tidegate_sdk_macros::channel;
 pub use tidegate_sdk_macros::export;
 #[doc = include_str!("docs/http.md")]
 pub use tidegate_sdk_macros::http;
+#[doc = include_str!("docs/schedule.md")]
+pub use tidegate_sdk_macros::schedule;
 #[doc = include_str!("docs/websocket.md")]
 pub use tidegate_sdk_macros::websocket;

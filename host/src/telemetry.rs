@@ -118,6 +118,10 @@ pub struct Metrics {
     pub store_conflicts: Family<ByModule, Counter>,
     /// Runs of messages that another run had done before, by module: nothing of them counts.
     pub store_repeats: Family<ByModule, Counter>,
+    /// Messages that schedules have sent.
+    pub schedule_messages: Family<ByModule, Counter>,
+    /// Time from the moment of a schedule until its message was stored.
+    pub schedule_lag: Histogram,
     /// From the end of a run to the end of its commit.
     pub store_commit_time: Histogram,
     /// Threads of slots that ended by a panic of the host and were replaced.
@@ -181,6 +185,8 @@ impl Metrics {
             store_commits: Family::default(),
             store_conflicts: Family::default(),
             store_repeats: Family::default(),
+            schedule_messages: Family::default(),
+            schedule_lag: histogram(),
             store_commit_time: histogram(),
             slot_panics: Counter::default(),
             slots_busy: Gauge::default(),
@@ -225,8 +231,23 @@ impl Metrics {
         );
     }
 
+    fn register_schedules(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "schedule_messages",
+            "Messages that schedules sent",
+            self.schedule_messages.clone(),
+        );
+        r.register(
+            "schedule_lag_seconds",
+            "Time from the moment of a schedule until its message was stored",
+            self.schedule_lag.clone(),
+        );
+    }
+
     fn register(&mut self) {
         self.register_store();
+        self.register_schedules();
         let r = &mut self.registry;
         r.register("messages_sent", "Messages that a channel took", self.messages_sent.clone());
         r.register(

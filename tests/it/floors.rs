@@ -40,6 +40,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("deadpool_redis", &["redis"]),
     ("prometheus_client", &["telemetry", "interface"]),
     ("redb", &["capability"]),
+    ("croner", &["capability"]),
+    ("jiff", &["capability"]),
     // The OpenAPI document is made of the types where they are declared.
     ("utoipa", &["admin", "registry", "routing"]),
     ("rustix", &["engine", "telemetry", "worker", "cli"]),

@@ -57,6 +57,7 @@ mod redis;
 mod reload;
 mod retries;
 mod routes;
+mod schedules;
 mod shutdown;
 mod slow_clients;
 mod stalls;

@@ -172,6 +172,7 @@ async fn a_guest_that_begins_to_loop_at_its_start_costs_its_slots_only() {
             ..tidegate::registry::ModuleSettings::default()
         },
         probation: false,
+        active_since: None,
     };
     host.app().deployments().registry().activate(vec![(candidate, 1)]).unwrap();
     let (one, two, reply) =

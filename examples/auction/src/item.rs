@@ -137,6 +137,11 @@ impl Item {
         Ok(())
     }
 
+    /// The highest bid, in cents.
+    pub(crate) fn price(&self) -> Option<u64> {
+        self.best.as_ref().map(|best| best.amount)
+    }
+
     /// When no bid is taken any more.
     pub(crate) fn end(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.ends)
@@ -152,7 +157,7 @@ impl Item {
         Shown {
             id,
             title: &self.title,
-            price: self.best.as_ref().map(|best| best.amount),
+            price: self.price(),
             best: self.best.as_ref().map(|best| best.name.as_str()),
             bids: self.bids,
             least: self.least(),

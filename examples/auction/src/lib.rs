@@ -8,8 +8,10 @@ use tidegate_sdk::{
 };
 
 mod item;
+mod night;
 
 use item::{Bid, Item, Refusal};
+use night::{nights, sum_up};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -119,6 +121,7 @@ fn close(cx: &mut Context, closing: &Closing) -> Result<()> {
     if !item.close(item::millis(cx.now())) {
         return Ok(());
     }
+    night::count(cx, &item)?;
     cx.store().set(&item::key(&closing.item), &item)?;
     tell(cx, &closing.item, &item)?;
     Ok(())
@@ -151,4 +154,15 @@ fn refused(rule: &str) -> Error {
     Error::bad_request(rule)
 }
 
-export! { page, offer, items, bid, bids, close, events }
+export! {
+    page,
+    offer,
+    items,
+    bid,
+    bids,
+    close,
+    events,
+    nights,
+    #[schedule("0 3 * * *", zone = "Europe/Zurich")]
+    sum_up,
+}

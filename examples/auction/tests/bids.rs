@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tidegate_sdk::Stored;
 use tidegate_sdk::testing::{TestData, TestHost, json};
 
@@ -97,4 +98,20 @@ fn bids_end_by_the_stored_time_and_watchers_are_told_who_has_won() {
         Shown { price: Some(100), best: Some("Ada".to_owned()), bids: 1, least: 110, closed: true };
     assert_eq!(shown(&host), expected);
     assert_eq!(host.group_messages("watchers").len(), told + 1);
+}
+
+#[test]
+fn each_night_is_summed_up_once() {
+    let host = host();
+    host.advance(Duration::from_secs(40));
+    assert_eq!(bid(&host, "Ada", 120), 201);
+    host.advance(Duration::from_secs(60));
+    host.fire("sum_up");
+    host.advance(Duration::from_secs(24 * 3600));
+    host.fire("sum_up");
+    let expected = json!([
+        { "until": 100_000, "sold": 1, "paid": 120 },
+        { "until": 86_500_000, "sold": 0, "paid": 0 },
+    ]);
+    assert_eq!(host.get("/auction/nights").json::<Value>(), expected);
 }

@@ -180,6 +180,7 @@ fn entry(
             const ENTRY: ::tidegate_sdk::__private::Entry = ::tidegate_sdk::__private::Entry {
                 name: #consumer_name,
                 prefix: "",
+                schedule: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Channel {
                     name: #channel,
                     retries: #retries,

@@ -47,6 +47,7 @@ pub(crate) fn broken_entry(consumer: &TokenStream) -> TokenStream {
             const ENTRY: ::tidegate_sdk::__private::Entry = ::tidegate_sdk::__private::Entry {
                 name: ::core::stringify!(#consumer),
                 prefix: "",
+                schedule: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Channel {
                     name: ::core::stringify!(#consumer),
                     retries: ::core::option::Option::None,

@@ -1,16 +1,17 @@
-//! `export! { hello, "/api" => { list, create } }`.
+//! `export! { hello, "/api" => { list, create }, #[schedule("@daily")] report }`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
-use syn::{LitStr, Path, Token};
+use syn::{Attribute, LitStr, Path, Token};
 
 use crate::errors::Errors;
 use crate::path;
+use crate::schedule::Schedule;
 
 /// What stands between commas.
 enum Item {
-    Consumer(Path),
+    Consumer { declared: Vec<Attribute>, consumer: Path },
     Group { prefix: LitStr, items: Items },
 }
 
@@ -27,9 +28,10 @@ impl Parse for Items {
                 syn::braced!(group in input);
                 Item::Group { prefix, items: group.parse()? }
             } else {
-                Item::Consumer(Path::parse_mod_style(input)?)
+                let declared = Attribute::parse_outer(input)?;
+                Item::Consumer { declared, consumer: Path::parse_mod_style(input)? }
             };
-            let comma_needed = matches!(item, Item::Consumer(_)) && !input.is_empty();
+            let comma_needed = matches!(item, Item::Consumer { .. }) && !input.is_empty();
             items.push(item);
             if comma_needed || input.peek(Token![,]) {
                 input.parse::<Token![,]>()?;
@@ -39,10 +41,11 @@ impl Parse for Items {
     }
 }
 
-/// A consumer and the prefix of its path.
+/// A consumer, the prefix of its path, and what is declared of it.
 struct Mounted {
     consumer: Path,
     prefix: String,
+    schedule: Option<Schedule>,
 }
 
 pub(crate) fn expand(input: &TokenStream) -> TokenStream {
@@ -63,14 +66,25 @@ pub(crate) fn expand(input: &TokenStream) -> TokenStream {
     if mounted.is_empty() {
         return errors.finish(&TokenStream::new());
     }
-    let entries = mounted.iter().map(|Mounted { consumer, prefix }| {
-        quote_spanned! {name(consumer)=>
+    let entries = mounted.iter().map(|Mounted { consumer, prefix, schedule }| {
+        let mounted = quote_spanned! {name(consumer)=>
             ::tidegate_sdk::__private::mount(
                 <#consumer as ::tidegate_sdk::__private::Consumer>::ENTRY,
                 #prefix,
             )
+        };
+        match schedule {
+            None => mounted,
+            Some(schedule) => quote_spanned! {name(consumer)=>
+                ::tidegate_sdk::__private::schedule(#mounted, #schedule)
+            },
         }
     });
+    // A host that knows no declarations refuses a module that exports some: only modules that need them do.
+    let component = match mounted.iter().any(|it| it.schedule.is_some()) {
+        true => quote!(::tidegate_sdk::__export_component!(declarations);),
+        false => quote!(::tidegate_sdk::__export_component!();),
+    };
     // Each at its consumer, so that a conflict is reported there. With a wrong prefix, what is in
     // conflict means nothing.
     let checks = mounted.iter().enumerate().filter(|_| errors.is_empty());
@@ -88,7 +102,7 @@ pub(crate) fn expand(input: &TokenStream) -> TokenStream {
             ::tidegate_sdk::Consumers::new(ENTRIES)
         }
 
-        ::tidegate_sdk::__export_component!();
+        #component
     };
     errors.finish(&list)
 }
@@ -101,8 +115,9 @@ fn name(consumer: &Path) -> Span {
 fn collect(Items(items): Items, outer: &str, mounted: &mut Vec<Mounted>, errors: &mut Errors) {
     for item in items {
         match item {
-            Item::Consumer(consumer) => {
-                mounted.push(Mounted { consumer, prefix: outer.to_owned() });
+            Item::Consumer { declared, consumer } => {
+                let schedule = schedule(&declared, errors);
+                mounted.push(Mounted { consumer, prefix: outer.to_owned(), schedule });
             }
             Item::Group { prefix, items: Items(items) } => {
                 check_prefix(&prefix, errors);
@@ -114,6 +129,24 @@ fn collect(Items(items): Items, outer: &str, mounted: &mut Vec<Mounted>, errors:
             }
         }
     }
+}
+
+/// The schedule that stands before a consumer.
+fn schedule(declared: &[Attribute], errors: &mut Errors) -> Option<Schedule> {
+    let mut schedule = None;
+    for attribute in declared {
+        if !attribute.path().is_ident("schedule") {
+            errors.at(
+                attribute,
+                "before a consumer in export! stands #[schedule(\"@daily\")] or nothing",
+            );
+        } else if schedule.is_some() {
+            errors.at(attribute, "a consumer has one schedule: let two channels do the same work");
+        } else {
+            schedule = Schedule::read(attribute, errors);
+        }
+    }
+    schedule
 }
 
 fn check_prefix(literal: &LitStr, errors: &mut Errors) {

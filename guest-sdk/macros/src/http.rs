@@ -252,6 +252,7 @@ fn entry(
             const ENTRY: ::tidegate_sdk::__private::Entry = ::tidegate_sdk::__private::Entry {
                 name: #consumer_name,
                 prefix: "",
+                schedule: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Http {
                     methods: &[#(#methods),*],
                     path: #path,

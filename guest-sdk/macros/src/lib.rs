@@ -13,6 +13,7 @@ mod function;
 mod guards;
 mod http;
 mod path;
+mod schedule;
 mod websocket;
 
 #[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
@@ -31,6 +32,12 @@ pub fn websocket(attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn channel(attribute: TokenStream, item: TokenStream) -> TokenStream {
     channel::expand(&attribute.into(), &item.into()).into()
+}
+
+#[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
+#[proc_macro_attribute]
+pub fn schedule(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    schedule::misplaced(&attribute.into(), &item.into()).into()
 }
 
 #[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]

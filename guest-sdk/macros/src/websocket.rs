@@ -113,6 +113,7 @@ fn entry(
             const ENTRY: ::tidegate_sdk::__private::Entry = ::tidegate_sdk::__private::Entry {
                 name: #name,
                 prefix: "",
+                schedule: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Websocket {
                     path: #text,
                     guards: #guards,

@@ -4,7 +4,7 @@
     reason = "const code has no iterators, and a panic is its error"
 )]
 
-use super::{Entry, Guards, Trigger};
+use super::{Entry, Guards, Schedule, Trigger};
 
 /// Puts a prefix before the consumer's path.
 #[doc(hidden)]
@@ -15,6 +15,18 @@ pub const fn mount(mut entry: Entry, prefix: &'static str) -> Entry {
         "a consumer of a channel has no path: list it in export! outside of the prefix"
     );
     entry.prefix = prefix;
+    entry
+}
+
+/// Declares when the consumer is run by the clock.
+#[doc(hidden)]
+#[must_use]
+pub const fn schedule(mut entry: Entry, schedule: Schedule) -> Entry {
+    assert!(
+        matches!(entry.trigger, Trigger::Channel { .. }),
+        "a schedule sends a message to the channel of a consumer: put #[channel(\"reports.make\")] on it"
+    );
+    entry.schedule = Some(schedule);
     entry
 }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Consumers, Group, Level, SendError, payload};
+use crate::consumers::{Entry, Trigger};
+use crate::{Consumers, Group, Level, SendError, Tick, payload};
 
 mod call;
 pub mod cases;
@@ -182,6 +183,26 @@ impl TestHost {
                 return;
             }
         }
+    }
+
+    /// Sends a [`Tick`] of this moment to a consumer that has a [`schedule`](macro@crate::schedule).
+    ///
+    /// # Panics
+    /// When the module has no such consumer, or it has no schedule.
+    #[track_caller]
+    pub fn fire(&self, consumer: &str) {
+        let (entries, now) = {
+            let world = self.world.borrow();
+            (world.consumers.entries(), world.clock())
+        };
+        let scheduled = entries.iter().find(|it| it.name == consumer && it.schedule.is_some());
+        let Some(Entry { trigger: Trigger::Channel { name, .. }, .. }) = scheduled else {
+            panic!(
+                "{consumer:?} has no schedule: write #[schedule(..)] before its name in export!"
+            );
+        };
+        self.send(name, &Tick::at(now))
+            .expect("a tick is a message, and the channel is the module's");
     }
 
     /// The keys of the timers that wait, in their order. See [`Timer`](crate::Timer).

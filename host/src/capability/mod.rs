@@ -7,6 +7,7 @@
 mod addressing;
 mod directories;
 mod environment;
+pub mod schedule;
 pub mod store;
 
 use std::{collections::HashMap, sync::Arc};

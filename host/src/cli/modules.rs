@@ -8,7 +8,7 @@ use super::{
     output::{json, plain, short, table},
 };
 use crate::{
-    admin::client::{ModuleDetails, ModuleSummary, RouteOf},
+    admin::client::{ModuleDetails, ModuleSummary, RouteOf, ScheduleOf},
     message::ModuleName,
 };
 
@@ -98,7 +98,12 @@ pub(super) fn route(of: &RouteOf) -> Vec<String> {
     };
     let place = of.pattern.as_ref().or(of.channel.as_ref()).map_or("", String::as_str);
     let guards = of.guards.iter().map(|guard| format!(" {guard}")).collect::<String>();
-    vec![plain(&kind), plain(&format!("{place}{guards}")), plain(&of.consumer)]
+    let mut cells = vec![plain(&kind), plain(&format!("{place}{guards}")), plain(&of.consumer)];
+    if let Some(ScheduleOf { expression, zone, next, .. }) = &of.schedule {
+        let next = next.as_deref().unwrap_or("never");
+        cells.push(plain(&format!("{expression} {zone}, next {next}")));
+    }
+    cells
 }
 
 fn number(number: Option<u64>) -> String {

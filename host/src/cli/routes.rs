@@ -1,6 +1,6 @@
 //! `tidegate routes`
 
-use std::io::Write as _;
+use std::{io::Write as _, time::SystemTime};
 
 use anyhow::Result;
 
@@ -27,8 +27,16 @@ pub(super) fn run(settings: Settings) -> Result<()> {
         let (kind, path, module) = (kind.unwrap_or(0), path.unwrap_or(0), module.unwrap_or(0));
         writeln!(out, "{a:kind$}  {b:path$}  {c:module$}  {d}")?;
     }
-    for channel in registry.snapshot().custom_channels() {
-        writeln!(out, "{:width$}  {channel}", "CHANNEL", width = kind.unwrap_or(0))?;
+    let modules = registry.snapshot();
+    for channel in modules.custom_channels() {
+        write!(out, "{:width$}  {channel}", "CHANNEL", width = kind.unwrap_or(0))?;
+        let version = modules.owners.get(channel).and_then(|owner| modules.version(owner));
+        let schedule = version.and_then(|it| it.schedules().find(|(of, _)| *of == channel));
+        if let Some((_, schedule)) = schedule {
+            let next = schedule.next_after(SystemTime::now()).map(|next| schedule.shown(next));
+            write!(out, "  {schedule}, next {}", next.as_deref().unwrap_or("never"))?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

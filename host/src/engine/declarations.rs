@@ -4,25 +4,61 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use serde::Deserialize;
 
 use super::log;
 use crate::{
+    capability::schedule::{Missed, Schedule},
     message::{Content, ContentError},
-    routing::RouteSpec,
+    routing::{RouteSpec, Trigger},
 };
 
 /// The declarations about one consumer. Each key that the host knows has a field here and a row in
 /// `KEYS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ConsumerDeclarations {}
+pub struct ConsumerDeclarations {
+    /// When the consumer is run by the clock.
+    pub schedule: Option<Schedule>,
+}
 
-/// Checks the value of a key, as MessagePack, and keeps it. The error is the rule that it breaks.
-type Keep<T> = fn(&mut T, &[u8]) -> Result<(), String>;
+/// Checks the value of a key, as MessagePack, and keeps it for a consumer with a trigger. The error is the
+/// rule that it breaks.
+type Keep<T> = fn(&mut T, &Trigger, &[u8]) -> Result<(), String>;
 
 /// The keys that the host knows. A key that is not among them is refused: if it was a guard, the
 /// consumer would be open without it.
-const KEYS: &[(&str, Keep<ConsumerDeclarations>)] = &[];
+const KEYS: &[(&str, Keep<ConsumerDeclarations>)] = &[("schedule", |kept, trigger, value| {
+    kept.schedule = Some(schedule(trigger, value)?);
+    Ok(())
+})];
+
+/// A schedule as it is declared.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scheduled {
+    expression: String,
+    /// UTC if it is left out.
+    zone: Option<String>,
+    /// `once` if it is left out.
+    missed: Option<String>,
+}
+
+fn schedule(trigger: &Trigger, value: &[u8]) -> Result<Schedule, String> {
+    if !matches!(trigger, Trigger::Channel { .. }) {
+        return Err("a consumer of a channel has one, and this is not such a consumer".to_owned());
+    }
+    let Scheduled { expression, zone, missed } = rmp_serde::from_slice(value).map_err(|error| {
+        format!("{error}; give a map with `expression`, `zone` and `missed`, which are texts")
+    })?;
+    let missed = match missed.as_deref() {
+        None | Some("once") => Missed::Once,
+        Some("skip") => Missed::Skip,
+        Some(other) => return Err(format!("`missed` is \"once\" or \"skip\", not {other:?}")),
+    };
+    let zone = zone.as_deref().unwrap_or("UTC");
+    Schedule::parse(&expression, zone, missed).map_err(|error| error.to_string())
+}
 
 /// The declarations of a module, by consumer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +73,11 @@ impl Declarations {
     /// Returns the declarations about a consumer.
     pub fn consumer(&self, name: &str) -> Option<&ConsumerDeclarations> {
         self.0.get(name)
+    }
+
+    /// Returns the consumers that are run by the clock.
+    pub fn schedules(&self) -> impl Iterator<Item = (&Arc<str>, &Schedule)> {
+        self.0.iter().filter_map(|(name, declared)| Some((name, declared.schedule.as_ref()?)))
     }
 }
 
@@ -129,7 +170,7 @@ fn decode<T: Default>(
                 let (key, known) = (log::one_line(&format!("{key:?}")), in_words(keys));
                 return Err(DeclarationError::Key { consumer, key, known });
             };
-            keep(&mut kept, value).map_err(|reason| {
+            keep(&mut kept, &route.trigger, value).map_err(|reason| {
                 let (consumer, reason) = (consumer.clone(), log::one_line(&reason));
                 DeclarationError::Value { consumer, key, reason }
             })?;
@@ -151,7 +192,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{message::ChannelName, routing::Trigger};
+    use crate::message::ChannelName;
 
     /// Stands for what a later host may know.
     #[derive(Debug, Default, PartialEq)]
@@ -161,11 +202,11 @@ mod tests {
     }
 
     const LATER: &[(&str, Keep<Later>)] = &[
-        ("guard", |later, value| {
+        ("guard", |later, _, value| {
             later.guard = rmp_serde::from_slice(value).map_err(|_| "give a text".to_owned())?;
             Ok(())
         }),
-        ("most", |later, value| match rmp_serde::from_slice(value) {
+        ("most", |later, _, value| match rmp_serde::from_slice(value) {
             Ok(most @ 1..=10) => {
                 later.most = Some(most);
                 Ok(())
@@ -242,10 +283,35 @@ mod tests {
     }
 
     #[test]
-    fn this_host_knows_no_keys_and_takes_maps_without_any() {
+    fn a_schedule_is_kept_or_refused_with_the_rule() {
+        let check = |value| Declarations::check(packed(&value), &routes());
+        let value = json!({ "work": { "schedule": { "expression": "30 3 * * *" } } });
+        let declared = check(value).unwrap();
+        let expected = Schedule::parse("30 3 * * *", "UTC", Missed::Once).unwrap();
+        let [(name, kept)] = declared.schedules().collect::<Vec<_>>()[..] else { panic!() };
+        assert_eq!((&**name, kept), ("work", &expected));
+        for (schedule, rule) in [
+            (json!({ "expression": "30 3" }), "write minute, hour"),
+            (
+                json!({ "expression": "@daily", "zone": "Europe/Berln" }),
+                "did you mean Europe/Berlin",
+            ),
+            (json!({ "expression": "@daily", "missed": "twice" }), "\"once\" or \"skip\""),
+            (json!({ "expression": "@daily", "zoned": "UTC" }), "unknown field `zoned`"),
+            (json!({ "zone": "UTC" }), "missing field `expression`"),
+            (json!("@daily"), "give a map"),
+        ] {
+            let error = check(json!({ "work": { "schedule": schedule } })).unwrap_err().to_string();
+            let begin = "schedule of consumer \"work\" is not valid: ";
+            assert!(error.starts_with(begin) && error.contains(rule), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_host_names_the_keys_that_it_knows_and_takes_maps_without_any() {
         let value = json!({ "chat": { "guard": "user" } });
         let error = Declarations::check(packed(&value), &routes()).unwrap_err().to_string();
-        assert!(error.contains("this host knows no keys yet"), "{error}");
+        assert!(error.contains("this host knows schedule"), "{error}");
         let declared = Declarations::check(packed(&json!({ "chat": {} })), &routes()).unwrap();
         assert_eq!(declared.consumer("chat"), Some(&ConsumerDeclarations::default()));
         assert_eq!(declared.consumer("work"), None);

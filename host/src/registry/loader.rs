@@ -122,7 +122,16 @@ impl Loader {
         let asked = asked.unwrap_or_else(|error| Err(LoadError::Compiler(error.to_string())));
         let (routes, declarations) = asked?;
         let declarations = Arc::new(declarations);
-        Ok(Candidate { name, number, program, routes, declarations, settings, probation: false })
+        Ok(Candidate {
+            name,
+            number,
+            program,
+            routes,
+            declarations,
+            settings,
+            probation: false,
+            active_since: None,
+        })
     }
 }
 

@@ -14,6 +14,7 @@ pub mod store;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use arc_swap::ArcSwap;
@@ -33,7 +34,7 @@ pub use self::{
     settings::{ModuleSettings, Written},
 };
 use crate::{
-    capability::Grants,
+    capability::{Grants, schedule::Schedule},
     engine::{Declarations, Limits, Program},
     message::{ChannelName, Lasting, ModuleName},
     routing::{Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
@@ -59,6 +60,8 @@ pub struct Candidate {
     pub settings: ModuleSettings,
     /// Whether it is new and goes on probation.
     pub probation: bool,
+    /// Since when the version is active; none: from the activation on.
+    pub active_since: Option<SystemTime>,
 }
 
 /// One version of a module.
@@ -70,6 +73,8 @@ pub struct Version {
     pub number: u64,
     /// Counts the activations of the module: a rollback has a higher one than what it rolls back.
     pub activation: u64,
+    /// Since when it is active, also through restarts of processes.
+    pub active_since: SystemTime,
     /// The code.
     pub program: Arc<Program>,
     /// Its declarations about its consumers, besides routes.
@@ -95,6 +100,17 @@ impl Version {
     pub fn consumer_of(&self, channel: &ChannelName) -> Option<&Arc<str>> {
         let reads = |spec: &&RouteSpec| matches!(&spec.trigger, Trigger::Channel { channel: read, .. } if read == channel);
         self.routes.iter().find(reads).map(|spec| &spec.consumer)
+    }
+
+    /// The channels of consumers that are run by the clock.
+    pub fn schedules(&self) -> impl Iterator<Item = (&ChannelName, &Schedule)> {
+        self.declarations.schedules().filter_map(|(consumer, schedule)| {
+            let of = self.routes.iter().find(|spec| spec.consumer == *consumer)?;
+            match &of.trigger {
+                Trigger::Channel { channel, .. } => Some((channel, schedule)),
+                Trigger::Http { .. } | Trigger::Websocket { .. } => None,
+            }
+        })
     }
 
     /// The routes that it declares.
@@ -327,8 +343,8 @@ impl Registry {
                 _ => at_least,
             };
             activations.push(activation);
-            let Candidate { name, number, program, routes, declarations, settings, probation } =
-                candidate;
+            let Candidate { name, number, program, routes, declarations, settings, .. } = candidate;
+            let Candidate { probation, active_since, .. } = candidate;
             let limits = Arc::new(settings.limits.clone());
             let grants = Arc::new(settings.grants.clone());
             let probation = match before {
@@ -341,6 +357,7 @@ impl Registry {
                 name: name.clone(),
                 number,
                 activation,
+                active_since: active_since.unwrap_or_else(SystemTime::now),
                 program,
                 declarations,
                 settings,

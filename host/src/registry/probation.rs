@@ -2,9 +2,12 @@
 //! version before, and after a few faults that version is activated again. The fallback is the last version that
 //! has proved itself.
 
-use std::sync::{
-    Arc, PoisonError,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::SystemTime,
 };
 
 use arc_swap::ArcSwapOption;
@@ -111,6 +114,7 @@ impl Registry {
             name: module.clone(),
             number: before.number,
             activation,
+            active_since: SystemTime::now(),
             program: Arc::clone(&before.program),
             declarations: Arc::clone(&before.declarations),
             settings: before.settings.clone(),

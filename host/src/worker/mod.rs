@@ -17,6 +17,7 @@ mod priority;
 mod records;
 mod relay;
 mod run;
+mod schedules;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -162,6 +163,8 @@ impl WorkerPool {
         }
         let relay = Arc::clone(&shared.means.relay);
         shared.drain.spawn_until_stopped("relay", async move { relay.run().await });
+        let of = Arc::clone(&shared);
+        shared.drain.spawn_until_stopped("schedules", async move { schedules::keep(&of).await });
         let follow = channels::follow(Arc::clone(&shared), changes);
         shared.drain.spawn_until_stopped("channels of the worker", follow);
         Ok(Self { shared })

@@ -76,8 +76,15 @@ async fn unknown_or_unreadable_declarations_are_refused_and_the_version_before_s
     for (declare, said) in [
         (
             bytes(&json!({ "work": { "guard": "user" } })),
-            "it declares \"guard\" of consumer \"work\", and this host knows no keys yet; leave the \
+            "it declares \"guard\" of consumer \"work\", and this host knows schedule; leave the \
              key out, or deploy it to a host that knows it",
+        ),
+        (
+            bytes(
+                &json!({ "work": { "schedule": { "expression": "@daily", "zone": "Europe/Berln" } } }),
+            ),
+            "schedule of consumer \"work\" is not valid: \"Europe/Berln\" is no time zone of the IANA \
+             database; did you mean Europe/Berlin?",
         ),
         (
             bytes(&json!({ "werk": {} })),

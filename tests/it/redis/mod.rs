@@ -7,6 +7,7 @@ pub(crate) mod mixed;
 mod processes;
 mod python;
 mod retries;
+mod schedules;
 mod sentinel;
 mod servers;
 mod slow_compilation;

@@ -42,12 +42,12 @@ pub(super) fn list(call: &Call) -> Answer {
 pub(super) fn show(call: &Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let overview = call.state.deployments.show(&name)?;
-    let registry::Overview { summary, history, settings, routes } = overview;
+    let registry::Overview { summary, history, settings, routes, declarations } = overview;
     let details = ModuleDetails {
         summary: call.state.fleet.with_rests(summary).into(),
         history: history.into_iter().map(Into::into).collect(),
         settings,
-        routes: Route::of(name.as_str(), &routes),
+        routes: Route::of(name.as_str(), &routes, &declarations),
     };
     Ok(json(StatusCode::OK, &details))
 }
@@ -60,7 +60,9 @@ pub(super) fn routes(call: &Call) -> Answer {
     let modules = call.state.deployments.registry().snapshot();
     let mut versions: Vec<_> = modules.versions().collect();
     versions.sort_by(|a, b| a.name.cmp(&b.name));
-    let of = |version: &&Arc<registry::Version>| Route::of(version.name.as_str(), version.routes());
+    let of = |version: &&Arc<registry::Version>| {
+        Route::of(version.name.as_str(), version.routes(), &version.declarations)
+    };
     json(StatusCode::OK, &RouteList { routes: versions.iter().flat_map(of).collect() })
 }
 

@@ -6,6 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
 use crate::{
+    capability::schedule::Schedule,
+    engine::Declarations,
     registry::{
         self, Standing,
         store::{Kept, NodeReport},
@@ -42,11 +44,32 @@ pub(super) struct Route {
     channel: Option<String>,
     /// The guards of the route.
     guards: Vec<String>,
+    /// Of `channel`, if its consumer is run by the clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<RouteSchedule>,
+}
+
+/// When a consumer is run by the clock.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RouteSchedule {
+    expression: String,
+    /// A name of the IANA database.
+    zone: String,
+    /// The next moment.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next: Option<Moment>,
+}
+
+impl RouteSchedule {
+    fn of(schedule: &Schedule) -> Self {
+        let (expression, zone) = (schedule.expression().to_owned(), schedule.zone().to_owned());
+        Self { expression, zone, next: schedule.next_after(SystemTime::now()).map(Moment) }
+    }
 }
 
 impl Route {
     /// The routes of a module: one for each method.
-    pub(super) fn of(module: &str, specs: &[RouteSpec]) -> Vec<Self> {
+    pub(super) fn of(module: &str, specs: &[RouteSpec], declared: &Declarations) -> Vec<Self> {
         let mut routes = Vec::new();
         for RouteSpec { consumer, trigger } in specs {
             let (consumer, module) = (consumer.as_ref().to_owned(), module.to_owned());
@@ -62,6 +85,7 @@ impl Route {
                 pattern: None,
                 channel: None,
                 guards: Vec::new(),
+                schedule: None,
             };
             match trigger {
                 Trigger::Http { methods, path, guards, .. } => {
@@ -73,6 +97,7 @@ impl Route {
                         pattern: Some(path.to_string()),
                         guards: guarded(guards),
                         channel: None,
+                        schedule: None,
                     }));
                 }
                 Trigger::Websocket { path, guards } => routes.push(Self {
@@ -82,7 +107,9 @@ impl Route {
                     ..plain
                 }),
                 Trigger::Channel { channel, .. } => {
-                    routes.push(Self { channel: Some(channel.to_string()), ..plain });
+                    let of = declared.consumer(&plain.consumer);
+                    let schedule = of.and_then(|it| it.schedule.as_ref()).map(RouteSchedule::of);
+                    routes.push(Self { channel: Some(channel.to_string()), schedule, ..plain });
                 }
             }
         }
@@ -124,7 +151,7 @@ pub(super) struct NodeDigest {
 impl Deployed {
     pub(super) fn of(deployed: registry::Deployed, nodes: Vec<NodeReport>) -> Self {
         let registry::Deployed { module, version, digest, changed, previous, .. } = deployed;
-        let registry::Deployed { routes, warnings, left_out, .. } = deployed;
+        let registry::Deployed { routes, declarations, warnings, left_out, .. } = deployed;
         let digest_of = |node: NodeReport| {
             let left_out = left_out.iter().find(|it| it.node == node.node);
             let found = node.modules.into_iter().find(|it| it.name == module.as_str());
@@ -136,7 +163,7 @@ impl Deployed {
             NodeDigest { node: node.node, digest: digest_there, version, fault }
         };
         let nodes = nodes.into_iter().map(digest_of).collect();
-        let routes = Route::of(module.as_str(), &routes);
+        let routes = Route::of(module.as_str(), &routes, &declarations);
         let module = module.as_str().to_owned();
         Self { module, version, digest, changed, previous, routes, warnings, nodes }
     }

@@ -68,6 +68,22 @@ pub struct RouteOf {
     /// The guards of the route.
     #[serde(default)]
     pub guards: Vec<String>,
+    /// When the consumer is run by the clock.
+    #[serde(default)]
+    pub schedule: Option<ScheduleOf>,
+}
+
+/// When a consumer is run by the clock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ScheduleOf {
+    /// The expression.
+    pub expression: String,
+    /// The zone of its time.
+    pub zone: String,
+    /// The next moment.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 /// A module in a list.

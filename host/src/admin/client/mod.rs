@@ -24,7 +24,7 @@ pub use self::{
     address::{AddressError, AdminAddress},
     answers::{
         DataEntry, DataPage, DataUsage, Deployed, GroupSent, Kept, LogLine, ModuleDetails,
-        ModuleSummary, Node, NodeDigest, NodeFile, NodeModule, Record, RouteOf,
+        ModuleSummary, Node, NodeDigest, NodeFile, NodeModule, Record, RouteOf, ScheduleOf,
     },
     data::DataExport,
     error::{AskError, Problem},

@@ -14,8 +14,9 @@ export function routesTable(routes, withModule) {
       { class: "empty" },
       "There are none: no active version serves a path or reads a channel.",
     );
-  const columns = ["Route", ...(withModule ? ["Module"] : []), "Consumer", "Guards"];
-  const rows = routes.map(({ module, consumer, trigger, method, pattern, channel, guards }) => {
+  const columns = ["Route", ...(withModule ? ["Module"] : []), "Consumer", "Guards and schedule"];
+  const rows = routes.map((route) => {
+    const { module, consumer, trigger, method, pattern, channel, guards, schedule } = route;
     const kind = method ?? (trigger === "websocket" ? "WebSocket" : "channel");
     return row(
       columns,
@@ -28,7 +29,7 @@ export function routesTable(routes, withModule) {
       ),
       ...(withModule ? [el("a", { href: `#modules/${module}` }, module)] : []),
       consumer,
-      guards.join(", "),
+      [...guards, ...(schedule ? [`${schedule.expression} ${schedule.zone}`] : [])].join(", "),
     );
   });
   return table("Routes", columns, rows);

@@ -2,7 +2,7 @@
 
 mod retry;
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 
@@ -214,6 +214,7 @@ impl Deployments {
             changed: false,
             previous: self.existing(module)?.previous,
             routes: version.routes().to_vec(),
+            declarations: Arc::clone(&version.declarations),
             warnings: Vec::new(),
             left_out: Vec::new(),
         })
@@ -262,6 +263,7 @@ impl Deployments {
             changed: true,
             previous: manifest.previous,
             routes: candidate.routes.clone(),
+            declarations: Arc::clone(&candidate.declarations),
             warnings: warnings(before.as_ref(), &candidate.routes),
             left_out: Vec::new(),
         };

@@ -135,7 +135,8 @@ impl Deployments {
             return Ok(false);
         }
         if let Some(candidate) = candidate {
-            let candidate = Candidate { probation: manifest.probation, ..candidate };
+            let Manifest { probation, active_since, .. } = *manifest;
+            let candidate = Candidate { probation, active_since, ..candidate };
             writer.adopt(candidate, manifest.activation)?;
             let (version, activation) = (manifest.active, manifest.activation);
             tracing::info!(module = %name, version, activation, "activated as another process did");

@@ -33,7 +33,9 @@ use super::{
     Loader, ModuleSettings, Registry, Rest, Version, Written,
     store::{Kept, Manifest, ModuleStore, Prepared, Preparing},
 };
-use crate::{message::ModuleName, routing::RouteSpec, setting::error::ConfigError};
+use crate::{
+    engine::Declarations, message::ModuleName, routing::RouteSpec, setting::error::ConfigError,
+};
 
 /// Versions of a module that are kept besides the active one and the one before.
 const VERSIONS_KEPT: usize = 20;
@@ -64,6 +66,8 @@ pub struct Deployed {
     pub previous: Option<u64>,
     /// The routes that the version declares.
     pub routes: Vec<RouteSpec>,
+    /// Its declarations about its consumers, besides routes.
+    pub declarations: Arc<Declarations>,
     /// Warnings: allowed, and probably not meant.
     pub warnings: Vec<String>,
     /// Processes that do not have the version.
@@ -117,6 +121,8 @@ pub struct Overview {
     pub settings: Written,
     /// The routes that the active version declares.
     pub routes: Vec<RouteSpec>,
+    /// Its declarations about its consumers, besides routes.
+    pub declarations: Arc<Declarations>,
 }
 
 /// Decides which versions are active.
@@ -221,11 +227,13 @@ impl Deployments {
         let known = self.ledger.get(module).ok_or_else(|| DeployError::NoModule(module.clone()))?;
         let summary = self.summary(module, &known);
         let modules = self.registry.snapshot();
-        let routes = modules.version(module).map(|it| it.routes().to_vec()).unwrap_or_default();
+        let version = modules.version(module);
+        let routes = version.map(|it| it.routes().to_vec()).unwrap_or_default();
+        let declarations = version.map(|it| Arc::clone(&it.declarations)).unwrap_or_default();
         let manifest = known.manifest;
         let (history, settings) =
             manifest.map(|it| (it.versions, it.settings.shown())).unwrap_or_default();
-        Ok(Overview { summary, history, settings, routes })
+        Ok(Overview { summary, history, settings, routes, declarations })
     }
 
     /// The settings of a module, as they were written, without the values of secrets.

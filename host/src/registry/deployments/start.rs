@@ -163,10 +163,14 @@ impl Deployments {
         })?;
         let wasm = self.store.wasm(module, &kept.digest).await?;
         let settings = self.settings(module, &manifest.settings)?;
-        self.loader
+        let candidate = self
+            .loader
             .candidate(module.clone(), number, wasm.into(), settings)
             .await
-            .map_err(|error| DeployError::Load { module: module.clone(), error })
+            .map_err(|error| DeployError::Load { module: module.clone(), error })?;
+        // Another version becomes active, as after a rollback.
+        let active_since = manifest.active_since.filter(|_| number == manifest.active);
+        Ok(Candidate { active_since, ..candidate })
     }
 
     /// Activates the files of flags as new versions, together: all or none. A file that is that of

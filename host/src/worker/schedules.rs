@@ -1,0 +1,162 @@
+//! Runs consumers by the clock: puts a message on the channel of a schedule when its moment has come.
+//!
+//! Every worker does so. The message commits with a note of the moment, so that the first one's counts.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{StreamExt as _, stream};
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::Shared;
+use crate::{
+    capability::{
+        schedule::{Moments, Schedule},
+        store::{Commit, CommitError, Note, Parcel, Quota, RunId, commit_surely},
+    },
+    message::{ChannelName, Content, CorrelationId, ModuleName, seal_relayed},
+    registry::Modules,
+    telemetry::{ByModule, WarnLimit},
+};
+
+/// Commits of moments that are made at the same time.
+const AT_ONCE_MAX: usize = 64;
+/// How long the commit of a moment may take. Then it is tried again, and the note keeps it from counting twice.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// When what failed is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The longest sleep: somebody may set the clock.
+const LOOK_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How much longer than until its next moment a schedule notes one. A process whose clock is behind may come late.
+const NOTE_KEPT_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// A schedule is known by its module and the channel of its consumer.
+type Name = (ModuleName, ChannelName);
+
+/// A moment that has come.
+struct Due {
+    name: Name,
+    moment: SystemTime,
+    note: Note,
+    quota: Quota,
+}
+
+/// Keeps the schedules of all active versions. Dropping the future leaves moments to other processes, and to
+/// the next one.
+pub(super) async fn keep(shared: &Shared) {
+    let mut changes = shared.registry.changes();
+    let mut kept: HashMap<Name, Moments> = HashMap::new();
+    let warnings = WarnLimit::default();
+    loop {
+        changes.mark_unchanged();
+        let modules = shared.registry.snapshot();
+        let now = SystemTime::now();
+        follow(&modules, &mut kept, now);
+        let due = take_due(shared, &modules, &mut kept, now);
+        let mut sent = stream::iter(due.into_iter().map(|due| send(shared, &warnings, due)))
+            .buffer_unordered(AT_ONCE_MAX);
+        let mut pause = LOOK_PAUSE_MAX;
+        while let Some(done) = sent.next().await {
+            if let Err(Due { name, moment, .. }) = done {
+                kept.entry(name).and_modify(|moments| moments.put_back(moment));
+                pause = RETRY_PAUSE;
+            }
+        }
+        drop(sent);
+        if let (Some(next), LOOK_PAUSE_MAX) = (kept.values().filter_map(Moments::next).min(), pause)
+        {
+            pause = next.duration_since(SystemTime::now()).unwrap_or_default().min(pause);
+        }
+        tokio::select! {
+            Ok(()) = changes.changed() => {}
+            () = sleep_until(Instant::now() + pause) => {}
+        }
+    }
+}
+
+/// Begins the schedules of versions that are active now, and forgets those that no active version has.
+fn follow(modules: &Modules, kept: &mut HashMap<Name, Moments>, now: SystemTime) {
+    let mut before = std::mem::take(kept);
+    for version in modules.versions() {
+        for (channel, schedule) in version.schedules() {
+            let name = (version.name.clone(), channel.clone());
+            let same = before.remove(&name).filter(|moments| moments.schedule() == schedule);
+            let since = || Moments::since(schedule.clone(), version.active_since, now);
+            kept.insert(name, same.unwrap_or_else(since));
+        }
+    }
+}
+
+fn take_due(
+    shared: &Shared,
+    modules: &Modules,
+    kept: &mut HashMap<Name, Moments>,
+    now: SystemTime,
+) -> Vec<Due> {
+    let withheld = shared.registry.withheld();
+    let mut due = Vec::new();
+    for (name, moments) in kept {
+        // A process with a later activation knows its schedules better.
+        let of = modules.version(&name.0).filter(|version| !withheld.contains(&version.name));
+        let Some(version) = of else { continue };
+        while let Some(moment) = moments.take_due(now) {
+            let note = note(name, moment, moments.schedule());
+            let quota = version.grants.store.quota;
+            due.push(Due { name: name.clone(), moment, note, quota });
+        }
+    }
+    due.sort_by_key(|due| due.moment);
+    due
+}
+
+/// The note of a moment: the same in all processes.
+fn note((module, channel): &Name, moment: SystemTime, schedule: &Schedule) -> Note {
+    let text = format!("schedule {module} {channel} {}", millis(moment));
+    let digest = Sha256::digest(text.as_bytes());
+    let message = digest.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+    let until_next = schedule.next_after(moment).and_then(|next| next.duration_since(moment).ok());
+    Note { message, kept: until_next.unwrap_or_default() + NOTE_KEPT_AFTER }
+}
+
+/// Puts the message of a moment on its channel, unless another process has. Returns it if neither is known.
+async fn send(shared: &Shared, warnings: &WarnLimit, due: Due) -> Result<(), Due> {
+    let (module, channel) = &due.name;
+    let mut commit = Commit::new(RunId::random(), due.quota);
+    commit.note = Some(due.note);
+    let relay = &shared.means.relay;
+    let payload =
+        seal_relayed(Some(relay.process()), CorrelationId::random(), &content(due.moment));
+    commit.relayed.push(Parcel { target: channel.to_string(), payload });
+    let committed = timeout(COMMIT_TIMEOUT, commit_surely(&*shared.store, module, commit)).await;
+    let error = match committed {
+        Ok(Ok(_)) => {
+            let by = ByModule { module: module.as_str().to_owned() };
+            shared.metrics.schedule_messages.get_or_create(&by).inc();
+            let lag = SystemTime::now().duration_since(due.moment).unwrap_or_default();
+            shared.metrics.schedule_lag.observe(lag.as_secs_f64());
+            relay.stored(module, false);
+            return Ok(());
+        }
+        Ok(Err(CommitError::AlreadyDone)) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the store did not answer within {COMMIT_TIMEOUT:?}"),
+    };
+    if let Some(held_back) = warnings.admit() {
+        tracing::warn!(%module, %channel, error, held_back, "a schedule waits");
+    }
+    Err(due)
+}
+
+/// `due`: the moment in milliseconds since 1970.
+fn content(moment: SystemTime) -> Content {
+    let object = serde_json::Map::from_iter([("due".to_owned(), millis(moment).into())]);
+    Content::from_json(&object).expect("a map with a number is a content")
+}
+
+fn millis(moment: SystemTime) -> i64 {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

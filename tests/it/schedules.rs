@@ -1,0 +1,79 @@
+//! Consumers that are run by the clock.
+
+use std::collections::BTreeMap;
+
+use tests::{Client, Host, Process, Socket, guest};
+
+use crate::TIDEGATE;
+
+/// Waits until so many more moments have come.
+async fn wait_for(watch: &mut Socket, count: usize) {
+    for _ in 0..count {
+        watch.text().await;
+    }
+}
+
+/// Checks that each second has come once, from the first one that has. Returns how many.
+pub(crate) async fn assert_each_second_came_once(client: &Client) -> usize {
+    let text = client.get("/dues").await.text().to_owned();
+    let mut last = None;
+    for line in text.lines() {
+        let (due, count) = line.split_once(' ').unwrap();
+        let due: u64 = due.parse().unwrap();
+        assert_eq!((due % 1_000, count), (0, "1"), "{text}");
+        assert!(last.is_none_or(|last| last + 1_000 == due), "a second is missing: {text}");
+        last = Some(due);
+    }
+    text.lines().count()
+}
+
+async fn serve(data: &str) -> (Process, Client, Socket) {
+    let module = format!("scheduled={}", guest("scheduled").display());
+    let process = Process::serve(TIDEGATE, &["--data-dir", data, "--module", &module]).await;
+    let (client, watch) =
+        (Client::new(process.address), Socket::open(process.address, "/watch").await);
+    (process, client, watch)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_moment_comes_once_though_the_host_is_killed() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().to_str().unwrap();
+    for round in 1..=2 {
+        let (process, client, mut watch) = serve(data).await;
+        wait_for(&mut watch, 3).await;
+        // Those between the processes come late, not never.
+        assert!(assert_each_second_came_once(&client).await >= 3 * round);
+        process.signal("KILL").await;
+        assert_eq!(process.wait().await, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_goes_and_comes_with_its_version_and_is_listed_with_its_next_moment() {
+    let host = Host::builder().guest("scheduled").compiler(TIDEGATE).start().await;
+    let mut watch = host.websocket("/watch").await;
+    watch.text().await;
+    let schedules = async || {
+        let routes = host.admin().done("GET", "routes", "").await;
+        let routes = routes["routes"].as_array().unwrap().clone().into_iter();
+        let of = |route: serde_json::Value| {
+            (route["consumer"].as_str().unwrap().to_owned(), route["schedule"].clone())
+        };
+        routes.map(of).filter(|(_, schedule)| !schedule.is_null()).collect::<BTreeMap<_, _>>()
+    };
+    let listed = schedules().await;
+    assert_eq!(listed.keys().collect::<Vec<_>>(), ["tick", "yearly"]);
+    assert_eq!(listed["tick"]["expression"], "* * * * * *");
+    assert_eq!(listed["tick"]["zone"], "Europe/Berlin");
+    let next = listed["yearly"]["next"].as_str().unwrap();
+    assert!(next.ends_with("-01-01T00:00:00Z"), "{next}");
+    let other = std::fs::read(guest("hold")).unwrap();
+    host.admin().done("PUT", "modules/scheduled", other).await;
+    assert!(schedules().await.is_empty());
+    host.admin().done("POST", "modules/scheduled/rollback", "{}").await;
+    assert_eq!(schedules().await.len(), 2);
+    let mut watch = host.websocket("/watch").await;
+    watch.text().await;
+    host.stop().await;
+}
