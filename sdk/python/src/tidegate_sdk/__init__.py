@@ -33,4 +33,6 @@ from tidegate_sdk.http_consumers import http
 from tidegate_sdk.response import HttpError, Problem, Response
 from tidegate_sdk.scope import Request, Scope
 from tidegate_sdk.socket import Handshake, Socket
+from tidegate_sdk.store import Store, StoreView
+from tidegate_sdk.timers import Timers
 from tidegate_sdk.websocket_consumers import websocket

@@ -50,7 +50,7 @@ def channel(name: str, *, retries: int | None = None) -> Callable[[F], F]:
         routes.check_plain(function, what)
         trigger = ChannelTrigger(name, retries)
         compiled = lambda: Entry(function.__name__, trigger, _runner(function, what), place)
-        setattr(function, MARK, Mark(place, compiled, has_path=False))
+        setattr(function, MARK, Mark(place, compiled))
         return function
 
     return decorate

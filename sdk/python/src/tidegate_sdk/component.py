@@ -140,6 +140,14 @@ def _refused(error: Any) -> NoReturn:
             raise errors.TimerError(str(getattr(other, "value", other)))
 
 
+def _value(value: Any) -> wire.Value:
+    return wire.Value(value.data.value, value.schema)
+
+
+def _from_store(value: Any) -> wire.Value | None:
+    return None if value is None else _value(value)
+
+
 class ComponentHost:
     """The host that the component runs in."""
 
@@ -241,6 +249,57 @@ class ComponentHost:
 
     def log(self, level: str, message: str) -> None:
         log.log(_LEVELS[level], message)
+
+    def store_get_many(self, keys: list[str]) -> list[wire.Value | None]:
+        try:
+            return [_from_store(value) for value in store.get_many(keys)]
+        except Err as error:
+            _refused(error)
+
+    def store_get_many_of(self, module: str, keys: list[str]) -> list[wire.Value | None]:
+        try:
+            return [_from_store(value) for value in store.get_many_of(module, keys)]
+        except Err as error:
+            _refused(error)
+
+    def store_set(self, key: str, value: wire.Value, time_to_live: int | None) -> None:
+        data = store.Data_Bytes(value.data) if isinstance(value.data, bytes) else store.Data_Integer(value.data)
+        try:
+            store.set(key, store.Value(data, value.schema), time_to_live)
+        except Err as error:
+            _refused(error)
+
+    def store_delete(self, key: str) -> None:
+        try:
+            store.delete(key)
+        except Err as error:
+            _refused(error)
+
+    def store_add(self, key: str, delta: int) -> None:
+        try:
+            store.add(key, delta)
+        except Err as error:
+            _refused(error)
+
+    def store_list(self, prefix: str, cursor: str | None, limit: int) -> wire.Page:
+        try:
+            page = store.list(prefix, cursor, limit)
+        except Err as error:
+            _refused(error)
+        return wire.Page([(entry.key, _value(entry.value)) for entry in page.entries], page.cursor)
+
+    def timer_set(self, key: str | None, channel: str, content: bytes, *, after: int | None, at: int | None) -> None:
+        moment = timers.Moment_At(at) if at is not None else timers.Moment_After(after or 0)
+        try:
+            timers.set(key, channel, content, moment)
+        except Err as error:
+            _refused(error)
+
+    def timer_cancel(self, key: str) -> None:
+        try:
+            timers.cancel(key)
+        except Err as error:
+            _refused(error)
 
     def now(self) -> float:
         return time.time()

@@ -66,7 +66,7 @@ class Entry:
         if isinstance(self.trigger, ChannelTrigger):
             return self
         path = "" if self.trigger.path == "/" else self.trigger.path
-        return replace(self, prefix=prefix, trigger=replace(self.trigger, path=prefix + path))
+        return replace(self, prefix=prefix + self.prefix, trigger=replace(self.trigger, path=prefix + path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +75,3 @@ class Mark:
 
     place: str
     compile: Callable[[], Entry]
-    has_path: bool

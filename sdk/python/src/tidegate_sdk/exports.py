@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from tidegate_sdk import faults, overlaps
-from tidegate_sdk.entries import MARK, Entry, Mark
+from tidegate_sdk.entries import MARK, ChannelTrigger, Entry, Mark
 from tidegate_sdk.errors import ConsumerError
 from tidegate_sdk.wire import Event, Host, Invocation
 
@@ -25,7 +25,7 @@ class Consumers:
         """Runs the consumer that the invocation names."""
         for entry in cls.entries:
             if entry.name == invocation.consumer:
-                faults.guarded(entry.run, host, invocation, entry.prefix, event)
+                faults.guarded(entry, host, invocation, event)
                 return
         raise ConsumerError(f"no consumer `{invocation.consumer}`")
 
@@ -45,7 +45,8 @@ class Consumers:
 def export(*consumers: Exported) -> type[Consumers]:
     """Makes the list of a module's consumers. The module that is built has it as `Consumer`.
 
-    A dict puts a prefix before the paths of a group. Under a prefix, `/` is the prefix itself.
+    Each is a function or class with a decorator, or a list that another file of the module exports. A dict puts a
+    prefix before the paths of a group. Under a prefix, `/` is the prefix itself.
 
     >>> from tidegate_sdk import http
     >>> from tidegate_sdk.testing import TestHost
@@ -63,36 +64,52 @@ def export(*consumers: Exported) -> type[Consumers]:
     if importlib.util.find_spec("wit_world") is not None:
         from tidegate_sdk import component, eager  # noqa: F401
 
-    listed = list(_flatten(consumers, ""))
-    if not listed:
+    entries = list(_flatten(consumers, ""))
+    if not entries:
         raise ConsumerError("export() names the consumers: Consumer = export(hello, Chat)")
-    _check_forgotten([thing for thing, _ in listed])
-    entries = []
-    for thing, prefix in listed:
-        mark: Mark = getattr(thing, MARK)
-        if prefix and not mark.has_path:
-            raise ConsumerError(f"{mark.place}: a consumer of a channel has no path: list it outside of the prefix")
-        entries.append(mark.compile().under(prefix))
+    _check_forgotten(consumers)
     overlaps.check(entries)
     return type("Consumer", (Consumers,), {"entries": tuple(entries)})
 
 
-def _flatten(consumers: Sequence[Any], prefix: str) -> Iterator[tuple[Any, str]]:
+def _flatten(consumers: Sequence[Any], prefix: str) -> Iterator[Entry]:
     for thing in consumers:
         if isinstance(thing, Mapping):
             for more, inner in thing.items():
                 if not more.startswith("/") or more.endswith("/") or "{" in more:
                     raise ConsumerError(f'`{more}` is no prefix: write one such as "/api", without a slash at its end')
                 yield from _flatten(inner, prefix + more)
-        elif not isinstance(vars(thing).get(MARK) if hasattr(thing, "__dict__") else None, Mark):
-            name = getattr(thing, "__name__", repr(thing))
-            raise ConsumerError(f"`{name}` is no consumer: put @http, @websocket or @channel before it")
+            continue
+        if isinstance(thing, type) and issubclass(thing, Consumers):
+            found: Sequence[Entry] = thing.entries
         else:
-            yield thing, prefix
+            found = [_mark(thing).compile()]
+        for entry in found:
+            if prefix and isinstance(entry.trigger, ChannelTrigger):
+                raise ConsumerError(f"{entry.place}: a consumer of a channel has no path: list it outside of the prefix")
+            yield entry.under(prefix) if prefix else entry
 
 
-def _check_forgotten(listed: list[Any]) -> None:
+def _mark(thing: Any) -> Mark:
+    mark = getattr(thing, "__dict__", {}).get(MARK)
+    if not isinstance(mark, Mark):
+        name = getattr(thing, "__name__", repr(thing))
+        raise ConsumerError(f"`{name}` is no consumer: put @http, @websocket or @channel before it")
+    return mark
+
+
+def _functions(consumers: Sequence[Any]) -> Iterator[Any]:
+    for thing in consumers:
+        if isinstance(thing, Mapping):
+            for inner in thing.values():
+                yield from _functions(inner)
+        else:
+            yield thing
+
+
+def _check_forgotten(consumers: Sequence[Any]) -> None:
     """A consumer that is not listed would never run, and nobody would know."""
+    listed = list(_functions(consumers))
     known = {id(thing) for thing in listed}
     for thing in listed:
         namespace = getattr(thing, "__globals__", {})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 from tidegate_sdk.context import write_log
+from tidegate_sdk.entries import Entry
 from tidegate_sdk.errors import ConsumerError, StateUnreadable
 from tidegate_sdk.wire import Event, Failed, Host, Invocation
 
@@ -21,14 +21,13 @@ class RunEnded(BaseException):
     """The host ends a run where it stands. No consumer can catch it with `except Exception`."""
 
 
-def guarded(run: Callable[[Host, Invocation, str, Event], None], host: Host, invocation: Invocation, prefix: str,
-            event: Event) -> None:
+def guarded(entry: Entry, host: Host, invocation: Invocation, event: Event) -> None:
     """Runs a consumer. An exception becomes the fault `failed`, and its traceback lines of the record.
 
     Raises `StateUnreadable` and `Failed`, and nothing else of the consumer's.
     """
     try:
-        run(host, invocation, prefix, event)
+        entry.run(host, invocation, entry.prefix, event)
     except (StateUnreadable, RunEnded, KeyboardInterrupt):
         raise
     except ConsumerError as error:
@@ -36,26 +35,33 @@ def guarded(run: Callable[[Host, Invocation, str, Event], None], host: Host, inv
     except BaseException as error:
         for line in traceback.format_exception(error):
             write_log(host.log, "error", line)
-        raise Failed(describe(error)) from None
+        raise Failed(describe(error, entry.place)) from None
 
 
-def describe(error: BaseException) -> str:
-    """The exception in one line, with the place in the consumer's own code.
+def describe(error: BaseException, place: str) -> str:
+    """The exception in one line, with where it was raised.
+
+    That is the innermost line of the consumer's own code. For a value that it returned, and that is no answer, it is
+    the place of the consumer.
 
     >>> try:
     ...     {}["tide"]
     ... except KeyError as error:
-    ...     text = describe(error)
+    ...     text = describe(error, "app.py:1")
     >>> text.startswith("KeyError: 'tide' (at ")
     True
     """
-    text = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(_PACKAGE)]
-    place = (own or frames or [None])[-1]
-    hint = ""
+    text = " ".join(f"{type(error).__name__}: {error}".removesuffix(": ").split())
+    own = [it for it in traceback.extract_tb(error.__traceback__) if not _is_own(it.filename)]
     if isinstance(error, ModuleNotFoundError):
-        hint = ": a module is loaded when the component is built, so import it at the top of the file"
-    if place is None:
-        return f"{text[-1]}{hint}"
-    return f"{text[-1]}{hint} (at {_MOUNT.sub('', place.filename)}:{place.lineno})"
+        text += ": a component has the modules that were imported while it was built, so import it at the top of the file"
+    return f"{text} (at {shown(f'{own[-1].filename}:{own[-1].lineno}' if own else place)})"
+
+
+def shown(place: str) -> str:
+    """A place without the directory where the build had the file."""
+    return _MOUNT.sub("", place)
+
+
+def _is_own(filename: str) -> bool:
+    return filename.startswith(_PACKAGE) or shown(filename).startswith("tidegate_sdk/")

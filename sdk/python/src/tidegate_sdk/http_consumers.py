@@ -61,7 +61,7 @@ def http(
         place = routes.place_of(function)
         routes.check_plain(function, f"{name} ({place})")
         compiled = lambda: Entry(name, trigger, _runner(function, names, disconnect, f"{name} ({place})"), place)
-        setattr(function, MARK, Mark(place, compiled, has_path=True))
+        setattr(function, MARK, Mark(place, compiled))
         return function
 
     return decorate

@@ -82,7 +82,7 @@ def websocket(path: str, *, host: str | None = None, headers: Mapping[str, str] 
             if hasattr(kind, name):
                 routes.check_plain(getattr(kind, name), f"`{name}` of {what}")
         compiled = lambda: Entry(kind.__name__, trigger, _Runner(kind, names, what), place)
-        setattr(kind, MARK, Mark(place, compiled, has_path=True))
+        setattr(kind, MARK, Mark(place, compiled))
         return kind
 
     return decorate

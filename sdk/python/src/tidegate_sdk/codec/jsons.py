@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tidegate_sdk.codec.plain import plain
@@ -11,6 +12,10 @@ from tidegate_sdk.errors import Unreadable
 
 _DECODER = json.JSONDecoder()
 _SPACE = " \t\n\r"
+
+# The parser of the standard library calls itself for each level, and the stack of a component is small.
+_DEPTH_MAX = 128
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]', re.DOTALL)
 
 
 def dumps(value: Any) -> str:
@@ -38,13 +43,14 @@ def loads(source: bytes | str, kind: Any = Any) -> Any:
     read = reader(kind)
     try:
         text = source if isinstance(source, str) else source.decode()
+        _check_depth(text)
         value = json.loads(text, parse_constant=_no_constant)
+    except Unreadable:
+        raise
     except UnicodeDecodeError as error:
         raise Unreadable(f"not UTF-8 at byte {error.start + 1}") from None
     except json.JSONDecodeError as error:
         raise Unreadable(f"{error.msg} at line {error.lineno} column {error.colno}") from None
-    except RecursionError:
-        raise Unreadable("lists and maps are nested too deeply") from None
     except ValueError as error:
         raise Unreadable(str(error)) from None
     if "\\u" in text:
@@ -55,8 +61,19 @@ def loads(source: bytes | str, kind: Any = Any) -> Any:
         line, column = _line_and_column(text, _end_of(text, error.path, error.at_key))
         path = error.path[:-1] if error.at_key else error.path
         raise Unreadable(f"{error.problem} at line {line} column {column}", path) from None
-    except RecursionError:
-        raise Unreadable("lists and maps are nested too deeply") from None
+
+
+def _check_depth(text: str) -> None:
+    if text.count("[") + text.count("{") <= _DEPTH_MAX:
+        return
+    depth = 0
+    for match in _BRACKETS.finditer(text):
+        if match[1]:
+            depth += 1
+        elif match[0] in ("]", "}"):
+            depth -= 1
+        if depth > _DEPTH_MAX:
+            raise Unreadable(f"lists and maps are nested deeper than {_DEPTH_MAX}")
 
 
 def _no_constant(name: str) -> Any:
