@@ -5,6 +5,7 @@ from typing import Literal
 
 from files import CLIENT, PAGE, serve
 from text import Refused, Room, connection_id, line, name
+
 from tidegate_sdk import Json, Request, Response, Socket, Unreadable, export, http, strict, websocket
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from primes import within
+
 from tidegate_sdk import (
     Context,
     FlushError,

@@ -66,7 +66,9 @@ def _runner(function: Callable[..., Any], what: str) -> Callable[[Host, Invocati
         elif hint is Request:
             raise ConsumerError(f"{what}: a message on a channel comes with no request: take a type of your own")
         elif content is not None:
-            raise ConsumerError(f"{what}: a message has one content: take it as one dataclass, not as `{parameter.name}`")
+            raise ConsumerError(
+                f"{what}: a message has one content: take it as one dataclass, not as `{parameter.name}`"
+            )
         else:
             content = (parameter.name, hint)
     read = reader(content[1]) if content else None

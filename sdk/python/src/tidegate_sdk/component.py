@@ -16,8 +16,13 @@ from tidegate_sdk.exports import Consumers
 from tidegate_sdk.scope import Request, Scope
 from tidegate_sdk.wire import Headers
 
-_LEVELS = {"trace": log.Level.TRACE, "debug": log.Level.DEBUG, "info": log.Level.INFO, "warn": log.Level.WARN,
-           "error": log.Level.ERROR}
+_LEVELS = {
+    "trace": log.Level.TRACE,
+    "debug": log.Level.DEBUG,
+    "info": log.Level.INFO,
+    "warn": log.Level.WARN,
+    "error": log.Level.ERROR,
+}
 
 
 def routes(of: Sequence[entries.Entry]) -> list[Any]:
@@ -237,7 +242,8 @@ class ComponentHost:
         return None if scope is None else Scope(**_facts(scope))
 
     def get_state(self) -> bytes | None:
-        return connection.get_state()
+        state: bytes | None = connection.get_state()
+        return state
 
     def set_state(self, state: bytes) -> None:
         try:

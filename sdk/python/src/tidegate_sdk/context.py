@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -201,7 +201,7 @@ class Context:
 
     def now(self) -> datetime:
         """The time, with time zone UTC. In a test `TestHost.advance` moves it."""
-        return datetime.fromtimestamp(self._host.now(), timezone.utc)
+        return datetime.fromtimestamp(self._host.now(), UTC)
 
     def variable(self, name: str) -> str | None:
         """A variable of the environment that the module is granted, secrets among them. None if it is not."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from tidegate_sdk import faults, overlaps
+from tidegate_sdk import eager, faults, overlaps
 from tidegate_sdk.entries import MARK, ChannelTrigger, Entry, Mark
 from tidegate_sdk.errors import ConsumerError
 from tidegate_sdk.wire import Event, Host, Invocation
@@ -62,7 +63,8 @@ def export(*consumers: Exported) -> type[Consumers]:
     """
     # In a component the bindings are there. What they need is imported while it is built.
     if importlib.util.find_spec("wit_world") is not None:
-        from tidegate_sdk import component, eager  # noqa: F401
+        importlib.import_module("tidegate_sdk.component")
+        eager.load()
 
     entries = list(_flatten(consumers, ""))
     if not entries:
@@ -86,7 +88,9 @@ def _flatten(consumers: Sequence[Any], prefix: str) -> Iterator[Entry]:
             found = [_mark(thing).compile()]
         for entry in found:
             if prefix and isinstance(entry.trigger, ChannelTrigger):
-                raise ConsumerError(f"{entry.place}: a consumer of a channel has no path: list it outside of the prefix")
+                raise ConsumerError(
+                    f"{entry.place}: a consumer of a channel has no path: list it outside of the prefix"
+                )
             yield entry.under(prefix) if prefix else entry
 
 

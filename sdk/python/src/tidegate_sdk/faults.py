@@ -54,7 +54,9 @@ def describe(error: BaseException, place: str) -> str:
     text = " ".join(f"{type(error).__name__}: {error}".removesuffix(": ").split())
     own = [it for it in traceback.extract_tb(error.__traceback__) if not _is_own(it.filename)]
     if isinstance(error, ModuleNotFoundError):
-        text += ": a component has the modules that were imported while it was built, so import it at the top of the file"
+        text += (
+            ": a component has the modules that were imported while it was built, so import it at the top of the file"
+        )
     return f"{text} (at {shown(f'{own[-1].filename}:{own[-1].lineno}' if own else place)})"
 
 

@@ -147,8 +147,8 @@ def as_reply(answer: Any, what: str) -> Response | Reply:
     if isinstance(answer, (Mapping, list)) or (is_model and not isinstance(answer, type)):
         return Response.json(answer)
     raise TypeError(
-        f"{what} returned {'nothing' if answer is None else f'`{type(answer).__name__}`'}, and an HTTP consumer returns "
-        "a Response, text, bytes, a dict, list, dataclass or model, (status, one of these), or what cx.hold or "
+        f"{what} returned {'nothing' if answer is None else f'`{type(answer).__name__}`'}, and an HTTP consumer "
+        "returns a Response, text, bytes, a dict, list, dataclass or model, (status, one of these), or what cx.hold or "
         "cx.end_stream returned"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, Literal
 from urllib.parse import quote
@@ -99,12 +99,12 @@ class Response:
             seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
             parts.append(f"Max-Age={int(seconds)}")
         if expires is not None:
-            parts.append(f"Expires={format_datetime(expires.astimezone(timezone.utc), usegmt=True)}")
+            parts.append(f"Expires={format_datetime(expires.astimezone(UTC), usegmt=True)}")
         return self.header("set-cookie", "; ".join(parts))
 
     def without_cookie(self, name: str, *, path: str = "/", domain: str | None = None) -> Response:
         """Takes a cookie back, and returns the response. Path and domain have to be those that set it."""
-        long_ago = datetime(1970, 1, 1, tzinfo=timezone.utc)
+        long_ago = datetime(1970, 1, 1, tzinfo=UTC)
         return self.cookie(name, "", max_age=0, expires=long_ago, path=path, domain=domain)
 
     def as_message(self) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class StateType:
 
     def dump(self, state: Any) -> bytes:
         """The bytes that are kept."""
-        if self._class is not None and dataclasses.is_dataclass(self._class):
+        if isinstance(self._class, type) and dataclasses.is_dataclass(self._class):
             if state is not None and not isinstance(state, self._class):
                 raise TypeError(f"the state is a `{name_of(self._class)}`, not a `{type(state).__name__}`")
         return _BEFORE_SCHEMA + struct.pack(">I", self.schema) + _BEFORE_STATE + messagepack.packb(state)

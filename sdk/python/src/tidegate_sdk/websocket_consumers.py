@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
+import operator
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -74,18 +77,22 @@ def websocket(path: str, *, host: str | None = None, headers: Mapping[str, str] 
     trigger = WebsocketTrigger(path, routes.guards(host, headers))
 
     def decorate(kind: C) -> C:
-        if not isinstance(kind, type):
-            raise ConsumerError(f"@websocket stands before a class, and `{kind}` is none")
-        place = routes.place_of(next((it for it in vars(kind).values() if isinstance(it, types.FunctionType)), kind))
-        what = f"{kind.__name__} ({place})"
-        for name in ("groups", "connect", "receive", "disconnect"):
-            if hasattr(kind, name):
-                routes.check_plain(getattr(kind, name), f"`{name}` of {what}")
-        compiled = lambda: Entry(kind.__name__, trigger, _Runner(kind, names, what), place)
-        setattr(kind, MARK, Mark(place, compiled))
+        _mark(kind, names, trigger)
         return kind
 
     return decorate
+
+
+def _mark(kind: type, names: tuple[str, ...], trigger: WebsocketTrigger) -> None:
+    if not inspect.isclass(kind):
+        raise ConsumerError(f"@websocket stands before a class, and `{kind}` is none")
+    place = routes.place_of(next((it for it in vars(kind).values() if isinstance(it, types.FunctionType)), kind))
+    what = f"{kind.__name__} ({place})"
+    for name in ("groups", "connect", "receive", "disconnect"):
+        if hasattr(kind, name):
+            routes.check_plain(getattr(kind, name), f"`{name}` of {what}")
+    compiled = lambda: Entry(kind.__name__, trigger, _Runner(kind, names, what), place)
+    setattr(kind, MARK, Mark(place, compiled))
 
 
 class _Runner:
@@ -132,8 +139,8 @@ class _Runner:
             handshake = Handshake()
         if not isinstance(handshake, Handshake):
             raise TypeError(
-                f"`connect` of {self._what} returned `{type(handshake).__name__}`: return nothing to let the client in, "
-                "or a Handshake"
+                f"`connect` of {self._what} returned `{type(handshake).__name__}`: return nothing to let the "
+                "client in, or a Handshake"
             )
         groups = consumer.groups() if hasattr(consumer, "groups") else []
         if isinstance(groups, str):
@@ -202,7 +209,7 @@ def _frame_reader(kind: type, what: str) -> Callable[[Frame], Any]:
     is_union = get_origin(hint) in (Union, types.UnionType)
     if is_union and Unreadable in get_args(hint):
         rest = [it for it in get_args(hint) if it is not Unreadable]
-        read = _reader_of(rest[0] if len(rest) == 1 else Union[tuple(rest)], what)
+        read = _reader_of(rest[0] if len(rest) == 1 else functools.reduce(operator.or_, rest), what)
 
         def read_or_tell(frame: Frame) -> Any:
             try:

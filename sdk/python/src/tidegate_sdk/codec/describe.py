@@ -28,7 +28,8 @@ def found(value: Any) -> str:
             return "a list"
         case dict():
             return "a map"
-    return f"a `{type(value).__name__}`"
+        case _:
+            return f"a `{type(value).__name__}`"
 
 
 def name_of(kind: Any) -> str:

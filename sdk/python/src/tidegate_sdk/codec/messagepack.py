@@ -15,7 +15,8 @@ from tidegate_sdk.errors import InvalidContent, Unreadable
 def packb(value: Any) -> bytes:
     """Writes a value. One that MessagePack does not have is a `TypeError` or `ValueError` that says why."""
     try:
-        return bytes(Packer(default=plain, use_bin_type=True).pack(value))
+        packed: bytes = Packer(default=plain, use_bin_type=True).pack(value)  # pyright: ignore
+        return packed
     except OverflowError:
         raise ValueError("an integer has more than 64 bits: send it as text") from None
     except UnicodeEncodeError:

@@ -72,7 +72,7 @@ def _make(kind: Any) -> Reader:
 
 def _container(kind: Any, base: Any, arguments: tuple[Any, ...]) -> Reader | None:
     if base in (list, Sequence, set, frozenset, AbstractSet):
-        build = {set: set, AbstractSet: set, frozenset: frozenset}.get(base, list)
+        build = frozenset if base is frozenset else set if base in (set, AbstractSet) else list
         return _sequence(reader(arguments[0]) if arguments else _any, build)
     if base is tuple:
         if len(arguments) == 2 and arguments[1] is Ellipsis:
@@ -98,7 +98,9 @@ def _tuple(items: list[Reader]) -> Reader:
     def read(value: Any) -> Any:
         if not isinstance(value, (list, tuple)) or len(value) != len(items):
             raise Unreadable(f"expected a list of {len(items)}, found {found(value)}")
-        return tuple(_inside(item, one, position) for position, (item, one) in enumerate(zip(items, value)))
+        return tuple(
+            _inside(item, one, position) for position, (item, one) in enumerate(zip(items, value, strict=True))
+        )
 
     return read
 

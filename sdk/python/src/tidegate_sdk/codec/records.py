@@ -123,8 +123,8 @@ def _pydantic(kind: Any) -> Reader:
         try:
             return kind.model_validate(value)
         except ValueError as error:  # pydantic.ValidationError is one
-            errors = getattr(error, "errors", None)
-            first = errors()[0] if callable(errors) else {"loc": (), "msg": str(error)}
+            details: Any = getattr(error, "errors", lambda: [{"loc": (), "msg": str(error)}])()
+            first = details[0]
             raise Unreadable(str(first["msg"]), tuple(first["loc"])) from None
 
     read.__name__ = f"read_{name_of(kind)}"

@@ -52,8 +52,8 @@ def parser(kind: Any) -> Parser:
     if isinstance(kind, type) and origin is None and kind not in (list, tuple, dict, set, bytes):
         return kind
     raise ConsumerError(
-        f"`{name_of(kind)}` cannot be read from one text: use str, int, float, bool, UUID, Decimal, dates, times, enums, "
-        "Literal, or a class that is called with the text"
+        f"`{name_of(kind)}` cannot be read from one text: use str, int, float, bool, UUID, Decimal, dates, times, "
+        "enums, Literal, or a class that is called with the text"
     )
 
 
@@ -147,6 +147,7 @@ def pairs_reader(kind: Any) -> Callable[[Pairs], Any]:
         raise ConsumerError(
             f"`{name_of(kind)}` cannot be read from a query or a form: use a dataclass, a TypedDict or `dict[str, str]`"
         )
+    make: Any = kind
     hints = get_type_hints(kind, include_extras=True)
     required = _required(kind)
     readers = {name: _field(hint) for name, hint in hints.items()}
@@ -160,7 +161,7 @@ def pairs_reader(kind: Any) -> Callable[[Pairs], Any]:
             elif name in required:
                 raise Unreadable(f"missing field `{name}`")
         try:
-            return kind(**values)
+            return make(**values)
         except ValueError as error:
             raise Unreadable(str(error)) from None
 

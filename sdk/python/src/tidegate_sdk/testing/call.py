@@ -176,7 +176,7 @@ class Call:
         self._begun().add(key, delta)
 
     def store_list(self, prefix: str, cursor: str | None, limit: int) -> Page:
-        return self._begun().list(self._view(), prefix, cursor, limit)
+        return self._begun().list_page(self._view(), prefix, cursor, limit)
 
     # Sending.
 

@@ -51,21 +51,27 @@ class Driver(Protocol):
 
     def request(self, request: CaseRequest) -> CaseResponse:
         """Sends a request and waits for the whole response."""
+        ...
 
     def open(self, name: str, path: str, subprotocols: list[str], headers: dict[str, str]) -> Opened:
         """Asks for a WebSocket and keeps it under a name."""
+        ...
 
     def send(self, name: str, frame: Frame) -> None:
         """Sends a message."""
+        ...
 
     def receive(self, name: str) -> Frame | Close:
         """Waits for what comes next."""
+        ...
 
     def close(self, name: str, code: int) -> None:
         """Closes a connection."""
+        ...
 
     def reset(self) -> None:
         """A case is over: drops the connections that are left."""
+        ...
 
 
 class CaseError(AssertionError):
@@ -159,7 +165,9 @@ def _frame(step: dict[str, Any]) -> Frame:
     if len(given) != 1:
         raise CaseError("a message has exactly one of text, json and hex")
     value = step[given[0]]
-    return {"text": lambda: value, "json": lambda: _dumps(value), "hex": lambda: bytes.fromhex(value)}[given[0]]()
+    if given[0] == "hex":
+        return bytes.fromhex(value)
+    return _dumps(value) if given[0] == "json" else str(value)
 
 
 def _check_frame(got: Frame | Close, step: dict[str, Any]) -> None:
@@ -244,12 +252,13 @@ class TestHostDriver:
         self._socket(name).send(frame)
 
     def receive(self, name: str) -> Frame | Close:
-        got = self._socket(name).receive()
-        if got is None:
-            got = self._socket(name).closed
-        if got is None:
+        socket = self._socket(name)
+        frame = socket.receive()
+        if frame is not None:
+            return frame
+        if socket.closed is None:
             raise CaseError("nothing comes")
-        return got
+        return socket.closed
 
     def close(self, name: str, code: int) -> None:
         self._socket(name).close(code)

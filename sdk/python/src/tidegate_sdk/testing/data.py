@@ -169,7 +169,7 @@ class Transaction:
             raise InvalidCall(str(error)) from None
         self._write(key, write)
 
-    def list(self, view: View, prefix: str, cursor: str | None, limit: int) -> Page:
+    def list_page(self, view: View, prefix: str, cursor: str | None, limit: int) -> Page:
         rules.prefix(prefix)
         rules.count(limit)
         rules.reads(self.read + limit)
@@ -210,15 +210,16 @@ class Transaction:
         before = stored.value if stored else None
         if key not in self.writes:
             return before
-        match self.writes[key]:
-            case _Set(value, _):
-                return value
-            case _Add(delta):
-                try:
-                    return Value(rules.total(key, before.data if before else None, delta), before.schema if before else 0)
-                except ValueError as error:
-                    raise InvalidCall(str(error)) from None
-        return None
+        write = self.writes[key]
+        if isinstance(write, _Set):
+            return write.value
+        if write is None:
+            return None
+        try:
+            after = rules.total(key, before.data if before else None, write.delta)
+        except ValueError as error:
+            raise InvalidCall(str(error)) from None
+        return Value(after, before.schema if before else 0)
 
     def check(self, view: View) -> None:
         """Raises `Conflict` unless everything that was read is as it was.
@@ -267,9 +268,7 @@ class Transaction:
     def _write(self, key: str, write: _Write) -> None:
         is_new = key not in self.writes
         if is_new and len(self.writes) >= rules.WRITES_MAX:
-            raise InvalidCall(
-                f"a run writes at most {rules.WRITES_MAX} keys. Divide the work among several messages"
-            )
+            raise InvalidCall(f"a run writes at most {rules.WRITES_MAX} keys. Divide the work among several messages")
         own = len(key.encode())
         size = self.written_bytes - (0 if is_new else own + _size(self.writes[key])) + own + _size(write)
         if size > rules.WRITTEN_BYTES_MAX:

@@ -93,7 +93,8 @@ def _typed(kind: str, fields: _Fields) -> list[Reply]:
             return [head]
         case "http.response.body":
             return _stream(fields.bytes("body") or b"", fields.flag("more_body") or False)
-    raise ValueError(f'a connection takes no message of type "{kind}"')
+        case _:
+            raise ValueError(f'a connection takes no message of type "{kind}"')
 
 
 def _stream(chunk: bytes, more: bool) -> list[Reply]:

@@ -18,8 +18,8 @@ from tidegate_sdk.testing import router, rules
 from tidegate_sdk.testing.call import settle
 from tidegate_sdk.testing.clients import Denied, TestResponse, TestSocket
 from tidegate_sdk.testing.connection import Http, Websocket
-from tidegate_sdk.testing.inspection import TestData
 from tidegate_sdk.testing.forms import Respond
+from tidegate_sdk.testing.inspection import TestData
 from tidegate_sdk.testing.world import Fault, Job, LogLine, Sent, World, scope_headers
 from tidegate_sdk.wire import Headers, WebsocketConnect
 
@@ -220,9 +220,7 @@ def _text(status: int, text: str, *fields: tuple[str, bytes]) -> Respond:
     return Respond(status, [("content-type", b"text/plain; charset=utf-8"), *fields], text.encode())
 
 
-def _scope(
-    kind: type[Any], channel: str, scheme: str, method: str, path: str, headers: Headers, **more: Any
-) -> Any:
+def _scope(kind: type[Any], channel: str, scheme: str, method: str, path: str, headers: Headers, **more: Any) -> Any:
     raw_path, _, query = path.partition("?")
     return kind(
         reply_channel=channel,

@@ -59,9 +59,7 @@ def _decoded(captured: list[tuple[str, str]]) -> Params:
         raise BadPath from None
 
 
-def _candidates(
-    entries: Iterable[Entry], scope: Scope, kind: type[T]
-) -> list[tuple[T, Entry, list[tuple[str, str]]]]:
+def _candidates(entries: Iterable[Entry], scope: Scope, kind: type[T]) -> list[tuple[T, Entry, list[tuple[str, str]]]]:
     """Those of the best path, the more exact guards first."""
     ranked = []
     for entry in entries:

@@ -73,9 +73,7 @@ def count(asked: int) -> None:
 def reads(read: int) -> None:
     """How many keys a run reads."""
     if read > READS_MAX:
-        raise InvalidCall(
-            f"a run reads at most {READS_MAX} keys. Read fewer, or raise `store.reads` of the module"
-        )
+        raise InvalidCall(f"a run reads at most {READS_MAX} keys. Read fewer, or raise `store.reads` of the module")
 
 
 def cursor(text: str, last: str) -> str:

@@ -137,7 +137,8 @@ class World:
         for kind, about in items:
             match kind:
                 case "send":
-                    self.send(*about, correlation)
+                    channel, content = about
+                    self.send(channel, content, correlation)
                 case "send-later":
                     channel, content, delay = about
                     self.later(self.now + delay, channel, content, correlation)
@@ -147,7 +148,8 @@ class World:
                     group, channel = about
                     self.groups.get(group, {}).pop(channel, None)
                 case "group-send":
-                    self.group_send(*about, correlation)
+                    group, content = about
+                    self.group_send(group, content, correlation)
                 case _:
                     if connection is not None:
                         self.reply(connection, about, from_group=False)
