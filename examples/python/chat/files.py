@@ -10,14 +10,14 @@ from pathlib import Path
 from tidegate_sdk import Request, Response
 
 
-def read(folder: str, suffixes: tuple[str, ...]) -> dict[str, str]:
-    """Names and contents of the files in a folder on the path."""
-    found = next(Path(place, folder) for place in sys.path if Path(place, folder, "..", folder).is_dir())
+def read(folder: str, known: str, suffixes: tuple[str, ...]) -> dict[str, str]:
+    """Names and contents of the files in a folder on the path, the one that has the known file."""
+    found = next(Path(place, folder) for place in sys.path if Path(place, folder, known).is_file())
     return {file.name: file.read_text(encoding="utf-8") for file in found.iterdir() if file.suffix in suffixes}
 
 
-PAGE = read("page", (".html", ".css", ".js"))
-CLIENT = read("src", (".js",))
+PAGE = read("page", "page.html", (".html", ".css", ".js"))
+CLIENT = read("src", "index.js", (".js",))
 
 
 def serve(files: dict[str, str], name: str, request: Request) -> Response:

@@ -66,4 +66,5 @@ def shown(place: str) -> str:
 
 
 def _is_own(filename: str) -> bool:
-    return filename.startswith(_PACKAGE) or shown(filename).startswith("tidegate_sdk/")
+    # `<string>` is code that was made, such as that of dataclasses.
+    return filename.startswith(("<", _PACKAGE)) or shown(filename).startswith("tidegate_sdk/")

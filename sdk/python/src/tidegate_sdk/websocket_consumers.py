@@ -101,7 +101,7 @@ class _Runner:
     def __init__(self, kind: type, names: tuple[str, ...], what: str) -> None:
         self._kind = kind
         self._what = what
-        hints = {} if dataclasses.is_dataclass(kind) and not names else _attributes(kind, names, what)
+        hints = _attributes(kind, names, what) if names else {}
         self._parsers = {name: texts.parser(hints.get(name, str)) for name in names}
         state = getattr(kind, "State", None)
         self._state_type = StateType(state, what) if state is not None else None

@@ -17,8 +17,6 @@ def packb(value: Any) -> bytes:
     try:
         packed: bytes = Packer(default=plain, use_bin_type=True).pack(value)  # pyright: ignore
         return packed
-    except OverflowError:
-        raise ValueError("an integer has more than 64 bits: send it as text") from None
     except UnicodeEncodeError:
         raise ValueError("a text has half of a surrogate pair, which is no Unicode text") from None
 

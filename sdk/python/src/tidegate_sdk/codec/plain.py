@@ -31,6 +31,8 @@ def plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, AbstractSet):
         return list(value)
+    if isinstance(value, int):
+        raise ValueError("an integer has more than 64 bits: send it as text")
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return dump()

@@ -123,8 +123,10 @@ def _pydantic(kind: Any) -> Reader:
         try:
             return kind.model_validate(value)
         except ValueError as error:  # pydantic.ValidationError is one
-            details: Any = getattr(error, "errors", lambda: [{"loc": (), "msg": str(error)}])()
-            first = details[0]
+            errors: Any = getattr(error, "errors", None)
+            if errors is None:
+                raise Unreadable(str(error)) from None
+            first = errors()[0]
             raise Unreadable(str(first["msg"]), tuple(first["loc"])) from None
 
     read.__name__ = f"read_{name_of(kind)}"
