@@ -46,7 +46,7 @@ unit: examples ## Run the tests alone (`scripts/setup tests` installs what they 
 	$(STEP) "test the JavaScript client" scripts/test-client-js
 	$(STEP) "test the Python package" scripts/test-client-python
 	$(STEP) "test the Python SDK" env \
-		TIDEGATE="$(CARGO_TARGET_DIR)/release/tidegate" scripts/test-sdk-python
+		TIDEGATE="$(CARGO_TARGET_DIR)/debug/tidegate-under-test" scripts/test-sdk-python
 
 lint: ## Check the format, and run clippy
 	$(STEP) "format" scripts/format --check

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from tidegate_sdk import eager, faults, overlaps
+from tidegate_sdk.codec.readers import reader
 from tidegate_sdk.entries import MARK, ChannelTrigger, Entry, Mark
 from tidegate_sdk.errors import ConsumerError
 from tidegate_sdk.wire import Event, Host, Invocation
@@ -71,6 +74,7 @@ def export(*consumers: Exported) -> type[Consumers]:
         raise ConsumerError("export() names the consumers: Consumer = export(hello, Chat)")
     _check_forgotten(consumers)
     overlaps.check(entries)
+    _prepare(consumers)
     return type("Consumer", (Consumers,), {"entries": tuple(entries)})
 
 
@@ -122,3 +126,14 @@ def _check_forgotten(consumers: Sequence[Any]) -> None:
             mark = getattr(other, "__dict__", {}).get(MARK)
             if isinstance(mark, Mark) and is_own and id(other) not in known:
                 raise ConsumerError(f"{mark.place}: `{name}` is not in export(...): add it, or remove its decorator")
+
+
+def _prepare(consumers: Sequence[Any]) -> None:
+    """Makes the readers of the dataclasses of the module now, not in each fresh instance that reads one."""
+    for thing in _functions(consumers):
+        namespace = getattr(thing, "__globals__", {})
+        for kind in list(namespace.values()):
+            if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+                # One that nothing reads may have fields of any type.
+                with suppress(ConsumerError):
+                    reader(kind)

@@ -143,14 +143,17 @@ def as_reply(answer: Any, what: str) -> Response | Reply:
         return reply
     if isinstance(answer, (bytes, bytearray)):
         return Response(200, bytes(answer), [("content-type", b"application/octet-stream")])
-    is_model = dataclasses.is_dataclass(answer) or hasattr(answer, "model_dump")
-    if isinstance(answer, (Mapping, list)) or (is_model and not isinstance(answer, type)):
+    if isinstance(answer, (dict, list)) or _is_model(answer) or isinstance(answer, Mapping):
         return Response.json(answer)
     raise TypeError(
         f"{what} returned {'nothing' if answer is None else f'`{type(answer).__name__}`'}, and an HTTP consumer "
         "returns a Response, text, bytes, a dict, list, dataclass or model, (status, one of these), or what cx.hold or "
         "cx.end_stream returned"
     )
+
+
+def _is_model(answer: Any) -> bool:
+    return not isinstance(answer, type) and (dataclasses.is_dataclass(answer) or hasattr(answer, "model_dump"))
 
 
 def _answer(host: Host, reply: Response | Reply) -> None:

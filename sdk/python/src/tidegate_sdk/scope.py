@@ -13,7 +13,7 @@ from tidegate_sdk.response import HttpError
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Scope:
     """The facts of a connection. They do not change while it is open."""
 
@@ -68,7 +68,7 @@ class Scope:
         return dict(self.path_params).get(name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Request(Scope):
     """An HTTP request: the facts of its connection, and a body.
 

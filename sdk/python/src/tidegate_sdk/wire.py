@@ -11,7 +11,7 @@ Headers = list[tuple[str, bytes]]
 Frame = str | bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Invocation:
     """The facts of one run of one consumer."""
 
@@ -20,19 +20,19 @@ class Invocation:
     correlation_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpDisconnect:
     reply_channel: str
     path: str
     path_params: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WebsocketConnect:
     scope: Scope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WebsocketReceive:
     reply_channel: str
     path: str
@@ -41,7 +41,7 @@ class WebsocketReceive:
     frame: Frame
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WebsocketDisconnect:
     reply_channel: str
     path: str
@@ -51,7 +51,7 @@ class WebsocketDisconnect:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChannelMessage:
     channel: str
     content: bytes
@@ -64,7 +64,7 @@ class Failed(Exception):
     """The fault `failed`, with a text for the record."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Value:
     """What stands below a key of the store: bytes, or an integer that `add` changes."""
 
@@ -72,7 +72,7 @@ class Value:
     schema: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Page:
     """A part of a listing."""
 

@@ -10,7 +10,6 @@ from tidegate_sdk.codec.plain import plain
 from tidegate_sdk.codec.readers import reader
 from tidegate_sdk.errors import Unreadable
 
-_DECODER = json.JSONDecoder()
 _SPACE = " \t\n\r"
 
 # The parser of the standard library calls itself for each level, and the stack of a component is small.
@@ -24,7 +23,7 @@ def dumps(value: Any) -> str:
     >>> dumps({"a": [1, None, "ü"]})
     '{"a":[1,null,"ü"]}'
     """
-    text = json.dumps(value, default=plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     if not text.isascii():
         try:
             text.encode()
@@ -44,7 +43,7 @@ def loads(source: bytes | str, kind: Any = Any) -> Any:
     try:
         text = source if isinstance(source, str) else source.decode()
         _check_depth(text)
-        value = json.loads(text, parse_constant=_no_constant)
+        value = _DECODER.decode(text)
     except Unreadable:
         raise
     except UnicodeDecodeError as error:
@@ -63,6 +62,15 @@ def loads(source: bytes | str, kind: Any = Any) -> Any:
         raise Unreadable(f"{error.problem} at line {line} column {column}", path) from None
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"`{name}` is no JSON")
+
+
+# Made once: each would take as long as the work itself.
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_ENCODER = json.JSONEncoder(default=plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _check_depth(text: str) -> None:
     if text.count("[") + text.count("{") <= _DEPTH_MAX:
         return
@@ -74,10 +82,6 @@ def _check_depth(text: str) -> None:
             depth -= 1
         if depth > _DEPTH_MAX:
             raise Unreadable(f"lists and maps are nested deeper than {_DEPTH_MAX}")
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"`{name}` is no JSON")
 
 
 def _check_surrogates(value: Any) -> None:
