@@ -84,14 +84,11 @@ class Host:
         self._process.terminate()
         self._process.communicate(timeout=60)
 
-
     def records(self, identities: set[str]) -> dict[str, dict[str, Any]]:
         """The records of runs. Waits until they are there."""
         command = [os.environ["TIDEGATE"], "logs", "--json", "--follow", "--limit", "1000", "--admin", self._admin]
         found: dict[str, dict[str, Any]] = {}
-        with subprocess.Popen(
-            [*command, "--data-dir", str(self._data)], stdout=subprocess.PIPE, text=True
-        ) as logs:
+        with subprocess.Popen([*command, "--data-dir", str(self._data)], stdout=subprocess.PIPE, text=True) as logs:
             assert logs.stdout is not None
             for line in logs.stdout:
                 record = json.loads(line)

@@ -68,11 +68,11 @@ def export(*consumers: Exported) -> type[Consumers]:
     if importlib.util.find_spec("wit_world") is not None:
         importlib.import_module("tidegate_sdk.component")
         eager.load()
+        check_forgotten(consumers)
 
     entries = list(_flatten(consumers, ""))
     if not entries:
         raise ConsumerError("export() names the consumers: Consumer = export(hello, Chat)")
-    _check_forgotten(consumers)
     overlaps.check(entries)
     _prepare(consumers)
     return type("Consumer", (Consumers,), {"entries": tuple(entries)})
@@ -115,8 +115,11 @@ def _functions(consumers: Sequence[Any]) -> Iterator[Any]:
             yield thing
 
 
-def _check_forgotten(consumers: Sequence[Any]) -> None:
-    """A consumer that is not listed would never run, and nobody would know."""
+def check_forgotten(consumers: Sequence[Any]) -> None:
+    """Refuses a module that has a consumer which is not listed: it would never run, and nobody would know.
+
+    Only a component is checked. In a test, some consumers of a file may be run without the others.
+    """
     listed = list(_functions(consumers))
     known = {id(thing) for thing in listed}
     for thing in listed:

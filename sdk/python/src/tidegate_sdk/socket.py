@@ -58,8 +58,10 @@ class Socket(Context, Generic[S]):
         self._state_type = state_type
         self._kept = b""
         if state_type is not None:
-            self.state = state_type.load(None if is_connecting else host.get_state())
-            self._kept = state_type.dump(self.state)
+            kept = None if is_connecting else host.get_state()
+            self.state = state_type.load(kept)
+            # State that was migrated differs from what is kept, so it is kept in its new shape.
+            self._kept = state_type.dump(self.state) if kept is None else kept
 
     @overload
     def send(self, channel: str | bytes, /) -> None: ...

@@ -361,6 +361,7 @@ def show(cx: Context, name: str) -> str:
 
 Consumer = export(
     number, typed, rest, search, order, form, files, header, cookie, problem, guarded, unguarded, stream, hold, answers,
-    held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, book, seats, clear, timer, due, TimerWatch,
+    held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, book, seats, clear, timer, due,
+    TimerWatch,
     {"/s/pages": [index, show]},
 )  # fmt: skip

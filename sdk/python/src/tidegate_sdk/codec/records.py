@@ -84,9 +84,16 @@ def _dataclass(kind: type, reader_of: ReaderOf) -> Reader:
 
 
 def _typed_dict(kind: Any, reader_of: ReaderOf) -> Reader:
-    required = kind.__required_keys__
-    fields = [_Field(name, reader_of(_bare(hint)), name in required) for name, hint in _fields_of(kind).items()]
+    hints = _fields_of(kind)
+    required = required_keys(kind, hints)
+    fields = [_Field(name, reader_of(_bare(hint)), name in required) for name, hint in hints.items()]
     return _record(fields, lambda values: values, getattr(kind, _STRICT, False))
+
+
+def required_keys(kind: Any, hints: dict[str, Any]) -> frozenset[str]:
+    """The keys that a TypedDict must have, also where its annotations are text, of which Python does not know."""
+    known = kind.__required_keys__ | {name for name, hint in hints.items() if get_origin(hint) is Required}
+    return frozenset(name for name in known if get_origin(hints[name]) is not NotRequired)
 
 
 def _bare(hint: Any) -> Any:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
+from tidegate_sdk.codec import records
 from tidegate_sdk.codec.describe import found, name_of
 from tidegate_sdk.errors import ConsumerError, Unreadable
 
@@ -149,7 +150,7 @@ def pairs_reader(kind: Any) -> Callable[[Pairs], Any]:
         )
     make: Any = kind
     hints = get_type_hints(kind, include_extras=True)
-    required = _required(kind)
+    required = _required(kind, hints)
     readers = {name: _field(hint) for name, hint in hints.items()}
 
     def read_record(pairs: Pairs) -> Any:
@@ -168,9 +169,9 @@ def pairs_reader(kind: Any) -> Callable[[Pairs], Any]:
     return read_record
 
 
-def _required(kind: Any) -> frozenset[str]:
+def _required(kind: Any, hints: dict[str, Any]) -> frozenset[str]:
     if typing.is_typeddict(kind):
-        return frozenset(kind.__required_keys__)
+        return records.required_keys(kind, hints)
     missing = dataclasses.MISSING
     fields = dataclasses.fields(kind)
     return frozenset(it.name for it in fields if it.default is missing and it.default_factory is missing)
@@ -184,7 +185,7 @@ def _grouped(pairs: Pairs) -> dict[str, list[str]]:
 
 
 def _field(hint: Any) -> Callable[[list[str]], Any]:
-    base = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    base = get_args(hint)[0] if get_origin(hint) in (Annotated, NotRequired, Required) else hint
     if get_origin(base) in (list, Sequence) or base is list:
         parse_item = parser((*get_args(base), str)[0])
         return lambda values: [parse_item(value) for value in values]

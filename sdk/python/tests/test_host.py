@@ -1,0 +1,273 @@
+"""What the test host does, by the rules of the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate_sdk import (
+    Chunk,
+    Close,
+    Context,
+    Group,
+    HttpError,
+    Reply,
+    Response,
+    SendError,
+    Socket,
+    channel,
+    export,
+    http,
+    websocket,
+)
+from tidegate_sdk.testing import Denied, TestHost
+
+
+@dataclass
+class Counted:
+    n: int = 0
+
+
+def test_what_stands_after_a_flush_is_dropped_by_a_fault() -> None:
+    @http("POST /")
+    def fails(cx: Context) -> str:
+        cx.group_send("g", "sent")
+        cx.flush()
+        cx.group_send("g", "dropped")
+        raise RuntimeError("no")
+
+    host = TestHost(export(fails))
+    assert host.request("POST", "/").status == 500
+    assert [sent.read() for sent in host.group_messages("g")] == [{"type": "websocket.send", "text": "sent"}]
+    assert "RuntimeError: no (at " in host.faults[0].text
+    assert host.logs[0].text == "Traceback (most recent call last):"
+
+
+def test_an_http_error_is_no_fault() -> None:
+    @http("POST /")
+    def refuses(cx: Context) -> str:
+        cx.group_send("g", "sent")
+        raise HttpError(403, "no\n", {"x-why": "it is late"})
+
+    host = TestHost(export(refuses))
+    response = host.request("POST", "/")
+    assert (response.status, response.text, response.header("x-why")) == (403, "no\n", "it is late")
+    assert len(host.group_messages("g")) == 1
+    assert host.faults == []
+
+
+def test_names_and_owners() -> None:
+    @http("POST /{to}")
+    def sends(cx: Context, to: str) -> str:
+        cx.send(to, {"a": 1})
+        return ""
+
+    @http("PUT /groups/{group}")
+    def joins(cx: Context, group: str) -> str:
+        cx.group_add(Group(group))
+        return ""
+
+    host = TestHost(export(sends, joins), "tide", granted=["alerts.all", "mail.out"])
+    for name, text in {
+        "other.channel": "Forbidden: channel other.channel is not declared by module tide",
+        "http.request": "Forbidden: channel http.request belongs to the interface server",
+        "a%20b": "InvalidName: name \"a b\": ' ' is not one of a-z A-Z 0-9 . _ -",
+    }.items():
+        assert host.request("POST", f"/{name}").status == 500
+        assert host.faults[-1].text.startswith(text)
+    assert host.request("POST", "/mail.out").status == 200
+    assert host.request("PUT", "/groups/alerts.all").status == 200
+    assert host.request("PUT", "/groups/elsewhere").status == 500
+    assert host.faults[-1].text.startswith("Forbidden: group elsewhere is not under tide.")
+    with pytest.raises(SendError):
+        host.send("a b", {"a": 1})
+
+
+def test_limits_of_the_outbox_end_a_run_where_it_stands() -> None:
+    @http("POST /{count}")
+    def many(cx: Context, count: int) -> str:
+        try:
+            for _ in range(count):
+                cx.group_send("g", "x")
+        except Exception:
+            return "caught"
+        return "done"
+
+    host = TestHost(export(many))
+    assert host.request("POST", "/999").text == "done"
+    assert host.request("POST", "/1001").status == 500
+    assert host.faults[-1].text == "an outbox of 1001 entries, and the limit is 1000"
+
+
+def test_a_request_that_nobody_answers() -> None:
+    @http("GET /{kind}")
+    def answers(cx: Context, kind: str) -> Any:
+        return Response(600) if kind == "status" else None
+
+    host = TestHost(export(answers))
+    assert host.get("/status").status == 500
+    assert host.faults[-1].text.startswith("InvalidReply: status 600 is not from 200 to 599 (at ")
+    assert host.get("/nothing").status == 500
+    assert "returned nothing" in host.faults[-1].text
+
+
+def test_a_client_that_leaves() -> None:
+    def left(cx: Context) -> None:
+        cx.info(f"{cx.consumer} was left")
+
+    @http("GET /", disconnect=left)
+    def waits(cx: Context) -> Reply:
+        cx.group_add("waiting")
+        return cx.hold(10)
+
+    host = TestHost(export(waits))
+    response = host.get("/")
+    assert host.group("waiting") != []
+    response.leave()
+    assert host.group("waiting") == []
+    assert [line.text for line in host.logs] == ["waits was left"]
+
+
+def test_a_stream_that_is_held_ends_with_its_last_part() -> None:
+    @http("GET /")
+    def starts(cx: Context) -> Reply:
+        cx.start_stream(Response.text("a"))
+        cx.group_add("watchers")
+        return cx.hold(60)
+
+    @channel("parts")
+    def parts(cx: Context, message: dict[str, str]) -> None:
+        cx.group_send("watchers", Chunk(message["text"].encode(), is_last=message["text"] == "z"))
+
+    host = TestHost(export(starts, parts))
+    response = host.get("/")
+    host.send("parts", {"text": "b"})
+    assert (response.text, response.is_pending) == ("ab", True)
+    host.send("parts", {"text": "z"})
+    assert (response.text, response.is_pending) == ("abz", False)
+    assert host.get("/").is_pending
+
+
+def test_what_is_sent_in_connect_follows_the_acceptance() -> None:
+    @websocket("/{kind}")
+    class Waits:
+        kind: str
+
+        def connect(self, socket: Socket[None]) -> None:
+            socket.send("first")
+            if self.kind == "no":
+                raise HttpError(401)
+            if self.kind == "fault":
+                raise KeyError("no")
+
+    host = TestHost(export(Waits))
+    host.websocket("/yes").expect_text("first")
+    for kind, status in {"no": 403, "fault": 500}.items():
+        with pytest.raises(Denied) as denied:
+            host.websocket(f"/{kind}")
+        assert denied.value.status == status
+    with pytest.raises(Denied) as denied:
+        host.websocket("/no/such/path")
+    assert denied.value.status == 403
+
+
+def test_a_fault_keeps_the_state_as_it_was_and_closes() -> None:
+    seen: list[int] = []
+
+    @websocket("/")
+    class Counts:
+        State = Counted
+
+        def receive(self, socket: Socket[Counted], text: str) -> None:
+            socket.state.n += 1
+            if text == "fail":
+                raise ValueError("no")
+
+        def disconnect(self, socket: Socket[Counted], close: Close) -> None:
+            seen.append(socket.state.n)
+            seen.append(close.code)
+
+    host = TestHost(export(Counts))
+    socket = host.websocket("/")
+    socket.send("x")
+    socket.send("fail")
+    socket.expect_close(1011)
+    assert seen == [1, 1011]
+    with host.websocket("/"):
+        pass
+    assert seen == [1, 1011, 0, 1006]
+
+
+def test_state_that_is_too_large_is_a_fault() -> None:
+    @websocket("/")
+    class Keeps:
+        State = dict
+
+        def receive(self, socket: Socket[dict[str, str]], text: str) -> None:
+            socket.state["text"] = text * 20_000
+
+    host = TestHost(export(Keeps))
+    socket = host.websocket("/")
+    socket.send("x")
+    socket.expect_close(1011)
+    assert host.faults[0].text.startswith("StateTooLarge: state of 20")
+
+
+def test_time_the_environment_and_directories(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("from the file")
+
+    @http("GET /")
+    def reads(cx: Context) -> list[str]:
+        inside, outside = cx.path("/data/a.txt"), cx.path("/data/../etc")
+        return [str(cx.now().timestamp()), str(cx.variable("KEY")), inside.read_text(), str(outside.exists())]
+
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    host = TestHost(export(reads), environment={"KEY": "s3"}, directories={"/data": tmp_path}, at=start)
+    host.advance(1.5)
+    assert host.get("/").json() == [str(start.timestamp() + 1.5), "s3", "from the file", "False"]
+
+
+def test_paths_that_find_nothing() -> None:
+    @http("GET /a/{b}")
+    def one(b: str) -> str:
+        return b
+
+    @http("POST /a/x")
+    def two() -> str:
+        return ""
+
+    @websocket("/socket")
+    class Three:
+        pass
+
+    host = TestHost(export(one, two, Three))
+    assert host.get("/a/%FF").status == 400
+    assert host.get("/a/").status == 404
+    assert host.get("/socket").status == 426
+    response = host.request("DELETE", "/a/y")
+    assert (response.status, response.header("allow")) == (405, "GET, HEAD")
+    # The literal segment is the better path, and its methods are those that there are.
+    assert host.get("/a/x").status == 405
+    head = host.request("HEAD", "/a/y")
+    assert (head.status, head.body) == (200, b"")
+
+
+def test_messages_of_other_forms_reach_connections() -> None:
+    @websocket("/")
+    class Listens:
+        pass
+
+    host = TestHost(export(Listens))
+    socket = host.websocket("/")
+    host.send(socket.reply_channel, {"type": "websocket.send", "bytes": b"\0"})
+    host.send(socket.reply_channel, {"text": "of Channels 1"})
+    host.send(socket.reply_channel, {"type": "http.response", "status": 200})
+    host.send(socket.reply_channel, Close(4000, "enough"))
+    assert socket.receive() == b"\0"
+    socket.expect_text("of Channels 1")
+    assert socket.expect_close(4000).reason == "enough"
+    assert host.drops == [f"{socket.reply_channel}: a WebSocket takes no such message now"]
