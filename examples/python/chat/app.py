@@ -46,7 +46,7 @@ class Member:
     """Tells apart two people with one name. A client that gives none has none."""
 
     def notice(self, kind: str, **more: str) -> dict[str, str]:
-        """What everybody in the room is told about them."""
+        """A message about them to everybody in the room."""
         known = {"id": self.id} if self.id is not None else {}
         return {"type": kind, "name": self.name, **known, **more}
 
@@ -93,7 +93,7 @@ class Chat:
             raise Refused("You have a name already.")
         member = Member(name(wish.name), None if wish.id is None else connection_id(wish.id))
         socket.state = member
-        # First in, then the notice: whoever joins sees it too, and knows that it worked.
+        # First in, then the notice: the new member sees it too, and knows that it worked.
         socket.group_add(self.room.group)
         socket.group_send_json(self.room.group, member.notice("joined"))
 

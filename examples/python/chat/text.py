@@ -5,7 +5,7 @@ import unicodedata
 
 
 class Refused(ValueError):
-    """What is wrong with a text, for the client."""
+    """A text that a client may not send, with the reason."""
 
 
 class Room:
@@ -23,7 +23,7 @@ def name(text: str) -> str:
 
 
 def connection_id(text: str) -> str:
-    """What a client calls its connection: 1 to 36 of `a-z 0-9 -`, as in a UUID."""
+    """The id that a client gives its connection: 1 to 36 of `a-z 0-9 -`, as in a UUID."""
     if not re.fullmatch(r"[a-z0-9-]{1,36}", text):
         raise Refused("An id has 1 to 36 of a-z, 0-9 and -.")
     return text

@@ -1,4 +1,4 @@
-"""Slow work in the background: answer now, work later, tell whoever watches.
+"""Slow work in the background: answer now, work later, tell the watchers.
 
 The way of a job: `submit` puts it on `jobs.count` and answers. `count` does a part of the work and sends the rest to
 itself, or the result to the channel whose name came with the job. `report` tells the watchers.
@@ -46,7 +46,7 @@ def page() -> Response:
 @strict
 @dataclass
 class Wish:
-    """What a client asks for."""
+    """A request for work."""
 
     below: int
 
@@ -62,7 +62,7 @@ class Job:
     id: str
     below: int
     next: str
-    """Where the result goes. `count` knows nothing of those who use it."""
+    """The channel for the result. `count` does not know who reads it."""
     start: int = 0
     primes: int = 0
 

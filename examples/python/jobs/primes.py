@@ -4,7 +4,7 @@ from math import isqrt
 
 
 def within(start: int, end: int) -> int:
-    """How many primes there are from a number on and below another one.
+    """The number of primes from a number on and below another one.
 
     >>> within(0, 100), within(999_999_000, 1_000_000_000), within(5, 3)
     (25, 45, 0)

@@ -50,5 +50,6 @@ ALL = [
     _example("echo"),
     _example("chat", EXAMPLES / "chat/src", REPOSITORY / "clients/js"),
     _example("jobs", EXAMPLES / "jobs/src"),
+    _example("auction", EXAMPLES / "auction/src"),
     Example("surface", TESTS / "guest/surface.py", TESTS / "guest/cases.json"),
 ]

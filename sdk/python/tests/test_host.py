@@ -1,7 +1,8 @@
-"""What the test host does, by the rules of the host."""
+"""The test host follows the rules of the host."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -271,3 +272,28 @@ def test_messages_of_other_forms_reach_connections() -> None:
     socket.expect_text("of Channels 1")
     assert socket.expect_close(4000).reason == "enough"
     assert host.drops == [f"{socket.reply_channel}: a WebSocket takes no such message now"]
+
+
+def test_lines_of_logging_are_lines_of_the_record() -> None:
+    logger = logging.getLogger("tide")
+
+    @http("GET /")
+    def logs() -> str:
+        logger.debug("not taken")
+        logger.info("%s %s", "high", "water")
+        try:
+            raise ValueError("no")
+        except ValueError:
+            logger.exception("failed")
+        return ""
+
+    host = TestHost(export(logs))
+    host.get("/")
+    found = [(line.level, line.text) for line in host.logs]
+    assert found[:3] == [
+        ("info", "tide: high water"),
+        ("error", "tide: failed"),
+        ("error", "Traceback (most recent call last):"),
+    ]
+    assert found[-1] == ("error", "ValueError: no")
+    assert logging.getLogger().level == logging.WARNING

@@ -34,7 +34,7 @@ def test_cases_hold_on_a_host(host: Host, example: Example) -> None:
     Cases(example.cases).run(ServedDriver(host.port))
 
 
-# What a fault says, natively and on a host, and where.
+# The texts of faults, by the name of the mistake.
 FAULTS = {
     "raises": "ValueError: boom and more (at surface_app.py:",
     "import": "import it at the top of the file (at surface_app.py:",

@@ -1,5 +1,6 @@
 """Consumers for Tidegate in Python. The README of the package is the manual; each name here has its documentation."""
 
+from tidegate_sdk import sse
 from tidegate_sdk.channel_consumers import channel
 from tidegate_sdk.codec.records import strict
 from tidegate_sdk.context import Context, Group, Level, Reply
@@ -89,6 +90,7 @@ __all__ = [
     "channel",
     "export",
     "http",
+    "sse",
     "strict",
     "websocket",
 ]

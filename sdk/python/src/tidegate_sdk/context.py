@@ -1,4 +1,4 @@
-"""What every consumer can do: send, join groups, log, and facts of the run."""
+"""The context of a run: sending, groups, logging, and facts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Reply:
-    """What an HTTP consumer does about its request, made by `Context.hold` and `Context.end_stream`."""
+    """An answer to a request other than a response, made by `Context.hold` and `Context.end_stream`."""
 
     hold: int | None = None
     """For how many milliseconds it is held. None: it was streamed."""
@@ -42,10 +42,10 @@ class Reply:
 
 
 class Context:
-    """What a consumer does besides returning: send messages, join groups, write lines for the record.
+    """The context of a run. A consumer sends messages, joins groups and writes lines for the record by it.
 
-    Nothing here waits. What is sent, joined or left is kept in the *outbox* of the run, which the host sends in order
-    when the consumer has returned without a fault; after a fault only what `flush` sent has been sent.
+    Nothing here waits. Messages and changes of groups stand in the *outbox* of the run, which the host sends in order
+    when the consumer has returned without a fault. After a fault it drops the outbox, except for flushed entries.
 
     >>> from dataclasses import dataclass
     >>> from tidegate_sdk import channel, export, http
@@ -100,7 +100,7 @@ class Context:
 
     @property
     def prefix(self) -> str:
-        """What `export` puts before the consumer's path, for links to its neighbours. Empty without a prefix."""
+        """The prefix that `export` puts before the consumer's path, for links to its neighbours. Empty without one."""
         return self._prefix
 
     @property
@@ -208,7 +208,7 @@ class Context:
         return self._host.variable(need_text("the name of a variable", name))
 
     def path(self, path: str | Path) -> Path:
-        """Where a file of a granted directory is: in a module the same path, in a test a path of this machine."""
+        """The path of a file in a granted directory: in a module the same path, in a test a path of this machine."""
         return Path(self._host.path(str(path)))
 
     def log(self, level: Level, text: str) -> None:
@@ -218,7 +218,7 @@ class Context:
         write_log(self._host.log, level, text)
 
     def debug(self, text: str) -> None:
-        """Adds a line for whoever looks for a defect."""
+        """Adds a line for the search of a defect."""
         self.log("debug", text)
 
     def info(self, text: str) -> None:

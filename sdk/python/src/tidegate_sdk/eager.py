@@ -24,8 +24,8 @@ _ALWAYS = (
     "unicodedata",
 )
 
-# What the functions of a module import, as CPython 3.14 has it. Left out is what a component cannot use: processes,
-# sockets, and command lines.
+# Imports within functions of a module, as CPython 3.14 has them. Those that need processes, sockets or command lines
+# are left out: a component has none.
 _BY_MODULE = {
     "ast": ("_ast_unparse",),
     "collections": ("copy", "heapq"),

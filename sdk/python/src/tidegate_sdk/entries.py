@@ -1,4 +1,4 @@
-"""One consumer and what it is run for."""
+"""Consumers and their triggers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MARK = "__tidegate_consumer__"
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """What must hold of a request besides method and path. Host and names are in lower case."""
+    """Conditions for a request besides method and path. Host and names are in lower case."""
 
     host: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
@@ -71,7 +71,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a decorator leaves on a function or class."""
+    """The trace of a decorator on a function or class."""
 
     place: str
     compile: Callable[[], Entry]

@@ -1,6 +1,6 @@
-"""Why something that a consumer asked for did not happen.
+"""Exceptions of the SDK.
 
-All of them are exceptions. One that a consumer does not catch is a fault, as every other exception is.
+One that a consumer does not catch is a fault, as every other exception is.
 """
 
 from __future__ import annotations

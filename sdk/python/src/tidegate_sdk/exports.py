@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from tidegate_sdk import eager, faults, overlaps
+from tidegate_sdk import eager, faults, logs, overlaps
 from tidegate_sdk.codec.readers import reader
 from tidegate_sdk.entries import MARK, ChannelTrigger, Entry, Mark
 from tidegate_sdk.errors import ConsumerError
@@ -19,7 +19,7 @@ Exported = Callable[..., Any] | type | Mapping[str, Any]
 
 
 class Consumers:
-    """What the host calls. `export` makes a subclass of it, which a module has as `Consumer`."""
+    """The consumers of a module. `export` makes a subclass, which the module has as `Consumer` and the host calls."""
 
     entries: ClassVar[tuple[Entry, ...]] = ()
     """The consumers."""
@@ -68,6 +68,7 @@ def export(*consumers: Exported) -> type[Consumers]:
     if importlib.util.find_spec("wit_world") is not None:
         importlib.import_module("tidegate_sdk.component")
         eager.load()
+        logs.prepare()
         check_forgotten(consumers)
 
     entries = list(_flatten(consumers, ""))

@@ -1,4 +1,4 @@
-"""What an HTTP consumer can take as a parameter, besides what the path captures."""
+"""Parameters of HTTP consumers, besides those of the path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of exceptions that a consumer does not catch."""
+"""Faults: exceptions that a consumer does not catch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import traceback
 from pathlib import Path
 
+from tidegate_sdk import logs
 from tidegate_sdk.context import write_log
 from tidegate_sdk.entries import Entry
 from tidegate_sdk.errors import ConsumerError, StateUnreadable
@@ -26,6 +27,7 @@ def guarded(entry: Entry, host: Host, invocation: Invocation, event: Event) -> N
 
     Raises `StateUnreadable` and `Failed`, and nothing else of the consumer's.
     """
+    attached = logs.attach(host)
     try:
         entry.run(host, invocation, entry.prefix, event)
     except (StateUnreadable, RunEnded, KeyboardInterrupt):
@@ -36,6 +38,8 @@ def guarded(entry: Entry, host: Host, invocation: Invocation, event: Event) -> N
         for line in traceback.format_exception(error):
             write_log(host.log, "error", line)
         raise Failed(describe(error, entry.place)) from None
+    finally:
+        logs.detach(attached)
 
 
 def describe(error: BaseException, place: str) -> str:

@@ -1,4 +1,4 @@
-"""What is sent to connections as a message: frames, closes, and parts of a body."""
+"""Messages to connections: frames, closes, and parts of a body."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidegate_sdk.response import Response
 
 @dataclass(frozen=True)
 class Close:
-    """The end of a WebSocket: what `disconnect` is told, and what can be sent as a message to close one from afar.
+    """The end of a WebSocket. `disconnect` gets one, and a consumer sends one as a message to close a WebSocket.
 
     A consumer may send 1000 and 3000 to 4999, with at most 123 bytes of reason.
     """
@@ -45,7 +45,7 @@ class Chunk:
 
 
 Message = Any
-"""What can be sent: text or bytes (a WebSocket message), `Close`, `Response`, `Chunk`, `sse.Event`, a dataclass, a
+"""A message: text or bytes (a WebSocket message), `Close`, `Response`, `Chunk`, `sse.Event`, a dataclass, a
 mapping with text keys, or a pydantic model."""
 
 

@@ -131,7 +131,7 @@ def _path_taker(name: str, parse: texts.Parser) -> Take:
 
 
 def as_reply(answer: Any, what: str) -> Response | Reply:
-    """What a consumer returned, as a reply."""
+    """Turns the value that a consumer returned into a reply."""
     if isinstance(answer, (Response, Reply)):
         return answer
     if isinstance(answer, str):

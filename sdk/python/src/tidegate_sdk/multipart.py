@@ -26,7 +26,7 @@ class Part:
     file_name: str | None
     """The name of the file, as the client has it: not to be trusted as a path."""
     content_type: str | None
-    """What the client takes the content for."""
+    """The type of the content, as the client has it. Not to be trusted."""
     body: bytes
     """The content."""
 
@@ -40,7 +40,7 @@ class Part:
 
 
 class Multipart:
-    """A body of several parts: what an HTML form with files sends, `multipart/form-data`.
+    """A body of several parts, `multipart/form-data`, as an HTML form with files sends it.
 
     A subclass may set the limits: at most `parts_max` parts of at most `part_bytes_max` bytes each. They are below the
     limit that the host has for the whole body, 1 MiB by default. More is answered with status 413, another content

@@ -14,7 +14,7 @@ from tidegate_sdk.codec import jsons
 
 SameSite = Literal["Strict", "Lax", "None"]
 
-# What may stand in a cookie's value as it is: RFC 6265 without what some servers read as a quotation.
+# Letters of a cookie's value that are not encoded: those of RFC 6265, without what some servers read as a quotation.
 _COOKIE_SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
 
 

@@ -1,4 +1,4 @@
-"""What decorators are given: routes, guards and names, checked by the rules of the host."""
+"""Routes, guards and names that decorators get, checked by the rules of the host."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def path_names(path: Any) -> tuple[str, ...]:
 
 
 def guards(host: str | None, headers: Mapping[str, str] | None) -> Guards:
-    """What must hold of a request, checked. Nothing that no request can meet passes."""
+    """Checks guards. One that no request can meet is refused."""
     if host is not None:
         _check_host(host)
     fields: dict[str, str] = {}

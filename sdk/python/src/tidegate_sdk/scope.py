@@ -18,7 +18,7 @@ class Scope:
     """The facts of a connection. They do not change while it is open."""
 
     reply_channel: str
-    """The connection's own channel: what is sent there goes to the client. Whoever is handed the name may answer."""
+    """The connection's own channel: messages to it go to the client. A consumer that is handed the name may answer."""
     scheme: str = "http"
     """`http`, `https`, `ws` or `wss`."""
     method: str = "GET"
@@ -30,9 +30,9 @@ class Scope:
     raw_path: str = "/"
     """The path as the client wrote it."""
     query_string: str = ""
-    """What stood after the question mark, undecoded. Empty without one."""
+    """The query: the text after the question mark, undecoded. Empty without one."""
     path_params: tuple[tuple[str, str], ...] = ()
-    """What the route's path captured, in the order of the path, percent-decoded."""
+    """Names and texts of the path's parameters, in the order of the path, percent-decoded."""
     headers: tuple[tuple[str, bytes], ...] = ()
     """The header fields in the order sent, names in lower case."""
     client: tuple[str, int] = ("", 0)
@@ -40,7 +40,7 @@ class Scope:
     server: tuple[str, int] = ("", 0)
     """Address and port of the server."""
     root_path: str = ""
-    """Where the application is mounted. Empty at the root."""
+    """The path under which the application is mounted. Empty at the root."""
     subprotocols: tuple[str, ...] = ()
     """The subprotocols that a WebSocket client offers, best first. Empty for HTTP."""
 
@@ -60,11 +60,11 @@ class Scope:
         return next((value for name, value in self.query_pairs() if name == key), None)
 
     def query_pairs(self) -> list[tuple[str, str]]:
-        """All pairs of the query in order, percent-decoded. What is no UTF-8 becomes U+FFFD."""
+        """All pairs of the query in order, percent-decoded. Bytes that are not UTF-8 become U+FFFD."""
         return pairs(self.query_string)
 
     def param(self, name: str) -> str | None:
-        """What `{name}` in the route's path stood for, percent-decoded."""
+        """The text of a parameter of the path, percent-decoded. None if the path has no such parameter."""
         return dict(self.path_params).get(name)
 
 

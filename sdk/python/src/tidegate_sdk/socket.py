@@ -42,18 +42,18 @@ class Handshake:
 class Socket(Context, Generic[S]):
     """A WebSocket connection, and all that a `Context` can do.
 
-    `state` is what the host keeps with the connection: it is of the type that the consumer's class has as `State`.
+    The host keeps `state` with the connection. It is of the type that the consumer's class has as `State`.
     It is read before a method runs, and kept when the method has returned without a fault.
     """
 
     state: S
-    """What the host keeps with the connection. Change it, or assign another."""
+    """The state that the host keeps with the connection. Change it, or assign another."""
 
     def __init__(
         self, host: Host, invocation: Invocation, state_type: StateType | None, *, is_connecting: bool, **facts: Any
     ) -> None:
         super().__init__(host, invocation, **facts)
-        # What was sent before the handshake is accepted.
+        # Messages that wait for the handshake to be accepted.
         self._pending: list[Callable[[], None]] | None = [] if is_connecting else None
         self._state_type = state_type
         self._kept = b""
@@ -93,7 +93,7 @@ class Socket(Context, Generic[S]):
         self.close(4400, reason.encode(errors="replace")[:123].decode(errors="ignore"))
 
     def answer(self, handshake: Handshake, groups: list[Any]) -> None:
-        """Answers the handshake. Whoever is let in is in the groups before the client knows of it."""
+        """Answers the handshake. A client that is let in is in the groups before it knows."""
         if not handshake.is_accepted:
             self._host.close(1000, "")
             return

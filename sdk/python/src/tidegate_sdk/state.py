@@ -12,7 +12,7 @@ from tidegate_sdk.codec.describe import name_of
 from tidegate_sdk.codec.readers import reader
 from tidegate_sdk.errors import ConsumerError, StateUnreadable, Unreadable
 
-# What is kept is the map `{"schema": number, "state": state}`, with the keys in this order, as all SDKs write it.
+# The host keeps the map `{"schema": number, "state": state}`, with the keys in this order, as all SDKs write it.
 _BEFORE_SCHEMA = b"\x82\xa6schema\xce"
 _BEFORE_STATE = b"\xa5state"
 

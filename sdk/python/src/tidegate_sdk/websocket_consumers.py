@@ -190,7 +190,7 @@ def _attributes(kind: type, names: tuple[str, ...], what: str) -> dict[str, Any]
 
 
 def _arity(kind: type, name: str, what: str) -> int | None:
-    """How many arguments a method takes besides `self`. None if it is not there."""
+    """The number of arguments that a method takes besides `self`. None if it is not there."""
     method = getattr(kind, name, None)
     if method is None:
         return None

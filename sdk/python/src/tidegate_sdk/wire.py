@@ -1,4 +1,4 @@
-"""The contract in the terms of the SDK, and the seam behind which a host is: the component's, or that of a test."""
+"""The contract in the terms of the SDK, and the interface of hosts: the component's and that of a test."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Failed(Exception):
 
 @dataclass(slots=True)
 class Value:
-    """What stands below a key of the store: bytes, or an integer that `add` changes."""
+    """A value of the store: bytes, or an integer that `add` changes."""
 
     data: bytes | int
     schema: int = 0
@@ -81,7 +81,7 @@ class Page:
 
 
 class Host(Protocol):
-    """What a run may call. Arguments have been checked; refusals are raised as the errors of the SDK."""
+    """The calls of a run to its host. The caller has checked the arguments; refusals are exceptions of `errors`."""
 
     def send(self, channel: str, content: bytes) -> None: ...
     def send_later(self, channel: str, content: bytes, delay: int) -> None: ...

@@ -220,7 +220,7 @@ def refused(cx: Context, name: str) -> str:
     return "sent"
 
 
-# What the standard library loads late, and what must differ between instances.
+# Late imports of the standard library, and numbers that differ between instances.
 
 
 @http("GET /s/library")

@@ -8,7 +8,7 @@ _LONGEST = 40
 
 
 def found(value: Any) -> str:
-    """What a value is, for people who sent it.
+    """Describes a value for the client that sent it.
 
     >>> found("x"), found(3), found([1]), found(None)
     ("the text 'x'", 'the number 3', 'a list', 'null')
@@ -33,7 +33,7 @@ def found(value: Any) -> str:
 
 
 def name_of(kind: Any) -> str:
-    """How a type is written."""
+    """The name of a type, as in an annotation."""
     return getattr(kind, "__name__", None) or str(kind) if isinstance(kind, type) else str(kind)
 
 

@@ -26,7 +26,7 @@ from tidegate_sdk.wire import (
 )
 
 _ATTEMPTS_MAX = 10
-"""How often an event is run whose data changes meanwhile."""
+"""The number of attempts for an event whose data changes meanwhile."""
 
 _INTERNAL = forms.Respond(500, [("content-type", b"text/plain; charset=utf-8")], b"internal error\n")
 _YEAR = 366 * 24 * 3600 * 1000

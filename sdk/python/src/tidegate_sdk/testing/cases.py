@@ -44,9 +44,9 @@ class Opened:
 
 
 class Driver(Protocol):
-    """What runs the steps of cases: a `TestHost`, or connections to a real host.
+    """Runs the steps of cases: on a `TestHost`, or over connections to a host.
 
-    A `CaseError` says what went wrong on the way; a wrong answer is none.
+    Methods raise `CaseError` where a step cannot be done. A wrong answer is no error of theirs.
     """
 
     def request(self, request: CaseRequest) -> CaseResponse:
@@ -88,7 +88,7 @@ class Cases:
 
     @property
     def names(self) -> list[str]:
-        """What the cases are called."""
+        """The names of the cases."""
         return [case["name"] for case in self._cases]
 
     def run(self, driver: Driver) -> None:

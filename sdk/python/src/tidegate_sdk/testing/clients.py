@@ -117,7 +117,7 @@ class TestSocket:
 
     @property
     def closed(self) -> Close | None:
-        """How the connection ended, if it did."""
+        """The end of the connection. None while it is open."""
         return self._websocket.closed
 
     def send(self, frame: Frame) -> None:

@@ -1,4 +1,4 @@
-"""One connection of the test host, and what replies do to it."""
+"""A connection of the test host, and the effect of replies on it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Http:
                 raise ValueError("an HTTP request takes no such message now")
 
     def after_consumer(self) -> None:
-        """What the host does when a consumer has returned."""
+        """Ends a stream that is not held, when the consumer has returned."""
         if self.head is not None and self.hold is None:
             self.is_complete = True
 
@@ -83,7 +83,7 @@ class Websocket:
     order: int = 0
     frames: deque[Frame] = field(default_factory=deque)
     waiting: list[Reply] = field(default_factory=list)
-    """What came from the layer before the handshake was answered."""
+    """Messages of the layer that came before the handshake was answered."""
 
     @property
     def is_alive(self) -> bool:

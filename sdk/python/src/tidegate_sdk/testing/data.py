@@ -121,7 +121,7 @@ class Transaction:
     ranges: list[_Range] = field(default_factory=list)
     writes: dict[str, _Write] = field(default_factory=dict)
     timers: list[tuple[str | None, Timer | None]] = field(default_factory=list)
-    """What is set under a key, and None for what is cancelled."""
+    """Timers that the run sets, by key. None cancels one."""
     written_bytes: int = 0
     read: int = 0
 

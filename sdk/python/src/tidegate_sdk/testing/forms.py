@@ -1,4 +1,4 @@
-"""What a message to a reply channel asks for: the messages of ASGI 3 and the forms of Channels 1."""
+"""Messages to reply channels as replies: those of ASGI 3 and the forms of Channels 1."""
 
 from __future__ import annotations
 

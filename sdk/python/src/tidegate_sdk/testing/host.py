@@ -158,7 +158,7 @@ class TestHost:
         settle(self._world)
 
     def messages(self, channel: str) -> list[Sent]:
-        """What was sent to a channel so far, also by way of a delay that has passed."""
+        """The messages that were sent to a channel so far. A delayed one is among them when its delay has passed."""
         return [sent for to, sent in self._world.sent if to == channel]
 
     def group(self, group: str | Group) -> list[str]:
@@ -166,7 +166,7 @@ class TestHost:
         return sorted(self._world.groups.get(self._full(group), {}))
 
     def group_messages(self, group: str | Group) -> list[Sent]:
-        """What was sent to a group so far."""
+        """The messages that were sent to a group so far."""
         return [sent for to, sent in self._world.group_sent if to == self._full(group)]
 
     def _full(self, group: str | Group) -> str:
@@ -207,7 +207,7 @@ class TestHost:
 
     @property
     def drops(self) -> list[str]:
-        """Why messages reached nobody: the connection is gone, or its kind takes no such message."""
+        """Messages that reached nobody, each with the reason: a connection that is gone, or takes no such message."""
         return list(self._world.drops)
 
 

@@ -55,7 +55,7 @@ def value(it: Value) -> None:
 
 
 def time_to_live(millis: int) -> int:
-    """How long a value stays."""
+    """The time for which a value stays."""
     if not 1 <= millis <= _TIME_TO_LIVE_MAX:
         raise InvalidCall(
             f"a time to live is 1 to {_TIME_TO_LIVE_MAX} ms; this one is {millis} ms. Leave it out for a value that "
@@ -65,19 +65,19 @@ def time_to_live(millis: int) -> int:
 
 
 def count(asked: int) -> None:
-    """How many keys one call reads."""
+    """The number of keys that one call reads."""
     if not 1 <= asked <= READ_KEYS_MAX:
         raise InvalidCall(f"a call reads 1 to {READ_KEYS_MAX} keys; this one asks for {asked}. Ask in several calls")
 
 
 def reads(read: int) -> None:
-    """How many keys a run reads."""
+    """The number of keys that a run reads."""
     if read > READS_MAX:
         raise InvalidCall(f"a run reads at most {READS_MAX} keys. Read fewer, or raise `store.reads` of the module")
 
 
 def cursor(text: str, last: str) -> str:
-    """A cursor: how many characters the prefix has, and the last key."""
+    """A cursor: the length of the prefix in characters, and the last key."""
     return f"{len(text)}:{last}"
 
 

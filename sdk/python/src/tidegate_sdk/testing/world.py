@@ -66,7 +66,7 @@ class Sent:
         return reader(kind)(messagepack.unpackb(self.content))
 
 
-# What stands in an outbox: the kind, and what it is about.
+# An entry of an outbox: its kind and its content.
 Item = tuple[str, Any]
 
 
@@ -97,11 +97,11 @@ class World:
     _counter: int = 0
 
     def clock(self) -> float:
-        """What consumers see as the time, in seconds since 1970."""
+        """The time that consumers see, in seconds since 1970."""
         return self.epoch + self.now / 1000
 
     def path(self, path: str) -> str:
-        """Where a path of the module is on this machine."""
+        """The path on this machine for a path of the module."""
         asked = PurePosixPath(path)
         if ".." in asked.parts:
             return _NOT_GRANTED
