@@ -164,6 +164,20 @@ def test_classes_that_cannot_run() -> None:
     class Number:
         def receive(self, socket: Socket[None], text: int) -> None: ...
 
+    @websocket("/d")
+    class Wants:
+        def __init__(self, more: str) -> None: ...
+
+    @websocket("/e/{room}")
+    @dataclass
+    class Field:
+        room: str
+        more: str
+
+    assert "an object is made for each event" in refusal(Wants)
+    assert "missing a required argument: 'more'" in refusal(Field)
+    with pytest.raises(ConsumerError, match="has two decorators"):
+        http("GET /two")(first)
     assert "it has fields without a default. Give them defaults, or write `State = Named | None`" in refusal(NoFirst)
     assert "`receive` takes (self, socket, incoming)" in refusal(Many)
     assert "a message cannot be read as `int`" in refusal(Number)

@@ -10,7 +10,7 @@ from tidegate_sdk.codec import messagepack
 from tidegate_sdk.codec.describe import name_of
 from tidegate_sdk.codec.readers import reader
 from tidegate_sdk.context import Context
-from tidegate_sdk.entries import MARK, ChannelTrigger, Entry, Mark
+from tidegate_sdk.entries import ChannelTrigger, Entry, Mark
 from tidegate_sdk.errors import ConsumerError, Unreadable
 from tidegate_sdk.hints import parameters
 from tidegate_sdk.scope import Request
@@ -50,7 +50,7 @@ def channel(name: str, *, retries: int | None = None) -> Callable[[F], F]:
         routes.check_plain(function, what)
         trigger = ChannelTrigger(name, retries)
         compiled = lambda: Entry(function.__name__, trigger, _runner(function, what), place)
-        setattr(function, MARK, Mark(place, compiled))
+        Mark(place, compiled).put_on(function)
         return function
 
     return decorate

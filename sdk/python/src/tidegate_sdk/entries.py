@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from tidegate_sdk.errors import ConsumerError
 from tidegate_sdk.wire import Event, Host, Invocation
 
 MARK = "__tidegate_consumer__"
@@ -75,3 +77,12 @@ class Mark:
 
     place: str
     compile: Callable[[], Entry]
+
+    def put_on(self, thing: Any) -> None:
+        """Leaves it there. A thing with two decorators would run for one of them only, so it is refused."""
+        if MARK in vars(thing):
+            raise ConsumerError(
+                f"`{thing.__name__}` ({self.place}) has two decorators, and a consumer has one: write a second "
+                "function that calls it"
+            )
+        setattr(thing, MARK, self)

@@ -10,7 +10,7 @@ from tidegate_sdk import routes
 from tidegate_sdk.checks import need_int
 from tidegate_sdk.codec import texts
 from tidegate_sdk.context import Context, Reply, checked_headers
-from tidegate_sdk.entries import MARK, Entry, HttpTrigger, Mark
+from tidegate_sdk.entries import Entry, HttpTrigger, Mark
 from tidegate_sdk.errors import ConsumerError
 from tidegate_sdk.extract import taker
 from tidegate_sdk.hints import parameters
@@ -61,7 +61,7 @@ def http(
         place = routes.place_of(function)
         routes.check_plain(function, f"{name} ({place})")
         compiled = lambda: Entry(name, trigger, _runner(function, names, disconnect, f"{name} ({place})"), place)
-        setattr(function, MARK, Mark(place, compiled))
+        Mark(place, compiled).put_on(function)
         return function
 
     return decorate

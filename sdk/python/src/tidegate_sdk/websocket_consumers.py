@@ -14,7 +14,7 @@ from tidegate_sdk import routes
 from tidegate_sdk.codec import jsons, texts
 from tidegate_sdk.codec.describe import name_of
 from tidegate_sdk.codec.readers import reader
-from tidegate_sdk.entries import MARK, Entry, Mark, WebsocketTrigger
+from tidegate_sdk.entries import Entry, Mark, WebsocketTrigger
 from tidegate_sdk.errors import ConsumerError, StateUnreadable, Unreadable
 from tidegate_sdk.extract import is_json
 from tidegate_sdk.frame import Close
@@ -92,7 +92,7 @@ def _mark(kind: type, names: tuple[str, ...], trigger: WebsocketTrigger) -> None
         if hasattr(kind, name):
             routes.check_plain(getattr(kind, name), f"`{name}` of {what}")
     compiled = lambda: Entry(kind.__name__, trigger, _Runner(kind, names, what), place)
-    setattr(kind, MARK, Mark(place, compiled))
+    Mark(place, compiled).put_on(kind)
 
 
 class _Runner:
@@ -102,6 +102,13 @@ class _Runner:
         self._kind = kind
         self._what = what
         hints = _attributes(kind, names, what) if names else {}
+        try:
+            inspect.signature(kind).bind(**dict.fromkeys(names) if dataclasses.is_dataclass(kind) else {})
+        except TypeError as error:
+            raise ConsumerError(
+                f"{what}: an object is made for each event, of what the path has and no more: {error}. Keep the rest "
+                "in the state of the connection"
+            ) from None
         self._parsers = {name: texts.parser(hints.get(name, str)) for name in names}
         state = getattr(kind, "State", None)
         self._state_type = StateType(state, what) if state is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -226,7 +227,8 @@ def refused(cx: Context, name: str) -> str:
 @http("GET /s/library")
 def library() -> str:
     found = datetime.strptime("2026-01-02", "%Y-%m-%d")
-    return f"{found:%d.%m.} {'bücher'.encode('idna').decode()} {uuid.uuid5(uuid.NAMESPACE_DNS, 'a')}"
+    network = "bücher".encode("idna").decode()
+    return f"{found:%d.%m.} {network} {uuid.uuid5(uuid.NAMESPACE_DNS, 'a')} {Counter('abca').most_common(1)}"
 
 
 @http("GET /s/random")

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
-from tidegate_sdk.codec import records, unions
+from tidegate_sdk.codec import records, texts, unions
 from tidegate_sdk.codec.describe import found, name_of
 from tidegate_sdk.errors import ConsumerError, Unreadable
 
@@ -185,7 +185,7 @@ _SIMPLE: dict[Any, Reader] = {
     bytes: _exactly(bytes, "bytes"),
     float: _float,
     UUID: _from_text(UUID, "a UUID"),
-    Decimal: _from_text(Decimal, "a decimal number as text"),
+    Decimal: _from_text(texts.decimal, "a decimal number as text"),
     datetime: _from_text(datetime.fromisoformat, "a date and time of ISO 8601"),
     date: _from_text(date.fromisoformat, "a date of ISO 8601"),
     time: _from_text(time.fromisoformat, "a time of ISO 8601"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 import typing
@@ -77,7 +78,17 @@ def _integer(text: str) -> int:
 def _float(text: str) -> float:
     if not _NUMBER.fullmatch(text):
         raise ValueError(text)
-    return float(text)
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
+
+
+def decimal(text: str) -> Decimal:
+    """A number as it is written: no infinity, and nothing that is not a number."""
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return Decimal(text)
 
 
 def _bool(text: str) -> bool:
@@ -93,7 +104,7 @@ _SCALARS: dict[Any, tuple[Parser, str]] = {
     float: (_float, "a number"),
     bool: (_bool, "true or false"),
     UUID: (UUID, "a UUID"),
-    Decimal: (Decimal, "a decimal number"),
+    Decimal: (decimal, "a decimal number"),
     datetime: (datetime.fromisoformat, "a date and time of ISO 8601"),
     date: (date.fromisoformat, "a date of ISO 8601"),
     time: (time.fromisoformat, "a time of ISO 8601"),
