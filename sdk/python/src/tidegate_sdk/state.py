@@ -24,7 +24,7 @@ class StateType:
         self._kind = kind
         self._read = reader(kind)
         self._class = self._record(kind)
-        self.schema = getattr(self._class, "SCHEMA", 1)
+        self.schema: int = getattr(self._class, "SCHEMA", 1)
         if not isinstance(self.schema, int) or not 0 <= self.schema < 2**32:
             raise ConsumerError(f"{what}: SCHEMA is a number from 0 to 2**32 - 1, not {self.schema!r}")
         self._begins_empty = self._class is not kind

@@ -82,7 +82,7 @@ class Call:
         self._answer: Literal["none", "streaming", "done"] = "none"
         self._state: bytes | None = None
         self._transaction: Transaction | None = None
-        self.is_final = False
+        self.is_final: bool = False
         """Whether a second run would do something twice."""
 
     def attempt(self) -> None:

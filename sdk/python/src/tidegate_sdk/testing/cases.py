@@ -1,6 +1,6 @@
 """Runs a file of cases, the same that the host's tests run against a compiled module.
 
-The manual of the Rust SDK says what a step has; see `docs/cases.md` there.
+`guest-sdk/src/docs/cases.md` of the project describes the steps.
 """
 
 from __future__ import annotations
