@@ -116,6 +116,44 @@ def test_a_request_that_nobody_answers() -> None:
     assert "returned nothing" in host.faults[-1].text
 
 
+@pytest.mark.parametrize(
+    ("work", "text"),
+    [
+        (lambda cx: cx.hold(1, "late"), "TypeError: fallback has to be a Response, not str: write Response.text(...)"),
+        (lambda cx: cx.hold("1"), "TypeError: timeout has to be seconds or a timedelta, not str"),
+        (lambda cx: cx.hold(3601), "InvalidReply: a hold is at most 1 hour"),
+        (lambda cx: cx.start_stream("a"), "TypeError: the head of a stream has to be a Response, not str"),
+        (lambda cx: cx.write("a"), "WrongEvent: a streamed response is one start, then chunks, then one end"),
+        (lambda cx: cx.send_later("c", {}, 86_401), "InvalidContent: a delay is at most 24 hours"),
+        (lambda cx: cx.send("c", [1]), "InvalidContent: a message is a map with text keys, and `list` is none"),
+        (lambda cx: cx.send("c", {1: 2}), "InvalidContent: a map has a key that is not text; use text keys"),
+        (lambda cx: cx.send("c", {"a": "x" * 2_000_000}), "TooLarge: content of 2000"),
+        (lambda cx: cx.send("c", {"a": 2**63}), "InvalidContent: the integer 9223372036854775808 is beyond 64 bits"),
+        (lambda cx: Response.text("x").header("a b", "c"), 'InvalidReply: header "a b": the name is no token'),
+        (lambda cx: Response.text("x").header("te", "c"), 'InvalidReply: header "te": belongs to the connection'),
+        (lambda cx: Response.text("x").header("a", "c\n"), 'InvalidReply: header "a": the value has a control'),
+        (lambda cx: Response.text("x").header("a", " c"), 'InvalidReply: header "a": the value starts or ends'),
+        (lambda cx: cx.timers.set("c", {}, after=10**9), "TimerError: a timer is due within a year"),
+        (lambda cx: cx.timers.set("c", {}), "TypeError: a timer is due `after` some seconds or `at` a moment"),
+        (lambda cx: cx.timers.set("c", {}, at=datetime(2026, 1, 1)), "ValueError: `at` has no time zone"),
+        (lambda cx: cx.timers.cancel(""), "TimerError: a key has at least 1 byte"),
+        (lambda cx: float("x"), "ValueError: could not convert string to float: 'x'"),
+    ],
+)
+def test_what_a_run_may_not_do_is_an_exception_with_its_reason(work: Any, text: str) -> None:
+    @http("GET /")
+    def consumer(cx: Context) -> Any:
+        return work(cx)
+
+    @channel("c")
+    def reader() -> None: ...
+
+    host = TestHost(export(consumer, reader))
+    assert host.get("/").status == 500
+    assert host.faults[0].text.startswith(text)
+    assert " (at " in host.faults[0].text
+
+
 def test_a_client_that_leaves() -> None:
     def left(cx: Context) -> None:
         cx.info(f"{cx.consumer} was left")

@@ -116,7 +116,8 @@ def test_parameters_that_nothing_can_fill() -> None:
     assert "takes `*things: 'str'`: name each parameter" in refusal(many)
     assert "a message has one content" in refusal(two)
     assert "a message on a channel comes with no request" in refusal(no_request)
-    assert f"{__file__}:" in refusal(missing)
+    for consumer in (missing, untyped, unknown, unreadable, unreadable_body, many, two, no_request):
+        assert f"{consumer.__name__} ({__file__}:" in refusal(consumer)
 
 
 def test_a_request_may_stand_for_what_is_in_the_path() -> None:

@@ -164,14 +164,14 @@ class Context:
         It waits, without a slot, until somebody sends a `Response` to its reply channel. After `timeout` seconds, at
         most 1 hour, the host answers with `fallback`, or with status 504. A stream that was started is ended.
         """
-        return Reply(milliseconds("timeout", timeout), fallback)
+        return Reply(milliseconds("timeout", timeout), None if fallback is None else _response("fallback", fallback))
 
     def start_stream(self, head: Response | None = None) -> None:
         """Starts a response whose body follows in parts. The body of `head`, if there is one, is the first part.
 
         To let a part go out before the consumer returns, call `flush`.
         """
-        head = head or Response()
+        head = Response() if head is None else _response("the head of a stream", head)
         self._host.stream_start(head.status, checked_headers(head.headers))
         if head.body:
             self.write(head.body)
@@ -244,6 +244,12 @@ class Context:
         if self._reply_channel is None:
             raise NoConnection
         return self._reply_channel
+
+
+def _response(what: str, value: Any) -> Response:
+    if not isinstance(value, Response):
+        raise TypeError(f"{what} has to be a Response, not {type(value).__name__}: write Response.text(...)")
+    return value
 
 
 def write_log(log: Callable[[str, str], None], level: str, text: object) -> None:

@@ -90,13 +90,22 @@ def _flatten(consumers: Sequence[Any], prefix: str) -> Iterator[Entry]:
         if isinstance(thing, type) and issubclass(thing, Consumers):
             found: Sequence[Entry] = thing.entries
         else:
-            found = [_mark(thing).compile()]
+            found = [_compiled(thing)]
         for entry in found:
             if prefix and isinstance(entry.trigger, ChannelTrigger):
                 raise ConsumerError(
                     f"{entry.place}: a consumer of a channel has no path: list it outside of the prefix"
                 )
             yield entry.under(prefix) if prefix else entry
+
+
+def _compiled(thing: Any) -> Entry:
+    mark = _mark(thing)
+    try:
+        return mark.compile()
+    except ConsumerError as error:
+        text = str(error)
+        raise ConsumerError(text if mark.place in text else f"{thing.__name__} ({mark.place}): {text}") from None
 
 
 def _mark(thing: Any) -> Mark:

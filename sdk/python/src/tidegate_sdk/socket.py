@@ -75,6 +75,9 @@ class Socket(Context, Generic[S]):
         if message is not _NOTHING:
             super().send(need_text("the name of a channel", channel), message)
             return
+        if not isinstance(channel, (str, bytes, bytearray, memoryview)):
+            kind = type(channel).__name__
+            raise TypeError(f"a message to the client has to be str or bytes, not {kind}: send_json writes JSON")
         frame = need_text("a message", channel) if isinstance(channel, str) else need_bytes("a message", channel)
         self._put(lambda: self._host.send_frame(frame))
 
