@@ -133,7 +133,11 @@ def test_a_request_that_nobody_answers() -> None:
         (lambda cx: Response.text("x").header("te", "c"), 'InvalidReply: header "te": belongs to the connection'),
         (lambda cx: Response.text("x").header("a", "c\n"), 'InvalidReply: header "a": the value has a control'),
         (lambda cx: Response.text("x").header("a", " c"), 'InvalidReply: header "a": the value starts or ends'),
-        (lambda cx: cx.timers.set("c", {}, after=10**9), "TimerError: a timer is due within a year"),
+        (
+            lambda cx: cx.timers.set("c", {}, after=10**9),
+            "TimerError: a timer is due in 31536000000 ms at most; this one is in 1000000000000 ms",
+        ),
+        (lambda cx: cx.timers.set("a!b", {}, after=1), "TimerError: a!b is a reply channel"),
         (lambda cx: cx.timers.set("c", {}), "TypeError: a timer is due `after` some seconds or `at` a moment"),
         (lambda cx: cx.timers.set("c", {}, at=datetime(2026, 1, 1)), "ValueError: `at` has no time zone"),
         (lambda cx: cx.timers.cancel(""), "TimerError: a key has at least 1 byte"),

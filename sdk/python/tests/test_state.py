@@ -158,6 +158,14 @@ def test_a_run_sees_its_own_writes_and_expired_keys_are_gone() -> None:
     assert host.data.keys == ["a:1"]
 
 
+def test_a_run_writes_a_limited_number_of_keys_and_timers() -> None:
+    def work(cx: Context) -> None:
+        for number in range(4097):
+            cx.store.add(f"n:{number}")
+
+    assert run(stored(work)).startswith("InvalidCall: a run writes at most 4096 keys and timers")
+
+
 def test_a_listing_goes_on_over_pages() -> None:
     host = stored(lambda cx: sum(count for _, count in cx.store.list("n:", int)))
     for number in range(250):

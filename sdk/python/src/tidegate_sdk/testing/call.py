@@ -11,7 +11,7 @@ from tidegate_sdk.frame import Close
 from tidegate_sdk.scope import Request, Scope
 from tidegate_sdk.testing import forms, rules, store_rules
 from tidegate_sdk.testing.connection import Http, Websocket
-from tidegate_sdk.testing.data import Conflict, Transaction, View, WrongType
+from tidegate_sdk.testing.data import Conflict, Timer, Transaction, View, WrongType
 from tidegate_sdk.testing.world import Fault, Item, Job, LogLine, World
 from tidegate_sdk.wire import (
     ChannelMessage,
@@ -29,7 +29,6 @@ _ATTEMPTS_MAX = 10
 """The number of attempts for an event whose data changes meanwhile."""
 
 _INTERNAL = forms.Respond(500, [("content-type", b"text/plain; charset=utf-8")], b"internal error\n")
-_YEAR = 366 * 24 * 3600 * 1000
 
 
 class _Limit(RunEnded):
@@ -355,24 +354,27 @@ class Call:
 
     def timer_set(self, key: str | None, channel: str, content: bytes, *, after: int | None, at: int | None) -> None:
         if key is not None:
-            self._check_timer_key(key)
+            store_rules.timer_key(key)
+        store_rules.timer_due(after, at, self._now())
+        if "!" in channel:
+            raise errors.TimerError(
+                f"{channel} is a reply channel: its connection may be over when the timer is due; send to a channel of "
+                "your own, and from there to a group"
+            )
         try:
             self._may_send(channel)
             rules.content(content)
         except errors.SendError as error:
             raise errors.TimerError(str(error)) from None
-        due = at if at is not None else self._now() + (after or 0)
-        if due - self._now() > _YEAR:
-            raise errors.TimerError("a timer is due within a year")
-        self._begun().timers.append((key, (channel, content, after, at)))
+        self._set_timer(key, (channel, content, after, at))
 
     def timer_cancel(self, key: str) -> None:
-        self._check_timer_key(key)
-        self._begun().timers.append((key, None))
+        store_rules.timer_key(key)
+        self._set_timer(key, None)
 
-    def _check_timer_key(self, key: str) -> None:
+    def _set_timer(self, key: str | None, timer: Timer | None) -> None:
         try:
-            store_rules.key(key)
+            self._begun().set_timer(key, timer)
         except errors.InvalidCall as error:
             raise errors.TimerError(str(error)) from None
 

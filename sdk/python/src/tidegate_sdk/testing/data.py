@@ -150,6 +150,11 @@ class Transaction:
         rules.value(value)
         self._write(key, _Set(value, span))
 
+    def set_timer(self, key: str | None, timer: Timer | None) -> None:
+        """Sets the timer of a key, or cancels it."""
+        self._count_write(True)
+        self.timers.append((key, timer))
+
     def delete(self, key: str) -> None:
         rules.key(key)
         self._write(key, None)
@@ -265,10 +270,15 @@ class Transaction:
         self.read += asked
         rules.reads(self.read)
 
+    def _count_write(self, is_new: bool) -> None:
+        if is_new and len(self.writes) + len(self.timers) >= rules.WRITES_MAX:
+            raise InvalidCall(
+                f"a run writes at most {rules.WRITES_MAX} keys and timers. Divide the work among several messages"
+            )
+
     def _write(self, key: str, write: _Write) -> None:
         is_new = key not in self.writes
-        if is_new and len(self.writes) >= rules.WRITES_MAX:
-            raise InvalidCall(f"a run writes at most {rules.WRITES_MAX} keys. Divide the work among several messages")
+        self._count_write(is_new)
         own = len(key.encode())
         size = self.written_bytes - (0 if is_new else own + _size(self.writes[key])) + own + _size(write)
         if size > rules.WRITTEN_BYTES_MAX:

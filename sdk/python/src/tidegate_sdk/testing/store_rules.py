@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tidegate_sdk.errors import InvalidCall
+from tidegate_sdk.errors import InvalidCall, TimerError
 from tidegate_sdk.wire import Value
 
 READ_KEYS_MAX = 1_000
@@ -16,6 +16,7 @@ PAGE_BYTES = 1024 * 1024
 
 _KEY_BYTES_MAX = 512
 _VALUE_BYTES_MAX = 256 * 1024
+_TIMER_AHEAD_MAX = 365 * 24 * 3600 * 1000
 _TIME_TO_LIVE_MAX = 10 * 365 * 24 * 3600 * 1000
 
 
@@ -106,3 +107,25 @@ def total(name: str, stored: bytes | int | None, delta: int) -> int:
     if not -(2**63) <= after < 2**63:
         raise ValueError(f"{quoted(name)} would leave the range of 64-bit integers. Set it to a smaller value first")
     return after
+
+
+def timer_key(name: str) -> None:
+    """The key of a timer."""
+    try:
+        key(name)
+    except InvalidCall as error:
+        raise TimerError(str(error)) from None
+
+
+def timer_due(after: int | None, at: int | None, now: int) -> None:
+    """The moment of a timer: after so many milliseconds, or at so many since 1970."""
+    if at is None and (after or 0) > _TIMER_AHEAD_MAX:
+        found = f"in {after} ms"
+    elif at is not None and at - now > _TIMER_AHEAD_MAX:
+        found = f"at {at} ms since 1970"
+    else:
+        return
+    raise TimerError(
+        f"a timer is due in {_TIMER_AHEAD_MAX} ms at most; this one is {found}. Set one that is due earlier, and let "
+        "its consumer set the next"
+    )
