@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tidegate_sdk import ConsumerError, Context, Json, Request, Socket, channel, export, http, websocket
-from tidegate_sdk.exports import check_forgotten
+from tidegate_sdk.exports import check_forgotten, check_frozen
 from tidegate_sdk.testing import TestHost
 
 
@@ -232,7 +233,9 @@ def test_a_consumer_that_is_not_listed() -> None:
         return ""
 
     with pytest.raises(ConsumerError, match=r"`first` is not in export\(...\): add it, or remove its decorator"):
-        check_forgotten([new_in_this_file])
+        check_forgotten([new_in_this_file, NewSocket])
+    with pytest.raises(ConsumerError, match="is not in export"):
+        check_forgotten([NewSocket])
     assert "export() names the consumers" in refusal()
     assert "is no consumer: put @http, @websocket or @channel before it" in refusal(len)
     assert "`/a/` is no prefix" in refusal({"/a/": [new]})
@@ -241,6 +244,19 @@ def test_a_consumer_that_is_not_listed() -> None:
     def reader() -> None: ...
 
     assert "a consumer of a channel has no path" in refusal({"/a": [reader]})
+
+
+def test_random_numbers_that_would_be_the_same_in_each_instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "GENERATOR", random.SystemRandom())
+    check_frozen([first])
+    monkeypatch.setitem(globals(), "GENERATOR", random.Random())
+    with pytest.raises(ConsumerError, match=r"`GENERATOR` beside `first` is a random.Random that is made once"):
+        check_frozen([first])
+
+
+@websocket("/new/socket")
+class NewSocket:
+    pass
 
 
 @channel("new.in.this.file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -70,6 +71,7 @@ def export(*consumers: Exported) -> type[Consumers]:
         eager.load()
         logs.prepare()
         check_forgotten(consumers)
+        check_frozen(consumers)
 
     entries = list(_flatten(consumers, ""))
     if not entries:
@@ -125,6 +127,15 @@ def _functions(consumers: Sequence[Any]) -> Iterator[Any]:
             yield thing
 
 
+def _namespace(thing: Any) -> dict[str, Any]:
+    """The names of the file that a consumer stands in."""
+    found = getattr(thing, "__globals__", None)
+    if found is None:
+        found = vars(sys.modules[thing.__module__]) if thing.__module__ in sys.modules else {}
+    names: dict[str, Any] = found
+    return names
+
+
 def check_forgotten(consumers: Sequence[Any]) -> None:
     """Refuses a module that has a consumer which is not listed: it would never run, and nobody would know.
 
@@ -133,7 +144,7 @@ def check_forgotten(consumers: Sequence[Any]) -> None:
     listed = list(_functions(consumers))
     known = {id(thing) for thing in listed}
     for thing in listed:
-        namespace = getattr(thing, "__globals__", {})
+        namespace = _namespace(thing)
         for name, other in list(namespace.items()):
             is_own = getattr(other, "__module__", None) == namespace.get("__name__")
             mark = getattr(other, "__dict__", {}).get(MARK)
@@ -141,10 +152,25 @@ def check_forgotten(consumers: Sequence[Any]) -> None:
                 raise ConsumerError(f"{mark.place}: `{name}` is not in export(...): add it, or remove its decorator")
 
 
+def check_frozen(consumers: Sequence[Any]) -> None:
+    """Refuses a generator of random numbers at the top of a file: each instance would draw the same numbers."""
+    random = sys.modules.get("random")
+    if random is None:
+        return
+    for thing in _functions(consumers):
+        for name, value in list(_namespace(thing).items()):
+            if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
+                raise ConsumerError(
+                    f"`{name}` beside `{thing.__name__}` is a random.Random that is made once, when the component is "
+                    "built, so each instance would draw the same numbers: make it in the function, or use the "
+                    "functions of `random` or `secrets`"
+                )
+
+
 def _prepare(consumers: Sequence[Any]) -> None:
     """Makes the readers of the dataclasses of the module now, not in each fresh instance that reads one."""
     for thing in _functions(consumers):
-        namespace = getattr(thing, "__globals__", {})
+        namespace = _namespace(thing)
         for kind in list(namespace.values()):
             if isinstance(kind, type) and dataclasses.is_dataclass(kind):
                 # One that nothing reads may have fields of any type.
