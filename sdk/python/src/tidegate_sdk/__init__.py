@@ -1,0 +1,96 @@
+"""Consumers for Tidegate in Python. The README of the package is the manual; each name here has its documentation."""
+
+from tidegate_sdk import sse
+from tidegate_sdk.channel_consumers import channel
+from tidegate_sdk.codec.records import strict
+from tidegate_sdk.context import Context, Group, Level, Reply
+from tidegate_sdk.errors import (
+    ConsumerError,
+    FlushError,
+    Forbidden,
+    ForbiddenKeys,
+    InvalidCall,
+    InvalidContent,
+    InvalidName,
+    InvalidReply,
+    NewerSchema,
+    NoConnection,
+    ReplyError,
+    SendError,
+    StateTooLarge,
+    StateUnreadable,
+    StoreError,
+    StoreUnavailable,
+    TimerError,
+    TooLarge,
+    Unreadable,
+    UnreadableValue,
+    WrongEvent,
+)
+from tidegate_sdk.exports import Consumers, export
+from tidegate_sdk.extract import Cookies, Form, FromRequest, Header, Json, Query
+from tidegate_sdk.frame import Chunk, Close, Message
+from tidegate_sdk.http_consumers import http
+from tidegate_sdk.multipart import Multipart, Part
+from tidegate_sdk.response import HttpError, Problem, Response
+from tidegate_sdk.scope import Request, Scope
+from tidegate_sdk.socket import Handshake, Socket
+from tidegate_sdk.store import Store, StoreView
+from tidegate_sdk.timers import Timers
+from tidegate_sdk.websocket_consumers import websocket
+
+__all__ = [
+    "Chunk",
+    "Close",
+    "ConsumerError",
+    "Consumers",
+    "Context",
+    "Cookies",
+    "FlushError",
+    "Forbidden",
+    "ForbiddenKeys",
+    "Form",
+    "FromRequest",
+    "Group",
+    "Handshake",
+    "Header",
+    "HttpError",
+    "InvalidCall",
+    "InvalidContent",
+    "InvalidName",
+    "InvalidReply",
+    "Json",
+    "Level",
+    "Message",
+    "Multipart",
+    "NewerSchema",
+    "NoConnection",
+    "Part",
+    "Problem",
+    "Query",
+    "Reply",
+    "ReplyError",
+    "Request",
+    "Response",
+    "Scope",
+    "SendError",
+    "Socket",
+    "StateTooLarge",
+    "StateUnreadable",
+    "Store",
+    "StoreError",
+    "StoreUnavailable",
+    "StoreView",
+    "TimerError",
+    "Timers",
+    "TooLarge",
+    "Unreadable",
+    "UnreadableValue",
+    "WrongEvent",
+    "channel",
+    "export",
+    "http",
+    "sse",
+    "strict",
+    "websocket",
+]

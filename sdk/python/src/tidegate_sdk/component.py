@@ -1,0 +1,320 @@
+"""Between the SDK and the bindings of the component. Nothing else knows them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from componentize_py_types import Err
+from wit_world.exports import consumer
+from wit_world.imports import connection, layer, log, reply, store, timers, types
+
+from tidegate_sdk import entries, errors, wire
+from tidegate_sdk.exports import Consumers
+from tidegate_sdk.scope import Request, Scope
+from tidegate_sdk.wire import Headers
+
+_LEVELS = {
+    "trace": log.Level.TRACE,
+    "debug": log.Level.DEBUG,
+    "info": log.Level.INFO,
+    "warn": log.Level.WARN,
+    "error": log.Level.ERROR,
+}
+
+
+def routes(of: Sequence[entries.Entry]) -> list[Any]:
+    """The consumers in the form of the contract."""
+    return [consumer.Route(entry.name, _trigger(entry.trigger)) for entry in of]
+
+
+def _trigger(trigger: entries.Trigger) -> Any:
+    match trigger:
+        case entries.HttpTrigger(methods, path, guards, disconnect):
+            return consumer.Trigger_Http(consumer.HttpTrigger(list(methods), path, _guards(guards), disconnect))
+        case entries.WebsocketTrigger(path, guards):
+            return consumer.Trigger_Websocket(consumer.WebsocketTrigger(path, _guards(guards)))
+        case entries.ChannelTrigger(name, retries):
+            return consumer.Trigger_Channel(consumer.ChannelTrigger(name, retries))
+
+
+def _guards(guards: entries.Guards) -> Any:
+    return consumer.Guards(guards.host, [types.Header(name, value.encode()) for name, value in guards.headers])
+
+
+def handle(consumers: type[Consumers], invocation: Any, event: Any) -> None:
+    """Runs a consumer. What it raises is a failure of the contract, never a trap."""
+    facts = wire.Invocation(invocation.module, invocation.consumer, invocation.correlation_id)
+    try:
+        consumers.run(HOST, facts, _event(event))
+    except errors.StateUnreadable as error:
+        raise Err(consumer.Failure_StateUnreadable(_text(error))) from None
+    except Exception as error:
+        raise Err(consumer.Failure_Failed(_text(error))) from None
+
+
+def _text(error: Exception) -> str:
+    return str(error).encode(errors="replace").decode()
+
+
+def _event(event: Any) -> wire.Event:
+    it = event.value
+    match event:
+        case types.Event_HttpRequest():
+            return Request(body=it.body, **_facts(it.scope))
+        case types.Event_HttpDisconnect():
+            return wire.HttpDisconnect(it.reply_channel, it.path, _params(it.path_params))
+        case types.Event_WebsocketConnect():
+            return wire.WebsocketConnect(Scope(**_facts(it.scope)))
+        case types.Event_WebsocketReceive():
+            frame = it.frame.value
+            return wire.WebsocketReceive(it.reply_channel, it.path, _params(it.path_params), it.order, frame)
+        case types.Event_WebsocketDisconnect():
+            params = _params(it.path_params)
+            return wire.WebsocketDisconnect(it.reply_channel, it.path, params, it.order, it.code, it.reason)
+        case _:
+            return wire.ChannelMessage(it.channel, it.content)
+
+
+def _params(params: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((param.name, param.value) for param in params)
+
+
+def _facts(scope: Any) -> dict[str, Any]:
+    return {
+        "reply_channel": scope.reply_channel,
+        "scheme": scope.scheme,
+        "method": scope.method,
+        "http_version": scope.http_version,
+        "path": scope.path,
+        "raw_path": scope.raw_path,
+        "query_string": scope.query_string,
+        "path_params": _params(scope.path_params),
+        "headers": tuple((header.name, header.value) for header in scope.headers),
+        "client": (scope.client.host, scope.client.port),
+        "server": (scope.server.host, scope.server.port),
+        "root_path": scope.root_path,
+        "subprotocols": tuple(scope.subprotocols),
+    }
+
+
+def _headers(headers: Headers) -> list[Any]:
+    return [types.Header(name, value) for name, value in headers]
+
+
+def _status(status: int) -> int:
+    if not 200 <= status < 600:
+        raise errors.InvalidReply(f"status {status} is not from 200 to 599")
+    return status
+
+
+def _response(response: tuple[int, Headers, bytes]) -> Any:
+    status, headers, body = response
+    return types.Response(_status(status), _headers(headers), body)
+
+
+def _refused(error: Any) -> NoReturn:
+    """Raises what a refusal of the host is in the SDK."""
+    match error.value:
+        case layer.SendError_InvalidName(text):
+            raise errors.InvalidName(text)
+        case layer.SendError_Forbidden(text):
+            raise errors.Forbidden(text)
+        case layer.SendError_InvalidContent(text):
+            raise errors.InvalidContent(text)
+        case layer.SendError_TooLarge(size):
+            raise errors.TooLarge(size.bytes, size.limit)
+        case reply.ReplyError_WrongEvent(text):
+            raise errors.WrongEvent(text)
+        case reply.ReplyError_Invalid(text):
+            raise errors.InvalidReply(text)
+        case layer.FlushError(index, channel, reason):
+            kind = {"ChannelFull": "channel-full", "Unavailable": "unavailable"}.get(
+                type(reason).__name__.partition("_")[2], "refused"
+            )
+            raise errors.FlushError(index, channel, kind, getattr(reason, "value", ""))  # type: ignore[arg-type]
+        case store.StoreError_Invalid(text):
+            raise errors.InvalidCall(text)
+        case store.StoreError_Forbidden(text):
+            raise errors.ForbiddenKeys(text)
+        case store.StoreError_Unavailable(text):
+            raise errors.StoreUnavailable(text)
+        case other:
+            raise errors.TimerError(str(getattr(other, "value", other)))
+
+
+def _value(value: Any) -> wire.Value:
+    return wire.Value(value.data.value, value.schema)
+
+
+def _from_store(value: Any) -> wire.Value | None:
+    return None if value is None else _value(value)
+
+
+class ComponentHost:
+    """The host that the component runs in."""
+
+    def send(self, channel: str, content: bytes) -> None:
+        try:
+            layer.send(channel, content)
+        except Err as error:
+            _refused(error)
+
+    def send_later(self, channel: str, content: bytes, delay: int) -> None:
+        try:
+            layer.send_later(channel, content, delay)
+        except Err as error:
+            _refused(error)
+
+    def group_add(self, group: str, channel: str) -> None:
+        try:
+            layer.group_add(group, channel)
+        except Err as error:
+            _refused(error)
+
+    def group_discard(self, group: str, channel: str) -> None:
+        try:
+            layer.group_discard(group, channel)
+        except Err as error:
+            _refused(error)
+
+    def group_send(self, group: str, content: bytes) -> None:
+        try:
+            layer.group_send(group, content)
+        except Err as error:
+            _refused(error)
+
+    def flush(self) -> None:
+        try:
+            layer.flush()
+        except Err as error:
+            _refused(error)
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        try:
+            reply.respond(_response((status, headers, body)))
+        except Err as error:
+            _refused(error)
+
+    def stream_start(self, status: int, headers: Headers) -> None:
+        self._stream(types.StreamPart_Start(types.ResponseHead(_status(status), _headers(headers))))
+
+    def stream_chunk(self, chunk: bytes) -> None:
+        self._stream(types.StreamPart_Chunk(chunk))
+
+    def stream_end(self) -> None:
+        self._stream(types.StreamPart_End())
+
+    def _stream(self, part: Any) -> None:
+        try:
+            reply.stream(part)
+        except Err as error:
+            _refused(error)
+
+    def hold(self, timeout: int, fallback: tuple[int, Headers, bytes] | None) -> None:
+        try:
+            reply.hold(timeout, _response(fallback) if fallback else None)
+        except Err as error:
+            _refused(error)
+
+    def accept(self, subprotocol: str | None, headers: Headers) -> None:
+        try:
+            reply.accept(types.Handshake(subprotocol, _headers(headers)))
+        except Err as error:
+            _refused(error)
+
+    def send_frame(self, frame: wire.Frame) -> None:
+        try:
+            reply.send(types.Frame_Text(frame) if isinstance(frame, str) else types.Frame_Binary(frame))
+        except Err as error:
+            _refused(error)
+
+    def close(self, code: int, reason: str) -> None:
+        try:
+            reply.close(code, reason)
+        except Err as error:
+            _refused(error)
+
+    def get_scope(self) -> Scope | None:
+        scope = connection.get_scope()
+        return None if scope is None else Scope(**_facts(scope))
+
+    def get_state(self) -> bytes | None:
+        state: bytes | None = connection.get_state()
+        return state
+
+    def set_state(self, state: bytes) -> None:
+        try:
+            connection.set_state(state)
+        except Err as error:
+            if isinstance(error.value, connection.StateError_TooLarge):
+                raise errors.StateTooLarge(len(state), error.value.value) from None
+            raise errors.WrongEvent("only WebSocket events have a state") from None
+
+    def log(self, level: str, message: str) -> None:
+        log.log(_LEVELS[level], message)
+
+    def store_get_many(self, keys: list[str]) -> list[wire.Value | None]:
+        try:
+            return [_from_store(value) for value in store.get_many(keys)]
+        except Err as error:
+            _refused(error)
+
+    def store_get_many_of(self, module: str, keys: list[str]) -> list[wire.Value | None]:
+        try:
+            return [_from_store(value) for value in store.get_many_of(module, keys)]
+        except Err as error:
+            _refused(error)
+
+    def store_set(self, key: str, value: wire.Value, time_to_live: int | None) -> None:
+        data = store.Data_Bytes(value.data) if isinstance(value.data, bytes) else store.Data_Integer(value.data)
+        try:
+            store.set(key, store.Value(data, value.schema), time_to_live)
+        except Err as error:
+            _refused(error)
+
+    def store_delete(self, key: str) -> None:
+        try:
+            store.delete(key)
+        except Err as error:
+            _refused(error)
+
+    def store_add(self, key: str, delta: int) -> None:
+        try:
+            store.add(key, delta)
+        except Err as error:
+            _refused(error)
+
+    def store_list(self, prefix: str, cursor: str | None, limit: int) -> wire.Page:
+        try:
+            page = store.list(prefix, cursor, limit)
+        except Err as error:
+            _refused(error)
+        return wire.Page([(entry.key, _value(entry.value)) for entry in page.entries], page.cursor)
+
+    def timer_set(self, key: str | None, channel: str, content: bytes, *, after: int | None, at: int | None) -> None:
+        moment = timers.Moment_At(at) if at is not None else timers.Moment_After(after or 0)
+        try:
+            timers.set(key, channel, content, moment)
+        except Err as error:
+            _refused(error)
+
+    def timer_cancel(self, key: str) -> None:
+        try:
+            timers.cancel(key)
+        except Err as error:
+            _refused(error)
+
+    def now(self) -> float:
+        return time.time()
+
+    def variable(self, name: str) -> str | None:
+        return os.environ.get(name)
+
+    def path(self, path: str) -> str:
+        return path
+
+
+HOST = ComponentHost()

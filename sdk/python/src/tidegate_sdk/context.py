@@ -1,0 +1,269 @@
+"""The context of a run: sending, groups, logging, and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from tidegate_sdk.checks import milliseconds, need_bytes, need_text
+from tidegate_sdk.codec import jsons
+from tidegate_sdk.errors import NoConnection
+from tidegate_sdk.frame import Message, encode
+from tidegate_sdk.response import Response
+from tidegate_sdk.scope import Scope
+from tidegate_sdk.store import Store
+from tidegate_sdk.timers import Timers
+from tidegate_sdk.wire import Headers, Host, Invocation
+
+Level = Literal["trace", "debug", "info", "warn", "error"]
+_LEVELS = ("trace", "debug", "info", "warn", "error")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The name of a group as it is, for groups of other modules. The host refuses those that are not granted.
+
+    Text in its place is relative to the module: in module `chat`, `"lobby"` is the group `chat.lobby`.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer to a request other than a response, made by `Context.hold` and `Context.end_stream`."""
+
+    hold: int | None = None
+    """For how many milliseconds it is held. None: it was streamed."""
+    fallback: Response | None = None
+
+
+class Context:
+    """The context of a run. A consumer sends messages, joins groups and writes lines for the record by it.
+
+    Nothing here waits. Messages and changes of groups stand in the *outbox* of the run, which the host sends in order
+    when the consumer has returned without a fault. After a fault it drops the outbox, except for flushed entries.
+
+    >>> from dataclasses import dataclass
+    >>> from tidegate_sdk import channel, export, http
+    >>> from tidegate_sdk.testing import TestHost
+    >>> @dataclass
+    ... class Reminder:
+    ...     text: str
+    >>> @http("POST /remind/{text}")
+    ... def remind(cx: Context, text: str) -> tuple[int, str]:
+    ...     cx.send_later("reminders.due", Reminder(text), delay=60)
+    ...     return 202, "in a minute"
+    >>> @channel("reminders.due")
+    ... def due(cx: Context, reminder: Reminder) -> None:
+    ...     cx.info(reminder.text)
+    >>> host = TestHost(export(remind, due))
+    >>> host.request("POST", "/remind/tea").status, host.logs
+    (202, [])
+    >>> host.advance(60)
+    >>> host.logs[0].text
+    'tea'
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        invocation: Invocation,
+        *,
+        prefix: str = "",
+        reply_channel: str | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        self._host = host
+        self._invocation = invocation
+        self._prefix = prefix
+        self._scope = scope
+        self._reply_channel = scope.reply_channel if scope else reply_channel
+
+    @property
+    def module(self) -> str:
+        """The name under which the module is deployed."""
+        return self._invocation.module
+
+    @property
+    def consumer(self) -> str:
+        """The name of the consumer that runs."""
+        return self._invocation.consumer
+
+    @property
+    def correlation_id(self) -> str:
+        """32 hexadecimal digits that follow one event through the access log, records, replies and sends."""
+        return self._invocation.correlation_id
+
+    @property
+    def prefix(self) -> str:
+        """The prefix that `export` puts before the consumer's path, for links to its neighbours. Empty without one."""
+        return self._prefix
+
+    @property
+    def reply_channel(self) -> str | None:
+        """The connection's own channel. None for a message on a channel of the application."""
+        return self._reply_channel
+
+    @property
+    def scope(self) -> Scope | None:
+        """The facts of the connection. None for a message on a channel of the application."""
+        if self._scope is None and self._reply_channel is not None:
+            self._scope = self._host.get_scope()
+        return self._scope
+
+    def send(self, channel: str, message: Message) -> None:
+        """Sends a message to a channel: one that this module declares, or a reply channel whose name it was handed.
+
+        `message` is a dataclass or a dict; for a reply channel text, bytes, `Close`, `Response` or `Chunk`.
+        Raises `SendError` when the host refuses it.
+        """
+        self._host.send(need_text("the name of a channel", channel), encode(message))
+
+    def send_later(self, channel: str, message: Message, delay: float | timedelta) -> None:
+        """Sends a message to a channel, not before `delay` has passed: seconds, at most 24 hours. Errors as `send`."""
+        name = need_text("the name of a channel", channel)
+        self._host.send_later(name, encode(message), milliseconds("delay", delay))
+
+    def group_add(self, group: str | Group, channel: str | None = None) -> None:
+        """Makes this connection, or the channel, a member of a group until it leaves or ends.
+
+        Raises `NoConnection` for an event without a connection, and `SendError` when the host refuses a name.
+        """
+        self._host.group_add(self._full(group), self._member(channel))
+
+    def group_discard(self, group: str | Group, channel: str | None = None) -> None:
+        """Ends the membership of this connection, or of the channel. Without one, it does nothing."""
+        self._host.group_discard(self._full(group), self._member(channel))
+
+    def group_send(self, group: str | Group, message: Message) -> None:
+        """Sends a message to every member of a group.
+
+        For members that are connections it is text, bytes, `Close`, `Response` or `Chunk`. Errors as `send`.
+        """
+        self._host.group_send(self._full(group), encode(message))
+
+    def group_send_json(self, group: str | Group, value: Any) -> None:
+        """Sends a text message that holds `value` as JSON to every member of a group."""
+        self.group_send(group, jsons.dumps(value))
+
+    def flush(self) -> None:
+        """Commits the writes to the store, then sends the outbox now, replies included.
+
+        Raises `FlushError` when an entry cannot be sent. What stood before it is sent, the entry is removed, the rest
+        stays. Data that was committed stays, too.
+        """
+        self._host.flush()
+
+    def hold(self, timeout: float | timedelta, fallback: Response | None = None) -> Reply:
+        """Keeps the HTTP request open after the consumer has returned what this returns.
+
+        It waits, without a slot, until somebody sends a `Response` to its reply channel. After `timeout` seconds, at
+        most 1 hour, the host answers with `fallback`, or with status 504. A stream that was started is ended.
+        """
+        return Reply(milliseconds("timeout", timeout), None if fallback is None else _response("fallback", fallback))
+
+    def start_stream(self, head: Response | None = None) -> None:
+        """Starts a response whose body follows in parts. The body of `head`, if there is one, is the first part.
+
+        To let a part go out before the consumer returns, call `flush`.
+        """
+        head = Response() if head is None else _response("the head of a stream", head)
+        self._host.stream_start(head.status, checked_headers(head.headers))
+        if head.body:
+            self.write(head.body)
+
+    def write(self, part: bytes | str) -> None:
+        """Writes a part of the body of a streamed response. Text is written as UTF-8."""
+        data = part.encode() if isinstance(part, str) else need_bytes("a part of a body", part)
+        self._host.stream_chunk(data)
+
+    def end_stream(self) -> Reply:
+        """Ends a streamed response. An HTTP consumer returns what this returns.
+
+        To go on later from the reply channel, return `hold` in its place.
+        """
+        self._host.stream_end()
+        return Reply()
+
+    @property
+    def store(self) -> Store:
+        """The data of the module, which this run reads and writes as one transaction."""
+        return Store(self._host)
+
+    @property
+    def timers(self) -> Timers:
+        """Messages that are sent later, and that can be replaced and cancelled until then."""
+        return Timers(self._host)
+
+    def now(self) -> datetime:
+        """The time, with time zone UTC. In a test `TestHost.advance` moves it."""
+        return datetime.fromtimestamp(self._host.now(), UTC)
+
+    def variable(self, name: str) -> str | None:
+        """A variable of the environment that the module is granted, secrets among them. None if it is not."""
+        return self._host.variable(need_text("the name of a variable", name))
+
+    def path(self, path: str | Path) -> Path:
+        """The path of a file in a granted directory: in a module the same path, in a test a path of this machine."""
+        return Path(self._host.path(str(path)))
+
+    def log(self, level: Level, text: str) -> None:
+        """Adds lines to the record of the run, one for each line of the text."""
+        if level not in _LEVELS:
+            raise ValueError(f"a level is one of {', '.join(_LEVELS)}, not {level!r}")
+        write_log(self._host.log, level, text)
+
+    def debug(self, text: str) -> None:
+        """Adds a line for the search of a defect."""
+        self.log("debug", text)
+
+    def info(self, text: str) -> None:
+        """Adds a line that an operator may want to know."""
+        self.log("info", text)
+
+    def warn(self, text: str) -> None:
+        """Adds a line about something that looks wrong."""
+        self.log("warn", text)
+
+    def error(self, text: str) -> None:
+        """Adds a line about something that failed."""
+        self.log("error", text)
+
+    def _full(self, group: str | Group) -> str:
+        if isinstance(group, Group):
+            return need_text("the name of a group", group.name)
+        return f"{self.module}.{need_text('the name of a group', group)}"
+
+    def _member(self, channel: str | None) -> str:
+        if channel is not None:
+            return need_text("the name of a channel", channel)
+        if self._reply_channel is None:
+            raise NoConnection
+        return self._reply_channel
+
+
+def _response(what: str, value: Any) -> Response:
+    if not isinstance(value, Response):
+        raise TypeError(f"{what} has to be a Response, not {type(value).__name__}: write Response.text(...)")
+    return value
+
+
+def write_log(log: Callable[[str, str], None], level: str, text: object) -> None:
+    """Logs line by line: an escaped line break cannot be read."""
+    for line in str(text).encode(errors="replace").decode().splitlines() or [""]:
+        log(level, line)
+
+
+def checked_headers(headers: Any) -> Headers:
+    """Header fields whose types are right."""
+    if isinstance(headers, str | bytes):
+        raise TypeError("headers are a list of names and values, as in [('etag', b'\"1\"')]")
+    checked = []
+    for name, value in headers.items() if hasattr(headers, "items") else headers:
+        raw = value.encode() if isinstance(value, str) else need_bytes(f"header {name}", value)
+        checked.append((need_text("the name of a header field", name), raw))
+    return checked

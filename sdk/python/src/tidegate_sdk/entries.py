@@ -1,0 +1,88 @@
+"""Consumers and their triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tidegate_sdk.errors import ConsumerError
+from tidegate_sdk.wire import Event, Host, Invocation
+
+MARK = "__tidegate_consumer__"
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """Conditions for a request besides method and path. Host and names are in lower case."""
+
+    host: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def exactness(self) -> tuple[float, int]:
+        """Of routes whose guards hold, the one with the greatest of these is taken."""
+        if self.host is None:
+            return 0, len(self.headers)
+        labels = float("inf") if not self.host.startswith("*") else self.host.count(".") + 1
+        return labels, len(self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTrigger:
+    methods: tuple[str, ...]
+    path: str
+    guards: Guards = field(default_factory=Guards)
+    disconnect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WebsocketTrigger:
+    path: str
+    guards: Guards = field(default_factory=Guards)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTrigger:
+    name: str
+    retries: int | None = None
+
+
+Trigger = HttpTrigger | WebsocketTrigger | ChannelTrigger
+Run = Callable[[Host, Invocation, str, Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A consumer that is ready to run."""
+
+    name: str
+    trigger: Trigger
+    run: Run
+    place: str
+    """File and line, for error messages."""
+    prefix: str = ""
+
+    def under(self, prefix: str) -> Entry:
+        """The same consumer, its path behind a prefix. Under a prefix, `/` is the prefix itself."""
+        if isinstance(self.trigger, ChannelTrigger):
+            return self
+        path = "" if self.trigger.path == "/" else self.trigger.path
+        return replace(self, prefix=prefix + self.prefix, trigger=replace(self.trigger, path=prefix + path))
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The trace of a decorator on a function or class."""
+
+    place: str
+    compile: Callable[[], Entry]
+
+    def put_on(self, thing: Any) -> None:
+        """Leaves it there. A thing with two decorators would run for one of them only, so it is refused."""
+        if MARK in vars(thing):
+            raise ConsumerError(
+                f"`{thing.__name__}` ({self.place}) has two decorators, and a consumer has one: write a second "
+                "function that calls it"
+            )
+        setattr(thing, MARK, self)

@@ -1,0 +1,236 @@
+"""The test host."""
+
+from __future__ import annotations
+
+import json as jsons
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from tidegate_sdk.checks import milliseconds
+from tidegate_sdk.context import Group
+from tidegate_sdk.exports import Consumers
+from tidegate_sdk.frame import Message, encode
+from tidegate_sdk.scope import Request, Scope
+from tidegate_sdk.testing import router, rules
+from tidegate_sdk.testing.call import settle
+from tidegate_sdk.testing.clients import Denied, TestResponse, TestSocket
+from tidegate_sdk.testing.connection import Http, Websocket
+from tidegate_sdk.testing.forms import Respond
+from tidegate_sdk.testing.inspection import TestData
+from tidegate_sdk.testing.world import Fault, Job, LogLine, Sent, World, scope_headers
+from tidegate_sdk.wire import Headers, WebsocketConnect
+
+
+class TestHost:
+    """Runs the consumers of a module natively.
+
+    Everything happens at once: when a call returns, the event and all that followed from it have run.
+
+    `module` is the name under which the module is deployed, `granted` are channels and groups of others that it may
+    use, `environment` its variables and secrets, `directories` what it is granted of this machine, by the name that it
+    has for each, and `at` the time that `Context.now` tells at first.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        consumers: type[Consumers],
+        module: str = "test",
+        *,
+        granted: Sequence[str] = (),
+        granted_data: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        directories: Mapping[str, str | Path] | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        if not rules.is_module(module):
+            raise ValueError(f"{module!r} is not 1 to 63 bytes of a-z 0-9 -")
+        self._world = World(consumers, module, set(granted), set(granted_data))
+        self._world.environment.update(environment or {})
+        for guest, directory in (directories or {}).items():
+            if not guest.startswith("/"):
+                raise ValueError(f'{guest!r} is not an absolute path, such as "/data"')
+            self._world.directories[guest] = str(directory)
+        if at is not None:
+            self._world.epoch = at.timestamp()
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> TestResponse:
+        """Sends a GET request."""
+        return self.request("GET", path, headers=headers)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        body: str | bytes = b"",
+        headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] | None = None,
+    ) -> TestResponse:
+        """Sends an HTTP request. The path may have a query. With `json` the body is that value, and its type is set."""
+        fields = _fields(headers)
+        if json is not None:
+            fields.append(("content-type", b"application/json"))
+            body = jsons.dumps(json)
+        if not any(name.lower() == "host" for name, _ in fields):
+            fields.insert(0, ("host", b"localhost"))
+        world = self._world
+        identity = world.next_id()
+        channel = f"test!{identity}"
+        scope = _scope(Scope, channel, "http", method, path, fields)
+        http = Http(None, scope)
+        world.connections[channel] = http
+        try:
+            found = router.http(world.consumers.entries, scope)
+            has_socket = router.websocket(world.consumers.entries, scope) is not None
+        except router.BadPath:
+            http.answer(_text(400, "bad path\n"))
+            return TestResponse(world, channel, http)
+        if isinstance(found, router.Route):
+            data = body.encode() if isinstance(body, str) else body
+            event = _scope(Request, channel, "http", method, path, fields, body=data, path_params=found.params)
+            http.entry, http.scope = found.entry, event
+            world.queue.append(Job(found.entry, event, channel, identity))
+            settle(world)
+        elif isinstance(found, router.WrongMethod):
+            allow = ", ".join(found.allowed).encode()
+            http.answer(_text(405, "method not allowed\n", ("allow", allow)))
+        elif has_socket:
+            http.answer(_text(426, "this path has a WebSocket\n", ("upgrade", b"websocket")))
+        else:
+            http.answer(_text(404, "not found\n"))
+        return TestResponse(world, channel, http)
+
+    def websocket(
+        self,
+        path: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] | None = None,
+    ) -> TestSocket:
+        """Asks for a WebSocket. Raises `Denied` when the handshake is turned down."""
+        world = self._world
+        identity = world.next_id()
+        channel = f"test!{identity}"
+        facts = {"subprotocols": tuple(subprotocols)}
+        scope = _scope(Scope, channel, "ws", "GET", path, _fields(headers), **facts)
+        try:
+            found = router.websocket(world.consumers.entries, scope)
+        except router.BadPath:
+            found = None
+        if found is None:
+            raise Denied(403)
+        scope = _scope(Scope, channel, "ws", "GET", path, _fields(headers), path_params=found.params, **facts)
+        websocket = Websocket(found.entry, scope)
+        world.connections[channel] = websocket
+        world.queue.append(Job(found.entry, WebsocketConnect(scope), channel, identity))
+        settle(world)
+        if not websocket.accepted:
+            raise Denied(websocket.denied)
+        return TestSocket(world, channel, websocket)
+
+    def send(self, channel: str, message: Message) -> None:
+        """Sends a message to a channel, as another program may. Raises `SendError` when it breaks a rule."""
+        rules.channel(channel)
+        content = encode(message)
+        rules.content(content)
+        self._world.send(channel, content, self._world.next_id())
+        settle(self._world)
+
+    def advance(self, span: float | timedelta) -> None:
+        """Moves the clock by so many seconds. Runs what is due on the way, in the order of time."""
+        end = self._world.now + milliseconds("span", span)
+        while self._world.next_due(end):
+            settle(self._world)
+        settle(self._world)
+
+    def replace(self, consumers: type[Consumers]) -> None:
+        """Deploys another version of the module.
+
+        Open connections stay, with their state, and the next event meets the new consumers. A connection whose
+        consumer is gone closes with code 1012.
+        """
+        self._world.replace(consumers)
+        settle(self._world)
+
+    def messages(self, channel: str) -> list[Sent]:
+        """The messages that were sent to a channel so far. A delayed one is among them when its delay has passed."""
+        return [sent for to, sent in self._world.sent if to == channel]
+
+    def group(self, group: str | Group) -> list[str]:
+        """The channels in a group."""
+        return sorted(self._world.groups.get(self._full(group), {}))
+
+    def group_messages(self, group: str | Group) -> list[Sent]:
+        """The messages that were sent to a group so far."""
+        return [sent for to, sent in self._world.group_sent if to == self._full(group)]
+
+    def _full(self, group: str | Group) -> str:
+        return group.name if isinstance(group, Group) else f"{self._world.module}.{group}"
+
+    @property
+    def data(self) -> TestData:
+        """The module's data in the store."""
+        return TestData(self._world, self._world.module)
+
+    def data_of(self, module: str) -> TestData:
+        """The data of another module."""
+        return TestData(self._world, module)
+
+    def before_commit(self, change: Callable[[], None]) -> None:
+        """Changes data between the end of the next run that uses the store and its commit.
+
+        If the run has read what `change` changes, it is done again. Several calls are for several commits, one each.
+        """
+        self._world.changes.append(change)
+
+    def conflict_once(self, key: str) -> None:
+        """Lets the next run that uses the store find that a key has changed when it commits.
+
+        If it has read the key, it is done again and sees the same. Set the key before.
+        """
+        self.before_commit(lambda: self.data.touch(key))
+
+    @property
+    def logs(self) -> list[LogLine]:
+        """The lines that consumers logged. A fault does not take them back."""
+        return list(self._world.logs)
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The runs that failed."""
+        return list(self._world.faults)
+
+    @property
+    def drops(self) -> list[str]:
+        """Messages that reached nobody, each with the reason: a connection that is gone, or takes no such message."""
+        return list(self._world.drops)
+
+
+def _fields(headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] | None) -> Headers:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+
+
+def _text(status: int, text: str, *fields: tuple[str, bytes]) -> Respond:
+    return Respond(status, [("content-type", b"text/plain; charset=utf-8"), *fields], text.encode())
+
+
+def _scope(kind: type[Any], channel: str, scheme: str, method: str, path: str, headers: Headers, **more: Any) -> Any:
+    raw_path, _, query = path.partition("?")
+    return kind(
+        reply_channel=channel,
+        scheme=scheme,
+        method=method,
+        path=unquote(raw_path, errors="replace"),
+        raw_path=raw_path,
+        query_string=query,
+        headers=tuple(scope_headers(headers)),
+        client=("127.0.0.1", 50_000),
+        server=("127.0.0.1", 8000),
+        **more,
+    )

@@ -1,0 +1,282 @@
+"""The in-memory layer of the test host: channels, groups, connections and the clock."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from tidegate_sdk.codec import messagepack
+from tidegate_sdk.codec.readers import reader
+from tidegate_sdk.entries import ChannelTrigger, Entry, HttpTrigger
+from tidegate_sdk.exports import Consumers
+from tidegate_sdk.frame import Close
+from tidegate_sdk.testing import forms
+from tidegate_sdk.testing.connection import Connection, Http, Websocket
+from tidegate_sdk.testing.data import Data
+from tidegate_sdk.wire import ChannelMessage, Event, Headers, HttpDisconnect, WebsocketDisconnect
+
+_NOT_GRANTED = "/dev/null/not-granted"
+
+
+@dataclass(frozen=True)
+class Job:
+    """An event that waits for its consumer."""
+
+    entry: Entry
+    event: Event
+    connection: str | None
+    correlation: str
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line that a consumer logged."""
+
+    consumer: str
+    """The consumer."""
+    level: str
+    """`trace`, `debug`, `info`, `warn` or `error`."""
+    text: str
+    """The line."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A run that failed."""
+
+    consumer: str
+    """The consumer."""
+    text: str
+    """Why, for the record: the exception with the place, as in `ValueError: boom (at app.py:7)`."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message that was sent."""
+
+    content: bytes
+    """The content, MessagePack."""
+
+    def read(self, kind: Any = Any) -> Any:
+        """Reads the content as a type, such as a dataclass or `dict`."""
+        return reader(kind)(messagepack.unpackb(self.content))
+
+
+# An entry of an outbox: its kind and its content.
+Item = tuple[str, Any]
+
+
+@dataclass
+class World:
+    """Everything that the test host knows."""
+
+    consumers: type[Consumers]
+    module: str = "test"
+    granted: set[str] = field(default_factory=set)
+    granted_data: set[str] = field(default_factory=set)
+    data: Data = field(default_factory=Data)
+    changes: list[Callable[[], None]] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    directories: dict[str, str] = field(default_factory=dict)
+    epoch: float = field(default_factory=time.time)
+    now: int = 0
+    """Milliseconds since the test began."""
+    connections: dict[str, Connection] = field(default_factory=dict)
+    groups: dict[str, dict[str, None]] = field(default_factory=dict)
+    queue: deque[Job] = field(default_factory=deque)
+    sent: list[tuple[str, Sent]] = field(default_factory=list)
+    group_sent: list[tuple[str, Sent]] = field(default_factory=list)
+    logs: list[LogLine] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    drops: list[str] = field(default_factory=list)
+    _later: dict[tuple[int, int], tuple[str | None, str, bytes, str]] = field(default_factory=dict)
+    _counter: int = 0
+
+    def clock(self) -> float:
+        """The time that consumers see, in seconds since 1970."""
+        return self.epoch + self.now / 1000
+
+    def path(self, path: str) -> str:
+        """The path on this machine for a path of the module."""
+        asked = PurePosixPath(path)
+        if ".." in asked.parts:
+            return _NOT_GRANTED
+        # The innermost one, as in a module.
+        for guest in sorted(self.directories, reverse=True):
+            if asked.is_relative_to(guest):
+                return f"{self.directories[guest]}/{asked.relative_to(guest)}"
+        return _NOT_GRANTED
+
+    def next_id(self) -> str:
+        self._counter += 1
+        return f"{self._counter:032x}"
+
+    def replace(self, consumers: type[Consumers]) -> None:
+        """Swaps the consumers. A connection whose consumer is gone closes with code 1012."""
+        self.consumers = consumers
+        by_name = {entry.name: entry for entry in consumers.entries}
+        for channel, connection in list(self.connections.items()):
+            if connection.entry is not None:
+                connection.entry = by_name.get(connection.entry.name)
+                if connection.entry is None:
+                    self.close(channel, Close(1012))
+
+    def owner(self, channel: str) -> Entry | None:
+        """The consumer that declares a channel."""
+        for entry in self.consumers.entries:
+            if isinstance(entry.trigger, ChannelTrigger) and entry.trigger.name == channel:
+                return entry
+        return None
+
+    def commit(self, items: list[Item], connection: str | None, correlation: str) -> None:
+        """Does what stands in an outbox, in order."""
+        for kind, about in items:
+            match kind:
+                case "send":
+                    channel, content = about
+                    self.send(channel, content, correlation)
+                case "send-later":
+                    channel, content, delay = about
+                    self.later(self.now + delay, channel, content, correlation)
+                case "group-add":
+                    self._group_add(*about)
+                case "group-discard":
+                    group, channel = about
+                    self.groups.get(group, {}).pop(channel, None)
+                case "group-send":
+                    group, content = about
+                    self.group_send(group, content, correlation)
+                case _:
+                    if connection is not None:
+                        self.reply(connection, about, from_group=False)
+
+    def later(self, due: int, channel: str, content: bytes, correlation: str, key: str | None = None) -> None:
+        """Sends a message when it is due. One with a key takes the place of the one that has it."""
+        self._counter += 1
+        if key is not None:
+            self.cancel(key)
+        self._later[max(due, self.now), self._counter] = (key, channel, content, correlation)
+
+    def cancel(self, key: str) -> None:
+        """Forgets the message of a key."""
+        for at, (known, *_) in list(self._later.items()):
+            if known == key:
+                del self._later[at]
+
+    def send(self, channel: str, content: bytes, correlation: str) -> None:
+        self._deliver(channel, content, correlation, from_group=False)
+        self.sent.append((channel, Sent(content)))
+
+    def group_send(self, group: str, content: bytes, correlation: str) -> None:
+        for member in sorted(self.groups.get(group, {})):
+            self._deliver(member, content, correlation, from_group=True)
+        self.group_sent.append((group, Sent(content)))
+
+    def _deliver(self, channel: str, content: bytes, correlation: str, from_group: bool) -> None:
+        if "!" in channel:
+            try:
+                replies = forms.replies(content)
+            except ValueError as error:
+                self.drops.append(f"{channel}: {error}")
+                return
+            for reply in replies:
+                self.reply(channel, reply, from_group)
+        elif (entry := self.owner(channel)) is not None:
+            self.queue.append(Job(entry, ChannelMessage(channel, content), None, correlation))
+
+    def _group_add(self, group: str, channel: str) -> None:
+        if "!" in channel and not self._is_alive(channel):
+            self.drops.append(f"{group}: {channel} is gone")
+        else:
+            self.groups.setdefault(group, {})[channel] = None
+
+    def _is_alive(self, channel: str) -> bool:
+        connection = self.connections.get(channel)
+        return connection is not None and connection.is_alive
+
+    def reply(self, channel: str, reply: forms.Reply, from_group: bool) -> None:
+        """Does something to a connection."""
+        connection = self.connections.get(channel)
+        if connection is None:
+            self.drops.append(f"{channel}: no such connection")
+            return
+        was_alive = connection.is_alive
+        try:
+            connection.apply(reply, from_group, self.now)
+        except ValueError as error:
+            self.drops.append(f"{channel}: {error}")
+        if was_alive and isinstance(connection, Websocket) and connection.phase == "closed":
+            self._websocket_ended(channel, connection)
+        elif not connection.is_alive:
+            self.leave_groups(channel)
+
+    def close(self, channel: str, close: Close) -> None:
+        """Closes a WebSocket that is open, from either side."""
+        connection = self.connections.get(channel)
+        if isinstance(connection, Websocket) and connection.phase == "open":
+            connection.phase, connection.closed = "closed", close
+            self._websocket_ended(channel, connection)
+
+    def _websocket_ended(self, channel: str, websocket: Websocket) -> None:
+        self.leave_groups(channel)
+        close, scope = websocket.closed, websocket.scope
+        if websocket.entry is None or close is None:
+            return
+        order = websocket.order + 1
+        event = WebsocketDisconnect(channel, scope.path, scope.path_params, order, close.code, close.reason)
+        self.queue.append(Job(websocket.entry, event, channel, self.next_id()))
+
+    def leave_groups(self, channel: str) -> None:
+        for members in self.groups.values():
+            members.pop(channel, None)
+
+    def http_left(self, channel: str) -> None:
+        """The client of a request goes away."""
+        connection = self.connections.get(channel)
+        if not isinstance(connection, Http) or not connection.is_alive:
+            return
+        connection.has_left = True
+        self.leave_groups(channel)
+        entry, scope = connection.entry, connection.scope
+        if entry is not None and isinstance(entry.trigger, HttpTrigger) and entry.trigger.disconnect:
+            event = HttpDisconnect(channel, scope.path, scope.path_params)
+            self.queue.append(Job(entry, event, channel, self.next_id()))
+
+    def next_due(self, end: int) -> bool:
+        """Moves the clock to the next thing that is due until `end`, and does it."""
+        holds = [
+            (connection.hold[0], channel)
+            for channel, connection in self.connections.items()
+            if isinstance(connection, Http) and connection.hold is not None and connection.is_alive
+        ]
+        message, hold = min(self._later, default=None), min(holds, default=None)
+        if message is not None and message[0] <= end and (hold is None or message[0] <= hold[0]):
+            self.now = message[0]
+            _, channel, content, correlation = self._later.pop(message)
+            self.send(channel, content, correlation)
+            return True
+        if hold is not None and hold[0] <= end:
+            self.now = hold[0]
+            held = self.connections[hold[1]]
+            if isinstance(held, Http):
+                held.expire()
+            self.leave_groups(hold[1])
+            return True
+        self.now = end
+        return False
+
+
+def scope_headers(headers: Headers) -> Headers:
+    """Header fields as the host gives them: names in lower case, cookies joined."""
+    found: Headers = []
+    for name, value in ((name.lower(), value) for name, value in headers):
+        known = next((at for at, (it, _) in enumerate(found) if it == name == "cookie"), None)
+        if known is None:
+            found.append((name, value))
+        else:
+            found[known] = (name, found[known][1] + b"; " + value)
+    return found

@@ -1,0 +1,116 @@
+"""The contract in the terms of the SDK, and the interface of hosts: the component's and that of a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tidegate_sdk.scope import Request, Scope
+
+Headers = list[tuple[str, bytes]]
+Frame = str | bytes
+
+
+@dataclass(slots=True)
+class Invocation:
+    """The facts of one run of one consumer."""
+
+    module: str
+    consumer: str
+    correlation_id: str
+
+
+@dataclass(slots=True)
+class HttpDisconnect:
+    reply_channel: str
+    path: str
+    path_params: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class WebsocketConnect:
+    scope: Scope
+
+
+@dataclass(slots=True)
+class WebsocketReceive:
+    reply_channel: str
+    path: str
+    path_params: tuple[tuple[str, str], ...]
+    order: int
+    frame: Frame
+
+
+@dataclass(slots=True)
+class WebsocketDisconnect:
+    reply_channel: str
+    path: str
+    path_params: tuple[tuple[str, str], ...]
+    order: int
+    code: int
+    reason: str
+
+
+@dataclass(slots=True)
+class ChannelMessage:
+    channel: str
+    content: bytes
+
+
+Event = Request | HttpDisconnect | WebsocketConnect | WebsocketReceive | WebsocketDisconnect | ChannelMessage
+
+
+class Failed(Exception):
+    """The fault `failed`, with a text for the record."""
+
+
+@dataclass(slots=True)
+class Value:
+    """A value of the store: bytes, or an integer that `add` changes."""
+
+    data: bytes | int
+    schema: int = 0
+
+
+@dataclass(slots=True)
+class Page:
+    """A part of a listing."""
+
+    entries: list[tuple[str, Value]]
+    cursor: str | None
+
+
+class Host(Protocol):
+    """The calls of a run to its host. The caller has checked the arguments; refusals are exceptions of `errors`."""
+
+    def send(self, channel: str, content: bytes) -> None: ...
+    def send_later(self, channel: str, content: bytes, delay: int) -> None: ...
+    def group_add(self, group: str, channel: str) -> None: ...
+    def group_discard(self, group: str, channel: str) -> None: ...
+    def group_send(self, group: str, content: bytes) -> None: ...
+    def flush(self) -> None: ...
+    def respond(self, status: int, headers: Headers, body: bytes) -> None: ...
+    def stream_start(self, status: int, headers: Headers) -> None: ...
+    def stream_chunk(self, chunk: bytes) -> None: ...
+    def stream_end(self) -> None: ...
+    def hold(self, timeout: int, fallback: tuple[int, Headers, bytes] | None) -> None: ...
+    def accept(self, subprotocol: str | None, headers: Headers) -> None: ...
+    def send_frame(self, frame: Frame) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
+    def get_scope(self) -> Scope | None: ...
+    def get_state(self) -> bytes | None: ...
+    def set_state(self, state: bytes) -> None: ...
+    def log(self, level: str, message: str) -> None: ...
+    def store_get_many(self, keys: list[str]) -> list[Value | None]: ...
+    def store_get_many_of(self, module: str, keys: list[str]) -> list[Value | None]: ...
+    def store_set(self, key: str, value: Value, time_to_live: int | None) -> None: ...
+    def store_delete(self, key: str) -> None: ...
+    def store_add(self, key: str, delta: int) -> None: ...
+    def store_list(self, prefix: str, cursor: str | None, limit: int) -> Page: ...
+    def timer_set(
+        self, key: str | None, channel: str, content: bytes, *, after: int | None, at: int | None
+    ) -> None: ...
+    def timer_cancel(self, key: str) -> None: ...
+    def now(self) -> float: ...
+    def variable(self, name: str) -> str | None: ...
+    def path(self, path: str) -> str: ...

@@ -1,0 +1,369 @@
+"""Consumers that use all of the SDK, for cases that run natively and on a host."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Literal
+
+from tidegate_sdk import (
+    Chunk,
+    Close,
+    Context,
+    Cookies,
+    Form,
+    Handshake,
+    Header,
+    HttpError,
+    Json,
+    Multipart,
+    Problem,
+    Query,
+    Reply,
+    Request,
+    Response,
+    SendError,
+    Socket,
+    Unreadable,
+    channel,
+    export,
+    http,
+    strict,
+    websocket,
+)
+
+# Parameters and answers.
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@http("GET /s/number/{n}")
+def number(n: int) -> dict[str, int]:
+    return {"twice": 2 * n}
+
+
+@http("GET /s/typed/{colour}/{day}/{key}/{size}")
+def typed(colour: Colour, day: date, key: uuid.UUID, size: Literal["s", "m"]) -> list[str]:
+    return [colour.name, day.isoformat(), str(key), size]
+
+
+@http("GET /s/rest/{*path}")
+def rest(path: str) -> str:
+    return path
+
+
+@dataclass
+class Search:
+    q: str
+    tag: list[str] = field(default_factory=list)
+    page: int = 1
+
+
+@http("GET /s/search")
+def search(query: Query[Search]) -> str:
+    return f"{query.q} {query.tag} {query.page}"
+
+
+@dataclass
+class Item:
+    name: str
+    count: int
+
+
+@strict
+@dataclass
+class Order:
+    items: list[Item]
+    by: str | None = None
+
+
+@http("POST|PUT /s/order")
+def order(order: Json[Order]) -> tuple[int, Order]:
+    return 201, order
+
+
+@dataclass
+class Visitor:
+    name: str
+    age: int
+
+
+@http("POST /s/form")
+def form(visitor: Form[Visitor]) -> str:
+    return f"{visitor.name}, {visitor.age}"
+
+
+@http("POST /s/files")
+def files(form: Multipart) -> list[str]:
+    return [f"{part.name} {part.file_name} {part.content_type} {len(part.body)}" for part in form]
+
+
+@http("GET /s/header")
+def header(known: Annotated[int | None, Header("x-known")], cookies: Cookies) -> str:
+    return f"{known} {cookies.get('name')}"
+
+
+@http("PUT /s/cookie/{name}")
+def cookie(name: str) -> Response:
+    return Response(204).cookie("name", name, max_age=timedelta(days=1))
+
+
+@http("GET /s/problem")
+def problem() -> str:
+    raise Problem(409, "Out of stock", left=0)
+
+
+@http("GET /s/guarded", headers={"x-version": "2"})
+def guarded() -> str:
+    return "second"
+
+
+@http("GET /s/guarded")
+def unguarded() -> str:
+    return "first"
+
+
+@http("GET /s/stream")
+def stream(cx: Context) -> Reply:
+    cx.start_stream(Response.text("1"))
+    for n in (2, 3):
+        cx.flush()
+        cx.write(str(n))
+    return cx.end_stream()
+
+
+@http("GET /s/hold")
+def hold(cx: Context) -> Reply:
+    cx.send("s.answers", {"to": cx.reply_channel})
+    return cx.hold(timeout=20, fallback=Response(204))
+
+
+@channel("s.answers")
+def answers(cx: Context, message: dict[str, str]) -> None:
+    cx.send(message["to"], Response.text("late", status=203).header("x-late", "yes"))
+
+
+@http("GET /s/held-stream")
+def held_stream(cx: Context) -> Reply:
+    cx.start_stream(Response.text("a"))
+    cx.send("s.parts", {"to": cx.reply_channel})
+    return cx.hold(timeout=20)
+
+
+@channel("s.parts")
+def parts(cx: Context, message: dict[str, str]) -> None:
+    cx.send(message["to"], Chunk(b"b"))
+    cx.send(message["to"], Chunk(b"c", is_last=True))
+
+
+# Wrong answers and exceptions, all of them faults.
+
+
+@http("GET /s/fault/{kind}")
+def fault(cx: Context, kind: str) -> Any:
+    wrong: Any = 7
+    match kind:
+        case "raises":
+            raise ValueError("boom\nand more")
+        case "import":
+            import wave
+
+            return wave.__name__
+        case "recursion":
+            return recurse(0)
+        case "exit":
+            raise SystemExit(3)
+        case "nothing":
+            return None
+        case "status":
+            return Response(99999)
+        case "body":
+            return Response(200, wrong)
+        case "header":
+            return Response(200, b"", [("x-a", wrong)])
+        case "surrogate":
+            return "\udc80"
+        case "channel":
+            return cx.send(wrong, {"a": 1})
+        case "content":
+            return cx.send("s.answers", {"a": object()})
+        case "large":
+            return cx.send("s.answers", {"a": 2**70})
+        case "group":
+            return cx.group_add(wrong)
+        case "delay":
+            return cx.send_later("s.answers", {"to": "x"}, -1)
+        case "level":
+            return cx.log(wrong, "x")
+        case "key":
+            return cx.store.set(wrong, 1)
+        case _:
+            raise HttpError(404, "no such fault\n")
+
+
+def recurse(n: int) -> int:
+    return recurse(n + 1) + 1
+
+
+@http("GET /s/refused/{name}")
+def refused(cx: Context, name: str) -> str:
+    try:
+        cx.send(name, {"a": 1})
+    except SendError as error:
+        return type(error).__name__
+    return "sent"
+
+
+# Late imports of the standard library, and numbers that differ between instances.
+
+
+@http("GET /s/library")
+def library() -> str:
+    found = datetime.strptime("2026-01-02", "%Y-%m-%d")
+    network = "bücher".encode("idna").decode()
+    return f"{found:%d.%m.} {network} {uuid.uuid5(uuid.NAMESPACE_DNS, 'a')} {Counter('abca').most_common(1)}"
+
+
+@http("GET /s/random")
+def chance() -> str:
+    return f"{random.random()} {uuid.uuid4()}"
+
+
+# WebSocket.
+
+
+@websocket("/s/count/{step}")
+class Count:
+    step: int
+
+    @dataclass
+    class State:
+        SCHEMA: ClassVar[int] = 3
+        total: int = 0
+
+    def connect(self, socket: Socket[Count.State]) -> Handshake | None:
+        socket.send("welcome")
+        offered = socket.scope.subprotocols if socket.scope else ()
+        if "no" in offered:
+            return Handshake.deny()
+        return Handshake(subprotocol=offered[0]) if offered else None
+
+    def groups(self) -> list[str]:
+        return ["counters"]
+
+    def receive(self, socket: Socket[Count.State], text: str) -> None:
+        match text:
+            case "boom":
+                socket.state.total = 1000
+                socket.send("never")
+                raise ValueError("boom")
+            case "bye":
+                socket.close(4001, "bye")
+            case "all":
+                socket.group_send("counters", Close(4002))
+            case _:
+                socket.state.total += self.step
+                socket.send(str(socket.state.total))
+
+
+@dataclass
+class Add:
+    type: Literal["add"]
+    n: int
+
+
+@dataclass
+class Reset:
+    type: Literal["reset"]
+
+
+@websocket("/s/json")
+class Typed:
+    def receive(self, socket: Socket[None], incoming: Json[Add | Reset] | Unreadable) -> None:
+        if isinstance(incoming, Unreadable):
+            socket.send_json({"error": str(incoming)})
+        else:
+            socket.send_json(incoming)
+
+
+@websocket("/s/strict-json")
+class Strict:
+    def receive(self, socket: Socket[None], incoming: Json[Add]) -> None:
+        socket.send_json(incoming.n)
+
+
+# The store and timers.
+
+
+@strict
+@dataclass
+class Seat:
+    taken_by: str
+
+
+@http("POST /s/seats/{number}/{name}")
+def book(cx: Context, number: int, name: str) -> str:
+    key = f"seat:{number}"
+    seat = cx.store.get(key, Seat)
+    if seat is not None:
+        raise HttpError(409, f"{seat.taken_by} has it\n")
+    cx.store.set(key, Seat(name))
+    cx.store.add("taken")
+    return "booked\n"
+
+
+@http("GET /s/seats")
+def seats(cx: Context) -> dict[str, Any]:
+    listed = {key: seat.taken_by for key, seat in cx.store.list("seat:", Seat)}
+    return {"seats": listed, "taken": cx.store.counter("taken")}
+
+
+@http("DELETE /s/seats")
+def clear(cx: Context) -> Response:
+    for key in cx.store.keys(""):
+        cx.store.delete(key)
+    return Response(204)
+
+
+@http("POST /s/timer/{key}")
+def timer(cx: Context, key: str) -> str:
+    cx.timers.set("s.due", {"key": key}, after=0.05, key=key)
+    cx.timers.set("s.due", {"key": f"cancelled {key}"}, after=0.05, key="other")
+    cx.timers.cancel("other")
+    return "set\n"
+
+
+@channel("s.due")
+def due(cx: Context, message: dict[str, str]) -> None:
+    cx.group_send("timers", message["key"])
+
+
+@websocket("/s/timers")
+class TimerWatch:
+    def groups(self) -> list[str]:
+        return ["timers"]
+
+
+@http("GET /")
+def index(request: Request) -> str:
+    return f"index of {request.path}"
+
+
+@http("GET /{name}")
+def show(cx: Context, name: str) -> str:
+    return f"{name} below {cx.prefix}"
+
+
+Consumer = export(
+    number, typed, rest, search, order, form, files, header, cookie, problem, guarded, unguarded, stream, hold, answers,
+    held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, book, seats, clear, timer, due,
+    TimerWatch,
+    {"/s/pages": [index, show]},
+)  # fmt: skip

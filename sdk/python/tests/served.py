@@ -1,0 +1,154 @@
+"""A host that serves a component, and connections to it that cases are run over."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from examples import Example
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tidegate_sdk import Close
+from tidegate_sdk.testing.cases import CaseError, CaseRequest, CaseResponse, Opened
+
+PATIENCE = 30
+
+
+def build(examples: Iterable[Example], into: Path) -> Path:
+    """Builds one component of several modules, which takes one build and one compilation."""
+    examples = list(examples)
+    paths: list[str] = []
+    for example in examples:
+        # Each is called `app.py`, so it gets a name of its own beside the files that it imports.
+        shutil.copy(example.file, into / f"{example.name}_app.py")
+        for directory in example.path:
+            paths += ["-p", str(directory)]
+    names = ", ".join(f"{example.name}_app" for example in examples)
+    lists = ", ".join(f"{example.name}_app.Consumer" for example in examples)
+    (into / "together.py").write_text(
+        f"import {names}\nfrom tidegate_sdk import export\nConsumer = export({lists})\n", encoding="utf-8"
+    )
+    target = into / "together.wasm"
+    site = next(path for path in sys.path if path.endswith("site-packages"))
+    tool = str(Path(sys.executable).with_name("componentize-py"))
+    command = [tool, "componentize", "-p", str(into), *paths, "-p", site, "together", "-o", str(target)]
+    done = subprocess.run(command, cwd=into, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+class Host:
+    """A host with one module, on free ports, until the end of a `with`."""
+
+    def __init__(self, component: Path, directory: Path) -> None:
+        self._component = component
+        self._directory = directory
+        self._data = directory / "data"
+
+    def __enter__(self) -> Self:
+        settings = self._directory / "tidegate.toml"
+        settings.write_text('[upload]\ncompile_time = "5m"\n[modules.python.limits]\nfuel = 20_000_000_000\n')
+        self.log = self._directory / "log"
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    os.environ["TIDEGATE"], "serve", "--config", str(settings), "--module", f"python={self._component}",
+                    "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", str(self._data),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )  # fmt: skip
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if found := re.match(r"serving http://\S+:(\d+)", line):
+                self.port = int(found[1])
+            if found := re.match(r"admin +(http://\S+)", line):
+                self._admin = found[1]
+                return self
+        raise AssertionError(f"the host did not start: {self.log.read_text()}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.communicate(timeout=60)
+
+    def records(self, identities: set[str]) -> dict[str, dict[str, Any]]:
+        """The records of runs. Waits until they are there."""
+        command = [os.environ["TIDEGATE"], "logs", "--json", "--follow", "--limit", "1000", "--admin", self._admin]
+        found: dict[str, dict[str, Any]] = {}
+        with subprocess.Popen([*command, "--data-dir", str(self._data)], stdout=subprocess.PIPE, text=True) as logs:
+            assert logs.stdout is not None
+            for line in logs.stdout:
+                record = json.loads(line)
+                if record["correlation_id"] in identities:
+                    found[record["correlation_id"]] = record
+                if len(found) == len(identities):
+                    break
+            logs.terminate()
+        return found
+
+
+class ServedDriver:
+    """Runs cases over connections to a host."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._sockets: dict[str, ClientConnection] = {}
+
+    def request(self, request: CaseRequest) -> CaseResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+        try:
+            connection.request(request.method, request.path, request.body or None, request.headers)
+            response = connection.getresponse()
+            # Header fields are bytes; those of the cases are UTF-8.
+            headers = [(name, value.encode("latin-1").decode()) for name, value in response.getheaders()]
+            return CaseResponse(response.status, headers, response.read())
+        finally:
+            connection.close()
+
+    def open(self, name: str, path: str, subprotocols: list[str], headers: dict[str, str]) -> Opened:
+        try:
+            socket = connect(
+                f"ws://127.0.0.1:{self._port}{path}",
+                subprotocols=subprotocols or None,  # type: ignore[arg-type]
+                additional_headers=headers,
+                open_timeout=PATIENCE,
+                proxy=None,
+                legacy=True,
+            )
+        except InvalidStatus as error:
+            return Opened(error.response.status_code)
+        self._sockets[name] = socket
+        return Opened(subprotocol=socket.subprotocol)
+
+    def send(self, name: str, frame: str | bytes) -> None:
+        self._sockets[name].send(frame)
+
+    def receive(self, name: str) -> str | bytes | Close:
+        try:
+            return self._sockets[name].recv(timeout=PATIENCE)
+        except TimeoutError:
+            raise CaseError("nothing comes") from None
+        except ConnectionClosed as error:
+            frame = error.rcvd
+            return Close(frame.code, frame.reason) if frame else Close(1006)
+
+    def close(self, name: str, code: int) -> None:
+        self._sockets[name].close(code)
+
+    def reset(self) -> None:
+        for socket in self._sockets.values():
+            socket.close()
+        self._sockets.clear()

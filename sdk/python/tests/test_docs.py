@@ -1,0 +1,52 @@
+"""Code of the documentation runs."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import tidegate_sdk
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+# It needs the bindings of a component.
+WITHOUT_BINDINGS = [
+    module.name
+    for module in pkgutil.walk_packages(tidegate_sdk.__path__, "tidegate_sdk.")
+    if module.name != "tidegate_sdk.component"
+]
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_the_readme_runs(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A module, as it is in a file: dataclasses look up the one that they are in.
+    module = ModuleType(f"readme_{number}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(BLOCKS[number], f"README.md, block {number + 1}", "exec"), module.__dict__)
+
+
+def test_the_readme_has_an_example_of_each_part() -> None:
+    assert len(BLOCKS) == 7
+
+
+@pytest.mark.parametrize("name", WITHOUT_BINDINGS)
+def test_doctests_hold(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_what_is_exported_is_documented() -> None:
+    undocumented = [
+        name
+        for name in tidegate_sdk.__all__
+        if inspect.isclass(it := getattr(tidegate_sdk, name)) or inspect.isfunction(it)
+        if not (it.__doc__ or "").strip()
+    ]
+    assert undocumented == []

@@ -1,0 +1,94 @@
+"""The same cases on a real host, over HTTP and WebSocket.
+
+They need `TIDEGATE`, the path of the host.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from examples import ALL, Example
+from served import Host, ServedDriver, build
+
+from tidegate_sdk.testing.cases import CaseRequest, Cases
+
+pytestmark = pytest.mark.skipif("TIDEGATE" not in os.environ, reason="TIDEGATE does not name a host")
+
+
+@pytest.fixture(scope="module")
+def component(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(ALL, tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="module")
+def host(component: Path) -> Iterator[Host]:
+    with Host(component, component.parent) as host:
+        yield host
+
+
+@pytest.mark.parametrize("example", ALL, ids=lambda it: it.name)
+def test_cases_hold_on_a_host(host: Host, example: Example) -> None:
+    Cases(example.cases).run(ServedDriver(host.port))
+
+
+# The texts of faults, by the name of the mistake.
+FAULTS = {
+    "raises": "ValueError: boom and more (at surface_app.py:",
+    "import": "import it at the top of the file (at surface_app.py:",
+    "recursion": "RecursionError: maximum recursion depth exceeded (at surface_app.py:",
+    "exit": "SystemExit: 3 (at surface_app.py:",
+    "nothing": "returned nothing, and an HTTP consumer returns a Response",
+    "status": "InvalidReply: status 99999 is not from 200 to 599 (at surface_app.py:",
+    "body": "TypeError: Response.body has to be bytes, not int (at surface_app.py:",
+    "header": "TypeError: header x-a has to be bytes, not int (at surface_app.py:",
+    "surrogate": "ValueError: Response.text has half of a surrogate pair",
+    "channel": "TypeError: the name of a channel has to be str, not int (at surface_app.py:",
+    "content": "InvalidContent: the message cannot be written: a value of type `object` cannot be written",
+    "large": "InvalidContent: the message cannot be written: an integer has more than 64 bits",
+    "group": "TypeError: the name of a group has to be str, not int",
+    "delay": "ValueError: delay has to be from 0 to 10**12 seconds, and is -1",
+    "level": "ValueError: a level is one of trace, debug, info, warn, error, not 7",
+    "key": "TypeError: a key has to be str, not int",
+}
+
+
+def test_what_goes_wrong_is_a_fault_with_its_reason_and_never_a_trap(host: Host) -> None:
+    identities = {}
+    for kind in FAULTS:
+        response = ServedDriver(host.port).request(CaseRequest("GET", f"/s/fault/{kind}", {}, b""))
+        assert response.status == 500
+        identities[dict(response.headers)["x-request-id"]] = kind
+    records = host.records(set(identities))
+    for identity, kind in identities.items():
+        record = records[identity]
+        assert record["outcome"] == "failed"
+        assert FAULTS[kind] in record["detail"]
+    raised = next(records[identity] for identity, kind in identities.items() if kind == "raises")
+    lines = [line["text"] for line in raised["log"]]
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-2:] == ["ValueError: boom", "and more"]
+
+
+def test_a_body_that_is_nested_without_end_is_refused(host: Host) -> None:
+    body = b'{"items":' + b"[" * 200_000
+    request = CaseRequest("PUT", "/s/order", {"content-type": "application/json"}, body)
+    response = ServedDriver(host.port).request(request)
+    assert (response.status, response.body) == (400, b"body: lists and maps are nested deeper than 128\n")
+
+
+def test_two_fresh_instances_draw_different_numbers(host: Host) -> None:
+    request = CaseRequest("GET", "/s/random", {}, b"")
+    one, other = (ServedDriver(host.port).request(request).body.split() for _ in range(2))
+    assert one[0] != other[0]
+    assert one[1] != other[1]
+
+
+def test_a_timer_sends_its_message_when_it_is_due(host: Host) -> None:
+    driver = ServedDriver(host.port)
+    driver.open("watcher", "/s/timers", [], {})
+    driver.request(CaseRequest("POST", "/s/timer/tea", {}, b""))
+    assert driver.receive("watcher") == "tea"
+    driver.reset()
