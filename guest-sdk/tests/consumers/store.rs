@@ -294,7 +294,7 @@ fn a_run_writes_4096_keys_and_16_mib() {
     assert_eq!(
         faults,
         [
-            format!("a run writes at most 4096 keys. {rest}"),
+            format!("a run writes at most 4096 keys and timers. {rest}"),
             format!("a run writes at most 16777216 bytes. {rest}"),
         ]
     );

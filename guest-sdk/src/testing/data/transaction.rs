@@ -66,6 +66,15 @@ pub(in crate::testing) enum TimerWrite {
     },
 }
 
+impl TimerWrite {
+    fn key(&self) -> Option<&String> {
+        match self {
+            Self::Set { key, .. } => key.as_ref(),
+            Self::Cancel { key } => Some(key),
+        }
+    }
+}
+
 /// A part of a listing: what the run saw there.
 #[derive(Debug)]
 struct Range {
@@ -219,9 +228,22 @@ impl Transaction {
     pub(in crate::testing) fn write_timer(&mut self, write: TimerWrite) -> Result<(), StoreError> {
         if let TimerWrite::Set { key: Some(key), .. } | TimerWrite::Cancel { key } = &write {
             rules::key(key)?;
+            self.timers.retain(|before| before.key() != Some(key));
         }
+        self.check_room()?;
         self.timers.push(write);
         Ok(())
+    }
+
+    /// Whether one more write has room.
+    fn check_room(&self) -> Result<(), StoreError> {
+        if self.writes.len() + self.timers.len() < rules::WRITES_MAX {
+            return Ok(());
+        }
+        rules::invalid(format!(
+            "a run writes at most {} keys and timers. Divide the work among several messages",
+            rules::WRITES_MAX
+        ))
     }
 
     /// Checks the reads, writes, and begins anew. Returns what becomes of timers.
@@ -300,11 +322,8 @@ impl Transaction {
 
     fn write(&mut self, key: &str, write: Write) -> Result<(), StoreError> {
         let before = self.writes.get(key).map(|before| key.len() + before.len());
-        if before.is_none() && self.writes.len() >= rules::WRITES_MAX {
-            return rules::invalid(format!(
-                "a run writes at most {} keys. Divide the work among several messages",
-                rules::WRITES_MAX
-            ));
+        if before.is_none() {
+            self.check_room()?;
         }
         let bytes = self.written_bytes - before.unwrap_or(0) + key.len() + write.len();
         if bytes > rules::WRITTEN_BYTES_MAX {
