@@ -49,6 +49,8 @@ pub use extract::Header;
 pub use extract::{Form, Query};
 #[cfg(feature = "multipart")]
 pub use extract::{Multipart, Part};
+#[cfg(feature = "webhook")]
+pub use extract::{SignatureScheme, Signed, Webhook};
 pub use frame::{Close, Frame, FromFrame};
 pub use group::Group;
 pub use problem::Problem;

@@ -31,5 +31,7 @@ mod state;
 mod store;
 #[path = "consumers/timers.rs"]
 mod timers;
+#[path = "consumers/webhooks.rs"]
+mod webhooks;
 #[path = "consumers/websocket.rs"]
 mod websocket;

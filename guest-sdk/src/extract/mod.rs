@@ -12,6 +12,8 @@ mod form;
 mod header;
 #[cfg(feature = "multipart")]
 mod multipart;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 #[cfg(feature = "cookies")]
 pub use cookies::Cookies;
@@ -21,6 +23,8 @@ pub use form::{Form, Query};
 pub use header::Header;
 #[cfg(feature = "multipart")]
 pub use multipart::{Multipart, Part};
+#[cfg(feature = "webhook")]
+pub use webhook::{SignatureScheme, Signed, Webhook};
 
 /// A type that an HTTP consumer can take as a parameter.
 ///
@@ -76,6 +80,13 @@ pub trait FromRequest: Sized {
     /// # Errors
     /// When the request has no such thing.
     fn from_request(request: &Request, cx: &mut Context) -> Result<Self>;
+}
+
+/// Nothing is read, as in `Signed<W>`.
+impl FromRequest for () {
+    fn from_request(_: &Request, _: &mut Context) -> Result<Self> {
+        Ok(())
+    }
 }
 
 /// The error is for the consumer to answer.
