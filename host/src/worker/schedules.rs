@@ -11,15 +11,15 @@ use futures_util::{StreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Shared;
+use super::{Shared, relay::Relay};
 use crate::{
     capability::{
         schedule::{Moments, Schedule},
-        store::{Commit, CommitError, Note, Parcel, Quota, RunId, commit_surely},
+        store::{Commit, CommitError, Note, Parcel, Quota, RunId, Store, commit_surely},
     },
     message::{ChannelName, Content, CorrelationId, ModuleName, seal_relayed},
     registry::Modules,
-    telemetry::{ByModule, WarnLimit},
+    telemetry::{ByModule, Metrics, WarnLimit},
 };
 
 /// Commits of moments that are made at the same time.
@@ -49,15 +49,20 @@ struct Due {
 pub(super) async fn keep(shared: &Shared) {
     let mut changes = shared.registry.changes();
     let mut kept: HashMap<Name, Moments> = HashMap::new();
-    let warnings = WarnLimit::default();
+    let sender = Sender {
+        store: &*shared.store,
+        relay: &shared.means.relay,
+        metrics: &shared.metrics,
+        warnings: WarnLimit::default(),
+    };
     loop {
         changes.mark_unchanged();
         let modules = shared.registry.snapshot();
         let now = SystemTime::now();
         follow(&modules, &mut kept, now);
         let due = take_due(shared, &modules, &mut kept, now);
-        let mut sent = stream::iter(due.into_iter().map(|due| send(shared, &warnings, due)))
-            .buffer_unordered(AT_ONCE_MAX);
+        let mut sent =
+            stream::iter(due.into_iter().map(|due| sender.send(due))).buffer_unordered(AT_ONCE_MAX);
         let mut pause = LOOK_PAUSE_MAX;
         while let Some(done) = sent.next().await {
             if let Err(Due { name, moment, .. }) = done {
@@ -121,33 +126,42 @@ fn note((module, channel): &Name, moment: SystemTime, schedule: &Schedule) -> No
     Note { message, kept: until_next.unwrap_or_default() + NOTE_KEPT_AFTER }
 }
 
-/// Puts the message of a moment on its channel, unless another process has. Returns it if neither is known.
-async fn send(shared: &Shared, warnings: &WarnLimit, due: Due) -> Result<(), Due> {
-    let (module, channel) = &due.name;
-    let mut commit = Commit::new(RunId::random(), due.quota);
-    commit.note = Some(due.note);
-    let relay = &shared.means.relay;
-    let payload =
-        seal_relayed(Some(relay.process()), CorrelationId::random(), &content(due.moment));
-    commit.relayed.push(Parcel { target: channel.to_string(), payload });
-    let committed = timeout(COMMIT_TIMEOUT, commit_surely(&*shared.store, module, commit)).await;
-    let error = match committed {
-        Ok(Ok(_)) => {
-            let by = ByModule { module: module.as_str().to_owned() };
-            shared.metrics.schedule_messages.get_or_create(&by).inc();
-            let lag = SystemTime::now().duration_since(due.moment).unwrap_or_default();
-            shared.metrics.schedule_lag.observe(lag.as_secs_f64());
-            relay.stored(module, false);
-            return Ok(());
+/// Sends the messages of moments.
+struct Sender<'a> {
+    store: &'a dyn Store,
+    relay: &'a Relay,
+    metrics: &'a Metrics,
+    warnings: WarnLimit,
+}
+
+impl Sender<'_> {
+    /// Stores the message of a moment, unless another process has. Returns the moment if neither is known.
+    async fn send(&self, due: Due) -> Result<(), Due> {
+        let (module, channel) = &due.name;
+        let mut commit = Commit::new(RunId::random(), due.quota);
+        commit.note = Some(due.note);
+        let (process, content) = (self.relay.process(), content(due.moment));
+        let payload = seal_relayed(Some(process), CorrelationId::random(), &content);
+        commit.relayed.push(Parcel { target: channel.to_string(), payload });
+        let committed = timeout(COMMIT_TIMEOUT, commit_surely(self.store, module, commit)).await;
+        let error = match committed {
+            Ok(Ok(_)) => {
+                let by = ByModule { module: module.as_str().to_owned() };
+                self.metrics.schedule_messages.get_or_create(&by).inc();
+                let lag = SystemTime::now().duration_since(due.moment).unwrap_or_default();
+                self.metrics.schedule_lag.observe(lag.as_secs_f64());
+                self.relay.stored(module, false);
+                return Ok(());
+            }
+            Ok(Err(CommitError::AlreadyDone)) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("the store did not answer within {COMMIT_TIMEOUT:?}"),
+        };
+        if let Some(held_back) = self.warnings.admit() {
+            tracing::warn!(%module, %channel, error, held_back, "a schedule waits");
         }
-        Ok(Err(CommitError::AlreadyDone)) => return Ok(()),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("the store did not answer within {COMMIT_TIMEOUT:?}"),
-    };
-    if let Some(held_back) = warnings.admit() {
-        tracing::warn!(%module, %channel, error, held_back, "a schedule waits");
+        Err(due)
     }
-    Err(due)
 }
 
 /// `due`: the moment in milliseconds since 1970.
@@ -159,4 +173,76 @@ fn content(moment: SystemTime) -> Content {
 fn millis(moment: SystemTime) -> i64 {
     let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        capability::{schedule::Missed, store::EmbeddedStore},
+        layer::{ChannelLayer, LayerConfig, MemoryLayer},
+        message::{Payload, Relayed},
+    };
+
+    fn due(seconds: u64, quota: Quota) -> Due {
+        let schedule = Schedule::parse("*/10 * * * * *", "UTC", Missed::Once).unwrap();
+        let name = (ModuleName::parse("shop").unwrap(), ChannelName::parse("shop.report").unwrap());
+        let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let note = note(&name, moment, &schedule);
+        Due { name, moment, note, quota }
+    }
+
+    #[tokio::test]
+    async fn of_processes_that_send_the_same_moment_one_does() {
+        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
+        let metrics = Arc::new(Metrics::new());
+        let layer: Arc<dyn ChannelLayer> =
+            Arc::new(MemoryLayer::new(LayerConfig::default(), Arc::clone(&metrics)));
+        let relay = || {
+            let (store, layer) = (Arc::clone(&store), Arc::clone(&layer));
+            Relay::new(store, layer, Arc::clone(&metrics), Box::new(|_| true))
+        };
+        let (one, other) = (relay(), relay());
+        let sender = |relay| {
+            let warnings = WarnLimit::default();
+            Sender { store: &*store, relay, metrics: &metrics, warnings }
+        };
+        for seconds in [10, 20] {
+            for relay in [&one, &other, &one] {
+                assert!(sender(relay).send(due(seconds, Quota::NONE)).await.is_ok());
+            }
+        }
+        let module = ModuleName::parse("shop").unwrap();
+        let waiting = store.waiting(&module, None, 10).await.unwrap();
+        let contents = waiting.into_iter().map(|(_, parcel)| {
+            let message = Relayed::open(&parcel.payload).unwrap().message;
+            assert_eq!(parcel.target, "shop.report");
+            message.payload
+        });
+        let expected = [10, 20].map(|seconds| {
+            Payload::Custom(content(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+        });
+        assert_eq!(contents.collect::<Vec<_>>(), expected);
+        let by = ByModule { module: "shop".to_owned() };
+        assert_eq!(metrics.schedule_messages.get_or_create(&by).get(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_moment_without_room_is_given_back() {
+        let store = Arc::new(EmbeddedStore::in_memory().unwrap());
+        let layer: Arc<dyn ChannelLayer> =
+            Arc::new(MemoryLayer::new(LayerConfig::default(), Arc::new(Metrics::new())));
+        let (relay, metrics) = (Relay::idle(&layer), Metrics::new());
+        let sender = Sender {
+            store: &*store,
+            relay: &relay,
+            metrics: &metrics,
+            warnings: WarnLimit::default(),
+        };
+        let none = Quota { relayed: 0, ..Quota::NONE };
+        let Err(given_back) = sender.send(due(10, none)).await else { panic!("it had room") };
+        assert!(sender.send(Due { quota: Quota::NONE, ..given_back }).await.is_ok());
+    }
 }
