@@ -68,7 +68,7 @@ async fn what_breaks_a_rule_is_refused_with_the_rule() {
         (format!("/timers/{long}/0/x"), "a key has at most 512 bytes; this one has 513"),
         ("/timers/a/31536000001/x".to_owned(), "a timer is due in 31536000000 ms at most"),
         ("/moments/a/99999999999/x".to_owned(), "this one is at 99999999999000 ms since 1970"),
-        ("/timers/a/0/x?channel=other.work".to_owned(), "declare a consumer for it"),
+        ("/timers/a/0/x?channel=other.work".to_owned(), "declare a consumer of it"),
         ("/timers/a/0/x?channel=node!1".to_owned(), "is a reply channel"),
         ("/timers/a/0/x?channel=no%20name".to_owned(), "channel \"no name\""),
     ];

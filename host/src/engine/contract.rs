@@ -68,7 +68,7 @@ impl Direction {
 pub enum ContractError {
     /// It does not export consumers.
     #[error(
-        "it does not export {CONSUMER} (it exports: {found}); end the crate with `tidegate_sdk::export! {{ ... }}` and set crate-type = [\"cdylib\"]"
+        "it does not export {CONSUMER} (it exports: {found}); list the consumers with an SDK, `export! {{ ... }}` in Rust with crate-type = [\"cdylib\"], `Consumer = export(...)` in Python, `export default app({{ ... }})` in JavaScript, or export the interface of wit/world.wit"
     )]
     MissingConsumer {
         /// The names that it exports instead.

@@ -12,7 +12,7 @@ use crate::routing::{GuardError, PatternError};
 pub enum LoadError {
     /// The file is something else.
     #[error(
-        "it is not WebAssembly: it does not begin with \\0asm; give the .wasm file that `cargo build --target wasm32-wasip2` made"
+        "it is not WebAssembly: it does not begin with \\0asm; give the .wasm file that `tidegate build` makes and names"
     )]
     NotWasm,
     /// The file is compiled code.
@@ -127,7 +127,9 @@ pub enum LoadError {
     #[error("{0}")]
     Declarations(DeclarationError),
     /// It has no consumers.
-    #[error("it declares no consumers; name them in `export! {{ ... }}`")]
+    #[error(
+        "it declares no consumers; list them: `export! {{ ... }}` in Rust, `Consumer = export(...)` in Python, `export default app({{ ... }})` in JavaScript"
+    )]
     NoConsumers,
     /// A consumer's name breaks a rule.
     #[error("the consumer name {name:?} is not valid: {error}")]

@@ -37,8 +37,8 @@ async fn each_refusal_has_a_status_and_a_code_says_the_fix_and_changes_nothing()
     let table: Vec<Case> = vec![
         ("PUT", "modules/A", hello.clone(), 400, "name", "a-z 0-9 -"),
         ("PUT", "modules/..%2Fa", hello.clone(), 400, "name", "a-z 0-9 -"),
-        ("PUT", "modules/v", text("hello"), 422, "not-wasm", "cargo build --target"),
-        ("PUT", "modules/v", Vec::new(), 422, "not-wasm", "cargo build --target"),
+        ("PUT", "modules/v", text("hello"), 422, "not-wasm", "`tidegate build` makes"),
+        ("PUT", "modules/v", Vec::new(), 422, "not-wasm", "`tidegate build` makes"),
         ("PUT", "modules/v", cwasm, 422, "compiled-code", "give the .wasm file"),
         ("PUT", "modules/v", core, 422, "exports", "export!"),
         ("PUT", "modules/v", component, 422, "exports", "it exports: nothing"),

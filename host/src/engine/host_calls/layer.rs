@@ -87,8 +87,8 @@ impl LayerCalls<'_> {
         if !channel.is_reply_channel() && !self.job.is_some_and(may) {
             let module = self.module()?;
             return Err(SendError::Forbidden(format!(
-                "channel {name} is not declared by this module; declare a consumer for it with \
-                 #[channel(\"{name}\")], or let it be granted: \
+                "channel {name} is not declared by this module; declare a consumer of it, as \
+                 #[channel(\"{name}\")] in Rust and @channel(\"{name}\") in Python, or let it be granted: \
                  modules.{module}.grants.channels = [\"{name}\"]"
             )));
         }

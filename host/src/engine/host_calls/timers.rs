@@ -48,8 +48,8 @@ impl<'a> TimerCalls<'a> {
         }
         if channel.is_reserved() || !lent.may_send(&channel) {
             return Err(TimerError::Forbidden(format!(
-                "channel {name} is not declared by this module; declare a consumer for it with \
-                 #[channel(\"{name}\")], or let it be granted: \
+                "channel {name} is not declared by this module; declare a consumer of it, as \
+                 #[channel(\"{name}\")] in Rust and @channel(\"{name}\") in Python, or let it be granted: \
                  modules.{}.grants.channels = [\"{name}\"]",
                 lent.module
             )));
