@@ -22,6 +22,7 @@ export {
 export { Group } from "./group.js";
 export { Chunk, Close, Frame } from "./messages.js";
 export { integer } from "./params.js";
+export { Query } from "./query.js";
 export { Request } from "./request.js";
 export { Hold, Response, Streamed } from "./response.js";
 export { Scope } from "./scope.js";

@@ -1,7 +1,8 @@
 /** An HTTP request. */
 
-import { bytes, lossy, utf8 } from "./bytes.js";
+import { lossy, utf8 } from "./bytes.js";
 import { HttpError, badRequest } from "./errors.js";
+import { Query } from "./query.js";
 import { Scope } from "./scope.js";
 
 const FORM = "application/x-www-form-urlencoded";
@@ -60,9 +61,9 @@ export class Request extends Scope {
   }
 
   /**
-   * The body of an HTML form, as the class of web browsers: `form().get("name")`.
+   * The body of an HTML form: `form().get("name")`.
    *
-   * @returns {URLSearchParams}
+   * @returns {Query}
    * @throws {HttpError} another content type than `application/x-www-form-urlencoded`: status 415
    */
   form() {
@@ -70,6 +71,6 @@ export class Request extends Scope {
     if (type.trim().toLowerCase() !== FORM) {
       throw new HttpError(415, `the content type is to be ${FORM}\n`);
     }
-    return new URLSearchParams(lossy(bytes(this.#body, "the body")));
+    return new Query(lossy(this.#body));
   }
 }

@@ -3,13 +3,14 @@
 import { parseCookie } from "cookie";
 
 import { lossy, utf8 } from "./bytes.js";
+import { Query } from "./query.js";
 
 /** @typedef {import("./types.js").WireScope} WireScope */
 
 /** The facts of a connection. They do not change while it is open. */
 export class Scope {
   #wire;
-  /** @type {URLSearchParams | undefined} */
+  /** @type {Query | undefined} */
   #query;
   /** @type {Readonly<Record<string, string | undefined>> | undefined} */
   #cookies;
@@ -54,9 +55,9 @@ export class Scope {
     return this.#wire.queryString;
   }
 
-  /** The query, as the class of web browsers: `query.get("page")`. */
+  /** The query: `query.get("page")`. */
   get query() {
-    return (this.#query ??= new URLSearchParams(this.#wire.queryString));
+    return (this.#query ??= new Query(this.#wire.queryString));
   }
 
   /** The cookies by name, percent-decoded. A cookie that is not UTF-8 is left out, and no other. */

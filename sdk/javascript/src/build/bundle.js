@@ -12,6 +12,11 @@ import { BuildError } from "./errors.js";
 import { readSpecifier } from "./files.js";
 
 const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const ENTRY = "tidegate-entry.js";
+/** Packages that the SDK runs on; an application that uses them, too, sees none of their places. */
+const OWN_PACKAGES = /[\\/]node_modules[\\/](promise-polyfill|core-js|@msgpack|@kayahr|object-inspect|cookie)[\\/]/;
+/** Code that may name a class that the engine lacks. */
+const NAMES_URL = /\bURL(SearchParams)?\b/;
 const STORING = /^tidegate:channels\/(store|timers)@/;
 
 /** @typedef {import("../component/places.js").Places} Places */
@@ -22,37 +27,62 @@ const STORING = /^tidegate:channels\/(store|timers)@/;
  * @throws {BuildError}
  */
 export async function bundle(entry) {
-  const result = await esbuild.build(options(entry)).catch((error) => {
-    throw new BuildError(report(error), { cause: error });
-  });
-  const [map, file] = [".map", ".js"].map((ending) => result.outputFiles.find(({ path }) => path.endsWith(ending)));
-  if (!map || !file) throw new Error("esbuild made no file");
-  const table = JSON.stringify(readPlaces(map.text, dirname(map.path)));
-  const isStoring = Object.values(result.metafile.outputs).some(({ imports }) => imports.some(({ path }) => STORING.test(path)));
-  const inputs = Object.keys(result.metafile.inputs).filter((path) => !path.includes(":"));
+  const plain = await run(entry, []);
+  const own = await namesUrl(plain.inputs);
+  const { code, table, isStoring, inputs } = own ? await run(entry, ["component/url.js"]) : plain;
   return {
-    code: `${file.text}\nglobalThis.__tidegate.setPlaces(${table});\n`,
+    code: `${code}\nglobalThis.__tidegate.setPlaces(${JSON.stringify(table)});\n`,
     world: isStoring ? "storing" : "plain",
-    inputs: inputs.map((path) => resolve(path)),
+    inputs,
   };
 }
 
 /**
  * @param {string} entry
+ * @param {string[]} before files of the SDK that run first
+ */
+async function run(entry, before) {
+  const result = await esbuild.build(options(entry, before)).catch((error) => {
+    throw new BuildError(report(error), { cause: error });
+  });
+  const [map, file] = [".map", ".js"].map((ending) => result.outputFiles.find(({ path }) => path.endsWith(ending)));
+  if (!map || !file) throw new Error("esbuild made no file");
+  const isStoring = Object.values(result.metafile.outputs).some(({ imports }) => imports.some(({ path }) => STORING.test(path)));
+  const inputs = Object.keys(result.metafile.inputs).map((path) => path.replace(/^tidegate-(text|bytes):/, ""));
+  return {
+    code: file.text,
+    table: readPlaces(map.text, dirname(map.path)),
+    isStoring,
+    inputs: inputs.filter((path) => !path.endsWith(ENTRY) && !path.startsWith("(disabled):")).map((path) => resolve(path)),
+  };
+}
+
+/**
+ * @param {string[]} inputs
+ * @returns {Promise<boolean>}
+ */
+async function namesUrl(inputs) {
+  const texts = await Promise.all(inputs.filter((path) => !isOwn(path)).map((path) => readFile(path, "utf8")));
+  return texts.some((text) => NAMES_URL.test(text));
+}
+
+/**
+ * @param {string} entry
+ * @param {string[]} before
  * @returns {esbuild.BuildOptions & { write: false, metafile: true }}
  */
-function options(entry) {
+function options(entry, before) {
   const from = (/** @type {string} */ path) => JSON.stringify(resolve(SDK, path));
   return {
     stdin: {
       contents: [
-        `import ${from("component/prelude.js")};`,
+        ...[...before, "component/prelude.js"].map((path) => `import ${from(path)};`),
         `import { serve } from ${from("component/serve.js")};`,
         `import app from ${JSON.stringify(entry)};`,
         "export const consumer = serve(app);",
       ].join("\n"),
       resolveDir: dirname(entry),
-      sourcefile: "tidegate-entry.js",
+      sourcefile: ENTRY,
     },
     bundle: true,
     write: false,
@@ -67,9 +97,9 @@ function options(entry) {
     define: { "process.env.NODE_ENV": '"production"' },
     sourcemap: "external",
     sourcesContent: false,
-    // Names stay, since stacks are read by people.
+    // The engine keeps the text of each function. Names stay, since stacks are read by people.
     minifySyntax: true,
-    keepNames: false,
+    minifyWhitespace: true,
     legalComments: "none",
     charset: "utf8",
     logLevel: "silent",
@@ -125,7 +155,7 @@ function mend(text) {
 }
 
 /**
- * The places of the application's lines in the built file; those of the SDK are left out.
+ * The places of the application's lines in the built file.
  *
  * @param {string} map
  * @param {string} folder
@@ -134,20 +164,27 @@ function mend(text) {
 function readPlaces(map, folder) {
   const { mappings, sources } = JSON.parse(map);
   /** @type {Places} */
-  const places = { sources: [], runs: [] };
+  const table = { sources: [], places: [] };
   const kept = sources.map((/** @type {string} */ source) => {
     const path = resolve(folder, source);
-    if (path.startsWith(SDK + sep) || path.endsWith("tidegate-entry.js")) return -1;
-    return places.sources.push(relative(process.cwd(), path)) - 1;
+    return isOwn(path) ? -1 : table.sources.push(relative(process.cwd(), path)) - 1;
   });
   for (const [i, segments] of decode(mappings).entries()) {
-    const segment = segments.find(({ length }) => length >= 4);
-    const source = kept[segment?.[1] ?? -1] ?? -1;
-    if (source < 0) continue;
-    const [line, sourceLine] = [i + 1, /** @type {number} */ (segment?.[2]) + 1];
-    const last = places.runs.at(-1);
-    if (last && last[0] + last[1] === line && last[2] === source && last[3] + last[1] === sourceLine) last[1] += 1;
-    else places.runs.push([line, 1, source, sourceLine]);
+    for (const [column, from, sourceLine = 0] of segments) {
+      const source = kept[from ?? -1] ?? -1;
+      const place = /** @type {import("../component/places.js").Place} */ ([i + 1, column + 1, source, source < 0 ? 0 : sourceLine + 1]);
+      const last = table.places.at(-1);
+      if (last?.[2] !== place[2] || last[3] !== place[3]) table.places.push(place);
+    }
   }
-  return places;
+  return table;
+}
+
+/**
+ * Whether a file is the SDK's, or one that it brings along.
+ *
+ * @param {string} path
+ */
+function isOwn(path) {
+  return path.startsWith(SDK + sep) || OWN_PACKAGES.test(path) || path.endsWith(ENTRY);
 }

@@ -1,22 +1,23 @@
 /** Places in the sources, from places in the built file. */
 
 /**
- * Runs of lines: from a line of the built file on, so many lines are those of a source from a line on.
+ * From a place of the built file on, up to the next one, a line of a source; `source` is -1 for what is not in the
+ * application. Lines and columns count from 1, and the places are in order.
  *
- * @typedef {[line: number, count: number, source: number, sourceLine: number]} Lines
- * @typedef {{ sources: string[], runs: Lines[] }} Places
+ * @typedef {[line: number, column: number, source: number, sourceLine: number]} Place
+ * @typedef {{ sources: string[], places: Place[] }} Places
  */
 
 /** @type {Places} */
-let places = { sources: [], runs: [] };
+let table = { sources: [], places: [] };
 
 /**
  * The build calls it at the end of the file.
  *
- * @param {Places} table
+ * @param {Places} places
  */
-export function setPlaces(table) {
-  places = table;
+export function setPlaces(places) {
+  table = places;
 }
 
 /**
@@ -25,11 +26,23 @@ export function setPlaces(table) {
  *   application
  */
 export function locate(frame) {
-  const [, before = "", line, column] = /^(.*?)\(?[^ (]*:(\d+):(\d+)\)?$/.exec(frame) ?? [];
-  const at = Number(line);
-  const lines = places.runs.find(([first, count]) => at >= first && at < first + count);
-  if (!lines) return undefined;
-  const [first, , source, sourceLine] = lines;
-  const place = `${places.sources[source]}:${sourceLine + at - first}:${column}`;
-  return before.trim() ? `${before.trim()} (${place})` : place;
+  const [, name = "", line, column] = /^(.*?)\(?[^ (]*:(\d+):(\d+)\)?$/.exec(frame) ?? [];
+  const found = find(Number(line), Number(column));
+  if (!found || found[2] < 0) return undefined;
+  const place = `${table.sources[found[2]]}:${found[3]}`;
+  return name.trim() ? `${name.trim()} (${place})` : place;
+}
+
+/**
+ * @param {number} line
+ * @param {number} column
+ * @returns {Place | undefined} the last one that is not behind the place
+ */
+function find(line, column) {
+  let found;
+  for (const place of table.places) {
+    if (place[0] > line || (place[0] === line && place[1] > column)) break;
+    found = place;
+  }
+  return found;
 }
