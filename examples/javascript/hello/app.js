@@ -4,6 +4,7 @@ import { app, badRequest, http, notFound } from "@tidegate/sdk";
 
 const hello = http("GET /hello/{name}", ({ params }) => `Hello, ${params.name}!\n`);
 
+/** @type {Record<string, string>} */
 const WORDS = { en: "Hello", de: "Hallo", fr: "Bonjour", tlh: "nuqneH" };
 
 const greet = http("POST /hello", (request) => {

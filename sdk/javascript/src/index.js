@@ -27,3 +27,12 @@ export { Request } from "./request.js";
 export { Hold, Response, Streamed } from "./response.js";
 export { Scope } from "./scope.js";
 export { Socket } from "./socket.js";
+
+/** @typedef {import("./types.js").Consumer} Consumer */
+/** @typedef {import("./types.js").Consumers} Consumers */
+/** @typedef {import("./types.js").CookieOptions} CookieOptions */
+/** @typedef {import("./types.js").Handshake} Handshake */
+/** @typedef {import("./types.js").Level} Level */
+/** @typedef {import("./types.js").Message} Message */
+/** @typedef {import("./types.js").ResponseInit} ResponseInit */
+/** @typedef {import("./bytes.js").Bytes} Bytes */

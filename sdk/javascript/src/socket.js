@@ -40,6 +40,13 @@ export class Socket extends Context {
     this.params = connection.params;
   }
 
+  /** The facts of the connection. @returns {import("./scope.js").Scope} */
+  get scope() {
+    const scope = super.scope;
+    if (!scope) throw new Error("the host knows nothing of this connection");
+    return scope;
+  }
+
   /** The connection's state. Changes to it are kept by `setState` alone. */
   get state() {
     return this.#state;

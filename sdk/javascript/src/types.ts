@@ -73,7 +73,7 @@ export interface HttpOptions<Readers> extends Guards {
 /** The return value of an HTTP consumer. An object or an array is sent as JSON. */
 export type Answer = string | Response | Hold | Streamed | object;
 
-export type HttpHandler<P> = (request: Request<P>, cx: Context) => Awaitable<Answer>;
+export type HttpHandler<P extends Record<string, any>> = (request: Request<P>, cx: Context) => Awaitable<Answer>;
 
 /** How the messages of a WebSocket are read. */
 export type Incoming = "text" | "binary" | "json" | ((frame: string | Uint8Array) => unknown);

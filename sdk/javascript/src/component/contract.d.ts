@@ -35,3 +35,14 @@ declare module "wasi:cli/environment@0.2.0" {
 declare module "wasi:random/random@0.2.0" {
   export function getRandomBytes(count: number): Uint8Array<ArrayBuffer>;
 }
+
+// Packages without types.
+
+declare module "object-inspect" {
+  export default function inspect(value: unknown, options?: { depth?: number; maxStringLength?: number }): string;
+}
+
+declare module "promise-polyfill" {
+  const Settling: PromiseConstructor;
+  export default Settling;
+}

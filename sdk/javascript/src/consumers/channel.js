@@ -11,17 +11,18 @@ import { checkName, readOptions } from "../route.js";
 const RETRIES_MAX = 100;
 
 /**
+ * Makes a consumer of the messages on a channel, which the module then owns.
+ *
+ * ```js
+ * channel("thumbnails.make", { retries: 5 }, (picture, cx) => cx.send(picture.next, { id: picture.id }))
+ * ```
+ *
+ * Delivery is at most once, and with `retries` at least once: the consumer may run more than once for one message, and
+ * must not mind.
+ *
  * @template [M=any]
  * @overload
  * @param {string} name
- * @param {import("../types.js").ChannelHandler<M>} handler
- * @returns {Consumer}
- */
-/**
- * @template [M=any]
- * @overload
- * @param {string} name
- * @param {import("../types.js").ChannelOptions} options
  * @param {import("../types.js").ChannelHandler<M>} handler
  * @returns {Consumer}
  */
@@ -35,6 +36,14 @@ const RETRIES_MAX = 100;
  * Delivery is at most once, and with `retries` at least once: the consumer may run more than once for one message, and
  * must not mind.
  *
+ * @template [M=any]
+ * @overload
+ * @param {string} name
+ * @param {import("../types.js").ChannelOptions} options
+ * @param {import("../types.js").ChannelHandler<M>} handler
+ * @returns {Consumer}
+ */
+/**
  * @param {string} name 1 to 99 of `a-z A-Z 0-9 . _ -`
  * @param {any} optionsOrHandler
  * @param {any} [handlerAfterOptions]

@@ -17,19 +17,20 @@ import { after } from "../settle.js";
 const OPTIONS = ["params", "host", "headers", "disconnect"];
 
 /**
+ * Makes a consumer of HTTP requests.
+ *
+ * ```js
+ * http("GET /hello/{name}", ({ params }) => `Hello, ${params.name}!\n`)
+ * ```
+ *
+ * The route has one or more methods, a space and a path: `{name}` stands for one segment, `{*rest}` at the end for what
+ * is left. `HEAD` is answered by the consumer of `GET`, without the body. The handler returns text, an object or an
+ * array (JSON), a `Response`, `cx.hold(...)` or `cx.endStream()`, or a promise of one of these.
+ *
  * @template {string} Path
  * @template {import("../types.js").Parsers<Path>} [Readers={}]
  * @overload
  * @param {`${string} ${Path}`} route
- * @param {import("../types.js").HttpHandler<import("../types.js").Params<Path, Readers>>} handler
- * @returns {Consumer}
- */
-/**
- * @template {string} Path
- * @template {import("../types.js").Parsers<Path>} [Readers={}]
- * @overload
- * @param {`${string} ${Path}`} route
- * @param {import("../types.js").HttpOptions<Readers>} options
  * @param {import("../types.js").HttpHandler<import("../types.js").Params<Path, Readers>>} handler
  * @returns {Consumer}
  */
@@ -44,6 +45,15 @@ const OPTIONS = ["params", "host", "headers", "disconnect"];
  * is left. `HEAD` is answered by the consumer of `GET`, without the body. The handler returns text, an object or an
  * array (JSON), a `Response`, `cx.hold(...)` or `cx.endStream()`, or a promise of one of these.
  *
+ * @template {string} Path
+ * @template {import("../types.js").Parsers<Path>} [Readers={}]
+ * @overload
+ * @param {`${string} ${Path}`} route
+ * @param {import("../types.js").HttpOptions<Readers>} options
+ * @param {import("../types.js").HttpHandler<import("../types.js").Params<Path, Readers>>} handler
+ * @returns {Consumer}
+ */
+/**
  * @param {string} route
  * @param {any} optionsOrHandler
  * @param {any} [handlerAfterOptions]

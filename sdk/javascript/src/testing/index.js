@@ -8,3 +8,9 @@ export { CaseError, runCases } from "./cases.js";
 export { TestResponse } from "./http.js";
 export { TestHost } from "./host.js";
 export { Denied, TestSocket } from "./websocket.js";
+
+/** @typedef {import("./cases.js").Driver} Driver */
+/** @typedef {import("./cases.js").Received} Received */
+/** @typedef {import("./host.js").HostOptions} HostOptions */
+/** @typedef {import("./host.js").RequestOptions} RequestOptions */
+/** @typedef {import("./host.js").WebsocketOptions} WebsocketOptions */
