@@ -234,4 +234,12 @@ export class Hold {
 }
 
 /** A response that was streamed to its end; from `cx.endStream`. */
-export class Streamed {}
+export class Streamed {
+  // With a field of its own, it is a type apart.
+  #isStreamed = true;
+
+  /** Whether the response is complete. */
+  get isComplete() {
+    return this.#isStreamed;
+  }
+}

@@ -20,6 +20,8 @@ app({
     const text: string = params.number;
     return `${number} ${rest} ${text}`;
   }),
+  // @ts-expect-error: the option is `disconnect`
+  left: http("GET /left", { disconect: () => {} }, () => ""),
   // @ts-expect-error: a number is no answer
   number: http("GET /number", () => 7),
   // @ts-expect-error: a route has a method
@@ -46,9 +48,6 @@ app({
     },
   }),
 });
-
-// @ts-expect-error: the option is `disconnect`
-http("GET /left", { disconect: () => {} }, () => "");
 
 // @ts-expect-error: the field is `headers`
 new Response("", { header: {} });

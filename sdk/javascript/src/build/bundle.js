@@ -23,7 +23,7 @@ const STORING = /^tidegate:channels\/(store|timers)@/;
 
 /**
  * @param {string} entry the file whose default export is the application
- * @returns {Promise<{ code: string, world: "plain" | "storing", inputs: string[] }>}
+ * @returns {Promise<{ code: string, world: "plain" | "storing", table: Places, inputs: string[] }>}
  * @throws {BuildError}
  */
 export async function bundle(entry) {
@@ -33,6 +33,7 @@ export async function bundle(entry) {
   return {
     code: `${code}\nglobalThis.__tidegate.setPlaces(${JSON.stringify(table)});\n`,
     world: isStoring ? "storing" : "plain",
+    table,
     inputs,
   };
 }

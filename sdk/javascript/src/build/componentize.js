@@ -12,11 +12,11 @@ const WIT = resolve(dirname(fileURLToPath(import.meta.url)), "../../wit");
 
 /**
  * @param {string} code
- * @param {{ engine: Engine, world: string }} options
+ * @param {{ engine: Engine, world: string, locate: import("../fault.js").Locate }} options
  * @returns {Promise<Uint8Array>}
  * @throws {BuildError}
  */
-export async function componentize(code, { engine, world }) {
+export async function componentize(code, { engine, world, locate }) {
   if (engine !== "quickjs") throw new BuildError(`there is no engine ${JSON.stringify(engine)}: give quickjs`);
   const { componentize: quickjs } = await import("componentize-qjs").catch((error) => {
     throw new BuildError(`componentize-qjs has no build for this machine (${process.platform}, ${process.arch}): ${error.message}`);
@@ -26,6 +26,23 @@ export async function componentize(code, { engine, world }) {
     const { component } = await quickjs({ witPath: WIT, jsSource: code, world, sync: true });
     return stripInit(component);
   } catch (error) {
-    throw new BuildError(/** @type {Error} */ (error).message, { cause: error });
+    throw new BuildError(explain(/** @type {Error} */ (error).message, locate), { cause: error });
   }
+}
+
+/**
+ * The message of the engine, with the places of the sources.
+ *
+ * @param {string} message
+ * @param {import("../fault.js").Locate} locate
+ */
+function explain(message, locate) {
+  const thrown = /Failed to finish JavaScript module evaluation: ([^]*)$/.exec(message)?.[1] ?? message;
+  const lines = thrown.trimEnd().split("\n").map((line) => {
+    const frame = /^\s+at (.*)$/.exec(line)?.[1];
+    if (frame === undefined) return line;
+    const place = locate(frame);
+    return place && `    at ${place}`;
+  });
+  return lines.filter((line) => line !== undefined).join("\n");
 }

@@ -5,6 +5,7 @@ import { mkdir, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { locator } from "../component/places.js";
 import { bundle } from "./bundle.js";
 import { componentize } from "./componentize.js";
 import { BuildError } from "./errors.js";
@@ -33,8 +34,8 @@ export async function build({ entry, output, engine = "quickjs" }) {
   const source = resolve(entry);
   const found = await stat(source).catch(() => undefined);
   if (!found?.isFile()) throw new BuildError(`${entry}: there is no such file: name the one that has \`export default app({ ... })\``);
-  const { code, world, inputs } = await bundle(source);
-  const component = await componentize(code, { engine, world });
+  const { code, world, table, inputs } = await bundle(source);
+  const component = await componentize(code, { engine, world, locate: locator(table) });
   const target = resolve(output);
   await mkdir(dirname(target), { recursive: true });
   // In one move: a host that watches the file never meets half of it.

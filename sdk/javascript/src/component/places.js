@@ -8,39 +8,30 @@
  * @typedef {{ sources: string[], places: Place[] }} Places
  */
 
-/** @type {Places} */
-let table = { sources: [], places: [] };
-
 /**
- * The build calls it at the end of the file.
- *
- * @param {Places} places
+ * @param {Places} table
+ * @returns {import("../fault.js").Locate} of a frame such as `handle (componentize-qjs:user.js:7:20)`, gives it with
+ *   its place in the sources; `undefined` where that is not in the application
  */
-export function setPlaces(places) {
-  table = places;
+export function locator({ sources, places }) {
+  return (frame) => {
+    const [, name = "", line, column] = /^(.*?)\(?[^ (]*:(\d+):(\d+)\)?$/.exec(frame) ?? [];
+    const found = find(places, Number(line), Number(column));
+    if (!found || found[2] < 0) return undefined;
+    const place = `${sources[found[2]]}:${found[3]}`;
+    return name.trim() ? `${name.trim()} (${place})` : place;
+  };
 }
 
 /**
- * @param {string} frame such as `handle (componentize-qjs:user.js:7:20)`
- * @returns {string | undefined} the frame with its place in the sources; `undefined` where that is not in the
- *   application
- */
-export function locate(frame) {
-  const [, name = "", line, column] = /^(.*?)\(?[^ (]*:(\d+):(\d+)\)?$/.exec(frame) ?? [];
-  const found = find(Number(line), Number(column));
-  if (!found || found[2] < 0) return undefined;
-  const place = `${table.sources[found[2]]}:${found[3]}`;
-  return name.trim() ? `${name.trim()} (${place})` : place;
-}
-
-/**
+ * @param {Place[]} places
  * @param {number} line
  * @param {number} column
  * @returns {Place | undefined} the last one that is not behind the place
  */
-function find(line, column) {
+function find(places, line, column) {
   let found;
-  for (const place of table.places) {
+  for (const place of places) {
     if (place[0] > line || (place[0] === line && place[1] > column)) break;
     found = place;
   }

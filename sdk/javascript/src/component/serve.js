@@ -5,10 +5,21 @@ import { fault, handle, neverSettles } from "../handle.js";
 import { isPromise } from "../settle.js";
 import { host } from "./host.js";
 import { enter } from "./phase.js";
-import { locate, setPlaces } from "./places.js";
+import { locator } from "./places.js";
 import { drain, forget } from "./promise.js";
 
 /** @typedef {import("../app.js").App} App */
+
+let locate = locator({ sources: [], places: [] });
+
+/**
+ * The build calls it at the end of the file.
+ *
+ * @param {import("./places.js").Places} table
+ */
+function setPlaces(table) {
+  locate = locator(table);
+}
 
 /**
  * @param {App} app the default export of the application
