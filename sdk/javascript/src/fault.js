@@ -7,6 +7,7 @@ import { Response } from "./response.js";
 /** The longest text of a failure and of a line, in characters. */
 const TEXT_MAX = 2000;
 const LINES_MAX = 60;
+const CAUSES_MAX = 5;
 
 /** Finds where a place of the built file stands in the sources. @typedef {(line: string) => string | undefined} Locate */
 
@@ -33,7 +34,7 @@ export function failure(error, locate) {
  */
 export function lines(error, locate) {
   const told = [];
-  for (let cause = error, depth = 0; cause !== undefined && depth < 5; depth++) {
+  for (let cause = error, depth = 0; depth === 0 || (cause !== undefined && depth < CAUSES_MAX); depth++) {
     const text = depth === 0 ? describe(cause) : `caused by ${describe(cause)}`;
     told.push(...text.split(/\r\n|\r|\n/), ...frames(cause, locate).map((frame) => `    at ${frame}`));
     cause = cause instanceof Error ? cause.cause : undefined;

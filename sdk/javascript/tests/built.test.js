@@ -25,10 +25,12 @@ describe("on a host", { skip: program ? false : "the environment variable TIDEGA
     const modules = {};
     const sources = Object.entries(examples).map(([name, file]) => [name, source(name, file)]);
     sources.push(["surface", fileURLToPath(new URL("surface.js", import.meta.url))]);
-    for (const [name = "", entry = ""] of sources) {
-      modules[name] = join(folder, `${name}.wasm`);
-      await build({ entry, output: modules[name] });
-    }
+    await Promise.all(
+      sources.map(async ([name = "", entry = ""]) => {
+        modules[name] = join(folder, `${name}.wasm`);
+        await build({ entry, output: modules[name] });
+      }),
+    );
     host = await serve(modules);
   });
 
@@ -86,6 +88,11 @@ describe("on a host", { skip: program ? false : "the environment variable TIDEGA
   test("a promise that never settles is a fault that says so", async () => {
     assert.equal((await get("/never")).status, 500);
     await host.logged("the consumer waits for a promise that never settles");
+  });
+
+  test("jobs run before the consumer is over, and their errors are its own", async () => {
+    assert.equal((await get("/job")).status, 500);
+    await host.logged("the consumer failed: Error: in a job (at tests/surface.js:");
   });
 
   test("console writes into the log", async () => {

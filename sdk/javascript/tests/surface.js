@@ -130,6 +130,12 @@ export default app({
     throw new Error("awaited in vain");
   }),
   never: http("GET /never", () => new Promise(() => {})),
+  job: http("GET /job", () => {
+    queueMicrotask(() => {
+      throw new Error("in a job");
+    });
+    return "begun";
+  }),
   console: http("GET /console", () => {
     console.log("the level is", { metres: 3 });
     console.warn("first line\nsecond line");

@@ -61,7 +61,7 @@ export function serve(app) {
  * @throws what the promise is rejected with, or an error where it is still open
  */
 function settle(outcome) {
-  if (!isPromise(outcome)) return;
+  if (!isPromise(outcome)) return drain();
   let isOpen = true;
   let rejection;
   outcome.then(
