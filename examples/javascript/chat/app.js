@@ -8,7 +8,10 @@ import { Wrong, readId, readLine, readName, readRoom } from "./text.js";
 
 const showPage = () =>
   Response.html(page, {
-    headers: { "cache-control": "no-cache", "content-security-policy": "default-src 'self'; img-src data:" },
+    headers: {
+      "cache-control": "no-cache",
+      "content-security-policy": "default-src 'self'; img-src data:",
+    },
   });
 
 const lobby = http("GET /chat", showPage);
@@ -64,8 +67,14 @@ function read(message) {
     said = undefined;
   }
   const { type, ...fields } = said ?? {};
-  const known = Object.hasOwn(KEYS, String(type)) ? KEYS[/** @type {"join" | "say"} */ (type)] : undefined;
-  if (typeof message !== "string" || !known || !Object.keys(fields).every((key) => known.includes(key))) {
+  const known = Object.hasOwn(KEYS, String(type))
+    ? KEYS[/** @type {"join" | "say"} */ (type)]
+    : undefined;
+  if (
+    typeof message !== "string" ||
+    !known ||
+    !Object.keys(fields).every((key) => known.includes(key))
+  ) {
     throw new Wrong('Please send JSON like {"type": "say", "text": "Hello"}.');
   }
   return said;

@@ -41,7 +41,9 @@ export const client = tagged({
  * @returns {Map<string, File>}
  */
 function tagged(texts) {
-  return new Map(Object.entries(texts).map(([name, text]) => [name, { text, tag: `"${hash(text)}"` }]));
+  return new Map(
+    Object.entries(texts).map(([name, text]) => [name, { text, tag: `"${hash(text)}"` }]),
+  );
 }
 
 /**

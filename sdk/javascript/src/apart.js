@@ -22,11 +22,14 @@ export function checkApart(entries) {
  */
 function checkPair(one, other) {
   const both = `consumers \`${one.name}\` and \`${other.name}\``;
-  if (one.name === other.name) throw new DeclarationError(`two consumers have the name \`${one.name}\`: rename one of them`);
+  if (one.name === other.name)
+    throw new DeclarationError(`two consumers have the name \`${one.name}\`: rename one of them`);
   const [first, second] = [one.trigger, other.trigger];
   if (first.tag === "channel" && second.tag === "channel") {
     if (first.val.name === second.val.name) {
-      throw new DeclarationError(`${both} declare the channel ${first.val.name}: a channel has one consumer`);
+      throw new DeclarationError(
+        `${both} declare the channel ${first.val.name}: a channel has one consumer`,
+      );
     }
     return;
   }
@@ -34,10 +37,14 @@ function checkPair(one, other) {
   const [path, otherPath] = [first.val.path, second.val.path];
   if (shape(path) !== shape(otherPath)) return;
   if (path !== otherPath) {
-    throw new DeclarationError(`the paths of ${both} differ only in the names of their parameters: use the same names`);
+    throw new DeclarationError(
+      `the paths of ${both} differ only in the names of their parameters: use the same names`,
+    );
   }
   if (sharesMethod(first, second) && conflict(first.val.guards, second.val.guards)) {
-    throw new DeclarationError(`${both} take the same requests: give one of them another path, another method, or guards of its own`);
+    throw new DeclarationError(
+      `${both} take the same requests: give one of them another path, another method, or guards of its own`,
+    );
   }
 }
 
@@ -66,7 +73,9 @@ function conflict(one, other) {
   if (one.headers.length !== other.headers.length) return false;
   if (one.host !== other.host) return false;
   const values = new Map(one.headers.map(({ name, value }) => [name, lossy(value)]));
-  return other.headers.every(({ name, value }) => !values.has(name) || values.get(name) === lossy(value));
+  return other.headers.every(
+    ({ name, value }) => !values.has(name) || values.get(name) === lossy(value),
+  );
 }
 
 /**

@@ -22,8 +22,8 @@ export class App {
 }
 
 /**
- * Lists the consumers of a module. It is the default export of the file that is built. What is not listed is not
- * deployed.
+ * Lists the consumers of a module. It is the default export of the file that is built. What is not
+ * listed is not deployed.
  *
  * ```js
  * export default app({
@@ -32,8 +32,8 @@ export class App {
  * });
  * ```
  *
- * A key is the name of the consumer. A key that begins with `/` puts a prefix before the paths of a group; under it the
- * path `/` is the prefix itself.
+ * A key is the name of the consumer. A key that begins with `/` puts a prefix before the paths of a
+ * group; under it the path `/` is the prefix itself.
  *
  * @param {Consumers} consumers
  * @returns {App}
@@ -43,7 +43,8 @@ export function app(consumers) {
   /** @type {Entry[]} */
   const entries = [];
   collect(consumers, "", entries);
-  if (entries.length === 0) throw new DeclarationError("app() lists no consumer: give { name: http(...) }");
+  if (entries.length === 0)
+    throw new DeclarationError("app() lists no consumer: give { name: http(...) }");
   checkApart(entries);
   return new App(entries);
 }
@@ -70,7 +71,9 @@ function collect(consumers, prefix, into) {
 /** @param {string} prefix */
 function checkPrefix(prefix) {
   if (prefix === "/" || prefix.endsWith("/") || /[{}]/.test(prefix)) {
-    throw new DeclarationError(`prefix ${JSON.stringify(prefix)}: it has no slash at its end and no parameters`);
+    throw new DeclarationError(
+      `prefix ${JSON.stringify(prefix)}: it has no slash at its end and no parameters`,
+    );
   }
 }
 
@@ -82,12 +85,21 @@ function checkPrefix(prefix) {
  */
 function entry(name, listed, prefix) {
   const consumer = /** @type {Partial<Consumer> | null | undefined} */ (listed);
-  if (typeof consumer !== "object" || consumer?.trigger === undefined || consumer.run === undefined) {
-    throw new DeclarationError(`consumer \`${name}\` is ${kind(listed)}: give what http, websocket or channel returns`);
+  if (
+    typeof consumer !== "object" ||
+    consumer?.trigger === undefined ||
+    consumer.run === undefined
+  ) {
+    throw new DeclarationError(
+      `consumer \`${name}\` is ${kind(listed)}: give what http, websocket or channel returns`,
+    );
   }
   const { trigger, run } = consumer;
   if (trigger.tag === "channel") {
-    if (prefix) throw new DeclarationError(`consumer \`${name}\` of a channel has no path: list it outside of the prefix ${prefix}`);
+    if (prefix)
+      throw new DeclarationError(
+        `consumer \`${name}\` of a channel has no path: list it outside of the prefix ${prefix}`,
+      );
     return { name, prefix, trigger, run };
   }
   return { name, prefix, trigger: mounted(trigger, prefix), run };

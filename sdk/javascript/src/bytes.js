@@ -20,7 +20,8 @@ export function kind(value) {
       return "text";
     case "object":
     case "function": {
-      const name = typeof value === "function" ? "Function" : Object.getPrototypeOf(value)?.constructor?.name;
+      const name =
+        typeof value === "function" ? "Function" : Object.getPrototypeOf(value)?.constructor?.name;
       if (name === "Function") return "a function";
       return name && name !== "Object" ? `a ${name}` : "an object";
     }

@@ -11,7 +11,9 @@ import { FlushError, ReplyError, SendError } from "./errors.js";
  * @returns {any}
  */
 function payload(error) {
-  return typeof error === "object" && error !== null && "payload" in error ? error.payload : undefined;
+  return typeof error === "object" && error !== null && "payload" in error
+    ? error.payload
+    : undefined;
 }
 
 /**
@@ -61,7 +63,10 @@ export function keeping(call, size) {
       case "no-connection":
         throw new ReplyError("wrong-event", "only WebSocket events have a state");
       case "too-large":
-        throw new ReplyError("state-too-large", `state of ${size} bytes, and the limit is ${refusal.val}`);
+        throw new ReplyError(
+          "state-too-large",
+          `state of ${size} bytes, and the limit is ${refusal.val}`,
+        );
       default:
         throw error;
     }

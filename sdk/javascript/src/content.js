@@ -65,7 +65,9 @@ function hasForm(value) {
 export function isPlain(value) {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const prototype = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype || prototype.constructor?.name === "Object";
+  return (
+    prototype === null || prototype === Object.prototype || prototype.constructor?.name === "Object"
+  );
 }
 
 /**
@@ -108,17 +110,20 @@ function nested(value, at, depth) {
   if (ArrayBuffer.isView(value)) {
     return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   }
-  if (depth > DEPTH_MAX) throw new TypeError(`${at}: objects and arrays are nested deeper than ${DEPTH_MAX}`);
+  if (depth > DEPTH_MAX)
+    throw new TypeError(`${at}: objects and arrays are nested deeper than ${DEPTH_MAX}`);
   if (Array.isArray(value)) return value.map((item, i) => plain(item, `${at}[${i}]`, depth));
   if (value instanceof Map) return plainMap(value, at, depth);
-  if ("toJSON" in value && typeof value.toJSON === "function") return plain(value.toJSON(), at, depth);
+  if ("toJSON" in value && typeof value.toJSON === "function")
+    return plain(value.toJSON(), at, depth);
   if (value instanceof Set) {
     throw new TypeError(`${at} is a Set, which a message cannot hold: give [...set]`);
   }
   /** @type {Record<string, unknown>} */
   const fields = {};
   for (const [key, field] of Object.entries(value)) {
-    if (field !== undefined) define(fields, key.toWellFormed(), plain(field, `${at}.${key}`, depth));
+    if (field !== undefined)
+      define(fields, key.toWellFormed(), plain(field, `${at}.${key}`, depth));
   }
   return fields;
 }
@@ -132,7 +137,8 @@ function plainMap(map, at, depth) {
   /** @type {Record<string, unknown>} */
   const fields = {};
   for (const [key, field] of map) {
-    if (typeof key !== "string") throw new TypeError(`${at} has the key ${kind(key)}: keys are text`);
+    if (typeof key !== "string")
+      throw new TypeError(`${at} has the key ${kind(key)}: keys are text`);
     define(fields, key.toWellFormed(), plain(field, `${at}.${key}`, depth));
   }
   return fields;
@@ -147,7 +153,13 @@ function plainMap(map, at, depth) {
  */
 function define(object, key, value) {
   if (key !== "__proto__") object[key] = value;
-  else Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
+  else
+    Object.defineProperty(object, key, {
+      value,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
 }
 
 /**

@@ -15,8 +15,9 @@ import { Scope } from "./scope.js";
 /**
  * What a consumer does besides returning: send messages, join groups, write lines for the record.
  *
- * Nothing here waits. What is sent, joined or left is kept in the invocation's *outbox*, which the host sends in order
- * when the consumer has returned without fault; after a fault only what `flush` sent has been sent.
+ * Nothing here waits. What is sent, joined or left is kept in the invocation's *outbox*, which the
+ * host sends in order when the consumer has returned without fault; after a fault only what `flush`
+ * sent has been sent.
  */
 export class Context {
   /** @type {Run} */
@@ -72,7 +73,8 @@ export class Context {
   }
 
   /**
-   * Sends a message to a channel: one that this module declares, or a reply channel whose name it was handed.
+   * Sends a message to a channel: one that this module declares, or a reply channel whose name it
+   * was handed.
    *
    * @param {string} channel
    * @param {Message} message an object; for a reply channel a Frame, a Response, a Close or a Chunk
@@ -96,7 +98,9 @@ export class Context {
   sendLater(channel, message, delay) {
     const content = packMessage(message, "sendLater");
     const span = milliseconds(delay, "the delay of sendLater");
-    sending(() => this.#run.host.sendLater(text(channel, "the channel of sendLater"), content, span));
+    sending(() =>
+      this.#run.host.sendLater(text(channel, "the channel of sendLater"), content, span),
+    );
   }
 
   /**
@@ -145,8 +149,9 @@ export class Context {
   }
 
   /**
-   * Keeps the HTTP request open after the consumer has returned this, until somebody sends a `Response` to its reply
-   * channel. After the timeout the host answers with status 504, or with the response of `or`.
+   * Keeps the HTTP request open after the consumer has returned this, until somebody sends a
+   * `Response` to its reply channel. After the timeout the host answers with status 504, or with
+   * the response of `or`.
    *
    * ```js
    * cx.groupAdd("waiting");
@@ -160,11 +165,12 @@ export class Context {
   }
 
   /**
-   * Starts a response whose body follows in parts. The body of `head`, if there is one, is the first part. To let a
-   * part go out before the consumer returns, call `flush`.
+   * Starts a response whose body follows in parts. The body of `head`, if there is one, is the
+   * first part. To let a part go out before the consumer returns, call `flush`.
    *
    * @param {Response} head
-   * @throws {import("./errors.js").ReplyError} the event is no HTTP request, or it is answered already
+   * @throws {import("./errors.js").ReplyError} the event is no HTTP request, or it is answered
+   *   already
    */
   startStream(head) {
     if (!(head instanceof Response)) throw new TypeError("startStream takes a Response");
@@ -248,6 +254,9 @@ export class Context {
   #member(channel, what) {
     if (channel !== undefined) return text(channel, `the channel of ${what}`);
     if (this.#replyChannel !== undefined) return this.#replyChannel;
-    throw new SendError("no-connection", `this event has no connection: name the channel, as in ${what}(group, channel)`);
+    throw new SendError(
+      "no-connection",
+      `this event has no connection: name the channel, as in ${what}(group, channel)`,
+    );
   }
 }

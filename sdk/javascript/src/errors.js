@@ -3,8 +3,8 @@
 import { Response } from "./response.js";
 
 /**
- * Answers the request in place of the consumer's return value. It is no fault: what the consumer has sent goes
- * out. In `connect` of a WebSocket it denies the handshake.
+ * Answers the request in place of the consumer's return value. It is no fault: what the consumer
+ * has sent goes out. In `connect` of a WebSocket it denies the handshake.
  *
  * ```js
  * throw new HttpError(409, "sold out\n");
@@ -19,7 +19,8 @@ export class HttpError extends Error {
     super(`status ${status}`);
     this.name = "HttpError";
     /** The answer. @type {Response} */
-    this.response = answer instanceof Response ? answer.status(status) : Response.text(answer, { status });
+    this.response =
+      answer instanceof Response ? answer.status(status) : Response.text(answer, { status });
   }
 }
 
@@ -52,7 +53,8 @@ export class Problem extends HttpError {
   /**
    * @param {number} status 400 to 599
    * @param {string} title the same for all problems of its kind
-   * @param {Record<string, unknown>} [members] `type`, `detail`, `instance`, and members of your own
+   * @param {Record<string, unknown>} [members] `type`, `detail`, `instance`, and members of your
+   *   own
    */
   constructor(status, title, members = {}) {
     const response = Response.json({ ...members, title, status });
@@ -96,8 +98,8 @@ export class ReplyError extends Error {
 /** @typedef {"channel-full" | "unavailable" | "refused"} FlushErrorCode */
 
 /**
- * `flush` stopped. What stood before the failed entry is sent, the failed one is removed, the rest stays in the
- * outbox. Unless it was refused, sending it again later may work.
+ * `flush` stopped. What stood before the failed entry is sent, the failed one is removed, the rest
+ * stays in the outbox. Unless it was refused, sending it again later may work.
  */
 export class FlushError extends Error {
   /**

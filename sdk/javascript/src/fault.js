@@ -34,9 +34,16 @@ export function failure(error, locate) {
  */
 export function lines(error, locate) {
   const told = [];
-  for (let cause = error, depth = 0; depth === 0 || (cause !== undefined && depth < CAUSES_MAX); depth++) {
+  for (
+    let cause = error, depth = 0;
+    depth === 0 || (cause !== undefined && depth < CAUSES_MAX);
+    depth++
+  ) {
     const text = depth === 0 ? describe(cause) : `caused by ${describe(cause)}`;
-    told.push(...text.split(/\r\n|\r|\n/), ...frames(cause, locate).map((frame) => `    at ${frame}`));
+    told.push(
+      ...text.split(/\r\n|\r|\n/),
+      ...frames(cause, locate).map((frame) => `    at ${frame}`),
+    );
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   return told.slice(0, LINES_MAX).map((line) => line.slice(0, TEXT_MAX).toWellFormed());

@@ -3,8 +3,8 @@
 import { text } from "./bytes.js";
 
 /**
- * The name of a group as it is, for groups of other modules. Text alone is relative to the module: in module `chat`,
- * `"lobby"` is the group `chat.lobby`.
+ * The name of a group as it is, for groups of other modules. Text alone is relative to the module:
+ * in module `chat`, `"lobby"` is the group `chat.lobby`.
  *
  * ```js
  * cx.groupSend(Group.named("alerts.all"), Frame.text("storm ahead"));

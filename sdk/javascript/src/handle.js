@@ -14,7 +14,8 @@ export class Fault {
 }
 
 /**
- * Runs the consumer that the invocation names. Whatever it throws is logged line by line, and thrown as a `Fault`.
+ * Runs the consumer that the invocation names. Whatever it throws is logged line by line, and
+ * thrown as a `Fault`.
  *
  * @param {import("./app.js").App} app
  * @param {import("./types.js").Host} host

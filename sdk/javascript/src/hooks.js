@@ -24,6 +24,11 @@ export async function load(url, context, next) {
   }
   if (!/\.[cm]?ts$/.test(url)) return next(url, context);
   const source = await readFile(fileURLToPath(url), "utf8");
-  const { code } = await transform(source, { loader: "ts", format: "esm", sourcemap: "inline", sourcefile: url });
+  const { code } = await transform(source, {
+    loader: "ts",
+    format: "esm",
+    sourcemap: "inline",
+    sourcefile: url,
+  });
   return { format: "module", source: code, shortCircuit: true };
 }

@@ -8,7 +8,8 @@ export class Frame {
   /** @param {string | Uint8Array} content text, or bytes for a binary message */
   constructor(content) {
     /** @type {string | Uint8Array} */
-    this.content = typeof content === "string" ? text(content, "a frame") : bytes(content, "a frame");
+    this.content =
+      typeof content === "string" ? text(content, "a frame") : bytes(content, "a frame");
   }
 
   /**
@@ -63,11 +64,14 @@ export function frame(value, what) {
   if (value instanceof Frame) return value;
   if (typeof value === "string") return Frame.text(value);
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return Frame.binary(value);
-  throw new TypeError(`${what} is ${kind(value)}: give text, bytes or a Frame; for JSON there is sendJson`);
+  throw new TypeError(
+    `${what} is ${kind(value)}: give text, bytes or a Frame; for JSON there is sendJson`,
+  );
 }
 
 /**
- * The end of a WebSocket: `disconnect` gets one, and `send` and `groupSend` close connections with one.
+ * The end of a WebSocket: `disconnect` gets one, and `send` and `groupSend` close connections with
+ * one.
  */
 export class Close {
   /**

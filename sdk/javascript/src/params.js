@@ -9,7 +9,8 @@ import { DeclarationError, HttpError } from "./errors.js";
  * A reader for a path parameter that is a whole number.
  *
  * ```js
- * http("GET /shelf/{number}", { params: { number: integer } }, ({ params }) => `shelf ${params.number + 1}`)
+ * http("GET /shelf/{number}", { params: { number: integer } }, ({ params }) => `shelf
+ * ${params.number + 1}`)
  * ```
  *
  * @param {string} text
@@ -33,8 +34,10 @@ export function checkReaders(readers, names, what) {
     throw new DeclarationError(`${what}: params is ${kind(readers)}: give an object of functions`);
   }
   for (const [name, read] of Object.entries(readers)) {
-    if (!names.includes(name)) throw new DeclarationError(`${what}: params has \`${name}\`, and the path has no {${name}}`);
-    if (typeof read !== "function") throw new DeclarationError(`${what}: params.${name} is ${kind(read)}: give a function`);
+    if (!names.includes(name))
+      throw new DeclarationError(`${what}: params has \`${name}\`, and the path has no {${name}}`);
+    if (typeof read !== "function")
+      throw new DeclarationError(`${what}: params.${name} is ${kind(read)}: give a function`);
   }
   return /** @type {Readers} */ (readers);
 }
@@ -61,7 +64,8 @@ export function readParams(captured, readers) {
   /** @type {Record<string, any>} */
   const params = {};
   for (const { name, value } of captured) params[name] = value;
-  for (const name of Object.keys(readers ?? {})) params[name] = read(name, params[name], readers?.[name]);
+  for (const name of Object.keys(readers ?? {}))
+    params[name] = read(name, params[name], readers?.[name]);
   return params;
 }
 

@@ -1,8 +1,8 @@
 /**
  * Queries and forms, which are encoded alike (URL standard, section 5.1).
  *
- * It is the reading half of `URLSearchParams`, which the engine lacks, and whose polyfill would take a megabyte of each
- * instance.
+ * It is the reading half of `URLSearchParams`, which the engine lacks, and whose polyfill would
+ * take a megabyte of each instance.
  */
 
 /** The pairs of a query or a form, in order. It has the methods of `URLSearchParams` that read. */
@@ -17,7 +17,9 @@ export class Query {
       .filter((pair) => pair !== "")
       .map((pair) => {
         const at = pair.indexOf("=");
-        return at < 0 ? [decode(pair), ""] : [decode(pair.slice(0, at)), decode(pair.slice(at + 1))];
+        return at < 0
+          ? [decode(pair), ""]
+          : [decode(pair.slice(0, at)), decode(pair.slice(at + 1))];
       });
   }
 
@@ -66,7 +68,9 @@ export class Query {
 
   /** @returns {IterableIterator<[string, string]>} */
   entries() {
-    return this.#pairs.map(([name, value]) => /** @type {[string, string]} */ ([name, value]))[Symbol.iterator]();
+    return this.#pairs
+      .map(([name, value]) => /** @type {[string, string]} */ ([name, value]))
+      [Symbol.iterator]();
   }
 
   [Symbol.iterator]() {
@@ -83,7 +87,10 @@ function decode(text) {
   } catch {
     // What is no escape stands for itself, and bytes that are not UTF-8 become U+FFFD.
     return spaced.replaceAll(/(?:%[0-9A-Fa-f]{2})+/g, (escapes) => {
-      const bytes = escapes.slice(1).split("%").map((hex) => parseInt(hex, 16));
+      const bytes = escapes
+        .slice(1)
+        .split("%")
+        .map((hex) => parseInt(hex, 16));
       return new TextDecoder().decode(Uint8Array.from(bytes));
     });
   }

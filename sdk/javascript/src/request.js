@@ -8,8 +8,8 @@ import { Scope } from "./scope.js";
 const FORM = "application/x-www-form-urlencoded";
 
 /**
- * An HTTP request. It has the facts of its connection, such as `method`, `path`, `query`, `cookies` and
- * `header("accept")`.
+ * An HTTP request. It has the facts of its connection, such as `method`, `path`, `query`, `cookies`
+ * and `header("accept")`.
  *
  * @template {Record<string, any>} [Params=Record<string, string>]
  */

@@ -15,8 +15,8 @@ import { bytes, integer, kind, milliseconds, text } from "./bytes.js";
  * new Response("<h1>Gone</h1>", { status: 410, headers: { "content-type": "text/html" } })
  * ```
  *
- * It can also be sent as a message: to the reply channel of a request that is on hold, from every consumer that was
- * handed the channel's name.
+ * It can also be sent as a message: to the reply channel of a request that is on hold, from every
+ * consumer that was handed the channel's name.
  */
 export class Response {
   #status = 200;
@@ -26,9 +26,11 @@ export class Response {
   #body = new Uint8Array();
 
   /**
-   * @param {import("./bytes.js").Bytes | null} [body] text is sent as UTF-8, with the type `text/plain` if none is given
+   * @param {import("./bytes.js").Bytes | null} [body] text is sent as UTF-8, with the type
+   *   `text/plain` if none is given
    * @param {ResponseInit} [init] `status` is 200 if not given
-   * @throws {TypeError | RangeError} a value has the wrong type, or the status is not from 200 to 599
+   * @throws {TypeError | RangeError} a value has the wrong type, or the status is not from 200 to
+   *   599
    */
   constructor(body, init = {}) {
     if (typeof init !== "object" || init === null) {
@@ -59,7 +61,9 @@ export class Response {
    * @param {ResponseInit} [init]
    */
   static html(body, init) {
-    return new Response(bytes(text(body, "the body of Response.html"), ""), init).#typed("text/html; charset=utf-8");
+    return new Response(bytes(text(body, "the body of Response.html"), ""), init).#typed(
+      "text/html; charset=utf-8",
+    );
   }
 
   /**
@@ -105,8 +109,8 @@ export class Response {
   }
 
   /**
-   * Adds a header field. The host adds `date` and `content-length`, and refuses the fields that belong to the
-   * connection.
+   * Adds a header field. The host adds `date` and `content-length`, and refuses the fields that
+   * belong to the connection.
    *
    * @param {string} name
    * @param {import("./bytes.js").Bytes} value
@@ -132,9 +136,10 @@ export class Response {
   }
 
   /**
-   * Sets a cookie. What the options do not say is the safe choice: `httpOnly`, so that no script reads it; `secure`,
-   * so that it is sent over TLS only; `sameSite: "lax"`; and `path: "/"`. Without `maxAge` or `expires` it is gone
-   * when the browser is closed. `maxAge: 0` takes a cookie back.
+   * Sets a cookie. What the options do not say is the safe choice: `httpOnly`, so that no script
+   * reads it; `secure`, so that it is sent over TLS only; `sameSite: "lax"`; and `path: "/"`.
+   * Without `maxAge` or `expires` it is gone when the browser is closed. `maxAge: 0` takes a cookie
+   * back.
    *
    * @param {string} name
    * @param {string} value it is percent-encoded; `request.cookies` decodes it
@@ -142,7 +147,12 @@ export class Response {
    * @returns {this}
    */
   cookie(name, value, options = {}) {
-    const safe = { httpOnly: true, secure: true, sameSite: /** @type {const} */ ("lax"), path: "/" };
+    const safe = {
+      httpOnly: true,
+      secure: true,
+      sameSite: /** @type {const} */ ("lax"),
+      path: "/",
+    };
     const cookie = { ...safe, ...options, name: text(name, "the name of a cookie") };
     return this.header(
       "set-cookie",
@@ -183,7 +193,9 @@ export class Response {
 export function fields(headers) {
   if (headers === undefined) return [];
   if (typeof headers !== "object" || headers === null) {
-    throw new TypeError(`header fields are ${kind(headers)}: give an object, or a list of [name, value]`);
+    throw new TypeError(
+      `header fields are ${kind(headers)}: give an object, or a list of [name, value]`,
+    );
   }
   return Symbol.iterator in headers ? headers : Object.entries(headers);
 }
@@ -199,7 +211,9 @@ export function json(value, what) {
   try {
     written = JSON.stringify(value);
   } catch (error) {
-    throw new TypeError(`${what}: JSON cannot hold the value: ${/** @type {Error} */ (error).message}`);
+    throw new TypeError(
+      `${what}: JSON cannot hold the value: ${/** @type {Error} */ (error).message}`,
+    );
   }
   if (written === undefined) throw new TypeError(`${what}: JSON cannot hold ${kind(value)}`);
   return written.toWellFormed();

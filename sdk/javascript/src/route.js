@@ -15,17 +15,23 @@ const NAME = /^[A-Za-z0-9._-]{1,99}$/;
  * @throws {DeclarationError}
  */
 export function readRoute(route) {
-  if (typeof route !== "string") throw new DeclarationError(`a route is ${kind(route)}: give text such as "GET /users/{id}"`);
+  if (typeof route !== "string")
+    throw new DeclarationError(`a route is ${kind(route)}: give text such as "GET /users/{id}"`);
   const [methods = "", path, ...rest] = route.split(" ");
   if (path === undefined || rest.length > 0 || !path.startsWith("/")) {
-    throw new DeclarationError(`route ${JSON.stringify(route)}: it has one or more methods, a space and a path, as "GET|POST /users/{id}"`);
+    throw new DeclarationError(
+      `route ${JSON.stringify(route)}: it has one or more methods, a space and a path, as "GET|POST /users/{id}"`,
+    );
   }
   const listed = methods.split("|");
   for (const [i, method] of listed.entries()) {
     if (!TOKEN.test(method)) {
-      throw new DeclarationError(`route ${JSON.stringify(route)}: ${JSON.stringify(method)} is not a method in upper case`);
+      throw new DeclarationError(
+        `route ${JSON.stringify(route)}: ${JSON.stringify(method)} is not a method in upper case`,
+      );
     }
-    if (listed.indexOf(method) !== i) throw new DeclarationError(`route ${JSON.stringify(route)}: ${method} stands there twice`);
+    if (listed.indexOf(method) !== i)
+      throw new DeclarationError(`route ${JSON.stringify(route)}: ${method} stands there twice`);
   }
   checkPath(path);
   return { methods: listed, path };
@@ -47,12 +53,17 @@ export function checkPath(path) {
     if (!/[{}]/.test(segment)) continue;
     const [, rest, name = ""] = PARAMETER.exec(segment) ?? [];
     if (!name) {
-      throw new DeclarationError(`path ${JSON.stringify(path)}: ${JSON.stringify(segment)} is not a whole segment such as {id}, or {*rest} at the end`);
+      throw new DeclarationError(
+        `path ${JSON.stringify(path)}: ${JSON.stringify(segment)} is not a whole segment such as {id}, or {*rest} at the end`,
+      );
     }
     if (rest && i < segments.length - 1) {
-      throw new DeclarationError(`path ${JSON.stringify(path)}: {*${name}} stands at the end, and nothing behind it`);
+      throw new DeclarationError(
+        `path ${JSON.stringify(path)}: {*${name}} stands at the end, and nothing behind it`,
+      );
     }
-    if (names.includes(name)) throw new DeclarationError(`path ${JSON.stringify(path)}: {${name}} stands there twice`);
+    if (names.includes(name))
+      throw new DeclarationError(`path ${JSON.stringify(path)}: {${name}} stands there twice`);
     names.push(name);
   }
   return names;
@@ -66,7 +77,9 @@ export function checkPath(path) {
  */
 export function checkName(name, what) {
   if (typeof name !== "string" || !NAME.test(name)) {
-    throw new DeclarationError(`${what} ${JSON.stringify(name)}: it has 1 to 99 of a-z A-Z 0-9 . _ -`);
+    throw new DeclarationError(
+      `${what} ${JSON.stringify(name)}: it has 1 to 99 of a-z A-Z 0-9 . _ -`,
+    );
   }
   return name;
 }
@@ -80,11 +93,15 @@ export function checkName(name, what) {
 export function readGuards(options, what) {
   const { host, headers = {} } = options;
   if (host !== undefined && typeof host !== "string") {
-    throw new DeclarationError(`${what}: host is ${kind(host)}: give text such as "api.example.com"`);
+    throw new DeclarationError(
+      `${what}: host is ${kind(host)}: give text such as "api.example.com"`,
+    );
   }
   const fields = Object.entries(headers).map(([name, value]) => {
     if (typeof value !== "string") {
-      throw new DeclarationError(`${what}: the header field ${name} is ${kind(value)}: give the text that it must be`);
+      throw new DeclarationError(
+        `${what}: the header field ${name} is ${kind(value)}: give the text that it must be`,
+      );
     }
     return { name: name.toLowerCase(), value: bytes(value, "") };
   });
@@ -106,7 +123,9 @@ export function readOptions(options, known, what) {
   }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
-      throw new DeclarationError(`${what}: there is no option \`${name}\`; there are ${known.join(", ")}`);
+      throw new DeclarationError(
+        `${what}: there is no option \`${name}\`; there are ${known.join(", ")}`,
+      );
     }
   }
   return options;

@@ -14,13 +14,14 @@ export function isPromise(value) {
 }
 
 /**
- * Goes on with a value at once, or with that of a promise when it settles. A consumer without promises so runs without
- * any.
+ * Goes on with a value at once, or with that of a promise when it settles. A consumer without
+ * promises so runs without any.
  *
  * @template Value, Result, Other
  * @param {() => Value | PromiseLike<Value>} begin
  * @param {(value: Value) => Result} next
- * @param {(error: unknown) => Other} [otherwise] for what `begin` throws; not for what `next` throws
+ * @param {(error: unknown) => Other} [otherwise] for what `begin` throws; not for what `next`
+ *   throws
  * @returns {Result | Other | PromiseLike<Result | Other>}
  */
 export function after(begin, next, otherwise) {

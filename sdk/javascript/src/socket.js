@@ -26,7 +26,8 @@ export class Socket extends Context {
 
   /**
    * @param {Run} run
-   * @param {{ replyChannel: string, scope?: import("./scope.js").Scope, params: Params }} connection
+   * @param {{ replyChannel: string, scope?: import("./scope.js").Scope, params: Params }}
+   *   connection
    * @param {{ value: State, schema: number }} state
    * @param {boolean} isOpen whether the handshake is accepted
    */
@@ -66,8 +67,8 @@ export class Socket extends Context {
   }
 
   /**
-   * With one argument, sends a message to the client. With two, sends a message to a channel, as `send` of a
-   * `Context`.
+   * With one argument, sends a message to the client. With two, sends a message to a channel, as
+   * `send` of a `Context`.
    *
    * @overload
    * @param {string | Uint8Array | ArrayBuffer | Frame} message text, or bytes for a binary message

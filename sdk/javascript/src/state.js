@@ -3,8 +3,9 @@
 import { pack, unpack } from "./content.js";
 import { StateUnreadable } from "./errors.js";
 
-// The map `{"schema": number, "state": state}`, with the keys in this order and the number in four bytes: the same
-// as in the other SDKs, so that a module may change its language while connections are open.
+// The map `{"schema": number, "state": state}`, with the keys in this order and the number in four
+// bytes: the same as in the other SDKs, so that a module may change its language while connections
+// are open.
 const BEFORE_SCHEMA = Uint8Array.of(0x82, 0xa6, 0x73, 0x63, 0x68, 0x65, 0x6d, 0x61, 0xce);
 const BEFORE_STATE = Uint8Array.of(0xa5, 0x73, 0x74, 0x61, 0x74, 0x65);
 const HEAD = BEFORE_SCHEMA.length + 4 + BEFORE_STATE.length;
@@ -33,7 +34,10 @@ export function write(state, schema) {
  * @throws {StateUnreadable}
  */
 export function read(written, schema, migrate) {
-  if (!startsWith(written, BEFORE_SCHEMA, 0) || !startsWith(written, BEFORE_STATE, BEFORE_SCHEMA.length + 4)) {
+  if (
+    !startsWith(written, BEFORE_SCHEMA, 0) ||
+    !startsWith(written, BEFORE_STATE, BEFORE_SCHEMA.length + 4)
+  ) {
     throw new StateUnreadable("it was not written by an SDK of Tidegate");
   }
   const found = new DataView(written.buffer, written.byteOffset).getUint32(BEFORE_SCHEMA.length);
@@ -45,7 +49,9 @@ export function read(written, schema, migrate) {
   }
   if (found === schema) return /** @type {State} */ (state);
   if (!migrate) {
-    throw new StateUnreadable(`state has schema ${found}, this version reads schema ${schema}: write \`migrate\``);
+    throw new StateUnreadable(
+      `state has schema ${found}, this version reads schema ${schema}: write \`migrate\``,
+    );
   }
   try {
     return migrate(found, state);

@@ -48,22 +48,33 @@ async function refuses(text, message) {
 
 test("the contract in the package is that of the project", async () => {
   const wit = new URL("../../../wit/", import.meta.url);
-  for (const [version, from] of [["0.1.0", wit], ["0.1.1", new URL("0.1.1/", wit)]]) {
+  for (const [version, from] of [
+    ["0.1.0", wit],
+    ["0.1.1", new URL("0.1.1/", wit)],
+  ]) {
     const copy = new URL(`../wit/deps/channels-${version}/`, import.meta.url);
     const names = (await readdir(from)).filter((name) => name.endsWith(".wit")).sort();
     assert.deepEqual((await readdir(copy)).sort(), names);
     for (const name of names) {
-      assert.equal(await readFile(new URL(name, copy), "utf8"), await readFile(new URL(name, from), "utf8"), `${version}/${name}`);
+      assert.equal(
+        await readFile(new URL(name, copy), "utf8"),
+        await readFile(new URL(name, from), "utf8"),
+        `${version}/${name}`,
+      );
     }
   }
 });
 
 test("a module exports its consumers and nothing else", async () => {
-  const { output, bytes, inputs } = await make('export default app({ a: http("GET /a", () => "a") });');
+  const { output, bytes, inputs } = await make(
+    'export default app({ a: http("GET /a", () => "a") });',
+  );
   const component = await readFile(output);
   assert.equal(component.length, bytes);
   assert.ok(inputs.includes(join(folder, "app.js")));
-  const exported = [...split(component)].filter(({ id }) => id === 11).map(({ content }) => content.toString());
+  const exported = [...split(component)]
+    .filter(({ id }) => id === 11)
+    .map(({ content }) => content.toString());
   assert.equal(exported.length, 1);
   assert.match(String(Buffer.from(component)), /tidegate:channels\/consumer@0\.1\.0/);
   // A module that keeps no data imports no store, so that it runs on hosts without one.
@@ -81,30 +92,55 @@ test("what is frozen into a module is refused", async () => {
     ["Date()", "Date\\(\\)"],
     ["performance.now()", "performance\\.now\\(\\)"],
   ]) {
-    await refuses(`const value = ${code};\n${end}`, new RegExp(`${name} at the top level of a file.*Call it within a consumer\n.*app\\.js:2`));
+    await refuses(
+      `const value = ${code};\n${end}`,
+      new RegExp(`${name} at the top level of a file.*Call it within a consumer\n.*app\\.js:2`),
+    );
   }
 });
 
 test("an application that is none is refused with the fix", async () => {
   await refuses("app;", /no default export: write `export default app\(\{ \.\.\. \}\)`/);
-  await refuses("export default 7;", /the default export is the number 7: write `export default app/);
+  await refuses(
+    "export default 7;",
+    /the default export is the number 7: write `export default app/,
+  );
   await refuses("export default app({});", /app\(\) lists no consumer/);
-  await refuses('export default app({ a: http("/a", () => "") });', /route "\/a": it has one or more methods, a space and a path/);
+  await refuses(
+    'export default app({ a: http("/a", () => "") });',
+    /route "\/a": it has one or more methods, a space and a path/,
+  );
   await refuses("export default app({", /app\.js:2:\d+: /);
-  await refuses('import fs from "node:fs"; export default app({ a: fs });', /"node:fs" is a part of Node, which a module does not have/);
-  await refuses('import x from "not-installed"; export default app({ a: x });', /Could not resolve "not-installed": install it with `npm install`/);
-  await refuses("export default await app({});", /[Tt]op-level await.*: await within a consumer instead/);
-  await refuses("const x = missing.y; export default app({});", /missing is not defined[^]*app\.js:2/);
+  await refuses(
+    'import fs from "node:fs"; export default app({ a: fs });',
+    /"node:fs" is a part of Node, which a module does not have/,
+  );
+  await refuses(
+    'import x from "not-installed"; export default app({ a: x });',
+    /Could not resolve "not-installed": install it with `npm install`/,
+  );
+  await refuses(
+    "export default await app({});",
+    /[Tt]op-level await.*: await within a consumer instead/,
+  );
+  await refuses(
+    "const x = missing.y; export default app({});",
+    /missing is not defined[^]*app\.js:2/,
+  );
 });
 
 test("the command names the fix", () => {
-  const run = (/** @type {string[]} */ ...args) => spawnSync(process.execPath, [COMMAND, ...args], { encoding: "utf8" });
+  const run = (/** @type {string[]} */ ...args) =>
+    spawnSync(process.execPath, [COMMAND, ...args], { encoding: "utf8" });
   const usage = run();
   assert.equal(usage.status, 2);
   assert.match(usage.stderr, /^a command is missing\n\nUsage: tidegate-sdk build ENTRY/);
   const absent = run("build", "absent.js");
   assert.equal(absent.status, 1);
-  assert.equal(absent.stderr, "absent.js: there is no such file: name the one that has `export default app({ ... })`\n");
+  assert.equal(
+    absent.stderr,
+    "absent.js: there is no such file: name the one that has `export default app({ ... })`\n",
+  );
   assert.equal(run("build", "--wrong", "a.js").status, 2);
   assert.equal(run("--help").status, 0);
 });

@@ -23,5 +23,8 @@ test("the surface passes its cases natively", async () => {
   const host = new TestHost(app, { module: "surface" });
   await runCases(await readFile(new URL("surface.json", import.meta.url), "utf8"), host);
   assert.equal(host.faults.length, 1);
-  assert.match(host.faults[0]?.text ?? "", /^TypeError: not a number \(at tests\/surface\.js:\d+\)$/);
+  assert.match(
+    host.faults[0]?.text ?? "",
+    /^TypeError: not a number \(at tests\/surface\.js:\d+\)$/,
+  );
 });

@@ -31,10 +31,21 @@ export async function serve(modules, settings = "") {
   const config = join(folder, "tidegate.toml");
   await writeFile(config, SETTINGS + settings);
   const listed = Object.entries(modules).flatMap(([name, file]) => ["--module", `${name}=${file}`]);
-  const places = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", join(folder, "data")];
-  const child = spawn(/** @type {string} */ (program), ["serve", "--config", config, ...places, ...listed], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const places = [
+    "--listen",
+    "127.0.0.1:0",
+    "--admin",
+    "127.0.0.1:0",
+    "--data-dir",
+    join(folder, "data"),
+  ];
+  const child = spawn(
+    /** @type {string} */ (program),
+    ["serve", "--config", config, ...places, ...listed],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   /** @type {string[]} */
   const lines = [];
   const written = new EventEmitter();
@@ -88,7 +99,12 @@ export function driver(address) {
   return {
     async request({ method, path, headers, body }) {
       const hasBody = method !== "GET" && method !== "HEAD";
-      const response = await fetch(address + path, { method, headers, body: hasBody ? body : undefined, redirect: "manual" });
+      const response = await fetch(address + path, {
+        method,
+        headers,
+        body: hasBody ? body : undefined,
+        redirect: "manual",
+      });
       return {
         status: response.status,
         headers: [...response.headers],

@@ -24,7 +24,10 @@ function inner() {
 
 export default app({
   shelf: http("PUT /shelf/{shelf}/{*title}", { params: { shelf: integer } }, ({ params, body }) => {
-    return new Response(null, { status: 201, headers: { location: `${params.shelf + 1}/${params.title}/${body.length}` } });
+    return new Response(null, {
+      status: 201,
+      headers: { location: `${params.shelf + 1}/${params.title}/${body.length}` },
+    });
   }),
   search: http("GET /search", ({ query, cookies }) => ({
     q: query.get("q"),
@@ -32,11 +35,17 @@ export default app({
     none: query.get("none"),
     cookie: cookies.name ?? null,
   })),
-  form: http("POST /form", (request) => `${request.form().get("name")}, ${request.form().get("age")}`),
+  form: http(
+    "POST /form",
+    (request) => `${request.form().get("name")}, ${request.form().get("age")}`,
+  ),
   json: http("POST /json", (request) => [request.json()]),
   upper: http("POST /text", (request) => request.text().toUpperCase()),
   cookie: http("GET /cookie", () => Response.text("set").cookie("a", "b c", { maxAge: 60 })),
-  bytes: http("GET /bytes", () => new Response(Uint8Array.of(0xc3, 0xa4), { headers: { "content-type": "text/plain" } })),
+  bytes: http(
+    "GET /bytes",
+    () => new Response(Uint8Array.of(0xc3, 0xa4), { headers: { "content-type": "text/plain" } }),
+  ),
   teapot: http("GET /teapot", () => {
     throw new HttpError(418, "short and stout\n");
   }),
@@ -85,10 +94,19 @@ export default app({
     const text = "Grüße 🌊";
     const bytes = new TextEncoder().encode(text);
     const back = new TextDecoder().decode(bytes);
-    return { length: bytes.length, same: back === text, broken: new TextDecoder().decode(Uint8Array.of(0x61, 0xff)) };
+    return {
+      length: bytes.length,
+      same: back === text,
+      broken: new TextDecoder().decode(Uint8Array.of(0x61, 0xff)),
+    };
   }),
   large: http("GET /large-numbers", (_, cx) => {
-    cx.send("surface.large", { to: cx.replyChannel, number: 2 ** 40, big: 9_007_199_254_740_993n, text: "\ud800" });
+    cx.send("surface.large", {
+      to: cx.replyChannel,
+      number: 2 ** 40,
+      big: 9_007_199_254_740_993n,
+      text: "\ud800",
+    });
     return cx.hold(10_000);
   }),
   largeBack: channel("surface.large", ({ to, number, big, text }, cx) => {
@@ -169,7 +187,9 @@ export default app({
   frames: websocket("/frames", {
     receive(socket, frame) {
       if (frame === "close") return socket.groupSend("none", new Close(4000));
-      socket.send(typeof frame === "string" ? Frame.binary(frame) : new TextDecoder().decode(frame));
+      socket.send(
+        typeof frame === "string" ? Frame.binary(frame) : new TextDecoder().decode(frame),
+      );
     },
   }),
   missing: http("GET /missing", () => {

@@ -60,7 +60,10 @@ test("an outbox goes out after success, and is dropped after a fault", async () 
   assert.deepEqual(host.messages("tide.noted"), [{ level: 3 }]);
   assert.equal((await host.request("POST", "/tide/101")).status, 500);
   assert.equal(watcher.receive(), undefined);
-  assert.match(host.faults[0]?.text ?? "", /^Error: that would be a flood \(at tests\/testhost\.test\.js:\d+\)$/);
+  assert.match(
+    host.faults[0]?.text ?? "",
+    /^Error: that would be a flood \(at tests\/testhost\.test\.js:\d+\)$/,
+  );
   await host.request("POST", "/flushed");
   assert.equal(watcher.receive(), "before");
   assert.equal(watcher.receive(), undefined);
@@ -86,10 +89,17 @@ test("time stands still until it is moved", async () => {
 
 test("a request waits until somebody answers, the time is over, or the client leaves", async () => {
   const host = new TestHost(tide, { module: "tide" });
-  const [reader, patient, leaving] = [await host.get("/hold"), await host.get("/hold"), await host.get("/hold")];
+  const [reader, patient, leaving] = [
+    await host.get("/hold"),
+    await host.get("/hold"),
+    await host.get("/hold"),
+  ];
   assert.ok(reader.isPending);
   await leaving.leave();
-  assert.deepEqual(host.logs.map(({ text }) => text), ["left"]);
+  assert.deepEqual(
+    host.logs.map(({ text }) => text),
+    ["left"],
+  );
   assert.equal(host.group("waiting").length, 2);
   await host.request("POST", "/hold");
   assert.equal(reader.text(), "it rains");
@@ -102,14 +112,21 @@ test("a request waits until somebody answers, the time is over, or the client le
 test("a return without an answer is a fault that says what may be returned", async () => {
   const host = new TestHost(tide);
   assert.equal((await host.get("/nothing")).status, 500);
-  assert.match(host.faults[0]?.text ?? "", /^TypeError: the consumer returned undefined: return text, an object/);
+  assert.match(
+    host.faults[0]?.text ?? "",
+    /^TypeError: the consumer returned undefined: return text, an object/,
+  );
 });
 
 test("names of others take a grant", async () => {
   const refused = new TestHost(tide, { module: "tide" });
   assert.equal((await refused.get("/outside")).status, 500);
   assert.match(refused.faults[0]?.text ?? "", /^SendError: group alerts\.all is not under tide\./);
-  const granted = new TestHost(tide, { module: "tide", granted: ["alerts.all"], environment: { PLACE: "here" } });
+  const granted = new TestHost(tide, {
+    module: "tide",
+    granted: ["alerts.all"],
+    environment: { PLACE: "here" },
+  });
   assert.equal((await granted.get("/outside")).text(), "here");
   assert.equal(granted.groupMessages(Group.named("alerts.all")).length, 1);
 });
@@ -124,7 +141,10 @@ test("a fault closes a WebSocket, and its end is an event", async () => {
   await assert.rejects(socket.send("more"), /the connection is closed with code 1011/);
   const other = await host.websocket("/watch");
   await other.send("large");
-  assert.match(host.faults[1]?.text ?? "", /^SendError: content of \d+ bytes, and the limit is 1114112/);
+  assert.match(
+    host.faults[1]?.text ?? "",
+    /^SendError: content of \d+ bytes, and the limit is 1114112/,
+  );
 });
 
 test("a client can be closed, and told, from afar", async () => {
@@ -141,7 +161,12 @@ test("a client can be closed, and told, from afar", async () => {
 });
 
 test("state outlives a version, and migrates", async () => {
-  const first = app({ socket: websocket("/s", { state: () => ({ name: "" }), receive: (socket, name) => socket.setState({ name: String(name) }) }) });
+  const first = app({
+    socket: websocket("/s", {
+      state: () => ({ name: "" }),
+      receive: (socket, name) => socket.setState({ name: String(name) }),
+    }),
+  });
   const second = app({
     socket: websocket("/s", {
       schema: 2,
@@ -160,7 +185,10 @@ test("state outlives a version, and migrates", async () => {
   await host.replace(third);
   await socket.send("?");
   assert.equal(socket.closed?.code, 1012);
-  assert.match(host.faults[0]?.text ?? "", /^state is unreadable: state has schema 1, this version reads schema 3: write `migrate`$/);
+  assert.match(
+    host.faults[0]?.text ?? "",
+    /^state is unreadable: state has schema 1, this version reads schema 3: write `migrate`$/,
+  );
   const gone = await host.websocket("/s");
   await host.replace(tide);
   assert.equal(gone.closed?.code, 1012);
@@ -168,7 +196,10 @@ test("state outlives a version, and migrates", async () => {
 
 test("what is not there is denied", async () => {
   const host = new TestHost(tide);
-  await assert.rejects(host.websocket("/nowhere"), (error) => error instanceof Denied && error.status === 403);
+  await assert.rejects(
+    host.websocket("/nowhere"),
+    (error) => error instanceof Denied && error.status === 403,
+  );
   assert.equal((await host.get("/watch")).status, 426);
   const wrong = await host.request("DELETE", "/hold");
   assert.deepEqual([wrong.status, wrong.header("Allow")], [405, "GET, POST, HEAD"]);
@@ -177,10 +208,18 @@ test("what is not there is denied", async () => {
 });
 
 test("a case that does not hold says which and where", async () => {
-  const text = JSON.stringify([{ name: "answers", steps: [{ request: { method: "POST", path: "/tide/3" }, expect: { text: "!" } }] }]);
+  const text = JSON.stringify([
+    {
+      name: "answers",
+      steps: [{ request: { method: "POST", path: "/tide/3" }, expect: { text: "!" } }],
+    },
+  ]);
   await assert.rejects(runCases(text, new TestHost(tide, { module: "tide" })), (error) => {
     assert.ok(error instanceof CaseError);
-    assert.equal(error.message, 'case "answers", step 1: expected the body "!", got status 200 with body "noted\\n"');
+    assert.equal(
+      error.message,
+      'case "answers", step 1: expected the body "!", got status 200 with body "noted\\n"',
+    );
     return true;
   });
   await assert.rejects(runCases("[]", new TestHost(tide)), /there is no case/);

@@ -14,7 +14,8 @@ import { readSpecifier } from "./files.js";
 const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const ENTRY = "tidegate-entry.js";
 /** Packages that the SDK runs on; an application that uses them, too, sees none of their places. */
-const OWN_PACKAGES = /[\\/]node_modules[\\/](promise-polyfill|core-js|@msgpack|@kayahr|object-inspect|cookie)[\\/]/;
+const OWN_PACKAGES =
+  /[\\/]node_modules[\\/](promise-polyfill|core-js|@msgpack|@kayahr|object-inspect|cookie)[\\/]/;
 /** Code that may name a class that the engine lacks. */
 const NAMES_URL = /\bURL(SearchParams)?\b/;
 const STORING = /^tidegate:channels\/(store|timers)@/;
@@ -46,15 +47,23 @@ async function run(entry, before) {
   const result = await esbuild.build(options(entry, before)).catch((error) => {
     throw new BuildError(report(error), { cause: error });
   });
-  const [map, file] = [".map", ".js"].map((ending) => result.outputFiles.find(({ path }) => path.endsWith(ending)));
+  const [map, file] = [".map", ".js"].map((ending) =>
+    result.outputFiles.find(({ path }) => path.endsWith(ending)),
+  );
   if (!map || !file) throw new Error("esbuild made no file");
-  const isStoring = Object.values(result.metafile.outputs).some(({ imports }) => imports.some(({ path }) => STORING.test(path)));
-  const inputs = Object.keys(result.metafile.inputs).map((path) => path.replace(/^tidegate-(text|bytes):/, ""));
+  const isStoring = Object.values(result.metafile.outputs).some(({ imports }) =>
+    imports.some(({ path }) => STORING.test(path)),
+  );
+  const inputs = Object.keys(result.metafile.inputs).map((path) =>
+    path.replace(/^tidegate-(text|bytes):/, ""),
+  );
   return {
     code: file.text,
     table: readPlaces(map.text, dirname(map.path)),
     isStoring,
-    inputs: inputs.filter((path) => !path.endsWith(ENTRY) && !path.startsWith("(disabled):")).map((path) => resolve(path)),
+    inputs: inputs
+      .filter((path) => !path.endsWith(ENTRY) && !path.startsWith("(disabled):"))
+      .map((path) => resolve(path)),
   };
 }
 
@@ -63,7 +72,9 @@ async function run(entry, before) {
  * @returns {Promise<boolean>}
  */
 async function namesUrl(inputs) {
-  const texts = await Promise.all(inputs.filter((path) => !isOwn(path)).map((path) => readFile(path, "utf8")));
+  const texts = await Promise.all(
+    inputs.filter((path) => !isOwn(path)).map((path) => readFile(path, "utf8")),
+  );
   return texts.some((text) => NAMES_URL.test(text));
 }
 
@@ -118,7 +129,11 @@ const files = {
     });
     for (const loader of /** @type {const} */ (["text", "binary"])) {
       const namespace = loader === "text" ? "tidegate-text" : "tidegate-bytes";
-      build.onLoad({ filter: /./, namespace }, async ({ path }) => ({ contents: await readFile(path), loader, watchFiles: [path] }));
+      build.onLoad({ filter: /./, namespace }, async ({ path }) => ({
+        contents: await readFile(path),
+        loader,
+        watchFiles: [path],
+      }));
     }
   },
 };
@@ -149,7 +164,8 @@ function report(error) {
 
 /** @param {string} text */
 function mend(text) {
-  if (/for import "default"/.test(text)) return "the application has no default export: write `export default app({ ... })`";
+  if (/for import "default"/.test(text))
+    return "the application has no default export: write `export default app({ ... })`";
   if (/Top-level await/.test(text)) return `${text}: await within a consumer instead`;
   if (/^Could not resolve "[^./]/.test(text)) return `${text}: install it with \`npm install\``;
   return text;
@@ -173,7 +189,12 @@ function readPlaces(map, folder) {
   for (const [i, segments] of decode(mappings).entries()) {
     for (const [column, from, sourceLine = 0] of segments) {
       const source = kept[from ?? -1] ?? -1;
-      const place = /** @type {import("../component/places.js").Place} */ ([i + 1, column + 1, source, source < 0 ? 0 : sourceLine + 1]);
+      const place = /** @type {import("../component/places.js").Place} */ ([
+        i + 1,
+        column + 1,
+        source,
+        source < 0 ? 0 : sourceLine + 1,
+      ]);
       const last = table.places.at(-1);
       if (last?.[2] !== place[2] || last[3] !== place[3]) table.places.push(place);
     }

@@ -15,7 +15,8 @@ whose default export is app({ ... }).
 
 /**
  * @param {string[]} args
- * @returns {Promise<number>} the exit status: 0, 1 for an application that cannot be built, 2 for a wrong command line
+ * @returns {Promise<number>} the exit status: 0, 1 for an application that cannot be built, 2 for a
+ *   wrong command line
  */
 export async function main(args) {
   let parsed;
@@ -34,7 +35,10 @@ export async function main(args) {
     return 0;
   }
   const [command, entry, ...others] = positionals;
-  if (command !== "build") return misuse(command ? `there is no command ${JSON.stringify(command)}` : "a command is missing");
+  if (command !== "build")
+    return misuse(
+      command ? `there is no command ${JSON.stringify(command)}` : "a command is missing",
+    );
   if (entry === undefined || others.length > 0) return misuse("build takes one file");
   try {
     const output = values.output ?? `${entry.replace(/\.[^./\\]*$/, "")}.wasm`;

@@ -17,9 +17,12 @@ const WIT = resolve(dirname(fileURLToPath(import.meta.url)), "../../wit");
  * @throws {BuildError}
  */
 export async function componentize(code, { engine, world, locate }) {
-  if (engine !== "quickjs") throw new BuildError(`there is no engine ${JSON.stringify(engine)}: give quickjs`);
+  if (engine !== "quickjs")
+    throw new BuildError(`there is no engine ${JSON.stringify(engine)}: give quickjs`);
   const { componentize: quickjs } = await import("componentize-qjs").catch((error) => {
-    throw new BuildError(`componentize-qjs has no build for this machine (${process.platform}, ${process.arch}): ${error.message}`);
+    throw new BuildError(
+      `componentize-qjs has no build for this machine (${process.platform}, ${process.arch}): ${error.message}`,
+    );
   });
   try {
     // The default is for hosts of WASI 0.3; `sync` is what today's take.
@@ -37,12 +40,16 @@ export async function componentize(code, { engine, world, locate }) {
  * @param {import("../fault.js").Locate} locate
  */
 function explain(message, locate) {
-  const thrown = /Failed to finish JavaScript module evaluation: ([^]*)$/.exec(message)?.[1] ?? message;
-  const lines = thrown.trimEnd().split("\n").map((line) => {
-    const frame = /^\s+at (.*)$/.exec(line)?.[1];
-    if (frame === undefined) return line;
-    const place = locate(frame);
-    return place && `    at ${place}`;
-  });
+  const thrown =
+    /Failed to finish JavaScript module evaluation: ([^]*)$/.exec(message)?.[1] ?? message;
+  const lines = thrown
+    .trimEnd()
+    .split("\n")
+    .map((line) => {
+      const frame = /^\s+at (.*)$/.exec(line)?.[1];
+      if (frame === undefined) return line;
+      const place = locate(frame);
+      return place && `    at ${place}`;
+    });
   return lines.filter((line) => line !== undefined).join("\n");
 }

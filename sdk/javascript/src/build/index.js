@@ -33,7 +33,10 @@ export { BuildError } from "./errors.js";
 export async function build({ entry, output, engine = "quickjs" }) {
   const source = resolve(entry);
   const found = await stat(source).catch(() => undefined);
-  if (!found?.isFile()) throw new BuildError(`${entry}: there is no such file: name the one that has \`export default app({ ... })\``);
+  if (!found?.isFile())
+    throw new BuildError(
+      `${entry}: there is no such file: name the one that has \`export default app({ ... })\``,
+    );
   const { code, world, table, inputs } = await bundle(source);
   const component = await componentize(code, { engine, world, locate: locator(table) });
   const target = resolve(output);

@@ -17,9 +17,14 @@ export function stripInit(component) {
   // An export of a function makes a number for it. Nothing behind may count on that number.
   const isLast = sections.slice(at + 1).every(({ id }) => id === EXPORTS || id === ALIASES);
   if (at < 0 || !isLast) {
-    throw new Error("the engine's component has another form than its pinned version makes: install the pinned tools with `npm ci`");
+    throw new Error(
+      "the engine's component has another form than its pinned version makes: install the pinned tools with `npm ci`",
+    );
   }
-  return Buffer.concat([component.subarray(0, 8), ...sections.filter((_, i) => i !== at).map(({ whole }) => whole)]);
+  return Buffer.concat([
+    component.subarray(0, 8),
+    ...sections.filter((_, i) => i !== at).map(({ whole }) => whole),
+  ]);
 }
 
 /** @param {Uint8Array} bytes */
@@ -45,7 +50,11 @@ export function* split(component) {
       size |= (byte & 0x7f) << shift;
       if (byte < 0x80) break;
     }
-    yield { id, content: component.subarray(at, at + size), whole: component.subarray(begin, at + size) };
+    yield {
+      id,
+      content: component.subarray(at, at + size),
+      whole: component.subarray(begin, at + size),
+    };
     at += size;
   }
 }

@@ -34,8 +34,16 @@ Object.defineProperties(GuardedDate, {
     configurable: true,
   },
 });
-Object.defineProperty(Native.prototype, "constructor", { value: GuardedDate, writable: true, configurable: true });
-Object.defineProperty(globalThis, "Date", { value: GuardedDate, writable: true, configurable: true });
+Object.defineProperty(Native.prototype, "constructor", {
+  value: GuardedDate,
+  writable: true,
+  configurable: true,
+});
+Object.defineProperty(globalThis, "Date", {
+  value: GuardedDate,
+  writable: true,
+  configurable: true,
+});
 
 const ticks = globalThis.performance?.now.bind(globalThis.performance) ?? now;
 const performance = {
@@ -45,11 +53,17 @@ const performance = {
     return ticks();
   },
 };
-Object.defineProperty(globalThis, "performance", { value: performance, writable: true, configurable: true });
+Object.defineProperty(globalThis, "performance", {
+  value: performance,
+  writable: true,
+  configurable: true,
+});
 
 for (const name of ["setTimeout", "setInterval", "setImmediate"]) {
   const refuse = () => {
-    throw new Error(`${name}: a consumer has no timers, since it ends when it returns; to go on later, use cx.sendLater`);
+    throw new Error(
+      `${name}: a consumer has no timers, since it ends when it returns; to go on later, use cx.sendLater`,
+    );
   };
   Object.defineProperty(globalThis, name, { value: refuse, writable: true, configurable: true });
 }

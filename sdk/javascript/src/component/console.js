@@ -8,7 +8,8 @@ import { log } from "tidegate:channels/log@0.1.0";
 /** @param {unknown} value */
 function show(value) {
   if (typeof value === "string") return value;
-  if (value instanceof Error) return value.stack ? `${value.name}: ${value.message}\n${value.stack}` : String(value);
+  if (value instanceof Error)
+    return value.stack ? `${value.name}: ${value.message}\n${value.stack}` : String(value);
   return inspect(value, { depth: 6, maxStringLength: 10_000 });
 }
 
@@ -17,7 +18,11 @@ function writer(level) {
   return (/** @type {unknown[]} */ ...values) => {
     // While the module is built there is no record.
     if (!isRunning()) return;
-    for (const line of values.map(show).join(" ").split(/\r\n|\r|\n/)) log(level, line.toWellFormed());
+    for (const line of values
+      .map(show)
+      .join(" ")
+      .split(/\r\n|\r|\n/))
+      log(level, line.toWellFormed());
   };
 }
 
@@ -34,4 +39,8 @@ const console = {
   },
 };
 
-Object.defineProperty(globalThis, "console", { value: console, writable: true, configurable: true });
+Object.defineProperty(globalThis, "console", {
+  value: console,
+  writable: true,
+  configurable: true,
+});

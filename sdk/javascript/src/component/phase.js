@@ -1,8 +1,9 @@
 /**
  * Whether the module is being built or runs.
  *
- * The build evaluates the module once and keeps its memory: a number drawn then, or a time read then, would be the same
- * in every instance for ever. So randomness and clocks are refused until the host calls.
+ * The build evaluates the module once and keeps its memory: a number drawn then, or a time read
+ * then, would be the same in every instance for ever. So randomness and clocks are refused until
+ * the host calls.
  */
 
 let running = false;

@@ -1,8 +1,8 @@
 /** Places in the sources, from places in the built file. */
 
 /**
- * From a place of the built file on, up to the next one, a line of a source; `source` is -1 for what is not in the
- * application. Lines and columns count from 1, and the places are in order.
+ * From a place of the built file on, up to the next one, a line of a source; `source` is -1 for
+ * what is not in the application. Lines and columns count from 1, and the places are in order.
  *
  * @typedef {[line: number, column: number, source: number, sourceLine: number]} Place
  * @typedef {{ sources: string[], places: Place[] }} Places
@@ -10,7 +10,8 @@
 
 /**
  * @param {Places} table
- * @returns {import("../fault.js").Locate} of a frame such as `handle (componentize-qjs:user.js:7:20)`, gives it with
+ * @returns {import("../fault.js").Locate} of a frame such as `handle
+ *   (componentize-qjs:user.js:7:20)`, gives it with
  *   its place in the sources; `undefined` where that is not in the application
  */
 export function locator({ sources, places }) {

@@ -1,6 +1,7 @@
 /**
- * Promises whose jobs the SDK runs itself. The engine has a queue of jobs of its own, and nothing runs it before a
- * consumer has returned. The build turns async functions into code that takes this class.
+ * Promises whose jobs the SDK runs itself. The engine has a queue of jobs of its own, and nothing
+ * runs it before a consumer has returned. The build turns async functions into code that takes this
+ * class.
  */
 
 import "./clock.js";
@@ -20,15 +21,24 @@ Class._immediateFn = queue;
 Class._unhandledRejectionFn = () => undefined;
 Class.withResolvers ??= () => {
   const parts = /** @type {any} */ ({});
-  parts.promise = new Class((/** @type {unknown} */ resolve, /** @type {unknown} */ reject) => Object.assign(parts, { resolve, reject }));
+  parts.promise = new Class((/** @type {unknown} */ resolve, /** @type {unknown} */ reject) =>
+    Object.assign(parts, { resolve, reject }),
+  );
   return parts;
 };
 Class.try ??= (/** @type {Function} */ run, /** @type {any[]} */ ...rest) =>
   new Class((/** @type {Function} */ resolve) => resolve(run(...rest)));
-Object.defineProperty(Class.prototype, Symbol.toStringTag, { value: "Promise", configurable: true });
+Object.defineProperty(Class.prototype, Symbol.toStringTag, {
+  value: "Promise",
+  configurable: true,
+});
 
 Object.defineProperty(globalThis, "Promise", { value: Class, writable: true, configurable: true });
-Object.defineProperty(globalThis, "queueMicrotask", { value: queue, writable: true, configurable: true });
+Object.defineProperty(globalThis, "queueMicrotask", {
+  value: queue,
+  writable: true,
+  configurable: true,
+});
 // The engine's would return a promise of its own.
 Reflect.deleteProperty(Array, "fromAsync");
 

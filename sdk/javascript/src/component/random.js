@@ -43,8 +43,10 @@ const crypto = {
    */
   getRandomValues(view) {
     checkRunning("crypto.getRandomValues()");
-    if (!ArrayBuffer.isView(view)) throw new TypeError("crypto.getRandomValues takes a typed array");
-    if (view.byteLength > CALL_MAX) throw new RangeError(`crypto.getRandomValues gives at most ${CALL_MAX} bytes`);
+    if (!ArrayBuffer.isView(view))
+      throw new TypeError("crypto.getRandomValues takes a typed array");
+    if (view.byteLength > CALL_MAX)
+      throw new RangeError(`crypto.getRandomValues gives at most ${CALL_MAX} bytes`);
     const target = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     target.set(getRandomBytes(view.byteLength));
     return view;
@@ -53,10 +55,17 @@ const crypto = {
   /** @returns {string} a UUID of version 4 */
   randomUUID() {
     const bytes = take(16, "crypto.randomUUID()").slice();
-    bytes[6] = (/** @type {number} */ (bytes[6]) & 0x0f) | 0x40;
-    bytes[8] = (/** @type {number} */ (bytes[8]) & 0x3f) | 0x80;
+    const [version = 0, variant = 0] = [bytes[6], bytes[8]];
+    bytes[6] = (version & 0x0f) | 0x40;
+    bytes[8] = (variant & 0x3f) | 0x80;
     const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+    return [
+      hex.slice(0, 8),
+      hex.slice(8, 12),
+      hex.slice(12, 16),
+      hex.slice(16, 20),
+      hex.slice(20),
+    ].join("-");
   },
 };
 

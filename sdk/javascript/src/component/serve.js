@@ -26,7 +26,9 @@ function setPlaces(table) {
  */
 export function serve(app) {
   if (!(app?.byName instanceof Map)) {
-    throw new TypeError(`the default export is ${kind(app)}: write \`export default app({ ... })\``);
+    throw new TypeError(
+      `the default export is ${kind(app)}: write \`export default app({ ... })\``,
+    );
   }
   Object.defineProperty(globalThis, "__tidegate", { value: { setPlaces } });
   // What the top level of the application left to do is done here, and not in each instance.

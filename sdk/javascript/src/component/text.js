@@ -1,8 +1,8 @@
 /**
  * `TextEncoder` and `TextDecoder` for UTF-8, which the engine lacks.
  *
- * Valid text goes through functions that the engine has in C, which takes a thirtieth of the instructions of a loop.
- * What these refuse goes to the library.
+ * Valid text goes through functions that the engine has in C, which takes a thirtieth of the
+ * instructions of a loop. What these refuse goes to the library.
  */
 
 import { TextDecoder as SlowDecoder } from "@kayahr/text-encoding/no-encodings";
@@ -38,6 +38,11 @@ function decode(bytes) {
   }
 }
 
+/** @param {number | undefined} byte */
+function isContinuation(byte = 0) {
+  return (byte & 0xc0) === 0x80;
+}
+
 class TextEncoder {
   get encoding() {
     return "utf-8";
@@ -50,7 +55,8 @@ class TextEncoder {
   /**
    * @param {string} text
    * @param {Uint8Array} target
-   * @returns {{ read: number, written: number }} units of the text and bytes; both end at a whole character
+   * @returns {{ read: number, written: number }} units of the text and bytes; both end at a whole
+   *   character
    */
   encodeInto(text, target) {
     const all = encode(text);
@@ -60,7 +66,7 @@ class TextEncoder {
     }
     let written = target.length;
     // A byte that continues a character stands behind the cut.
-    while (written > 0 && (/** @type {number} */ (all[written]) & 0xc0) === 0x80) written--;
+    while (written > 0 && isContinuation(all[written])) written--;
     target.set(all.subarray(0, written));
     return { read: /** @type {string} */ (decode(all.subarray(0, written))).length, written };
   }
@@ -108,5 +114,6 @@ class TextDecoder {
 }
 
 for (const [name, value] of Object.entries({ TextEncoder, TextDecoder })) {
-  if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
+  if (!(name in globalThis))
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
 }

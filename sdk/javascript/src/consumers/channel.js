@@ -14,11 +14,12 @@ const RETRIES_MAX = 100;
  * Makes a consumer of the messages on a channel, which the module then owns.
  *
  * ```js
- * channel("thumbnails.make", { retries: 5 }, (picture, cx) => cx.send(picture.next, { id: picture.id }))
+ * channel("thumbnails.make", { retries: 5 }, (picture, cx) => cx.send(picture.next, { id:
+ * picture.id }))
  * ```
  *
- * Delivery is at most once, and with `retries` at least once: the consumer may run more than once for one message, and
- * must not mind.
+ * Delivery is at most once, and with `retries` at least once: the consumer may run more than once
+ * for one message, and must not mind.
  *
  * @template [M=any]
  * @overload
@@ -30,11 +31,12 @@ const RETRIES_MAX = 100;
  * Makes a consumer of the messages on a channel, which the module then owns.
  *
  * ```js
- * channel("thumbnails.make", { retries: 5 }, (picture, cx) => cx.send(picture.next, { id: picture.id }))
+ * channel("thumbnails.make", { retries: 5 }, (picture, cx) => cx.send(picture.next, { id:
+ * picture.id }))
  * ```
  *
- * Delivery is at most once, and with `retries` at least once: the consumer may run more than once for one message, and
- * must not mind.
+ * Delivery is at most once, and with `retries` at least once: the consumer may run more than once
+ * for one message, and must not mind.
  *
  * @template [M=any]
  * @overload
@@ -54,17 +56,21 @@ export function channel(name, optionsOrHandler, handlerAfterOptions) {
   const what = `channel(${JSON.stringify(name)})`;
   checkName(name, "channel");
   if (/^(http|websocket)\./.test(name)) {
-    throw new DeclarationError(`${what}: names that begin with http. or websocket. belong to the host`);
+    throw new DeclarationError(
+      `${what}: names that begin with http. or websocket. belong to the host`,
+    );
   }
   const handler = typeof optionsOrHandler === "function" ? optionsOrHandler : handlerAfterOptions;
   const given = typeof optionsOrHandler === "function" ? {} : optionsOrHandler;
-  if (typeof handler !== "function") throw new DeclarationError(`${what}: the handler is ${kind(handler)}: give a function`);
+  if (typeof handler !== "function")
+    throw new DeclarationError(`${what}: the handler is ${kind(handler)}: give a function`);
   const { retries } = readOptions(given, ["retries"], what);
   if (retries !== undefined) integer(retries, `${what}: retries`, 0, RETRIES_MAX);
   return {
     trigger: { tag: "channel", val: { name, retries } },
     run(run, event) {
-      if (event.tag !== "channel-message") throw new Error(`the consumer is made for a channel and not for ${event.tag}`);
+      if (event.tag !== "channel-message")
+        throw new Error(`the consumer is made for a channel and not for ${event.tag}`);
       return handler(unpack(event.val.content), new Context(run));
     },
   };

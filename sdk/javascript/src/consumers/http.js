@@ -23,9 +23,10 @@ const OPTIONS = ["params", "host", "headers", "disconnect"];
  * http("GET /hello/{name}", ({ params }) => `Hello, ${params.name}!\n`)
  * ```
  *
- * The route has one or more methods, a space and a path: `{name}` stands for one segment, `{*rest}` at the end for what
- * is left. `HEAD` is answered by the consumer of `GET`, without the body. The handler returns text, an object or an
- * array (JSON), a `Response`, `cx.hold(...)` or `cx.endStream()`, or a promise of one of these.
+ * The route has one or more methods, a space and a path: `{name}` stands for one segment, `{*rest}`
+ * at the end for what is left. `HEAD` is answered by the consumer of `GET`, without the body. The
+ * handler returns text, an object or an array (JSON), a `Response`, `cx.hold(...)` or
+ * `cx.endStream()`, or a promise of one of these.
  *
  * @template {string} Path
  * @template {import("../types.js").Parsers<Path>} [Readers={}]
@@ -41,9 +42,10 @@ const OPTIONS = ["params", "host", "headers", "disconnect"];
  * http("GET /hello/{name}", ({ params }) => `Hello, ${params.name}!\n`)
  * ```
  *
- * The route has one or more methods, a space and a path: `{name}` stands for one segment, `{*rest}` at the end for what
- * is left. `HEAD` is answered by the consumer of `GET`, without the body. The handler returns text, an object or an
- * array (JSON), a `Response`, `cx.hold(...)` or `cx.endStream()`, or a promise of one of these.
+ * The route has one or more methods, a space and a path: `{name}` stands for one segment, `{*rest}`
+ * at the end for what is left. `HEAD` is answered by the consumer of `GET`, without the body. The
+ * handler returns text, an object or an array (JSON), a `Response`, `cx.hold(...)` or
+ * `cx.endStream()`, or a promise of one of these.
  *
  * @template {string} Path
  * @template {import("../types.js").Parsers<Path>} [Readers={}]
@@ -65,13 +67,17 @@ export function http(route, optionsOrHandler, handlerAfterOptions) {
   const what = `http(${JSON.stringify(route)})`;
   const handler = typeof optionsOrHandler === "function" ? optionsOrHandler : handlerAfterOptions;
   const given = typeof optionsOrHandler === "function" ? {} : optionsOrHandler;
-  if (typeof handler !== "function") throw new DeclarationError(`${what}: the handler is ${kind(handler)}: give a function`);
+  if (typeof handler !== "function")
+    throw new DeclarationError(`${what}: the handler is ${kind(handler)}: give a function`);
   const options = readOptions(given, OPTIONS, what);
   checkFunction(options.disconnect, `${what}: disconnect`);
   const readers = checkReaders(options.params, checkPath(path), what);
   const guards = readGuards(options, what);
   return {
-    trigger: { tag: "http", val: { methods, path, guards, disconnect: options.disconnect !== undefined } },
+    trigger: {
+      tag: "http",
+      val: { methods, path, guards, disconnect: options.disconnect !== undefined },
+    },
     run(run, event) {
       switch (event.tag) {
         case "http-request":
@@ -97,7 +103,8 @@ function answer(run, { scope, body }, readers, handler) {
   try {
     params = readParams(scope.pathParams, readers);
   } catch (error) {
-    if (error instanceof BadParam) return reply(run.host, Response.text("not found\n", { status: 404 }));
+    if (error instanceof BadParam)
+      return reply(run.host, Response.text("not found\n", { status: 404 }));
     return refuse(run.host, error);
   }
   const request = new Request(scope, body, params);
@@ -142,5 +149,7 @@ function asResponse(value) {
   if (value instanceof Response) return value;
   if (typeof value === "string") return Response.text(value);
   if (isPlain(value) || Array.isArray(value)) return Response.json(value);
-  throw new TypeError(`the consumer returned ${kind(value)}: return text, an object or an array (JSON), a Response, cx.hold() or cx.endStream()`);
+  throw new TypeError(
+    `the consumer returned ${kind(value)}: return text, an object or an array (JSON), a Response, cx.hold() or cx.endStream()`,
+  );
 }

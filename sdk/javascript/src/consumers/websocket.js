@@ -37,8 +37,8 @@ const REASON_MAX = 123;
  * })
  * ```
  *
- * Events of one connection come one after another, in order. Each may meet a new version of the module and an empty
- * memory: what a connection has to remember is its state.
+ * Events of one connection come one after another, in order. Each may meet a new version of the
+ * module and an empty memory: what a connection has to remember is its state.
  *
  * @template {string} Path
  * @template {import("../types.js").Parsers<Path>} [Readers={}]
@@ -53,7 +53,8 @@ export function websocket(path, consumer) {
   const names = checkPath(path);
   const what = `websocket(${JSON.stringify(path)})`;
   const declared = /** @type {Declared} */ (readOptions(consumer, OPTIONS, what));
-  for (const name of FUNCTIONS) checkFunction(/** @type {any} */ (declared)[name], `${what}: ${name}`);
+  for (const name of FUNCTIONS)
+    checkFunction(/** @type {any} */ (declared)[name], `${what}: ${name}`);
   const readers = checkReaders(declared.params, names, what);
   const schema = integer(declared.schema ?? 1, `${what}: schema`, 0, 0xffff_ffff);
   const read = reader(declared.incoming, what);
@@ -64,7 +65,12 @@ export function websocket(path, consumer) {
         case "websocket-connect":
           return connect(run, event.val.scope, declared, readers, schema);
         case "websocket-receive":
-          return receive(open(run, event.val, declared, readers, schema), event.val.frame.val, declared, read);
+          return receive(
+            open(run, event.val, declared, readers, schema),
+            event.val.frame.val,
+            declared,
+            read,
+          );
         case "websocket-disconnect": {
           const { code, reason } = event.val;
           const socket = open(run, event.val, declared, readers, schema);
@@ -94,7 +100,12 @@ function connect(run, wire, declared, readers, schema) {
   }
   const scope = new Scope(wire);
   const first = declared.state?.(params);
-  const socket = new Socket(run, { replyChannel: wire.replyChannel, scope, params }, { value: first, schema }, false);
+  const socket = new Socket(
+    run,
+    { replyChannel: wire.replyChannel, scope, params },
+    { value: first, schema },
+    false,
+  );
   return after(
     () => declared.connect?.(socket),
     (answer) => {
@@ -135,16 +146,22 @@ function accept(run, socket, answer, groups) {
 function readHandshake(answer) {
   if (answer === undefined || answer === true) return { subprotocol: undefined, headers: [] };
   if (typeof answer !== "object" || answer === null) {
-    throw new TypeError(`connect returned ${kind(answer)}: return nothing, false to deny, or { subprotocol, headers }`);
+    throw new TypeError(
+      `connect returned ${kind(answer)}: return nothing, false to deny, or { subprotocol, headers }`,
+    );
   }
   const { subprotocol, headers, ...others } = /** @type {any} */ (answer);
   const [other] = Object.keys(others);
-  if (other !== undefined) throw new TypeError(`connect returned \`${other}\`: a handshake has subprotocol and headers`);
+  if (other !== undefined)
+    throw new TypeError(`connect returned \`${other}\`: a handshake has subprotocol and headers`);
   const listed = [...fields(headers)].map(([name, value]) => ({
     name: text(name, "the name of a header field"),
     value: bytes(value, `the header field \`${name}\``),
   }));
-  return { subprotocol: subprotocol === undefined ? undefined : text(subprotocol, "the subprotocol"), headers: listed };
+  return {
+    subprotocol: subprotocol === undefined ? undefined : text(subprotocol, "the subprotocol"),
+    headers: listed,
+  };
 }
 
 /**
@@ -219,7 +236,9 @@ function reader(incoming, what) {
       return (frame) => JSON.parse(textOf(frame));
     default:
       if (typeof incoming === "function") return /** @type {any} */ (incoming);
-      throw new DeclarationError(`${what}: incoming is ${kind(incoming)}: give "text", "binary", "json" or a function`);
+      throw new DeclarationError(
+        `${what}: incoming is ${kind(incoming)}: give "text", "binary", "json" or a function`,
+      );
   }
 }
 

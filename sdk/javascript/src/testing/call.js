@@ -38,8 +38,8 @@ export async function run(world, job) {
 }
 
 /**
- * Waits for a promise as a module does: nothing but promises can settle it. What is still open when all of their jobs
- * are done waits for a timer or for the network, which a module does not have.
+ * Waits for a promise as a module does: nothing but promises can settle it. What is still open when
+ * all of their jobs are done waits for a timer or for the network, which a module does not have.
  *
  * @param {unknown} outcome
  */
@@ -70,7 +70,11 @@ class Call {
   constructor(world, job) {
     this.world = world;
     this.job = job;
-    this.invocation = { module: world.module, consumer: job.entry.name, correlationId: job.correlation };
+    this.invocation = {
+      module: world.module,
+      consumer: job.entry.name,
+      correlationId: job.correlation,
+    };
   }
 
   get #kind() {
@@ -78,7 +82,9 @@ class Call {
   }
 
   get #connection() {
-    return this.job.connection === undefined ? undefined : this.world.connections.get(this.job.connection);
+    return this.job.connection === undefined
+      ? undefined
+      : this.world.connections.get(this.job.connection);
   }
 
   /** @param {Item} item */
@@ -87,7 +93,8 @@ class Call {
     this.#bytes += size(item);
     const entries = this.#outbox.length;
     // The real host ends the consumer here. A consumer that catches it fails when it returns.
-    if (entries > rules.OUTBOX_MAX) this.#break(`an outbox of ${entries} entries, and the limit is ${rules.OUTBOX_MAX}`);
+    if (entries > rules.OUTBOX_MAX)
+      this.#break(`an outbox of ${entries} entries, and the limit is ${rules.OUTBOX_MAX}`);
     if (this.#bytes > rules.OUTBOX_BYTES_MAX) {
       this.#break(`an outbox of ${this.#bytes} bytes, and the limit is ${rules.OUTBOX_BYTES_MAX}`);
     }
@@ -114,7 +121,8 @@ class Call {
   /** @param {string} channel */
   #maySend(channel) {
     rules.checkChannel(channel);
-    if (/^(http|websocket)\./.test(channel)) rules.refuse("forbidden", `channel ${channel} belongs to the interface server`);
+    if (/^(http|websocket)\./.test(channel))
+      rules.refuse("forbidden", `channel ${channel} belongs to the interface server`);
     const { world } = this;
     if (channel.includes("!") || world.owner(channel) || world.granted.has(channel)) return;
     rules.refuse("forbidden", `channel ${channel} is not declared by module ${world.module}`);
@@ -124,7 +132,8 @@ class Call {
   #mayUse(group) {
     rules.checkName(group);
     const { module, granted } = this.world;
-    if (!group.startsWith(`${module}.`) && !granted.has(group)) rules.refuse("forbidden", `group ${group} is not under ${module}.`);
+    if (!group.startsWith(`${module}.`) && !granted.has(group))
+      rules.refuse("forbidden", `group ${group} is not under ${module}.`);
   }
 
   /** @type {Host["send"]} */
@@ -209,11 +218,15 @@ class Call {
   /** @type {Host["accept"]} */
   accept(handshake) {
     const connection = this.#connection;
-    if (this.#kind !== "websocket-connect" || this.#answer !== "none" || !connection) return this.#wrong();
+    if (this.#kind !== "websocket-connect" || this.#answer !== "none" || !connection)
+      return this.#wrong();
     rules.checkHeaders(handshake.headers);
     const { subprotocol } = handshake;
     if (subprotocol !== undefined && !connection.scope.subprotocols.includes(subprotocol)) {
-      rules.refuse("invalid", `the client did not offer the subprotocol ${JSON.stringify(subprotocol)}`);
+      rules.refuse(
+        "invalid",
+        `the client did not offer the subprotocol ${JSON.stringify(subprotocol)}`,
+      );
     }
     this.#answer = "streaming";
     this.#reply({ is: "accept", handshake });
@@ -247,7 +260,8 @@ class Call {
   /** @type {Host["setState"]} */
   setState(state) {
     if (!(this.#connection instanceof Websocket)) throw rules.refusal({ tag: "no-connection" });
-    if (state.length > rules.STATE_MAX) throw rules.refusal({ tag: "too-large", val: rules.STATE_MAX });
+    if (state.length > rules.STATE_MAX)
+      throw rules.refusal({ tag: "too-large", val: rules.STATE_MAX });
     this.#state = state;
   }
 

@@ -24,8 +24,10 @@ import { readStep } from "./steps.js";
  * What runs the steps of cases: a `TestHost`, or connections to a real host.
  *
  * @typedef {object} Driver
- * @property {(request: CaseRequest) => Promise<CaseResponse>} request sends a request and waits for the whole response
- * @property {(name: string, open: Open) => Promise<Opened>} open asks for a WebSocket and keeps it under a name
+ * @property {(request: CaseRequest) => Promise<CaseResponse>} request sends a request and waits for
+ *   the whole response
+ * @property {(name: string, open: Open) => Promise<Opened>} open asks for a WebSocket and keeps it
+ *   under a name
  * @property {(name: string, frame: string | Uint8Array) => Promise<void>} send sends a message
  * @property {(name: string) => Promise<Received>} receive waits for what comes next
  * @property {(name: string, code: number) => Promise<void>} close closes a connection
@@ -43,7 +45,10 @@ export class CaseError extends Error {
    * @param {unknown} cause
    */
   constructor(name, step, cause) {
-    super(`case ${JSON.stringify(name)}, step ${step}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(
+      `case ${JSON.stringify(name)}, step ${step}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
     this.name = "CaseError";
   }
 }
@@ -59,7 +64,8 @@ export class CaseError extends Error {
 export async function runCases(text, target) {
   const driver = target instanceof TestHost ? drive(target) : target;
   const cases = JSON.parse(text);
-  if (!Array.isArray(cases) || cases.length === 0) throw new Error("cases: unreadable: there is no case");
+  if (!Array.isArray(cases) || cases.length === 0)
+    throw new Error("cases: unreadable: there is no case");
   for (const { name, steps, ...others } of cases) {
     const [other] = Object.keys(others);
     if (other !== undefined) throw new Error(`cases: unreadable: unknown field \`${other}\``);
@@ -93,7 +99,8 @@ function drive(host) {
     async request({ method, path, headers, body }) {
       const response = await host.request(method, path, { headers, body });
       if (response.isPending) await host.advance(PATIENCE);
-      if (response.isPending) throw new Error(`the request is on hold for more than ${PATIENCE} ms`);
+      if (response.isPending)
+        throw new Error(`the request is on hold for more than ${PATIENCE} ms`);
       return { status: response.status, headers: response.headers, body: response.bytes() };
     },
     async open(name, { path, ...options }) {

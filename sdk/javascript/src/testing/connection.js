@@ -15,7 +15,11 @@ const plainText = (text) => [{ name: "content-type", value: Buffer.from(text) }]
  * @returns {WireResponse}
  */
 export function textResponse(status, body, headers = []) {
-  return { status, headers: [...plainText("text/plain; charset=utf-8"), ...headers], body: Buffer.from(body) };
+  return {
+    status,
+    headers: [...plainText("text/plain; charset=utf-8"), ...headers],
+    body: Buffer.from(body),
+  };
 }
 
 /** An HTTP request and its response so far. */
@@ -62,7 +66,8 @@ export class Http {
     else if (reply.is === "start" && !this.head) this.head = reply.head;
     else if (reply.is === "chunk" && this.head) this.body.push(reply.chunk);
     else if (reply.is === "end" && this.head) this.isComplete = true;
-    else if (reply.is === "hold") this.hold = { until: now + reply.timeout, fallback: reply.fallback };
+    else if (reply.is === "hold")
+      this.hold = { until: now + reply.timeout, fallback: reply.fallback };
     else return "an HTTP request takes no such message now";
     return undefined;
   }
@@ -128,7 +133,8 @@ export class Websocket {
       return undefined;
     }
     if (is === "handshake") {
-      if ((reply.is === "deny" || reply.is === "close") && !fromGroup) this.phase = { is: "denied", status: 403 };
+      if ((reply.is === "deny" || reply.is === "close") && !fromGroup)
+        this.phase = { is: "denied", status: 403 };
       else if (reply.is === "send" || reply.is === "close") this.#waiting.push(reply);
       else return "a WebSocket takes no such message now";
       return undefined;

@@ -47,7 +47,12 @@ export function readReplies(content) {
 function typed(type, fields) {
   switch (type) {
     case "websocket.accept":
-      return [{ is: "accept", handshake: { subprotocol: text(fields, "subprotocol"), headers: headers(fields) } }];
+      return [
+        {
+          is: "accept",
+          handshake: { subprotocol: text(fields, "subprotocol"), headers: headers(fields) },
+        },
+      ];
     case "websocket.send": {
       const frame = readFrame(fields);
       if (!frame) throw new Error("neither text nor bytes");
@@ -56,7 +61,12 @@ function typed(type, fields) {
     case "websocket.close":
       return [readClose(number(fields, "code") ?? 1000, text(fields, "reason") ?? "")];
     case "http.response":
-      return [{ is: "respond", response: { ...required(fields), body: bytes(fields, "body") ?? new Uint8Array() } }];
+      return [
+        {
+          is: "respond",
+          response: { ...required(fields), body: bytes(fields, "body") ?? new Uint8Array() },
+        },
+      ];
     case "http.response.start":
       return [{ is: "start", head: required(fields) }];
     case "http.response.body":
@@ -96,13 +106,15 @@ function channels1(fields) {
   const frame = readFrame(fields);
   /** @type {Reply[]} */
   const replies = [];
-  if (accept !== undefined || frame) replies.push({ is: "accept", handshake: { subprotocol: undefined, headers: [] } });
+  if (accept !== undefined || frame)
+    replies.push({ is: "accept", handshake: { subprotocol: undefined, headers: [] } });
   if (frame) replies.push({ is: "send", frame });
   const { close } = fields;
   if (close === true) replies.push(readClose(1000, ""));
   else if (typeof close === "number") replies.push(readClose(close, ""));
   else if (close !== undefined && close !== null && close !== false) throw wrong("close");
-  if (replies.length === 0) throw new Error("the message has neither `type` nor a key of the Channels 1 forms");
+  if (replies.length === 0)
+    throw new Error("the message has neither `type` nor a key of the Channels 1 forms");
   return replies;
 }
 

@@ -30,9 +30,10 @@ import { World } from "./world.js";
  */
 
 /**
- * Runs the consumers of a module natively, with the rules of the host: an outbox that is sent in order after a run
- * without fault and dropped after any other, one event of a connection at a time, names and ownership of channels and
- * groups, requests on hold, delayed messages, state of at most 16 KiB, an outbox of at most 1,000 entries and 8 MiB.
+ * Runs the consumers of a module natively, with the rules of the host: an outbox that is sent in
+ * order after a run without fault and dropped after any other, one event of a connection at a time,
+ * names and ownership of channels and groups, requests on hold, delayed messages, state of at most
+ * 16 KiB, an outbox of at most 1,000 entries and 8 MiB.
  *
  * ```js
  * const host = new TestHost(app, { module: "tide" });
@@ -40,9 +41,10 @@ import { World } from "./world.js";
  * assert.equal(response.status, 200);
  * ```
  *
- * When a call has resolved, the event and all that followed from it have run. Time stands still until `advance`. It
- * leaves out fuel, memory and deadlines, full channels, and the loss of messages. Memory is that of the test: what a
- * module keeps in its variables is there for the next event.
+ * When a call has resolved, the event and all that followed from it have run. Time stands still
+ * until `advance`. It leaves out fuel, memory and deadlines, full channels, and the loss of
+ * messages. Memory is that of the test: what a module keeps in its variables is there for the next
+ * event.
  */
 export class TestHost {
   #world;
@@ -56,7 +58,8 @@ export class TestHost {
    */
   constructor(app, options = {}) {
     const { module = "test", granted = [], environment = {}, at } = options;
-    if (!isModule(module)) throw new TypeError(`module ${JSON.stringify(module)}: its name has 1 to 63 of a-z 0-9 -`);
+    if (!isModule(module))
+      throw new TypeError(`module ${JSON.stringify(module)}: its name has 1 to 63 of a-z 0-9 -`);
     const world = new World(app);
     this.#world = world;
     world.module = module;
@@ -72,14 +75,15 @@ export class TestHost {
    */
   #settle = () => {
     this.#settling = this.#settling.then(async () => {
-      for (let job = this.#world.queue.shift(); job; job = this.#world.queue.shift()) await run(this.#world, job);
+      for (let job = this.#world.queue.shift(); job; job = this.#world.queue.shift())
+        await run(this.#world, job);
     });
     return this.#settling;
   };
 
   /**
-   * Deploys another version of the module: open connections stay, with their state, and the next event meets the new
-   * consumers. A connection whose consumer is gone closes with code 1012.
+   * Deploys another version of the module: open connections stay, with their state, and the next
+   * event meets the new consumers. A connection whose consumer is gone closes with code 1012.
    *
    * @param {App} app
    */
@@ -99,7 +103,8 @@ export class TestHost {
   }
 
   /**
-   * Sends an HTTP request. A request on hold has no response yet: ask it again after what should answer it.
+   * Sends an HTTP request. A request on hold has no response yet: ask it again after what should
+   * answer it.
    *
    * @param {string} method
    * @param {string} path with the query
@@ -156,7 +161,9 @@ export class TestHost {
    * @returns {any[]}
    */
   messages(channel) {
-    return this.#world.sent.filter(({ to }) => to === channel).map(({ content }) => unpack(content));
+    return this.#world.sent
+      .filter(({ to }) => to === channel)
+      .map(({ content }) => unpack(content));
   }
 
   /**
@@ -177,7 +184,9 @@ export class TestHost {
    */
   groupMessages(group) {
     const name = fullName(group, this.#world.module);
-    return this.#world.groupSent.filter(({ to }) => to === name).map(({ content }) => unpack(content));
+    return this.#world.groupSent
+      .filter(({ to }) => to === name)
+      .map(({ content }) => unpack(content));
   }
 
   /** The lines that consumers logged. A fault does not take them back. */

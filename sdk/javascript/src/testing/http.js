@@ -21,7 +21,8 @@ export function headerFields(fields) {
     const name = given.toLowerCase();
     const listed = Array.isArray(values) ? values : [values];
     const joined = name === "cookie" ? [listed.join("; ")] : listed;
-    for (const value of joined) headers.push({ name, value: bytes(value, `the header field \`${name}\``) });
+    for (const value of joined)
+      headers.push({ name, value: bytes(value, `the header field \`${name}\``) });
   }
   return headers;
 }
@@ -99,7 +100,9 @@ function refusal(found, hasSocket) {
   }
   if (found.is === "bad-path") return textResponse(400, "bad path\n");
   if (!hasSocket) return textResponse(404, "not found\n");
-  return textResponse(426, "this path has a WebSocket\n", [{ name: "upgrade", value: bytes("websocket", "") }]);
+  return textResponse(426, "this path has a WebSocket\n", [
+    { name: "upgrade", value: bytes("websocket", "") },
+  ]);
 }
 
 /** The response to a request, as far as it has come. */
@@ -151,7 +154,9 @@ export class TestResponse {
 
   /** The body so far. Empty for a request with method HEAD. @returns {Uint8Array} */
   bytes() {
-    return this.#request.scope.method === "HEAD" ? new Uint8Array() : new Uint8Array(Buffer.concat(this.#request.body));
+    return this.#request.scope.method === "HEAD"
+      ? new Uint8Array()
+      : new Uint8Array(Buffer.concat(this.#request.body));
   }
 
   /** The body so far, as text. */

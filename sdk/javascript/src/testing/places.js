@@ -7,7 +7,8 @@ const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..") + sep;
 
 /**
  * @param {string} frame such as `handle (file:///home/ada/app.js:7:20)`
- * @returns {string | undefined} the frame with a path that is relative to the working directory; `undefined` where the
+ * @returns {string | undefined} the frame with a path that is relative to the working directory;
+ *   `undefined` where the
  *   place is Node's or the SDK's
  */
 export function locate(frame) {

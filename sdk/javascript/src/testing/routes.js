@@ -62,7 +62,8 @@ function best(entries, asked, tag) {
   for (const entry of entries) {
     const { trigger } = entry;
     if (trigger.tag !== tag) continue;
-    const { path, guards } = /** @type {{ path: string, guards: import("../types.js").WireGuards }} */ (trigger.val);
+    const { path, guards } =
+      /** @type {{ path: string, guards: import("../types.js").WireGuards }} */ (trigger.val);
     const captured = capture(path, asked.rawPath);
     const exactness = [hostExactness(guards.host), guards.headers.length];
     if (captured) ranked.push({ entry, captured, rank: rank(path), exactness });
@@ -90,7 +91,8 @@ function compare(a, b) {
  */
 function holds({ trigger }, headers) {
   if (trigger.tag === "channel") return false;
-  const field = (/** @type {string} */ name) => headers.find((header) => header.name === name)?.value;
+  const field = (/** @type {string} */ name) =>
+    headers.find((header) => header.name === name)?.value;
   const { host, headers: wanted } = trigger.val.guards;
   const asked = field("host");
   if (host !== undefined && !(asked && isFor(host, Buffer.from(asked).toString()))) return false;
@@ -107,7 +109,10 @@ function holds({ trigger }, headers) {
  * @param {string} host
  */
 function isFor(wanted, host) {
-  const name = host.replace(/:[0-9]*$/, "").replace(/\.$/, "").toLowerCase();
+  const name = host
+    .replace(/:[0-9]*$/, "")
+    .replace(/\.$/, "")
+    .toLowerCase();
   if (!wanted.startsWith("*")) return name === wanted;
   const domain = wanted.slice(1);
   return name.length > domain.length && name.endsWith(domain);

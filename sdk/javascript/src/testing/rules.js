@@ -50,11 +50,17 @@ export function refuse(tag, val) {
 export function checkName(text) {
   const size = Buffer.byteLength(text);
   if (size < 1 || size > NAME_MAX) {
-    refuse("invalid-name", `name ${JSON.stringify(text)}: has ${size} bytes, and 1 to ${NAME_MAX} are allowed`);
+    refuse(
+      "invalid-name",
+      `name ${JSON.stringify(text)}: has ${size} bytes, and 1 to ${NAME_MAX} are allowed`,
+    );
   }
   const bad = [...text].find((character) => !/[A-Za-z0-9._-]/.test(character));
   if (bad !== undefined) {
-    refuse("invalid-name", `name ${JSON.stringify(text)}: '${bad}' is not one of a-z A-Z 0-9 . _ -`);
+    refuse(
+      "invalid-name",
+      `name ${JSON.stringify(text)}: '${bad}' is not one of a-z A-Z 0-9 . _ -`,
+    );
   }
 }
 
@@ -90,10 +96,16 @@ export function checkContent(content) {
   } catch (error) {
     return refuse("invalid-content", /** @type {Error} */ (error).message);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) {
+  if (
+    typeof value !== "object" ||
+    value === null ||
+    Array.isArray(value) ||
+    ArrayBuffer.isView(value)
+  ) {
     refuse("invalid-content", "the content is not a map; send a map with text keys");
   }
-  if (depth(value) > DEPTH_MAX) refuse("invalid-content", `maps and lists are nested deeper than ${DEPTH_MAX}`);
+  if (depth(value) > DEPTH_MAX)
+    refuse("invalid-content", `maps and lists are nested deeper than ${DEPTH_MAX}`);
 }
 
 /**
@@ -113,12 +125,16 @@ export function checkStatus(status) {
 /** @param {WireHeader[]} headers */
 export function checkHeaders(headers) {
   for (const { name, value } of headers) {
-    const wrong = (/** @type {string} */ what) => refuse("invalid", `header ${JSON.stringify(name)}: ${what}`);
+    const wrong = (/** @type {string} */ what) =>
+      refuse("invalid", `header ${JSON.stringify(name)}: ${what}`);
     if (!(value instanceof Uint8Array)) throw new TypeError(`header ${name} is ${kind(value)}`);
     if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) wrong("the name is no token");
-    if (OF_CONNECTION.has(name.toLowerCase())) wrong("belongs to the connection, which is the host's");
-    if (value.some((byte) => (byte < 0x20 && byte !== 0x09) || byte === 0x7f)) wrong("the value has a control character");
-    if (isSpace(value.at(0)) || isSpace(value.at(-1))) wrong("the value starts or ends with white space");
+    if (OF_CONNECTION.has(name.toLowerCase()))
+      wrong("belongs to the connection, which is the host's");
+    if (value.some((byte) => (byte < 0x20 && byte !== 0x09) || byte === 0x7f))
+      wrong("the value has a control character");
+    if (isSpace(value.at(0)) || isSpace(value.at(-1)))
+      wrong("the value starts or ends with white space");
   }
 }
 

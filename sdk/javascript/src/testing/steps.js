@@ -19,7 +19,9 @@ export function readStep(step) {
   const verbs = VERBS.filter((verb) => step[verb] !== undefined);
   const [verb] = verbs;
   if (verb === undefined || verbs.length > 1) {
-    throw new Error("a step has exactly one of request, open, send, receive, close and expect_close");
+    throw new Error(
+      "a step has exactly one of request, open, send, receive, close and expect_close",
+    );
   }
   const name = step[verb];
   switch (verb) {
@@ -30,11 +32,17 @@ export function readStep(step) {
     case "open": {
       const { path, subprotocols = [], headers = {}, expect = {} } = step;
       if (path === undefined) throw new Error("`open` needs a path");
-      return async (driver) => checkOpened(expect, await driver.open(name, { path, subprotocols, headers }));
+      return async (driver) =>
+        checkOpened(expect, await driver.open(name, { path, subprotocols, headers }));
     }
     case "send": {
       const content = readContent(step);
-      const frame = "json" in content ? JSON.stringify(content.json) : "text" in content ? content.text : content.bytes;
+      const frame =
+        "json" in content
+          ? JSON.stringify(content.json)
+          : "text" in content
+            ? content.text
+            : content.bytes;
       return (driver) => driver.send(name, frame);
     }
     case "receive": {
@@ -60,7 +68,8 @@ export function readStep(step) {
  */
 function checkKeys(object, known) {
   const other = Object.keys(object).find((key) => !known.includes(key));
-  if (other !== undefined) throw new Error(`unknown field \`${other}\`, expected one of ${known.join(", ")}`);
+  if (other !== undefined)
+    throw new Error(`unknown field \`${other}\`, expected one of ${known.join(", ")}`);
 }
 
 /**
@@ -71,7 +80,8 @@ function readRequest(request) {
   checkKeys(request, REQUEST);
   const { method = "GET", path, headers = {}, body, json } = request;
   if (path === undefined) throw new Error("a request needs a path");
-  if (body !== undefined && json !== undefined) throw new Error("a request has a body or JSON, not both");
+  if (body !== undefined && json !== undefined)
+    throw new Error("a request has a body or JSON, not both");
   if (json === undefined) return { method, path, headers, body: Buffer.from(body ?? "") };
   const typed = { ...headers, "content-type": "application/json" };
   return { method, path, headers: typed, body: Buffer.from(JSON.stringify(json)) };
@@ -89,7 +99,8 @@ function readContent({ text, json, hex }) {
   }
   if (text !== undefined) return { text };
   if (json !== undefined) return { json };
-  if (!/^([0-9A-Fa-f]{2})*$/.test(hex)) throw new Error(`\`${hex}\` is not pairs of hexadecimal digits`);
+  if (!/^([0-9A-Fa-f]{2})*$/.test(hex))
+    throw new Error(`\`${hex}\` is not pairs of hexadecimal digits`);
   return { bytes: Uint8Array.from(Buffer.from(hex, "hex")) };
 }
 
@@ -100,11 +111,13 @@ function readContent({ text, json, hex }) {
 function checkResponse(expect, { status, headers, body }) {
   const text = Buffer.from(body).toString();
   const got = `status ${status} with body ${JSON.stringify(text)}`;
-  if (expect.status !== undefined && expect.status !== status) throw new Error(`expected status ${expect.status}, got ${got}`);
+  if (expect.status !== undefined && expect.status !== status)
+    throw new Error(`expected status ${expect.status}, got ${got}`);
   if (expect.text !== undefined && expect.text !== text) {
     throw new Error(`expected the body ${JSON.stringify(expect.text)}, got ${got}`);
   }
-  if (expect.json !== undefined && !matchesJson(expect.json, text)) throw new Error(`expected ${show(expect.json)}, got ${got}`);
+  if (expect.json !== undefined && !matchesJson(expect.json, text))
+    throw new Error(`expected ${show(expect.json)}, got ${got}`);
   for (const [name, expected] of Object.entries(expect.headers ?? {})) {
     const found = headers.filter(([field]) => field.toLowerCase() === name.toLowerCase());
     if (!found.some(([, value]) => expected === "*" || value === expected)) {
@@ -120,7 +133,10 @@ function checkResponse(expect, { status, headers, body }) {
 function checkOpened(expect, got) {
   if ("denied" in got) {
     if (got.denied === expect.denied) return;
-  } else if (expect.denied === undefined && (expect.subprotocol === undefined || expect.subprotocol === got.subprotocol)) {
+  } else if (
+    expect.denied === undefined &&
+    (expect.subprotocol === undefined || expect.subprotocol === got.subprotocol)
+  ) {
     return;
   }
   const expected =
@@ -168,9 +184,13 @@ function matchesJson(expected, text) {
 function matches(expected, got) {
   if (expected === "*") return true;
   if (typeof expected !== "object" || expected === null) return expected === got;
-  if (typeof got !== "object" || got === null || Array.isArray(expected) !== Array.isArray(got)) return false;
+  if (typeof got !== "object" || got === null || Array.isArray(expected) !== Array.isArray(got))
+    return false;
   const keys = Object.keys(expected);
-  return keys.length === Object.keys(got).length && keys.every((key) => Object.hasOwn(got, key) && matches(expected[key], got[key]));
+  return (
+    keys.length === Object.keys(got).length &&
+    keys.every((key) => Object.hasOwn(got, key) && matches(expected[key], got[key]))
+  );
 }
 
 /** @param {unknown} value */

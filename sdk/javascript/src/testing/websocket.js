@@ -28,7 +28,13 @@ export class Denied extends Error {
 export async function connect(world, settle, path, { headers = {}, subprotocols = [] }) {
   const correlation = world.nextId();
   const channel = `test!${correlation}`;
-  const scope = makeScope(channel, "GET", "ws", path, headerFields({ host: "localhost", ...headers }));
+  const scope = makeScope(
+    channel,
+    "GET",
+    "ws",
+    path,
+    headerFields({ host: "localhost", ...headers }),
+  );
   scope.subprotocols = subprotocols;
   const found = findWebsocket(world.app.entries, scope);
   if (found.is !== "route") throw new Denied(403);
@@ -40,7 +46,12 @@ export async function connect(world, settle, path, { headers = {}, subprotocols 
   await settle();
   if (socket.phase.is === "denied") throw new Denied(socket.phase.status);
   if (socket.phase.is === "handshake") throw new Denied(403);
-  return new TestSocket(world, settle, socket, socket.phase.is === "open" ? socket.phase.handshake : undefined);
+  return new TestSocket(
+    world,
+    settle,
+    socket,
+    socket.phase.is === "open" ? socket.phase.handshake : undefined,
+  );
 }
 
 /** A WebSocket client. */
@@ -54,7 +65,8 @@ export class TestSocket {
    * @param {World} world
    * @param {() => Promise<void>} settle
    * @param {Websocket} socket
-   * @param {{ subprotocol: string | undefined, headers: import("../types.js").WireHeader[] } | undefined} handshake
+   * @param {{ subprotocol: string | undefined, headers: import("../types.js").WireHeader[] } |
+   *   undefined} handshake
    */
   constructor(world, settle, socket, handshake) {
     this.#world = world;
@@ -66,19 +78,34 @@ export class TestSocket {
   /**
    * Sends a message.
    *
-   * @param {string | Uint8Array | import("../messages.js").Frame} message text, or bytes for a binary message
+   * @param {string | Uint8Array | import("../messages.js").Frame} message text, or bytes for a
+   *   binary message
    * @throws {Error} the connection is closed
    */
   async send(message) {
     const { closed } = this;
-    if (closed) throw new Error(`the connection is closed with code ${closed.code} ${JSON.stringify(closed.reason)}`);
+    if (closed)
+      throw new Error(
+        `the connection is closed with code ${closed.code} ${JSON.stringify(closed.reason)}`,
+      );
     const socket = this.#socket;
     const { replyChannel, path, pathParams } = socket.scope;
     socket.order += 1;
     if (!socket.entry) return;
-    const val = { replyChannel, path, pathParams, order: socket.order, frame: frame(message, "the message").toWire() };
+    const val = {
+      replyChannel,
+      path,
+      pathParams,
+      order: socket.order,
+      frame: frame(message, "the message").toWire(),
+    };
     const correlation = this.#world.nextId();
-    this.#world.queue.push({ entry: socket.entry, event: { tag: "websocket-receive", val }, connection: replyChannel, correlation });
+    this.#world.queue.push({
+      entry: socket.entry,
+      event: { tag: "websocket-receive", val },
+      connection: replyChannel,
+      correlation,
+    });
     await this.#settle();
   }
 
@@ -145,7 +172,9 @@ export class TestSocket {
    * @returns {string | undefined}
    */
   header(name) {
-    const found = this.#handshake?.headers.find((header) => header.name.toLowerCase() === name.toLowerCase());
+    const found = this.#handshake?.headers.find(
+      (header) => header.name.toLowerCase() === name.toLowerCase(),
+    );
     return found && Buffer.from(found.value).toString();
   }
 }

@@ -10,7 +10,8 @@ import { readReplies } from "./forms.js";
 /**
  * An event that waits for its consumer.
  *
- * @typedef {{ entry: Entry, event: import("../types.js").WireEvent, connection: string | undefined, correlation: string }} Job
+ * @typedef {{ entry: Entry, event: import("../types.js").WireEvent, connection: string | undefined,
+ *   correlation: string }} Job
  */
 
 /**
@@ -88,7 +89,9 @@ export class World {
    * @returns {Entry | undefined}
    */
   owner(channel) {
-    return this.app.entries.find(({ trigger }) => trigger.tag === "channel" && trigger.val.name === channel);
+    return this.app.entries.find(
+      ({ trigger }) => trigger.tag === "channel" && trigger.val.name === channel,
+    );
   }
 
   /**
@@ -109,7 +112,13 @@ export class World {
         return this.send(item.channel, item.content, correlation);
       case "send-later": {
         const { channel, content, delay } = item;
-        this.#later.push({ due: this.now + delay, number: ++this.#counter, channel, content, correlation });
+        this.#later.push({
+          due: this.now + delay,
+          number: ++this.#counter,
+          channel,
+          content,
+          correlation,
+        });
         return undefined;
       }
       case "group-add":
@@ -175,7 +184,8 @@ export class World {
    * @param {string} correlation
    */
   #groupSend(group, content, correlation) {
-    for (const member of [...(this.groups.get(group) ?? [])].sort()) this.#deliver(member, content, correlation, true);
+    for (const member of [...(this.groups.get(group) ?? [])].sort())
+      this.#deliver(member, content, correlation, true);
     this.groupSent.push({ to: group, content });
   }
 
@@ -221,7 +231,12 @@ export class World {
     const { replyChannel, path, pathParams } = socket.scope;
     const { code, reason } = socket.phase.close;
     const val = { replyChannel, path, pathParams, order: socket.order + 1, code, reason };
-    this.queue.push({ entry: socket.entry, event: { tag: "websocket-disconnect", val }, connection: channel, correlation });
+    this.queue.push({
+      entry: socket.entry,
+      event: { tag: "websocket-disconnect", val },
+      connection: channel,
+      correlation,
+    });
   }
 
   /** @param {string} channel */
@@ -242,7 +257,10 @@ export class World {
     const { entry, scope } = request;
     if (entry?.trigger.tag !== "http" || !entry.trigger.val.disconnect) return;
     const { replyChannel, path, pathParams } = scope;
-    const event = /** @type {const} */ ({ tag: "http-disconnect", val: { replyChannel, path, pathParams } });
+    const event = /** @type {const} */ ({
+      tag: "http-disconnect",
+      val: { replyChannel, path, pathParams },
+    });
     this.queue.push({ entry, event, connection: channel, correlation: this.nextId() });
   }
 
@@ -274,7 +292,9 @@ export class World {
 
   #nextHold() {
     const held = [...this.connections.values()].flatMap((request) =>
-      request instanceof Http && request.isAlive && request.hold ? [{ until: request.hold.until, request }] : [],
+      request instanceof Http && request.isAlive && request.hold
+        ? [{ until: request.hold.until, request }]
+        : [],
     );
     return held.sort((a, b) => a.until - b.until)[0];
   }
