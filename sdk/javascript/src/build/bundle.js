@@ -16,7 +16,7 @@ const ENTRY = "tidegate-entry.js";
 /** Packages that the SDK runs on; an application that uses them, too, sees none of their places. */
 const OWN_PACKAGES =
   /[\\/]node_modules[\\/](promise-polyfill|core-js|@msgpack|@kayahr|object-inspect|cookie)[\\/]/;
-/** Code that may name a class that the engine lacks. */
+/** Code, without comments, that names a class that the engine lacks. */
 const NAMES_URL = /\bURL(SearchParams)?\b/;
 const STORING = /^tidegate:channels\/(store|timers)@/;
 
@@ -29,8 +29,9 @@ const STORING = /^tidegate:channels\/(store|timers)@/;
  */
 export async function bundle(entry) {
   const plain = await run(entry, []);
-  const own = await namesUrl(plain.inputs);
-  const { code, table, isStoring, inputs } = own ? await run(entry, ["component/url.js"]) : plain;
+  const { code, table, isStoring, inputs } = NAMES_URL.test(plain.code)
+    ? await run(entry, ["component/url.js"])
+    : plain;
   return {
     code: `${code}\nglobalThis.__tidegate.setPlaces(${JSON.stringify(table)});\n`,
     world: isStoring ? "storing" : "plain",
@@ -65,17 +66,6 @@ async function run(entry, before) {
       .filter((path) => !path.endsWith(ENTRY) && !path.startsWith("(disabled):"))
       .map((path) => resolve(path)),
   };
-}
-
-/**
- * @param {string[]} inputs
- * @returns {Promise<boolean>}
- */
-async function namesUrl(inputs) {
-  const texts = await Promise.all(
-    inputs.filter((path) => !isOwn(path)).map((path) => readFile(path, "utf8")),
-  );
-  return texts.some((text) => NAMES_URL.test(text));
 }
 
 /**
