@@ -27,6 +27,7 @@ export { Request } from "./request.js";
 export { Hold, Response, Streamed } from "./response.js";
 export { Scope } from "./scope.js";
 export { Socket } from "./socket.js";
+export * as sse from "./sse.js";
 
 /** @typedef {import("./types.js").Consumer} Consumer */
 /** @typedef {import("./types.js").Consumers} Consumers */

@@ -6,6 +6,7 @@ import type { Chunk, Close, Frame } from "./messages.js";
 import type { Hold, Response, Streamed } from "./response.js";
 import type { Request } from "./request.js";
 import type { Context } from "./context.js";
+import type { Event } from "./sse.js";
 import type { Socket } from "./socket.js";
 
 /** A value, or a promise of it. */
@@ -25,7 +26,7 @@ export interface ResponseInit {
 export type CookieOptions = Omit<SetCookie, "name" | "value">;
 
 /** Content of a message: an object with text keys, or a form for connections. */
-export type Message = object | Frame | Response | Close | Chunk;
+export type Message = object | Event | Frame | Response | Close | Chunk;
 
 /** How much a line of the record matters. */
 export type Level = "trace" | "debug" | "info" | "warn" | "error";

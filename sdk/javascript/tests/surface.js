@@ -12,6 +12,7 @@ import {
   http,
   integer,
   notFound,
+  sse,
   websocket,
 } from "@tidegate/sdk";
 
@@ -77,6 +78,17 @@ export default app({
   newsOf: channel("surface.news", ({ to, name }, cx) => {
     cx.send(to, new Chunk(`news of ${name} `));
     cx.send(to, new Chunk("end", true));
+  }),
+  events: http("GET /events", (request, cx) => {
+    sse.start(cx);
+    sse.send(cx, sse.comment(`after ${sse.lastEventId(request)}`));
+    cx.send("surface.events", { to: request.replyChannel });
+    return cx.hold(10_000);
+  }),
+  eventsOf: channel("surface.events", ({ to }, cx) => {
+    cx.send(to, sse.data("high water\r\nat noon", { id: "7", name: "tide", retry: 2000 }));
+    cx.send(to, sse.json({ level: 3 }));
+    cx.send(to, Chunk.end());
   }),
   awaited: http("GET /await", async () => {
     const later = async (/** @type {number} */ n) => (await null, n * 2);
