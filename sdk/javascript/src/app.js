@@ -1,0 +1,118 @@
+/** The consumers of a module. */
+
+import { kind } from "./bytes.js";
+import { DeclarationError } from "./errors.js";
+import { checkApart } from "./apart.js";
+import { checkName } from "./route.js";
+
+/** @typedef {import("./types.js").Consumers} Consumers */
+/** @typedef {import("./types.js").Consumer} Consumer */
+
+/** @typedef {{ name: string, prefix: string, trigger: import("./types.js").Trigger, run: Consumer["run"] }} Entry */
+
+/** A module's consumers; `app` makes it. */
+export class App {
+  /** @param {readonly Entry[]} entries */
+  constructor(entries) {
+    /** @type {readonly Entry[]} */
+    this.entries = entries;
+    /** @type {Map<string, Entry>} */
+    this.byName = new Map(entries.map((entry) => [entry.name, entry]));
+  }
+}
+
+/**
+ * Lists the consumers of a module. It is the default export of the file that is built. What is not
+ * listed is not deployed.
+ *
+ * ```js
+ * export default app({
+ *   hello: http("GET /hello/{name}", ({ params }) => `Hello, ${params.name}!\n`),
+ *   "/api": { list, item },
+ * });
+ * ```
+ *
+ * A key is the name of the consumer. A key that begins with `/` puts a prefix before the paths of a
+ * group; under it the path `/` is the prefix itself.
+ *
+ * @param {Consumers} consumers
+ * @returns {App}
+ * @throws {DeclarationError} two consumers cannot be told apart, or something else is listed
+ */
+export function app(consumers) {
+  /** @type {Entry[]} */
+  const entries = [];
+  collect(consumers, "", entries);
+  if (entries.length === 0)
+    throw new DeclarationError("app() lists no consumer: give { name: http(...) }");
+  checkApart(entries);
+  return new App(entries);
+}
+
+/**
+ * @param {unknown} consumers
+ * @param {string} prefix
+ * @param {Entry[]} into
+ */
+function collect(consumers, prefix, into) {
+  if (typeof consumers !== "object" || consumers === null) {
+    throw new DeclarationError(`app() lists ${kind(consumers)}: give an object of consumers`);
+  }
+  for (const [name, listed] of Object.entries(consumers)) {
+    if (name.startsWith("/")) {
+      checkPrefix(name);
+      collect(listed, prefix + name, into);
+    } else {
+      into.push(entry(checkName(name, "consumer"), listed, prefix));
+    }
+  }
+}
+
+/** @param {string} prefix */
+function checkPrefix(prefix) {
+  if (prefix === "/" || prefix.endsWith("/") || /[{}]/.test(prefix)) {
+    throw new DeclarationError(
+      `prefix ${JSON.stringify(prefix)}: it has no slash at its end and no parameters`,
+    );
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} listed
+ * @param {string} prefix
+ * @returns {Entry}
+ */
+function entry(name, listed, prefix) {
+  const consumer = /** @type {Partial<Consumer> | null | undefined} */ (listed);
+  if (
+    typeof consumer !== "object" ||
+    consumer?.trigger === undefined ||
+    consumer.run === undefined
+  ) {
+    throw new DeclarationError(
+      `consumer \`${name}\` is ${kind(listed)}: give what http, websocket or channel returns`,
+    );
+  }
+  const { trigger, run } = consumer;
+  if (trigger.tag === "channel") {
+    if (prefix)
+      throw new DeclarationError(
+        `consumer \`${name}\` of a channel has no path: list it outside of the prefix ${prefix}`,
+      );
+    return { name, prefix, trigger, run };
+  }
+  return { name, prefix, trigger: mounted(trigger, prefix), run };
+}
+
+/**
+ * @param {Exclude<import("./types.js").Trigger, { tag: "channel" }>} trigger
+ * @param {string} prefix
+ * @returns {import("./types.js").Trigger}
+ */
+function mounted(trigger, prefix) {
+  const path = prefix && trigger.val.path === "/" ? prefix : prefix + trigger.val.path;
+  return trigger.tag === "http"
+    ? { tag: "http", val: { ...trigger.val, path } }
+    : { tag: "websocket", val: { ...trigger.val, path } };
+}

@@ -1,0 +1,11 @@
+/** The build failed, and its message says how to mend it. */
+export class BuildError extends Error {
+  /**
+   * @param {string} message
+   * @param {ErrorOptions} [options]
+   */
+  constructor(message, options) {
+    super(message, options);
+    this.name = "BuildError";
+  }
+}

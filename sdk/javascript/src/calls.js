@@ -1,0 +1,104 @@
+/** Calls of the host whose refusals become errors of the SDK. */
+
+import { FlushError, ReplyError, SendError } from "./errors.js";
+
+/** @typedef {{ tag: string, val?: any }} Refusal */
+
+/**
+ * The contract's error, where the host has refused.
+ *
+ * @param {unknown} error
+ * @returns {any}
+ */
+function payload(error) {
+  return typeof error === "object" && error !== null && "payload" in error
+    ? error.payload
+    : undefined;
+}
+
+/**
+ * @param {() => void} call
+ * @throws {SendError}
+ */
+export function sending(call) {
+  try {
+    call();
+  } catch (error) {
+    const refusal = payload(error);
+    if (refusal?.tag === undefined) throw error;
+    const size = refusal.val;
+    const message =
+      refusal.tag === "too-large"
+        ? `content of ${size.bytes} bytes, and the limit is ${size.limit}`
+        : String(refusal.val);
+    throw new SendError(refusal.tag, message);
+  }
+}
+
+/**
+ * @param {() => void} call
+ * @throws {ReplyError}
+ */
+export function replying(call) {
+  try {
+    call();
+  } catch (error) {
+    const refusal = payload(error);
+    if (refusal?.tag === undefined) throw error;
+    throw new ReplyError(refusal.tag, String(refusal.val));
+  }
+}
+
+/**
+ * @param {() => void} call
+ * @param {number} size of the state, in bytes
+ * @throws {ReplyError}
+ */
+export function keeping(call, size) {
+  try {
+    call();
+  } catch (error) {
+    const refusal = payload(error);
+    switch (refusal?.tag) {
+      case "no-connection":
+        throw new ReplyError("wrong-event", "only WebSocket events have a state");
+      case "too-large":
+        throw new ReplyError(
+          "state-too-large",
+          `state of ${size} bytes, and the limit is ${refusal.val}`,
+        );
+      default:
+        throw error;
+    }
+  }
+}
+
+/**
+ * @param {() => void} call
+ * @throws {FlushError}
+ */
+export function flushing(call) {
+  try {
+    call();
+  } catch (error) {
+    const refusal = payload(error);
+    if (refusal?.reason === undefined) throw error;
+    const { index, channel, reason } = refusal;
+    throw new FlushError(reason.tag, flushText(channel, reason), channel, index);
+  }
+}
+
+/**
+ * @param {string} channel
+ * @param {Refusal} reason
+ */
+function flushText(channel, reason) {
+  switch (reason.tag) {
+    case "channel-full":
+      return `channel \`${channel}\` is full`;
+    case "unavailable":
+      return `no layer to send to \`${channel}\`: ${reason.val}`;
+    default:
+      return `\`${channel}\`: ${reason.val}`;
+  }
+}

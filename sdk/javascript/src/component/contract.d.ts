@@ -1,0 +1,51 @@
+// The imports of a component, for the type check of the SDK.
+
+declare module "tidegate:channels/connection@0.1.0" {
+    export const getScope: import("../types.js").Host["getScope"];
+    export const getState: import("../types.js").Host["getState"];
+    export const setState: import("../types.js").Host["setState"];
+}
+
+declare module "tidegate:channels/layer@0.1.0" {
+    export const flush: import("../types.js").Host["flush"];
+    export const groupAdd: import("../types.js").Host["groupAdd"];
+    export const groupDiscard: import("../types.js").Host["groupDiscard"];
+    export const groupSend: import("../types.js").Host["groupSend"];
+    export const send: import("../types.js").Host["send"];
+    export const sendLater: import("../types.js").Host["sendLater"];
+}
+
+declare module "tidegate:channels/log@0.1.0" {
+    export const log: import("../types.js").Host["log"];
+}
+
+declare module "tidegate:channels/reply@0.1.0" {
+    export const accept: import("../types.js").Host["accept"];
+    export const close: import("../types.js").Host["close"];
+    export const hold: import("../types.js").Host["hold"];
+    export const respond: import("../types.js").Host["respond"];
+    export const send: import("../types.js").Host["sendFrame"];
+    export const stream: import("../types.js").Host["stream"];
+}
+
+declare module "wasi:cli/environment@0.2.0" {
+    export function getEnvironment(): [string, string][];
+}
+
+declare module "wasi:random/random@0.2.0" {
+    export function getRandomBytes(count: number): Uint8Array<ArrayBuffer>;
+}
+
+// Packages without types.
+
+declare module "object-inspect" {
+    export default function inspect(
+        value: unknown,
+        options?: { depth?: number; maxStringLength?: number },
+    ): string;
+}
+
+declare module "promise-polyfill" {
+    const Settling: PromiseConstructor;
+    export default Settling;
+}

@@ -1,0 +1,77 @@
+/** Consumers of messages on channels. */
+
+import { integer, kind } from "../bytes.js";
+import { unpack } from "../content.js";
+import { Context } from "../context.js";
+import { DeclarationError } from "../errors.js";
+import { checkName, readOptions } from "../route.js";
+
+/** @typedef {import("../types.js").Consumer} Consumer */
+
+const RETRIES_MAX = 100;
+
+/**
+ * Makes a consumer of the messages on a channel, which the module then owns.
+ *
+ * ```js
+ * channel("thumbnails.make", { retries: 5 }, (picture, cx) => cx.send(picture.next, { id:
+ * picture.id }))
+ * ```
+ *
+ * Delivery is at most once, and with `retries` at least once: the consumer may run more than once
+ * for one message, and must not mind.
+ *
+ * @template [M=any]
+ * @overload
+ * @param {string} name
+ * @param {import("../types.js").ChannelHandler<M>} handler
+ * @returns {Consumer}
+ */
+/**
+ * Makes a consumer of the messages on a channel, which the module then owns.
+ *
+ * ```js
+ * channel("thumbnails.make", { retries: 5 }, (picture, cx) => cx.send(picture.next, { id:
+ * picture.id }))
+ * ```
+ *
+ * Delivery is at most once, and with `retries` at least once: the consumer may run more than once
+ * for one message, and must not mind.
+ *
+ * @template [M=any]
+ * @overload
+ * @param {string} name
+ * @param {import("../types.js").ChannelOptions} options
+ * @param {import("../types.js").ChannelHandler<M>} handler
+ * @returns {Consumer}
+ */
+/**
+ * @param {string} name 1 to 99 of `a-z A-Z 0-9 . _ -`
+ * @param {any} optionsOrHandler
+ * @param {any} [handlerAfterOptions]
+ * @returns {Consumer}
+ * @throws {DeclarationError} the name or an option is wrong
+ */
+export function channel(name, optionsOrHandler, handlerAfterOptions) {
+  const what = `channel(${JSON.stringify(name)})`;
+  checkName(name, "channel");
+  if (/^(http|websocket)\./.test(name)) {
+    throw new DeclarationError(
+      `${what}: names that begin with http. or websocket. belong to the host`,
+    );
+  }
+  const handler = typeof optionsOrHandler === "function" ? optionsOrHandler : handlerAfterOptions;
+  const given = typeof optionsOrHandler === "function" ? {} : optionsOrHandler;
+  if (typeof handler !== "function")
+    throw new DeclarationError(`${what}: the handler is ${kind(handler)}: give a function`);
+  const { retries } = readOptions(given, ["retries"], what);
+  if (retries !== undefined) integer(retries, `${what}: retries`, 0, RETRIES_MAX);
+  return {
+    trigger: { tag: "channel", val: { name, retries } },
+    run(run, event) {
+      if (event.tag !== "channel-message")
+        throw new Error(`the consumer is made for a channel and not for ${event.tag}`);
+      return handler(unpack(event.val.content), new Context(run));
+    },
+  };
+}

@@ -1,0 +1,262 @@
+/** What every consumer can do: send, join groups, log, and facts of the run. */
+
+import { bytes, milliseconds, text } from "./bytes.js";
+import { flushing, replying, sending } from "./calls.js";
+import { packMessage } from "./content.js";
+import { SendError } from "./errors.js";
+import { fullName } from "./group.js";
+import { Hold, Response, Streamed } from "./response.js";
+import { Scope } from "./scope.js";
+
+/** @typedef {import("./types.js").Run} Run */
+/** @typedef {import("./types.js").Message} Message */
+/** @typedef {import("./group.js").Group} Group */
+
+/**
+ * What a consumer does besides returning: send messages, join groups, write lines for the record.
+ *
+ * Nothing here waits. What is sent, joined or left is kept in the invocation's *outbox*, which the
+ * host sends in order when the consumer has returned without fault; after a fault only what `flush`
+ * sent has been sent.
+ */
+export class Context {
+  /** @type {Run} */
+  #run;
+  /** @type {string | undefined} */
+  #replyChannel;
+  /** @type {Scope | null | undefined} */
+  #scope;
+
+  /**
+   * @param {Run} run
+   * @param {string} [replyChannel]
+   * @param {Scope} [scope]
+   */
+  constructor(run, replyChannel, scope) {
+    this.#run = run;
+    this.#replyChannel = replyChannel;
+    this.#scope = scope;
+  }
+
+  /** The name under which the module is deployed. */
+  get module() {
+    return this.#run.invocation.module;
+  }
+
+  /** The name of the consumer. */
+  get consumer() {
+    return this.#run.invocation.consumer;
+  }
+
+  /** What `app` puts before the consumer's path, for links to its neighbours. Empty without a prefix. */
+  get prefix() {
+    return this.#run.prefix;
+  }
+
+  /** 32 hexadecimal digits that follow one event through log, records, replies and background sends. */
+  get correlationId() {
+    return this.#run.invocation.correlationId;
+  }
+
+  /** The connection's own channel. `undefined` for a message on a channel of the application. */
+  get replyChannel() {
+    return this.#replyChannel;
+  }
+
+  /** The facts of the connection. `undefined` for a message on a channel of the application. */
+  get scope() {
+    if (this.#scope === undefined) {
+      const wire = this.#run.host.getScope();
+      this.#scope = wire ? new Scope(wire) : null;
+    }
+    return this.#scope ?? undefined;
+  }
+
+  /**
+   * Sends a message to a channel: one that this module declares, or a reply channel whose name it
+   * was handed.
+   *
+   * @param {string} channel
+   * @param {Message} message an object; for a reply channel a Frame, a Response, a Close or a Chunk
+   * @throws {SendError} the host refuses it
+   * @throws {TypeError} the message is not an object with text keys
+   */
+  send(channel, message) {
+    const content = packMessage(message, "send");
+    sending(() => this.#run.host.send(text(channel, "the channel of send"), content));
+  }
+
+  /**
+   * Sends a message to a channel, not before a delay has passed.
+   *
+   * @param {string} channel
+   * @param {Message} message as in `send`
+   * @param {number} delay in milliseconds, at most 24 hours
+   * @throws {SendError} the host refuses it
+   * @throws {TypeError | RangeError} a value has the wrong type, or the delay is negative
+   */
+  sendLater(channel, message, delay) {
+    const content = packMessage(message, "sendLater");
+    const span = milliseconds(delay, "the delay of sendLater");
+    sending(() =>
+      this.#run.host.sendLater(text(channel, "the channel of sendLater"), content, span),
+    );
+  }
+
+  /**
+   * Makes this connection, or any channel, a member of a group, until it leaves or ends.
+   *
+   * @param {string | Group} group
+   * @param {string} [channel] the own connection if not given
+   * @throws {SendError} the event has no connection, or the host refuses a name
+   */
+  groupAdd(group, channel) {
+    const member = this.#member(channel, "groupAdd");
+    sending(() => this.#run.host.groupAdd(fullName(group, this.module), member));
+  }
+
+  /**
+   * Ends a membership. Without one, it does nothing.
+   *
+   * @param {string | Group} group
+   * @param {string} [channel] the own connection if not given
+   * @throws {SendError} the event has no connection, or the host refuses a name
+   */
+  groupDiscard(group, channel) {
+    const member = this.#member(channel, "groupDiscard");
+    sending(() => this.#run.host.groupDiscard(fullName(group, this.module), member));
+  }
+
+  /**
+   * Sends a message to every member of a group.
+   *
+   * @param {string | Group} group
+   * @param {Message} message as in `send`; for connections a Frame, a Response, a Close or a Chunk
+   * @throws {SendError} the host refuses it
+   */
+  groupSend(group, message) {
+    const content = packMessage(message, "groupSend");
+    sending(() => this.#run.host.groupSend(fullName(group, this.module), content));
+  }
+
+  /**
+   * Sends what is in the outbox now, replies included.
+   *
+   * @throws {import("./errors.js").FlushError} an entry could not be sent
+   */
+  flush() {
+    flushing(() => this.#run.host.flush());
+  }
+
+  /**
+   * Keeps the HTTP request open after the consumer has returned this, until somebody sends a
+   * `Response` to its reply channel. After the timeout the host answers with status 504, or with
+   * the response of `or`.
+   *
+   * ```js
+   * cx.groupAdd("waiting");
+   * return cx.hold(30_000).or(new Response(null, { status: 204 }));
+   * ```
+   *
+   * @param {number} timeout in milliseconds, at most 1 hour
+   */
+  hold(timeout) {
+    return new Hold(timeout);
+  }
+
+  /**
+   * Starts a response whose body follows in parts. The body of `head`, if there is one, is the
+   * first part. To let a part go out before the consumer returns, call `flush`.
+   *
+   * @param {Response} head
+   * @throws {import("./errors.js").ReplyError} the event is no HTTP request, or it is answered
+   *   already
+   */
+  startStream(head) {
+    if (!(head instanceof Response)) throw new TypeError("startStream takes a Response");
+    const { status, headers, body } = head.toWire();
+    replying(() => this.#run.host.stream({ tag: "start", val: { status, headers } }));
+    if (body.length > 0) this.write(body);
+  }
+
+  /**
+   * Writes a part of the body of a streamed response.
+   *
+   * @param {import("./bytes.js").Bytes} part
+   * @throws {import("./errors.js").ReplyError} no stream is open
+   */
+  write(part) {
+    const val = bytes(part, "the part of write");
+    replying(() => this.#run.host.stream({ tag: "chunk", val }));
+  }
+
+  /**
+   * Ends a streamed response. An HTTP consumer returns the value that this returns.
+   *
+   * @returns {Streamed}
+   * @throws {import("./errors.js").ReplyError} no stream is open
+   */
+  endStream() {
+    replying(() => this.#run.host.stream({ tag: "end" }));
+    return new Streamed();
+  }
+
+  /** The time. A test moves it with `host.advance`. */
+  now() {
+    return new Date(this.#run.host.now());
+  }
+
+  /**
+   * A variable of the environment that the module is granted, secrets among them.
+   *
+   * @param {string} name
+   * @returns {string | undefined} `undefined` if it is not granted
+   */
+  variable(name) {
+    return this.#run.host.variable(text(name, "the name of a variable"));
+  }
+
+  /**
+   * Adds a line to the invocation's record.
+   *
+   * @param {import("./types.js").Level} level
+   * @param {string} line
+   */
+  log(level, line) {
+    this.#run.host.log(level, text(line, "a line of the log"));
+  }
+
+  /** Adds a line for whoever looks for a defect. @param {string} line */
+  debug(line) {
+    this.log("debug", line);
+  }
+
+  /** Adds a line that an operator may want to know. @param {string} line */
+  info(line) {
+    this.log("info", line);
+  }
+
+  /** Adds a line about something that looks wrong. @param {string} line */
+  warn(line) {
+    this.log("warn", line);
+  }
+
+  /** Adds a line about something that failed. @param {string} line */
+  error(line) {
+    this.log("error", line);
+  }
+
+  /**
+   * @param {string | undefined} channel
+   * @param {string} what
+   * @returns {string}
+   */
+  #member(channel, what) {
+    if (channel !== undefined) return text(channel, `the channel of ${what}`);
+    if (this.#replyChannel !== undefined) return this.#replyChannel;
+    throw new SendError(
+      "no-connection",
+      `this event has no connection: name the channel, as in ${what}(group, channel)`,
+    );
+  }
+}

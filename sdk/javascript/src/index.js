@@ -1,0 +1,39 @@
+/**
+ * Write consumers for a Tidegate host in JavaScript or TypeScript.
+ *
+ * @module @tidegate/sdk
+ */
+
+export { App, app } from "./app.js";
+export { channel } from "./consumers/channel.js";
+export { http } from "./consumers/http.js";
+export { websocket } from "./consumers/websocket.js";
+export { Context } from "./context.js";
+export {
+  DeclarationError,
+  FlushError,
+  HttpError,
+  Problem,
+  ReplyError,
+  SendError,
+  badRequest,
+  notFound,
+} from "./errors.js";
+export { Group } from "./group.js";
+export { Chunk, Close, Frame } from "./messages.js";
+export { integer } from "./params.js";
+export { Query } from "./query.js";
+export { Request } from "./request.js";
+export { Hold, Response, Streamed } from "./response.js";
+export { Scope } from "./scope.js";
+export { Socket } from "./socket.js";
+export * as sse from "./sse.js";
+
+/** @typedef {import("./types.js").Consumer} Consumer */
+/** @typedef {import("./types.js").Consumers} Consumers */
+/** @typedef {import("./types.js").CookieOptions} CookieOptions */
+/** @typedef {import("./types.js").Handshake} Handshake */
+/** @typedef {import("./types.js").Level} Level */
+/** @typedef {import("./types.js").Message} Message */
+/** @typedef {import("./types.js").ResponseInit} ResponseInit */
+/** @typedef {import("./bytes.js").Bytes} Bytes */

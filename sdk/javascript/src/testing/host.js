@@ -1,0 +1,206 @@
+/** The host of a test. */
+
+import { text } from "../bytes.js";
+import { packMessage, unpack } from "../content.js";
+import { sending } from "../calls.js";
+import { Group, fullName } from "../group.js";
+import { run } from "./call.js";
+import { send } from "./http.js";
+import { checkChannel, checkContent, isModule } from "./rules.js";
+import { connect } from "./websocket.js";
+import { World } from "./world.js";
+
+/** @typedef {import("../app.js").App} App */
+
+/**
+ * @typedef {object} HostOptions
+ * @property {string} [module] the name under which the module is deployed; `test` if not given
+ * @property {string[]} [granted] channels and groups of others that the module may use
+ * @property {Record<string, string>} [environment] variables and secrets, for `cx.variable`
+ * @property {Date} [at] the time that `cx.now` tells at first; that of the machine if not given
+ *
+ * @typedef {object} RequestOptions
+ * @property {Record<string, string | string[]>} [headers] `host` is `localhost` if not given
+ * @property {import("../bytes.js").Bytes} [body]
+ * @property {unknown} [json] a body, with its content type
+ *
+ * @typedef {object} WebsocketOptions
+ * @property {Record<string, string | string[]>} [headers]
+ * @property {string[]} [subprotocols] the first is the client's favourite
+ */
+
+/**
+ * Runs the consumers of a module natively, with the rules of the host: an outbox that is sent in
+ * order after a run without fault and dropped after any other, one event of a connection at a time,
+ * names and ownership of channels and groups, requests on hold, delayed messages, state of at most
+ * 16 KiB, an outbox of at most 1,000 entries and 8 MiB.
+ *
+ * ```js
+ * const host = new TestHost(app, { module: "tide" });
+ * const response = await host.request("POST", "/tide/3");
+ * assert.equal(response.status, 200);
+ * ```
+ *
+ * When a call has resolved, the event and all that followed from it have run. Time stands still
+ * until `advance`. It leaves out fuel, memory and deadlines, full channels, and the loss of
+ * messages. Memory is that of the test: what a module keeps in its variables is there for the next
+ * event.
+ */
+export class TestHost {
+  #world;
+  /** @type {Promise<void>} */
+  #settling = Promise.resolve();
+
+  /**
+   * @param {App} app
+   * @param {HostOptions} [options]
+   * @throws {TypeError} the module's name is not 1 to 63 of `a-z 0-9 -`
+   */
+  constructor(app, options = {}) {
+    const { module = "test", granted = [], environment = {}, at } = options;
+    if (!isModule(module))
+      throw new TypeError(`module ${JSON.stringify(module)}: its name has 1 to 63 of a-z 0-9 -`);
+    const world = new World(app);
+    this.#world = world;
+    world.module = module;
+    world.granted = new Set(granted);
+    world.environment = new Map(Object.entries(environment));
+    if (at) world.epoch = at.getTime();
+  }
+
+  /**
+   * Runs events until none is left.
+   *
+   * @returns {Promise<void>}
+   */
+  #settle = () => {
+    this.#settling = this.#settling.then(async () => {
+      for (let job = this.#world.queue.shift(); job; job = this.#world.queue.shift())
+        await run(this.#world, job);
+    });
+    return this.#settling;
+  };
+
+  /**
+   * Deploys another version of the module: open connections stay, with their state, and the next
+   * event meets the new consumers. A connection whose consumer is gone closes with code 1012.
+   *
+   * @param {App} app
+   */
+  async replace(app) {
+    this.#world.replace(app);
+    await this.#settle();
+  }
+
+  /**
+   * Sends a GET request.
+   *
+   * @param {string} path with the query
+   * @param {RequestOptions} [options]
+   */
+  get(path, options) {
+    return this.request("GET", path, options);
+  }
+
+  /**
+   * Sends an HTTP request. A request on hold has no response yet: ask it again after what should
+   * answer it.
+   *
+   * @param {string} method
+   * @param {string} path with the query
+   * @param {RequestOptions} [options]
+   * @returns {Promise<import("./http.js").TestResponse>}
+   */
+  request(method, path, options = {}) {
+    return send(this.#world, this.#settle, method, path, options);
+  }
+
+  /**
+   * Asks for a WebSocket.
+   *
+   * @param {string} path with the query
+   * @param {WebsocketOptions} [options]
+   * @returns {Promise<import("./websocket.js").TestSocket>}
+   * @throws {import("./websocket.js").Denied} the handshake is denied
+   */
+  websocket(path, options = {}) {
+    return connect(this.#world, this.#settle, path, options);
+  }
+
+  /**
+   * Sends a message to a channel, as another program may.
+   *
+   * @param {string} channel
+   * @param {import("../types.js").Message} message
+   * @throws {import("../errors.js").SendError} the name or the content breaks a rule
+   */
+  async send(channel, message) {
+    const content = packMessage(message, "send");
+    sending(() => {
+      checkChannel(text(channel, "the channel of send"));
+      checkContent(content);
+    });
+    this.#world.send(channel, content, this.#world.nextId());
+    await this.#settle();
+  }
+
+  /**
+   * Moves the clock, that of `cx.now` too. Runs what is due on the way, in the order of time.
+   *
+   * @param {number} span in milliseconds
+   */
+  async advance(span) {
+    const end = this.#world.now + span;
+    while (this.#world.nextDue(end)) await this.#settle();
+  }
+
+  /**
+   * What was sent to a channel so far, also by way of a delay that has passed.
+   *
+   * @param {string} channel
+   * @returns {any[]}
+   */
+  messages(channel) {
+    return this.#world.sent
+      .filter(({ to }) => to === channel)
+      .map(({ content }) => unpack(content));
+  }
+
+  /**
+   * The channels in a group.
+   *
+   * @param {string | Group} group
+   * @returns {string[]}
+   */
+  group(group) {
+    return [...(this.#world.groups.get(fullName(group, this.#world.module)) ?? [])].sort();
+  }
+
+  /**
+   * What was sent to a group so far.
+   *
+   * @param {string | Group} group
+   * @returns {any[]}
+   */
+  groupMessages(group) {
+    const name = fullName(group, this.#world.module);
+    return this.#world.groupSent
+      .filter(({ to }) => to === name)
+      .map(({ content }) => unpack(content));
+  }
+
+  /** The lines that consumers logged. A fault does not take them back. */
+  get logs() {
+    return [...this.#world.logs];
+  }
+
+  /** The invocations that failed: the consumer, and a text for the record. */
+  get faults() {
+    return [...this.#world.faults];
+  }
+
+  /** Why messages reached nobody: the connection is gone, or its kind takes no such message. */
+  get drops() {
+    return [...this.#world.drops];
+  }
+}

@@ -1,0 +1,306 @@
+/** The in-memory layer of the test host: channels, groups, connections and the clock. */
+
+import { Websocket, Http } from "./connection.js";
+import { readReplies } from "./forms.js";
+
+/** @typedef {import("../app.js").App} App */
+/** @typedef {import("../app.js").Entry} Entry */
+/** @typedef {import("./forms.js").Reply} Reply */
+
+/**
+ * An event that waits for its consumer.
+ *
+ * @typedef {{ entry: Entry, event: import("../types.js").WireEvent, connection: string | undefined,
+ *   correlation: string }} Job
+ */
+
+/**
+ * Something in an outbox.
+ *
+ * @typedef {{ is: "send", channel: string, content: Uint8Array }
+ *   | { is: "send-later", channel: string, content: Uint8Array, delay: number }
+ *   | { is: "group-add", group: string, channel: string }
+ *   | { is: "group-discard", group: string, channel: string }
+ *   | { is: "group-send", group: string, content: Uint8Array }
+ *   | { is: "reply", reply: Reply }} Item
+ */
+
+/** @typedef {{ consumer: string, level: import("../types.js").Level, text: string }} LogLine */
+/** @typedef {{ consumer: string, text: string }} Fault */
+
+export class World {
+  module = "test";
+  /** @type {Set<string>} */
+  granted = new Set();
+  /** @type {Map<string, string>} */
+  environment = new Map();
+  /** @type {Map<string, Http | Websocket>} */
+  connections = new Map();
+  /** @type {Map<string, Set<string>>} */
+  groups = new Map();
+  /** @type {Job[]} */
+  queue = [];
+  /** The time when the clock stands at zero, in milliseconds since 1970. */
+  epoch = Date.now();
+  /** Milliseconds since then. */
+  now = 0;
+  /** @type {{ due: number, number: number, channel: string, content: Uint8Array, correlation: string }[]} */
+  #later = [];
+  /** @type {{ to: string, content: Uint8Array }[]} */
+  sent = [];
+  /** @type {{ to: string, content: Uint8Array }[]} */
+  groupSent = [];
+  /** @type {LogLine[]} */
+  logs = [];
+  /** @type {Fault[]} */
+  faults = [];
+  /** Messages that reached nobody, with the reason. @type {string[]} */
+  drops = [];
+  #counter = 0;
+
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+  }
+
+  /** @returns {string} */
+  nextId() {
+    return (++this.#counter).toString(16).padStart(32, "0");
+  }
+
+  /**
+   * Swaps the consumers. A connection whose consumer is gone closes with code 1012.
+   *
+   * @param {App} app
+   */
+  replace(app) {
+    this.app = app;
+    for (const [channel, connection] of this.connections) {
+      if (!connection.entry) continue;
+      connection.entry = app.byName.get(connection.entry.name);
+      if (!connection.entry) this.close(channel, { code: 1012, reason: "" });
+    }
+  }
+
+  /**
+   * The consumer that declares a channel.
+   *
+   * @param {string} channel
+   * @returns {Entry | undefined}
+   */
+  owner(channel) {
+    return this.app.entries.find(
+      ({ trigger }) => trigger.tag === "channel" && trigger.val.name === channel,
+    );
+  }
+
+  /**
+   * @param {Item[]} items
+   * @param {Job} job
+   */
+  commit(items, job) {
+    for (const item of items) this.#commitOne(item, job);
+  }
+
+  /**
+   * @param {Item} item
+   * @param {Job} job
+   */
+  #commitOne(item, { connection, correlation }) {
+    switch (item.is) {
+      case "send":
+        return this.send(item.channel, item.content, correlation);
+      case "send-later": {
+        const { channel, content, delay } = item;
+        this.#later.push({
+          due: this.now + delay,
+          number: ++this.#counter,
+          channel,
+          content,
+          correlation,
+        });
+        return undefined;
+      }
+      case "group-add":
+        return this.#groupAdd(item.group, item.channel);
+      case "group-discard":
+        this.groups.get(item.group)?.delete(item.channel);
+        return undefined;
+      case "group-send":
+        return this.#groupSend(item.group, item.content, correlation);
+      case "reply":
+        if (connection !== undefined) this.reply(connection, item.reply, false);
+        return undefined;
+    }
+  }
+
+  /**
+   * @param {string} channel
+   * @param {Uint8Array} content
+   * @param {string} correlation
+   */
+  send(channel, content, correlation) {
+    this.#deliver(channel, content, correlation, false);
+    this.sent.push({ to: channel, content });
+  }
+
+  /**
+   * @param {string} channel
+   * @param {Uint8Array} content
+   * @param {string} correlation
+   * @param {boolean} fromGroup
+   */
+  #deliver(channel, content, correlation, fromGroup) {
+    if (channel.includes("!")) {
+      try {
+        for (const reply of readReplies(content)) this.reply(channel, reply, fromGroup);
+      } catch (error) {
+        this.drops.push(`${channel}: ${/** @type {Error} */ (error).message}`);
+      }
+      return;
+    }
+    const entry = this.owner(channel);
+    if (!entry) return;
+    const event = /** @type {const} */ ({ tag: "channel-message", val: { channel, content } });
+    this.queue.push({ entry, event, connection: undefined, correlation });
+  }
+
+  /**
+   * @param {string} group
+   * @param {string} channel
+   */
+  #groupAdd(group, channel) {
+    if (channel.includes("!") && !this.connections.get(channel)?.isAlive) {
+      this.drops.push(`${group}: ${channel} is gone`);
+      return;
+    }
+    const members = this.groups.get(group) ?? new Set();
+    this.groups.set(group, members.add(channel));
+  }
+
+  /**
+   * @param {string} group
+   * @param {Uint8Array} content
+   * @param {string} correlation
+   */
+  #groupSend(group, content, correlation) {
+    for (const member of [...(this.groups.get(group) ?? [])].sort())
+      this.#deliver(member, content, correlation, true);
+    this.groupSent.push({ to: group, content });
+  }
+
+  /**
+   * Does something to a connection.
+   *
+   * @param {string} channel
+   * @param {Reply} reply
+   * @param {boolean} fromGroup
+   */
+  reply(channel, reply, fromGroup) {
+    const connection = this.connections.get(channel);
+    if (!connection) {
+      this.drops.push(`${channel}: no such connection`);
+      return;
+    }
+    const wasClosed = isClosed(connection);
+    const reason = connection.apply(reply, fromGroup, this.now);
+    if (reason !== undefined) this.drops.push(`${channel}: ${reason}`);
+    if (!wasClosed && isClosed(connection)) this.#websocketEnded(channel);
+    else if (!connection.isAlive) this.leaveGroups(channel);
+  }
+
+  /**
+   * Closes a WebSocket that is open, from either side.
+   *
+   * @param {string} channel
+   * @param {{ code: number, reason: string }} close
+   */
+  close(channel, close) {
+    const connection = this.connections.get(channel);
+    if (!(connection instanceof Websocket) || connection.phase.is !== "open") return;
+    connection.phase = { is: "closed", close };
+    this.#websocketEnded(channel);
+  }
+
+  /** @param {string} channel */
+  #websocketEnded(channel) {
+    this.leaveGroups(channel);
+    const correlation = this.nextId();
+    const socket = this.connections.get(channel);
+    if (!(socket instanceof Websocket) || !socket.entry || socket.phase.is !== "closed") return;
+    const { replyChannel, path, pathParams } = socket.scope;
+    const { code, reason } = socket.phase.close;
+    const val = { replyChannel, path, pathParams, order: socket.order + 1, code, reason };
+    this.queue.push({
+      entry: socket.entry,
+      event: { tag: "websocket-disconnect", val },
+      connection: channel,
+      correlation,
+    });
+  }
+
+  /** @param {string} channel */
+  leaveGroups(channel) {
+    for (const members of this.groups.values()) members.delete(channel);
+  }
+
+  /**
+   * The client of an HTTP request goes away.
+   *
+   * @param {string} channel
+   */
+  httpLeft(channel) {
+    const request = this.connections.get(channel);
+    if (!(request instanceof Http) || !request.isAlive) return;
+    request.hasLeft = true;
+    this.leaveGroups(channel);
+    const { entry, scope } = request;
+    if (entry?.trigger.tag !== "http" || !entry.trigger.val.disconnect) return;
+    const { replyChannel, path, pathParams } = scope;
+    const event = /** @type {const} */ ({
+      tag: "http-disconnect",
+      val: { replyChannel, path, pathParams },
+    });
+    this.queue.push({ entry, event, connection: channel, correlation: this.nextId() });
+  }
+
+  /**
+   * Moves the clock to the next thing that is due, and does it.
+   *
+   * @param {number} end the clock stands there when nothing is due any more
+   * @returns {boolean} whether something was due
+   */
+  nextDue(end) {
+    this.#later.sort((a, b) => a.due - b.due || a.number - b.number);
+    const [message] = this.#later;
+    const hold = this.#nextHold();
+    if (message && message.due <= end && (!hold || message.due <= hold.until)) {
+      this.#later.shift();
+      this.now = message.due;
+      this.send(message.channel, message.content, message.correlation);
+      return true;
+    }
+    if (hold && hold.until <= end) {
+      this.now = hold.until;
+      hold.request.expire();
+      this.leaveGroups(hold.request.scope.replyChannel);
+      return true;
+    }
+    this.now = end;
+    return false;
+  }
+
+  #nextHold() {
+    const held = [...this.connections.values()].flatMap((request) =>
+      request instanceof Http && request.isAlive && request.hold
+        ? [{ until: request.hold.until, request }]
+        : [],
+    );
+    return held.sort((a, b) => a.until - b.until)[0];
+  }
+}
+
+/** @param {Http | Websocket} connection */
+function isClosed(connection) {
+  return connection instanceof Websocket && connection.phase.is === "closed";
+}

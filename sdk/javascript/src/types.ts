@@ -1,0 +1,248 @@
+/** Types alone: the wire forms of the contract, the host behind a run, and options. */
+
+import type { Bytes } from "./bytes.js";
+import type { SetCookie } from "cookie";
+import type { Chunk, Close, Frame } from "./messages.js";
+import type { Hold, Response, Streamed } from "./response.js";
+import type { Request } from "./request.js";
+import type { Context } from "./context.js";
+import type { Event } from "./sse.js";
+import type { Socket } from "./socket.js";
+
+/** A value, or a promise of it. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** Names and values of header fields, in an object or a list. */
+export type HeaderFields = Record<string, Bytes> | Iterable<[string, Bytes]>;
+
+/** How a Response begins. */
+export interface ResponseInit {
+    /** 200 to 599; 200 if not given. */
+    status?: number;
+    headers?: HeaderFields;
+}
+
+/** Attributes of a cookie. */
+export type CookieOptions = Omit<SetCookie, "name" | "value">;
+
+/** Content of a message: an object with text keys, or a form for connections. */
+export type Message = object | Event | Frame | Response | Close | Chunk;
+
+/** How much a line of the record matters. */
+export type Level = "trace" | "debug" | "info" | "warn" | "error";
+
+// What `{name}` and `{*name}` of a path are.
+
+type Segment<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
+    ? Bare<Name> | Segment<Rest>
+    : never;
+type Bare<Name extends string> = Name extends `*${infer Rest}` ? Rest : Name;
+
+/** Reads the text that a path parameter stands for. Throwing, or returning `undefined`, means that nothing is there. */
+export type Parse = (text: string) => unknown;
+
+/** Readers of some parameters of a path. */
+export type Parsers<Path extends string> = { readonly [Name in Segment<Path>]?: Parse };
+
+/** The parameters of a path: text, unless a reader makes something else of it. */
+export type Params<Path extends string, Readers> = string extends Path
+    ? Record<string, any>
+    : {
+          readonly [Name in Segment<Path>]: Name extends keyof Readers
+              ? Readers[Name] extends (text: string) => infer Value
+                  ? Exclude<Value, undefined>
+                  : string
+              : string;
+      };
+
+/** What else must hold of a request. */
+export interface Guards {
+    /** A name, or `*.example.com` for every name under a domain. */
+    host?: string;
+    /** Header fields that the request must have, with exactly these values. */
+    headers?: Record<string, string>;
+}
+
+/** Options of an HTTP consumer. */
+export interface HttpOptions<Readers> extends Guards {
+    /** Readers of path parameters. */
+    params?: Readers;
+    /** Runs when the client leaves before the response is complete. */
+    disconnect?: (cx: Context) => Awaitable<void>;
+}
+
+/** The return value of an HTTP consumer. An object or an array is sent as JSON. */
+export type Answer = string | Response | Hold | Streamed | object;
+
+export type HttpHandler<P extends Record<string, any>> = (
+    request: Request<P>,
+    cx: Context,
+) => Awaitable<Answer>;
+
+/** How the messages of a WebSocket are read. */
+export type Incoming = "text" | "binary" | "json" | ((frame: string | Uint8Array) => unknown);
+
+/** A message, as the option `incoming` reads it. */
+export type Received<I> = I extends "text"
+    ? string
+    : I extends "binary"
+      ? Uint8Array
+      : I extends "json"
+        ? any
+        : I extends (frame: string | Uint8Array) => infer Value
+          ? Value
+          : string | Uint8Array;
+
+/** The answer to a handshake: how it is accepted, or `false` to deny it with status 403. */
+export type Handshake =
+    undefined | void | boolean | { subprotocol?: string; headers?: HeaderFields };
+
+/** A consumer of WebSocket connections. Each method may run in a fresh instance. */
+export interface WebsocketConsumer<Path extends string, Readers, State, I> extends Guards {
+    /** Readers of path parameters. */
+    params?: Readers;
+    /** The state of a new connection, at most 16 KiB. It gives the type of `socket.state`. */
+    state?: (params: Params<Path, Readers>) => State;
+    /** The number of the shape of the state; 1 if not given. Count it up when an older state does not read any more. */
+    schema?: number;
+    /** Turns state with another number into this shape. Without it the connection closes with code 1012. */
+    migrate?: (schema: number, old: any) => State;
+    /** The groups of the connection from acceptance to end. Names are relative to the module. */
+    groups?: (params: Params<Path, Readers>) => Iterable<string | import("./group.js").Group>;
+    /** How messages are read; as they come if not given. One that does not read closes the connection with 4400. */
+    incoming?: I;
+    /** A client asks for a connection. Without it everybody is let in. */
+    connect?: (socket: Socket<Params<Path, Readers>, State>) => Awaitable<Handshake>;
+    /** A message from the client. */
+    receive?: (
+        socket: Socket<Params<Path, Readers>, State>,
+        message: Received<I>,
+    ) => Awaitable<void>;
+    /** The connection is over. */
+    disconnect?: (socket: Socket<Params<Path, Readers>, State>, close: Close) => Awaitable<void>;
+}
+
+/** Options of a consumer of a channel. */
+export interface ChannelOptions {
+    /** How often a message is run again after a fault, at most 100. Without it each message is run at most once. */
+    retries?: number;
+}
+
+export type ChannelHandler<M> = (message: M, cx: Context) => Awaitable<void>;
+
+/** A consumer as `http`, `websocket` and `channel` make it. */
+export interface Consumer {
+    readonly trigger: Trigger;
+    /** Runs it. May return a promise. */
+    readonly run: (run: Run, event: WireEvent) => unknown;
+}
+
+/** Consumers by name. A key that begins with `/` is a prefix of the paths below it. */
+export interface Consumers {
+    [name: string]: Consumer | Consumers;
+}
+
+// The contract: wit/ has the meaning of each field.
+
+export interface WireHeader {
+    name: string;
+    value: Uint8Array;
+}
+
+export interface WireScope {
+    replyChannel: string;
+    scheme: string;
+    method: string;
+    httpVersion: string;
+    path: string;
+    rawPath: string;
+    queryString: string;
+    pathParams: { name: string; value: string }[];
+    headers: WireHeader[];
+    client: { host: string; port: number };
+    server: { host: string; port: number };
+    rootPath: string;
+    subprotocols: string[];
+}
+
+export type WireFrame = { tag: "text"; val: string } | { tag: "binary"; val: Uint8Array };
+
+export interface Connected {
+    replyChannel: string;
+    path: string;
+    pathParams: { name: string; value: string }[];
+}
+
+export type WireEvent =
+    | { tag: "http-request"; val: { scope: WireScope; body: Uint8Array } }
+    | { tag: "http-disconnect"; val: Connected }
+    | { tag: "websocket-connect"; val: { scope: WireScope } }
+    | { tag: "websocket-receive"; val: Connected & { order: number; frame: WireFrame } }
+    | {
+          tag: "websocket-disconnect";
+          val: Connected & { order: number; code: number; reason: string };
+      }
+    | { tag: "channel-message"; val: { channel: string; content: Uint8Array } };
+
+export interface WireGuards {
+    host: string | undefined;
+    headers: WireHeader[];
+}
+
+export type Trigger =
+    | {
+          tag: "http";
+          val: { methods: string[]; path: string; guards: WireGuards; disconnect: boolean };
+      }
+    | { tag: "websocket"; val: { path: string; guards: WireGuards } }
+    | { tag: "channel"; val: { name: string; retries: number | undefined } };
+
+export interface Invocation {
+    module: string;
+    consumer: string;
+    correlationId: string;
+}
+
+export type Failure = { tag: "failed" | "state-unreadable"; val: string };
+
+export interface WireResponse {
+    status: number;
+    headers: WireHeader[];
+    body: Uint8Array;
+}
+
+export type StreamPart =
+    | { tag: "start"; val: { status: number; headers: WireHeader[] } }
+    | { tag: "chunk"; val: Uint8Array }
+    | { tag: "end" };
+
+/** The host behind a run. Refusals are thrown, as an error whose `payload` is the error of the contract. */
+export interface Host {
+    send(channel: string, content: Uint8Array): void;
+    sendLater(channel: string, content: Uint8Array, delay: number): void;
+    groupAdd(group: string, channel: string): void;
+    groupDiscard(group: string, channel: string): void;
+    groupSend(group: string, content: Uint8Array): void;
+    flush(): void;
+    respond(response: WireResponse): void;
+    stream(part: StreamPart): void;
+    hold(timeout: number, fallback: WireResponse | undefined): void;
+    accept(handshake: { subprotocol: string | undefined; headers: WireHeader[] }): void;
+    sendFrame(frame: WireFrame): void;
+    close(code: number, reason: string): void;
+    getScope(): WireScope | undefined;
+    getState(): Uint8Array | undefined;
+    setState(state: Uint8Array): void;
+    log(level: Level, message: string): void;
+    /** Milliseconds since 1970. */
+    now(): number;
+    variable(name: string): string | undefined;
+}
+
+/** One run of a consumer. */
+export interface Run {
+    host: Host;
+    invocation: Invocation;
+    /** What `app` has put before the consumer's path. */
+    prefix: string;
+}

@@ -1,0 +1,146 @@
+/** What the build makes, and what it says when it cannot. */
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { build } from "@tidegate/sdk/build";
+import { split } from "../src/build/strip.js";
+
+const SDK = JSON.stringify(fileURLToPath(new URL("../src/index.js", import.meta.url)));
+const COMMAND = fileURLToPath(new URL("../bin/tidegate-sdk.js", import.meta.url));
+
+/** @type {string} */
+let folder;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tidegate-build-"));
+});
+
+after(() => rm(folder, { recursive: true }));
+
+/**
+ * Builds an application from its text.
+ *
+ * @param {string} text
+ */
+async function make(text) {
+  const entry = join(folder, "app.js");
+  await writeFile(entry, `import { app, http } from ${SDK};\n${text}`);
+  return build({ entry, output: join(folder, "app.wasm") });
+}
+
+/**
+ * @param {string} text
+ * @param {RegExp} message
+ */
+async function refuses(text, message) {
+  await assert.rejects(make(text), (error) => {
+    assert.equal(/** @type {Error} */ (error).name, "BuildError");
+    assert.match(/** @type {Error} */ (error).message, message);
+    return true;
+  });
+}
+
+test("the contract in the package is that of the project", async () => {
+  const wit = new URL("../../../wit/", import.meta.url);
+  for (const [version, from] of [
+    ["0.1.0", wit],
+    ["0.1.1", new URL("0.1.1/", wit)],
+  ]) {
+    const copy = new URL(`../wit/deps/channels-${version}/`, import.meta.url);
+    const names = (await readdir(from)).filter((name) => name.endsWith(".wit")).sort();
+    assert.deepEqual((await readdir(copy)).sort(), names);
+    for (const name of names) {
+      assert.equal(
+        await readFile(new URL(name, copy), "utf8"),
+        await readFile(new URL(name, from), "utf8"),
+        `${version}/${name}`,
+      );
+    }
+  }
+});
+
+test("a module exports its consumers and nothing else", async () => {
+  const { output, bytes, inputs } = await make(
+    'export default app({ a: http("GET /a", () => "a") });',
+  );
+  const component = await readFile(output);
+  assert.equal(component.length, bytes);
+  assert.ok(inputs.includes(join(folder, "app.js")));
+  const exported = [...split(component)]
+    .filter(({ id }) => id === 11)
+    .map(({ content }) => content.toString());
+  assert.equal(exported.length, 1);
+  assert.match(String(Buffer.from(component)), /tidegate:channels\/consumer@0\.1\.0/);
+  // A module that keeps no data imports no store, so that it runs on hosts without one.
+  assert.doesNotMatch(component.toString("latin1"), /tidegate:channels\/store@/);
+});
+
+test("what is frozen into a module is refused", async () => {
+  const end = 'export default app({ a: http("GET /a", () => String(value)) });';
+  for (const [code, name] of [
+    ["Math.random()", "Math\\.random\\(\\)"],
+    ["crypto.randomUUID()", "crypto\\.randomUUID\\(\\)"],
+    ["crypto.getRandomValues(new Uint8Array(4))", "crypto\\.getRandomValues\\(\\)"],
+    ["Date.now()", "Date\\.now\\(\\)"],
+    ["new Date()", "new Date\\(\\)"],
+    ["Date()", "Date\\(\\)"],
+    ["performance.now()", "performance\\.now\\(\\)"],
+  ]) {
+    await refuses(
+      `const value = ${code};\n${end}`,
+      new RegExp(`${name} at the top level of a file.*Call it within a consumer\n.*app\\.js:2`),
+    );
+  }
+});
+
+test("an application that is none is refused with the fix", async () => {
+  await refuses("app;", /no default export: write `export default app\(\{ \.\.\. \}\)`/);
+  await refuses(
+    "export default 7;",
+    /the default export is the number 7: write `export default app/,
+  );
+  await refuses("export default app({});", /app\(\) lists no consumer/);
+  await refuses(
+    'export default app({ a: http("/a", () => "") });',
+    /route "\/a": it has one or more methods, a space and a path/,
+  );
+  await refuses("export default app({", /app\.js:2:\d+: /);
+  await refuses(
+    'import fs from "node:fs"; export default app({ a: fs });',
+    /"node:fs" is a part of Node, which a module does not have/,
+  );
+  await refuses(
+    'import x from "not-installed"; export default app({ a: x });',
+    /Could not resolve "not-installed": install it with `npm install`/,
+  );
+  await refuses(
+    "export default await app({});",
+    /[Tt]op-level await.*: await within a consumer instead/,
+  );
+  await refuses(
+    "const x = missing.y; export default app({});",
+    /missing is not defined[^]*app\.js:2/,
+  );
+});
+
+test("the command names the fix", () => {
+  const run = (/** @type {string[]} */ ...args) =>
+    spawnSync(process.execPath, [COMMAND, ...args], { encoding: "utf8" });
+  const usage = run();
+  assert.equal(usage.status, 2);
+  assert.match(usage.stderr, /^a command is missing\n\nUsage: tidegate-sdk build ENTRY/);
+  const absent = run("build", "absent.js");
+  assert.equal(absent.status, 1);
+  assert.equal(
+    absent.stderr,
+    "absent.js: there is no such file: name the one that has `export default app({ ... })`\n",
+  );
+  assert.equal(run("build", "--wrong", "a.js").status, 2);
+  assert.equal(run("--help").status, 0);
+});

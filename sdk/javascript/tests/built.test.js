@@ -1,0 +1,110 @@
+/** Modules that are built, on a real host. */
+
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { build } from "@tidegate/sdk/build";
+import { runCases } from "@tidegate/sdk/testing";
+
+import { cases, examples, source } from "./examples.js";
+import { driver, program, serve } from "./host.js";
+
+describe(
+  "on a host",
+  { skip: program ? false : "the environment variable TIDEGATE names no host" },
+  () => {
+    /** @type {string} */
+    let folder;
+    /** @type {Awaited<ReturnType<typeof serve>>} */
+    let host;
+
+    before(async () => {
+      folder = await mkdtemp(join(tmpdir(), "tidegate-built-"));
+      /** @type {Record<string, string>} */
+      const modules = {};
+      const sources = Object.entries(examples).map(([name, file]) => [name, source(name, file)]);
+      sources.push(["surface", fileURLToPath(new URL("surface.js", import.meta.url))]);
+      await Promise.all(
+        sources.map(async ([name = "", entry = ""]) => {
+          modules[name] = join(folder, `${name}.wasm`);
+          await build({ entry, output: modules[name] });
+        }),
+      );
+      host = await serve(modules);
+    });
+
+    after(async () => {
+      await host?.stop();
+      await rm(folder, { recursive: true });
+    });
+
+    /** @param {string} path */
+    const get = (path) => fetch(host.address + path);
+    /** @param {string} path @returns {Promise<any>} */
+    const getJson = async (path) => (await get(path)).json();
+
+    for (const name of Object.keys(examples)) {
+      test(`${name} passes its cases`, async () => {
+        await runCases(await cases(name), driver(host.address));
+      });
+    }
+
+    test("the surface passes its cases", async () => {
+      await runCases(
+        await readFile(new URL("surface.json", import.meta.url), "utf8"),
+        driver(host.address),
+      );
+    });
+
+    test("fresh instances differ in what is random", async () => {
+      const drawn = await Promise.all([1, 2, 3].map(() => getJson("/random")));
+      for (const key of ["random", "uuid", "bytes"]) {
+        assert.equal(new Set(drawn.map((it) => String(it[key]))).size, 3, key);
+      }
+      for (const { calls, random, uuid } of drawn) {
+        assert.equal(calls, 1);
+        assert.ok(random >= 0 && random < 1);
+        assert.match(uuid, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+      }
+    });
+
+    test("the clock goes on", async () => {
+      const before = Date.now();
+      const { date, now } = await getJson("/clock");
+      assert.ok(date >= before - 1 && date <= Date.now() + 1);
+      assert.ok(now >= before - 1 && now <= Date.now() + 1);
+    });
+
+    test("a thrown error is the fault, and its stack is in the log line by line", async () => {
+      assert.equal((await get("/throw")).status, 500);
+      await host.logged("TypeError: the tide is out (at tests/surface.js:");
+      await host.logged("error     at inner (tests/surface.js:");
+      await host.logged("error caused by RangeError: low water");
+    });
+
+    test("a rejected promise is the fault", async () => {
+      assert.equal((await get("/reject")).status, 500);
+      await host.logged("the consumer failed: Error: awaited in vain (at tests/surface.js:");
+    });
+
+    test("a promise that never settles is a fault that says so", async () => {
+      assert.equal((await get("/never")).status, 500);
+      await host.logged("the consumer waits for a promise that never settles");
+    });
+
+    test("jobs run before the consumer is over, and their errors are its own", async () => {
+      assert.equal((await get("/job")).status, 500);
+      await host.logged("the consumer failed: Error: in a job (at tests/surface.js:");
+    });
+
+    test("console writes into the log", async () => {
+      assert.equal((await get("/console")).status, 200);
+      await host.logged("info the level is { metres: 3 }");
+      await host.logged("warn second line");
+    });
+  },
+);

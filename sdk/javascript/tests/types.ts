@@ -1,0 +1,53 @@
+/** What the types refuse. The type check fails where one of these lines is no error. */
+
+import { Frame, Response, app, channel, http, integer, websocket } from "@tidegate/sdk";
+
+interface Picture {
+    id: number;
+    next: string;
+}
+
+app({
+    hello: http("GET /hello/{name}", ({ params }) => {
+        const name: string = params.name;
+        // @ts-expect-error: the path has no {nmae}
+        return `${name} ${params.nmae}`;
+    }),
+    shelf: http("GET /shelf/{number}/{*rest}", { params: { number: integer } }, ({ params }) => {
+        const number: number = params.number;
+        const rest: string = params.rest;
+        // @ts-expect-error: it is a number
+        const text: string = params.number;
+        return `${number} ${rest} ${text}`;
+    }),
+    // @ts-expect-error: the option is `disconnect`
+    left: http("GET /left", { disconect: () => {} }, () => ""),
+    // @ts-expect-error: a number is no answer
+    number: http("GET /number", () => 7),
+    // @ts-expect-error: a route has a method
+    route: http("/route", () => ""),
+    picture: channel("pictures", (picture: Picture, cx) => {
+        // @ts-expect-error: a picture has no title
+        cx.send(picture.next, { id: picture.id, title: picture.title });
+        // @ts-expect-error: text is no message
+        cx.groupSend("pictures", "text");
+        cx.groupSend("pictures", Frame.text("text"));
+    }),
+    socket: websocket("/socket/{room}", {
+        state: () => ({ lines: 0 }),
+        incoming: "text",
+        groups: ({ room }) => [room],
+        receive(socket, line) {
+            const lines: number = socket.state.lines + line.length;
+            socket.setState({ lines });
+            // @ts-expect-error: the state has no lnies
+            socket.setState({ lnies: lines });
+            socket.send(`${socket.params.room}: ${lines}`);
+            // @ts-expect-error: a number is no frame
+            socket.send(7);
+        },
+    }),
+});
+
+// @ts-expect-error: the field is `headers`
+new Response("", { header: {} });
