@@ -39,9 +39,7 @@ def build(examples: Iterable[Example], into: Path) -> Path:
         f"import {names}\nfrom tidegate_sdk import export\nConsumer = export({lists})\n", encoding="utf-8"
     )
     target = into / "together.wasm"
-    site = next(path for path in sys.path if path.endswith("site-packages"))
-    tool = str(Path(sys.executable).with_name("componentize-py"))
-    command = [tool, "componentize", "-p", str(into), *paths, "-p", site, "together", "-o", str(target)]
+    command = [sys.executable, "-m", "tidegate_sdk", "build", "together", *paths, "-o", str(target)]
     done = subprocess.run(command, cwd=into, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return target
