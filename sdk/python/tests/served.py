@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,8 +23,26 @@ from tidegate_sdk.testing.cases import CaseError, CaseRequest, CaseResponse, Ope
 
 PATIENCE = 30
 
+COMMAND = str(Path(sys.executable).with_name("tidegate-sdk"))
 
-def build(examples: Iterable[Example], into: Path) -> Path:
+
+class Build:
+    """A build that goes on while others do."""
+
+    def __init__(self, arguments: list[str], directory: Path, target: Path) -> None:
+        self._process = subprocess.Popen(
+            [COMMAND, *arguments], cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._target = target
+
+    def component(self) -> Path:
+        """The component, once it is there."""
+        said, _ = self._process.communicate(timeout=240)
+        assert self._process.returncode == 0, said
+        return self._target
+
+
+def build(examples: Iterable[Example], into: Path) -> Build:
     """Builds one component of several modules, which takes one build and one compilation."""
     examples = list(examples)
     paths: list[str] = []
@@ -38,31 +56,27 @@ def build(examples: Iterable[Example], into: Path) -> Path:
     (into / "together.py").write_text(
         f"import {names}\nfrom tidegate_sdk import export\nConsumer = export({lists})\n", encoding="utf-8"
     )
-    target = into / "together.wasm"
-    site = next(path for path in sys.path if path.endswith("site-packages"))
-    tool = str(Path(sys.executable).with_name("componentize-py"))
-    command = [tool, "componentize", "-p", str(into), *paths, "-p", site, "together", "-o", str(target)]
-    done = subprocess.run(command, cwd=into, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    return target
+    return Build(["build", "together", *paths, "-o", "together.wasm"], into, into / "together.wasm")
 
 
 class Host:
-    """A host with one module, on free ports, until the end of a `with`."""
+    """A host with modules, on free ports, until the end of a `with`. It keeps its data in a directory."""
 
-    def __init__(self, component: Path, directory: Path) -> None:
-        self._component = component
+    def __init__(self, modules: Mapping[str, Path], settings: str, directory: Path) -> None:
+        self._modules = modules
+        self._settings = settings
         self._directory = directory
         self._data = directory / "data"
 
     def __enter__(self) -> Self:
         settings = self._directory / "tidegate.toml"
-        settings.write_text('[upload]\ncompile_time = "5m"\n[modules.python.limits]\nfuel = 20_000_000_000\n')
+        settings.write_text(f'[upload]\ncompile_time = "5m"\n{self._settings}')
+        modules = [part for name, file in self._modules.items() for part in ("--module", f"{name}={file}")]
         self.log = self._directory / "log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    os.environ["TIDEGATE"], "serve", "--config", str(settings), "--module", f"python={self._component}",
+                    os.environ["TIDEGATE"], "serve", "--config", str(settings), *modules,
                     "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", str(self._data),
                 ],
                 stdout=subprocess.PIPE,

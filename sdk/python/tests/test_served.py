@@ -6,27 +6,14 @@ They need `TIDEGATE`, the path of the host.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from examples import ALL, Example
-from served import Host, ServedDriver, build
+from served import Host, ServedDriver
 
 from tidegate_sdk.testing.cases import CaseRequest, Cases
 
 pytestmark = pytest.mark.skipif("TIDEGATE" not in os.environ, reason="TIDEGATE does not name a host")
-
-
-@pytest.fixture(scope="module")
-def component(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(ALL, tmp_path_factory.mktemp("served"))
-
-
-@pytest.fixture(scope="module")
-def host(component: Path) -> Iterator[Host]:
-    with Host(component, component.parent) as host:
-        yield host
 
 
 @pytest.mark.parametrize("example", ALL, ids=lambda it: it.name)
