@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,27 +23,26 @@ from tidegate_sdk.testing.cases import CaseError, CaseRequest, CaseResponse, Ope
 
 PATIENCE = 30
 
+# Consumers of a template may have names that those of an example have.
+TOGETHER = """
+from dataclasses import replace
+import {modules}, {template}.app
+from tidegate_sdk import Consumers, export
+
+class Template(Consumers):
+    entries = tuple(replace(it, name=f"{template}_{{it.name}}") for it in {template}.app.Consumer.entries)
+
+Consumer = export({lists}, Template)
+"""
+
 COMMAND = str(Path(sys.executable).with_name("tidegate-sdk"))
 
 
-class Build:
-    """A build that goes on while others do."""
+def build(examples: Iterable[Example], into: Path, template: str) -> Path:
+    """Builds one component of several modules, which takes one build and one compilation.
 
-    def __init__(self, arguments: list[str], directory: Path, target: Path) -> None:
-        self._process = subprocess.Popen(
-            [COMMAND, *arguments], cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self._target = target
-
-    def component(self) -> Path:
-        """The component, once it is there."""
-        said, _ = self._process.communicate(timeout=240)
-        assert self._process.returncode == 0, said
-        return self._target
-
-
-def build(examples: Iterable[Example], into: Path) -> Build:
-    """Builds one component of several modules, which takes one build and one compilation."""
+    `template` is a directory in `into` that has the files of a new module.
+    """
     examples = list(examples)
     paths: list[str] = []
     for example in examples:
@@ -51,32 +50,40 @@ def build(examples: Iterable[Example], into: Path) -> Build:
         shutil.copy(example.file, into / f"{example.name}_app.py")
         for directory in example.path:
             paths += ["-p", str(directory)]
-    names = ", ".join(f"{example.name}_app" for example in examples)
-    lists = ", ".join(f"{example.name}_app.Consumer" for example in examples)
-    (into / "together.py").write_text(
-        f"import {names}\nfrom tidegate_sdk import export\nConsumer = export({lists})\n", encoding="utf-8"
+    names = [f"{example.name}_app" for example in examples]
+    lists = ", ".join(f"{name}.Consumer" for name in names)
+    text = TOGETHER.format(modules=", ".join(names), lists=lists, template=template)
+    (into / "together.py").write_text(text, encoding="utf-8")
+    # Nothing is activated.
+    environment = {key: os.environ[key] for key in os.environ if key != "VIRTUAL_ENV"}
+    done = subprocess.run(
+        [COMMAND, "build", "together", *paths, "-o", "build/together.wasm"],
+        cwd=into,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
-    return Build(["build", "together", *paths, "-o", "together.wasm"], into, into / "together.wasm")
+    assert done.returncode == 0, done.stderr
+    return into / "build/together.wasm"
 
 
 class Host:
-    """A host with modules, on free ports, until the end of a `with`. It keeps its data in a directory."""
+    """A host with one module, on free ports, until the end of a `with`. It keeps its data in a directory."""
 
-    def __init__(self, modules: Mapping[str, Path], settings: str, directory: Path) -> None:
-        self._modules = modules
-        self._settings = settings
+    def __init__(self, component: Path, directory: Path) -> None:
+        self._component = component
         self._directory = directory
         self._data = directory / "data"
 
     def __enter__(self) -> Self:
         settings = self._directory / "tidegate.toml"
-        settings.write_text(f'[upload]\ncompile_time = "5m"\n{self._settings}')
-        modules = [part for name, file in self._modules.items() for part in ("--module", f"{name}={file}")]
+        settings.write_text('[upload]\ncompile_time = "5m"\n[modules.python.limits]\nfuel = 20_000_000_000\n')
         self.log = self._directory / "log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    os.environ["TIDEGATE"], "serve", "--config", str(settings), *modules,
+                    os.environ["TIDEGATE"], "serve", "--config", str(settings), "--module", f"python={self._component}",
                     "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", str(self._data),
                 ],
                 stdout=subprocess.PIPE,

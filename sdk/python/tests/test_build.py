@@ -120,9 +120,11 @@ def test_a_module_without_consumers_has_a_fix() -> None:
 def test_an_end_without_an_exception_has_its_reason() -> None:
     native = "0: error while executing at wasm backtrace:\n           0: 0x228e7 - libc.so!exit\n    1: "
     text = raised("said", f"{native}Exited with i32 exit status 1")
-    assert explain(text, "app", PLACES).startswith("said\nthe code at the top of a file ended the build, as `sys.exit`")
+    assert explain(text, "app", PLACES).startswith("said\n`app` could not be built: the code at the top")
     text = raised("", f"{native}wasm trap: call stack exhausted")
-    assert explain(text, "app", PLACES) == "wasm trap: call stack exhausted"
+    assert explain(text, "app", PLACES) == "`app` could not be built: wasm trap: call stack exhausted"
+    text = "No space left on device (os error 28)\n\nStack backtrace:\n   0: native"
+    assert explain(text, "app", PLACES) == "`app` could not be built: No space left on device (os error 28)"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,7 @@ def test_an_end_without_an_exception_has_its_reason() -> None:
         (["tide"], "there is no module `tide` in {here} (here are `app`): run the command in the directory of the"),
         (["app.py"], "`app.py` is a file, and a module is asked for: write `app`"),
         (["app", "-p", "pages"], "-p pages: there is no such directory"),
+        (["app", "-o", "."], ". is a directory: -o names the file that is made, such as ./app.wasm"),
         (["app", "-o", "app.py/app.wasm"], "the directory of app.py/app.wasm cannot be made: "),
     ],
 )

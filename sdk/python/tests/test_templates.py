@@ -15,16 +15,17 @@ import pytest
 from served import Host, ServedDriver
 from templates import fill
 
+from tidegate_sdk.building import command
 from tidegate_sdk.testing.cases import CaseRequest
 
 KINDS = ("http", "websocket", "channel")
 BIN = Path(sys.executable).parent
 
 
-def run(command: list[str], directory: Path) -> str:
+def run(arguments: list[str], directory: Path) -> str:
     """Runs a command in a directory, as an author does who has activated nothing."""
     environment = {key: os.environ[key] for key in os.environ if key not in ("VIRTUAL_ENV", "PYTEST_ADDOPTS")}
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+    done = subprocess.run(arguments, cwd=directory, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -43,14 +44,29 @@ def test_a_template_has_the_style_of_tools_without_settings(kind: str, tmp_path:
     run([ruff, "check", "--select", "B,E,F,I,RUF,UP,W", "--isolated", "--no-cache", "."], tmp_path)
 
 
-def test_the_settings_name_the_module_that_is_built(tmp_path: Path) -> None:
-    fill("http", tmp_path)
+def test_the_settings_build_the_module_that_they_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill("websocket", tmp_path)
     settings = tomllib.loads((tmp_path / "tidegate.toml").read_text())
-    assert settings["build"]["name"] == "tide-pool"
-    assert settings["build"]["command"][-1] == settings["build"]["file"]
-    assert list(settings["modules"]) == ["tide-pool"]
+    file = "build/tide-pool.wasm"
+    assert (settings["build"]["name"], settings["build"]["file"]) == ("tide-pool", file)
+    program, *arguments = settings["build"]["command"]
+    assert program == "venv/bin/tidegate-sdk"
+    called: list[list[str]] = []
+    monkeypatch.setattr(command, "_componentize", lambda: lambda: called.append(sys.argv))
+    monkeypatch.chdir(tmp_path)
+    assert command.main(arguments) == 0
+    assert called[0][-3:] == ["app", "-o", file]
     # The place where `tidegate new` says which SDK it is.
     assert "tidegate-sdk==0.0.0\n" in (tmp_path / "requirements.txt").read_text()
+
+
+@pytest.mark.skipif("TIDEGATE" not in os.environ, reason="TIDEGATE does not name a host")
+def test_the_settings_of_the_module_are_valid(tmp_path: Path) -> None:
+    fill("http", tmp_path)
+    text = (tmp_path / "tidegate.toml").read_text()
+    # `[build]` is for the commands that build.
+    (tmp_path / "tidegate.toml").write_text(text[text.index("[modules.") :])
+    run([os.environ["TIDEGATE"], "check"], tmp_path)
 
 
 @pytest.mark.skipif("TIDEGATE" not in os.environ, reason="TIDEGATE does not name a host")

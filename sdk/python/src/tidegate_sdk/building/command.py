@@ -58,6 +58,8 @@ def build(app: str, output: str, path: Sequence[str] = ()) -> None:
     places = Places([".", *path], installed())
     _check(app, places)
     script = _componentize()
+    if Path(output).is_dir():
+        raise BuildError(f"{output} is a directory: -o names the file that is made, such as {output}/{app}.wasm")
     try:
         Path(output).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -37,7 +37,9 @@ def explain(text: str, app: str, places: Places) -> str:
     said = said.partition("\n\nStack backtrace:\n")[0].strip("\n")
     cause = _cause(rest.partition("\n\nStack backtrace:\n")[0])
     if not _is_raised(cause, said):
-        return "\n".join(filter(None, [said, _ended(cause)]))
+        # Without a cause, what was said is the error. Otherwise the module may have printed it.
+        printed, error = (said, _ended(cause)) if cause else ("", said)
+        return f"{printed}\n`{app}` could not be built: {error}".lstrip("\n")
     shown = "\n".join(_own_lines(said, places))
     fix = _fix(cause, said, app, places)
     if _HEADER not in said and cause.startswith(("AttributeError", "TypeError")) and fix:
