@@ -41,6 +41,7 @@ export default app({
     (request) => `${request.form().get("name")}, ${request.form().get("age")}`,
   ),
   json: http("POST /json", (request) => [request.json()]),
+  typedJson: http("POST /typed-json", (request) => [request.typedJson()]),
   upper: http("POST /text", (request) => request.text().toUpperCase()),
   cookie: http("GET /cookie", () => Response.text("set").cookie("a", "b c", { maxAge: 60 })),
   bytes: http(
