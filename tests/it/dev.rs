@@ -196,13 +196,13 @@ async fn a_build_script_that_writes_sources_and_a_module_that_writes_files_start
     dev.says("dev-written 1 (").await;
     let warning = dev.says("warning: each build changes").await;
     assert!(warning.contains("src/generated.rs"), "{warning}");
-    dev.has_built(2).await;
+    dev.has_built(4).await;
     for number in 0..20 {
         fs::write(path.join("data/written"), number.to_string()).unwrap();
     }
     edit(&path, "you said", "you wrote");
     dev.says("dev-written 1 → 2 (").await;
-    dev.has_built(3).await;
+    dev.has_built(5).await;
     assert_eq!(dev.stop("INT").await, Some(0));
 }
 

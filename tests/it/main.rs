@@ -53,6 +53,7 @@ mod probation;
 mod prose;
 mod proxies;
 mod readme;
+mod recipes;
 mod redis;
 mod reload;
 mod retries;

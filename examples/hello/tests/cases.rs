@@ -16,7 +16,6 @@ fn cases_hold_natively() {
 fn a_field_that_nobody_knows_is_named_with_its_place() {
     let host = TestHost::new(hello::consumers()).named("hello");
     let wrong = host.request("POST", "/hello").json(&json!({ "nmae": "Ada" })).send();
-    let expected =
-        "body: unknown field `nmae`, expected `name` or `language` at line 1 column 7\n";
+    let expected = "body: unknown field `nmae`, expected `name` or `language` at line 1 column 7\n";
     assert_eq!((wrong.status(), wrong.text().as_str()), (400, expected));
 }

@@ -101,7 +101,7 @@ impl SignatureScheme {
     }
 }
 
-/// Why a request is not taken for one of the service. The client is not told.
+/// Why a request is not counted as one of the service. The client is not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unsigned {
     Missing(&'static str),

@@ -8,23 +8,24 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    cargo::{Built, Crate, Target, compile, find},
+    cargo::Target,
+    project::{Built, Project},
     signals::{Interrupted, stop_signal},
 };
 
-/// Which crate is compiled, and how. `dev` takes the same.
+/// Which project is built, and how. `dev` takes the same.
 #[derive(Debug, Args)]
 pub(super) struct Source {
-    /// The directory of the crate, or one below it
+    /// The directory of the project, or one below it
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(super) path: PathBuf,
     /// The crate of a workspace, where several make modules
     #[arg(long, short, value_name = "NAME")]
     pub(super) package: Option<String>,
-    /// Compile without optimizing: sooner done, larger, slower
+    /// Compile a crate without optimizing: sooner done, larger, slower
     #[arg(long)]
     pub(super) debug: bool,
-    /// More arguments for `cargo build`, behind --
+    /// More arguments for `cargo build`, or for the command of [build], behind --
     #[arg(last = true, value_name = "ARGUMENT")]
     pub(super) arguments: Vec<String>,
 }
@@ -40,20 +41,20 @@ pub(super) struct Arguments {
 }
 
 impl Source {
-    /// The crate that is meant.
-    pub(super) fn find(&self) -> Result<Crate> {
-        Ok(find(&self.path, self.package.as_deref())?)
+    /// The project that is meant.
+    pub(super) fn find(&self) -> Result<Project> {
+        Ok(Project::find(&self.path, self.package.as_deref())?)
     }
 }
 
-/// Compiles a crate to a module.
+/// Builds a module.
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { source, json } = arguments;
     let of = source.find()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let built = runtime.block_on(async {
         tokio::select! {
-            built = compile(&of, source.debug, &source.arguments) => Ok(built?),
+            built = of.build(source.debug, &source.arguments) => Ok(built?),
             stopped = stop_signal() => Err(stopped.err().map_or(Interrupted.into(), Error::from)),
         }
     })?;
@@ -64,8 +65,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     }
     let Built { file, wasm, digest, target, took } = built;
     let seconds = took.as_secs_f64();
-    writeln!(out, "built   {} {} in {seconds:.1} s", of.name, of.version)?;
-    writeln!(out, "target  {}{}", target.triple(), note(target))?;
+    let version = of.version().map(|version| format!(" {version}")).unwrap_or_default();
+    writeln!(out, "built   {}{version} in {seconds:.1} s", of.name())?;
+    if let Some(target) = target {
+        writeln!(out, "target  {}{}", target.triple(), note(target))?;
+    }
     writeln!(out, "file    {}", file.display())?;
     writeln!(out, "size    {}", ByteSize(wasm.len() as u64))?;
     writeln!(out, "sha256  {digest}")?;
@@ -79,12 +83,12 @@ const fn note(target: Target) -> &'static str {
     }
 }
 
-fn as_json(of: &Crate, built: &Built, debug: bool) -> serde_json::Value {
+fn as_json(of: &Project, built: &Built, debug: bool) -> serde_json::Value {
     json!({
-        "package": of.name,
-        "version": of.version,
-        "target": built.target.triple(),
-        "profile": if debug { "dev" } else { "release" },
+        "package": of.name(),
+        "version": of.version(),
+        "target": built.target.map(Target::triple),
+        "profile": built.target.map(|_| if debug { "dev" } else { "release" }),
         "file": built.file,
         "bytes": built.wasm.len(),
         "digest": built.digest,

@@ -2,7 +2,9 @@
 
 use std::{io::Write as _, time::Duration};
 
-use super::{cargo::CargoError, deploy::DeployError, doctor::Unwell, host::NoToken, new::NewError};
+use super::{
+    deploy::DeployError, doctor::Unwell, host::NoToken, new::NewError, project::BuildError,
+};
 use crate::{
     admin::client::AskError,
     app::StartError,
@@ -24,7 +26,7 @@ Exit statuses:
   6  the machine does not give what is needed (directory, threads, memory, tools)
   7  no host answers at the admin address
   8  the host refuses, or there is no token for it
-  9  a crate cannot be made, found or compiled
+  9  a project cannot be made, found or built
  10  the channel layer cannot be reached
  11  a channel, an inbox or the memory of Redis is full: nothing was taken";
 
@@ -53,8 +55,8 @@ pub enum ExitStatus {
     NoHost = 7,
     /// The host refuses, or there is no token for it.
     Refused = 8,
-    /// A crate cannot be made, found or compiled.
-    Crate = 9,
+    /// A project cannot be made, found or built.
+    Project = 9,
     /// The channel layer cannot be reached.
     NoLayer = 10,
     /// The message or module found no room.
@@ -93,8 +95,8 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     if error.is::<BindError>() {
         return ExitStatus::Address;
     }
-    if let Some(error) = error.downcast_ref::<CargoError>() {
-        return if error.is_of_machine() { ExitStatus::Machine } else { ExitStatus::Crate };
+    if let Some(error) = error.downcast_ref::<BuildError>() {
+        return if error.is_of_machine() { ExitStatus::Machine } else { ExitStatus::Project };
     }
     if let Some(error) = ask_error(error) {
         return match error {
@@ -120,8 +122,11 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     if error.is::<NoToken>() {
         return ExitStatus::Refused;
     }
-    if error.is::<NewError>() {
-        return ExitStatus::Crate;
+    if let Some(error) = error.downcast_ref() {
+        return match error {
+            NewError::Taken(_) => ExitStatus::Usage,
+            NewError::Exists(_) | NewError::Write { .. } => ExitStatus::Project,
+        };
     }
     match error.downcast_ref::<StartError>() {
         Some(StartError::Module(_)) => ExitStatus::Module,

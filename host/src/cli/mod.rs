@@ -17,6 +17,8 @@ mod module_settings;
 mod modules;
 mod new;
 mod output;
+mod process_group;
+mod project;
 mod routes;
 mod send;
 mod serve;

@@ -9,10 +9,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::templates::Template;
+use super::templates::{Language, Template};
 use crate::message::ModuleName;
 
-/// Names that Rust, cargo or the template itself has another use for.
+/// Names for which Rust, cargo or a template in Rust has another use.
 const TAKEN: &str = "abstract alloc as async await become box break const continue core crate \
     do dyn else enum extern false final fn for gen http if impl in let loop \
     macro match mod move mut override priv proc-macro pub ref return self \
@@ -22,20 +22,26 @@ const TAKEN: &str = "abstract alloc as async await become box break const contin
 /// The arguments of `new`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The name of the module and of its crate: a-z, 0-9 and -, beginning with a letter
+    /// The name of the module and of its project: a-z, 0-9 and -, beginning with a letter
     #[arg(value_name = "NAME", value_parser = name)]
     name: String,
-    /// The kind of the crate
+    /// The kind of the project
     #[arg(long, value_enum, value_name = "TEMPLATE", default_value = "websocket")]
     template: Template,
+    /// The language of the project
+    #[arg(long, value_enum, value_name = "LANGUAGE", default_value = "rust")]
+    language: Language,
     /// The directory that is made [default: NAME]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
 }
 
-/// A crate cannot be made.
+/// A project cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NewError {
+    /// The name is no name of a crate.
+    #[error("Rust or cargo has another use for the name {0}; try {0}-module")]
+    Taken(String),
     /// The directory exists.
     #[error("{0} is there already, and nothing in it is touched; give another --path")]
     Exists(PathBuf),
@@ -53,29 +59,33 @@ fn name(text: &str) -> Result<String, String> {
     let module = ModuleName::parse(text).map_err(|error| error.to_string())?;
     let name = module.to_string();
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return Err("the name of a crate begins with a letter".to_owned());
-    }
-    if TAKEN.split(' ').any(|taken| taken == name) {
-        return Err(format!("Rust or cargo has another use for this name; try {name}-module"));
+        return Err("the name of a project begins with a letter".to_owned());
     }
     Ok(name)
 }
 
-/// Makes a crate.
+/// Makes a project.
 pub(super) fn run(arguments: Arguments) -> Result<()> {
-    let Arguments { name, template, path } = arguments;
+    let Arguments { name, template, language, path } = arguments;
+    if language == Language::Rust && is_taken(&name) {
+        return Err(NewError::Taken(name).into());
+    }
     let path = path.unwrap_or_else(|| name.clone().into());
-    make(&path, &template.files(&name))?;
+    make(&path, &template.files(language, &name))?;
     let shown = path.display();
-    let kind = format!("{template:?}").to_lowercase();
+    let kind = format!("{template:?} in {language:?}").to_lowercase();
     let mut out = io::stdout().lock();
     writeln!(out, "made {shown}: a module with the name {name}, template {kind}; next:")?;
     writeln!(out, "  cd {shown}\n  tidegate dev\n  {}", template.try_it(&name))
         .context("the next steps cannot be printed")
 }
 
+fn is_taken(name: &str) -> bool {
+    TAKEN.split(' ').any(|taken| taken == name)
+}
+
 /// Writes the files into a directory beside and then gives it its name, so that there is never half a
-/// crate.
+/// project.
 fn make(path: &Path, files: &[(&str, String)]) -> Result<(), NewError> {
     if path.symlink_metadata().is_ok() {
         return Err(NewError::Exists(path.to_owned()));
@@ -117,9 +127,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_that_of_a_module_and_of_a_crate() {
+    fn a_name_is_that_of_a_module_and_in_rust_of_a_crate() {
         for good in ["tide", "tide-2", "a", "tests"] {
             assert_eq!(name(good).as_deref(), Ok(good));
+            assert!(!is_taken(good));
+        }
+        for taken in ["fn", "serde", "test"] {
+            assert!(is_taken(taken), "{taken}");
         }
         for (bad, rule) in [
             ("", "at least 1 byte"),
@@ -128,9 +142,6 @@ mod tests {
             ("../tide", "'.'"),
             ("2nd", "begins with a letter"),
             ("-tide", "begins with a letter"),
-            ("fn", "try fn-module"),
-            ("serde", "try serde-module"),
-            ("test", "try test-module"),
         ] {
             let error = name(bad).unwrap_err();
             assert!(error.contains(rule), "{bad}: {error}");

@@ -1,20 +1,28 @@
-//! The crates that `tidegate new` makes: embedded, with names in them to be replaced.
+//! The projects that `tidegate new` makes: embedded, with names in them to be replaced.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
 /// The placeholders for the name of the module, and for that of the crate in Rust. They are valid names in
-/// both languages, so that formatters read the templates, too.
+/// all languages, so that formatters read the templates, too.
 const NAME: &str = "module-name";
 const CRATE: &str = "module_name";
 
-/// The placeholder for the SDK in the manifest.
-const SDK: &str = "tidegate-sdk = \"0.0.0\"";
-/// Where the SDK is if this was built in a checkout.
-const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk");
+/// The language of a new project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Language {
+    /// Rust, built by cargo
+    Rust,
+    /// Python, built by componentize-py
+    Python,
+    /// JavaScript, built with QuickJS
+    Javascript,
+    /// TypeScript, built with QuickJS
+    Typescript,
+}
 
-/// The kind of a new crate.
+/// The kind of a new project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Template {
     /// Requests and responses
@@ -25,43 +33,146 @@ pub(super) enum Template {
     Channel,
 }
 
-/// A file of a template: its place in the crate, and its text.
+/// A file of a template: its place in the project, and its text.
 type File = (&'static str, &'static str);
 
-const HTTP: &[File] = &[
-    ("src/lib.rs", include_str!("../../templates/http/lib.rs")),
-    ("tests/consumers.rs", include_str!("../../templates/http/consumers.rs")),
-    ("README.md", include_str!("../../templates/http/README.md")),
-];
-const WEBSOCKET: &[File] = &[
-    ("src/lib.rs", include_str!("../../templates/websocket/lib.rs")),
-    ("src/page.html", include_str!("../../templates/websocket/page.html")),
-    ("tests/consumers.rs", include_str!("../../templates/websocket/consumers.rs")),
-    ("README.md", include_str!("../../templates/websocket/README.md")),
-];
-const CHANNEL: &[File] = &[
-    ("src/lib.rs", include_str!("../../templates/channel/lib.rs")),
-    ("tests/consumers.rs", include_str!("../../templates/channel/consumers.rs")),
-    ("README.md", include_str!("../../templates/channel/README.md")),
-];
-const ALL: &[File] = &[
-    ("Cargo.toml", include_str!("../../templates/manifest.toml")),
-    (".gitignore", include_str!("../../templates/gitignore")),
-];
+/// The files of a template: `FILE in "DIRECTORY OF THE TEMPLATE"`, each at its place in the project.
+macro_rules! files {
+    ($directory:literal: $($file:literal => $place:literal),+ $(,)?) => {
+        &[$(($place, include_str!(concat!("../../templates/", $directory, "/", $file)))),+]
+    };
+}
+
+/// The templates of a language.
+struct Kit {
+    all: &'static [File],
+    http: &'static [File],
+    websocket: &'static [File],
+    channel: &'static [File],
+    /// The SDK as it stands in the templates.
+    sdk: &'static str,
+    /// Where it is in a checkout.
+    checkout: &'static str,
+    /// A file that the SDK has there.
+    known: &'static str,
+}
+
+const RUST: Kit = Kit {
+    all: files!("rust": "manifest.toml" => "Cargo.toml", "gitignore" => ".gitignore"),
+    http: files!("rust/http":
+        "lib.rs" => "src/lib.rs", "consumers.rs" => "tests/consumers.rs", "README.md" => "README.md"),
+    websocket: files!("rust/websocket":
+        "lib.rs" => "src/lib.rs", "page.html" => "src/page.html",
+        "consumers.rs" => "tests/consumers.rs", "README.md" => "README.md"),
+    channel: files!("rust/channel":
+        "lib.rs" => "src/lib.rs", "consumers.rs" => "tests/consumers.rs", "README.md" => "README.md"),
+    sdk: "tidegate-sdk = \"0.0.0\"",
+    checkout: concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk"),
+    known: "Cargo.toml",
+};
+
+const PYTHON: Kit = Kit {
+    all: files!("python":
+        "tidegate.toml" => "tidegate.toml", "requirements.txt" => "requirements.txt",
+        "gitignore" => ".gitignore"),
+    http: files!("python/http":
+        "app.py" => "app.py", "test_app.py" => "test_app.py", "README.md" => "README.md"),
+    websocket: files!("python/websocket":
+        "app.py" => "app.py", "../../rust/websocket/page.html" => "page.html",
+        "test_app.py" => "test_app.py", "README.md" => "README.md"),
+    channel: files!("python/channel":
+        "app.py" => "app.py", "test_app.py" => "test_app.py", "README.md" => "README.md"),
+    sdk: "tidegate-sdk==0.0.0",
+    checkout: concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk/python"),
+    known: "pyproject.toml",
+};
+
+const JAVASCRIPT: Kit = Kit {
+    all: files!("javascript":
+        "tidegate.toml" => "tidegate.toml", "package.json" => "package.json",
+        "gitignore" => ".gitignore"),
+    http: files!("javascript/http":
+        "app.js" => "app.js", "app.test.js" => "app.test.js", "README.md" => "README.md"),
+    websocket: files!("javascript/websocket":
+        "app.js" => "app.js", "../../rust/websocket/page.html" => "page.html",
+        "app.test.js" => "app.test.js", "README.md" => "README.md"),
+    channel: files!("javascript/channel":
+        "app.js" => "app.js", "app.test.js" => "app.test.js", "README.md" => "README.md"),
+    sdk: "\"@tidegate/sdk\": \"0.0.0\"",
+    checkout: concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk/javascript"),
+    known: "package.json",
+};
+
+const TYPESCRIPT: Kit = Kit {
+    all: files!("typescript":
+        "tidegate.toml" => "tidegate.toml", "package.json" => "package.json",
+        "tsconfig.json" => "tsconfig.json", "gitignore" => ".gitignore"),
+    http: files!("typescript/http":
+        "app.ts" => "app.ts", "app.test.ts" => "app.test.ts", "README.md" => "README.md"),
+    websocket: files!("typescript/websocket":
+        "app.ts" => "app.ts", "../../rust/websocket/page.html" => "page.html",
+        "app.test.ts" => "app.test.ts", "README.md" => "README.md"),
+    channel: files!("typescript/channel":
+        "app.ts" => "app.ts", "app.test.ts" => "app.test.ts", "README.md" => "README.md"),
+    ..JAVASCRIPT
+};
+
+impl Language {
+    const fn kit(self) -> &'static Kit {
+        match self {
+            Self::Rust => &RUST,
+            Self::Python => &PYTHON,
+            Self::Javascript => &JAVASCRIPT,
+            Self::Typescript => &TYPESCRIPT,
+        }
+    }
+
+    /// Returns the line of a manifest that asks for the SDK: that of the checkout in which this was built, while it
+    /// is there; else the one that is published with it.
+    pub(super) fn sdk(self) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        let Kit { checkout, known, .. } = self.kit();
+        let checkout = Path::new(checkout).canonicalize().ok();
+        let checkout = checkout.filter(|path| path.join(known).is_file());
+        match (self, checkout) {
+            (Self::Rust, Some(path)) => format!("tidegate-sdk = {{ path = {} }}", quoted(&path)),
+            (Self::Rust, None) => format!("tidegate-sdk = \"{version}\""),
+            (Self::Python, Some(path)) => format!("tidegate-sdk @ {}", file_url(&path)),
+            (Self::Python, None) => format!("tidegate-sdk=={version}"),
+            (Self::Javascript | Self::Typescript, Some(path)) => {
+                let path = serde_json::Value::from(format!("file:{}", path.display()));
+                format!("\"@tidegate/sdk\": {path}")
+            }
+            (Self::Javascript | Self::Typescript, None) => {
+                format!("\"@tidegate/sdk\": \"{version}\"")
+            }
+        }
+    }
+}
+
+/// Quotes and escapes of JSON are those of TOML, too.
+fn quoted(path: &Path) -> String {
+    serde_json::Value::from(path.display().to_string()).to_string()
+}
+
+fn file_url(path: &PathBuf) -> String {
+    url::Url::from_file_path(path).map_or_else(|()| path.display().to_string(), String::from)
+}
 
 impl Template {
-    /// The files of a crate for a module of that name.
-    pub(super) fn files(self, module: &str) -> Vec<(&'static str, String)> {
+    /// The files of a project for a module of that name.
+    pub(super) fn files(self, language: Language, module: &str) -> Vec<(&'static str, String)> {
+        let kit = language.kit();
         let own = match self {
-            Self::Http => HTTP,
-            Self::Websocket => WEBSOCKET,
-            Self::Channel => CHANNEL,
+            Self::Http => kit.http,
+            Self::Websocket => kit.websocket,
+            Self::Channel => kit.channel,
         };
-        let of_crate = module.replace('-', "_");
-        let sdk = sdk();
-        let filled =
-            |text: &str| text.replace(SDK, &sdk).replace(NAME, module).replace(CRATE, &of_crate);
-        ALL.iter().chain(own).map(|(path, text)| (*path, filled(text))).collect()
+        let (of_crate, sdk) = (module.replace('-', "_"), language.sdk());
+        let filled = |text: &str| {
+            text.replace(kit.sdk, &sdk).replace(NAME, module).replace(CRATE, &of_crate)
+        };
+        kit.all.iter().chain(own).map(|(path, text)| (*path, filled(text))).collect()
     }
 
     /// Returns a command to try when the module is served.
@@ -75,30 +186,18 @@ impl Template {
     }
 }
 
-/// The SDK of the checkout that this was built in, while it is there; else the one that is published
-/// with it.
-pub(super) fn sdk() -> String {
-    let of_host = env!("CARGO_PKG_VERSION");
-    match Path::new(CHECKOUT).canonicalize() {
-        Ok(path) if path.join("Cargo.toml").is_file() => {
-            // Quotes and escapes of JSON are TOML's, too.
-            let path = serde_json::Value::from(path.display().to_string());
-            format!("tidegate-sdk = {{ path = {path} }}")
-        }
-        _ => format!("tidegate-sdk = \"{of_host}\""),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn no_template_leaves_a_name_to_be_replaced() {
-        for template in Template::value_variants() {
-            for (path, text) in template.files("tide-2") {
-                for word in [NAME, CRATE, SDK] {
-                    assert!(!text.contains(word), "{template:?} {path}: {text}");
+        for language in Language::value_variants() {
+            for template in Template::value_variants() {
+                for (path, text) in template.files(*language, "tide-2") {
+                    for word in [NAME, CRATE, language.kit().sdk] {
+                        assert!(!text.contains(word), "{language:?} {template:?} {path}: {text}");
+                    }
                 }
             }
         }
@@ -106,11 +205,22 @@ mod tests {
 
     #[test]
     fn the_sdk_is_that_of_this_checkout() {
-        let files = Template::Http.files("tide");
+        let files = Template::Http.files(Language::Rust, "tide");
         let (_, manifest) = files.iter().find(|(path, _)| *path == "Cargo.toml").unwrap();
         let table: toml::Table = manifest.parse().unwrap();
         let path = table["dependencies"]["tidegate-sdk"]["path"].as_str().unwrap();
         assert!(Path::new(path).join("src/lib.rs").is_file(), "{path}");
         assert!(table["package"]["name"].as_str() == Some("tide"), "{manifest}");
+        let wanted = Language::Python.sdk();
+        let path = wanted.strip_prefix("tidegate-sdk @ file://").unwrap();
+        assert!(Path::new(path).join("src/tidegate_sdk").is_dir(), "{path}");
+        for language in [Language::Javascript, Language::Typescript] {
+            let files = Template::Http.files(language, "tide");
+            let (_, package) = files.iter().find(|(path, _)| *path == "package.json").unwrap();
+            let package: serde_json::Value = serde_json::from_str(package).unwrap();
+            let wanted = package["dependencies"]["@tidegate/sdk"].as_str().unwrap();
+            let path = wanted.strip_prefix("file:").unwrap();
+            assert!(Path::new(path).join("src/index.js").is_file(), "{path}");
+        }
     }
 }

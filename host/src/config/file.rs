@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     error::ConfigError,
@@ -33,6 +33,9 @@ pub(super) struct RawConfig {
     pub(super) layer: RawLayer,
     pub(super) breaker: RawBreaker,
     pub(super) upload: RawUpload,
+    /// `[build]`, which `tidegate build` and `tidegate dev` read.
+    #[serde(rename = "build")]
+    pub(super) _build: Option<IgnoredAny>,
 }
 
 /// `[tls]`

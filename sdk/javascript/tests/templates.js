@@ -30,7 +30,7 @@ export async function fill(language, kind, folder) {
     ]),
     ...(await files(join(from, kind))).map((file) => [join(from, kind, file), file]),
   ];
-  if (kind === "websocket") sources.push([join(TEMPLATES, kind, "page.html"), "page.html"]);
+  if (kind === "websocket") sources.push([join(TEMPLATES, "rust", kind, "page.html"), "page.html"]);
   for (const [source = "", file = ""] of sources) {
     const text = await readFile(source, "utf8");
     const filled = text

@@ -9,7 +9,7 @@ mod toolchain;
 use std::{io, path::PathBuf, process::ExitStatus};
 
 pub(super) use self::{
-    compile::{Built, compile},
+    compile::compile,
     dep_info::inputs,
     metadata::{Crate, Sources, find, sources},
     toolchain::{Target, Toolchain, cargo_program, version_of},
@@ -90,14 +90,6 @@ pub(super) enum CargoError {
     NoFile {
         /// The crate.
         name: String,
-    },
-    /// The file that was made cannot be read.
-    #[error("cannot read {file}: {source}")]
-    File {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
     },
 }
 

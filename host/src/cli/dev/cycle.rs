@@ -1,4 +1,4 @@
-//! One round after the other: find the crate, compile, deploy, wait for a change.
+//! One round after the other: find the project, build, deploy, wait for a change.
 
 use std::{
     collections::BTreeSet,
@@ -14,15 +14,17 @@ use super::{
     changes::Changes,
     inputs::{Inputs, Snapshot},
     own_host::OwnHost,
+    writes::{Verdict, Writes},
 };
 use crate::{
     admin::client::{AdminClient, AskError, DeployOptions, Deployed, RouteOf},
     cli::{
         build::Source,
-        cargo::{self, Built, CargoError, Sources, compile, sources},
+        cargo::Sources,
         deploy::summary,
         modules::route,
         output::{plain, short, waiting},
+        project::Built,
     },
     message::ModuleName,
 };
@@ -41,10 +43,7 @@ pub(super) struct Cycle {
     /// Inputs that were written during the last build, with another content or the same.
     written: BTreeSet<PathBuf>,
     changed: BTreeSet<PathBuf>,
-    /// The same of the build before, if those writes caused the last build.
-    written_before: BTreeSet<PathBuf>,
-    /// Files that each build writes: they do not cause another one.
-    written_by_builds: BTreeSet<PathBuf>,
+    writes: Writes,
     /// The file that was deployed last.
     in_force: Option<Deployed>,
     /// Whether the last round failed.
@@ -68,8 +67,7 @@ impl Cycle {
             seen: Snapshot::default(),
             written: BTreeSet::new(),
             changed: BTreeSet::new(),
-            written_before: BTreeSet::new(),
-            written_by_builds: BTreeSet::new(),
+            writes: Writes::default(),
             in_force: None,
             failed: false,
         })
@@ -109,24 +107,21 @@ impl Cycle {
         Ok(())
     }
 
-    /// Whether inputs that were written during a build are a reason for another one. Files that two builds in a row
-    /// have written, without others, are written by the builds.
+    /// Whether inputs that were written during a build are a reason for another one.
     fn is_to_be_built_again(&mut self) -> Result<bool> {
-        let mut written = std::mem::take(&mut self.written);
-        written.retain(|path| !self.written_by_builds.contains(path));
-        if written.is_empty() || !written.is_subset(&self.written_before) {
-            self.written_before = written;
-            return Ok(!self.written_before.is_empty());
-        }
+        let written = match self.writes.during_build(std::mem::take(&mut self.written)) {
+            Verdict::Done => return Ok(false),
+            Verdict::BuildAgain => return Ok(true),
+            Verdict::ByBuilds(written) => written,
+        };
         for path in written.intersection(&self.changed) {
             self.say(&format!(
-                "warning: each build changes {}, so that is not a reason to build again; let the \
-                 build script write to OUT_DIR, or name what it reads with cargo::rerun-if-changed",
+                "warning: each build changes {}, so that is not a reason to build again; let it write where \
+                 nothing is a source: a build script to OUT_DIR, or with cargo::rerun-if-changed for what it \
+                 reads, other tools beside the file of [build]",
                 plain(&path.display().to_string())
             ))?;
         }
-        self.written_by_builds.append(&mut written);
-        self.written_before.clear();
         Ok(false)
     }
 
@@ -147,24 +142,25 @@ impl Cycle {
 
     async fn round(&mut self) -> Result<()> {
         let began = SystemTime::now();
-        // Also after a mistake in a manifest: the crate may be another than before.
+        // Also after a mistake in a manifest: the project may be another than before.
         let of = match self.source.find() {
             Ok(of) => of,
             Err(error) => {
-                self.inputs.paths.insert(self.source.path.join("Cargo.toml"));
+                let manifests = ["Cargo.toml", "tidegate.toml"];
+                self.inputs.paths.extend(manifests.map(|name| self.source.path.join(name)));
                 self.look_back(began)?;
                 return self.failed(&format!("error: {error:#}"));
             }
         };
-        let sources = sources(&of);
+        let sources = of.sources();
         if self.inputs.paths.is_empty() {
             // Nothing was built yet, so every file may be an input.
             self.inputs = self.all(&sources);
             self.look()?;
         }
         self.announce("is being compiled");
-        let built = compile(&of, self.source.debug, &self.source.arguments).await;
-        let named = built.as_ref().ok().and_then(|built| cargo::inputs(&built.file));
+        let built = of.build(self.source.debug, &self.source.arguments).await;
+        let named = built.as_ref().ok().and_then(|built| of.inputs(built));
         self.inputs = match named {
             Some(named) => Inputs {
                 paths: named.into_iter().chain(sources.manifests).collect(),
@@ -177,9 +173,9 @@ impl Cycle {
         let built = match built {
             Ok(built) => built,
             Err(error) if error.is_of_machine() => return Err(error.into()),
-            Err(CargoError::Failed { name, .. }) => {
+            Err(error) if error.is_of_sources() => {
                 self.announce("does not compile; the terminal of `tidegate dev` says why");
-                return self.failed(&format!("error: {name} does not compile"));
+                return self.failed(&format!("error: {} does not compile", of.name()));
             }
             Err(error) => return self.failed(&format!("error: {error}")),
         };

@@ -9,10 +9,10 @@ use std::{
     time::SystemTime,
 };
 
-/// Directories that have no sources of a crate, wherever they are.
-const NO_SOURCES: [&str; 3] = [".git", ".hg", "node_modules"];
-/// A file that marks a directory as disposable, as cargo's output.
-const CACHE: &str = "CACHEDIR.TAG";
+/// Directories that have no sources of a project, wherever they are.
+const NO_SOURCES: [&str; 4] = [".git", ".hg", "__pycache__", "node_modules"];
+/// Files that mark a directory as disposable, as cargo's output, or as an environment of Python.
+const MARKS: [&str; 2] = ["CACHEDIR.TAG", "pyvenv.cfg"];
 /// The largest file that is hashed. Larger ones are compared by size and time.
 const HASHED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
@@ -72,7 +72,7 @@ impl Inputs {
         self.excluded.contains(path)
             || NO_SOURCES.iter().any(|none| name == OsStr::new(none))
             || is_scratch(name)
-            || path.join(CACHE).is_file()
+            || MARKS.iter().any(|mark| path.join(mark).is_file())
     }
 
     /// The directories whose changes have to be heard of, those at the front with all below.
@@ -144,10 +144,11 @@ mod tests {
     fn crate_with_data() -> (tempfile::TempDir, Inputs) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_owned();
-        for name in ["src/deep", "target", "data", ".git", "node_modules"] {
+        for name in ["src/deep", "target", "data", ".git", "node_modules", "venv"] {
             fs::create_dir_all(path.join(name)).unwrap();
         }
-        fs::write(path.join("target").join(CACHE), "").unwrap();
+        fs::write(path.join("target/CACHEDIR.TAG"), "").unwrap();
+        fs::write(path.join("venv/pyvenv.cfg"), "").unwrap();
         fs::write(path.join("src/lib.rs"), "a").unwrap();
         let excluded = BTreeSet::from([path.join("data")]);
         (directory, Inputs { paths: BTreeSet::from([path]), excluded })
@@ -162,9 +163,15 @@ mod tests {
         let (directory, inputs) = crate_with_data();
         let path = directory.path();
         let before = inputs.snapshot();
-        for file in
-            ["target/a", "data/a", ".git/a", "node_modules/a", "src/lib.rs~", "src/.lib.rs.swp"]
-        {
+        for file in [
+            "target/a",
+            "data/a",
+            ".git/a",
+            "node_modules/a",
+            "venv/a",
+            "src/lib.rs~",
+            "src/.lib.rs.swp",
+        ] {
             fs::write(path.join(file), "x").unwrap();
         }
         assert_eq!(names(&before.changed(&inputs.snapshot())), Vec::<&str>::new());

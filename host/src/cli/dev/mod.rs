@@ -5,6 +5,7 @@ mod changes;
 mod cycle;
 mod inputs;
 mod own_host;
+mod writes;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -41,7 +42,7 @@ use crate::{
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// The name of the module [default: that of the crate]
+    /// The name of the module [default: that of the project]
     #[arg(long, value_name = "NAME", value_parser = ModuleName::parse)]
     name: Option<ModuleName>,
     /// Where to serve, as for `serve` [default: 127.0.0.1:8000]
@@ -69,11 +70,11 @@ const LOG: &str = "warn,tidegate::guest=off,tidegate::worker::slot=error";
 /// Builds and deploys until a signal.
 pub(super) fn run(arguments: Arguments) -> Result<()> {
     let Arguments { source, name, listen, admin, data_dir, token, config } = arguments;
-    let crate_name = source.find()?.name;
+    let of_project = source.find()?.name().to_owned();
     let name = match name {
         Some(name) => name,
-        None => ModuleName::parse(&crate_name).with_context(|| {
-            format!("{crate_name} is not a valid module name; give one with --name")
+        None => ModuleName::parse(&of_project).with_context(|| {
+            format!("{of_project} is not a valid module name; give one with --name")
         })?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

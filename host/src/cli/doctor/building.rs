@@ -9,7 +9,7 @@ use std::{
 use super::{Check, Checks, Part};
 use crate::cli::{
     cargo::{Target, Toolchain, cargo_program, version_of},
-    templates,
+    templates::Language,
 };
 
 const INSTALL: &str = "install Rust with rustup (https://rustup.rs)";
@@ -36,7 +36,7 @@ pub(super) fn checks(directory: &Path) -> Vec<Check> {
             "install a C compiler (on Debian `apt-get install gcc libc6-dev`)",
         ),
     }
-    checks.ok("sdk", templates::sdk());
+    checks.ok("sdk", Language::Rust.sdk());
     checks.checks
 }
 
