@@ -44,7 +44,8 @@ unit: examples ## Run the tests alone (`scripts/setup tests` installs what they 
 	$(STEP) "test the examples natively" \
 		$(NATIVE) test --locked --manifest-path examples/Cargo.toml --workspace
 	$(STEP) "test the JavaScript client" scripts/test-client-js
-	$(STEP) "test the JavaScript SDK" scripts/test-sdk-javascript
+	$(STEP) "test the JavaScript SDK" env \
+		TIDEGATE="$(CARGO_TARGET_DIR)/debug/tidegate-under-test" scripts/test-sdk-javascript
 	$(STEP) "test the Python package" scripts/test-client-python
 	$(STEP) "test the Python SDK" env \
 		TIDEGATE="$(CARGO_TARGET_DIR)/debug/tidegate-under-test" scripts/test-sdk-python

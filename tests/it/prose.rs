@@ -27,6 +27,7 @@ const COUNTS: &[(&str, usize)] = &[
     ("docs", 0),
     ("clients/js/README.md", 0),
     ("clients/python/README.md", 0),
+    ("sdk/javascript/README.md", 0),
     ("sdk/python/README.md", 0),
     ("guest-sdk/src", 2),
     ("host/src/admin", 0),

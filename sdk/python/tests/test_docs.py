@@ -12,8 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from examples import REPOSITORY
 
 import tidegate_sdk
+from tidegate_sdk.testing import TestHost
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -23,6 +25,15 @@ WITHOUT_BINDINGS = [
     for module in pkgutil.walk_packages(tidegate_sdk.__path__, "tidegate_sdk.")
     if module.name != "tidegate_sdk.component"
 ]
+
+
+def test_the_readme_of_the_project_says_hello_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    module = ModuleType("readme_of_the_project")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(block, "README.md", "exec"), module.__dict__)
+    assert TestHost(module.Consumer).get("/hello/Ada").text == "Hello, Ada!\n"
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))

@@ -18,7 +18,7 @@ pub(super) struct Writes {
     by_builds: BTreeSet<PathBuf>,
 }
 
-/// What follows from the inputs that were written during a build.
+/// The consequence of the inputs that were written during a build.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Nothing.
