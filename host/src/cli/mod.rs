@@ -44,9 +44,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a crate for a new module.
+    /// Make a project for a new module.
     New(new::Arguments),
-    /// Compile a crate to a module.
+    /// Build the module of a project.
     Build(build::Arguments),
     /// Serve a module and build it again after each change of its sources.
     Dev(dev::Arguments),

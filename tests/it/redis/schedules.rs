@@ -1,9 +1,9 @@
 //! Schedules of several processes.
 
-use tests::{Client, Socket, guest};
+use tests::{Client, Socket, guest, must};
 
 use super::Site;
-use crate::schedules::assert_each_second_came_once;
+use crate::schedules::seconds;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_moment_comes_once_among_processes_of_which_one_is_killed() {
@@ -18,10 +18,6 @@ async fn each_moment_comes_once_among_processes_of_which_one_is_killed() {
     doomed.signal("KILL").await;
     assert_eq!(doomed.wait().await, None);
     // What it has stored and not sent is sent by the other one after ten seconds.
-    let mut came = 0;
-    while came < 14 {
-        watch.text().await;
-        came = client.get("/dues").await.text().lines().count();
-    }
-    assert_each_second_came_once(&client).await;
+    must("no second is missing", async { while !matches!(seconds(&client).await, (14.., 0)) {} })
+        .await;
 }
