@@ -163,10 +163,12 @@ function define(object, key, value) {
 }
 
 /**
+ * Turns BigInts into numbers, as far as numbers are exact.
+ *
  * @param {unknown} value
  * @returns {unknown}
  */
-function narrow(value) {
+export function narrow(value) {
   if (typeof value === "bigint") {
     const number = Number(value);
     return Number.isSafeInteger(number) ? number : value;

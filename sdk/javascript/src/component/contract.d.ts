@@ -28,6 +28,22 @@ declare module "tidegate:channels/reply@0.1.0" {
     export const stream: import("../types.js").Host["stream"];
 }
 
+declare module "tidegate:channels/store@0.1.1" {
+    type Storing = import("../types.js").StoringHost;
+    export const add: Storing["add"];
+    const remove: Storing["remove"];
+    export { remove as delete };
+    export const getMany: Storing["getMany"];
+    export const getManyOf: Storing["getManyOf"];
+    export const list: Storing["list"];
+    export const set: Storing["set"];
+}
+
+declare module "tidegate:channels/timers@0.1.1" {
+    export const cancel: import("../types.js").StoringHost["cancelTimer"];
+    export const set: import("../types.js").StoringHost["setTimer"];
+}
+
 declare module "wasi:cli/environment@0.2.0" {
     export function getEnvironment(): [string, string][];
 }
