@@ -168,7 +168,7 @@ function define(object, key, value) {
  * @param {unknown} value
  * @returns {unknown}
  */
-export function narrow(value) {
+function narrow(value) {
   if (typeof value === "bigint") {
     const number = Number(value);
     return Number.isSafeInteger(number) ? number : value;

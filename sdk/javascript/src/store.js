@@ -2,7 +2,7 @@
 
 import { integer, kind, milliseconds, text } from "./bytes.js";
 import { storing } from "./calls.js";
-import { counted, decode, encode, integer64 } from "./stored.js";
+import { counted, decode, encode } from "./stored.js";
 
 /** @typedef {import("./types.js").StoringHost} StoringHost */
 /** @typedef {import("./types.js").WireValue} WireValue */
@@ -70,7 +70,7 @@ export class Store {
    * Sets a key.
    *
    * @param {string} key
-   * @param {unknown} value a whole number is kept so that `add` changes it
+   * @param {unknown} value a whole number up to 2^53 is kept so that `add` changes it
    * @param {{ timeToLive?: number, schema?: number }} [options] `timeToLive`: it is gone so many
    *   milliseconds after the commit, at most ten years. `schema`: the number of the value's shape, 0
    *   if not given
@@ -81,7 +81,7 @@ export class Store {
     const name = text(key, "the key of set");
     const span = timeToLive === undefined ? undefined : milliseconds(timeToLive, "timeToLive");
     const written = encode(name, value, integer(schema, "schema", 0, 0xffff_ffff));
-    storing(() => this.#host.set(name, written, span === undefined ? undefined : BigInt(span)));
+    storing(() => this.#host.set(name, written, span));
   }
 
   /**
@@ -101,12 +101,18 @@ export class Store {
    * fails.
    *
    * @param {string} key
-   * @param {number | bigint} [delta] 1 if not given
+   * @param {number} [delta] a whole number, 1 if not given
    * @throws {import("./errors.js").StoreError}
+   * @throws {TypeError | RangeError} it is no whole number up to 2^53
    */
   add(key, delta = 1) {
     const name = text(key, "the key of add");
-    const by = integer64(delta, "the number of add");
+    const by = integer(
+      delta,
+      "the number of add",
+      Number.MIN_SAFE_INTEGER,
+      Number.MAX_SAFE_INTEGER,
+    );
     storing(() => this.#host.add(name, by));
   }
 
@@ -114,8 +120,8 @@ export class Store {
    * Reads an integer. 0 if nothing is there.
    *
    * @param {string} key
-   * @returns {number | bigint} a BigInt beyond 2^53
-   * @throws {import("./errors.js").StoreError}
+   * @returns {number}
+   * @throws {import("./errors.js").StoreError} also for an integer beyond 2^53
    */
   counter(key) {
     const name = text(key, "the key of counter");
@@ -225,8 +231,8 @@ export class StoreView {
    * Reads an integer. 0 if nothing is there.
    *
    * @param {string} key
-   * @returns {number | bigint} a BigInt beyond 2^53
-   * @throws {import("./errors.js").StoreError}
+   * @returns {number}
+   * @throws {import("./errors.js").StoreError} also for an integer beyond 2^53
    */
   counter(key) {
     const name = text(key, "the key of counter");

@@ -1,16 +1,13 @@
 /** Values of the store: how they are written, and how old ones are read. */
 
-import { kind } from "./bytes.js";
-import { narrow, pack, unpack } from "./content.js";
+import { pack, unpack } from "./content.js";
 import { StoreError } from "./errors.js";
 
 /** @typedef {import("./types.js").WireValue} WireValue */
 
-const INTEGER_MIN = -(2n ** 63n);
-const INTEGER_MAX = 2n ** 63n - 1n;
-
 /**
- * Writes a value. A whole number is kept as one, so that `add` changes it.
+ * Writes a value. A whole number up to 2^53 is kept as one, so that `add` changes it; the bindings of
+ * the engine would round a larger one.
  *
  * @param {string} key
  * @param {unknown} value
@@ -49,7 +46,7 @@ export function decode(key, { data, schema: found }, { schema: known, migrate })
     );
   }
   try {
-    const plain = data.tag === "integer" ? narrow(data.val) : unpack(data.val);
+    const plain = data.tag === "integer" ? exact(data.val) : unpack(data.val);
     if (known === undefined || found === known) return plain;
     if (migrate) return migrate(found, plain);
   } catch (error) {
@@ -66,37 +63,36 @@ export function decode(key, { data, schema: found }, { schema: known, migrate })
  *
  * @param {string} key
  * @param {WireValue | undefined} value
- * @returns {number | bigint}
+ * @returns {number}
  * @throws {StoreError}
  */
 export function counted(key, value) {
   if (!value) return 0;
-  if (value.data.tag === "integer") return /** @type {number | bigint} */ (narrow(value.data.val));
-  throw unreadable(key, "it is not an integer. Read it with `get`");
+  if (value.data.tag === "bytes")
+    throw unreadable(key, "it is not an integer. Read it with `get`");
+  try {
+    return exact(value.data.val);
+  } catch (error) {
+    throw unreadable(key, /** @type {Error} */ (error).message);
+  }
 }
 
 /**
  * @param {unknown} value
- * @param {string} what the argument, for the error
- * @returns {bigint} an integer of 64 bits with sign
- * @throws {TypeError}
- */
-export function integer64(value, what) {
-  const integer = integerOf(value);
-  if (integer !== undefined) return integer;
-  throw new TypeError(
-    `${what} is ${kind(value)}: give a whole number, up to 2^53 or as a BigInt of 64 bits`,
-  );
-}
-
-/**
- * @param {unknown} value
- * @returns {bigint | undefined}
+ * @returns {number | undefined}
  */
 function integerOf(value) {
-  if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : undefined;
-  if (typeof value !== "bigint") return undefined;
-  return value >= INTEGER_MIN && value <= INTEGER_MAX ? value : undefined;
+  const number = typeof value === "bigint" ? Number(value) : value;
+  return Number.isSafeInteger(number) ? /** @type {number} */ (number) : undefined;
+}
+
+/**
+ * @param {number} integer as the bindings of the engine have it, which round
+ * @returns {number}
+ */
+function exact(integer) {
+  if (Number.isSafeInteger(integer)) return integer;
+  throw new RangeError(`it is an integer beyond 2^53, about ${integer}, which is not read exactly`);
 }
 
 /**

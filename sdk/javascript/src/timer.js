@@ -50,7 +50,7 @@ export class Timer {
    * @throws {import("./errors.js").TimerError} the host refuses it
    */
   sendLater(channel, message, delay) {
-    const val = BigInt(milliseconds(delay, "the delay of sendLater"));
+    const val = milliseconds(delay, "the delay of sendLater");
     put(this.#host, this.#key, channel, message, "sendLater", { tag: "after", val });
   }
 
@@ -81,7 +81,7 @@ export function sendAt(host, key, channel, message, moment) {
   if (!Number.isSafeInteger(Math.ceil(at))) {
     throw new RangeError(`the moment of sendAt is ${at}: give a Date that is valid`);
   }
-  put(host, key, channel, message, "sendAt", { tag: "at", val: BigInt(Math.ceil(at)) });
+  put(host, key, channel, message, "sendAt", { tag: "at", val: Math.ceil(at) });
 }
 
 /**

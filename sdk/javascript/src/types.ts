@@ -249,20 +249,21 @@ export interface Host {
     storing: StoringHost | undefined;
 }
 
+/** The bindings of the engine have integers of 64 bits as numbers, rounded beyond 2^53. */
 export interface WireValue {
-    data: { tag: "bytes"; val: Uint8Array } | { tag: "integer"; val: bigint };
+    data: { tag: "bytes"; val: Uint8Array } | { tag: "integer"; val: number };
     schema: number;
 }
 
-export type WireMoment = { tag: "after"; val: bigint } | { tag: "at"; val: bigint };
+export type WireMoment = { tag: "after"; val: number } | { tag: "at"; val: number };
 
 /** The store and the timers of the host. */
 export interface StoringHost {
     getMany(keys: string[]): (WireValue | undefined)[];
     getManyOf(module: string, keys: string[]): (WireValue | undefined)[];
-    set(key: string, value: WireValue, timeToLive: bigint | undefined): void;
+    set(key: string, value: WireValue, timeToLive: number | undefined): void;
     remove(key: string): void;
-    add(key: string, delta: bigint): void;
+    add(key: string, delta: number): void;
     list(
         prefix: string,
         cursor: string | undefined,

@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { build } from "@tidegate/sdk/build";
+import { bundle } from "../src/build/bundle.js";
 import { split } from "../src/build/strip.js";
 
 const SDK = JSON.stringify(fileURLToPath(new URL("../src/index.js", import.meta.url)));
@@ -29,9 +30,14 @@ after(() => rm(folder, { recursive: true }));
  * @param {string} text
  */
 async function make(text) {
+  return build({ entry: await write(text), output: join(folder, "app.wasm") });
+}
+
+/** @param {string} text */
+async function write(text) {
   const entry = join(folder, "app.js");
   await writeFile(entry, `import { app, http } from ${SDK};\n${text}`);
-  return build({ entry, output: join(folder, "app.wasm") });
+  return entry;
 }
 
 /**
@@ -79,6 +85,22 @@ test("a module exports its consumers and nothing else", async () => {
   assert.match(String(Buffer.from(component)), /tidegate:channels\/consumer@0\.1\.0/);
   // A module that keeps no data imports no store, so that it runs on hosts without one.
   assert.doesNotMatch(component.toString("latin1"), /tidegate:channels\/store@/);
+});
+
+test("a module imports the store where its code names it", async () => {
+  for (const [code, world] of /** @type {const} */ ([
+    ["(_, cx) => String(cx.store.counter(`a`))", "storing"],
+    ["(_, { store }) => String(store.counter(`a`))", "storing"],
+    ['(_, cx) => (cx["timer"]("a").cancel(), "")', "storing"],
+    ['(_, cx) => (cx.sendAt("a", {}, 0), "")', "storing"],
+    ["() => { const store = `timer`; return store; /* cx.store */ }", "plain"],
+  ])) {
+    const entry = await write(`export default app({ a: http("GET /a", ${code}) });`);
+    const bundled = await bundle(entry);
+    assert.equal(bundled.world, world, code);
+    for (const name of ["store", "timers"])
+      assert.equal(bundled.code.includes(`"tidegate:channels/${name}@`), world === "storing", code);
+  }
 });
 
 test("what is frozen into a module is refused", async () => {

@@ -20,9 +20,10 @@ const refusals = {
     cx.store.set("text", "high");
     cx.store.add("text");
   },
-  range: (cx) => {
-    cx.store.set("most", 2n ** 63n - 1n);
-    cx.store.add("most");
+  far: (cx) => {
+    cx.store.set("far", Number.MAX_SAFE_INTEGER);
+    cx.store.add("far");
+    return cx.store.get("far");
   },
   counted: (cx) => {
     cx.store.set("text", "high");
@@ -56,15 +57,21 @@ export default app({
     value: cx.store.get(params.key, { schema: 2, migrate: (schema, old) => [schema, old] }),
   })),
   several: http("GET /several", ({ query }, cx) =>
-    cx.store.getMany(query.getAll("key")).map((value) => value ?? null),
+    cx.store.getMany(query.getAll("key")).map((value) => (value === undefined ? "nothing" : value)),
   ),
   remove: http("DELETE /values/{key}", ({ params }, cx) => {
     cx.store.delete(params.key);
     return [...cx.store.keys("")];
   }),
   add: http("POST /counters/{key}/{delta}", ({ params }, cx) => {
-    cx.store.add(params.key, BigInt(params.delta));
+    cx.store.add(params.key, Number(params.delta));
     return String(cx.store.counter(params.key));
+  }),
+  wide: http("GET /wide", (_, cx) => {
+    cx.store.set("wide", 2n ** 63n - 1n);
+    cx.store.set("narrow", 7n);
+    cx.store.add("narrow");
+    return `${cx.store.get("wide")} ${cx.store.get("narrow")}`;
   }),
   list: http("GET /list/{prefix}", ({ params }, cx) =>
     Object.fromEntries(cx.store.list(`${params.prefix}:`)),

@@ -164,10 +164,6 @@ test("keys of other modules are read with a grant", async () => {
   });
   const host = new TestHost(app({ level }), { grantedData: ["harbour"] });
   host.dataOf("harbour").set("level", { metres: 3 });
-  host.dataOf("harbour").set("boats", 2n ** 60n);
-  const answer = await host.get("/level");
-  assert.equal(answer.status, 500);
-  assert.match(host.faults[0]?.text ?? "", /BigInt/);
   host.dataOf("harbour").set("boats", 12);
   assert.deepEqual((await host.get("/level")).json(), [{ metres: 3 }, 12, null]);
 });

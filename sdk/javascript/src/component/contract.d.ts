@@ -33,9 +33,13 @@ declare module "tidegate:channels/store@0.1.1" {
     export const add: Storing["add"];
     const remove: Storing["remove"];
     export { remove as delete };
-    export const getMany: Storing["getMany"];
-    export const getManyOf: Storing["getManyOf"];
-    export const list: Storing["list"];
+    type Values = (import("../types.js").WireValue | null)[];
+    type Page = ReturnType<Storing["list"]>;
+    export const getMany: (...of: Parameters<Storing["getMany"]>) => Values;
+    export const getManyOf: (...of: Parameters<Storing["getManyOf"]>) => Values;
+    export const list: (
+        ...of: Parameters<Storing["list"]>
+    ) => Omit<Page, "cursor"> & { cursor: string | null };
     export const set: Storing["set"];
 }
 

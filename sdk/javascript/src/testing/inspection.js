@@ -60,15 +60,13 @@ export class TestData {
   set(key, value, { timeToLive, schema = 0 } = {}) {
     const name = text(key, "the key of set");
     const written = encode(name, value, integer(schema, "schema", 0, 0xffff_ffff));
+    const span = timeToLive === undefined ? undefined : milliseconds(timeToLive, "timeToLive");
     const { data, now } = this.#world;
     storing(() => {
       checkKey(name);
       checkValue(written);
-      const expires =
-        timeToLive === undefined
-          ? undefined
-          : now + checkTimeToLive(BigInt(milliseconds(timeToLive, "timeToLive")));
-      data.put(this.#module, name, written, expires);
+      if (span !== undefined) checkTimeToLive(span);
+      data.put(this.#module, name, written, span === undefined ? undefined : now + span);
     });
   }
 

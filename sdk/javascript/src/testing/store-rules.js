@@ -11,6 +11,7 @@ export const PAGE_BYTES = 1024 * 1024;
 
 const READ_KEYS_MAX = 1_000;
 const READS_MAX = 10_000;
+const MODULE_BYTES_MAX = 63;
 const KEY_BYTES_MAX = 512;
 const VALUE_BYTES_MAX = 256 * 1024;
 const TIMER_AHEAD_MAX = 365 * 24 * 3600 * 1000;
@@ -24,6 +25,21 @@ const INTEGER_MAX = 2n ** 63n - 1n;
  */
 export function invalid(text) {
   return /** @type {never} */ (refuse("invalid", text));
+}
+
+/** @param {string} module */
+export function checkModule(module) {
+  const wrong = (/** @type {string} */ what) =>
+    invalid(`module ${JSON.stringify(module)}: ${what}`);
+  const bytes = Buffer.byteLength(module);
+  if (bytes === 0) wrong("a name has at least 1 byte; this one is empty");
+  if (bytes > MODULE_BYTES_MAX)
+    wrong(`a name has at most ${MODULE_BYTES_MAX} bytes; this one has ${bytes}`);
+  const bad = /[^a-z0-9-]/u.exec(module);
+  if (bad) {
+    const at = Buffer.byteLength(module.slice(0, bad.index));
+    wrong(`'${bad[0]}' at byte ${at} is not one of a-z 0-9 -`);
+  }
 }
 
 /** @param {string} key */
@@ -51,17 +67,13 @@ export function checkValue({ data }) {
   }
 }
 
-/**
- * @param {bigint} span
- * @returns {number} milliseconds
- */
+/** @param {number} span in milliseconds */
 export function checkTimeToLive(span) {
-  if (span < 1n || span > TIME_TO_LIVE_MAX) {
+  if (span < 1 || span > TIME_TO_LIVE_MAX) {
     invalid(
       `a time to live is 1 to ${TIME_TO_LIVE_MAX} ms; this one is ${span} ms. Leave it out for a value that stays, and delete a key that is to go`,
     );
   }
-  return Number(span);
 }
 
 /**
@@ -123,8 +135,8 @@ export function readCursor(prefix, cursor) {
  *
  * @param {string} key
  * @param {WireValue["data"] | undefined} stored
- * @param {bigint} delta
- * @returns {bigint}
+ * @param {number} delta
+ * @returns {number}
  */
 export function sum(key, stored, delta) {
   if (stored?.tag === "bytes") {
@@ -132,8 +144,8 @@ export function sum(key, stored, delta) {
       `${JSON.stringify(key)} is not an integer, and \`add\` changes integers only. Use another key for the counter, or delete this one first`,
     );
   }
-  const after = (stored?.val ?? 0n) + delta;
-  if (after >= INTEGER_MIN && after <= INTEGER_MAX) return after;
+  const after = BigInt(stored?.val ?? 0) + BigInt(delta);
+  if (after >= INTEGER_MIN && after <= INTEGER_MAX) return Number(after);
   return invalid(
     `${JSON.stringify(key)} would leave the range of 64-bit integers. Set it to a smaller value first`,
   );
@@ -144,7 +156,7 @@ export function sum(key, stored, delta) {
  * @param {number} now milliseconds since 1970
  */
 export function checkDue({ tag, val }, now) {
-  const ahead = tag === "after" ? Number(val) : Number(val) - now;
+  const ahead = tag === "after" ? val : val - now;
   if (ahead <= TIMER_AHEAD_MAX) return;
   const found = tag === "after" ? `in ${val} ms` : `at ${val} ms since 1970`;
   invalid(

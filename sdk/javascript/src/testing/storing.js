@@ -47,8 +47,7 @@ export class Storing {
 
   /** @type {StoringHost["getManyOf"]} */
   getManyOf(module, keys) {
-    if (!rules.isModule(module))
-      rules.refuse("invalid", `module "${module}": a name is 1 to 63 bytes of a-z 0-9 -`);
+    storeRules.checkModule(module);
     const { module: own, grantedData } = this.#world;
     if (module !== own && !grantedData.has(module)) {
       rules.refuse(
@@ -119,7 +118,7 @@ export class Storing {
       if (key !== undefined) this.#world.cancel(key);
       if (!timer) continue;
       const { channel, content, due } = timer;
-      const at = due.tag === "after" ? now + Number(due.val) : Number(due.val) - epoch;
+      const at = due.tag === "after" ? now + due.val : due.val - epoch;
       this.#world.later(Math.max(at, now), channel, content, this.#correlation, key);
     }
     return undefined;

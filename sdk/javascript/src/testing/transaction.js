@@ -11,7 +11,7 @@ import * as rules from "./store-rules.js";
 /**
  * @typedef {{ is: "set", value: WireValue, timeToLive: number | undefined }
  *   | { is: "delete" }
- *   | { is: "add", delta: bigint }} Write
+ *   | { is: "add", delta: number }} Write
  *
  * A part of a listing, and what the run saw there. Without `last` it goes to the end of the prefix.
  *
@@ -74,13 +74,13 @@ export class Transaction {
   /**
    * @param {string} key
    * @param {WireValue} value
-   * @param {bigint | undefined} timeToLive
+   * @param {number | undefined} timeToLive
    */
   set(key, value, timeToLive) {
     rules.checkKey(key);
-    const span = timeToLive === undefined ? undefined : rules.checkTimeToLive(timeToLive);
+    if (timeToLive !== undefined) rules.checkTimeToLive(timeToLive);
     rules.checkValue(value);
-    this.#write(key, { is: "set", value, timeToLive: span });
+    this.#write(key, { is: "set", value, timeToLive });
   }
 
   /** @param {string} key */
@@ -91,7 +91,7 @@ export class Transaction {
 
   /**
    * @param {string} key
-   * @param {bigint} delta
+   * @param {number} delta
    */
   add(key, delta) {
     rules.checkKey(key);
@@ -100,7 +100,7 @@ export class Transaction {
 
   /**
    * @param {string} key
-   * @param {bigint} delta
+   * @param {number} delta
    * @returns {Write}
    */
   #added(key, delta) {
@@ -113,8 +113,8 @@ export class Transaction {
     const { value, timeToLive } =
       before.is === "set" ? before : { value: undefined, timeToLive: undefined };
     const val = rules.sum(key, value?.data, delta);
-    const after = { data: /** @type {const} */ ({ tag: "integer", val }), schema: value?.schema ?? 0 };
-    return { is: "set", value: after, timeToLive };
+    const data = /** @type {const} */ ({ tag: "integer", val });
+    return { is: "set", value: { data, schema: value?.schema ?? 0 }, timeToLive };
   }
 
   /**
