@@ -1,6 +1,6 @@
 /** Calls of the host whose refusals become errors of the SDK. */
 
-import { FlushError, ReplyError, SendError } from "./errors.js";
+import { FlushError, ReplyError, SendError, StoreError, TimerError } from "./errors.js";
 
 /** @typedef {{ tag: string, val?: any }} Refusal */
 
@@ -70,6 +70,36 @@ export function keeping(call, size) {
       default:
         throw error;
     }
+  }
+}
+
+/**
+ * @template T
+ * @param {() => T} call
+ * @returns {T}
+ * @throws {StoreError}
+ */
+export function storing(call) {
+  try {
+    return call();
+  } catch (error) {
+    const refusal = payload(error);
+    if (refusal?.tag === undefined) throw error;
+    throw new StoreError(refusal.tag, String(refusal.val));
+  }
+}
+
+/**
+ * @param {() => void} call
+ * @throws {TimerError}
+ */
+export function timing(call) {
+  try {
+    call();
+  } catch (error) {
+    const refusal = payload(error);
+    if (refusal?.tag === undefined) throw error;
+    throw new TimerError(refusal.tag, String(refusal.val));
   }
 }
 

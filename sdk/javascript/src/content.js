@@ -163,6 +163,8 @@ function define(object, key, value) {
 }
 
 /**
+ * Turns BigInts into numbers, as far as numbers are exact.
+ *
  * @param {unknown} value
  * @returns {unknown}
  */

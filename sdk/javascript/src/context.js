@@ -7,6 +7,8 @@ import { SendError } from "./errors.js";
 import { fullName } from "./group.js";
 import { Hold, Response, Streamed } from "./response.js";
 import { Scope } from "./scope.js";
+import { Store } from "./store.js";
+import { Timer, sendAt } from "./timer.js";
 
 /** @typedef {import("./types.js").Run} Run */
 /** @typedef {import("./types.js").Message} Message */
@@ -199,6 +201,46 @@ export class Context {
   endStream() {
     replying(() => this.#run.host.stream({ tag: "end" }));
     return new Streamed();
+  }
+
+  /** The data of the module: keys and values that outlive connections and versions. */
+  get store() {
+    return new Store(this.#storing);
+  }
+
+  /**
+   * The timer of a key, to be set, replaced or cancelled.
+   *
+   * ```js
+   * cx.timer(`gone:${name}`).sendLater("gone", { name }, 60_000);
+   * ```
+   *
+   * @param {string} key text of 1 to 512 bytes
+   */
+  timer(key) {
+    return new Timer(this.#storing, text(key, "the key of a timer"));
+  }
+
+  /**
+   * Sends a message to a channel at a moment, which outlives processes and versions. To replace or
+   * cancel it use `timer`, which has the same method.
+   *
+   * @param {string} channel one that this module declares, or that it is granted
+   * @param {Message} message
+   * @param {Date | number} moment a Date, or milliseconds since 1970, at most a year ahead; one in
+   *   the past is due at once
+   * @throws {import("./errors.js").TimerError} the host refuses it
+   */
+  sendAt(channel, message, moment) {
+    sendAt(this.#storing, undefined, channel, message, moment);
+  }
+
+  get #storing() {
+    const { storing } = this.#run.host;
+    if (storing) return storing;
+    throw new Error(
+      "the build has not found the store in the code: write `cx.store`, `cx.timer` or `cx.sendAt`, with a dot",
+    );
   }
 
   /** The time. A test moves it with `host.advance`. */

@@ -118,6 +118,43 @@ export class FlushError extends Error {
   }
 }
 
+/** @typedef {"invalid" | "forbidden" | "unavailable" | "newer-schema" | "unreadable"} StoreErrorCode */
+
+/**
+ * A call of the store did nothing, or read nothing that the code understands. `unavailable` may
+ * work later; all others give the same answer again.
+ */
+export class StoreError extends Error {
+  /**
+   * @param {StoreErrorCode} code
+   * @param {string} message
+   * @param {string} [key] of a value that was not understood
+   */
+  constructor(code, message, key) {
+    super(message);
+    this.name = "StoreError";
+    /** @type {StoreErrorCode} */
+    this.code = code;
+    this.key = key;
+  }
+}
+
+/** @typedef {"invalid" | "forbidden"} TimerErrorCode */
+
+/** A timer was not set or not cancelled. Trying again gives the same answer. */
+export class TimerError extends Error {
+  /**
+   * @param {TimerErrorCode} code
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message);
+    this.name = "TimerError";
+    /** @type {TimerErrorCode} */
+    this.code = code;
+  }
+}
+
 /** The state of a connection was written by another version and cannot be read. The connection closes with 1012. */
 export class StateUnreadable extends Error {
   /** @param {string} message */

@@ -16,6 +16,8 @@ export {
   Problem,
   ReplyError,
   SendError,
+  StoreError,
+  TimerError,
   badRequest,
   notFound,
 } from "./errors.js";
@@ -27,7 +29,9 @@ export { Request } from "./request.js";
 export { Hold, Response, Streamed } from "./response.js";
 export { Scope } from "./scope.js";
 export { Socket } from "./socket.js";
+export { Store, StoreView } from "./store.js";
 export * as sse from "./sse.js";
+export { Timer } from "./timer.js";
 
 /** @typedef {import("./types.js").Consumer} Consumer */
 /** @typedef {import("./types.js").Consumers} Consumers */
@@ -36,4 +40,5 @@ export * as sse from "./sse.js";
 /** @typedef {import("./types.js").Level} Level */
 /** @typedef {import("./types.js").Message} Message */
 /** @typedef {import("./types.js").ResponseInit} ResponseInit */
+/** @template T @typedef {import("./types.js").Shape<T>} Shape */
 /** @typedef {import("./bytes.js").Bytes} Bytes */

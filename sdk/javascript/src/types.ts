@@ -142,6 +142,14 @@ export interface Consumers {
     [name: string]: Consumer | Consumers;
 }
 
+/** How values of the store are read that other versions of the module wrote. */
+export interface Shape<T> {
+    /** The number of the shape that this version reads. Without it values are read whatever their number is. */
+    schema?: number;
+    /** Turns a value with a lower number into this shape. Without it such a value is a StoreError. */
+    migrate?: (schema: number, old: any) => T;
+}
+
 // The contract: wit/ has the meaning of each field.
 
 export interface WireHeader {
@@ -237,6 +245,37 @@ export interface Host {
     /** Milliseconds since 1970. */
     now(): number;
     variable(name: string): string | undefined;
+    /** The data of the module. None where the build has not found its names in the code. */
+    storing: StoringHost | undefined;
+}
+
+/** The bindings of the engine have integers of 64 bits as numbers, rounded beyond 2^53. */
+export interface WireValue {
+    data: { tag: "bytes"; val: Uint8Array } | { tag: "integer"; val: number };
+    schema: number;
+}
+
+export type WireMoment = { tag: "after"; val: number } | { tag: "at"; val: number };
+
+/** The store and the timers of the host. */
+export interface StoringHost {
+    getMany(keys: string[]): (WireValue | undefined)[];
+    getManyOf(module: string, keys: string[]): (WireValue | undefined)[];
+    set(key: string, value: WireValue, timeToLive: number | undefined): void;
+    remove(key: string): void;
+    add(key: string, delta: number): void;
+    list(
+        prefix: string,
+        cursor: string | undefined,
+        limit: number,
+    ): { entries: { key: string; value: WireValue }[]; cursor: string | undefined };
+    setTimer(
+        key: string | undefined,
+        channel: string,
+        content: Uint8Array,
+        due: WireMoment,
+    ): void;
+    cancelTimer(key: string): void;
 }
 
 /** One run of a consumer. */

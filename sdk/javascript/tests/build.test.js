@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { build } from "@tidegate/sdk/build";
+import { bundle } from "../src/build/bundle.js";
 import { split } from "../src/build/strip.js";
 
 const SDK = JSON.stringify(fileURLToPath(new URL("../src/index.js", import.meta.url)));
@@ -29,9 +30,14 @@ after(() => rm(folder, { recursive: true }));
  * @param {string} text
  */
 async function make(text) {
+  return build({ entry: await write(text), output: join(folder, "app.wasm") });
+}
+
+/** @param {string} text */
+async function write(text) {
   const entry = join(folder, "app.js");
   await writeFile(entry, `import { app, http } from ${SDK};\n${text}`);
-  return build({ entry, output: join(folder, "app.wasm") });
+  return entry;
 }
 
 /**
@@ -81,22 +87,43 @@ test("a module exports its consumers and nothing else", async () => {
   assert.doesNotMatch(component.toString("latin1"), /tidegate:channels\/store@/);
 });
 
-test("what is frozen into a module is refused", async () => {
-  const end = 'export default app({ a: http("GET /a", () => String(value)) });';
-  for (const [code, name] of [
-    ["Math.random()", "Math\\.random\\(\\)"],
-    ["crypto.randomUUID()", "crypto\\.randomUUID\\(\\)"],
-    ["crypto.getRandomValues(new Uint8Array(4))", "crypto\\.getRandomValues\\(\\)"],
-    ["Date.now()", "Date\\.now\\(\\)"],
-    ["new Date()", "new Date\\(\\)"],
-    ["Date()", "Date\\(\\)"],
-    ["performance.now()", "performance\\.now\\(\\)"],
-  ]) {
-    await refuses(
-      `const value = ${code};\n${end}`,
-      new RegExp(`${name} at the top level of a file.*Call it within a consumer\n.*app\\.js:2`),
-    );
+test("a module imports the store where its code names it", async () => {
+  for (const [code, world] of /** @type {const} */ ([
+    ["(_, cx) => String(cx.store.counter(`a`))", "storing"],
+    ["(_, { store }) => String(store.counter(`a`))", "storing"],
+    ['(_, cx) => (cx["timer"]("a").cancel(), "")', "storing"],
+    ['(_, cx) => (cx.sendAt("a", {}, 0), "")', "storing"],
+    ["() => { const store = `timer`; return store; /* cx.store */ }", "plain"],
+  ])) {
+    const entry = await write(`export default app({ a: http("GET /a", ${code}) });`);
+    const bundled = await bundle(entry);
+    assert.equal(bundled.world, world, code);
+    for (const name of ["store", "timers"])
+      assert.equal(bundled.code.includes(`"tidegate:channels/${name}@`), world === "storing", code);
   }
+});
+
+test("what is frozen into a module is refused", async () => {
+  await refuses(
+    'const value = Math.random();\nexport default app({ a: http("GET /a", () => String(value)) });',
+    /Math\.random\(\) at the top level of a file.*Call it within a consumer\n.*app\.js:2/,
+  );
+  // One build for all others.
+  const calls = [
+    "crypto.randomUUID()",
+    "crypto.getRandomValues(new Uint8Array(4))",
+    "Date.now()",
+    "new Date()",
+    "Date()",
+    "performance.now()",
+  ];
+  const said = (/** @type {string} */ call) =>
+    `(() => { try { return "it gave " + ${call}; } catch (error) { return error.message; } })()`;
+  const names = calls.map((call) => `${call.replace(/\(.*/, "")}\\(\\)`.replaceAll(".", "\\."));
+  await refuses(
+    `throw new Error([${calls.map(said).join(", ")}].join("; "));\nexport default app({});`,
+    new RegExp(names.map((name) => `${name} at the top level of a file[^;]*`).join("; ")),
+  );
 });
 
 test("an application that is none is refused with the fix", async () => {

@@ -27,7 +27,8 @@ describe(
       /** @type {Record<string, string>} */
       const modules = {};
       const sources = Object.entries(examples).map(([name, file]) => [name, source(name, file)]);
-      sources.push(["surface", fileURLToPath(new URL("surface.js", import.meta.url))]);
+      for (const name of ["surface", "keeping"])
+        sources.push([name, fileURLToPath(new URL(`${name}.js`, import.meta.url))]);
       await Promise.all(
         sources.map(async ([name = "", entry = ""]) => {
           modules[name] = join(folder, `${name}.wasm`);
@@ -58,6 +59,15 @@ describe(
         await readFile(new URL("surface.json", import.meta.url), "utf8"),
         driver(host.address),
       );
+    });
+
+    test("the store passes its cases", async () => {
+      await runCases(
+        await readFile(new URL("keeping.json", import.meta.url), "utf8"),
+        driver(host.address),
+      );
+      await host.logged("due: without a key");
+      await host.logged("due: by key");
     });
 
     test("fresh instances differ in what is random", async () => {

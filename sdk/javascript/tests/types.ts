@@ -20,6 +20,23 @@ app({
         const text: string = params.number;
         return `${number} ${rest} ${text}`;
     }),
+    kept: http("GET /kept/{key}", ({ params }, cx) => {
+        const picture = cx.store.get<Picture>(params.key);
+        // @ts-expect-error: it may not be there
+        const id: number = picture.id;
+        const migrated = cx.store.get(params.key, {
+            schema: 2,
+            migrate: (_, old): Picture => ({ id: old.id, next: "" }),
+        });
+        // @ts-expect-error: a picture has no title
+        const title: string = migrated?.title ?? "";
+        for (const [key, score] of cx.store.list<number>("score:")) cx.info(key + score.toFixed(1));
+        // @ts-expect-error: the option is `timeToLive`
+        cx.store.set("a", 1, { ttl: 5 });
+        // @ts-expect-error: text is no moment
+        cx.sendAt("pictures", {}, "tomorrow");
+        return `${id} ${title}`;
+    }),
     // @ts-expect-error: the option is `disconnect`
     left: http("GET /left", { disconect: () => {} }, () => ""),
     // @ts-expect-error: a number is no answer

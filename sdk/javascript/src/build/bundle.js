@@ -9,6 +9,7 @@ import { decode } from "@jridgewell/sourcemap-codec";
 import * as esbuild from "esbuild";
 
 import { BuildError } from "./errors.js";
+import { namesStore } from "./names.js";
 import { readSpecifier } from "./files.js";
 
 const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
@@ -18,7 +19,6 @@ const OWN_PACKAGES =
   /[\\/]node_modules[\\/](promise-polyfill|core-js|@msgpack|@kayahr|object-inspect|cookie)[\\/]/;
 /** Code, without comments, that names a class that the engine lacks. */
 const NAMES_URL = /\bURL(SearchParams)?\b/;
-const STORING = /^tidegate:channels\/(store|timers)@/;
 
 /** @typedef {import("../component/places.js").Places} Places */
 
@@ -29,9 +29,11 @@ const STORING = /^tidegate:channels\/(store|timers)@/;
  */
 export async function bundle(entry) {
   const plain = await run(entry, []);
-  const { code, table, isStoring, inputs } = NAMES_URL.test(plain.code)
-    ? await run(entry, ["component/url.js"])
-    : plain;
+  const isStoring = await namesStore(plain.inputs.filter((path) => !isOwn(path)));
+  const before = [];
+  if (NAMES_URL.test(plain.code)) before.push("component/url.js");
+  if (isStoring) before.push("component/storing.js");
+  const { code, table, inputs } = before.length > 0 ? await run(entry, before) : plain;
   return {
     code: `${code}\nglobalThis.__tidegate.setPlaces(${JSON.stringify(table)});\n`,
     world: isStoring ? "storing" : "plain",
@@ -52,16 +54,12 @@ async function run(entry, before) {
     result.outputFiles.find(({ path }) => path.endsWith(ending)),
   );
   if (!map || !file) throw new Error("esbuild made no file");
-  const isStoring = Object.values(result.metafile.outputs).some(({ imports }) =>
-    imports.some(({ path }) => STORING.test(path)),
-  );
   const inputs = Object.keys(result.metafile.inputs).map((path) =>
     path.replace(/^tidegate-(text|bytes):/, ""),
   );
   return {
     code: file.text,
     table: readPlaces(map.text, dirname(map.path)),
-    isStoring,
     inputs: inputs
       .filter((path) => !path.endsWith(ENTRY) && !path.startsWith("(disabled):"))
       .map((path) => resolve(path)),

@@ -28,6 +28,26 @@ declare module "tidegate:channels/reply@0.1.0" {
     export const stream: import("../types.js").Host["stream"];
 }
 
+declare module "tidegate:channels/store@0.1.1" {
+    type Storing = import("../types.js").StoringHost;
+    export const add: Storing["add"];
+    const remove: Storing["remove"];
+    export { remove as delete };
+    type Values = (import("../types.js").WireValue | null)[];
+    type Page = ReturnType<Storing["list"]>;
+    export const getMany: (...of: Parameters<Storing["getMany"]>) => Values;
+    export const getManyOf: (...of: Parameters<Storing["getManyOf"]>) => Values;
+    export const list: (
+        ...of: Parameters<Storing["list"]>
+    ) => Omit<Page, "cursor"> & { cursor: string | null };
+    export const set: Storing["set"];
+}
+
+declare module "tidegate:channels/timers@0.1.1" {
+    export const cancel: import("../types.js").StoringHost["cancelTimer"];
+    export const set: import("../types.js").StoringHost["setTimer"];
+}
+
 declare module "wasi:cli/environment@0.2.0" {
     export function getEnvironment(): [string, string][];
 }

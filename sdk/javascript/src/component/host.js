@@ -39,5 +39,6 @@ export const host = {
   setState,
   log,
   now: () => Date.now(),
+  storing: undefined,
   variable: (name) => getEnvironment().find(([known]) => known === name)?.[1],
 };

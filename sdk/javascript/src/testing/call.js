@@ -5,11 +5,16 @@ import { isPromise } from "../settle.js";
 import { Http, Websocket, textResponse } from "./connection.js";
 import { locate } from "./places.js";
 import * as rules from "./rules.js";
+import { Storing } from "./storing.js";
+import { Conflict } from "./transaction.js";
 
 /** @typedef {import("./world.js").World} World */
 /** @typedef {import("./world.js").Job} Job */
 /** @typedef {import("./world.js").Item} Item */
 /** @typedef {import("../types.js").Host} Host */
+
+/** How often an event is run whose data changes meanwhile. */
+const ATTEMPTS_MAX = 10;
 
 const TAKES = {
   "http-request": "an HTTP request takes respond, stream and hold",
@@ -28,12 +33,18 @@ const TAKES = {
  * @returns {Promise<void>}
  */
 export async function run(world, job) {
-  const call = new Call(world, job);
-  try {
-    await settled(handle(world.app, call, call.invocation, job.event, locate));
-    call.succeed();
-  } catch (error) {
-    call.fail(error);
+  const logs = world.logs.length;
+  for (let left = ATTEMPTS_MAX - 1; ; left--) {
+    const call = new Call(world, job);
+    try {
+      await call.attempt();
+      return call.succeed();
+    } catch (error) {
+      const isAgain = error instanceof Conflict && left > 0 && !call.storing.isFinal;
+      if (!isAgain) return call.fail(error);
+      // The record is that of the last attempt.
+      world.logs.length = logs;
+    }
   }
 }
 
@@ -75,6 +86,24 @@ class Call {
       consumer: job.entry.name,
       correlationId: job.correlation,
     };
+    this.storing = new Storing(world, job.correlation, (channel) => this.#maySend(channel));
+  }
+
+  /**
+   * Calls the consumer, and commits its data.
+   *
+   * @throws {Fault} it failed; a Conflict where another attempt may not
+   */
+  async attempt() {
+    const { world, job, storing } = this;
+    try {
+      await settled(handle(world.app, this, this.invocation, job.event, locate));
+      if (this.#limit) throw this.#limit;
+    } catch (error) {
+      throw storing.ended ?? storing.check() ?? error;
+    }
+    const ended = storing.ended ?? storing.commit();
+    if (ended) throw ended;
   }
 
   get #kind() {
@@ -173,6 +202,12 @@ class Call {
   }
 
   flush() {
+    this.storing.flush();
+    this.storing.isFinal ||= this.#outbox.length > 0;
+    this.#sendOut();
+  }
+
+  #sendOut() {
     this.world.commit(this.#outbox.splice(0), this.job);
     this.#bytes = 0;
   }
@@ -281,8 +316,7 @@ class Call {
 
   /** The consumer has returned. */
   succeed() {
-    if (this.#limit) throw this.#limit;
-    this.flush();
+    this.#sendOut();
     const connection = this.#connection;
     if (connection instanceof Http && this.#kind === "http-request") {
       connection.afterConsumer();

@@ -6,6 +6,7 @@ import { sending } from "../calls.js";
 import { Group, fullName } from "../group.js";
 import { run } from "./call.js";
 import { send } from "./http.js";
+import { TestData } from "./inspection.js";
 import { checkChannel, checkContent, isModule } from "./rules.js";
 import { connect } from "./websocket.js";
 import { World } from "./world.js";
@@ -16,6 +17,7 @@ import { World } from "./world.js";
  * @typedef {object} HostOptions
  * @property {string} [module] the name under which the module is deployed; `test` if not given
  * @property {string[]} [granted] channels and groups of others that the module may use
+ * @property {string[]} [grantedData] other modules whose data the module may read
  * @property {Record<string, string>} [environment] variables and secrets, for `cx.variable`
  * @property {Date} [at] the time that `cx.now` tells at first; that of the machine if not given
  *
@@ -57,13 +59,14 @@ export class TestHost {
    * @throws {TypeError} the module's name is not 1 to 63 of `a-z 0-9 -`
    */
   constructor(app, options = {}) {
-    const { module = "test", granted = [], environment = {}, at } = options;
+    const { module = "test", granted = [], grantedData = [], environment = {}, at } = options;
     if (!isModule(module))
       throw new TypeError(`module ${JSON.stringify(module)}: its name has 1 to 63 of a-z 0-9 -`);
     const world = new World(app);
     this.#world = world;
     world.module = module;
     world.granted = new Set(granted);
+    world.grantedData = new Set(grantedData);
     world.environment = new Map(Object.entries(environment));
     if (at) world.epoch = at.getTime();
   }
@@ -187,6 +190,45 @@ export class TestHost {
     return this.#world.groupSent
       .filter(({ to }) => to === name)
       .map(({ content }) => unpack(content));
+  }
+
+  /** The data of the module in the store. */
+  get data() {
+    return this.dataOf(this.#world.module);
+  }
+
+  /**
+   * The data of another module.
+   *
+   * @param {string} module
+   */
+  dataOf(module) {
+    return new TestData(this.#world, module);
+  }
+
+  /**
+   * Changes data between the end of the next run that uses the store and its commit. If the run has
+   * read what `change` changes, it is done again. Several calls are for several commits, one each.
+   *
+   * ```js
+   * host.beforeCommit((data) => data.set("seat:8", { by: "eve" }));
+   * ```
+   *
+   * @param {(data: TestData) => void} change
+   */
+  beforeCommit(change) {
+    this.#world.changes.push(change);
+  }
+
+  /**
+   * Lets the next run that uses the store find that a key has changed when it commits. If it has
+   * read the key, it is done again and sees the same. Several calls are for several commits, one
+   * each.
+   *
+   * @param {string} key one that has a value then
+   */
+  conflictOnce(key) {
+    this.beforeCommit((data) => data.touch(key));
   }
 
   /** The lines that consumers logged. A fault does not take them back. */

@@ -7,6 +7,7 @@
 export { CaseError, runCases } from "./cases.js";
 export { TestResponse } from "./http.js";
 export { TestHost } from "./host.js";
+export { TestData } from "./inspection.js";
 export { Denied, TestSocket } from "./websocket.js";
 
 /** @typedef {import("./cases.js").Driver} Driver */

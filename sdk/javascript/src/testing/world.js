@@ -1,6 +1,7 @@
 /** The in-memory layer of the test host: channels, groups, connections and the clock. */
 
 import { Websocket, Http } from "./connection.js";
+import { Data } from "./data.js";
 import { readReplies } from "./forms.js";
 
 /** @typedef {import("../app.js").App} App */
@@ -32,6 +33,11 @@ export class World {
   module = "test";
   /** @type {Set<string>} */
   granted = new Set();
+  /** Modules whose data may be read. @type {Set<string>} */
+  grantedData = new Set();
+  data = new Data();
+  /** What tests do between a run and its commit. @type {((data: import("./inspection.js").TestData) => void)[]} */
+  changes = [];
   /** @type {Map<string, string>} */
   environment = new Map();
   /** @type {Map<string, Http | Websocket>} */
@@ -44,7 +50,10 @@ export class World {
   epoch = Date.now();
   /** Milliseconds since then. */
   now = 0;
-  /** @type {{ due: number, number: number, channel: string, content: Uint8Array, correlation: string }[]} */
+  /**
+   * @type {{ due: number, number: number, channel: string, content: Uint8Array,
+   *   correlation: string, key: string | undefined }[]}
+   */
   #later = [];
   /** @type {{ to: string, content: Uint8Array }[]} */
   sent = [];
@@ -112,14 +121,7 @@ export class World {
         return this.send(item.channel, item.content, correlation);
       case "send-later": {
         const { channel, content, delay } = item;
-        this.#later.push({
-          due: this.now + delay,
-          number: ++this.#counter,
-          channel,
-          content,
-          correlation,
-        });
-        return undefined;
+        return this.later(this.now + delay, channel, content, correlation);
       }
       case "group-add":
         return this.#groupAdd(item.group, item.channel);
@@ -132,6 +134,28 @@ export class World {
         if (connection !== undefined) this.reply(connection, item.reply, false);
         return undefined;
     }
+  }
+
+  /**
+   * Sends a message when it is due.
+   *
+   * @param {number} due
+   * @param {string} channel
+   * @param {Uint8Array} content
+   * @param {string} correlation
+   * @param {string} [key] of a timer
+   */
+  later(due, channel, content, correlation, key) {
+    this.#later.push({ due, number: ++this.#counter, channel, content, correlation, key });
+  }
+
+  /**
+   * Forgets the timer of a key.
+   *
+   * @param {string} key
+   */
+  cancel(key) {
+    this.#later = this.#later.filter((timer) => timer.key !== key);
   }
 
   /**
