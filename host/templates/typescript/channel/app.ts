@@ -2,10 +2,10 @@
 
 import { FlushError, Response, app, badRequest, channel, http } from "@tidegate/sdk";
 
-/** Work to do. A type and not an interface: a message has the keys that stand here, and no others. */
-type Job = {
+/** Work to do. */
+interface Job {
   text: string;
-};
+}
 
 const submit = http("POST /module-name", (request, cx) => {
   const { text } = Object(request.typedJson());
