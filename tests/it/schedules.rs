@@ -57,6 +57,7 @@ async fn a_schedule_goes_and_comes_with_its_version_and_is_listed_with_its_next_
     let host = Host::builder().guest("scheduled").compiler(TIDEGATE).start().await;
     let mut watch = host.websocket("/watch").await;
     watch.text().await;
+    drop(watch);
     let schedules = async || {
         let routes = host.admin().done("GET", "routes", "").await;
         let routes = routes["routes"].as_array().unwrap().clone().into_iter();
@@ -78,5 +79,6 @@ async fn a_schedule_goes_and_comes_with_its_version_and_is_listed_with_its_next_
     assert_eq!(schedules().await.len(), 2);
     let mut watch = host.websocket("/watch").await;
     watch.text().await;
+    drop(watch);
     host.stop().await;
 }

@@ -33,6 +33,7 @@ async fn a_timer_is_replaced_and_cancelled_by_its_key_until_it_is_due() {
     assert_eq!(watch.text().await, "other");
     assert_eq!(watch.text().await, "earlier");
     assert_eq!(host.get("/came/cancelled").await.text(), "0");
+    drop(watch);
     host.stop().await;
 }
 
@@ -44,6 +45,7 @@ async fn a_moment_that_has_passed_is_now() {
         set(&client, &format!("/moments/a/{seconds}/{text}")).await;
         assert_eq!(watch.text().await, text);
     }
+    drop(watch);
     host.stop().await;
 }
 
@@ -56,6 +58,7 @@ async fn a_run_that_fails_sets_no_timer_and_replaces_none() {
     assert_eq!(post(&client, "/timers/b/0/never?then=fail").await.0, 500);
     assert_eq!(watch.text().await, "stays");
     assert_eq!(host.get("/came/never").await.text(), "0");
+    drop(watch);
     host.stop().await;
 }
 

@@ -29,8 +29,8 @@ const PAGE: usize = 256;
 const LOOK_AHEAD_MAX: usize = 4 * PAGE;
 /// How often the relay looks for messages of processes that are gone, and tries again what failed.
 const SWEEP_PAUSE: Duration = Duration::from_secs(5);
-/// The least time between two looks for timers that are due, of which the first moved none.
-const DUE_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The pause before another look for timers that are due already, and of which none could be moved.
+const DUE_PAUSE: Duration = Duration::from_millis(100);
 /// After so long a message counts as left behind by a process that is gone.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(10);
 /// How long a process that ends waits for room for its messages.
@@ -199,10 +199,11 @@ impl Relay {
         match self.store.due(PAGE).await {
             Ok(Due { modules, next }) => {
                 // A server that is away has its timers due all the time.
-                let least = if modules.is_empty() { DUE_PAUSE_MIN } else { Duration::ZERO };
+                let is_stuck = modules.is_empty() && next == Some(Duration::ZERO);
+                let next = if is_stuck { Some(DUE_PAUSE) } else { next };
                 let mut state = self.state();
                 state.stored.extend(modules);
-                state.due_at = next.map(|span| Instant::now() + span.max(least));
+                state.due_at = next.map(|span| Instant::now() + span);
             }
             Err(error) => {
                 self.state().due_at = None;
