@@ -13,6 +13,18 @@ from layer import LEASE, Layer, Map, new_id
 Mail = tuple[list[Map], Map | None]
 
 
+async def cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancels tasks, and waits until they have ended.
+
+    `asyncio.wait_for` of Python 3.11, which the Redis library uses, loses a cancellation that comes
+    with a result: then the next one ends the task.
+    """
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=1)
+
+
 @dataclass
 class Connection:
     """A connection, and what came for it: replies, and the mark that ends an event."""
@@ -50,16 +62,17 @@ class Node:
         self.groups: dict[str, Group] = {}
         self._epochs: dict[int, str] = {}
 
-    async def run(self) -> None:
-        """Serves the inbox until it is cancelled; then nothing of the node is left in Redis."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._keep_alive())
-                tasks.create_task(self._read_inbox())
-        finally:
-            for partition in range(self.layer.partitions):
-                while not await self.layer.call("close", partition, self.name):
-                    pass
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves the inbox until it is told to stop; then nothing of the node is left in Redis."""
+        works = stop.wait(), self._keep_alive(), self._read_inbox()
+        tasks = {asyncio.create_task(work) for work in works}
+        ended, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await cancel(others)
+        for task in ended:
+            task.result()
+        for partition in range(self.layer.partitions):
+            while not await self.layer.call("close", partition, self.name):
+                pass
 
     async def renew(self) -> None:
         """Renews the lease. Where Redis has forgotten the node, its groups are registered again."""

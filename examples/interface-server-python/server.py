@@ -12,7 +12,7 @@ import sys
 from http import HTTPStatus
 
 from layer import Layer, Map, new_id
-from node import Connection, Node
+from node import Connection, Node, cancel
 from request import Refused, Request, read
 
 HEAD_SECONDS = 10.0
@@ -118,7 +118,8 @@ async def converse(node: Node, reader: asyncio.StreamReader, writer: asyncio.Str
             try:
                 await exchange.serve(request)
             finally:
-                watching.cancel()
+                # Only one may read.
+                await cancel({watching})
         except Refused as refused:
             exchange._whole({"status": int(refused.args[0])})
         await writer.drain()
@@ -143,22 +144,17 @@ async def main(url: str, place: str = "127.0.0.1:8080") -> None:
     host, _, port = place.rpartition(":")
     node = Node(Layer(url))
     await node.renew()
-    inbox = asyncio.create_task(node.run())
-    server = await asyncio.start_server(lambda *pair: converse(node, *pair), host, int(port))
-    host, port = server.sockets[0].getsockname()
-    print(f"serving http://{host}:{port}", flush=True)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({inbox, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    server.close()
-    while not inbox.done():
-        # Once more if a library has swallowed it.
-        inbox.cancel()
-        await asyncio.wait({inbox}, timeout=2)
-    if not inbox.cancelled():
-        inbox.result()
+    server = await asyncio.start_server(lambda *pair: converse(node, *pair), host, int(port))
+    host, port = server.sockets[0].getsockname()
+    print(f"serving http://{host}:{port}", flush=True)
+    try:
+        await node.run(stop)
+    finally:
+        server.close()
+        await cancel(asyncio.all_tasks() - {asyncio.current_task()})
 
 
 if __name__ == "__main__":
