@@ -73,9 +73,9 @@ impl Streams {
         Arc::clone(&self.requests).acquire_owned().await.ok()
     }
 
-    /// Whether more requests are served than may be.
-    pub(super) fn are_all_in_use(&self) -> bool {
-        self.requests.available_permits() == 0
+    /// Takes a turn if fewer requests are served than may be.
+    fn try_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.requests).try_acquire_owned().ok()
     }
 }
 
@@ -155,6 +155,13 @@ impl Busy {
         if let Some(streams) = &self.connection.streams {
             self._turn = streams.turn().await;
         }
+    }
+
+    /// Counts the request among those that are served on its connection. False if they are as many as may be:
+    /// then it is not counted.
+    pub(super) fn try_take_turn(&mut self) -> bool {
+        self._turn = self.connection.streams.as_ref().and_then(Streams::try_turn);
+        self._turn.is_some() || self.connection.streams.is_none()
     }
 }
 

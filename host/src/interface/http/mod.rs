@@ -83,9 +83,11 @@ pub(super) async fn handle(
 /// Waits until the request may be served beside the others of its HTTP/2 connection, or the process
 /// stops. WebSockets do not count: they stay for hours.
 async fn take_turn(hub: &Hub, arrival: &Arrival, busy: &mut Busy) {
-    let Some(streams) = &arrival.connection.streams else { return };
-    if hub.config.limits.dry_run && streams.are_all_in_use() {
-        hub.refuse(Reason::Streams, arrival.client.ip());
+    // A dry run makes nobody wait. Other streams of the connection come at the same moment.
+    if hub.config.limits.dry_run {
+        if !busy.try_take_turn() {
+            hub.refuse(Reason::Streams, arrival.client.ip());
+        }
         return;
     }
     tokio::select! {
