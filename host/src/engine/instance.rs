@@ -28,10 +28,8 @@ use crate::{
 /// What a call into the host may copy besides a full outbox.
 const HOSTCALL_EXTRA: usize = 1024 * 1024;
 /// Processor time after which a run counts as background work. It is measured from the first tick of the
-/// epoch, so a run that ends before it costs no look at the thread's clock. On a machine without a moment to
-/// spare a background run hardly goes on, so the runs of most requests have to be shorter, also those of
-/// interpreters.
-pub const LONG: Duration = Duration::from_millis(20);
+/// epoch, so a run that ends before it costs no look at the thread's clock.
+pub const LONG: Duration = Duration::from_millis(3);
 
 /// What a consumer is run for.
 #[derive(Clone, Debug)]
