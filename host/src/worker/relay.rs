@@ -346,7 +346,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        capability::store::{Commit, EmbeddedStore, Quota, RunId},
+        capability::store::{Commit, DueTime, EmbeddedStore, Quota, RunId, TimerWrite},
         layer::{Capacities, Dispatch, LayerConfig, MemoryLayer, Owners},
         message::{Content, CorrelationId, Lasting, Payload, Receipt, Settled, seal_relayed},
     };
@@ -478,6 +478,21 @@ mod tests {
         assert_eq!(stage.waiting().await, 0);
         let statistics = stage.layer.statistics().await.unwrap();
         assert_eq!(statistics.channels[&ChannelName::parse("news").unwrap()].0, 1);
+    }
+
+    #[tokio::test]
+    async fn the_next_look_is_when_the_next_timer_is_due() {
+        let stage = Stage::new(10);
+        let span = Duration::from_millis(30);
+        let mut commit = Commit::new(RunId::random(), Quota::NONE);
+        let content = Content::parse(Bytes::from_static(b"\x81\xa1n\x01")).unwrap();
+        let payload = seal_relayed(None, CorrelationId::random(), &content);
+        let parcel = Parcel { target: "mail".to_owned(), payload };
+        commit.timers.push(TimerWrite::Set { key: None, due: DueTime::after(span), parcel });
+        stage.store.commit(&stage.module, commit).await.unwrap();
+        stage.relay.move_due().await;
+        let next = stage.relay.state().due_at.unwrap();
+        assert!(next <= Instant::now() + span, "it is not put off");
     }
 
     #[tokio::test]

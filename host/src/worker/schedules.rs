@@ -3,7 +3,7 @@
 //! Every worker does so. The message commits with a note of the moment, so that the first one's counts.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, SystemTime},
 };
 
@@ -44,11 +44,71 @@ struct Due {
     quota: Quota,
 }
 
+/// A schedule of an active version.
+struct Kept {
+    moments: Moments,
+    /// What the module may keep in the store.
+    quota: Quota,
+}
+
+/// The schedules of all active versions.
+#[derive(Default)]
+struct Schedules(HashMap<Name, Kept>);
+
+impl Schedules {
+    /// Begins the schedules of versions that are active now, and forgets those that no active version has.
+    fn follow(&mut self, modules: &Modules, now: SystemTime) {
+        let mut before = std::mem::take(&mut self.0);
+        for version in modules.versions() {
+            let quota = version.grants.store.quota;
+            for (channel, schedule) in version.schedules() {
+                let name = (version.name.clone(), channel.clone());
+                let same = before.remove(&name).map(|kept| kept.moments);
+                let same = same.filter(|moments| moments.schedule() == schedule);
+                let since = || Moments::since(schedule.clone(), version.active_since, now);
+                let moments = same.unwrap_or_else(since);
+                self.0.insert(name, Kept { moments, quota });
+            }
+        }
+    }
+
+    /// Takes the moments that have come, in their order. Those of modules that are withheld stay: a process with a
+    /// later activation knows their schedules better.
+    fn take_due(&mut self, withheld: &HashSet<ModuleName>, now: SystemTime) -> Vec<Due> {
+        let mut due = Vec::new();
+        for (name, Kept { moments, quota }) in &mut self.0 {
+            while !withheld.contains(&name.0)
+                && let Some(moment) = moments.take_due(now)
+            {
+                let note = note(name, moment, moments.schedule());
+                due.push(Due { name: name.clone(), moment, note, quota: *quota });
+            }
+        }
+        due.sort_by_key(|due| due.moment);
+        due
+    }
+
+    /// Takes a moment back that came to nothing.
+    fn put_back(&mut self, due: &Due) {
+        if let Some(kept) = self.0.get_mut(&due.name) {
+            kept.moments.put_back(due.moment);
+        }
+    }
+
+    /// Returns the next moment of a module that is not withheld.
+    fn next(&self, withheld: &HashSet<ModuleName>) -> Option<SystemTime> {
+        let ours = self.0.iter().filter(|(name, _)| !withheld.contains(&name.0));
+        ours.filter_map(|(_, kept)| kept.moments.next()).min()
+    }
+}
+
 /// Keeps the schedules of all active versions. Dropping the future leaves moments to other processes, and to
 /// the next one.
 pub(super) async fn keep(shared: &Shared) {
     let mut changes = shared.registry.changes();
-    let mut kept: HashMap<Name, Moments> = HashMap::new();
+    // What is active now is new to this process.
+    changes.mark_changed();
+    let mut schedules = Schedules::default();
     let sender = Sender {
         store: &*shared.store,
         relay: &shared.means.relay,
@@ -56,65 +116,33 @@ pub(super) async fn keep(shared: &Shared) {
         warnings: WarnLimit::default(),
     };
     loop {
-        changes.mark_unchanged();
-        let modules = shared.registry.snapshot();
         let now = SystemTime::now();
-        follow(&modules, &mut kept, now);
-        let due = take_due(shared, &modules, &mut kept, now);
+        if changes.has_changed().unwrap_or(false) {
+            changes.mark_unchanged();
+            schedules.follow(&shared.registry.snapshot(), now);
+        }
+        let withheld = shared.registry.withheld();
+        let due = schedules.take_due(&withheld, now);
         let mut sent =
             stream::iter(due.into_iter().map(|due| sender.send(due))).buffer_unordered(AT_ONCE_MAX);
-        let mut pause = LOOK_PAUSE_MAX;
+        let mut has_failed = false;
         while let Some(done) = sent.next().await {
-            if let Err(Due { name, moment, .. }) = done {
-                kept.entry(name).and_modify(|moments| moments.put_back(moment));
-                pause = RETRY_PAUSE;
+            if let Err(due) = done {
+                has_failed = true;
+                schedules.put_back(&due);
             }
         }
         drop(sent);
-        if let (Some(next), LOOK_PAUSE_MAX) = (kept.values().filter_map(Moments::next).min(), pause)
-        {
-            pause = next.duration_since(SystemTime::now()).unwrap_or_default().min(pause);
-        }
+        let until = |next: SystemTime| next.duration_since(SystemTime::now()).unwrap_or_default();
+        let pause = match has_failed {
+            true => RETRY_PAUSE,
+            false => schedules.next(&withheld).map_or(LOOK_PAUSE_MAX, until).min(LOOK_PAUSE_MAX),
+        };
         tokio::select! {
-            Ok(()) = changes.changed() => {}
+            Ok(()) = changes.changed() => changes.mark_changed(),
             () = sleep_until(Instant::now() + pause) => {}
         }
     }
-}
-
-/// Begins the schedules of versions that are active now, and forgets those that no active version has.
-fn follow(modules: &Modules, kept: &mut HashMap<Name, Moments>, now: SystemTime) {
-    let mut before = std::mem::take(kept);
-    for version in modules.versions() {
-        for (channel, schedule) in version.schedules() {
-            let name = (version.name.clone(), channel.clone());
-            let same = before.remove(&name).filter(|moments| moments.schedule() == schedule);
-            let since = || Moments::since(schedule.clone(), version.active_since, now);
-            kept.insert(name, same.unwrap_or_else(since));
-        }
-    }
-}
-
-fn take_due(
-    shared: &Shared,
-    modules: &Modules,
-    kept: &mut HashMap<Name, Moments>,
-    now: SystemTime,
-) -> Vec<Due> {
-    let withheld = shared.registry.withheld();
-    let mut due = Vec::new();
-    for (name, moments) in kept {
-        // A process with a later activation knows its schedules better.
-        let of = modules.version(&name.0).filter(|version| !withheld.contains(&version.name));
-        let Some(version) = of else { continue };
-        while let Some(moment) = moments.take_due(now) {
-            let note = note(name, moment, moments.schedule());
-            let quota = version.grants.store.quota;
-            due.push(Due { name: name.clone(), moment, note, quota });
-        }
-    }
-    due.sort_by_key(|due| due.moment);
-    due
 }
 
 /// The note of a moment: the same in all processes.
@@ -227,6 +255,33 @@ mod tests {
         assert_eq!(contents.collect::<Vec<_>>(), expected);
         let by = ByModule { module: "shop".to_owned() };
         assert_eq!(metrics.schedule_messages.get_or_create(&by).get(), 2);
+    }
+
+    #[test]
+    fn a_withheld_module_keeps_its_moments_and_nobody_awake() {
+        let schedule = Schedule::parse("*/10 * * * * *", "UTC", Missed::Once).unwrap();
+        let beginning = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        let now = beginning + Duration::from_secs(20);
+        let module = |name| ModuleName::parse(name).unwrap();
+        let mut schedules = Schedules::default();
+        for name in ["shop", "late"] {
+            let moments = Moments::since(schedule.clone(), beginning, beginning);
+            let channel = ChannelName::parse(&format!("{name}.report")).unwrap();
+            schedules.0.insert((module(name), channel), Kept { moments, quota: Quota::NONE });
+        }
+        let withheld = HashSet::from([module("late")]);
+        let due = schedules.take_due(&withheld, now);
+        let of = |due: &[Due]| {
+            let since = |moment: SystemTime| moment.duration_since(beginning).unwrap().as_secs();
+            due.iter().map(|due| (due.name.0.to_string(), since(due.moment))).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&due), [("shop".to_owned(), 10), ("shop".to_owned(), 20)]);
+        assert_eq!(schedules.next(&withheld), Some(beginning + Duration::from_secs(30)));
+        for due in due {
+            schedules.put_back(&due);
+        }
+        assert_eq!(schedules.next(&withheld), Some(beginning + Duration::from_secs(10)));
+        assert_eq!(schedules.take_due(&HashSet::new(), now).len(), 4);
     }
 
     #[tokio::test]
