@@ -11,13 +11,17 @@ import { WebSocket } from "ws";
 
 export const program = process.env.TIDEGATE;
 
-/** A line that has not come after so many milliseconds does not come. */
-const PATIENCE = 10_000;
+/** A line, or a frame, that has not come after so many milliseconds does not come. */
+const PATIENCE = 60_000;
 
-/** What interpreters need; the README of the package says why. */
+/**
+ * The fuel that interpreters need; the README of the package says why. The deadline goes by the clock: on a busy
+ * machine a part of `jobs`, which computes for a second, takes many.
+ */
 const SETTINGS = `
 [limits]
 fuel = 20_000_000_000
+deadline = "60s"
 `;
 
 /**
@@ -141,7 +145,7 @@ export function driver(address) {
 }
 
 /**
- * What comes on a socket, in order.
+ * Receives from a socket, in order.
  *
  * @param {WebSocket} socket
  * @returns {() => Promise<import("@tidegate/sdk/testing").Received>}
@@ -163,6 +167,16 @@ function inbox(socket) {
   socket.on("close", (code, reason) => put({ close: { code, reason: reason.toString() } }));
   return () => {
     const received = come.shift();
-    return received ? Promise.resolve(received) : new Promise((resolve) => waiting.push(resolve));
+    if (received) return Promise.resolve(received);
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(
+        () => reject(new Error(`nothing has come on ${socket.url} for ${PATIENCE} ms`)),
+        PATIENCE,
+      );
+      waiting.push((next) => {
+        clearTimeout(late);
+        resolve(next);
+      });
+    });
   };
 }

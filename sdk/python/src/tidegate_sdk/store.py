@@ -18,7 +18,36 @@ T = TypeVar("T")
 _PAGE = 100
 
 
-class Store:
+class _Reads:
+    """Reading keys, whoever they belong to."""
+
+    def _values(self, keys: list[str]) -> list[Value | None]:
+        """The values of keys as they are at one moment."""
+        raise NotImplementedError
+
+    @overload
+    def get(self, key: str) -> Any: ...
+    @overload
+    def get(self, key: str, kind: type[T]) -> T | None: ...
+    def get(self, key: str, kind: Any = Any) -> Any:
+        """Reads a key as a type. None if nothing is there, or if it has expired."""
+        return self.get_many([key], kind)[0]
+
+    @overload
+    def get_many(self, keys: Sequence[str]) -> list[Any]: ...
+    @overload
+    def get_many(self, keys: Sequence[str], kind: type[T]) -> list[T | None]: ...
+    def get_many(self, keys: Sequence[str], kind: Any = Any) -> Any:
+        """Reads up to 1,000 keys as they are at one moment, in their order."""
+        asked = _keys(keys)
+        return _decoded(asked, self._values(asked), kind)
+
+    def counter(self, key: str) -> int:
+        """Reads an integer. 0 if nothing is there."""
+        return integer(key, self._values(_keys([key]))[0])
+
+
+class Store(_Reads):
     """The data of the module. `Context.store` is it.
 
     A run is a transaction. Its writes wait until the consumer returns without a fault, or calls `flush`. Then they take
@@ -62,22 +91,8 @@ class Store:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    @overload
-    def get(self, key: str) -> Any: ...
-    @overload
-    def get(self, key: str, kind: type[T]) -> T | None: ...
-    def get(self, key: str, kind: Any = Any) -> Any:
-        """Reads a key as a type. None if nothing is there, or if it has expired."""
-        return self.get_many([key], kind)[0]
-
-    @overload
-    def get_many(self, keys: Sequence[str]) -> list[Any]: ...
-    @overload
-    def get_many(self, keys: Sequence[str], kind: type[T]) -> list[T | None]: ...
-    def get_many(self, keys: Sequence[str], kind: Any = Any) -> Any:
-        """Reads up to 1,000 keys as they are at one moment, in their order."""
-        asked = _keys(keys)
-        return _decoded(asked, self._host.store_get_many(asked), kind)
+    def _values(self, keys: list[str]) -> list[Value | None]:
+        return self._host.store_get_many(keys)
 
     def set(self, key: str, value: Any, time_to_live: float | timedelta | None = None) -> None:
         """Sets a key. With `time_to_live`, in seconds and up to ten years, it is gone so long after the commit."""
@@ -95,10 +110,6 @@ class Store:
         A key that is not there counts as 0. If it holds anything but an integer at the commit, the run fails.
         """
         self._host.store_add(need_text("a key", key), need_i64("delta", delta))
-
-    def counter(self, key: str) -> int:
-        """Reads an integer. 0 if nothing is there."""
-        return integer(key, self._host.store_get_many(_keys([key]))[0])
 
     @overload
     def list(self, prefix: str) -> Iterator[tuple[str, Any]]: ...
@@ -156,33 +167,15 @@ class Store:
         return StoreView(self._host, need_text("the name of a module", module))
 
 
-class StoreView:
+class StoreView(_Reads):
     """The keys of another module, to be read. Without a grant calls raise `ForbiddenKeys`."""
 
     def __init__(self, host: Host, module: str) -> None:
         self._host = host
         self._module = module
 
-    @overload
-    def get(self, key: str) -> Any: ...
-    @overload
-    def get(self, key: str, kind: type[T]) -> T | None: ...
-    def get(self, key: str, kind: Any = Any) -> Any:
-        """Reads a key as a type. None if nothing is there, or if it has expired."""
-        return self.get_many([key], kind)[0]
-
-    @overload
-    def get_many(self, keys: Sequence[str]) -> list[Any]: ...
-    @overload
-    def get_many(self, keys: Sequence[str], kind: type[T]) -> list[T | None]: ...
-    def get_many(self, keys: Sequence[str], kind: Any = Any) -> Any:
-        """Reads up to 1,000 keys as they are at one moment, in their order."""
-        asked = _keys(keys)
-        return _decoded(asked, self._host.store_get_many_of(self._module, asked), kind)
-
-    def counter(self, key: str) -> int:
-        """Reads an integer. 0 if nothing is there."""
-        return integer(key, self._host.store_get_many_of(self._module, _keys([key]))[0])
+    def _values(self, keys: list[str]) -> list[Value | None]:
+        return self._host.store_get_many_of(self._module, keys)
 
 
 def _keys(keys: Sequence[str]) -> list[str]:
