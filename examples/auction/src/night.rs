@@ -1,4 +1,4 @@
-//! What was sold: counted as items close, and summed up each night.
+//! Sales: counted as items close, and summed up each night.
 
 use serde::{Deserialize, Serialize};
 use tidegate_sdk::{Context, Response, Result, Stored, Tick, channel, http};
@@ -7,12 +7,12 @@ use crate::item::{self, Item};
 
 /// The keys of nights begin with this.
 const PREFIX: &str = "night:";
-/// How many items were sold since the last night.
+/// The number of items that were sold since the last night.
 const SOLD: &str = "sold";
-/// What was paid for them, in cents.
+/// Their prices together, in cents.
 const PAID: &str = "paid";
 
-/// What was sold until a night, since the one before.
+/// The sales between a night and the one before.
 #[derive(Serialize, Deserialize)]
 struct Night {
     /// When it was summed up, in milliseconds since 1970.
@@ -32,7 +32,7 @@ pub(crate) fn count(cx: &Context, item: &Item) -> Result<()> {
     Ok(())
 }
 
-/// Writes down what was sold, and begins anew. The schedule is in `export!`.
+/// Stores the sales since the last night, and counts from 0 again. The schedule is in `export!`.
 #[channel("auction.night", retries = 20)]
 pub(crate) fn sum_up(cx: &mut Context, tick: &Tick) -> Result<()> {
     let store = cx.store();

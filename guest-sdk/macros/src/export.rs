@@ -41,7 +41,7 @@ impl Parse for Items {
     }
 }
 
-/// A consumer, the prefix of its path, and what is declared of it.
+/// A consumer, the prefix of its path, and its schedule.
 struct Mounted {
     consumer: Path,
     prefix: String,

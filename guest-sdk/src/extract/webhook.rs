@@ -11,7 +11,7 @@ use sha2::Sha256;
 use super::FromRequest;
 use crate::{Context, Error, Request, Response, Result, Scope};
 
-/// What another service signs its requests with.
+/// A service that signs its requests: its secret and its scheme.
 pub trait Webhook {
     /// The variable that has the secret, which an operator grants with `grants.secrets`.
     const SECRET: &'static str;
@@ -23,8 +23,8 @@ pub trait Webhook {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignatureScheme {
-    /// `x-hub-signature-256: sha256=HEX`, over the body. GitHub and many others. It has no time, so a request may
-    /// be sent again by whoever has seen it: keep the ids of those that count.
+    /// `x-hub-signature-256: sha256=HEX`, over the body. GitHub and many others. The signature covers no time, so
+    /// whoever has seen a request may send it again: keep the ids of requests that count.
     GitHub,
     /// `stripe-signature: t=SECONDS,v1=HEX`, over the time, a dot and the body. Several `v1` are for a secret that
     /// is being replaced: one of them has to fit.
@@ -161,7 +161,7 @@ fn seconds(moment: SystemTime) -> u64 {
     moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// A request that another service has signed. What is in it is read by `T` after the signature was checked; for the
+/// A request that another service has signed. `T` reads its body after the signature was checked; for the
 /// body as it is, leave `T` out and take the [`Request`] besides.
 ///
 /// One whose signature does not fit is answered with status 403, and the consumer is not run. The record says why, the
