@@ -8,7 +8,7 @@ use std::{
 
 use tests::{Client, Socket, example, must, root, run};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, Lines},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
@@ -42,7 +42,8 @@ impl Program {
     async fn start(python: &Path, name: &str, arguments: &[&str]) -> (Self, String) {
         let mut command = Command::new(python);
         command.env("PYTHONDONTWRITEBYTECODE", "1").arg(script(name)).args(arguments);
-        let mut child = command.kill_on_drop(true).stdout(Stdio::piped()).spawn().unwrap();
+        command.kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut program = Self { child, lines };
         let line = program.line().await;
@@ -53,11 +54,14 @@ impl Program {
         must("a line", self.lines.next_line()).await.unwrap().expect("the program runs")
     }
 
-    /// Ends it as a service manager does.
+    /// Ends it as a service manager does. It has complained of nothing.
     async fn end(mut self) {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").arg(&pid).status().await.unwrap().success());
-        assert!(must("the program ends", self.child.wait()).await.unwrap().success());
+        let (mut errors, mut told) = (self.child.stderr.take().unwrap(), String::new());
+        must("the program ends", errors.read_to_string(&mut told)).await.unwrap();
+        assert!(must("its status", self.child.wait()).await.unwrap().success());
+        assert_eq!(told, "");
     }
 }
 
