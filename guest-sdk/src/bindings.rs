@@ -40,3 +40,12 @@ pub mod storing {
         additional_derives: [PartialEq, Eq],
     });
 }
+
+/// Requests to servers elsewhere, which version 0.1.1 adds. A module that makes none does not import it.
+pub mod fetching {
+    wit_bindgen::generate!({
+        path: "wit/0.1.1",
+        world: "fetching",
+        additional_derives: [PartialEq, Eq],
+    });
+}

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::host::{connection, layer, log, machine, reply, types};
 use crate::response::Answer;
 use crate::{
-    FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Store, Timer, TimerError,
+    Fetch, FetchError, FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Store, Timer, TimerError,
 };
 use crate::{payload, timer};
 
@@ -154,6 +154,15 @@ impl Context {
     #[must_use]
     pub fn timer(&self, key: impl Into<String>) -> Timer {
         Timer::new(key.into())
+    }
+
+    /// Has a request made to a server elsewhere when the run has committed. See [`Fetch`].
+    ///
+    /// # Errors
+    /// When the host refuses it: it breaks a rule, the server is not granted to the module, or the channel of its
+    /// result is not the module's.
+    pub fn fetch(&mut self, fetch: Fetch) -> Result<(), FetchError> {
+        fetch.ask()
     }
 
     /// Makes this connection a member of a group, until it leaves or ends.

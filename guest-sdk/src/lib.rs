@@ -20,6 +20,7 @@ mod group;
 mod host;
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod logging;
+mod outside;
 mod payload;
 mod problem;
 mod request;
@@ -53,6 +54,7 @@ pub use extract::{Multipart, Part};
 pub use extract::{SignatureScheme, Signed, Webhook};
 pub use frame::{Close, Frame, FromFrame};
 pub use group::Group;
+pub use outside::{Answer, Fetch, FetchError, FetchFailure, Fetched};
 pub use problem::Problem;
 pub use request::Request;
 pub use response::{IntoReply, Json, Reply, Response};

@@ -30,7 +30,7 @@ use crate::{
     routing::RouteError,
     shutdown::Drain,
     telemetry::Metrics,
-    worker::{self, Records, WorkerConfig, WorkerPool},
+    worker::{self, Records, WorkerConfig, WorkerError, WorkerPool},
 };
 
 /// How long a process may take to end besides its drain, while its successor waits for the data.
@@ -60,9 +60,9 @@ pub enum StartError {
     /// A module is refused.
     #[error(transparent)]
     Module(#[from] ModuleError),
-    /// Slots cannot be started.
-    #[error("cannot start the slots: {0}")]
-    Slots(io::Error),
+    /// Consumers cannot be run.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// The channel layer cannot be used.
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -368,8 +368,7 @@ impl App {
                         records: Arc::clone(&self.records),
                     },
                     Drain::new(Handle::current()),
-                )
-                .map_err(StartError::Slots)?,
+                )?,
             ),
         };
         let interface = match self.interface {

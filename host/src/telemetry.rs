@@ -38,6 +38,15 @@ pub struct ByModule {
     pub module: String,
 }
 
+/// Labels of the count of requests to servers outside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FetchResult {
+    /// The module's name.
+    pub module: String,
+    /// `answered`, `unknown`, or why it failed: a word from a fixed list.
+    pub result: &'static str,
+}
+
 /// Labels of the count of invocations.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByOutcome {
@@ -122,6 +131,12 @@ pub struct Metrics {
     pub schedule_messages: Family<ByModule, Counter>,
     /// Time from the moment of a schedule until its message was stored.
     pub schedule_lag: Histogram,
+    /// Requests to servers outside, by module and result.
+    pub fetches: Family<FetchResult, Counter>,
+    /// Those that are made now.
+    pub fetches_in_flight: Gauge,
+    /// Time that each attempt took, in seconds.
+    pub fetch_time: Histogram,
     /// From the end of a run to the end of its commit.
     pub store_commit_time: Histogram,
     /// Threads of slots that ended by a panic of the host and were replaced.
@@ -187,6 +202,9 @@ impl Metrics {
             store_repeats: Family::default(),
             schedule_messages: Family::default(),
             schedule_lag: histogram(),
+            fetches: Family::default(),
+            fetches_in_flight: Gauge::default(),
+            fetch_time: histogram(),
             store_commit_time: histogram(),
             slot_panics: Counter::default(),
             slots_busy: Gauge::default(),
@@ -245,9 +263,25 @@ impl Metrics {
         );
     }
 
+    fn register_fetches(&mut self) {
+        let r = &mut self.registry;
+        r.register("fetches", "Requests to servers outside, by result", self.fetches.clone());
+        r.register(
+            "fetches_in_flight",
+            "Requests to servers outside that are made now",
+            self.fetches_in_flight.clone(),
+        );
+        r.register(
+            "fetch_time_seconds",
+            "Time that attempts at requests to servers outside took",
+            self.fetch_time.clone(),
+        );
+    }
+
     fn register(&mut self) {
         self.register_store();
         self.register_schedules();
+        self.register_fetches();
         let r = &mut self.registry;
         r.register("messages_sent", "Messages that a channel took", self.messages_sent.clone());
         r.register(

@@ -25,6 +25,7 @@ mod dev;
 mod doctor;
 mod drain;
 mod examples;
+mod fetches;
 mod files;
 mod floors;
 mod grants;

@@ -13,9 +13,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio::net::TcpStream;
 use tokio_rustls::{
-    TlsConnector,
+    TlsAcceptor, TlsConnector,
     client::TlsStream,
-    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer},
+    rustls::{
+        ClientConfig, RootCertStore, ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer},
+    },
 };
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
@@ -52,6 +56,20 @@ impl Certificate {
         std::fs::write(&certificate, &self.pem).unwrap();
         std::fs::write(&key, self.key.serialize_pem()).unwrap();
         format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}")
+    }
+
+    /// The certificate in PEM form.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Serves with it, HTTP/1.1 alone.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let config = builder.with_single_cert(vec![self.der.clone()], key).unwrap();
+        TlsAcceptor::from(Arc::new(config))
     }
 
     /// Where they are written.

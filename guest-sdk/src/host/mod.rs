@@ -4,6 +4,7 @@
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::bindings::{
     exports::tidegate::channels::consumer,
+    fetching::tidegate::channels::outside,
     storing::tidegate::channels::{store, timers},
     tidegate::channels::{connection, layer, log, reply, types},
 };
@@ -39,6 +40,6 @@ mod native;
 pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
-    Host, StoreHost, TimerHost, connection, consumer, layer, log, machine, reply, store, timers,
-    types, with_host,
+    Host, OutsideHost, StoreHost, TimerHost, connection, consumer, layer, log, machine, outside,
+    reply, store, timers, types, with_host,
 };

@@ -23,6 +23,7 @@ use super::rules;
 use super::world::{Item, Job, JobFacts};
 use super::{Fault, LogLine, SharedWorld};
 
+mod outside;
 mod store;
 mod timers;
 

@@ -18,6 +18,7 @@ mod data;
 mod driver;
 mod forms;
 mod http;
+mod outside;
 mod panics;
 mod routes;
 mod rules;
@@ -27,6 +28,7 @@ mod world;
 
 pub use data::TestData;
 pub use http::{TestRequest, TestResponse};
+pub use outside::TestFetch;
 /// Writes JSON in place: `json!({ "name": "Ada" })`.
 pub use serde_json::json;
 pub use websocket::{Denied, TestHandshake, TestSocket};

@@ -6,11 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::Close;
 use crate::consumers::{Consumers, Entry, Trigger};
+use crate::host::outside::Request;
 use crate::host::types::{ChannelMessage, Event, HttpDisconnect, WebsocketDisconnect};
 
 use super::connection::{Connection, Kind, Phase};
 use super::data::{Changes, Data, TimerWrite};
 use super::forms::{self, Reply};
+use super::outside::Waiting;
 use super::{Fault, LogLine, Sent};
 
 /// A place that no machine has: a file below a device.
@@ -69,6 +71,10 @@ pub(super) struct World {
     pub(super) now: Duration,
     /// By the time and the order of sending.
     later: BTreeMap<(Duration, u64), Later>,
+    /// Requests to servers outside that wait for an answer.
+    pub(super) fetches: VecDeque<Waiting>,
+    /// The servers that the module may reach.
+    pub(super) reachable: Vec<String>,
     /// The keys of timers that wait.
     pub(super) timers: BTreeMap<String, (Duration, u64)>,
     pub(super) sent: Vec<(String, Sent)>,
@@ -97,6 +103,8 @@ impl World {
             queue: VecDeque::new(),
             now: Duration::ZERO,
             later: BTreeMap::new(),
+            fetches: VecDeque::new(),
+            reachable: Vec::new(),
             timers: BTreeMap::new(),
             sent: Vec::new(),
             group_sent: Vec::new(),
@@ -177,6 +185,12 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Has requests wait for a test to answer them.
+    pub(super) fn write_fetches(&mut self, requests: Vec<Request>, job: &JobFacts) {
+        let waiting = |request| Waiting::new(request, job.correlation.clone());
+        self.fetches.extend(requests.into_iter().map(waiting));
     }
 
     /// Sets and cancels timers.

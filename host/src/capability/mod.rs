@@ -7,6 +7,7 @@
 mod addressing;
 mod directories;
 mod environment;
+pub mod outside;
 pub mod schedule;
 pub mod store;
 
@@ -16,7 +17,10 @@ pub use addressing::{Addressing, GrantedGroups};
 pub use directories::{Directories, Directory};
 pub use environment::Environment;
 
-use self::store::{Store, StoreGrant, Transaction};
+use self::{
+    outside::OutsideGrant,
+    store::{Store, StoreGrant, Transaction},
+};
 use crate::message::{ChannelName, GroupName, Lasting, ModuleName, ProcessTag};
 
 /// The capabilities that a module is granted.
@@ -30,6 +34,8 @@ pub struct Grants {
     pub addressing: Addressing,
     /// What it may keep in the store, and whose keys it may read.
     pub store: StoreGrant,
+    /// The servers outside that it may reach.
+    pub outside: OutsideGrant,
 }
 
 /// The capabilities that one run of a module has.

@@ -37,6 +37,9 @@ pub(super) struct Settings {
     /// Serve connections only and run no consumers
     #[arg(long)]
     no_worker: bool,
+    /// Make no requests of modules to servers outside: other processes do
+    #[arg(long)]
+    no_fetch: bool,
     /// Where messages are [default: memory]; redis://HOST:PORT/DB for several processes, see
     /// docs/redis.md for Sentinel, Cluster, shards and TLS
     #[arg(long, value_name = "URL")]
@@ -87,10 +90,11 @@ impl Settings {
 
     /// Returns a flag about connections or slots, which a worker does not use.
     pub(super) const fn misplaced_for_worker(&self) -> Option<&'static str> {
-        match (self.listen.is_empty(), self.no_worker) {
-            (false, _) => Some("--listen"),
-            (_, true) => Some("--no-worker"),
-            (true, false) => None,
+        match (self.listen.is_empty(), self.no_worker, self.no_fetch) {
+            (false, ..) => Some("--listen"),
+            (_, true, _) => Some("--no-worker"),
+            (.., true) => Some("--no-fetch"),
+            (true, false, false) => None,
         }
     }
 
@@ -137,6 +141,8 @@ impl Settings {
         set("admin", self.admin.map(|address| text(address.to_string())));
         set("slots", self.slots.map(|slots| Value::Integer(slots.into())));
         set("worker", self.no_worker.then_some(Value::Boolean(false)));
+        let fetch = |enabled| Value::Table(Table::from_iter([("enabled".to_owned(), enabled)]));
+        set("fetch", self.no_fetch.then(|| fetch(Value::Boolean(false))));
         let data_dir = self.data_dir.map(|path| text(path.to_string_lossy().into_owned()));
         set("data_dir", data_dir);
         let url = |url| Table::from_iter([("url".to_owned(), text(url))]);

@@ -15,6 +15,7 @@ use crate::{
 #[command(
     mut_arg("listen", |flag| flag.hide(true)),
     mut_arg("no_worker", |flag| flag.hide(true)),
+    mut_arg("no_fetch", |flag| flag.hide(true)),
     mut_arg("admin", |flag| flag.help(
         "Where to serve health, metrics and the admin API [default: 127.0.0.1:8002]"
     )),
@@ -39,6 +40,9 @@ pub(super) struct Arguments {
     /// Leave channels that match to other workers; may be given several times
     #[arg(long, value_name = "GLOB")]
     exclude_channels: Vec<String>,
+    /// Make requests of modules to servers outside, too [default: the setting `fetch.enabled`, or not]
+    #[arg(long)]
+    fetch: bool,
 }
 
 /// Beside a `serve` on the same machine, which has the usual ones.
@@ -47,13 +51,16 @@ const DEFAULTS: [(&str, &str); 2] =
 
 /// Runs consumers until a signal.
 pub(super) fn run(arguments: Arguments) -> Result<()> {
-    let Arguments { settings, only_channels, exclude_channels } = arguments;
+    let Arguments { settings, only_channels, exclude_channels, fetch } = arguments;
     if let Some(flag) = settings.misplaced_for_worker() {
         let problem = "a worker serves no connections and runs consumers; use `tidegate serve`";
         return Err(ConfigError::new(flag, problem).into());
     }
     let defaults = DEFAULTS.map(|(name, value)| (name.to_owned(), Value::from(value)));
-    let mut config = settings.read_over(Table::from_iter(defaults))?;
+    let mut defaults = Table::from_iter(defaults);
+    let enabled = Table::from_iter([("enabled".to_owned(), Value::Boolean(fetch))]);
+    defaults.insert("fetch".to_owned(), Value::Table(enabled));
+    let mut config = settings.read_over(defaults)?;
     if matches!(config.backend, Backend::Memory) {
         let problem =
             "the memory layer reaches no other process; give --layer redis://HOST:PORT/DB";

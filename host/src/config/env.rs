@@ -8,7 +8,8 @@ use super::{Layers, error::ConfigError};
 
 const PREFIX: &str = "TIDEGATE_";
 /// Sections whose name begins a variable's.
-const SECTIONS: [&str; 7] = ["limits", "tls", "interface", "drain", "layer", "breaker", "upload"];
+const SECTIONS: [&str; 8] =
+    ["limits", "tls", "interface", "drain", "layer", "breaker", "upload", "fetch"];
 /// Variables that are no settings.
 const OTHERS: [&str; 2] = ["TIDEGATE_CONFIG", "TIDEGATE_TOKEN"];
 

@@ -33,6 +33,7 @@ pub(super) struct RawConfig {
     pub(super) layer: RawLayer,
     pub(super) breaker: RawBreaker,
     pub(super) upload: RawUpload,
+    pub(super) fetch: RawFetch,
     /// `[build]`, which `tidegate build` and `tidegate dev` read.
     #[serde(rename = "build")]
     pub(super) _build: Option<IgnoredAny>,
@@ -129,6 +130,17 @@ pub(super) struct RawBreaker {
     pub(super) window: Option<Span>,
     pub(super) pause: Option<Span>,
     pub(super) longest_pause: Option<Span>,
+}
+
+/// `[fetch]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawFetch {
+    pub(super) enabled: Option<bool>,
+    pub(super) in_flight: Option<usize>,
+    pub(super) in_flight_per_module: Option<usize>,
+    pub(super) in_flight_per_server: Option<usize>,
+    pub(super) authorities: Option<PathBuf>,
 }
 
 /// `[upload]`

@@ -6,17 +6,17 @@ use super::{
     Backend, Config, DEFAULT_ADMIN, ModuleConfig,
     checks::{at_least_one, cap, size, span},
     error::{Checked, ConfigError},
-    file::{RawBreaker, RawConfig, RawLayer, RawUpload},
+    file::{RawBreaker, RawConfig, RawFetch, RawLayer, RawUpload},
     interface,
     units::Secret,
 };
 use crate::{
     engine::{CompileLimits, Compiler, FileLimits, Limits},
-    layer::{Capacities, LayerConfig},
+    layer::{BUILT_IN, Capacities, LayerConfig},
     message::{GroupName, ModuleName},
     redis::{Login, Logins, RedisConfig, Topology},
     registry::{ModuleSettings, Written},
-    worker::{BreakerConfig, ChannelFilter, WorkerConfig},
+    worker::{BreakerConfig, ChannelFilter, FetchConfig, WorkerConfig},
 };
 
 /// What a message holds besides a body.
@@ -53,6 +53,7 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
             _ => Some(WorkerConfig {
                 slots,
                 breaker: breaker(&raw.breaker)?,
+                fetches: fetches(&raw.fetch)?,
                 channels: ChannelFilter::default(),
                 retry_pause: span(
                     "layer.retry_pause",
@@ -178,7 +179,7 @@ fn layer(raw: &RawLayer, message_bytes: usize) -> Checked<LayerConfig> {
         patterns.push((pattern.as_str(), at_least_one(&place, Some(messages), 1)?));
     }
     // What is built in comes last: the first pattern that matches decides.
-    patterns.push(("websocket.receive.*", 1_000));
+    patterns.extend(BUILT_IN);
     Ok(LayerConfig {
         message_bytes,
         capacities: Capacities::new(capacity, patterns)
@@ -198,6 +199,26 @@ fn layer(raw: &RawLayer, message_bytes: usize) -> Checked<LayerConfig> {
         )?,
         total_bytes: size("layer.total_bytes", raw.total_bytes, d.total_bytes)?,
     })
+}
+
+fn fetches(raw: &RawFetch) -> Checked<Option<FetchConfig>> {
+    let d = FetchConfig::default();
+    let in_flight = |name: &str, value, default| at_least_one(&format!("fetch.{name}"), value, default);
+    let config = FetchConfig {
+        in_flight: in_flight("in_flight", raw.in_flight, d.in_flight)?,
+        in_flight_per_module: in_flight(
+            "in_flight_per_module",
+            raw.in_flight_per_module,
+            d.in_flight_per_module,
+        )?,
+        in_flight_per_server: in_flight(
+            "in_flight_per_server",
+            raw.in_flight_per_server,
+            d.in_flight_per_server,
+        )?,
+        authorities: raw.authorities.clone(),
+    };
+    Ok(raw.enabled.unwrap_or(true).then_some(config))
 }
 
 fn breaker(raw: &RawBreaker) -> Checked<BreakerConfig> {

@@ -33,3 +33,12 @@ pub(super) mod storing {
         },
     });
 }
+
+/// Requests to servers elsewhere, which version 0.1.1 adds.
+pub(super) mod fetching {
+    wasmtime::component::bindgen!({
+        path: "wit/0.1.1",
+        world: "fetching",
+        imports: { default: trappable },
+    });
+}

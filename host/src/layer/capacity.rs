@@ -4,6 +4,10 @@ use globset::{Glob, GlobMatcher};
 
 use crate::message::ChannelName;
 
+/// Exceptions that hold unless the settings have others: frames come in bursts, and requests to servers outside
+/// wait for nobody's slot.
+pub const BUILT_IN: [(&str, usize); 2] = [("websocket.receive.*", 1_000), ("http.fetch.*", 1_000)];
+
 /// A pattern that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{pattern:?} is not a valid pattern of channel names: {reason}")]
@@ -50,7 +54,7 @@ impl PatternError {
 
 impl Default for Capacities {
     fn default() -> Self {
-        Self::new(100, [("websocket.receive.*", 1_000)]).expect("the built-in pattern is valid")
+        Self::new(100, BUILT_IN).expect("the built-in patterns are valid")
     }
 }
 

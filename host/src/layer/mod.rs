@@ -21,7 +21,7 @@ use std::{
 
 use async_trait::async_trait;
 
-pub use capacity::{Capacities, PatternError};
+pub use capacity::{BUILT_IN, Capacities, PatternError};
 pub use dispatch::{Dispatch, Feeding};
 pub use error::{LayerError, SendError};
 pub use memory::MemoryLayer;

@@ -134,6 +134,11 @@ impl ChannelName {
         Self(kind.channel().into())
     }
 
+    /// The channel of a module's requests to servers outside.
+    pub fn of_fetches(module: &ModuleName) -> Self {
+        Self(format!("http.fetch.{module}").into())
+    }
+
     /// The channel of a connection.
     pub fn of_connection(node: &NodeName, local: &LocalName) -> Self {
         Self(format!("{node}!{local}").into())
@@ -150,7 +155,7 @@ impl ChannelName {
         self.0.contains('!')
     }
 
-    /// Whether the name is in the part of the name space that belongs to interface servers.
+    /// Whether the name is in the part of the name space that belongs to the host.
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with("http.") || self.0.starts_with("websocket.")
     }

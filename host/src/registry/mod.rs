@@ -146,6 +146,8 @@ pub struct Modules {
     pub owners: Arc<HashMap<ChannelName, ModuleName>>,
     /// The channels that keep messages until they are done.
     pub lasting: Arc<HashMap<ChannelName, Lasting>>,
+    /// The channels of requests to servers outside, of the modules that may reach one.
+    pub fetchers: Arc<HashMap<ChannelName, ModuleName>>,
 }
 
 impl Modules {
@@ -387,9 +389,16 @@ impl Registry {
         sorted.sort_by(|a, b| a.name.cmp(&b.name));
         let declared: Vec<_> = sorted.iter().map(|version| version.declared()).collect();
         let table = RouteTable::build(&declared)?;
-        let (owners, lasting) = (Arc::clone(table.owners()), Arc::clone(table.lasting()));
+        let (owners, mut lasting) = (Arc::clone(table.owners()), Arc::clone(table.lasting()));
+        let mut fetchers = HashMap::new();
+        for version in versions.values().filter(|it| !it.grants.outside.destinations.is_empty()) {
+            let channel = ChannelName::of_fetches(&version.name);
+            Arc::make_mut(&mut lasting).insert(channel.clone(), version.grants.outside.lasting());
+            fetchers.insert(channel, version.name.clone());
+        }
+        let fetchers = Arc::new(fetchers);
         // Workers first: they must know every consumer that a new route leads to.
-        self.active.store(Arc::new(Modules { versions, owners, lasting }));
+        self.active.store(Arc::new(Modules { versions, owners, lasting, fetchers }));
         self.routes.replace(table);
         self.changed.send_modify(|changes| *changes += 1);
         Ok(())

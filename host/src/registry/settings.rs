@@ -4,6 +4,7 @@
 //! in JSON.
 
 mod grants;
+mod outside;
 mod store;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -12,7 +13,7 @@ use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use self::{grants::WrittenGrants, store::WrittenStore};
+use self::{grants::WrittenGrants, outside::WrittenFetch, store::WrittenStore};
 
 use crate::{
     capability::Grants,
@@ -95,6 +96,8 @@ pub struct Written {
     limits: WrittenLimits,
     #[serde(skip_serializing_if = "WrittenStore::is_empty", deserialize_with = "by_name")]
     store: WrittenStore,
+    #[serde(skip_serializing_if = "WrittenFetch::is_empty", deserialize_with = "by_name")]
+    fetch: WrittenFetch,
     #[serde(skip_serializing_if = "WrittenGrants::is_empty", deserialize_with = "by_name")]
     grants: WrittenGrants,
 }
@@ -171,7 +174,11 @@ impl Written {
             } else {
                 retries(&key("retries"), &self.retries)?
             },
-            grants: Grants { store: self.store.over(&grants.store, &key("store"))?, ..grants },
+            grants: Grants {
+                store: self.store.over(&grants.store, &key("store"))?,
+                outside: self.fetch.over(&grants.outside, &key("fetch"))?,
+                ..grants
+            },
         })
     }
 }

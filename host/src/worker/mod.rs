@@ -11,6 +11,7 @@ mod channels;
 mod commit;
 mod delivery;
 mod fallback_reply;
+mod fetches;
 mod host_log;
 mod instances;
 mod priority;
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 
 pub use breaker::BreakerConfig;
 pub use channels::ChannelFilter;
+pub use fetches::FetchConfig;
 pub use records::{Filter, Record, RecordOutcome, Records};
 
 use self::{
@@ -40,11 +42,12 @@ use self::{
     breaker::Breakers,
     channels::Filtered,
     delivery::{DeliveryWarnings, Means},
+    fetches::Fetches,
     relay::Relay,
     turns::Turns,
 };
 use crate::{
-    capability::store::Store,
+    capability::{outside::RootsError, store::Store},
     layer::{ChannelLayer, Dispatch},
     registry::Registry,
     shutdown::Drain,
@@ -60,6 +63,8 @@ pub struct WorkerConfig {
     pub breaker: BreakerConfig,
     /// Which channels are read.
     pub channels: ChannelFilter,
+    /// How requests to servers outside are made; none if other processes make them.
+    pub fetches: Option<FetchConfig>,
     /// The pause before a message is redelivered after a fault; doubled each time, up to a minute.
     pub retry_pause: Duration,
 }
@@ -116,15 +121,29 @@ pub struct Parts {
     pub records: Arc<Records>,
 }
 
+/// Why slots cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// A thread cannot be started.
+    #[error("cannot start the slots: {0}")]
+    Slots(#[from] io::Error),
+    /// The certificates of servers outside cannot be checked.
+    #[error("fetch.authorities: {0}")]
+    Authorities(#[from] RootsError),
+}
+
 /// The slots of a process.
 #[derive(Debug)]
 pub struct WorkerPool {
     shared: Arc<Shared>,
+    fetches: Option<Arc<Fetches>>,
 }
 
 impl WorkerPool {
     /// Starts the slots.
-    pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> io::Result<Self> {
+    pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> Result<Self, WorkerError> {
+        let fetches = config.fetches.as_ref().map(Fetches::new).transpose()?.map(Arc::new);
         let Parts { layer, store, registry, metrics, records } = parts;
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
         let modules = Arc::clone(&registry);
@@ -167,7 +186,12 @@ impl WorkerPool {
         shared.drain.spawn_until_stopped("schedules", async move { schedules::keep(&of).await });
         let follow = channels::follow(Arc::clone(&shared), changes);
         shared.drain.spawn_until_stopped("channels of the worker", follow);
-        Ok(Self { shared })
+        if let Some(fetches) = &fetches {
+            shared.layer.attach(&fetches.dispatch);
+            let run = fetches::run(Arc::clone(&shared), Arc::clone(fetches));
+            drop(shared.drain.spawn("fetches", run));
+        }
+        Ok(Self { shared, fetches })
     }
 
     /// Stops taking messages, and waits until running invocations have finished and sent their answers.
@@ -175,6 +199,9 @@ impl WorkerPool {
     pub async fn stop(self) -> usize {
         self.shared.drain.stop();
         self.shared.dispatch.close();
+        if let Some(fetches) = &self.fetches {
+            fetches.dispatch.close();
+        }
         self.shared.threads.close();
         self.shared.threads.wait().await;
         self.shared.drain.finished().await;

@@ -139,6 +139,7 @@ impl Stage {
         let config = WorkerConfig {
             slots: 2,
             breaker: BreakerConfig::default(),
+            fetches: None,
             channels: ChannelFilter::default(),
             retry_pause: Duration::from_secs(1),
         };

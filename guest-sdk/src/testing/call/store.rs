@@ -40,8 +40,9 @@ impl Call {
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
         let mut world = self.world.borrow_mut();
         let World { data, module, now, .. } = &mut *world;
-        let timers = transaction.commit(data, module, *now)?;
+        let (timers, fetches) = transaction.commit(data, module, *now)?;
         world.write_timers(timers, &self.facts);
+        world.write_fetches(fetches, &self.facts);
         Ok(())
     }
 

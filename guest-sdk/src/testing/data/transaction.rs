@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::{Data, rules};
+use crate::host::outside::Request;
 use crate::host::store::{Data as Contents, Entry as Listed, Page, StoreError, Value};
 
 /// The data as a run of a module sees it.
@@ -108,6 +109,7 @@ pub(in crate::testing) struct Transaction {
     writes: BTreeMap<String, Write>,
     written_bytes: usize,
     timers: Vec<TimerWrite>,
+    fetches: Vec<Request>,
     /// Keys that the run has read so far.
     read: usize,
 }
@@ -222,7 +224,7 @@ impl Transaction {
     }
 
     pub(in crate::testing) fn changes_something(&self) -> bool {
-        !self.writes.is_empty() || !self.timers.is_empty()
+        !self.writes.is_empty() || !self.timers.is_empty() || !self.fetches.is_empty()
     }
 
     pub(in crate::testing) fn write_timer(&mut self, write: TimerWrite) -> Result<(), StoreError> {
@@ -246,13 +248,18 @@ impl Transaction {
         ))
     }
 
-    /// Checks the reads, writes, and begins anew. Returns what becomes of timers.
+    /// Asks for a request with the commit.
+    pub(in crate::testing) fn fetch(&mut self, request: Request) {
+        self.fetches.push(request);
+    }
+
+    /// Checks the reads, writes, and begins anew. Returns what becomes of timers, and requests to be made.
     pub(in crate::testing) fn commit(
         &mut self,
         data: &mut Data,
         module: &str,
         now: Duration,
-    ) -> Result<Vec<TimerWrite>, Ended> {
+    ) -> Result<(Vec<TimerWrite>, Vec<Request>), Ended> {
         let view = View { data, module, now };
         self.check(view)?;
         let mut planned = Vec::new();
@@ -277,9 +284,9 @@ impl Transaction {
                 None => data.remove(module, key),
             }
         }
-        let timers = std::mem::take(&mut self.timers);
-        *self = Self { read: self.read, ..Self::default() };
-        Ok(timers)
+        let begun = Self { read: self.read, ..Self::default() };
+        let Self { timers, fetches, .. } = std::mem::replace(self, begun);
+        Ok((timers, fetches))
     }
 
     /// Counts keys that are read.

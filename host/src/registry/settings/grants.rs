@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    capability::{Directory, GrantedGroups, Grants},
+    capability::{Directory, GrantedGroups, Grants, outside::DestinationError},
     message::{ChannelName, GroupName, ModuleName},
     setting::error::{Checked, ConfigError},
 };
@@ -39,6 +39,10 @@ pub(super) struct WrittenGrants {
     /// Modules whose keys in the store it may read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     data: Vec<String>,
+    /// Servers outside that it may reach, such as `api.example.com`, `*.example.com`, `https://10.1.2.3:8443` or
+    /// `10.1.0.0/16`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    http: Vec<String>,
 }
 
 /// A value that is never shown; none where it is left out.
@@ -104,6 +108,10 @@ impl WrittenGrants {
         for name in &self.data {
             let wrong = |error| ConfigError::new(&key("data"), &format!("{name:?}: {error}"));
             grants.store.modules.push(ModuleName::parse(name).map_err(wrong)?);
+        }
+        for text in &self.http {
+            let wrong = |error: DestinationError| ConfigError::new(&key("http"), &error.to_string());
+            grants.outside.destinations.grant(text.parse().map_err(wrong)?);
         }
         Ok(grants)
     }

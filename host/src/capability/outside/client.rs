@@ -1,0 +1,278 @@
+//! Sends requests of one module, to servers that it may reach.
+
+use std::{
+    collections::HashMap,
+    error::Error as StdError,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use http::{HeaderName, HeaderValue};
+use tokio::time::timeout;
+use tokio_rustls::rustls::{
+    self, ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+
+use super::{
+    Destinations, FailureReason, Fetch, Fetched, OutsideGrant, Refusal, Target,
+    redirect::{self, RedirectError},
+    resolver::{CheckedResolver, Unresolved, resolving_for},
+};
+use crate::{
+    capability::Grants,
+    message::{CorrelationId, ModuleName},
+};
+
+/// How long a connection waits for the next request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections to one server that wait for the next request.
+const IDLE_PER_SERVER_MAX: usize = 32;
+/// Says which request of ours a request of theirs belongs to, as the W3C's Trace Context has it.
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The certificates of authorities cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootsError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It has no certificate.
+    #[error("{path} has no certificate in PEM form: {reason}")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The library cannot use TLS.
+    #[error("TLS cannot be used: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// Makes the clients of modules. Connections of a module serve no other.
+#[derive(Debug)]
+pub struct Clients {
+    tls: ClientConfig,
+    /// Those of active versions, with the grants that they were made for. Locked for single operations only.
+    made: Mutex<HashMap<ModuleName, (Arc<Grants>, Client)>>,
+}
+
+impl Clients {
+    /// Trusts the authorities of a file, in PEM form; none for those of the system.
+    pub fn new(roots: Option<&Path>) -> Result<Self, RootsError> {
+        let roots = match roots {
+            Some(path) => read_roots(path)?,
+            None => system_roots(),
+        };
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider);
+        let mut tls = builder
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self { tls, made: Mutex::default() })
+    }
+
+    /// Returns the client of a module with these grants.
+    pub fn of(&self, module: &ModuleName, grants: &Arc<Grants>) -> Result<Client, reqwest::Error> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, client)) = made.get(module)
+            && Arc::ptr_eq(of, grants)
+        {
+            return Ok(client.clone());
+        }
+        let client = Client::new(&grants.outside, self.tls.clone())?;
+        made.insert(module.clone(), (Arc::clone(grants), client.clone()));
+        Ok(client)
+    }
+
+    /// Closes the idle connections of modules that are not among those that stay.
+    pub fn retain(&self, stays: impl Fn(&ModuleName) -> bool) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|module, _| stays(module));
+    }
+}
+
+fn read_roots(path: &Path) -> Result<RootCertStore, RootsError> {
+    let file = |source| RootsError::File { path: path.to_owned(), source };
+    let empty = |reason| RootsError::Empty { path: path.to_owned(), reason };
+    let pem = fs::read(path).map_err(file)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| empty(error.to_string()))?;
+        roots.add(certificate).map_err(|error| empty(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(empty("it has no BEGIN CERTIFICATE".to_owned()));
+    }
+    Ok(roots)
+}
+
+/// The authorities of the system. Those that cannot be read are left out, and told.
+fn system_roots() -> RootCertStore {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "certificates of the system cannot be read");
+    }
+    let mut roots = RootCertStore::empty();
+    let (_, ignored) = roots.add_parsable_certificates(found.certs);
+    tracing::debug!(authorities = roots.len(), ignored, "TLS to servers outside");
+    roots
+}
+
+/// Sends requests of one module. Clones share connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    destinations: Arc<Destinations>,
+    timeout: Duration,
+    response_bytes: usize,
+}
+
+impl Client {
+    fn new(grant: &OutsideGrant, tls: ClientConfig) -> Result<Self, reqwest::Error> {
+        let destinations = Arc::new(grant.destinations.clone());
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .dns_resolver(Arc::new(CheckedResolver(Arc::clone(&destinations))))
+            // Each one is checked first.
+            .redirect(reqwest::redirect::Policy::none())
+            // Those who count the attempts make another one.
+            .retry(reqwest::retry::never())
+            // A proxy would resolve names again.
+            .no_proxy()
+            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_PER_SERVER_MAX)
+            .build()?;
+        let (timeout, response_bytes) = (grant.timeout, grant.response_bytes);
+        Ok(Self { http, destinations, timeout, response_bytes })
+    }
+
+    /// Scheme, host and port of a request; none for one that is refused.
+    pub fn server(&self, fetch: &Fetch) -> Option<String> {
+        Some(self.destinations.check(&fetch.url).ok()?.origin().to_string())
+    }
+
+    /// Makes one attempt at a request. Dropping the future ends the attempt; the server may have got the request.
+    pub async fn send(&self, fetch: &Fetch, correlation: CorrelationId) -> Fetched {
+        let mut fetch = fetch.clone();
+        if !fetch.headers.contains_key(TRACE_PARENT) {
+            fetch.headers.insert(TRACE_PARENT, trace_parent(correlation));
+        }
+        let span = fetch.timeout.unwrap_or(self.timeout).min(self.timeout);
+        match timeout(span, self.follow(fetch)).await {
+            Ok(Ok(fetched)) => fetched,
+            Ok(Err(error)) => error.into(),
+            Err(_) => Fetched::failed(FailureReason::Timeout, format!("it took longer than {span:?}")),
+        }
+    }
+
+    /// Follows redirects to servers that the module may reach.
+    async fn follow(&self, mut fetch: Fetch) -> Result<Fetched, SendError> {
+        let mut hops = 0;
+        loop {
+            let target = self.destinations.check(&fetch.url)?;
+            let response = self.ask(&target, &fetch).await?;
+            let Some(location) = redirect::location(&response) else {
+                return self.read(response).await;
+            };
+            hops += 1;
+            fetch = redirect::next(fetch, &target, location, hops)?;
+        }
+    }
+
+    async fn ask(&self, target: &Target, fetch: &Fetch) -> reqwest::Result<reqwest::Response> {
+        let request = self.http.request(fetch.method.clone(), target.url().clone());
+        let request = request.headers(fetch.headers.clone()).body(fetch.body.clone());
+        resolving_for(target.clone(), request.send()).await
+    }
+
+    async fn read(&self, mut response: reqwest::Response) -> Result<Fetched, SendError> {
+        let limit = self.response_bytes;
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len() + chunk.len() > limit {
+                let rule = format!("the body of an answer has at most {limit} bytes; this one has more");
+                return Ok(Fetched::failed(FailureReason::TooLarge, rule));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Fetched::Answered { status: response.status(), headers, body: body.freeze() })
+    }
+}
+
+/// The correlation id is the id of the trace.
+fn trace_parent(correlation: CorrelationId) -> HeaderValue {
+    let text = format!("00-{correlation}-{:016x}-01", rand::random::<u64>().max(1));
+    HeaderValue::try_from(text).expect("hexadecimal digits may stand in a header field")
+}
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+}
+
+impl From<SendError> for Fetched {
+    fn from(error: SendError) -> Self {
+        match &error {
+            SendError::Refused(refusal) => Self::failed(FailureReason::Refused, refusal.to_string()),
+            SendError::Redirect(error) => Self::failed(error.reason(), error.to_string()),
+            SendError::Http(error) => of_http(error),
+        }
+    }
+}
+
+/// The texts of the library have the URL in them, whose path and query may be secret, so that only those of its
+/// causes are told.
+fn of_http(error: &reqwest::Error) -> Fetched {
+    if let Some(refusal) = cause::<Refusal>(error) {
+        return Fetched::failed(FailureReason::Refused, refusal.to_string());
+    }
+    if let Some(error) = cause::<Unresolved>(error) {
+        return Fetched::failed(FailureReason::Resolve, error.to_string());
+    }
+    if let Some(error) = cause::<rustls::Error>(error) {
+        return Fetched::failed(FailureReason::Tls, error.to_string());
+    }
+    let reason = match error.is_connect() {
+        true => FailureReason::Connect,
+        false => FailureReason::Broken,
+    };
+    let innermost = causes(error).last().map(ToString::to_string);
+    Fetched::failed(reason, innermost.unwrap_or_else(|| "no answer came".to_owned()))
+}
+
+/// The causes of an error.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |error| next_cause(*error))
+}
+
+/// An error of input and output has another error in it, which its source leaves out.
+fn next_cause<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 'static)> {
+    let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    within.map(|error| error as &(dyn StdError + 'static)).or_else(|| error.source())
+}
+
+fn cause<E: StdError + 'static>(error: &reqwest::Error) -> Option<&E> {
+    causes(error).find_map(|error| error.downcast_ref())
+}

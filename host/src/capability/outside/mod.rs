@@ -1,0 +1,22 @@
+//! Requests to servers elsewhere: what a module may reach, what it asks for, and the client that asks.
+//!
+//! A run asks for a [`Fetch`], which commits with it and then is a message on a channel of the host's. A process
+//! that makes requests takes it from there, and its [`Client`] sends it to a server that the [`Destinations`]
+//! of the module name.
+
+mod client;
+mod fetch;
+mod fetched;
+mod grant;
+mod guard;
+mod redirect;
+mod resolver;
+
+pub use client::{Client, Clients, RootsError};
+pub use fetch::{Fetch, FetchError, RETRIES_MAX};
+pub use fetched::{Failure, FailureReason, Fetched};
+pub use grant::OutsideGrant;
+pub use guard::{
+    AddressRange, Destination, DestinationError, DestinationProblem, Destinations, Host, Origin,
+    Refusal, Scheme, Target, UrlProblem,
+};

@@ -1,0 +1,106 @@
+//! `tidegate:channels/outside`: requests to servers elsewhere, asked for with the run's transaction.
+
+use bytes::Bytes;
+use wasmtime::component::HasData;
+
+use crate::{
+    capability::{
+        outside::Fetch,
+        store::{Parcel, Transaction},
+    },
+    engine::{
+        Limits,
+        bindings::fetching::tidegate::channels::outside::{FetchError, Host, Request},
+        instance::{Effects, Job, Run},
+    },
+    message::{ChannelName, seal_relayed},
+};
+
+/// Sees the transaction and whose it is.
+pub(in crate::engine) struct OutsideCalls<'a> {
+    effects: &'a mut Effects,
+    job: Option<&'a Job>,
+    limits: &'a Limits,
+}
+
+impl HasData for OutsideCalls<'static> {
+    type Data<'a> = OutsideCalls<'a>;
+}
+
+impl Run {
+    pub(in crate::engine) fn outside_calls(&mut self) -> OutsideCalls<'_> {
+        OutsideCalls { effects: &mut self.effects, job: self.job.as_ref(), limits: &self.limits }
+    }
+}
+
+impl<'a> OutsideCalls<'a> {
+    fn job(&self) -> Result<&'a Job, FetchError> {
+        let none = || FetchError::Forbidden("no request is made while routes are read".into());
+        self.job.ok_or_else(none)
+    }
+
+    fn check_channel(&self, channel: &ChannelName) -> Result<(), FetchError> {
+        let lent = &self.job()?.lent;
+        if channel.is_reply_channel() {
+            return Err(FetchError::Forbidden(format!(
+                "{channel} is a reply channel: its connection may be over when the result comes; have it sent to a \
+                 channel of your own, and send from there to a group"
+            )));
+        }
+        if channel.is_reserved() || !lent.may_send(channel) {
+            return Err(FetchError::Forbidden(format!(
+                "channel {channel} is not declared by this module; declare a consumer of it, as \
+                 #[channel(\"{channel}\")] in Rust and @channel(\"{channel}\") in Python, or let it be granted: \
+                 modules.{}.grants.channels = [\"{channel}\"]",
+                lent.module
+            )));
+        }
+        Ok(())
+    }
+
+    fn transaction(&mut self) -> Result<&mut Transaction, FetchError> {
+        let job = self.job()?;
+        Ok(self.effects.transaction.get_or_insert_with(|| job.lent.transaction()))
+    }
+
+    fn put(&mut self, request: Request) -> Result<(), FetchError> {
+        let lent = &self.job()?.lent;
+        let Request { method, url, headers, body, then, value, timeout, retries } = request;
+        let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        let mut fetch = Fetch::new(&method, url, pairs, &then)
+            .and_then(|fetch| fetch.with_retries(retries))
+            .map_err(invalid)?;
+        if let Some(millis) = timeout {
+            fetch = fetch.with_timeout(millis).map_err(invalid)?;
+        }
+        (fetch.body, fetch.value) = (Bytes::from(body), Bytes::from(value));
+        self.check_channel(&fetch.then)?;
+        if let Err(refusal) = lent.grants.outside.destinations.check(&fetch.url) {
+            return Err(FetchError::Forbidden(format!(
+                "{refusal} (modules.{}.grants.http)",
+                lent.module
+            )));
+        }
+        let content = fetch.content().map_err(invalid)?;
+        let (bytes, limit) = (content.as_bytes().len(), self.limits.message_bytes);
+        if bytes > limit {
+            let rule = format!("a request has at most {limit} bytes in all; this one has {bytes}");
+            return Err(FetchError::Invalid(rule));
+        }
+        let job = self.job()?;
+        let payload = seal_relayed(Some(job.lent.process), job.correlation, &content);
+        let target = ChannelName::of_fetches(&job.lent.module).to_string();
+        self.transaction()?.relay(Parcel { target, payload });
+        Ok(())
+    }
+}
+
+fn invalid(error: impl std::fmt::Display) -> FetchError {
+    FetchError::Invalid(error.to_string())
+}
+
+impl Host for OutsideCalls<'_> {
+    fn fetch(&mut self, request: Request) -> wasmtime::Result<Result<(), FetchError>> {
+        Ok(self.put(request))
+    }
+}
