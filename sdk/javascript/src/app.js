@@ -8,7 +8,10 @@ import { checkName } from "./route.js";
 /** @typedef {import("./types.js").Consumers} Consumers */
 /** @typedef {import("./types.js").Consumer} Consumer */
 
-/** @typedef {{ name: string, prefix: string, trigger: import("./types.js").Trigger, run: Consumer["run"] }} Entry */
+/**
+ * @typedef {{ name: string, prefix: string, trigger: import("./types.js").Trigger,
+ *   run: Consumer["run"], schedule?: Consumer["schedule"] }} Entry
+ */
 
 /** A module's consumers; `app` makes it. */
 export class App {
@@ -94,13 +97,13 @@ function entry(name, listed, prefix) {
       `consumer \`${name}\` is ${kind(listed)}: give what http, websocket or channel returns`,
     );
   }
-  const { trigger, run } = consumer;
+  const { trigger, run, schedule } = consumer;
   if (trigger.tag === "channel") {
     if (prefix)
       throw new DeclarationError(
         `consumer \`${name}\` of a channel has no path: list it outside of the prefix ${prefix}`,
       );
-    return { name, prefix, trigger, run };
+    return { name, prefix, trigger, run, schedule };
   }
   return { name, prefix, trigger: mounted(trigger, prefix), run };
 }

@@ -27,6 +27,7 @@ export { integer } from "./params.js";
 export { Query } from "./query.js";
 export { Request } from "./request.js";
 export { Hold, Response, Streamed } from "./response.js";
+export { Tick } from "./schedule.js";
 export { Scope } from "./scope.js";
 export { Socket } from "./socket.js";
 export { Store, StoreView } from "./store.js";
@@ -40,5 +41,6 @@ export { Timer } from "./timer.js";
 /** @typedef {import("./types.js").Level} Level */
 /** @typedef {import("./types.js").Message} Message */
 /** @typedef {import("./types.js").ResponseInit} ResponseInit */
+/** @typedef {import("./types.js").Schedule} Schedule */
 /** @template T @typedef {import("./types.js").Shape<T>} Shape */
 /** @typedef {import("./bytes.js").Bytes} Bytes */

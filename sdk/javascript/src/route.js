@@ -122,6 +122,11 @@ export function readOptions(options, known, what) {
     throw new DeclarationError(`${what}: its options are ${kind(options)}: give an object`);
   }
   for (const name of Object.keys(options)) {
+    if (name === "schedule" && !known.includes(name)) {
+      throw new DeclarationError(
+        `${what}: a schedule sends a message to the channel of a consumer, and this consumer has none: give it to channel("reports.make", { schedule }, handler)`,
+      );
+    }
     if (!known.includes(name)) {
       throw new DeclarationError(
         `${what}: there is no option \`${name}\`; there are ${known.join(", ")}`,

@@ -6,6 +6,7 @@ import type { Chunk, Close, Frame } from "./messages.js";
 import type { Hold, Response, Streamed } from "./response.js";
 import type { Request } from "./request.js";
 import type { Context } from "./context.js";
+import type { Tick } from "./schedule.js";
 import type { Event } from "./sse.js";
 import type { Socket } from "./socket.js";
 
@@ -26,7 +27,7 @@ export interface ResponseInit {
 export type CookieOptions = Omit<SetCookie, "name" | "value">;
 
 /** Content of a message: an object with text keys, or a form for connections. */
-export type Message = object | Event | Frame | Response | Close | Chunk;
+export type Message = object | Event | Frame | Response | Close | Chunk | Tick;
 
 /** How much a line of the record matters. */
 export type Level = "trace" | "debug" | "info" | "warn" | "error";
@@ -128,11 +129,35 @@ export interface ChannelOptions {
     retries?: number;
 }
 
+/** When a consumer of a channel is run by the clock. The host reads expression and zone at the upload. */
+export interface Schedule {
+    /**
+     * Five fields: minute, hour, day of the month, month, day of the week; or six, with seconds before them; or
+     * `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.
+     */
+    expression: string;
+    /** A name of the IANA database; UTC if not given. */
+    zone?: string;
+    /**
+     * What becomes of moments at which no process was there for more than a minute. With `once`, the default, the last
+     * one of them runs when a process is there again; with `skip` none does.
+     */
+    missed?: "once" | "skip";
+}
+
+/** Options of a consumer of a channel that is run by the clock. */
+export interface ScheduledOptions extends ChannelOptions {
+    /** At each moment the host sends the channel a Tick, once among all processes. */
+    schedule: Schedule;
+}
+
 export type ChannelHandler<M> = (message: M, cx: Context) => Awaitable<void>;
 
 /** A consumer as `http`, `websocket` and `channel` make it. */
 export interface Consumer {
     readonly trigger: Trigger;
+    /** Of a consumer that is run by the clock. */
+    readonly schedule?: Required<Schedule> | undefined;
     /** Runs it. May return a promise. */
     readonly run: (run: Run, event: WireEvent) => unknown;
 }

@@ -36,7 +36,7 @@ async function make(text) {
 /** @param {string} text */
 async function write(text) {
   const entry = join(folder, "app.js");
-  await writeFile(entry, `import { app, http } from ${SDK};\n${text}`);
+  await writeFile(entry, `import { app, channel, http } from ${SDK};\n${text}`);
   return entry;
 }
 
@@ -50,6 +50,17 @@ async function refuses(text, message) {
     assert.match(/** @type {Error} */ (error).message, message);
     return true;
   });
+}
+
+/**
+ * The names of what a component exports.
+ *
+ * @param {Uint8Array} component
+ */
+function exported(component) {
+  return [...split(component)]
+    .filter(({ id }) => id === 11)
+    .map(({ content }) => /tidegate:[a-z/@0-9.]+/.exec(Buffer.from(content).toString("latin1"))?.[0]);
 }
 
 test("the contract in the package is that of the project", async () => {
@@ -78,11 +89,7 @@ test("a module exports its consumers and nothing else", async () => {
   const component = await readFile(output);
   assert.equal(component.length, bytes);
   assert.ok(inputs.includes(join(folder, "app.js")));
-  const exported = [...split(component)]
-    .filter(({ id }) => id === 11)
-    .map(({ content }) => content.toString());
-  assert.equal(exported.length, 1);
-  assert.match(String(Buffer.from(component)), /tidegate:channels\/consumer@0\.1\.0/);
+  assert.deepEqual(exported(component), ["tidegate:channels/consumer@0.1.0"]);
   // A module that keeps no data imports no store, so that it runs on hosts without one.
   assert.doesNotMatch(component.toString("latin1"), /tidegate:channels\/store@/);
 });
@@ -102,6 +109,41 @@ test("a module imports the store where its code names it", async () => {
       assert.equal(bundled.code.includes(`"tidegate:channels/${name}@`), world === "storing", code);
   }
 });
+
+const BOTH = ["tidegate:channels/consumer@0.1.0", "tidegate:channels/declarations@0.1.1"];
+
+/** @type {[what: string, text: string, worlds: [named: string, built: string[]]][]} */
+const scheduled = [
+  [
+    "a schedule in the code",
+    'export default app({ a: channel("a", { schedule: { expression: "@daily" } }, () => {}) });',
+    ["declaring", BOTH],
+  ],
+  [
+    "a schedule and data",
+    'export default app({ a: channel("a", { schedule: { expression: "@daily" } }, (_, cx) => cx.store.add("a")) });',
+    ["storing-and-declaring", BOTH],
+  ],
+  [
+    "a schedule that the code does not name",
+    'const name = ["sched", "ule"].join("");\nexport default app({ a: channel("a", { [name]: { expression: "@daily" } }, () => {}) });',
+    ["plain", BOTH],
+  ],
+  [
+    "a property of the same name, and no schedule",
+    'const train = { schedule: "late" };\nexport default app({ a: http("GET /a", () => train.schedule) });',
+    ["declaring", BOTH.slice(0, 1)],
+  ],
+];
+
+for (const [what, text, [named, built]] of scheduled) {
+  test(`a module exports declarations if a consumer has a schedule: ${what}`, async () => {
+    const bundled = await bundle(await write(text));
+    assert.equal(bundled.world, named);
+    const { output } = await make(text);
+    assert.deepEqual(exported(await readFile(output)), built);
+  });
+}
 
 test("what is frozen into a module is refused", async () => {
   await refuses(

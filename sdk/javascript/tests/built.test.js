@@ -27,7 +27,7 @@ describe(
       /** @type {Record<string, string>} */
       const modules = {};
       const sources = Object.entries(examples).map(([name, file]) => [name, source(name, file)]);
-      for (const name of ["surface", "keeping"])
+      for (const name of ["surface", "keeping", "scheduled"])
         sources.push([name, fileURLToPath(new URL(`${name}.js`, import.meta.url))]);
       await Promise.all(
         sources.map(async ([name = "", entry = ""]) => {
@@ -68,6 +68,37 @@ describe(
       );
       await host.logged("due: without a key");
       await host.logged("due: by key");
+    });
+
+    test("a consumer with a schedule gets each moment once", async () => {
+      const watch = driver(host.address);
+      await watch.open("watcher", { path: "/seconds", subprotocols: [], headers: {} });
+      /** @type {Set<unknown>} */
+      const moments = new Set();
+      for (let i = 0; i < 3; i++) {
+        const received = await watch.receive("watcher");
+        assert.ok("frame" in received);
+        moments.add(received.frame);
+      }
+      await watch.reset();
+      assert.equal(moments.size, 3);
+      for (const moment of moments) {
+        assert.match(String(moment), /:\d\d\.000Z$/);
+        assert.ok(Date.parse(String(moment)) <= Date.now());
+      }
+    });
+
+    test("the routes of a module have its schedules with the next moments", async () => {
+      const routes = await host.routes();
+      assert.match(
+        routes,
+        /^CHANNEL +scheduled\.second +\* \* \* \* \* \* Europe\/Berlin, next 20\S+\[Europe\/Berlin\]$/m,
+      );
+      assert.match(
+        routes,
+        /^CHANNEL +scheduled\.yearly +0 0 1 1 \* UTC, next 20\d\d-01-01T00:00:00\+00:00\[UTC\]$/m,
+      );
+      assert.match(routes, /^CHANNEL +keeping\.due$/m);
     });
 
     test("fresh instances differ in what is random", async () => {

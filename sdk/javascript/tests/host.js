@@ -1,11 +1,12 @@
 /** A real host with modules, for tests: the program that the environment variable TIDEGATE names. */
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 
 import { WebSocket } from "ws";
 
@@ -35,14 +36,8 @@ export async function serve(modules, settings = "") {
   const config = join(folder, "tidegate.toml");
   await writeFile(config, SETTINGS + settings);
   const listed = Object.entries(modules).flatMap(([name, file]) => ["--module", `${name}=${file}`]);
-  const places = [
-    "--listen",
-    "127.0.0.1:0",
-    "--admin",
-    "127.0.0.1:0",
-    "--data-dir",
-    join(folder, "data"),
-  ];
+  const data = ["--data-dir", join(folder, "data")];
+  const places = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", ...data];
   const child = spawn(
     /** @type {string} */ (program),
     ["serve", "--config", config, ...places, ...listed],
@@ -77,6 +72,11 @@ export async function serve(modules, settings = "") {
           throw new Error(`there is no line with ${part}:\n${lines.join("\n")}`);
         });
       }
+    },
+    /** What `tidegate routes` says of the modules. They are compiled already. */
+    async routes() {
+      const of = ["routes", "--config", config, ...data, ...listed];
+      return (await promisify(execFile)(/** @type {string} */ (program), of)).stdout;
     },
     async stop() {
       child.kill("SIGTERM");

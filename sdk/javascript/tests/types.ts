@@ -1,6 +1,6 @@
 /** What the types refuse. The type check fails where one of these lines is no error. */
 
-import { Frame, Response, app, channel, http, integer, websocket } from "@tidegate/sdk";
+import { Frame, Response, Tick, app, channel, http, integer, websocket } from "@tidegate/sdk";
 
 interface Picture {
     id: number;
@@ -50,6 +50,22 @@ app({
         cx.groupSend("pictures", "text");
         cx.groupSend("pictures", Frame.text("text"));
     }),
+    report: channel("reports", { schedule: { expression: "@daily", missed: "skip" } }, (tick, cx) => {
+        const due: Date = tick.due;
+        // @ts-expect-error: a Tick has no moment
+        cx.info(`${due} ${tick.moment}`);
+    }),
+    mixed: channel("mixed", { schedule: { expression: "@daily" } }, (it: Tick | Picture, cx) =>
+        cx.info(it instanceof Tick ? `${it.due}` : it.next),
+    ),
+    // @ts-expect-error: the message of a schedule is a Tick
+    night: channel("nights", { schedule: { expression: "@daily" } }, (night: Picture) => {}),
+    // @ts-expect-error: a schedule has an expression
+    never: channel("never", { schedule: { zone: "UTC" } }, () => {}),
+    // @ts-expect-error: `missed` is "once" or "skip"
+    twice: channel("twice", { schedule: { expression: "@daily", missed: "twice" } }, () => {}),
+    // @ts-expect-error: a request has no schedule
+    asked: http("GET /asked", { schedule: { expression: "@daily" } }, () => ""),
     socket: websocket("/socket/{room}", {
         state: () => ({ lines: 0 }),
         incoming: "text",

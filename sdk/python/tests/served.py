@@ -72,7 +72,7 @@ class Host:
     """A host with one module, on free ports, until the end of a `with`. It keeps its data in a directory."""
 
     def __init__(self, component: Path, directory: Path) -> None:
-        self._component = component
+        self.component = component
         self._directory = directory
         self._data = directory / "data"
 
@@ -83,7 +83,7 @@ class Host:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    os.environ["TIDEGATE"], "serve", "--config", str(settings), "--module", f"python={self._component}",
+                    os.environ["TIDEGATE"], "serve", "--config", str(settings), "--module", f"python={self.component}",
                     "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", str(self._data),
                 ],
                 stdout=subprocess.PIPE,
@@ -104,6 +104,12 @@ class Host:
     ) -> None:
         self._process.terminate()
         self._process.communicate(timeout=60)
+
+    def routes(self) -> list[str]:
+        """The lines of `tidegate routes` for the component, which is compiled already."""
+        command = [os.environ["TIDEGATE"], "routes", "--module", f"python={self.component}"]
+        done = subprocess.run([*command, "--data-dir", str(self._data)], capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
 
     def records(self, identities: set[str]) -> dict[str, dict[str, Any]]:
         """The records of runs. Waits until they are there."""

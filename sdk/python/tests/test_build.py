@@ -112,6 +112,10 @@ def test_a_module_without_consumers_has_a_fix() -> None:
     assert explain(raised(error, error), "app", PLACES).startswith("`app` has no `Consumer`: name the consumers")
     error = "TypeError: 'int' object is not callable"
     assert explain(raised(error, error), "app", PLACES).startswith("`Consumer` of `app` is no list of consumers")
+    # The module that the build writes for one with a schedule asks for it.
+    error = "AttributeError: module 'app' has no attribute 'Consumer'"
+    shown, _, fix = explain(traceback(error, "/3/tidegate_declaring_entry.py"), "app", PLACES).partition("\n\n")
+    assert (shown, fix.partition(":")[0]) == (error, "`app` has no `Consumer`")
     # One that has lines is of something else.
     error = "AttributeError: module 'app' has no attribute 'x'"
     assert explain(traceback(error, "/0/app.py"), "app", PLACES).endswith(error)
@@ -175,7 +179,67 @@ def test_the_tool_gets_the_packages_of_this_interpreter(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert main(["build", "app", "-p", "pages"]) == 0
     packages = str(Path(command.__file__).parents[2])
-    assert called[0][:6] == ["componentize-py", "componentize", "-p", ".", "-p", "pages"]
+    world = ["-w", "tidegate-module"]
+    assert called[0][:8] == ["componentize-py", *world, "componentize", "-p", ".", "-p", "pages"]
     assert packages in called[0]
     assert called[0][-3:] == ["app", "-o", "app.wasm"]
     assert os.environ["VIRTUAL_ENV"] == sys.prefix
+
+
+SCHEDULED = """
+from tidegate_sdk import channel, export, schedule
+
+@schedule("@daily")
+@channel("shop.report")
+def report() -> None: ...
+
+Consumer = export(report)
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "is_named"),
+    [
+        ({"app.py": SCHEDULED}, True),
+        ({"app.py": "from shop.night import Consumer", "shop/__init__.py": "", "shop/night.py": SCHEDULED}, True),
+        ({"app.py": "import shop", "shop/__init__.py": "from . import night", "shop/night.py": SCHEDULED}, True),
+        ({"app.py": "import tidegate_sdk\ntidegate_sdk.schedule"}, True),
+        ({"app.py": "from tidegate_sdk import *"}, True),
+        ({"app.py": "from calendar import schedule", "calendar.py": ""}, False),
+        ({"app.py": "from tidegate_sdk import channel  # and no schedule", "test_app.py": SCHEDULED}, False),
+        ({"app.py": "def f(:"}, False),
+        ({"app.py": "from ... import shop"}, False),
+    ],
+)
+def test_the_world_is_chosen_by_the_imports(
+    files: dict[str, str], is_named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    called: list[list[str]] = []
+    monkeypatch.setattr(command, "_componentize", lambda: lambda: called.append(sys.argv))
+    build("app", "app.wasm")
+    [arguments] = called
+    world = arguments[arguments.index("-w") + 1]
+    assert (world, arguments[-3]) == (
+        ("tidegate-declaring-module", "tidegate_declaring_entry") if is_named else ("tidegate-module", "app")
+    )
+
+
+def test_a_world_that_does_not_fit_is_left_for_the_other_one_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    worlds: list[str] = []
+
+    def script() -> None:
+        worlds.append(sys.argv[2])
+        raise AssertionError(traceback("tidegate_sdk.declarations.WorldError: report has a schedule", "/2/a.py"))
+
+    monkeypatch.setattr(command, "_componentize", lambda: script)
+    with pytest.raises(BuildError, match=r"WorldError: report has a schedule"):
+        build("app", "app.wasm")
+    assert worlds == ["tidegate-module", "tidegate-declaring-module"]

@@ -6,10 +6,14 @@ They need `TIDEGATE`, the path of the host.
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from examples import ALL, Example
-from served import Host, ServedDriver
+from served import COMMAND, Host, ServedDriver
 
 from tidegate_sdk.testing.cases import CaseRequest, Cases
 
@@ -79,3 +83,34 @@ def test_a_timer_sends_its_message_when_it_is_due(host: Host) -> None:
     driver.request(CaseRequest("POST", "/s/timer/tea", {}, b""))
     assert driver.receive("watcher") == "tea"
     driver.reset()
+
+
+def test_a_consumer_with_a_schedule_gets_each_moment_once(host: Host) -> None:
+    driver = ServedDriver(host.port)
+    driver.open("watcher", "/s/seconds", [], {})
+    moments = {datetime.fromisoformat(str(driver.receive("watcher"))) for _ in range(3)}
+    driver.reset()
+    assert len(moments) == 3
+    for moment in moments:
+        assert (moment.microsecond, moment.utcoffset()) == (0, timedelta(0))
+        assert moment <= datetime.now(UTC)
+
+
+def test_the_routes_of_a_module_have_its_schedule_with_the_next_moment(host: Host) -> None:
+    [line] = [line for line in host.routes() if " s.second" in line]
+    assert re.fullmatch(r"CHANNEL +s\.second +\* \* \* \* \* \* Europe/Berlin, next 20\S+\[Europe/Berlin\]", line)
+    [other] = [line for line in host.routes() if " s.due" in line]
+    assert "next" not in other
+
+
+DECLARATIONS = b"tidegate:channels/declarations@"
+
+
+def test_a_module_without_schedules_exports_no_declarations(host: Host, tmp_path: Path) -> None:
+    # The import alone misleads the command, which notices.
+    text = f"{ALL[0].file.read_text()}\nfrom tidegate_sdk import schedule\n"
+    (tmp_path / "app.py").write_text(text)
+    done = subprocess.run([COMMAND, "build", "app"], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert DECLARATIONS not in (tmp_path / "app.wasm").read_bytes()
+    assert DECLARATIONS in host.component.read_bytes()

@@ -9,8 +9,8 @@ import { decode } from "@jridgewell/sourcemap-codec";
 import * as esbuild from "esbuild";
 
 import { BuildError } from "./errors.js";
-import { namesStore } from "./names.js";
 import { readSpecifier } from "./files.js";
+import { parts } from "./names.js";
 
 const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const ENTRY = "tidegate-entry.js";
@@ -22,32 +22,51 @@ const NAMES_URL = /\bURL(SearchParams)?\b/;
 
 /** @typedef {import("../component/places.js").Places} Places */
 
+/** @typedef {"plain" | "storing" | "declaring" | "storing-and-declaring"} World a world of `wit/modules.wit` */
+/** @typedef {{ code: string, world: World, isDeclaring: boolean, table: Places, inputs: string[] }} Bundle */
+
 /**
  * @param {string} entry the file whose default export is the application
- * @returns {Promise<{ code: string, world: "plain" | "storing", table: Places, inputs: string[] }>}
+ * @param {boolean} [mustDeclare] whether the module exports declarations; as the code says if not given
+ * @returns {Promise<Bundle>}
  * @throws {BuildError}
  */
-export async function bundle(entry) {
-  const plain = await run(entry, []);
-  const isStoring = await namesStore(plain.inputs.filter((path) => !isOwn(path)));
+export async function bundle(entry, mustDeclare) {
+  const plain = await run(entry, [], false);
+  const found = await parts(plain.inputs.filter((path) => !isOwn(path)));
+  const { isStoring } = found;
+  const isDeclaring = mustDeclare ?? found.isDeclaring;
   const before = [];
   if (NAMES_URL.test(plain.code)) before.push("component/url.js");
   if (isStoring) before.push("component/storing.js");
-  const { code, table, inputs } = before.length > 0 ? await run(entry, before) : plain;
+  const isPlain = before.length === 0 && !isDeclaring;
+  const { code, table, inputs } = isPlain ? plain : await run(entry, before, isDeclaring);
   return {
     code: `${code}\nglobalThis.__tidegate.setPlaces(${JSON.stringify(table)});\n`,
-    world: isStoring ? "storing" : "plain",
+    world: world(isStoring, isDeclaring),
+    isDeclaring,
     table,
     inputs,
   };
 }
 
 /**
+ * @param {boolean} isStoring
+ * @param {boolean} isDeclaring
+ * @returns {World}
+ */
+function world(isStoring, isDeclaring) {
+  if (isStoring) return isDeclaring ? "storing-and-declaring" : "storing";
+  return isDeclaring ? "declaring" : "plain";
+}
+
+/**
  * @param {string} entry
  * @param {string[]} before files of the SDK that run first
+ * @param {boolean} isDeclaring whether the module exports declarations
  */
-async function run(entry, before) {
-  const result = await esbuild.build(options(entry, before)).catch((error) => {
+async function run(entry, before, isDeclaring) {
+  const result = await esbuild.build(options(entry, before, isDeclaring)).catch((error) => {
     throw new BuildError(report(error), { cause: error });
   });
   const [map, file] = [".map", ".js"].map((ending) =>
@@ -69,17 +88,23 @@ async function run(entry, before) {
 /**
  * @param {string} entry
  * @param {string[]} before
+ * @param {boolean} isDeclaring
  * @returns {esbuild.BuildOptions & { write: false, metafile: true }}
  */
-function options(entry, before) {
+function options(entry, before, isDeclaring) {
   const from = (/** @type {string} */ path) => JSON.stringify(resolve(SDK, path));
+  const declared = [
+    `import { declarations as declare } from ${from("component/declarations.js")};`,
+    "export const declarations = declare(app);",
+  ];
   return {
     stdin: {
       contents: [
         ...[...before, "component/prelude.js"].map((path) => `import ${from(path)};`),
         `import { serve } from ${from("component/serve.js")};`,
         `import app from ${JSON.stringify(entry)};`,
-        "export const consumer = serve(app);",
+        `export const consumer = serve(app, ${isDeclaring});`,
+        ...(isDeclaring ? declared : []),
       ].join("\n"),
       resolveDir: dirname(entry),
       sourcefile: ENTRY,

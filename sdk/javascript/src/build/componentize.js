@@ -3,7 +3,8 @@
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { BuildError } from "./errors.js";
+import { MISFIT } from "../component/declarations.js";
+import { BuildError, OtherWorld } from "./errors.js";
 import { stripInit } from "./strip.js";
 
 /** @typedef {"quickjs"} Engine */
@@ -29,7 +30,9 @@ export async function componentize(code, { engine, world, locate }) {
     const { component } = await quickjs({ witPath: WIT, jsSource: code, world, sync: true });
     return stripInit(component);
   } catch (error) {
-    throw new BuildError(explain(/** @type {Error} */ (error).message, locate), { cause: error });
+    const text = explain(/** @type {Error} */ (error).message, locate);
+    const Kind = text.includes(MISFIT) ? OtherWorld : BuildError;
+    throw new Kind(text, { cause: error });
   }
 }
 

@@ -9,3 +9,6 @@ export class BuildError extends Error {
     this.name = "BuildError";
   }
 }
+
+/** The application exports declarations and has none, or the other way round: another world fits. */
+export class OtherWorld extends BuildError {}

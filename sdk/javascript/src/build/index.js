@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { locator } from "../component/places.js";
 import { bundle } from "./bundle.js";
 import { componentize } from "./componentize.js";
-import { BuildError } from "./errors.js";
+import { BuildError, OtherWorld } from "./errors.js";
 
 export { BuildError } from "./errors.js";
 
@@ -37,8 +37,7 @@ export async function build({ entry, output, engine = "quickjs" }) {
     throw new BuildError(
       `${entry}: there is no such file: name the one that has \`export default app({ ... })\``,
     );
-  const { code, world, table, inputs } = await bundle(source);
-  const component = await componentize(code, { engine, world, locate: locator(table) });
+  const { component, inputs } = await make(source, engine);
   const target = resolve(output);
   await mkdir(dirname(target), { recursive: true });
   // In one move: a host that watches the file never meets half of it.
@@ -47,6 +46,32 @@ export async function build({ entry, output, engine = "quickjs" }) {
   await rename(beside, target);
   const digest = createHash("sha256").update(component).digest("hex");
   return { output, bytes: component.length, digest, inputs };
+}
+
+/**
+ * Makes the component in the world that fits.
+ *
+ * @param {string} source
+ * @param {import("./componentize.js").Engine} engine
+ */
+async function make(source, engine) {
+  const first = await bundle(source);
+  try {
+    return { component: await evaluate(first, engine), inputs: first.inputs };
+  } catch (error) {
+    if (!(error instanceof OtherWorld)) throw error;
+    // The names in the code misled. The consumers that the application lists decide.
+    const other = await bundle(source, !first.isDeclaring);
+    return { component: await evaluate(other, engine), inputs: other.inputs };
+  }
+}
+
+/**
+ * @param {import("./bundle.js").Bundle} bundled
+ * @param {import("./componentize.js").Engine} engine
+ */
+function evaluate({ code, world, table }, engine) {
+  return componentize(code, { engine, world, locate: locator(table) });
 }
 
 /** The folder of the contract that modules are built against. */

@@ -1,12 +1,17 @@
-/** Finds out whether code uses the store or timers: a module that does not runs on hosts without them. */
+/** Finds the parts of newer contracts that code uses: a module without them runs on older hosts. */
 
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
 
 import { transform } from "esbuild";
 
-/** What the context has for them. */
-const PROPERTIES = /^(store|timer|sendAt)$/;
+/** Properties of the context for the store and the timers. */
+const STORING = ["store", "timer", "sendAt"];
+/** The option of a consumer that is run by the clock. */
+const DECLARING = ["schedule"];
+const NAMES = [...STORING, ...DECLARING].join("|");
+const PROPERTIES = new RegExp(`^(${NAMES})$`);
+const MENTIONS = new RegExp(NAMES);
 
 /** @type {Record<string, import("esbuild").Loader>} */
 const LOADERS = {
@@ -21,23 +26,29 @@ const LOADERS = {
 };
 
 /**
- * Whether a file names such a property, as in `cx.store`, `cx["store"]` or `({ store })`. Variables,
- * texts and comments do not count.
+ * Finds properties that files name, as in `cx.store`, `cx["store"]` or `({ store })`. Variables, texts
+ * and comments do not count.
  *
  * @param {string[]} paths files that esbuild has read without an error
- * @returns {Promise<boolean>}
+ * @returns {Promise<{ isStoring: boolean, isDeclaring: boolean }>}
  */
-export async function namesStore(paths) {
-  const found = await Promise.all(paths.map(namesStoreIn));
-  return found.includes(true);
+export async function parts(paths) {
+  const found = new Set((await Promise.all(paths.map(named))).flat());
+  return {
+    isStoring: STORING.some((name) => found.has(name)),
+    isDeclaring: DECLARING.some((name) => found.has(name)),
+  };
 }
 
-/** @param {string} path */
-async function namesStoreIn(path) {
+/**
+ * @param {string} path
+ * @returns {Promise<string[]>}
+ */
+async function named(path) {
   const loader = LOADERS[extname(path)];
-  if (!loader) return false;
+  if (!loader) return [];
   const text = await readFile(path, "utf8");
-  if (!/store|timer|sendAt/.test(text)) return false;
+  if (!MENTIONS.test(text)) return [];
   // esbuild is asked to rename these properties, and tells which it has met.
   const { mangleCache } = await transform(text, {
     loader,
@@ -46,5 +57,5 @@ async function namesStoreIn(path) {
     mangleCache: {},
     logLevel: "silent",
   });
-  return Object.keys(mangleCache).length > 0;
+  return Object.keys(mangleCache);
 }

@@ -3,6 +3,7 @@
 import { kind } from "../bytes.js";
 import { fault, handle, neverSettles } from "../handle.js";
 import { isPromise } from "../settle.js";
+import { checkWorld } from "./declarations.js";
 import { host } from "./host.js";
 import { enter } from "./phase.js";
 import { locator } from "./places.js";
@@ -23,13 +24,15 @@ function setPlaces(table) {
 
 /**
  * @param {App} app the default export of the application
+ * @param {boolean} isDeclaring whether the module exports declarations
  */
-export function serve(app) {
+export function serve(app, isDeclaring) {
   if (!(app?.byName instanceof Map)) {
     throw new TypeError(
       `the default export is ${kind(app)}: write \`export default app({ ... })\``,
     );
   }
+  checkWorld(app, isDeclaring);
   Object.defineProperty(globalThis, "__tidegate", { value: { setPlaces } });
   // What the top level of the application left to do is done here, and not in each instance.
   drain();

@@ -5,6 +5,7 @@ import { unpack } from "../content.js";
 import { Context } from "../context.js";
 import { DeclarationError } from "../errors.js";
 import { checkName, readOptions } from "../route.js";
+import { readSchedule, readTick } from "../schedule.js";
 
 /** @typedef {import("../types.js").Consumer} Consumer */
 
@@ -46,6 +47,24 @@ const RETRIES_MAX = 100;
  * @returns {Consumer}
  */
 /**
+ * Makes a consumer of a channel that is run by the clock: at each moment of its schedule it gets a
+ * `Tick`.
+ *
+ * ```js
+ * const schedule = { expression: "30 3 * * 1-5", zone: "Europe/Berlin" };
+ * channel("shop.report", { schedule }, (tick, cx) => cx.info(tick.due.toISOString()));
+ * ```
+ *
+ * Others may send to the channel, too; what they send arrives as it is. In a test `host.fire` stands
+ * for the clock.
+ *
+ * @overload
+ * @param {string} name
+ * @param {import("../types.js").ScheduledOptions} options
+ * @param {import("../types.js").ChannelHandler<import("../schedule.js").Tick>} handler
+ * @returns {Consumer}
+ */
+/**
  * @param {string} name 1 to 99 of `a-z A-Z 0-9 . _ -`
  * @param {any} optionsOrHandler
  * @param {any} [handlerAfterOptions]
@@ -64,14 +83,18 @@ export function channel(name, optionsOrHandler, handlerAfterOptions) {
   const given = typeof optionsOrHandler === "function" ? {} : optionsOrHandler;
   if (typeof handler !== "function")
     throw new DeclarationError(`${what}: the handler is ${kind(handler)}: give a function`);
-  const { retries } = readOptions(given, ["retries"], what);
+  const options = readOptions(given, ["retries", "schedule"], what);
+  const { retries } = options;
   if (retries !== undefined) integer(retries, `${what}: retries`, 0, RETRIES_MAX);
+  const schedule = readSchedule(options.schedule, what);
   return {
     trigger: { tag: "channel", val: { name, retries } },
+    schedule,
     run(run, event) {
       if (event.tag !== "channel-message")
         throw new Error(`the consumer is made for a channel and not for ${event.tag}`);
-      return handler(unpack(event.val.content), new Context(run));
+      const message = unpack(event.val.content);
+      return handler(schedule ? readTick(message) : message, new Context(run));
     },
   };
 }

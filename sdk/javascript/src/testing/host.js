@@ -4,6 +4,7 @@ import { text } from "../bytes.js";
 import { packMessage, unpack } from "../content.js";
 import { sending } from "../calls.js";
 import { Group, fullName } from "../group.js";
+import { Tick } from "../schedule.js";
 import { run } from "./call.js";
 import { send } from "./http.js";
 import { TestData } from "./inspection.js";
@@ -145,6 +146,29 @@ export class TestHost {
     });
     this.#world.send(channel, content, this.#world.nextId());
     await this.#settle();
+  }
+
+  /**
+   * Sends a Tick of this moment to a consumer that has a schedule.
+   *
+   * @param {string} consumer
+   * @throws {TypeError} the module has no such consumer, or it has no schedule
+   */
+  async fire(consumer) {
+    const { app, epoch, now } = this.#world;
+    const entry = app.byName.get(consumer);
+    if (!entry) {
+      const known = [...app.byName.keys()].join(", ");
+      throw new TypeError(
+        `the module has no consumer ${JSON.stringify(consumer)}; it has ${known}`,
+      );
+    }
+    if (!entry.schedule || entry.trigger.tag !== "channel") {
+      throw new TypeError(
+        `consumer \`${consumer}\` has no schedule: give channel() the option \`schedule\``,
+      );
+    }
+    await this.send(entry.trigger.val.name, new Tick(new Date(epoch + now)));
   }
 
   /**

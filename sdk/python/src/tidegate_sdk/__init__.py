@@ -33,6 +33,7 @@ from tidegate_sdk.frame import Chunk, Close, Message
 from tidegate_sdk.http_consumers import http
 from tidegate_sdk.multipart import Multipart, Part
 from tidegate_sdk.response import HttpError, Problem, Response
+from tidegate_sdk.schedules import Tick, schedule
 from tidegate_sdk.scope import Request, Scope
 from tidegate_sdk.socket import Handshake, Socket
 from tidegate_sdk.store import Store, StoreView
@@ -81,6 +82,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "StoreView",
+    "Tick",
     "TimerError",
     "Timers",
     "TooLarge",
@@ -90,6 +92,7 @@ __all__ = [
     "channel",
     "export",
     "http",
+    "schedule",
     "sse",
     "strict",
     "websocket",

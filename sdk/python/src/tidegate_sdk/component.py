@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from componentize_py_types import Err
+from wit_world import exports
 from wit_world.exports import consumer
 from wit_world.imports import connection, layer, log, reply, store, timers, types
 
-from tidegate_sdk import entries, errors, wire
+from tidegate_sdk import declarations, entries, errors, wire
 from tidegate_sdk.exports import Consumers
 from tidegate_sdk.scope import Request, Scope
 from tidegate_sdk.wire import Headers
@@ -28,6 +29,11 @@ _LEVELS = {
 def routes(of: Sequence[entries.Entry]) -> list[Any]:
     """The consumers in the form of the contract."""
     return [consumer.Route(entry.name, _trigger(entry.trigger)) for entry in of]
+
+
+def check_world(of: Sequence[entries.Entry]) -> None:
+    """Refuses consumers that do not fit the world that the component is built against."""
+    declarations.check_world(of, is_exported=hasattr(exports, "Declarations"))
 
 
 def _trigger(trigger: entries.Trigger) -> Any:

@@ -10,6 +10,7 @@ from tidegate_sdk.errors import ConsumerError
 from tidegate_sdk.wire import Event, Host, Invocation
 
 MARK = "__tidegate_consumer__"
+SCHEDULE = "__tidegate_schedule__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,15 @@ class ChannelTrigger:
     retries: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a consumer is run by the clock. The host reads expression and zone."""
+
+    expression: str
+    zone: str = "UTC"
+    missed: str = "once"
+
+
 Trigger = HttpTrigger | WebsocketTrigger | ChannelTrigger
 Run = Callable[[Host, Invocation, str, Event], None]
 
@@ -62,6 +72,7 @@ class Entry:
     place: str
     """File and line, for error messages."""
     prefix: str = ""
+    schedule: Schedule | None = None
 
     def under(self, prefix: str) -> Entry:
         """The same consumer, its path behind a prefix. Under a prefix, `/` is the prefix itself."""

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from tidegate_sdk import eager, faults, logs, overlaps
+from tidegate_sdk import declarations, eager, faults, logs, overlaps, routes
 from tidegate_sdk.codec.readers import reader
-from tidegate_sdk.entries import MARK, ChannelTrigger, Entry, Mark
+from tidegate_sdk.entries import MARK, SCHEDULE, ChannelTrigger, Entry, Mark, Schedule
 from tidegate_sdk.errors import ConsumerError
 from tidegate_sdk.wire import Event, Host, Invocation
 
@@ -24,6 +24,12 @@ class Consumers:
 
     entries: ClassVar[tuple[Entry, ...]] = ()
     """The consumers."""
+
+    def __init__(self) -> None:
+        # The build of a component makes the object, and nobody else does.
+        from tidegate_sdk import component
+
+        component.check_world(self.entries)
 
     @classmethod
     def run(cls, host: Host, invocation: Invocation, event: Event) -> None:
@@ -39,6 +45,10 @@ class Consumers:
         from tidegate_sdk import component
 
         return component.routes(self.entries)
+
+    def declare(self) -> bytes:
+        """The declarations about the consumers, for the host."""
+        return declarations.declare(self.entries)
 
     def handle(self, invocation: Any, event: Any) -> None:
         """Runs a consumer for an event of the host."""
@@ -104,10 +114,21 @@ def _flatten(consumers: Sequence[Any], prefix: str) -> Iterator[Entry]:
 def _compiled(thing: Any) -> Entry:
     mark = _mark(thing)
     try:
-        return mark.compile()
+        return _scheduled(mark.compile(), vars(thing).get(SCHEDULE))
     except ConsumerError as error:
         text = str(error)
         raise ConsumerError(text if mark.place in text else f"{thing.__name__} ({mark.place}): {text}") from None
+
+
+def _scheduled(entry: Entry, schedule: Schedule | None) -> Entry:
+    if schedule is None:
+        return entry
+    if not isinstance(entry.trigger, ChannelTrigger):
+        raise ConsumerError(
+            "@schedule sends a message to the channel of a consumer, and this consumer has none: write "
+            '@channel("reports.make") in place of its other decorator'
+        )
+    return dataclasses.replace(entry, schedule=schedule)
 
 
 def _mark(thing: Any) -> Mark:
@@ -147,9 +168,11 @@ def check_forgotten(consumers: Sequence[Any]) -> None:
         namespace = _namespace(thing)
         for name, other in list(namespace.items()):
             is_own = getattr(other, "__module__", None) == namespace.get("__name__")
-            mark = getattr(other, "__dict__", {}).get(MARK)
-            if isinstance(mark, Mark) and is_own and id(other) not in known:
-                raise ConsumerError(f"{mark.place}: `{name}` is not in export(...): add it, or remove its decorator")
+            marks = getattr(other, "__dict__", {})
+            if (MARK in marks or SCHEDULE in marks) and is_own and id(other) not in known:
+                mark = marks.get(MARK)
+                place = mark.place if isinstance(mark, Mark) else routes.place_of(other)
+                raise ConsumerError(f"{place}: `{name}` is not in export(...): add it, or remove its decorator")
 
 
 def check_frozen(consumers: Sequence[Any]) -> None:

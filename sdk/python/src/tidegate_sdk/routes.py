@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tidegate_sdk.entries import Guards
+from tidegate_sdk.entries import Guards, Schedule
 from tidegate_sdk.errors import ConsumerError
 
 _METHOD = re.compile(r"[A-Za-z0-9-]+")
@@ -147,6 +147,27 @@ def channel_name(name: Any, retries: int | None) -> str:
                 "to the channel with `.dead` behind it"
             )
     return name
+
+
+def schedule_parts(expression: Any, zone: Any, missed: Any) -> Schedule:
+    """Checks a schedule as far as no host is needed."""
+    if not isinstance(expression, str):
+        raise fail('a schedule has an expression, which is text: @schedule("30 3 * * *", zone="Europe/Berlin")')
+    what = f"@schedule({expression!r})"
+    count = len(expression.split())
+    if not expression.startswith("@") and count not in (5, 6):
+        raise fail(
+            f"{what}: an expression has 5 fields, minute, hour, day of the month, month and day of the week, or 6 with "
+            f"seconds before them; this one has {count}"
+        )
+    if not isinstance(zone, str):
+        raise fail(f'{what}: `zone` is text, a name of the IANA database such as "Europe/Berlin"')
+    if missed not in ("once", "skip"):
+        raise fail(
+            f'{what}: `missed` is "once", which runs the last of the moments that were missed, or "skip", and not '
+            f"{missed!r}"
+        )
+    return Schedule(expression, zone, missed)
 
 
 def check_plain(function: Callable[..., Any], what: str) -> None:

@@ -28,10 +28,12 @@ from tidegate_sdk import (
     Response,
     SendError,
     Socket,
+    Tick,
     Unreadable,
     channel,
     export,
     http,
+    schedule,
     strict,
     websocket,
 )
@@ -351,6 +353,21 @@ class TimerWatch:
         return ["timers"]
 
 
+# A schedule.
+
+
+@schedule("* * * * * *", zone="Europe/Berlin", missed="skip")
+@channel("s.second")
+def second(cx: Context, tick: Tick) -> None:
+    cx.group_send("seconds", tick.due.isoformat())
+
+
+@websocket("/s/seconds")
+class SecondWatch:
+    def groups(self) -> list[str]:
+        return ["seconds"]
+
+
 @http("GET /")
 def index(request: Request) -> str:
     return f"index of {request.path}"
@@ -364,6 +381,6 @@ def show(cx: Context, name: str) -> str:
 Consumer = export(
     number, typed, rest, search, order, form, files, header, cookie, problem, guarded, unguarded, stream, hold, answers,
     held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, book, seats, clear, timer, due,
-    TimerWatch,
+    TimerWatch, second, SecondWatch,
     {"/s/pages": [index, show]},
 )  # fmt: skip

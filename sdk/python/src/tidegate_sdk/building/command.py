@@ -9,9 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tidegate_sdk.building.failure import explain
 from tidegate_sdk.building.places import Places, installed
+from tidegate_sdk.building.worlds import DECLARING, ENTRY, PLAIN, names_schedule, write_entry
+from tidegate_sdk.declarations import WorldError
 
 
 class BuildError(Exception):
@@ -67,10 +70,15 @@ def build(app: str, output: str, path: Sequence[str] = ()) -> None:
     # componentize-py looks there for more packages, or else in the environment of any `python` on PATH.
     if sys.prefix != sys.base_prefix:
         os.environ["VIRTUAL_ENV"] = sys.prefix
-    paths = [part for place in places.all for part in ("-p", place)]
-    before, sys.argv = sys.argv, ["componentize-py", "componentize", *paths, app, "-o", output]
+    is_declaring = names_schedule(app, places)
+    before = sys.argv
     try:
-        script()
+        try:
+            _run(script, app, output, places, is_declaring)
+        except Exception as error:
+            if f"{WorldError.__name__}: " not in str(error):
+                raise
+            _run(script, app, output, places, not is_declaring)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
@@ -78,6 +86,18 @@ def build(app: str, output: str, path: Sequence[str] = ()) -> None:
         raise BuildError(explain(str(error), app, places)) from None
     finally:
         sys.argv = before
+
+
+def _run(script: Callable[[], None], app: str, output: str, places: Places, is_declaring: bool) -> None:
+    """Runs componentize-py."""
+    world, paths = PLAIN, places.all
+    with TemporaryDirectory() as directory:
+        if is_declaring:
+            write_entry(app, Path(directory))
+            world, app, paths = DECLARING, ENTRY, [*paths, directory]
+        places_of_modules = [part for place in paths for part in ("-p", place)]
+        sys.argv = ["componentize-py", "-w", world, "componentize", *places_of_modules, app, "-o", output]
+        script()
 
 
 def _check(app: str, places: Places) -> None:

@@ -37,6 +37,11 @@ class Places:
             return None
         return str(Path(self.own[int(found[1])], found[2]))
 
+    def is_own(self, file: str) -> bool:
+        """Says whether a file is the author's, and not one of an installed package."""
+        around = [place for place in self.all if Path(file).is_relative_to(Path(place).resolve())]
+        return max(around, key=lambda place: len(Path(place).resolve().parts), default="") in self.own
+
     def find(self, module: str) -> ModuleSpec | None:
         """Where a module is, without importing anything."""
         importlib.invalidate_caches()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json as jsons
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from tidegate_sdk.checks import milliseconds
 from tidegate_sdk.context import Group
+from tidegate_sdk.entries import ChannelTrigger
 from tidegate_sdk.exports import Consumers
 from tidegate_sdk.frame import Message, encode
+from tidegate_sdk.schedules import Tick
 from tidegate_sdk.scope import Request, Scope
 from tidegate_sdk.testing import router, rules
 from tidegate_sdk.testing.call import settle
@@ -140,6 +142,19 @@ class TestHost:
         rules.content(content)
         self._world.send(channel, content, self._world.next_id())
         settle(self._world)
+
+    def fire(self, consumer: str) -> None:
+        """Sends a `Tick` of this moment to a consumer that has a `schedule`.
+
+        Raises `ValueError` when the module has no such consumer, or it has no schedule.
+        """
+        entries = {entry.name: entry for entry in self._world.consumers.entries}
+        if consumer not in entries:
+            raise ValueError(f"the module has no consumer {consumer!r}; it has {', '.join(entries)}")
+        entry = entries[consumer]
+        if entry.schedule is None or not isinstance(entry.trigger, ChannelTrigger):
+            raise ValueError(f'{consumer!r} has no schedule: write @schedule("@daily") before its @channel')
+        self.send(entry.trigger.name, Tick(datetime.fromtimestamp(self._world.clock(), UTC)))
 
     def advance(self, span: float | timedelta) -> None:
         """Moves the clock by so many seconds. Runs what is due on the way, in the order of time."""
