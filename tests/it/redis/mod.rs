@@ -3,6 +3,7 @@
 mod commands;
 mod deploys;
 mod faults;
+mod fetches;
 pub(crate) mod mixed;
 mod processes;
 mod python;

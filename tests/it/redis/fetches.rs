@@ -1,0 +1,122 @@
+//! Requests to servers outside, made by processes that are killed.
+
+use serde_json::json;
+use tests::{Client, Outside, Process, guest, must};
+
+use super::Site;
+
+/// Requests of each kind.
+const REQUESTS: usize = 60;
+
+fn site(outside: &Outside) -> Site {
+    let site = Site::new(&[("fetches", guest("fetches"))]);
+    // A lease is five seconds longer.
+    site.set(&format!(
+        "[layer]\nretry_pause = '10ms'\n[modules.fetches]\ngrants.http = ['{}']\nfetch.timeout = '1s'\n",
+        outside.address
+    ));
+    site
+}
+
+async fn ask(client: &Client, url: &str, value: &str, retries: u32) {
+    let fields = [("content-type", "application/json")];
+    let asked = json!({"url": url, "value": value, "retries": retries});
+    let reply = client.request("POST", "/fetch", &fields, asked.to_string()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+/// How often a result has come, and the last one.
+async fn result(client: &Client, value: &str) -> (usize, String) {
+    let reply = client.get(&format!("/results/{value}")).await;
+    let (count, last) = reply.text().split_once(' ').unwrap();
+    (count.parse().unwrap(), last.to_owned())
+}
+
+async fn until_result(client: &Client, value: &str) -> String {
+    must("the result", async {
+        loop {
+            let (count, last) = result(client, value).await;
+            if count > 0 {
+                return last;
+            }
+        }
+    })
+    .await
+}
+
+async fn kill(process: Process) {
+    process.signal("KILL").await;
+    assert_eq!(process.wait().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_wait_for_a_process_that_makes_them() {
+    let outside = Outside::start().await;
+    let site = site(&outside);
+    let interface = site.interface().await;
+    let client = Client::new(interface.address);
+    let worker = site.worker(&[]).await;
+    ask(&client, &outside.url("/ok"), "early", 0).await;
+    // Whoever runs consumers alone makes none.
+    let (count, _) = result(&client, "early").await;
+    assert_eq!((count, outside.count("/ok")), (0, 0));
+    kill(worker).await;
+    let _other = site.worker(&["--fetch"]).await;
+    assert!(until_result(&client, "early").await.contains("GET /ok"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_a_process_that_is_killed_is_unknown_or_made_again() {
+    let outside = Outside::start().await;
+    let site = site(&outside);
+    let interface = site.interface().await;
+    let client = Client::new(interface.address);
+    let _worker = site.worker(&[]).await;
+    let doomed = site.worker(&["--fetch"]).await;
+    ask(&client, &outside.url("/hold?once"), "once", 0).await;
+    ask(&client, &outside.url("/hold?again"), "again", 1).await;
+    outside.until("/hold?once", 1).await;
+    outside.until("/hold?again", 1).await;
+    kill(doomed).await;
+    let _other = site.worker(&["--fetch"]).await;
+    assert!(until_result(&client, "once").await.contains("unknown"));
+    outside.until("/hold?again", 2).await;
+    outside.release();
+    assert!(until_result(&client, "again").await.contains("released"));
+    assert_eq!(outside.count("/hold?once"), 1);
+    for value in ["once", "again"] {
+        assert_eq!(result(&client, value).await.0, 1, "{value}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_has_one_result_though_those_who_make_them_are_killed() {
+    let outside = Outside::start().await;
+    let site = site(&outside);
+    let interface = site.interface().await;
+    let client = Client::new(interface.address);
+    let _worker = site.worker(&[]).await;
+    let mut fetchers = [site.worker(&["--fetch"]).await, site.worker(&["--fetch"]).await];
+    for number in 0..REQUESTS {
+        for (kind, retries) in [("once", 0), ("again", 10)] {
+            let path = format!("/ok/{kind}/{number}");
+            ask(&client, &outside.url(&path), &format!("{kind}-{number}"), retries).await;
+        }
+        if number % 15 == 14 {
+            let next = site.worker(&["--fetch"]).await;
+            kill(std::mem::replace(&mut fetchers[number / 15 % 2], next)).await;
+        }
+    }
+    for number in 0..REQUESTS {
+        let last = until_result(&client, &format!("once-{number}")).await;
+        let made = outside.count(&format!("/ok/once/{number}"));
+        assert!(made <= 1, "once-{number} was made {made} times");
+        let is_answered = last.contains("GET /ok/once");
+        assert!(is_answered && made == 1 || last.contains("unknown"), "once-{number}: {last}");
+        let last = until_result(&client, &format!("again-{number}")).await;
+        assert!(last.contains("GET /ok/again"), "again-{number}: {last}");
+        for kind in ["once", "again"] {
+            assert_eq!(result(&client, &format!("{kind}-{number}")).await.0, 1, "{kind}-{number}");
+        }
+    }
+}
