@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::host::{connection, layer, log, machine, reply, types};
 use crate::response::Answer;
 use crate::{
-    Fetch, FetchError, FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Store, Timer, TimerError,
+    Fetch, FetchError, FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Store,
+    Timer, TimerError,
 };
 use crate::{payload, timer};
 

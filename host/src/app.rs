@@ -263,7 +263,8 @@ impl Config {
     /// Opens the ports and loads the modules.
     pub async fn build(self) -> Result<App, StartError> {
         let keeping = Drain::new(Handle::current());
-        let built = self.build_with(keeping.clone()).await;
+        // On the heap: all settings and parts are in it.
+        let built = Box::pin(self.build_with(keeping.clone())).await;
         if built.is_err() {
             // Deployments of other processes must not wait for this one.
             keeping.stop();
@@ -357,19 +358,17 @@ impl App {
         let (endpoints, admin_address) = (self.endpoints().to_vec(), self.admin_address());
         let worker = match &self.worker {
             None => None,
-            Some(config) => Some(
-                WorkerPool::start(
-                    config,
-                    worker::Parts {
-                        layer: Arc::clone(&self.layer),
-                        store: self.data,
-                        registry: Arc::clone(self.deployments.registry()),
-                        metrics: Arc::clone(&self.metrics),
-                        records: Arc::clone(&self.records),
-                    },
-                    Drain::new(Handle::current()),
-                )?,
-            ),
+            Some(config) => Some(WorkerPool::start(
+                config,
+                worker::Parts {
+                    layer: Arc::clone(&self.layer),
+                    store: self.data,
+                    registry: Arc::clone(self.deployments.registry()),
+                    metrics: Arc::clone(&self.metrics),
+                    records: Arc::clone(&self.records),
+                },
+                Drain::new(Handle::current()),
+            )?),
         };
         let interface = match self.interface {
             None => None,

@@ -44,7 +44,9 @@ async fn the_answer_comes_as_a_message_with_the_value_of_the_request() {
     assert_eq!(told, expected);
     let [asked] = &outside.asked()[..] else { panic!("one request") };
     assert_eq!(asked.line, "POST /echo");
-    for field in ["x-mine: yes", &format!("host: {address}"), "traceparent: 00-", "user-agent: tidegate/"] {
+    for field in
+        ["x-mine: yes", &format!("host: {address}"), "traceparent: 00-", "user-agent: tidegate/"]
+    {
         assert!(asked.head.contains(field), "{field}: {}", asked.head);
     }
     let unpacked = fetched(&client, &mut watch, json!({"url": outside.url("/gzip")})).await;
@@ -132,7 +134,10 @@ async fn what_breaks_a_rule_is_refused_in_the_run_with_the_fix() {
         (json!({"url": "http://api.example/", "headers": [["a", "1\r\nb: 2"]]}), "header field"),
         (json!({"url": "http://api.example/", "then": "other.work"}), "declare a consumer of it"),
         (json!({"url": "http://api.example/", "then": "node!1"}), "is a reply channel"),
-        (json!({"url": "http://api.example/", "then": "http.request.fetches"}), "declare a consumer"),
+        (
+            json!({"url": "http://api.example/", "then": "http.request.fetches"}),
+            "declare a consumer",
+        ),
         (json!({"url": "http://api.example/", "then": ""}), "goes nowhere"),
     ] {
         let (status, told) = ask(&client, &asked).await;
@@ -226,7 +231,8 @@ async fn no_more_requests_are_in_flight_to_a_server_than_may_be() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_certificates_of_trusted_authorities_count() {
     let directory = tempfile::tempdir().unwrap();
-    let (good, expired, unknown) = (Certificate::new(), Certificate::until(2001), Certificate::new());
+    let (good, expired, unknown) =
+        (Certificate::new(), Certificate::until(2001), Certificate::new());
     let authorities = directory.path().join("authorities.pem");
     std::fs::write(&authorities, good.pem().to_owned() + expired.pem()).unwrap();
     let [here, there] = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];

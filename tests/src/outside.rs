@@ -122,7 +122,10 @@ impl Drop for Outside {
 
 fn count(shared: &Shared, path: &str) -> usize {
     let asked = shared.asked.lock().unwrap();
-    asked.iter().filter(|asked| asked.line.split_once(' ').is_some_and(|(_, it)| it == path)).count()
+    asked
+        .iter()
+        .filter(|asked| asked.line.split_once(' ').is_some_and(|(_, it)| it == path))
+        .count()
 }
 
 async fn read(socket: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
@@ -135,13 +138,13 @@ async fn read(socket: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
             return None;
         }
     };
-    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let mut body = bytes.split_off(end + 4);
+    let head = String::from_utf8_lossy(&bytes).trim_end().to_owned();
     let (line, fields) = head.split_once("\r\n").unwrap_or((&head, ""));
     let line = line.rsplit_once(' ')?.0.to_owned();
     let head = fields.to_ascii_lowercase();
     let length = head.lines().find_map(|field| field.strip_prefix("content-length: "));
     let length = length.map_or(0, |length| length.trim().parse().unwrap());
-    let mut body = bytes.split_off(end + 4);
     while body.len() < length {
         if socket.read_buf(&mut body).await.ok()? == 0 {
             return None;
@@ -163,7 +166,8 @@ async fn converse(shared: &Shared, mut socket: impl AsyncRead + AsyncWrite + Unp
         let before = count(shared, &path);
         shared.came.notify_waiters();
         let text = "content-type: text/plain\r\n";
-        let (first, rest) = path[1..].split_once(['/', '?']).unwrap_or((&path[1..], ""));
+        let name = path.trim_start_matches('/');
+        let (first, rest) = name.split_once(['/', '?']).unwrap_or((name, ""));
         let (bytes, ends) = match first {
             "echo" => (response(200, text, &asked.body), false),
             "fields" => (response(200, text, asked.head.as_bytes()), false),

@@ -133,7 +133,11 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Fetched<V> {
         let result = match (written.result.as_str(), written.status) {
             ("answered", Some(status)) => Ok(Answer {
                 status,
-                headers: written.headers.into_iter().map(|(name, ByteBuf(it))| (name, it)).collect(),
+                headers: written
+                    .headers
+                    .into_iter()
+                    .map(|(name, ByteBuf(it))| (name, it))
+                    .collect(),
                 body: written.body.map(|ByteBuf(body)| body).unwrap_or_default(),
             }),
             ("failed", _) => Err(FetchFailure::Failed {

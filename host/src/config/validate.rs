@@ -203,7 +203,8 @@ fn layer(raw: &RawLayer, message_bytes: usize) -> Checked<LayerConfig> {
 
 fn fetches(raw: &RawFetch) -> Checked<Option<FetchConfig>> {
     let d = FetchConfig::default();
-    let in_flight = |name: &str, value, default| at_least_one(&format!("fetch.{name}"), value, default);
+    let in_flight =
+        |name: &str, value, default| at_least_one(&format!("fetch.{name}"), value, default);
     let config = FetchConfig {
         in_flight: in_flight("in_flight", raw.in_flight, d.in_flight)?,
         in_flight_per_module: in_flight(

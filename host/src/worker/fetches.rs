@@ -56,7 +56,12 @@ pub struct FetchConfig {
 impl Default for FetchConfig {
     fn default() -> Self {
         let authorities = None;
-        Self { in_flight: 2_048, in_flight_per_module: 1_024, in_flight_per_server: 256, authorities }
+        Self {
+            in_flight: 2_048,
+            in_flight_per_module: 1_024,
+            in_flight_per_server: 256,
+            authorities,
+        }
     }
 }
 
@@ -144,7 +149,7 @@ impl Drop for Held<'_> {
     }
 }
 
-/// What is to become of a request's message.
+/// The end of a delivery of a request's message.
 enum Next {
     /// It is done: its result is stored, or nobody can have one.
     Done,
@@ -247,12 +252,9 @@ async fn make(
     let began = Instant::now();
     let until = began + version.grants.outside.timeout;
     let server = client.server(fetch).unwrap_or_default();
-    let turn = match timeout_at(until, fetches.servers.turn(server)).await {
-        Ok(turn) => turn,
-        Err(_) => {
-            let rule = "as many requests to the server were in flight as may be";
-            return Some(Fetched::failed(FailureReason::Timeout, rule));
-        }
+    let Ok(turn) = timeout_at(until, fetches.servers.turn(server)).await else {
+        let rule = "as many requests to the server were in flight as may be";
+        return Some(Fetched::failed(FailureReason::Timeout, rule));
     };
     let _in_flight = InFlight::new(shared);
     let sent = client.send(fetch, delivery.correlation);

@@ -47,7 +47,7 @@ struct Due {
 /// A schedule of an active version.
 struct Kept {
     moments: Moments,
-    /// What the module may keep in the store.
+    /// Of the data of its module.
     quota: Quota,
 }
 

@@ -85,7 +85,7 @@ struct Slot {
     runner: Runner,
 }
 
-/// What a slot does next.
+/// The next thing that a slot does.
 enum Next {
     /// Serves a message.
     Message(Received),

@@ -176,7 +176,9 @@ impl Client {
         match timeout(span, self.follow(fetch)).await {
             Ok(Ok(fetched)) => fetched,
             Ok(Err(error)) => error.into(),
-            Err(_) => Fetched::failed(FailureReason::Timeout, format!("it took longer than {span:?}")),
+            Err(_) => {
+                Fetched::failed(FailureReason::Timeout, format!("it took longer than {span:?}"))
+            }
         }
     }
 
@@ -205,7 +207,8 @@ impl Client {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > limit {
-                let rule = format!("the body of an answer has at most {limit} bytes; this one has more");
+                let rule =
+                    format!("the body of an answer has at most {limit} bytes; this one has more");
                 return Ok(Fetched::failed(FailureReason::TooLarge, rule));
             }
             body.extend_from_slice(&chunk);
@@ -235,7 +238,9 @@ enum SendError {
 impl From<SendError> for Fetched {
     fn from(error: SendError) -> Self {
         match &error {
-            SendError::Refused(refusal) => Self::failed(FailureReason::Refused, refusal.to_string()),
+            SendError::Refused(refusal) => {
+                Self::failed(FailureReason::Refused, refusal.to_string())
+            }
             SendError::Redirect(error) => Self::failed(error.reason(), error.to_string()),
             SendError::Http(error) => of_http(error),
         }

@@ -30,7 +30,9 @@ const FIELDS_OF_THE_HOST: [HeaderName; 9] = [
 #[non_exhaustive]
 pub enum FetchError {
     /// The method is not one, or opens a tunnel.
-    #[error("{0:?} is not a method of a request; use GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS")]
+    #[error(
+        "{0:?} is not a method of a request; use GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS"
+    )]
     Method(String),
     /// A header field is not one.
     #[error("the header field {0:?} has a name or a value that HTTP does not allow")]
@@ -291,10 +293,11 @@ mod tests {
 
     #[test]
     fn a_request_reads_back_from_its_message() {
-        let mut fetch = fetch("POST", &[("x-a", b"1"), ("x-a", b"\xff"), ("idempotency-key", b"k")])
-            .and_then(|fetch| fetch.with_timeout(1_500))
-            .and_then(|fetch| fetch.with_retries(3))
-            .unwrap();
+        let mut fetch =
+            fetch("POST", &[("x-a", b"1"), ("x-a", b"\xff"), ("idempotency-key", b"k")])
+                .and_then(|fetch| fetch.with_timeout(1_500))
+                .and_then(|fetch| fetch.with_retries(3))
+                .unwrap();
         fetch.body = Bytes::from_static(b"{}");
         fetch.value = Bytes::from_static(b"\x81\xa2id\x07");
         assert_eq!(Fetch::read(&fetch.content().unwrap()).unwrap(), fetch);
@@ -332,7 +335,10 @@ mod tests {
             assert!(keyed.with_retries(1).is_ok());
         }
         let many = fetch("GET", &[]).unwrap().with_retries(RETRIES_MAX + 1);
-        assert_eq!(many.unwrap_err().to_string(), "a request is made again 10 times at most, not 11");
+        assert_eq!(
+            many.unwrap_err().to_string(),
+            "a request is made again 10 times at most, not 11"
+        );
     }
 
     #[test]

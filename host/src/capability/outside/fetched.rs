@@ -116,7 +116,8 @@ impl Fetched {
         if bytes <= message_bytes {
             return Ok(content);
         }
-        let rule = format!("a message has at most {message_bytes} bytes; with this answer it has {bytes}");
+        let rule =
+            format!("a message has at most {message_bytes} bytes; with this answer it has {bytes}");
         Self::failed(FailureReason::TooLarge, rule).write(fetch, attempts)
     }
 

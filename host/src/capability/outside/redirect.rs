@@ -151,7 +151,8 @@ mod tests {
         assert_eq!(reason("http://a.example/"), FailureReason::Refused);
         assert_eq!(reason("https://[/"), FailureReason::Broken);
         let url = "https://a.example/";
-        let eleventh = next(fetch("GET", url), &target(url), (StatusCode::FOUND, b"/".to_vec()), 11);
+        let eleventh =
+            next(fetch("GET", url), &target(url), (StatusCode::FOUND, b"/".to_vec()), 11);
         assert_eq!(eleventh.unwrap_err().reason(), FailureReason::Redirects);
     }
 }

@@ -110,7 +110,8 @@ impl WrittenGrants {
             grants.store.modules.push(ModuleName::parse(name).map_err(wrong)?);
         }
         for text in &self.http {
-            let wrong = |error: DestinationError| ConfigError::new(&key("http"), &error.to_string());
+            let wrong =
+                |error: DestinationError| ConfigError::new(&key("http"), &error.to_string());
             grants.outside.destinations.grant(text.parse().map_err(wrong)?);
         }
         Ok(grants)
