@@ -11,6 +11,8 @@ mod demultiplexer;
 mod errors;
 #[path = "consumers/extract.rs"]
 mod extract;
+#[path = "consumers/fetches.rs"]
+mod fetches;
 #[path = "consumers/groups.rs"]
 mod groups;
 #[path = "consumers/http.rs"]
