@@ -15,7 +15,7 @@ STEP := @scripts/timed-step
 # Steps run one after the other, even with -j: cargo uses all cores by itself, and a red step stops
 # the rest.
 .NOTPARALLEL:
-.PHONY: help demo build examples test unit lint docs fmt bench bench-paired bench-python bench-redis \
+.PHONY: help demo build examples test unit lint docs fmt bench bench-fetches bench-paired bench-python bench-redis \
 	findings setup
 
 help: ## List the targets
@@ -71,6 +71,9 @@ bench: examples ## Run the benchmarks
 	$(STEP) "benchmarks of the host" cargo bench --locked --package tidegate
 	$(STEP) "benchmarks of the whole" cargo bench --locked --package tests \
 		--bench end_to_end --bench idle
+
+bench-fetches: examples ## Run the benchmarks of requests to servers outside
+	$(STEP) "benchmarks of requests to servers outside" cargo bench --locked --package tests --bench fetches
 
 bench-redis: examples ## Run the benchmarks of the layer on Redis
 	$(STEP) "benchmarks over Redis" cargo bench --locked --package tests --bench redis

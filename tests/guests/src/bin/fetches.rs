@@ -104,6 +104,10 @@ fn done(cx: &mut Context, fetched: &Fetched<String>) -> Result<()> {
     Ok(())
 }
 
+/// Takes results for nothing.
+#[channel("fetches.quick")]
+fn quick() {}
+
 /// How often a result has come, and the last one.
 #[http("GET /results/{value}")]
 fn results(cx: &mut Context, value: &str) -> Result<String> {
@@ -112,6 +116,6 @@ fn results(cx: &mut Context, value: &str) -> Result<String> {
     Ok(format!("{count} {}", String::from_utf8_lossy(&last)))
 }
 
-export! { fetch, done, results, Watch, ok }
+export! { fetch, done, quick, results, Watch, ok }
 
 fn main() {}
