@@ -64,7 +64,7 @@ fn hello() -> Scope {
 fn invocation(c: &mut Criterion) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/examples/hello.wasm");
     let wasm = std::fs::read(file).expect("`make examples` builds target/examples/hello.wasm");
-    let engine = Engine::new(1).unwrap();
+    let engine = Engine::new(1, Arc::default()).unwrap();
     let program = Arc::new(Program::compile(&engine, &wasm).unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let scope = Arc::new(hello());

@@ -16,7 +16,10 @@ use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
     admin::{self, AdminServer, AdminToken},
-    capability::store::{self, EmbeddedStore, OpenError, RedisStoreError, Store},
+    capability::{
+        outside::{Clients, RootsError},
+        store::{self, EmbeddedStore, OpenError, RedisStoreError, Store},
+    },
     config::{Backend, Config, ModuleConfig},
     engine::{Engine, EngineError, LoadError},
     interface::{BindError, Endpoint, InterfaceServer, Parts, Running, TlsError},
@@ -30,7 +33,7 @@ use crate::{
     routing::RouteError,
     shutdown::Drain,
     telemetry::Metrics,
-    worker::{self, Records, WorkerConfig, WorkerError, WorkerPool},
+    worker::{self, Records, WorkerConfig, WorkerPool},
 };
 
 /// How long a process may take to end besides its drain, while its successor waits for the data.
@@ -60,9 +63,12 @@ pub enum StartError {
     /// A module is refused.
     #[error(transparent)]
     Module(#[from] ModuleError),
-    /// Consumers cannot be run.
-    #[error(transparent)]
-    Worker(#[from] WorkerError),
+    /// Slots cannot be started.
+    #[error("cannot start the slots: {0}")]
+    Slots(io::Error),
+    /// The certificates of servers outside cannot be checked.
+    #[error("fetch.authorities: {0}")]
+    Authorities(#[from] RootsError),
     /// The channel layer cannot be used.
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -136,7 +142,8 @@ async fn read(modules: &[ModuleConfig]) -> Result<Vec<Given>, ModuleError> {
 
 impl Config {
     fn loader(&self, slots: usize) -> Result<Loader, StartError> {
-        let engine = Engine::new(slots)?;
+        let clients = Arc::new(Clients::new(self.authorities.as_deref())?);
+        let engine = Engine::new(slots, clients)?;
         let path = self.compiled_dir.clone();
         Loader::new(engine, &path, self.compiler.clone(), self.files.clone())
             .map_err(|source| StartError::DataDir { path, source })
@@ -358,17 +365,18 @@ impl App {
         let (endpoints, admin_address) = (self.endpoints().to_vec(), self.admin_address());
         let worker = match &self.worker {
             None => None,
-            Some(config) => Some(WorkerPool::start(
-                config,
-                worker::Parts {
+            Some(config) => {
+                let parts = worker::Parts {
                     layer: Arc::clone(&self.layer),
                     store: self.data,
                     registry: Arc::clone(self.deployments.registry()),
                     metrics: Arc::clone(&self.metrics),
                     records: Arc::clone(&self.records),
-                },
-                Drain::new(Handle::current()),
-            )?),
+                    clients: Arc::clone(self.deployments.loader().engine().clients()),
+                };
+                let drain = Drain::new(Handle::current());
+                Some(WorkerPool::start(config, parts, drain).map_err(StartError::Slots)?)
+            }
         };
         let interface = match self.interface {
             None => None,

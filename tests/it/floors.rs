@@ -32,6 +32,9 @@ const FLOORS: &[(&str, u8)] = &[
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("wasmtime", &["engine"]),
     ("wasmtime_wasi", &["engine"]),
+    ("wasmtime_wasi_http", &["engine"]),
+    ("reqwest", &["capability"]),
+    ("rustls_native_certs", &["capability"]),
     ("wasmparser", &["engine"]),
     ("wit_component", &["engine"]),
     ("hyper", &["interface", "admin"]),

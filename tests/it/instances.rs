@@ -38,7 +38,7 @@ struct Stage {
 
 impl Stage {
     fn new(file: &Path) -> Self {
-        let engine = Engine::new(1).unwrap();
+        let engine = Engine::new(1, Arc::default()).unwrap();
         let program = Program::compile(&engine, &std::fs::read(file).unwrap()).unwrap();
         let (limits, grants) = (Arc::default(), Arc::default());
         let store = Arc::new(EmbeddedStore::in_memory().unwrap());

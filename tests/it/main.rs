@@ -50,6 +50,7 @@ mod misbehaviour;
 mod new;
 mod once;
 mod order;
+mod outgoing;
 mod probation;
 mod prose;
 mod proxies;

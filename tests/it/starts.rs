@@ -28,7 +28,7 @@ async fn stored_modules_are_put_in_force_with_one_table_of_routes() {
     let host = Process::serve(TIDEGATE, &arguments).await;
     host.signal("TERM").await;
     assert_eq!(host.wait().await, Some(0));
-    let engine = Engine::new(1).unwrap();
+    let engine = Engine::new(1, Arc::default()).unwrap();
     let compiled = tests::compiled_dir();
     let loader = Loader::new(engine, &compiled, Compiler::default(), FileLimits::default());
     let store = Arc::new(DirectoryStore::open(&data.path().join("modules")).unwrap());

@@ -54,6 +54,9 @@ pub struct Config {
     pub backend: Backend,
     /// Settings of the channel layer.
     pub layer: LayerConfig,
+    /// The file of the authorities whose certificates servers outside have, in PEM form; none for those of the
+    /// system.
+    pub authorities: Option<PathBuf>,
     /// Slots; none if this process runs no consumers.
     pub worker: Option<WorkerConfig>,
     /// Which log events are written, as in `info,tidegate::access=off`.

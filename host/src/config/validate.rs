@@ -48,6 +48,7 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
         interface: interface_config,
         backend,
         layer: layer(&raw.layer, message_bytes)?,
+        authorities: raw.fetch.authorities.clone(),
         worker: match raw.worker {
             Some(false) => None,
             _ => Some(WorkerConfig {
@@ -217,7 +218,6 @@ fn fetches(raw: &RawFetch) -> Checked<Option<FetchConfig>> {
             raw.in_flight_per_server,
             d.in_flight_per_server,
         )?,
-        authorities: raw.authorities.clone(),
     };
     Ok(raw.enabled.unwrap_or(true).then_some(config))
 }

@@ -7,7 +7,7 @@ use super::contract::LATEST;
 /// The releases of WASI that the host has begin with this. Each has what those before it have.
 const WASI_TRACK: &str = "0.2.";
 /// The packages of WASI that the host has, and their interfaces.
-const WASI_INTERFACES: [(&str, &[&str]); 6] = [
+const WASI_INTERFACES: [(&str, &[&str]); 7] = [
     (
         "cli",
         &[
@@ -25,6 +25,7 @@ const WASI_INTERFACES: [(&str, &[&str]); 6] = [
     ),
     ("clocks", &["monotonic-clock", "wall-clock"]),
     ("filesystem", &["preopens", "types"]),
+    ("http", &["outgoing-handler", "types"]),
     ("io", &["error", "poll", "streams"]),
     ("random", &["insecure", "insecure-seed", "random"]),
     (
@@ -41,14 +42,15 @@ const WASI_INTERFACES: [(&str, &[&str]); 6] = [
     ),
 ];
 
+/// The import of a module that makes requests itself begins with this. It needs a grant.
+pub(super) const OUTGOING_HTTP: &str = "wasi:http/outgoing-handler@";
+
 /// Why an import is refused: the rule, and the fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ImportRule {
     /// It is neither of the contract nor of a package of WASI that the host has.
     Package,
-    /// It is an HTTP client or server of WASI.
-    Http,
     /// The host has the package of WASI, in another version.
     WasiVersion,
     /// The host has the package of WASI, without this interface.
@@ -68,10 +70,6 @@ impl fmt::Display for ImportRule {
                      {packages}; remove what needs the rest"
                 )
             }
-            Self::Http => f.write_str(
-                "modules have no HTTP client yet; remove what needs it; an engine that imports it \
-                 unasked has a switch (jco: `-d http fetch-event`)",
-            ),
             Self::WasiVersion => write!(
                 f,
                 "a module may import releases of WASI {WASI_TRACK}x, without a pre-release such as \
@@ -91,9 +89,6 @@ pub(super) fn refused(name: &str) -> Option<ImportRule> {
     let Some(rest) = name.strip_prefix("wasi:") else { return Some(ImportRule::Package) };
     let (path, version) = rest.split_once('@').unwrap_or((rest, ""));
     let (package, interface) = path.split_once('/').unwrap_or((path, ""));
-    if package == "http" {
-        return Some(ImportRule::Http);
-    }
     let known = WASI_INTERFACES.iter().find(|(known, _)| *known == package);
     let Some((_, interfaces)) = known else { return Some(ImportRule::Package) };
     let patch = version.strip_prefix(WASI_TRACK).unwrap_or_default();
@@ -113,6 +108,7 @@ mod tests {
             "wasi:io/streams@0.2.0",
             "wasi:io/streams@0.2.6",
             "wasi:sockets/tcp-create-socket@0.2.12",
+            "wasi:http/outgoing-handler@0.2.4",
         ] {
             assert_eq!(refused(import), None, "{import}");
         }
@@ -121,7 +117,10 @@ mod tests {
     #[test]
     fn what_is_refused_is_refused_by_the_rule_that_it_breaks() {
         for (import, rule) in [
-            ("wasi:http/types@0.2.0", ImportRule::Http),
+            (
+                "wasi:http/incoming-handler@0.2.0",
+                ImportRule::WasiInterface(&["outgoing-handler", "types"]),
+            ),
             ("wasi:io/streams@0.3.0", ImportRule::WasiVersion),
             ("wasi:io/streams@0.2.0-rc-2023-11-10", ImportRule::WasiVersion),
             ("wasi:io/streams@0.2.", ImportRule::WasiVersion),

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     capability::{
         Grants, Lent,
+        outside::Clients,
         store::{CommitError, Transaction},
     },
     message::{ChannelName, Content, CorrelationId, Event},
@@ -165,7 +166,10 @@ pub(super) struct Run {
     /// Made for the first call that needs it: few runs make one.
     wasi: Option<WasiCtx>,
     grants: Arc<Grants>,
-    table: ResourceTable,
+    pub(super) clients: Arc<Clients>,
+    /// Made for the first call of `wasi:http`.
+    pub(super) http: Option<Box<host_calls::HttpCalls>>,
+    pub(super) table: ResourceTable,
     memory: MemoryMeter,
     calls: CallMeter,
     pub(super) log: LogSink,
@@ -233,12 +237,14 @@ impl bindings::tidegate::channels::types::Host for Run {}
 impl bindings::additions::tidegate::channels::declared::Host for Run {}
 
 impl Run {
-    fn new(limits: &Arc<Limits>, grants: &Arc<Grants>) -> Self {
+    fn new(limits: &Arc<Limits>, grants: &Arc<Grants>, clients: &Arc<Clients>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         Self {
             wasi: None,
             grants: Arc::clone(grants),
+            clients: Arc::clone(clients),
+            http: None,
             table,
             memory: MemoryMeter::new(limits.memory),
             calls: CallMeter::new(limits),
@@ -269,6 +275,7 @@ impl Run {
         self.outbox = Outbox::default();
         self.state = None;
         self.effects = Effects::default();
+        self.http = None;
         self.told_long = false;
     }
 }
@@ -406,7 +413,8 @@ pub(super) fn new_store(
     limits: &Arc<Limits>,
     grants: &Arc<Grants>,
 ) -> Store<Run> {
-    let mut store = Store::new(&program.engine.wasmtime, Run::new(limits, grants));
+    let mut store =
+        Store::new(&program.engine.wasmtime, Run::new(limits, grants, &program.engine.clients));
     store.limiter(|run| &mut run.memory);
     // What one call copies out of the guest before any limit is looked at.
     store.set_hostcall_fuel(call_bytes(limits));
@@ -456,6 +464,7 @@ pub(super) fn finish(
     let state = run.state.take();
     let job = run.job.take();
     let Effects { transaction, sends_refused, is_final } = mem::take(&mut run.effects);
+    let is_final = is_final || run.http.take().is_some_and(|calls| calls.has_sent());
     let usage = Usage {
         fuel,
         wall: run.calls.started.elapsed(),

@@ -91,6 +91,11 @@ pub enum LoadError {
         /// Why.
         rule: ImportRule,
     },
+    /// It makes requests itself, and may reach no server.
+    #[error(
+        "it imports wasi:http/outgoing-handler, and no server is granted to it; name those that it may reach, as in modules.NAME.grants.http = [\"api.example.com\"], or remove what needs it; an engine that imports it unasked has a switch (jco: `-d http fetch-event`)"
+    )]
+    HttpNotGranted,
     /// An interface that it imports is not as the host has it.
     #[error(
         "its imports do not fit this host: {0}; build it against tidegate:channels as it was published, up to {LATEST}, and WASI 0.2"
@@ -229,7 +234,7 @@ impl LoadError {
             Self::Contract(error) => error.code(),
             Self::Exports(_) => "exports",
             Self::Declare(_) | Self::Declarations(_) => "declarations",
-            Self::ForbiddenImport { .. } | Self::Imports(_) => "imports",
+            Self::ForbiddenImport { .. } | Self::HttpNotGranted | Self::Imports(_) => "imports",
             Self::RouteBytes { .. } => "too-many-routes",
             Self::Routes(_)
             | Self::NoConsumers

@@ -14,6 +14,7 @@ use super::{
     features, host_calls,
     instance::Run,
 };
+use crate::capability::outside::Clients;
 
 /// Warm instances that a slot keeps, for modules that ask for reuse.
 pub(crate) const WARM_PER_SLOT: usize = 4;
@@ -24,6 +25,7 @@ pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<Run>>,
     pub(super) clock: Arc<Clock>,
+    pub(super) clients: Arc<Clients>,
     pooled: bool,
 }
 
@@ -39,8 +41,8 @@ impl fmt::Debug for Engine {
 pub struct EngineError(pub(super) String);
 
 impl Engine {
-    /// An engine for a number of slots.
-    pub fn new(slots: usize) -> Result<Self, EngineError> {
+    /// An engine for a number of slots, whose runs make requests with these clients.
+    pub fn new(slots: usize, clients: Arc<Clients>) -> Result<Self, EngineError> {
         let failed = |error: wasmtime::Error| EngineError(format!("{error:#}"));
         let mut config = config();
         let slots = u32::try_from(slots).unwrap_or(u32::MAX);
@@ -58,13 +60,19 @@ impl Engine {
         };
         let mut linker = Linker::new(&wasmtime);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(failed)?;
         host_calls::watch_changes(&mut linker).map_err(failed)?;
         add_host_calls(&mut linker).map_err(failed)?;
         let clock = Clock::start(&wasmtime);
         let clock =
             clock.map_err(|error| EngineError(format!("no thread for the clock: {error}")))?;
         let clock = Arc::new(clock);
-        Ok(Self { wasmtime, linker: Arc::new(linker), clock, pooled })
+        Ok(Self { wasmtime, linker: Arc::new(linker), clock, clients, pooled })
+    }
+
+    /// The clients of modules that make requests.
+    pub const fn clients(&self) -> &Arc<Clients> {
+        &self.clients
     }
 
     /// Instances that are in the pool's hands out now; none without a pool.

@@ -11,7 +11,7 @@ use wasmtime::component::Component;
 use super::{
     Cache, Compiler, Declarations, Engine, FileLimits, Finished, Instance, Job, Limits, LoadError,
     bindings::{self, additions::exports::tidegate::channels::declarations::GuestIndices},
-    check, contract, file_limits,
+    check, contract, file_limits, imports,
     instance::{self, Run},
     log, routes, wasip1,
 };
@@ -24,6 +24,8 @@ pub struct Program {
     /// Where the module's declarations are; none if it has none.
     pub(super) declarations: Option<GuestIndices>,
     digest: String,
+    /// Whether it makes requests itself.
+    makes_requests: bool,
     /// Whether instantiating it calls the host. Not known before the first run.
     starts_alone: OnceLock<bool>,
 }
@@ -80,6 +82,7 @@ impl Program {
             pre: self.pre.clone(),
             declarations: self.declarations.clone(),
             digest: self.digest.clone(),
+            makes_requests: self.makes_requests,
             starts_alone: self.starts_alone.clone(),
         }
     }
@@ -103,12 +106,24 @@ impl Program {
         let declares = component.get_export_index(None, contract::DECLARATIONS).is_some();
         let declarations = declares.then(|| GuestIndices::new(&pre)).transpose().map_err(unfit)?;
         let pre = bindings::ModulePre::new(pre).map_err(unfit)?;
-        Ok(Self { engine, pre, declarations, digest, starts_alone: OnceLock::new() })
+        let of = component.component_type();
+        let makes_requests =
+            of.imports(&engine.wasmtime).any(|(name, _)| name.starts_with(imports::OUTGOING_HTTP));
+        let starts_alone = OnceLock::new();
+        Ok(Self { engine, pre, declarations, digest, makes_requests, starts_alone })
     }
 
     /// SHA-256 of the file, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Checks that the module is granted what it imports.
+    pub fn check_grants(&self, grants: &Grants) -> Result<(), LoadError> {
+        if self.makes_requests && grants.outside.destinations.is_empty() {
+            return Err(LoadError::HttpNotGranted);
+        }
+        Ok(())
     }
 
     /// Asks the module for its routes and its declarations, in the sandbox. The guest runs

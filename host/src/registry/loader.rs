@@ -113,6 +113,7 @@ impl Loader {
         program: Program,
         settings: ModuleSettings,
     ) -> Result<Candidate, LoadError> {
+        program.check_grants(&settings.grants)?;
         let (limits, most) = (settings.limits.clone(), self.limits.routes);
         let (runtime, of) = (Handle::current(), Arc::new(program));
         let program = Arc::clone(&of);

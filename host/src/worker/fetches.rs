@@ -6,7 +6,6 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,7 +18,7 @@ use tokio::{
 use super::{Shared, answer, delivery::Delivery};
 use crate::{
     capability::{
-        outside::{Clients, FailureReason, Fetch, Fetched, RootsError},
+        outside::{Clients, FailureReason, Fetch, Fetched},
         store::{Commit, CommitError, Note, Parcel, Quota, RunId, commit_surely},
     },
     layer::{Dispatch, Received},
@@ -49,19 +48,11 @@ pub struct FetchConfig {
     pub in_flight_per_module: usize,
     /// To one server.
     pub in_flight_per_server: usize,
-    /// The file of the authorities whose certificates count, in PEM form; none for those of the system.
-    pub authorities: Option<PathBuf>,
 }
 
 impl Default for FetchConfig {
     fn default() -> Self {
-        let authorities = None;
-        Self {
-            in_flight: 2_048,
-            in_flight_per_module: 1_024,
-            in_flight_per_server: 256,
-            authorities,
-        }
+        Self { in_flight: 2_048, in_flight_per_module: 1_024, in_flight_per_server: 256 }
     }
 }
 
@@ -69,17 +60,17 @@ impl Default for FetchConfig {
 #[derive(Debug)]
 pub(super) struct Fetches {
     pub(super) dispatch: Arc<Dispatch>,
-    clients: Clients,
+    clients: Arc<Clients>,
     servers: Servers,
 }
 
 impl Fetches {
-    pub(super) fn new(config: &FetchConfig) -> Result<Self, RootsError> {
-        Ok(Self {
+    pub(super) fn new(config: &FetchConfig, clients: Arc<Clients>) -> Self {
+        Self {
             dispatch: Dispatch::new(config.in_flight, config.in_flight_per_module),
-            clients: Clients::new(config.authorities.as_deref())?,
+            clients,
             servers: Servers { each: config.in_flight_per_server, turns: Mutex::default() },
-        })
+        }
     }
 }
 

@@ -47,7 +47,7 @@ use self::{
     turns::Turns,
 };
 use crate::{
-    capability::{outside::RootsError, store::Store},
+    capability::{outside::Clients, store::Store},
     layer::{ChannelLayer, Dispatch},
     registry::Registry,
     shutdown::Drain,
@@ -119,18 +119,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Where records go.
     pub records: Arc<Records>,
-}
-
-/// Why slots cannot be started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WorkerError {
-    /// A thread cannot be started.
-    #[error("cannot start the slots: {0}")]
-    Slots(#[from] io::Error),
-    /// The certificates of servers outside cannot be checked.
-    #[error("fetch.authorities: {0}")]
-    Authorities(#[from] RootsError),
+    /// The clients of modules that reach servers outside.
+    pub clients: Arc<Clients>,
 }
 
 /// The slots of a process.
@@ -142,9 +132,10 @@ pub struct WorkerPool {
 
 impl WorkerPool {
     /// Starts the slots.
-    pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> Result<Self, WorkerError> {
-        let fetches = config.fetches.as_ref().map(Fetches::new).transpose()?.map(Arc::new);
-        let Parts { layer, store, registry, metrics, records } = parts;
+    pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> io::Result<Self> {
+        let Parts { layer, store, registry, metrics, records, clients } = parts;
+        let fetches = config.fetches.as_ref().map(|config| Fetches::new(config, clients));
+        let fetches = fetches.map(Arc::new);
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
         let modules = Arc::clone(&registry);
         let is_lasting = move |channel: &_| modules.snapshot().lasting.contains_key(channel);

@@ -25,7 +25,8 @@ use crate::{
 
 /// Messages that are read from the store at once.
 const PAGE: usize = 256;
-/// How far the relay looks behind a message whose channel is full, for messages to other channels.
+/// How many messages of full channels, and behind them, the relay looks at each time. Behind so many it looks at what
+/// is new.
 const LOOK_AHEAD_MAX: usize = 4 * PAGE;
 /// How often the relay looks for messages of processes that are gone, and tries again what failed.
 const SWEEP_PAUSE: Duration = Duration::from_secs(5);
@@ -73,6 +74,21 @@ struct State {
     unsettled: HashMap<MessageId, (ModuleName, Place)>,
     /// Places of messages that are done.
     settled: HashMap<ModuleName, Vec<Place>>,
+    /// How far looks have gone behind more messages of full channels than are looked at each time.
+    ahead: HashMap<ModuleName, Look>,
+}
+
+/// How far the messages of a module were looked at.
+#[derive(Debug, Default)]
+struct Look {
+    /// The last message.
+    last: Option<Place>,
+    /// The targets of messages that are left waiting: those behind them must not go first.
+    full: HashSet<String>,
+    /// The first channel that has no room.
+    first_full: Option<ChannelName>,
+    /// Whether the layer did not answer.
+    has_failed: bool,
 }
 
 impl Relay {
@@ -122,6 +138,7 @@ impl Relay {
             let is_sweep = Instant::now() >= sweep_at;
             if is_sweep {
                 sweep_at = Instant::now() + SWEEP_PAUSE;
+                self.state().ahead.clear();
                 if let Ok(modules) = self.store.modules().await {
                     self.state().stored.extend(modules);
                 }
@@ -215,41 +232,74 @@ impl Relay {
     /// Sends the messages that a module has stored. Returns a channel that has no room, if there is one. What
     /// fails is tried again by the next sweep.
     async fn look(&self, module: &ModuleName) -> Result<Option<ChannelName>, StoreError> {
-        let lives_here = !self.layer.outlives_the_process();
-        let mut after = self.state().passed.get(module).copied();
-        let (mut first_full, mut full, mut looked_at) = (None, HashSet::new(), 0);
+        let mut look = Look { last: self.state().passed.get(module).copied(), ..Look::default() };
+        let mut looked_at = 0;
+        while looked_at < LOOK_AHEAD_MAX {
+            let count = self.send_page(module, &mut look).await?;
+            if look.has_failed || count < PAGE {
+                self.state().ahead.remove(module);
+                return Ok(look.first_full);
+            }
+            looked_at += if look.first_full.is_some() { count } else { 0 };
+        }
+        self.look_ahead(module, look).await
+    }
+
+    /// Goes on behind the messages of full channels, from where the last look ended. A channel that was full on
+    /// the way waits until the messages before are gone, or for the next sweep: its messages keep their order.
+    async fn look_ahead(
+        &self,
+        module: &ModuleName,
+        mut look: Look,
+    ) -> Result<Option<ChannelName>, StoreError> {
+        let before = self.state().ahead.remove(module);
+        if let Some(before) = before.filter(|before| before.last > look.last) {
+            look.last = before.last;
+            look.full.extend(before.full);
+        }
         loop {
-            let page = self.store.waiting(module, after, PAGE).await?;
-            let (count, mut sent, mut failed) = (page.len(), Vec::new(), false);
-            for (place, parcel) in page {
-                after = Some(place);
-                if full.contains(&parcel.target) {
-                    continue;
-                }
-                match self.send(module, place, &parcel).await {
-                    Sent::Forget => sent.push(place),
-                    Sent::Keep => {}
-                    Sent::Full(channel) => {
-                        full.insert(parcel.target);
-                        first_full.get_or_insert(channel);
-                    }
-                    Sent::Failed => {
-                        failed = true;
-                        break;
-                    }
-                }
-                if lives_here && first_full.is_none() {
-                    self.state().passed.insert(module.clone(), place);
-                }
-            }
-            if !sent.is_empty() {
-                self.store.forget(module, &sent).await?;
-            }
-            looked_at += if first_full.is_some() { count } else { 0 };
-            if failed || count < PAGE || looked_at >= LOOK_AHEAD_MAX {
-                return Ok(first_full);
+            let count = self.send_page(module, &mut look).await?;
+            if look.has_failed || count < PAGE {
+                break;
             }
         }
+        let first_full = look.first_full.take();
+        if !look.has_failed {
+            self.state().ahead.insert(module.clone(), look);
+        }
+        Ok(first_full)
+    }
+
+    /// Sends the next messages of a look. Returns how many there were.
+    async fn send_page(&self, module: &ModuleName, look: &mut Look) -> Result<usize, StoreError> {
+        let lives_here = !self.layer.outlives_the_process();
+        let page = self.store.waiting(module, look.last, PAGE).await?;
+        let (count, mut sent) = (page.len(), Vec::new());
+        for (place, parcel) in page {
+            look.last = Some(place);
+            if look.full.contains(&parcel.target) {
+                continue;
+            }
+            match self.send(module, place, &parcel).await {
+                Sent::Forget => sent.push(place),
+                Sent::Keep => {}
+                Sent::Full(channel) => {
+                    look.full.insert(parcel.target);
+                    look.first_full.get_or_insert(channel);
+                }
+                Sent::Failed => {
+                    look.has_failed = true;
+                    break;
+                }
+            }
+            if lives_here && look.full.is_empty() {
+                self.state().passed.insert(module.clone(), place);
+            }
+        }
+        if !sent.is_empty() {
+            self.store.forget(module, &sent).await?;
+        }
+        Ok(count)
     }
 
     async fn send(&self, module: &ModuleName, place: Place, parcel: &Parcel) -> Sent {
@@ -341,172 +391,4 @@ enum Sent {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::{
-        capability::store::{Commit, DueTime, EmbeddedStore, Quota, RunId, TimerWrite},
-        layer::{Capacities, Dispatch, LayerConfig, MemoryLayer, Owners},
-        message::{Content, CorrelationId, Lasting, Payload, Receipt, Settled, seal_relayed},
-    };
-
-    const LASTING: Lasting = Lasting { retries: 3, lease: Duration::from_secs(60) };
-
-    struct Stage {
-        store: Arc<dyn Store>,
-        layer: Arc<dyn ChannelLayer>,
-        relay: Relay,
-        module: ModuleName,
-        dispatch: Arc<Dispatch>,
-    }
-
-    impl Stage {
-        /// Channels of two messages each, read by a worker with some slots.
-        fn new(slots: usize) -> Self {
-            let metrics = Arc::new(Metrics::new());
-            let capacities = Capacities::new(2, []).unwrap();
-            let config = LayerConfig { capacities, ..LayerConfig::default() };
-            let layer: Arc<dyn ChannelLayer> =
-                Arc::new(MemoryLayer::new(config, Arc::clone(&metrics)));
-            let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
-            let relay = Relay::new(
-                Arc::clone(&store),
-                Arc::clone(&layer),
-                metrics,
-                Box::new(|channel| channel.as_str() != "news"),
-            );
-            let module = ModuleName::parse("shop").unwrap();
-            let dispatch = Dispatch::new(slots, slots.max(1));
-            let channels = ["mail", "stock"].map(|name| ChannelName::parse(name).unwrap());
-            let owners = channels.clone().map(|channel| (channel, module.clone()));
-            let lasting = channels.map(|channel| (channel, LASTING));
-            dispatch.read(Arc::new(Owners::from(owners)), Arc::new(lasting.into()));
-            layer.attach(&dispatch);
-            Self { store, layer, relay, module, dispatch }
-        }
-
-        async fn commit(&self, process: ProcessTag, sent: &[(&str, u8)]) {
-            let mut commit = Commit::new(RunId::random(), Quota::NONE);
-            for (target, number) in sent {
-                let content = Content::parse(Bytes::from(vec![0x81, 0xa1, b'n', *number])).unwrap();
-                let payload = seal_relayed(Some(process), CorrelationId::random(), &content);
-                commit.relayed.push(Parcel { target: (*target).to_owned(), payload });
-            }
-            self.store.commit(&self.module, commit).await.unwrap();
-        }
-
-        /// The messages that are handed to slots now: channel, number, receipt, id.
-        fn taken(&self) -> Vec<(String, u8, Receipt, MessageId)> {
-            let next = || self.dispatch.take(&*self.layer);
-            let of = |received: crate::layer::Received| {
-                let Payload::Custom(content) = received.message.payload else { panic!("custom") };
-                let number = *content.as_bytes().last().unwrap();
-                let id = received.message.id.unwrap();
-                (received.channel.to_string(), number, received.receipt.unwrap(), id)
-            };
-            std::iter::from_fn(next).map(of).collect()
-        }
-
-        async fn waiting(&self) -> usize {
-            self.store.waiting(&self.module, None, 1_000).await.unwrap().len()
-        }
-    }
-
-    #[tokio::test]
-    async fn messages_leave_in_the_order_of_their_commits_and_are_forgotten_when_they_are_done() {
-        let stage = Stage::new(10);
-        let own = stage.relay.process();
-        stage.commit(own, &[("mail", 1), ("stock", 2)]).await;
-        stage.commit(own, &[("mail", 3)]).await;
-        assert_eq!(stage.relay.look(&stage.module).await, Ok(None));
-        let taken = stage.taken();
-        let numbers: Vec<_> = taken.iter().map(|(name, number, ..)| (&**name, *number)).collect();
-        assert!(numbers.contains(&("stock", 2)), "{numbers:?}");
-        let mail: Vec<_> = numbers.iter().filter(|(name, _)| *name == "mail").collect();
-        assert_eq!(mail, [&("mail", 1), &("mail", 3)]);
-        // Another look sends nothing twice, and what is not done stays for the next process.
-        stage.relay.look(&stage.module).await.unwrap();
-        assert!(stage.taken().is_empty());
-        assert_eq!(stage.waiting().await, 3);
-        for (name, _, receipt, id) in taken {
-            let channel = ChannelName::parse(&name).unwrap();
-            stage.layer.settle(&channel, &receipt, Settled::Done).await.unwrap();
-            stage.relay.settled(id);
-        }
-        stage.relay.forget_settled().await;
-        assert_eq!(stage.waiting().await, 0);
-    }
-
-    #[tokio::test]
-    async fn a_full_channel_keeps_its_own_messages_waiting_and_no_others() {
-        let stage = Stage::new(0);
-        let own = stage.relay.process();
-        stage.commit(own, &[("mail", 1), ("mail", 2), ("mail", 3), ("mail", 4)]).await;
-        stage.commit(own, &[("stock", 5)]).await;
-        let full = stage.relay.look(&stage.module).await.unwrap();
-        assert_eq!(full.unwrap().as_str(), "mail");
-        let statistics = stage.layer.statistics().await.unwrap();
-        let held = |name: &str| statistics.channels[&ChannelName::parse(name).unwrap()].0;
-        assert_eq!((held("mail"), held("stock")), (2, 1));
-        assert_eq!(stage.relay.state().unsettled.len(), 3);
-        assert_eq!(stage.waiting().await, 5);
-    }
-
-    #[tokio::test]
-    async fn a_look_begins_behind_what_was_sent_and_before_what_was_not() {
-        let stage = Stage::new(10);
-        let own = stage.relay.process();
-        stage.commit(own, &[("mail", 1)]).await;
-        stage.relay.look(&stage.module).await.unwrap();
-        assert_eq!(stage.taken().len(), 1);
-        // Only the place keeps it from being sent again now.
-        stage.relay.state().unsettled.clear();
-        stage.commit(own, &[("mail", 2), ("mail", 3), ("mail", 4), ("stock", 5)]).await;
-        stage.dispatch.close();
-        assert!(stage.relay.look(&stage.module).await.unwrap().is_some(), "mail has room for two");
-        let passed = stage.relay.state().passed[&stage.module];
-        let waiting = stage.store.waiting(&stage.module, Some(passed), 10).await.unwrap();
-        assert_eq!(waiting.len(), 2, "the third one for mail, and what is behind it");
-    }
-
-    #[tokio::test]
-    async fn a_message_to_a_channel_that_delivers_at_most_once_is_forgotten_when_it_is_sent() {
-        let stage = Stage::new(0);
-        stage.commit(stage.relay.process(), &[("news", 1)]).await;
-        stage.relay.look(&stage.module).await.unwrap();
-        assert_eq!(stage.waiting().await, 0);
-        let statistics = stage.layer.statistics().await.unwrap();
-        assert_eq!(statistics.channels[&ChannelName::parse("news").unwrap()].0, 1);
-    }
-
-    #[tokio::test]
-    async fn the_next_look_is_when_the_next_timer_is_due() {
-        let stage = Stage::new(10);
-        let span = Duration::from_millis(30);
-        let mut commit = Commit::new(RunId::random(), Quota::NONE);
-        let content = Content::parse(Bytes::from_static(b"\x81\xa1n\x01")).unwrap();
-        let payload = seal_relayed(None, CorrelationId::random(), &content);
-        let parcel = Parcel { target: "mail".to_owned(), payload };
-        commit.timers.push(TimerWrite::Set { key: None, due: DueTime::after(span), parcel });
-        stage.store.commit(&stage.module, commit).await.unwrap();
-        stage.relay.move_due().await;
-        let next = stage.relay.state().due_at.unwrap();
-        assert!(next <= Instant::now() + span, "it is not put off");
-    }
-
-    #[tokio::test]
-    async fn a_message_that_cannot_be_read_stops_no_other() {
-        let stage = Stage::new(10);
-        let mut commit = Commit::new(RunId::random(), Quota::NONE);
-        for target in ["mail", "no channel"] {
-            let payload = Bytes::from_static(b"\x09");
-            commit.relayed.push(Parcel { target: target.to_owned(), payload });
-        }
-        stage.store.commit(&stage.module, commit).await.unwrap();
-        stage.commit(stage.relay.process(), &[("stock", 1)]).await;
-        stage.relay.look(&stage.module).await.unwrap();
-        assert_eq!(stage.taken().len(), 1);
-        assert_eq!(stage.waiting().await, 1);
-    }
-}
+mod tests;

@@ -149,6 +149,7 @@ impl Stage {
             store: Arc::new(EmbeddedStore::in_memory().unwrap()),
             registry: Arc::default(),
             metrics: Arc::clone(&metrics),
+            clients: Arc::default(),
             records: Arc::new(Records::default()),
         };
         let pool = WorkerPool::start(&config, parts, Drain::new(Handle::current())).unwrap();

@@ -5,13 +5,19 @@ use std::{
     error::Error as StdError,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    pin::Pin,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::BytesMut;
-use http::{HeaderName, HeaderValue};
-use tokio::time::timeout;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, header};
+use http_body::{Frame, SizeHint};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    time::timeout,
+};
 use tokio_rustls::rustls::{
     self, ClientConfig, RootCertStore,
     crypto::ring,
@@ -19,7 +25,8 @@ use tokio_rustls::rustls::{
 };
 
 use super::{
-    Destinations, FailureReason, Fetch, Fetched, OutsideGrant, Refusal, Target,
+    AnswerBody, Destinations, Failure, FailureReason, Fetch, Fetched, OutsideGrant, Refusal,
+    Target,
     redirect::{self, RedirectError},
     resolver::{CheckedResolver, Unresolved, resolving_for},
 };
@@ -32,6 +39,7 @@ use crate::{
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections to one server that wait for the next request.
 const IDLE_PER_SERVER_MAX: usize = 32;
+const USER_AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 /// Says which request of ours a request of theirs belongs to, as the W3C's Trace Context has it.
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -55,47 +63,44 @@ pub enum RootsError {
         /// Why.
         reason: String,
     },
-    /// The library cannot use TLS.
-    #[error("TLS cannot be used: {0}")]
-    Tls(#[from] rustls::Error),
 }
 
-/// Makes the clients of modules. Connections of a module serve no other.
-#[derive(Debug)]
+/// Makes the clients of modules. Connections of a module serve no other. By default the authorities of the system are
+/// trusted.
+#[derive(Debug, Default)]
 pub struct Clients {
-    tls: ClientConfig,
+    /// The authorities of a file; none for those of the system, which are read for the first client.
+    roots: Option<RootCertStore>,
+    tls: OnceLock<ClientConfig>,
     /// Those of active versions, with the grants that they were made for. Locked for single operations only.
     made: Mutex<HashMap<ModuleName, (Arc<Grants>, Client)>>,
+    waiting: WaitingRuntime,
 }
 
 impl Clients {
     /// Trusts the authorities of a file, in PEM form; none for those of the system.
     pub fn new(roots: Option<&Path>) -> Result<Self, RootsError> {
-        let roots = match roots {
-            Some(path) => read_roots(path)?,
-            None => system_roots(),
-        };
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider);
-        let mut tls = builder
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { tls, made: Mutex::default() })
+        let roots = roots.map(read_roots).transpose()?;
+        Ok(Self { roots, ..Self::default() })
     }
 
     /// Returns the client of a module with these grants.
-    pub fn of(&self, module: &ModuleName, grants: &Arc<Grants>) -> Result<Client, reqwest::Error> {
+    pub fn of(&self, module: &ModuleName, grants: &Arc<Grants>) -> Result<Client, ClientError> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, client)) = made.get(module)
             && Arc::ptr_eq(of, grants)
         {
             return Ok(client.clone());
         }
-        let client = Client::new(&grants.outside, self.tls.clone())?;
+        let tls = self.tls.get_or_init(|| tls(self.roots.clone().unwrap_or_else(system_roots)));
+        let client = Client::new(&grants.outside, tls.clone())?;
         made.insert(module.clone(), (Arc::clone(grants), client.clone()));
         Ok(client)
+    }
+
+    /// The runtime of the requests that runs wait for: neither slots nor sockets have part in it.
+    pub fn waiting(&self) -> io::Result<Handle> {
+        self.waiting.handle()
     }
 
     /// Closes the idle connections of modules that are not among those that stay.
@@ -103,6 +108,45 @@ impl Clients {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.retain(|module, _| stays(module));
     }
+}
+
+/// A runtime of one thread, which is made for the first request. Dropping it waits for nothing.
+#[derive(Debug, Default)]
+struct WaitingRuntime(Mutex<Option<Runtime>>);
+
+impl WaitingRuntime {
+    fn handle(&self) -> io::Result<Handle> {
+        let mut runtime = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*runtime {
+            return Ok(runtime.handle().clone());
+        }
+        let mut builder = Builder::new_multi_thread();
+        let made =
+            builder.worker_threads(1).thread_name("tidegate-outside").enable_all().build()?;
+        Ok(runtime.insert(made).handle().clone())
+    }
+}
+
+impl Drop for WaitingRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A client cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the client of requests cannot be made: {0}")]
+pub struct ClientError(#[from] reqwest::Error);
+
+fn tls(roots: RootCertStore) -> ClientConfig {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    builder
+        .with_safe_default_protocol_versions()
+        .expect("ring has what TLS 1.2 and 1.3 need")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 fn read_roots(path: &Path) -> Result<RootCertStore, RootsError> {
@@ -136,29 +180,35 @@ fn system_roots() -> RootCertStore {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    /// For runs: HTTP/1.1, and bodies as they come.
+    plain: reqwest::Client,
     destinations: Arc<Destinations>,
     timeout: Duration,
     response_bytes: usize,
 }
 
 impl Client {
-    fn new(grant: &OutsideGrant, tls: ClientConfig) -> Result<Self, reqwest::Error> {
+    fn new(grant: &OutsideGrant, tls: ClientConfig) -> Result<Self, ClientError> {
         let destinations = Arc::new(grant.destinations.clone());
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(Arc::new(CheckedResolver(Arc::clone(&destinations))))
-            // Each one is checked first.
-            .redirect(reqwest::redirect::Policy::none())
-            // Those who count the attempts make another one.
-            .retry(reqwest::retry::never())
-            // A proxy would resolve names again.
-            .no_proxy()
-            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_PER_SERVER_MAX)
-            .build()?;
+        let builder = |mut tls: ClientConfig, protocols: &[&[u8]]| {
+            tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls)
+                .dns_resolver(Arc::new(CheckedResolver(Arc::clone(&destinations))))
+                // Each one is checked first.
+                .redirect(reqwest::redirect::Policy::none())
+                // Those who count the attempts make another one.
+                .retry(reqwest::retry::never())
+                // A proxy would resolve names again.
+                .no_proxy()
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .pool_max_idle_per_host(IDLE_PER_SERVER_MAX)
+        };
+        let http = builder(tls.clone(), &[b"h2", b"http/1.1"]).user_agent(USER_AGENT).build()?;
+        let plain = builder(tls, &[b"http/1.1"]).http1_only();
+        let plain = plain.no_gzip().no_brotli().no_deflate().build()?;
         let (timeout, response_bytes) = (grant.timeout, grant.response_bytes);
-        Ok(Self { http, destinations, timeout, response_bytes })
+        Ok(Self { http, plain, destinations, timeout, response_bytes })
     }
 
     /// Scheme, host and port of a request; none for one that is refused.
@@ -180,6 +230,29 @@ impl Client {
                 Fetched::failed(FailureReason::Timeout, format!("it took longer than {span:?}"))
             }
         }
+    }
+
+    /// Makes a request of a run, which reads the answer as it comes. Redirects are the run's business.
+    pub async fn forward<B>(
+        &self,
+        request: http::Request<B>,
+    ) -> Result<http::Response<AnswerBody>, ForwardError>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>>
+            + Send
+            + 'static,
+    {
+        let target = self.destinations.check(&request.uri().to_string())?;
+        let (mut parts, body) = request.into_parts();
+        parts.headers.remove(header::HOST);
+        let body = reqwest::Body::wrap(Shareable(Mutex::new(Box::pin(body))));
+        let request = self.plain.request(parts.method, target.url().clone());
+        let request = request.headers(parts.headers).body(body).send();
+        let response = resolving_for(target, request).await;
+        response.map(Into::into).map_err(|error| match of_http(&error) {
+            Fetched::Failed(failure) => ForwardError::Failed(failure),
+            _ => ForwardError::Failed(Failure::new(FailureReason::Broken, "no answer came")),
+        })
     }
 
     /// Follows redirects to servers that the module may reach.
@@ -215,6 +288,41 @@ impl Client {
         }
         let headers = std::mem::take(response.headers_mut());
         Ok(Fetched::Answered { status: response.status(), headers, body: body.freeze() })
+    }
+}
+
+/// Why a request of a run has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForwardError {
+    /// The guard refuses it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It was not answered.
+    #[error("{}", .0.message)]
+    Failed(Failure),
+}
+
+/// A body that several threads may hold, though only its owner reads it.
+struct Shareable<B>(Mutex<Pin<Box<B>>>);
+
+impl<B: http_body::Body> http_body::Body for Shareable<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
     }
 }
 

@@ -61,6 +61,13 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// A failure for a reason.
+    pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
 /// The result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
@@ -82,7 +89,7 @@ pub enum Fetched {
 impl Fetched {
     /// A request that was not answered.
     pub fn failed(reason: FailureReason, message: impl Into<String>) -> Self {
-        Self::Failed(Failure { reason, message: message.into() })
+        Self::Failed(Failure::new(reason, message))
     }
 
     /// The word that stands for it in a message and in metrics.

@@ -12,7 +12,10 @@ mod guard;
 mod redirect;
 mod resolver;
 
-pub use client::{Client, Clients, RootsError};
+/// The body of an answer, as it comes.
+pub use reqwest::Body as AnswerBody;
+
+pub use client::{Client, ClientError, Clients, ForwardError, RootsError};
 pub use fetch::{Fetch, FetchError, RETRIES_MAX};
 pub use fetched::{Failure, FailureReason, Fetched};
 pub use grant::OutsideGrant;

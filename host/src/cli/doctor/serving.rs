@@ -5,6 +5,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -94,7 +95,7 @@ fn pool(checks: &mut Checks, slots: usize) {
         None => "virtual memory is without limit".to_owned(),
         Some(bytes) => format!("virtual memory is limited to {bytes} bytes"),
     };
-    match Engine::new(slots) {
+    match Engine::new(slots, Arc::default()) {
         Ok(engine) if engine.is_pooled() => {
             checks.ok("pool", format!("instances for {slots} slots; {virtual_memory}"));
         }

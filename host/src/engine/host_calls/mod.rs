@@ -2,6 +2,7 @@
 
 mod connection;
 mod filesystem;
+mod http;
 mod layer;
 mod log;
 mod outside;
@@ -12,6 +13,7 @@ pub(super) mod wasi;
 
 pub(super) use connection::ConnectionCalls;
 pub(super) use filesystem::watch_changes;
+pub(super) use http::HttpCalls;
 pub(super) use layer::LayerCalls;
 pub(super) use log::LogCalls;
 pub(super) use outside::OutsideCalls;
