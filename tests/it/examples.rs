@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tests::{Client, Host, Socket};
+use tests::{Client, Host, Outside, Socket};
 use tidegate_sdk::{
     Close, Frame,
     testing::cases::{self, CaseRequest, CaseResponse, Driver, Open, Opened, Received},
@@ -101,18 +101,27 @@ fn examples() -> Vec<(String, PathBuf)> {
     found
 }
 
+/// The settings that an example has for its demo, with a server of the test in the place of the demo's.
+fn settings(path: &Path, outside: &Outside) -> String {
+    let file = path.join("tidegate.toml");
+    let text = if file.exists() { fs::read_to_string(file).unwrap() } else { String::new() };
+    text.replace("127.0.0.1:8025", &outside.address.to_string())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cases_of_every_example_hold_on_the_host() {
     let examples = examples();
     let names: Vec<_> = examples.iter().map(|(name, _)| name.as_str()).collect();
     for expected in [
-        "auction", "chat", "echo", "hello", "home", "jobs", "live", "longpoll", "ticker",
+        "auction", "chat", "echo", "hello", "home", "jobs", "live", "longpoll", "notify", "ticker",
         "trouble", "units",
     ] {
         assert!(names.contains(&expected), "{names:?}");
     }
+    let outside = Outside::start().await;
     for (name, path) in &examples {
-        let host = Host::builder().example(name).start().await;
+        let host = Host::builder().example(name).section(&settings(path, &outside));
+        let host = host.start().await;
         hold(&host, name, &path.join("cases.json")).await;
         host.stop().await;
     }

@@ -48,6 +48,7 @@ mod many_sockets;
 mod metrics;
 mod misbehaviour;
 mod new;
+mod notify;
 mod once;
 mod order;
 mod outgoing;

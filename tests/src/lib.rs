@@ -115,6 +115,19 @@ pub fn python_tool(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// A Python with the packages of the programs in `examples`, from where `scripts/setup` puts it. None where it is not
+/// to be had, which is right only outside of CI.
+pub fn python() -> Option<PathBuf> {
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    let file = root().join(target).join("python-peers/bin/python");
+    if file.exists() {
+        return Some(file);
+    }
+    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!is_ci, "the packages of Python are missing: `scripts/setup tests` installs them");
+    None
+}
+
 /// Where compiled code of guests is kept between tests.
 pub fn compiled_dir() -> PathBuf {
     root().join("target/test-data/compiled")

@@ -21,7 +21,8 @@ impl<V> Fetched<V> {
         &self.value
     }
 
-    /// How often the request was made, or was about to be made.
+    /// How often the request was made, or was about to be made. With the layer in memory it begins anew when the
+    /// process starts again.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.attempts

@@ -6,7 +6,7 @@ use std::{
     process::Stdio,
 };
 
-use tests::{Client, Socket, example, must, root, run};
+use tests::{Client, Socket, example, must, python, root, run};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -19,18 +19,6 @@ use crate::TIDEGATE;
 struct Program {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-}
-
-/// Where `scripts/setup` puts it. None where it is not to be had, which is right only outside of CI.
-fn python() -> Option<PathBuf> {
-    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
-    let file = root().join(target).join("python-peers/bin/python");
-    if file.exists() {
-        return Some(file);
-    }
-    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    assert!(!is_ci, "the packages of Python are missing: `scripts/setup tests` installs them");
-    None
 }
 
 fn script(name: &str) -> PathBuf {
