@@ -25,10 +25,10 @@ fn asked(request: &Request) -> Fetch {
         fetch = fetch.idempotency_key(key);
     }
     if let Some(retries) = of("retries") {
-        fetch = fetch.retries(retries.parse().unwrap());
+        fetch = fetch.retries(retries.parse().expect("a number"));
     }
     if let Some(millis) = of("timeout") {
-        fetch = fetch.timeout(Duration::from_millis(millis.parse().unwrap()));
+        fetch = fetch.timeout(Duration::from_millis(millis.parse().expect("a number")));
     }
     fetch.then(of("then").unwrap_or_else(|| "shop.done".to_owned()))
 }
@@ -69,7 +69,7 @@ fn ask(host: &TestHost, query: &str) -> (u16, String) {
 }
 
 fn last(host: &TestHost) -> String {
-    host.logs().last().unwrap().text.clone()
+    host.logs().last().expect("a line").text.clone()
 }
 
 #[test]
