@@ -58,13 +58,18 @@ impl Fetch {
         self
     }
 
-    /// Sets the body to JSON, and says so in `content-type`.
+    /// Sets the body to JSON, and says so in `content-type`, unless that is set.
     pub fn json(mut self, body: &impl Serialize) -> Self {
+        let is_type = |(name, _): &(String, _)| name.eq_ignore_ascii_case("content-type");
+        let has_type = self.request.headers.iter().any(is_type);
         match serde_json::to_vec(body) {
-            Ok(json) => self = self.body(json).header("content-type", "application/json"),
-            Err(error) => self.note(format!("the body cannot be written as JSON: {error}")),
+            Ok(json) if has_type => self.body(json),
+            Ok(json) => self.body(json).header("content-type", "application/json"),
+            Err(error) => {
+                self.note(format!("the body cannot be written as JSON: {error}"));
+                self
+            }
         }
-        self
     }
 
     /// Has the result sent to a channel: one that the module declares, or that is granted. It needs `retries` there,

@@ -61,7 +61,7 @@ fn read(response: &IncomingResponse) -> Result<Vec<u8>, String> {
 #[http("POST /ask")]
 fn ask(cx: &mut Context, request: &Request) -> Result<String> {
     let text = request.text()?;
-    let (url, body) = text.split_once('\n').unwrap_or((&text, ""));
+    let (url, body) = text.split_once('\n').unwrap_or((text, ""));
     if request.query("counts").is_some() {
         let before = cx.store().counter("asked")?;
         cx.store().set("asked-before", &before)?;
