@@ -1,6 +1,6 @@
 /** Calls of the host whose refusals become errors of the SDK. */
 
-import { FlushError, ReplyError, SendError, StoreError, TimerError } from "./errors.js";
+import { FetchError, FlushError, ReplyError, SendError, StoreError, TimerError } from "./errors.js";
 
 /** @typedef {{ tag: string, val?: any }} Refusal */
 
@@ -100,6 +100,20 @@ export function timing(call) {
     const refusal = payload(error);
     if (refusal?.tag === undefined) throw error;
     throw new TimerError(refusal.tag, String(refusal.val));
+  }
+}
+
+/**
+ * @param {() => void} call
+ * @throws {FetchError}
+ */
+export function fetching(call) {
+  try {
+    call();
+  } catch (error) {
+    const refusal = payload(error);
+    if (refusal?.tag === undefined) throw error;
+    throw new FetchError(refusal.tag, String(refusal.val));
   }
 }
 

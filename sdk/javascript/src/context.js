@@ -4,6 +4,7 @@ import { bytes, milliseconds, text } from "./bytes.js";
 import { flushing, replying, sending } from "./calls.js";
 import { packMessage } from "./content.js";
 import { SendError } from "./errors.js";
+import { ask } from "./fetch.js";
 import { fullName } from "./group.js";
 import { Hold, Response, Streamed } from "./response.js";
 import { Scope } from "./scope.js";
@@ -233,6 +234,40 @@ export class Context {
    */
   sendAt(channel, message, moment) {
     sendAt(this.#storing, undefined, channel, message, moment);
+  }
+
+  /**
+   * Has the host make a request to a server outside when the run has committed. Nothing waits for it.
+   *
+   * It is part of the transaction of the run: it is made when the run commits, and not if the run fails.
+   * Its result is a message to the channel `then`, once, also after the process that made it has ended;
+   * the consumer takes it with the option `fetched`.
+   *
+   * The operator grants the servers of a module: `grants.http = ["api.example.com"]` in its settings.
+   * Addresses of private networks need a grant of their own.
+   *
+   * ```js
+   * cx.fetch("https://pay.example.com/charges", {
+   *   method: "POST",
+   *   json: order,
+   *   then: "shop.charged",
+   *   value: order,
+   *   retries: 5,
+   *   idempotencyKey: `order-${order.id}`,
+   * });
+   * ```
+   *
+   * @param {string} url of `https` or `http`
+   * @param {import("./types.js").FetchOptions} options
+   * @throws {import("./errors.js").FetchError} the host refuses it: it breaks a rule, or the server or the
+   *   channel is not granted
+   * @throws {TypeError | RangeError} a value has the wrong type
+   */
+  fetch(url, options) {
+    const { fetching } = this.#run.host;
+    if (!fetching)
+      throw new Error("the build has not found fetch in the code: write `cx.fetch`, with a dot");
+    ask(fetching, url, options);
   }
 
   get #storing() {

@@ -155,6 +155,26 @@ export class TimerError extends Error {
   }
 }
 
+/** @typedef {"invalid" | "forbidden"} FetchErrorCode */
+
+/**
+ * A request was refused, and the host does not make it: it breaks a rule (`invalid`), or the module may
+ * not reach the server or not use the channel (`forbidden`; the text says which setting grants it).
+ * Trying again gives the same answer.
+ */
+export class FetchError extends Error {
+  /**
+   * @param {FetchErrorCode} code
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message);
+    this.name = "FetchError";
+    /** @type {FetchErrorCode} */
+    this.code = code;
+  }
+}
+
 /** The state of a connection was written by another version and cannot be read. The connection closes with 1012. */
 export class StateUnreadable extends Error {
   /** @param {string} message */

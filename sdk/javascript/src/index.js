@@ -11,6 +11,7 @@ export { websocket } from "./consumers/websocket.js";
 export { Context } from "./context.js";
 export {
   DeclarationError,
+  FetchError,
   FlushError,
   HttpError,
   Problem,
@@ -34,9 +35,13 @@ export { Store, StoreView } from "./store.js";
 export * as sse from "./sse.js";
 export { Timer } from "./timer.js";
 
+/** @typedef {import("./fetched.js").Answer} Answer */
 /** @typedef {import("./types.js").Consumer} Consumer */
 /** @typedef {import("./types.js").Consumers} Consumers */
 /** @typedef {import("./types.js").CookieOptions} CookieOptions */
+/** @template [V=any] @typedef {import("./types.js").Fetched<V>} Fetched */
+/** @typedef {import("./fetched.js").FetchFailure} FetchFailure */
+/** @typedef {import("./types.js").FetchOptions} FetchOptions */
 /** @typedef {import("./types.js").Handshake} Handshake */
 /** @typedef {import("./types.js").Level} Level */
 /** @typedef {import("./types.js").Message} Message */

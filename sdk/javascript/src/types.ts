@@ -3,6 +3,7 @@
 import type { Bytes } from "./bytes.js";
 import type { SetCookie } from "cookie";
 import type { Chunk, Close, Frame } from "./messages.js";
+import type { Answer, FetchFailure, Fetched as Result } from "./fetched.js";
 import type { Hold, Response, Streamed } from "./response.js";
 import type { Request } from "./request.js";
 import type { Context } from "./context.js";
@@ -73,12 +74,12 @@ export interface HttpOptions<Readers> extends Guards {
 }
 
 /** The return value of an HTTP consumer. An object or an array is sent as JSON. */
-export type Answer = string | Response | Hold | Streamed | object;
+export type Returned = string | Response | Hold | Streamed | object;
 
 export type HttpHandler<P extends Record<string, any>> = (
     request: Request<P>,
     cx: Context,
-) => Awaitable<Answer>;
+) => Awaitable<Returned>;
 
 /** How the messages of a WebSocket are read. */
 export type Incoming = "text" | "binary" | "json" | ((frame: string | Uint8Array) => unknown);
@@ -149,6 +150,65 @@ export interface Schedule {
 export interface ScheduledOptions extends ChannelOptions {
     /** At each moment the host sends the channel a Tick, once among all processes. */
     schedule: Schedule;
+}
+
+/** Options of a consumer of a channel that the results of requests go to. */
+export interface FetchedOptions extends ChannelOptions {
+    /** The consumer gets each message as a Fetched. One that is not the result of a request is a fault. */
+    fetched: true;
+}
+
+/**
+ * The result of a request, which `cx.fetch` has sent to a channel: either `answer` is there or `failure`. `V` is the
+ * type of its value.
+ */
+export type Fetched<V = any> = Omit<Result, "value" | "attempts" | "answer" | "failure"> & {
+    /** The value that was given with the request; null without one. */
+    readonly value: V;
+    /** The number of times that the request was made, or was about to be made. */
+    readonly attempts: number;
+} & (
+        | {
+              /** The answer of the server, whatever its status. */
+              readonly answer: Answer;
+              readonly failure: undefined;
+          }
+        | {
+              readonly answer: undefined;
+              /** Why there is no answer. */
+              readonly failure: FetchFailure;
+          }
+    );
+
+/** A request to a server outside, and the channel of its result. */
+export interface FetchOptions {
+    /** A method of HTTP, such as `POST`; `GET` if not given. */
+    method?: string;
+    /** Header fields. The host sets `host`, the body's length and the fields of the connection. */
+    headers?: HeaderFields;
+    /** The body. */
+    body?: Bytes;
+    /** A body as JSON. Its type is set, unless `headers` have one. */
+    json?: unknown;
+    /**
+     * The channel of the result: one that this module declares, or that it is granted. It needs `retries` of its own, if
+     * no result may be lost.
+     */
+    then: string;
+    /** Data that comes back with the result: what a message may hold. It is not sent to the server. */
+    value?: unknown;
+    /**
+     * How often the request is made again, 10 times at most, where it is not answered, or with 429, 502, 503 or 504. The
+     * pauses grow from a second to a minute. Without it the request is made once at most.
+     */
+    retries?: number;
+    /**
+     * The header field by which a server knows that a request repeats another. With `retries` a method that is not
+     * idempotent, such as POST, needs it.
+     */
+    idempotencyKey?: string;
+    /** Ends each attempt, in milliseconds. Without it, and at most, `fetch.timeout` of the module's settings. */
+    timeout?: number;
 }
 
 export type ChannelHandler<M> = (message: M, cx: Context) => Awaitable<void>;
@@ -272,6 +332,26 @@ export interface Host {
     variable(name: string): string | undefined;
     /** The data of the module. None where the build has not found its names in the code. */
     storing: StoringHost | undefined;
+    /** Requests to servers outside. None where the build has not found the name in the code. */
+    fetching: FetchingHost | undefined;
+}
+
+export interface WireFetch {
+    method: string;
+    url: string;
+    headers: [name: string, value: Uint8Array][];
+    body: Uint8Array;
+    then: string;
+    /** MessagePack that comes back with the result. */
+    value: Uint8Array;
+    /** The time for each attempt, in milliseconds. */
+    timeout: number | undefined;
+    retries: number;
+}
+
+/** The host's requests to servers outside. */
+export interface FetchingHost {
+    fetch(request: WireFetch): void;
 }
 
 /** The bindings of the engine have integers of 64 bits as numbers, rounded beyond 2^53. */

@@ -90,56 +90,84 @@ test("a module exports its consumers and nothing else", async () => {
   assert.equal(component.length, bytes);
   assert.ok(inputs.includes(join(folder, "app.js")));
   assert.deepEqual(exported(component), ["tidegate:channels/consumer@0.1.0"]);
-  // A module that keeps no data imports no store, so that it runs on hosts without one.
-  assert.doesNotMatch(component.toString("latin1"), /tidegate:channels\/store@/);
+  // A module that keeps no data and makes no requests imports neither, so that it runs on hosts without them.
+  assert.doesNotMatch(component.toString("latin1"), /tidegate:channels\/(store|timers|outside)@/);
 });
 
-test("a module imports the store where its code names it", async () => {
-  for (const [code, world] of /** @type {const} */ ([
+test("a module imports the store and requests where its code names them", async () => {
+  for (const [code, part] of /** @type {const} */ ([
     ["(_, cx) => String(cx.store.counter(`a`))", "storing"],
     ["(_, { store }) => String(store.counter(`a`))", "storing"],
     ['(_, cx) => (cx["timer"]("a").cancel(), "")', "storing"],
     ['(_, cx) => (cx.sendAt("a", {}, 0), "")', "storing"],
-    ["() => { const store = `timer`; return store; /* cx.store */ }", "plain"],
+    ['(_, cx) => (cx.fetch("http://a", { then: "a" }), "")', "fetching"],
+    ['(_, { fetch }) => (fetch("http://a", { then: "a" }), "")', "fetching"],
+    ["() => { const store = `timer`; return store; /* cx.store, cx.fetch */ }", undefined],
+    ["() => { const fetch = (fetched) => fetched; return fetch(`fetch`); }", undefined],
   ])) {
     const entry = await write(`export default app({ a: http("GET /a", ${code}) });`);
     const bundled = await bundle(entry);
-    assert.equal(bundled.world, world, code);
-    for (const name of ["store", "timers"])
-      assert.equal(bundled.code.includes(`"tidegate:channels/${name}@`), world === "storing", code);
+    assert.deepEqual(bundled.parts, part ? [part] : [], code);
+    const imports = (/** @type {string} */ name) =>
+      bundled.code.includes(`"tidegate:channels/${name}@`);
+    for (const name of ["store", "timers"]) assert.equal(imports(name), part === "storing", code);
+    assert.equal(imports("outside"), part === "fetching", code);
+  }
+});
+
+test("a component has the imports of the parts that its code uses, and no others", async () => {
+  const parts = ["store", "timers", "outside"];
+  for (const [code, used] of /** @type {[string, string[]][]} */ ([
+    ['(_, cx) => (cx.fetch("http://a", { then: "a" }), "")', ["outside"]],
+    ['(_, cx) => (cx.fetch(String(cx.store.get("a")), { then: "a" }), "")', parts],
+  ])) {
+    const { output } = await make(`export default app({ a: http("GET /a", ${code}) });`);
+    const component = await readFile(output, "latin1");
+    const imported = parts.filter((part) => component.includes(`tidegate:channels/${part}@`));
+    assert.deepEqual(imported, used);
+  }
+});
+
+test("a module has the classes that the engine lacks where its code names them, and the SDK names none", async () => {
+  for (const [code, isNamed] of /** @type {const} */ ([
+    ['(_, cx) => (cx.fetch(`${cx.store.get("a")}`, { then: "a" }), "")', false],
+    ["() => new URL(`http://a`).host", true],
+  ])) {
+    const bundled = await bundle(await write(`export default app({ a: http("GET /a", ${code}) });`));
+    assert.equal(bundled.inputs.some((path) => path.includes("core-js")), isNamed, code);
   }
 });
 
 const BOTH = ["tidegate:channels/consumer@0.1.0", "tidegate:channels/declarations@0.1.1"];
 
-/** @type {[what: string, text: string, worlds: [named: string, built: string[]]][]} */
+/** @type {[what: string, text: string, worlds: [named: string[], built: string[]]][]} */
 const scheduled = [
   [
     "a schedule in the code",
     'export default app({ a: channel("a", { schedule: { expression: "@daily" } }, () => {}) });',
-    ["declaring", BOTH],
+    [["declaring"], BOTH],
   ],
   [
     "a schedule and data",
     'export default app({ a: channel("a", { schedule: { expression: "@daily" } }, (_, cx) => cx.store.add("a")) });',
-    ["storing-and-declaring", BOTH],
+    [["storing", "declaring"], BOTH],
   ],
   [
     "a schedule that the code does not name",
     'const name = ["sched", "ule"].join("");\nexport default app({ a: channel("a", { [name]: { expression: "@daily" } }, () => {}) });',
-    ["plain", BOTH],
+    [[], BOTH],
   ],
   [
     "a property of the same name, and no schedule",
     'const train = { schedule: "late" };\nexport default app({ a: http("GET /a", () => train.schedule) });',
-    ["declaring", BOTH.slice(0, 1)],
+    [["declaring"], BOTH.slice(0, 1)],
   ],
 ];
 
 for (const [what, text, [named, built]] of scheduled) {
   test(`a module exports declarations if a consumer has a schedule: ${what}`, async () => {
     const bundled = await bundle(await write(text));
-    assert.equal(bundled.world, named);
+    assert.deepEqual(bundled.parts, named);
     const { output } = await make(text);
     assert.deepEqual(exported(await readFile(output)), built);
   });

@@ -12,6 +12,7 @@ import { runCases } from "@tidegate/sdk/testing";
 
 import { cases, examples, source } from "./examples.js";
 import { driver, program, serve } from "./host.js";
+import { outside } from "./outside.js";
 
 describe(
   "on a host",
@@ -21,13 +22,16 @@ describe(
     let folder;
     /** @type {Awaited<ReturnType<typeof serve>>} */
     let host;
+    /** A server outside that is granted. @type {Awaited<ReturnType<typeof outside>>} */
+    let server;
 
     before(async () => {
+      server = await outside();
       folder = await mkdtemp(join(tmpdir(), "tidegate-built-"));
       /** @type {Record<string, string>} */
       const modules = {};
       const sources = Object.entries(examples).map(([name, file]) => [name, source(name, file)]);
-      for (const name of ["surface", "keeping", "scheduled"])
+      for (const name of ["surface", "keeping", "scheduled", "fetching"])
         sources.push([name, fileURLToPath(new URL(`${name}.js`, import.meta.url))]);
       await Promise.all(
         sources.map(async ([name = "", entry = ""]) => {
@@ -35,11 +39,15 @@ describe(
           await build({ entry, output: modules[name] });
         }),
       );
-      host = await serve(modules);
+      host = await serve(
+        modules,
+        `[layer]\nretry_pause = "10ms"\n[modules.fetching]\ngrants.http = ["${server.address}"]\n`,
+      );
     });
 
     after(async () => {
       await host?.stop();
+      await server?.stop();
       await rm(folder, { recursive: true });
     });
 
@@ -99,6 +107,72 @@ describe(
         /^CHANNEL +scheduled\.yearly +0 0 1 1 \* UTC, next 20\d\d-01-01T00:00:00\+00:00\[UTC\]$/m,
       );
       assert.match(routes, /^CHANNEL +keeping\.due$/m);
+    });
+
+    /** @param {Record<string, unknown>} asked */
+    const ask = (asked) => fetch(`${host.address}/fetch`, { method: "POST", body: JSON.stringify(asked) });
+
+    test("the answer of a server outside comes as a message", async () => {
+      const watch = driver(host.address);
+      await watch.open("watcher", { path: "/fetches", subprotocols: [], headers: {} });
+      const told = async (/** @type {Record<string, unknown>} */ asked) => {
+        const answer = await ask(asked);
+        assert.deepEqual([answer.status, await answer.text()], [200, "asked\n"]);
+        const received = await watch.receive("watcher");
+        assert.ok("frame" in received);
+        return JSON.parse(String(received.frame));
+      };
+      const value = { id: 7, large: 2 ** 40 };
+      const echo = { method: "POST", json: { text: "ä" }, value, idempotencyKey: "echo", retries: 3 };
+      assert.deepEqual(await told({ url: server.url("/echo"), ...echo }), {
+        value,
+        attempts: 1,
+        status: 200,
+        type: "text/plain",
+        text: '{"text":"ä"}',
+      });
+      const [asked] = server.asked;
+      assert.equal(asked?.line, "POST /echo");
+      for (const [name, field] of [
+        ["content-type", "application/json"],
+        ["idempotency-key", "echo"],
+        ["x-mine", "yes"],
+        ["x-bytes", "\u00ff"],
+      ]) {
+        assert.equal(asked.headers[name], field);
+      }
+      const missing = await told({ url: server.url("/missing") });
+      assert.deepEqual([missing.status, missing.value], [404, null]);
+      const busy = await told({ url: server.url("/busy"), retries: 2 });
+      assert.deepEqual([busy.status, busy.attempts], [200, 2]);
+      const closes = await told({ url: server.url("/closes") });
+      assert.match(closes.failure, /^broken: /);
+      await watch.reset();
+    });
+
+    test("a request is refused in the run with the fix", async () => {
+      const other = await outside();
+      const grant = /to \[modules\.NAME\.grants\] http \(modules\.fetching\.grants\.http\)\n$/;
+      try {
+        for (const [asked, begin, fix] of /** @type {const} */ ([
+          [{ url: other.url("/") }, "forbidden: ", grant],
+          [{ url: other.url("/") }, "forbidden: ", new RegExp(`add "http://${other.address}" to`)],
+          [{ url: "https://api.example/" }, "forbidden: ", grant],
+          [{ url: server.url("/"), retries: 11 }, "invalid: ", /made again 10 times at most/],
+          [{ url: server.url("/"), method: "CONNECT" }, "invalid: ", /"CONNECT" is not a method/],
+          [{ url: server.url("/"), then: "other.work" }, "forbidden: ", /declare a consumer of it/],
+          [{ url: server.url("/"), then: 7 }, "undefined: ", /`then` of fetch is the number 7/],
+        ])) {
+          const answer = await ask(asked);
+          const text = await answer.text();
+          assert.equal(answer.status, 400, text);
+          assert.ok(text.startsWith(begin), text);
+          assert.match(text, fix);
+        }
+        assert.deepEqual(other.asked, []);
+      } finally {
+        await other.stop();
+      }
     });
 
     test("fresh instances differ in what is random", async () => {

@@ -1,5 +1,6 @@
 /** What the types refuse. The type check fails where one of these lines is no error. */
 
+import type { Answer, Fetched } from "@tidegate/sdk";
 import { Frame, Response, Tick, app, channel, http, integer, websocket } from "@tidegate/sdk";
 
 interface Picture {
@@ -58,6 +59,32 @@ app({
     mixed: channel("mixed", { schedule: { expression: "@daily" } }, (it: Tick | Picture, cx) =>
         cx.info(it instanceof Tick ? `${it.due}` : it.next),
     ),
+    charge: http("POST /charges", (_, cx) => {
+        cx.fetch("https://pay.example.com/", { method: "POST", json: {}, then: "charged", retries: 5 });
+        // @ts-expect-error: the result goes to a channel
+        cx.fetch("https://pay.example.com/", { method: "GET" });
+        // @ts-expect-error: the option is `retries`
+        cx.fetch("https://pay.example.com/", { then: "charged", retry: 5 });
+        return "";
+    }),
+    charged: channel("charged", { fetched: true, retries: 5 }, (fetched: Fetched<Picture>, cx) => {
+        const { value, answer, failure } = fetched;
+        // @ts-expect-error: there may be no answer
+        const early: number = answer.status;
+        if (failure) return cx.warn(`${value.id} ${failure.reason} ${early}`);
+        const status: number = answer.status;
+        // @ts-expect-error: a picture has no title
+        cx.info(`${status} ${answer.header("age")} ${value.title}`);
+    }),
+    plain: channel("plain", { fetched: true }, (fetched, cx) => {
+        const answer: Answer | undefined = fetched.answer;
+        // @ts-expect-error: a result has no body of its own
+        cx.info(`${answer?.text()} ${fetched.value} ${fetched.body}`);
+    }),
+    // @ts-expect-error: the message is a Fetched
+    result: channel("results", { fetched: true }, (result: Picture) => {}),
+    // @ts-expect-error: a consumer has a schedule or takes results
+    both: channel("both", { fetched: true, schedule: { expression: "@daily" } }, () => {}),
     // @ts-expect-error: the message of a schedule is a Tick
     night: channel("nights", { schedule: { expression: "@daily" } }, (night: Picture) => {}),
     // @ts-expect-error: a schedule has an expression

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -69,16 +69,23 @@ def build(examples: Iterable[Example], into: Path, template: str) -> Path:
 
 
 class Host:
-    """A host with one module, on free ports, until the end of a `with`. It keeps its data in a directory."""
+    """A host with one module, on free ports, until the end of a `with`. It keeps its data in a directory.
 
-    def __init__(self, component: Path, directory: Path) -> None:
+    `reaching` are the servers outside that are granted to the module.
+    """
+
+    def __init__(self, component: Path, directory: Path, *, reaching: Sequence[str] = ()) -> None:
         self.component = component
+        self._reaching = list(reaching)
         self._directory = directory
         self._data = directory / "data"
 
     def __enter__(self) -> Self:
         settings = self._directory / "tidegate.toml"
-        settings.write_text('[upload]\ncompile_time = "5m"\n[modules.python.limits]\nfuel = 20_000_000_000\n')
+        settings.write_text(
+            '[upload]\ncompile_time = "5m"\n[layer]\nretry_pause = "10ms"\n'
+            f"[modules.python]\ngrants.http = {json.dumps(self._reaching)}\nlimits.fuel = 20_000_000_000\n"
+        )
         self.log = self._directory / "log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(

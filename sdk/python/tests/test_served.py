@@ -5,17 +5,20 @@ They need `TIDEGATE`, the path of the host.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from examples import ALL, Example
+from outside import Outside
 from served import COMMAND, Host, ServedDriver
 
-from tidegate_sdk.testing.cases import CaseRequest, Cases
+from tidegate_sdk.testing.cases import CaseRequest, CaseResponse, Cases
 
 pytestmark = pytest.mark.skipif("TIDEGATE" not in os.environ, reason="TIDEGATE does not name a host")
 
@@ -43,6 +46,7 @@ FAULTS = {
     "delay": "ValueError: delay has to be from 0 to 10**12 seconds, and is -1",
     "level": "ValueError: a level is one of trace, debug, info, warn, error, not 7",
     "key": "TypeError: a key has to be str, not int",
+    "url": "TypeError: the URL of a request has to be str, not int",
 }
 
 
@@ -101,6 +105,58 @@ def test_the_routes_of_a_module_have_its_schedule_with_the_next_moment(host: Hos
     assert re.fullmatch(r"CHANNEL +s\.second +\* \* \* \* \* \* Europe/Berlin, next 20\S+\[Europe/Berlin\]", line)
     [other] = [line for line in host.routes() if " s.due" in line]
     assert "next" not in other
+
+
+GRANT = "(modules.python.grants.http)"
+
+
+def ask(driver: ServedDriver, **asked: Any) -> CaseResponse:
+    body = json.dumps(asked).encode()
+    return driver.request(CaseRequest("POST", "/s/fetch", {"content-type": "application/json"}, body))
+
+
+def test_the_answer_of_a_server_outside_comes_as_a_message(host: Host, outside: Outside) -> None:
+    driver = ServedDriver(host.port)
+    driver.open("watcher", "/s/fetches", [], {})
+
+    def told(**asked: Any) -> Any:
+        response = ask(driver, **asked)
+        assert (response.status, response.body) == (200, b"asked\n")
+        return json.loads(str(driver.receive("watcher")))
+
+    value = {"name": "echo", "count": 2**40}
+    assert told(method="POST", url=outside.url("/echo"), key="echo", text="ä") == {
+        "value": value, "attempts": 1, "status": 200, "type": "text/plain", "text": '{"text":"ä"}',
+    }  # fmt: skip
+    [asked] = outside.asked
+    assert asked.line == "POST /echo"
+    for field in (("content-type", "application/json"), ("idempotency-key", "echo"), ("x-mine", "yes")):
+        assert field in asked.headers
+    assert ("x-bytes", "\xff") in asked.headers
+    assert told(method="GET", url=outside.url("/missing"), key="missing")["status"] == 404
+    again = told(method="POST", url=outside.url("/busy"), key="busy", retries=2)
+    assert (again["status"], again["attempts"]) == (200, 2)
+    failed = told(method="GET", url=outside.url("/closes"), key="closes")
+    assert failed["failure"].startswith("broken: ")
+    assert "status" not in failed
+    driver.reset()
+
+
+def test_a_request_is_refused_in_the_run_with_the_fix(host: Host, outside: Outside) -> None:
+    driver = ServedDriver(host.port)
+    with Outside() as other:
+        for asked, texts in (
+            ({"url": other.url("/")}, ["ForbiddenFetch: ", f'add "http://{other.address}" to', GRANT]),
+            ({"url": "https://api.example/"}, ["ForbiddenFetch: ", 'add "https://api.example" to', GRANT]),
+            ({"url": outside.url("/"), "retries": 11}, ["InvalidFetch: a request is made again 10 times at most"]),
+            ({"url": outside.url("/"), "method": "CONNECT"}, ['InvalidFetch: "CONNECT" is not a method']),
+            ({"url": "nowhere"}, ["the URL is not valid"]),
+        ):
+            response = ask(driver, **{"method": "GET", "key": "refused"} | asked)
+            assert response.status == 400
+            for text in texts:
+                assert text in response.body.decode()
+        assert other.asked == []
 
 
 DECLARATIONS = b"tidegate:channels/declarations@"

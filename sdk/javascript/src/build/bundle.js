@@ -10,7 +10,7 @@ import * as esbuild from "esbuild";
 
 import { BuildError } from "./errors.js";
 import { readSpecifier } from "./files.js";
-import { parts } from "./names.js";
+import { partsOf } from "./names.js";
 
 const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const ENTRY = "tidegate-entry.js";
@@ -22,8 +22,18 @@ const NAMES_URL = /\bURL(SearchParams)?\b/;
 
 /** @typedef {import("../component/places.js").Places} Places */
 
-/** @typedef {"plain" | "storing" | "declaring" | "storing-and-declaring"} World a world of `wit/modules.wit` */
-/** @typedef {{ code: string, world: World, isDeclaring: boolean, table: Places, inputs: string[] }} Bundle */
+/** @typedef {import("./world.js").Part} Part */
+/** @typedef {{ code: string, parts: Part[], table: Places, inputs: string[] }} Bundle */
+
+/**
+ * Files of the SDK that bring the host behind a part.
+ *
+ * @type {[Part, string][]}
+ */
+const HOSTS = [
+  ["storing", "component/storing.js"],
+  ["fetching", "component/fetching.js"],
+];
 
 /**
  * @param {string} entry the file whose default export is the application
@@ -33,31 +43,29 @@ const NAMES_URL = /\bURL(SearchParams)?\b/;
  */
 export async function bundle(entry, mustDeclare) {
   const plain = await run(entry, [], false);
-  const found = await parts(plain.inputs.filter((path) => !isOwn(path)));
-  const { isStoring } = found;
-  const isDeclaring = mustDeclare ?? found.isDeclaring;
-  const before = [];
-  if (NAMES_URL.test(plain.code)) before.push("component/url.js");
-  if (isStoring) before.push("component/storing.js");
+  const named = await partsOf(plain.inputs.filter((path) => !isOwn(path)));
+  const parts = mustDeclare === undefined ? named : declaring(named, mustDeclare);
+  const isDeclaring = parts.includes("declaring");
+  const before = NAMES_URL.test(plain.code) ? ["component/url.js"] : [];
+  for (const [part, file] of HOSTS) if (parts.includes(part)) before.push(file);
   const isPlain = before.length === 0 && !isDeclaring;
   const { code, table, inputs } = isPlain ? plain : await run(entry, before, isDeclaring);
   return {
     code: `${code}\nglobalThis.__tidegate.setPlaces(${JSON.stringify(table)});\n`,
-    world: world(isStoring, isDeclaring),
-    isDeclaring,
+    parts,
     table,
     inputs,
   };
 }
 
 /**
- * @param {boolean} isStoring
- * @param {boolean} isDeclaring
- * @returns {World}
+ * @param {Part[]} parts
+ * @param {boolean} mustDeclare
+ * @returns {Part[]}
  */
-function world(isStoring, isDeclaring) {
-  if (isStoring) return isDeclaring ? "storing-and-declaring" : "storing";
-  return isDeclaring ? "declaring" : "plain";
+function declaring(parts, mustDeclare) {
+  const others = parts.filter((part) => part !== "declaring");
+  return mustDeclare ? [...others, "declaring"] : others;
 }
 
 /**

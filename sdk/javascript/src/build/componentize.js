@@ -1,23 +1,19 @@
 /** Turns a bundle into a component with the engine in it. */
 
-import { dirname, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-
 import { MISFIT } from "../component/declarations.js";
 import { BuildError, OtherWorld } from "./errors.js";
 import { stripInit } from "./strip.js";
+import { WORLD, withWorld } from "./world.js";
 
 /** @typedef {"quickjs"} Engine */
 
-const WIT = resolve(dirname(fileURLToPath(import.meta.url)), "../../wit");
-
 /**
  * @param {string} code
- * @param {{ engine: Engine, world: string, locate: import("../fault.js").Locate }} options
+ * @param {{ engine: Engine, parts: import("./world.js").Part[], locate: import("../fault.js").Locate }} options
  * @returns {Promise<Uint8Array>}
  * @throws {BuildError}
  */
-export async function componentize(code, { engine, world, locate }) {
+export async function componentize(code, { engine, parts, locate }) {
   if (engine !== "quickjs")
     throw new BuildError(`there is no engine ${JSON.stringify(engine)}: give quickjs`);
   const { componentize: quickjs } = await import("componentize-qjs").catch((error) => {
@@ -27,8 +23,9 @@ export async function componentize(code, { engine, world, locate }) {
   });
   try {
     // The default is for hosts of WASI 0.3; `sync` is what today's take.
-    const { component } = await quickjs({ witPath: WIT, jsSource: code, world, sync: true });
-    return stripInit(component);
+    const options = { jsSource: code, world: WORLD, sync: true };
+    const made = await withWorld(parts, (witPath) => quickjs({ witPath, ...options }));
+    return stripInit(made.component);
   } catch (error) {
     const text = explain(/** @type {Error} */ (error).message, locate);
     const Kind = text.includes(MISFIT) ? OtherWorld : BuildError;

@@ -3,7 +3,6 @@
 import { createHash } from "node:crypto";
 import { mkdir, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 
 import { locator } from "../component/places.js";
 import { bundle } from "./bundle.js";
@@ -11,6 +10,7 @@ import { componentize } from "./componentize.js";
 import { BuildError, OtherWorld } from "./errors.js";
 
 export { BuildError } from "./errors.js";
+export { WIT as wit } from "./world.js";
 
 /**
  * @typedef {object} Options
@@ -61,7 +61,7 @@ async function make(source, engine) {
   } catch (error) {
     if (!(error instanceof OtherWorld)) throw error;
     // The names in the code misled. The consumers that the application lists decide.
-    const other = await bundle(source, !first.isDeclaring);
+    const other = await bundle(source, !first.parts.includes("declaring"));
     return { component: await evaluate(other, engine), inputs: other.inputs };
   }
 }
@@ -70,9 +70,6 @@ async function make(source, engine) {
  * @param {import("./bundle.js").Bundle} bundled
  * @param {import("./componentize.js").Engine} engine
  */
-function evaluate({ code, world, table }, engine) {
-  return componentize(code, { engine, world, locate: locator(table) });
+function evaluate({ code, parts, table }, engine) {
+  return componentize(code, { engine, parts, locate: locator(table) });
 }
-
-/** The folder of the contract that modules are built against. */
-export const wit = resolve(dirname(fileURLToPath(import.meta.url)), "../../wit");

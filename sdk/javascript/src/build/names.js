@@ -5,11 +5,20 @@ import { extname } from "node:path";
 
 import { transform } from "esbuild";
 
-/** Properties of the context for the store and the timers. */
-const STORING = ["store", "timer", "sendAt"];
-/** The option of a consumer that is run by the clock. */
-const DECLARING = ["schedule"];
-const NAMES = [...STORING, ...DECLARING].join("|");
+/** @typedef {import("./world.js").Part} Part */
+
+/**
+ * The properties that name a part: those of the context for the store, the timers and requests, and the
+ * option of a consumer that is run by the clock.
+ *
+ * @type {[Part, string[]][]}
+ */
+const PARTS = [
+  ["storing", ["store", "timer", "sendAt"]],
+  ["fetching", ["fetch"]],
+  ["declaring", ["schedule"]],
+];
+const NAMES = PARTS.flatMap(([, names]) => names).join("|");
 const PROPERTIES = new RegExp(`^(${NAMES})$`);
 const MENTIONS = new RegExp(NAMES);
 
@@ -30,14 +39,11 @@ const LOADERS = {
  * and comments do not count.
  *
  * @param {string[]} paths files that esbuild has read without an error
- * @returns {Promise<{ isStoring: boolean, isDeclaring: boolean }>}
+ * @returns {Promise<Part[]>}
  */
-export async function parts(paths) {
+export async function partsOf(paths) {
   const found = new Set((await Promise.all(paths.map(named))).flat());
-  return {
-    isStoring: STORING.some((name) => found.has(name)),
-    isDeclaring: DECLARING.some((name) => found.has(name)),
-  };
+  return PARTS.filter(([, names]) => names.some((name) => found.has(name))).map(([part]) => part);
 }
 
 /**

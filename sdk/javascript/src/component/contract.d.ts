@@ -28,6 +28,10 @@ declare module "tidegate:channels/reply@0.1.0" {
     export const stream: import("../types.js").Host["stream"];
 }
 
+declare module "tidegate:channels/outside@0.1.1" {
+    export const fetch: import("../types.js").FetchingHost["fetch"];
+}
+
 declare module "tidegate:channels/store@0.1.1" {
     type Storing = import("../types.js").StoringHost;
     export const add: Storing["add"];

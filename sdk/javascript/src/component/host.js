@@ -40,5 +40,6 @@ export const host = {
   log,
   now: () => Date.now(),
   storing: undefined,
+  fetching: undefined,
   variable: (name) => getEnvironment().find(([known]) => known === name)?.[1],
 };

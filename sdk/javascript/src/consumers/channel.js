@@ -4,6 +4,7 @@ import { integer, kind } from "../bytes.js";
 import { unpack } from "../content.js";
 import { Context } from "../context.js";
 import { DeclarationError } from "../errors.js";
+import { readFetched } from "../fetched.js";
 import { checkName, readOptions } from "../route.js";
 import { readSchedule, readTick } from "../schedule.js";
 
@@ -65,6 +66,26 @@ const RETRIES_MAX = 100;
  * @returns {Consumer}
  */
 /**
+ * Makes a consumer of a channel that the results of requests go to: it gets each as a `Fetched`.
+ *
+ * ```js
+ * channel("shop.charged", { fetched: true, retries: 5 }, ({ value, answer, failure }, cx) => {
+ *   if (failure) cx.warn(`order ${value.id} is unclear: ${failure}`);
+ *   else if (answer.isSuccess) cx.store.set(`paid:${value.id}`, answer.json());
+ * });
+ * ```
+ *
+ * A message that is not the result of a request is a fault. In a test `host.fetch` has the requests that
+ * wait for an answer.
+ *
+ * @template [V=any]
+ * @overload
+ * @param {string} name
+ * @param {import("../types.js").FetchedOptions} options
+ * @param {import("../types.js").ChannelHandler<import("../types.js").Fetched<V>>} handler
+ * @returns {Consumer}
+ */
+/**
  * @param {string} name 1 to 99 of `a-z A-Z 0-9 . _ -`
  * @param {any} optionsOrHandler
  * @param {any} [handlerAfterOptions]
@@ -83,10 +104,11 @@ export function channel(name, optionsOrHandler, handlerAfterOptions) {
   const given = typeof optionsOrHandler === "function" ? {} : optionsOrHandler;
   if (typeof handler !== "function")
     throw new DeclarationError(`${what}: the handler is ${kind(handler)}: give a function`);
-  const options = readOptions(given, ["retries", "schedule"], what);
-  const { retries } = options;
+  const options = readOptions(given, ["retries", "schedule", "fetched"], what);
+  const { retries, fetched = false } = options;
   if (retries !== undefined) integer(retries, `${what}: retries`, 0, RETRIES_MAX);
   const schedule = readSchedule(options.schedule, what);
+  checkFetched(fetched, schedule, what);
   return {
     trigger: { tag: "channel", val: { name, retries } },
     schedule,
@@ -94,7 +116,32 @@ export function channel(name, optionsOrHandler, handlerAfterOptions) {
       if (event.tag !== "channel-message")
         throw new Error(`the consumer is made for a channel and not for ${event.tag}`);
       const message = unpack(event.val.content);
-      return handler(schedule ? readTick(message) : message, new Context(run));
+      const read = schedule ? readTick : fetched ? readFetched : asItIs;
+      return handler(read(message), new Context(run));
     },
   };
+}
+
+/** @param {unknown} message */
+function asItIs(message) {
+  return message;
+}
+
+/**
+ * @param {unknown} fetched
+ * @param {unknown} schedule
+ * @param {string} what
+ * @throws {DeclarationError}
+ */
+function checkFetched(fetched, schedule, what) {
+  if (typeof fetched !== "boolean") {
+    throw new DeclarationError(
+      `${what}: fetched is ${kind(fetched)}: give true for a consumer of the results of requests`,
+    );
+  }
+  if (fetched && schedule) {
+    throw new DeclarationError(
+      `${what}: a consumer has a schedule or takes the results of requests: make two channels, one for each`,
+    );
+  }
 }

@@ -3,6 +3,7 @@
 import { Fault, handle, neverSettles } from "../handle.js";
 import { isPromise } from "../settle.js";
 import { Http, Websocket, textResponse } from "./connection.js";
+import { Fetching } from "./fetching.js";
 import { locate } from "./places.js";
 import * as rules from "./rules.js";
 import { Storing } from "./storing.js";
@@ -86,7 +87,9 @@ class Call {
       consumer: job.entry.name,
       correlationId: job.correlation,
     };
-    this.storing = new Storing(world, job.correlation, (channel) => this.#maySend(channel));
+    const maySend = (/** @type {string} */ channel) => this.#maySend(channel);
+    this.storing = new Storing(world, job.correlation, maySend);
+    this.fetching = new Fetching(world, this.storing, maySend);
   }
 
   /**

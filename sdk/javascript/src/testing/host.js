@@ -1,11 +1,12 @@
 /** The host of a test. */
 
-import { text } from "../bytes.js";
+import { kind, text } from "../bytes.js";
 import { packMessage, unpack } from "../content.js";
 import { sending } from "../calls.js";
 import { Group, fullName } from "../group.js";
 import { Tick } from "../schedule.js";
 import { run } from "./call.js";
+import { TestFetch, nameOf } from "./fetch.js";
 import { send } from "./http.js";
 import { TestData } from "./inspection.js";
 import { checkChannel, checkContent, isModule } from "./rules.js";
@@ -19,6 +20,9 @@ import { World } from "./world.js";
  * @property {string} [module] the name under which the module is deployed; `test` if not given
  * @property {string[]} [granted] channels and groups of others that the module may use
  * @property {string[]} [grantedData] other modules whose data the module may read
+ * @property {string[]} [reaching] servers outside that the module may reach, as `grants.http` has them:
+ *   `api.example.com`, `*.example.com`, `localhost:3000`, also with a scheme before them. Networks are
+ *   not compared here
  * @property {Record<string, string>} [environment] variables and secrets, for `cx.variable`
  * @property {Date} [at] the time that `cx.now` tells at first; that of the machine if not given
  *
@@ -45,9 +49,9 @@ import { World } from "./world.js";
  * ```
  *
  * When a call has resolved, the event and all that followed from it have run. Time stands still
- * until `advance`. It leaves out fuel, memory and deadlines, full channels, and the loss of
- * messages. Memory is that of the test: what a module keeps in its variables is there for the next
- * event.
+ * until `advance`. The test plays the servers outside: `fetch`. The test host leaves out fuel, memory
+ * and deadlines, full channels, and the loss of messages. Memory is that of the test: what a module
+ * keeps in its variables is there for the next event.
  */
 export class TestHost {
   #world;
@@ -60,14 +64,18 @@ export class TestHost {
    * @throws {TypeError} the module's name is not 1 to 63 of `a-z 0-9 -`
    */
   constructor(app, options = {}) {
-    const { module = "test", granted = [], grantedData = [], environment = {}, at } = options;
+    const { module = "test", granted = [], grantedData = [], reaching = [] } = options;
+    const { environment = {}, at } = options;
     if (!isModule(module))
       throw new TypeError(`module ${JSON.stringify(module)}: its name has 1 to 63 of a-z 0-9 -`);
+    if (!Array.isArray(reaching))
+      throw new TypeError(`reaching is ${kind(reaching)}: give an array of servers`);
     const world = new World(app);
     this.#world = world;
     world.module = module;
     world.granted = new Set(granted);
     world.grantedData = new Set(grantedData);
+    world.reachable = [...reaching];
     world.environment = new Map(Object.entries(environment));
     if (at) world.epoch = at.getTime();
   }
@@ -169,6 +177,31 @@ export class TestHost {
       );
     }
     await this.send(entry.trigger.val.name, new Tick(new Date(epoch + now)));
+  }
+
+  /**
+   * The request to a server outside that has waited longest of those with this method and URL. It waits
+   * until it is answered.
+   *
+   * ```js
+   * await host.fetch("GET https://api.example.com/").answer(200, "fine");
+   * ```
+   *
+   * @param {string} methodAndUrl
+   * @returns {TestFetch}
+   * @throws {Error} no such request waits
+   */
+  fetch(methodAndUrl) {
+    const found = this.#world.fetches.find((waiting) => nameOf(waiting) === methodAndUrl);
+    if (found) return new TestFetch(this.#world, this.#settle, found);
+    throw new Error(
+      `no request ${JSON.stringify(methodAndUrl)} waits; these do: ${JSON.stringify(this.fetches)}`,
+    );
+  }
+
+  /** Methods and URLs of the requests that wait for an answer, the one that has waited longest first. */
+  get fetches() {
+    return this.#world.fetches.map(nameOf);
   }
 
   /**

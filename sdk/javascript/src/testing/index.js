@@ -5,6 +5,7 @@
  */
 
 export { CaseError, runCases } from "./cases.js";
+export { TestFetch } from "./fetch.js";
 export { TestResponse } from "./http.js";
 export { TestHost } from "./host.js";
 export { TestData } from "./inspection.js";

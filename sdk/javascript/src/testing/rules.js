@@ -39,6 +39,16 @@ export function refusal(payload) {
 }
 
 /**
+ * The error of the contract in a refusal.
+ *
+ * @param {unknown} error
+ * @returns {{ tag: string, val: any }}
+ */
+export function payloadOf(error) {
+  return /** @type {{ payload: { tag: string, val: any } }} */ (error).payload;
+}
+
+/**
  * @param {string} tag
  * @param {string} val
  */

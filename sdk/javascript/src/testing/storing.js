@@ -1,4 +1,4 @@
-/** The store and the timers of one run in the test host. */
+/** The store and the timers of one run in the test host, and its transaction. */
 
 import { TestData } from "./inspection.js";
 import * as rules from "./rules.js";
@@ -104,6 +104,15 @@ export class Storing {
   }
 
   /**
+   * Has a request to a server outside made with the commit.
+   *
+   * @param {import("../types.js").WireFetch} request
+   */
+  fetch(request) {
+    this.#begun.fetch(request);
+  }
+
+  /**
    * Commits at the end of the run.
    *
    * @returns {import("../handle.js").Fault | undefined} why nothing was done
@@ -113,7 +122,9 @@ export class Storing {
     const done = this.#transaction?.commit(this.#view());
     if (!done) return undefined;
     if (!("timers" in done)) return done;
-    const { epoch, now } = this.#world;
+    const { epoch, now, fetches } = this.#world;
+    for (const request of done.fetches)
+      fetches.push({ request, correlation: this.#correlation, attempts: 1 });
     for (const { key, timer } of done.timers) {
       if (key !== undefined) this.#world.cancel(key);
       if (!timer) continue;
@@ -162,7 +173,7 @@ function asTimer(check) {
   try {
     check();
   } catch (error) {
-    const { tag, val } = /** @type {{ payload: { tag: string, val: any } }} */ (error).payload;
+    const { tag, val } = rules.payloadOf(error);
     if (tag === "too-large")
       rules.refuse("invalid", `a message has at most ${val.limit} bytes; this one has ${val.bytes}`);
     rules.refuse(tag === "forbidden" ? tag : "invalid", val);

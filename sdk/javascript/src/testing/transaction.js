@@ -2,6 +2,7 @@
 
 import { Fault } from "../handle.js";
 import { compare } from "./data.js";
+import { payloadOf } from "./rules.js";
 import * as rules from "./store-rules.js";
 
 /** @typedef {import("../types.js").WireValue} WireValue */
@@ -39,12 +40,14 @@ export class Transaction {
   #writes = new Map();
   /** Those without a timer cancel. @type {Map<string | symbol, { timer: Timer | undefined, bytes: number }>} */
   #timers = new Map();
+  /** Requests to servers outside. @type {import("../types.js").WireFetch[]} */
+  #fetches = [];
   #writtenBytes = 0;
   /** Keys that the run has read so far. */
   #read = 0;
 
   get changesSomething() {
-    return this.#writes.size > 0 || this.#timers.size > 0;
+    return this.#writes.size > 0 || this.#timers.size > 0 || this.#fetches.length > 0;
   }
 
   /**
@@ -163,6 +166,15 @@ export class Transaction {
   }
 
   /**
+   * Asks for a request with the commit.
+   *
+   * @param {import("../types.js").WireFetch} request
+   */
+  fetch(request) {
+    this.#fetches.push(request);
+  }
+
+  /**
    * Whether all that was read is as it was. The host does not ask about a single key of a run that
    * writes nothing.
    *
@@ -183,8 +195,8 @@ export class Transaction {
    * Checks the reads, writes, and begins anew.
    *
    * @param {View} view
-   * @returns {{ timers: { key: string | undefined, timer: Timer | undefined }[] } | Fault} what is
-   *   left to do, or why nothing was done
+   * @returns {{ timers: { key: string | undefined, timer: Timer | undefined }[],
+   *   fetches: import("../types.js").WireFetch[] } | Fault} what is left to do, or why nothing was done
    */
   commit(view) {
     const conflict = this.check(view);
@@ -217,7 +229,7 @@ export class Transaction {
     this.#writes.clear();
     this.#timers.clear();
     this.#writtenBytes = 0;
-    return { timers };
+    return { timers, fetches: this.#fetches.splice(0) };
   }
 
   /** @param {string[]} keys */
@@ -291,7 +303,7 @@ export class Transaction {
 
 /** @param {unknown} error */
 function refusalText(error) {
-  return /** @type {{ payload: { val: string } }} */ (error).payload.val;
+  return payloadOf(error).val;
 }
 
 /** @param {Write} write */

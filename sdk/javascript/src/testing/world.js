@@ -26,6 +26,12 @@ import { readReplies } from "./forms.js";
  *   | { is: "reply", reply: Reply }} Item
  */
 
+/**
+ * A request to a server outside that waits for its answer, and the number of times that it was made.
+ *
+ * @typedef {{ request: import("../types.js").WireFetch, correlation: string, attempts: number }} Waiting
+ */
+
 /** @typedef {{ consumer: string, level: import("../types.js").Level, text: string }} LogLine */
 /** @typedef {{ consumer: string, text: string }} Fault */
 
@@ -35,6 +41,10 @@ export class World {
   granted = new Set();
   /** Modules whose data may be read. @type {Set<string>} */
   grantedData = new Set();
+  /** Servers outside that the module may reach. @type {string[]} */
+  reachable = [];
+  /** @type {Waiting[]} */
+  fetches = [];
   data = new Data();
   /** What tests do between a run and its commit. @type {((data: import("./inspection.js").TestData) => void)[]} */
   changes = [];

@@ -6,11 +6,14 @@ from tidegate_sdk.codec.records import strict
 from tidegate_sdk.context import Context, Group, Level, Reply
 from tidegate_sdk.errors import (
     ConsumerError,
+    FetchError,
     FlushError,
     Forbidden,
+    ForbiddenFetch,
     ForbiddenKeys,
     InvalidCall,
     InvalidContent,
+    InvalidFetch,
     InvalidName,
     InvalidReply,
     NewerSchema,
@@ -29,6 +32,7 @@ from tidegate_sdk.errors import (
 )
 from tidegate_sdk.exports import Consumers, export
 from tidegate_sdk.extract import Cookies, Form, FromRequest, Header, Json, Query
+from tidegate_sdk.fetched import Answer, Fetched, FetchFailure
 from tidegate_sdk.frame import Chunk, Close, Message
 from tidegate_sdk.http_consumers import http
 from tidegate_sdk.multipart import Multipart, Part
@@ -41,14 +45,19 @@ from tidegate_sdk.timers import Timers
 from tidegate_sdk.websocket_consumers import websocket
 
 __all__ = [
+    "Answer",
     "Chunk",
     "Close",
     "ConsumerError",
     "Consumers",
     "Context",
     "Cookies",
+    "FetchError",
+    "FetchFailure",
+    "Fetched",
     "FlushError",
     "Forbidden",
+    "ForbiddenFetch",
     "ForbiddenKeys",
     "Form",
     "FromRequest",
@@ -58,6 +67,7 @@ __all__ = [
     "HttpError",
     "InvalidCall",
     "InvalidContent",
+    "InvalidFetch",
     "InvalidName",
     "InvalidReply",
     "Json",

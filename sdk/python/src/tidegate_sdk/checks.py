@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-_U32 = 2**32 - 1
+U32_MAX = 2**32 - 1
 _I64 = 2**63
 
 
@@ -37,7 +37,7 @@ def need_bytes(what: str, value: Any) -> bytes:
     raise TypeError(f"{what} has to be bytes, not {type(value).__name__}{hint}")
 
 
-def need_int(what: str, value: Any, least: int = 0, most: int = _U32) -> int:
+def need_int(what: str, value: Any, least: int = 0, most: int = U32_MAX) -> int:
     """An integer that fits."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{what} has to be int, not {type(value).__name__}")
@@ -62,6 +62,17 @@ def milliseconds(what: str, span: float | timedelta) -> int:
     if not 0 <= seconds <= 10**12:
         raise ValueError(f"{what} has to be from 0 to 10**12 seconds, and is {seconds}")
     return round(seconds * 1000)
+
+
+def checked_headers(headers: Any) -> list[tuple[str, bytes]]:
+    """Header fields whose types are right."""
+    if isinstance(headers, str | bytes):
+        raise TypeError("headers are a list of names and values, as in [('etag', b'\"1\"')]")
+    checked = []
+    for name, value in headers.items() if hasattr(headers, "items") else headers:
+        raw = value.encode() if isinstance(value, str) else need_bytes(f"header {name}", value)
+        checked.append((need_text("the name of a header field", name), raw))
+    return checked
 
 
 def _hint(value: Any) -> str:

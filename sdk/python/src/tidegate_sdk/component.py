@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports import consumer
-from wit_world.imports import connection, layer, log, reply, store, timers, types
+from wit_world.imports import connection, layer, log, outside, reply, store, timers, types
 
 from tidegate_sdk import declarations, entries, errors, wire
 from tidegate_sdk.exports import Consumers
@@ -147,6 +147,10 @@ def _refused(error: Any) -> NoReturn:
             raise errors.ForbiddenKeys(text)
         case store.StoreError_Unavailable(text):
             raise errors.StoreUnavailable(text)
+        case outside.FetchError_Invalid(text):
+            raise errors.InvalidFetch(text)
+        case outside.FetchError_Forbidden(text):
+            raise errors.ForbiddenFetch(text)
         case other:
             raise errors.TimerError(str(getattr(other, "value", other)))
 
@@ -310,6 +314,15 @@ class ComponentHost:
     def timer_cancel(self, key: str) -> None:
         try:
             timers.cancel(key)
+        except Err as error:
+            _refused(error)
+
+    def fetch(self, request: wire.Fetch) -> None:
+        it = request
+        try:
+            outside.fetch(
+                outside.Request(it.method, it.url, it.headers, it.body, it.then, it.value, it.timeout, it.retries)
+            )
         except Err as error:
             _refused(error)
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from tidegate_sdk.checks import milliseconds, need_bytes, need_text
+from tidegate_sdk import fetch as fetches
+from tidegate_sdk.checks import checked_headers, milliseconds, need_bytes, need_text
 from tidegate_sdk.codec import jsons
 from tidegate_sdk.errors import NoConnection
 from tidegate_sdk.frame import Message, encode
@@ -16,7 +17,7 @@ from tidegate_sdk.response import Response
 from tidegate_sdk.scope import Scope
 from tidegate_sdk.store import Store
 from tidegate_sdk.timers import Timers
-from tidegate_sdk.wire import Headers, Host, Invocation
+from tidegate_sdk.wire import Host, Invocation
 
 Level = Literal["trace", "debug", "info", "warn", "error"]
 _LEVELS = ("trace", "debug", "info", "warn", "error")
@@ -199,6 +200,88 @@ class Context:
         """Messages that are sent later, and that can be replaced and cancelled until then."""
         return Timers(self._host)
 
+    def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        then: str,
+        headers: fetches.Fields | None = None,
+        body: bytes | str | None = None,
+        json: Any = None,
+        value: Any = None,
+        retries: int = 0,
+        idempotency_key: str | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> None:
+        """Has the host make a request to a server outside when the run has committed. Nothing waits for it.
+
+        It is part of the transaction of the run, as `Store` says: it is made when the run commits, and not if the run
+        fails. Its result is a message to the channel `then`, which this module declares, or which is granted: the
+        consumer takes a `Fetched`. Without `retries` there, a result may be lost.
+
+        `method` is one of HTTP, such as `"POST"`, and `url` one of `http` or `https`. The operator grants the servers
+        of a module: `grants.http = ["api.example.com"]` in its settings. Addresses of private networks need a grant of
+        their own. The host sets `host`, the body's length and the fields of the connection. `json` is a body that is
+        written as JSON; its type is set, unless `headers` have one. Text in `body` is sent as UTF-8.
+
+        `value` comes back with the result, and is not sent to the server. It is text, a number, bool, None, a list, a
+        dict, a dataclass or a pydantic model.
+
+        With `retries` the request is made again so often, 10 times at most, where it is not answered, or with 429, 502,
+        503 or 504. The pauses grow from a second to a minute. It is made until it is answered, also after the process
+        that made it has ended. Without it the request is made once at most. A method that is not idempotent, such as
+        POST, needs an `idempotency_key`, too: the header field by which a server knows that a request repeats another.
+
+        `timeout`, in seconds, ends each attempt; without it, and at most, `fetch.timeout` of the module's settings.
+
+        Raises `InvalidFetch` for a request that breaks a rule, and `ForbiddenFetch` for a server or a channel without a
+        grant; both are `FetchError`.
+
+        >>> from dataclasses import dataclass
+        >>> from tidegate_sdk import Fetched, channel, export, http
+        >>> from tidegate_sdk.testing import TestHost
+        >>> @dataclass
+        ... class Order:
+        ...     id: int
+        ...     cents: int
+        >>> @http("POST /orders/{id}/{cents}")
+        ... def order(cx: Context, id: int, cents: int) -> tuple[int, str]:
+        ...     order = Order(id, cents)
+        ...     cx.fetch(
+        ...         "POST", "https://pay.example.com/charges", json=order, then="shop.charged",
+        ...         value=order, retries=5, idempotency_key=f"order-{id}",
+        ...     )
+        ...     return 202, "we will see"
+        >>> @channel("shop.charged", retries=5)
+        ... def charged(cx: Context, fetched: Fetched[Order]) -> None:
+        ...     paid = fetched.answer is not None and fetched.answer.is_success
+        ...     cx.store.set(f"order:{fetched.value.id}", "paid" if paid else "unclear")
+        >>> host = TestHost(export(order, charged), reaching=["pay.example.com"])
+        >>> host.request("POST", "/orders/7/250").status
+        202
+        >>> asked = host.fetch("POST https://pay.example.com/charges")
+        >>> asked.header("idempotency-key"), asked.json()
+        ('order-7', {'id': 7, 'cents': 250})
+        >>> asked.answer(201)
+        >>> host.data.get("order:7")
+        'paid'
+        """
+        self._host.fetch(
+            fetches.request(
+                method,
+                url,
+                then=then,
+                headers=headers,
+                body=body,
+                json=json,
+                value=value,
+                retries=retries,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+            )
+        )
+
     def now(self) -> datetime:
         """The time, with time zone UTC. In a test `TestHost.advance` moves it."""
         return datetime.fromtimestamp(self._host.now(), UTC)
@@ -256,14 +339,3 @@ def write_log(log: Callable[[str, str], None], level: str, text: object) -> None
     """Logs line by line: an escaped line break cannot be read."""
     for line in str(text).encode(errors="replace").decode().splitlines() or [""]:
         log(level, line)
-
-
-def checked_headers(headers: Any) -> Headers:
-    """Header fields whose types are right."""
-    if isinstance(headers, str | bytes):
-        raise TypeError("headers are a list of names and values, as in [('etag', b'\"1\"')]")
-    checked = []
-    for name, value in headers.items() if hasattr(headers, "items") else headers:
-        raw = value.encode() if isinstance(value, str) else need_bytes(f"header {name}", value)
-        checked.append((need_text("the name of a header field", name), raw))
-    return checked

@@ -168,3 +168,15 @@ class UnreadableValue(StoreError):
 
 class TimerError(Exception):
     """A timer was not set or not cancelled; the text says which rule it breaks, or whose the channel is."""
+
+
+class FetchError(Exception):
+    """A request was refused, and the host does not make it. Trying again gives the same answer."""
+
+
+class InvalidFetch(FetchError):
+    """The request breaks a rule; the text says which."""
+
+
+class ForbiddenFetch(FetchError):
+    """The module may not reach the server, or not use the channel; the text says which setting grants it."""

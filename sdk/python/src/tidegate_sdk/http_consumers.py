@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tidegate_sdk import routes
-from tidegate_sdk.checks import need_int
+from tidegate_sdk.checks import checked_headers, need_int
 from tidegate_sdk.codec import texts
-from tidegate_sdk.context import Context, Reply, checked_headers
+from tidegate_sdk.context import Context, Reply
 from tidegate_sdk.entries import Entry, HttpTrigger, Mark
 from tidegate_sdk.errors import ConsumerError
 from tidegate_sdk.extract import taker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 from urllib.parse import parse_qsl
@@ -46,14 +47,7 @@ class Scope:
 
     def header(self, name: str) -> str | None:
         """The first header field of that name in any case, if its value is UTF-8."""
-        wanted = name.lower()
-        for known, value in self.headers:
-            if known == wanted:
-                try:
-                    return value.decode()
-                except UnicodeDecodeError:
-                    return None
-        return None
+        return first_header(self.headers, name)
 
     def query(self, key: str) -> str | None:
         """The first value of a key in the query, percent-decoded. `""` for a key without value."""
@@ -105,6 +99,15 @@ class Request(Scope):
             return jsons.loads(self.body, kind)
         except Unreadable as error:
             raise HttpError(400, f"body: {error}\n") from None
+
+
+def first_header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
+    """The first header field of a name in any case, if its value is UTF-8. Those of `headers` are in lower case."""
+    value = next((value for known, value in headers if known == name.lower()), None)
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def pairs(encoded: str) -> list[tuple[str, str]]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, overload
 
-from tidegate_sdk.checks import need_bytes, need_int, need_text
+from tidegate_sdk.checks import checked_headers, need_bytes, need_int, need_text
 from tidegate_sdk.codec import jsons
-from tidegate_sdk.context import Context, checked_headers
+from tidegate_sdk.context import Context
 from tidegate_sdk.frame import Message
 from tidegate_sdk.state import StateType
 from tidegate_sdk.wire import Host, Invocation

@@ -80,6 +80,22 @@ class Page:
     cursor: str | None
 
 
+@dataclass(slots=True)
+class Fetch:
+    """A request to a server outside, and the channel of its result."""
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes
+    then: str
+    value: bytes
+    """MessagePack that comes back with the result."""
+    timeout: int | None
+    """The time for each attempt, in milliseconds."""
+    retries: int
+
+
 class Host(Protocol):
     """The calls of a run to its host. The caller has checked the arguments; refusals are exceptions of `errors`."""
 
@@ -111,6 +127,7 @@ class Host(Protocol):
         self, key: str | None, channel: str, content: bytes, *, after: int | None, at: int | None
     ) -> None: ...
     def timer_cancel(self, key: str) -> None: ...
+    def fetch(self, request: Fetch) -> None: ...
     def now(self) -> float: ...
     def variable(self, name: str) -> str | None: ...
     def path(self, path: str) -> str: ...

@@ -15,6 +15,8 @@ from tidegate_sdk import (
     Close,
     Context,
     Cookies,
+    Fetched,
+    FetchError,
     Form,
     Handshake,
     Header,
@@ -206,6 +208,8 @@ def fault(cx: Context, kind: str) -> Any:
             return cx.log(wrong, "x")
         case "key":
             return cx.store.set(wrong, 1)
+        case "url":
+            return cx.fetch("GET", wrong, then="s.fetched")
         case _:
             raise HttpError(404, "no such fault\n")
 
@@ -368,6 +372,55 @@ class SecondWatch:
         return ["seconds"]
 
 
+# Requests to servers outside.
+
+
+@dataclass
+class Ask:
+    method: str
+    url: str
+    key: str
+    retries: int = 0
+    text: str | None = None
+
+
+@http("POST /s/fetch")
+def ask(cx: Context, ask: Json[Ask]) -> str:
+    value = Item(ask.key, 2**40)
+    try:
+        cx.fetch(
+            ask.method,
+            ask.url,
+            json=None if ask.text is None else {"text": ask.text},
+            headers={"x-mine": "yes", "x-bytes": b"\xff"},
+            then="s.fetched",
+            value=value,
+            retries=ask.retries,
+            idempotency_key=ask.key,
+            timeout=timedelta(seconds=20),
+        )
+    except FetchError as error:
+        raise HttpError(400, f"{type(error).__name__}: {error}\n") from None
+    return "asked\n"
+
+
+@channel("s.fetched", retries=5)
+def fetched(cx: Context, fetched: Fetched[Item]) -> None:
+    told: dict[str, Any] = {"value": fetched.value, "attempts": fetched.attempts}
+    if fetched.answer is not None:
+        answer = fetched.answer
+        told |= {"status": answer.status, "type": answer.header("Content-Type"), "text": answer.text()}
+    else:
+        told |= {"failure": str(fetched.failure)}
+    cx.group_send_json("fetches", told)
+
+
+@websocket("/s/fetches")
+class FetchWatch:
+    def groups(self) -> list[str]:
+        return ["fetches"]
+
+
 @http("GET /")
 def index(request: Request) -> str:
     return f"index of {request.path}"
@@ -381,6 +434,6 @@ def show(cx: Context, name: str) -> str:
 Consumer = export(
     number, typed, rest, search, order, form, files, header, cookie, problem, guarded, unguarded, stream, hold, answers,
     held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, book, seats, clear, timer, due,
-    TimerWatch, second, SecondWatch,
+    TimerWatch, second, SecondWatch, ask, fetched, FetchWatch,
     {"/s/pages": [index, show]},
 )  # fmt: skip

@@ -19,6 +19,7 @@ from tidegate_sdk.errors import ConsumerError, Unreadable
 Reader = Callable[[Any], Any]
 
 _KNOWN: dict[Any, Reader] = {}
+_GENERIC: dict[Any, Callable[[tuple[Any, ...]], Reader]] = {}
 
 
 def reader(kind: Any) -> Reader:
@@ -50,6 +51,11 @@ def register(kind: type, read: Reader) -> None:
     _KNOWN[kind] = read
 
 
+def register_generic(kind: type, make: Callable[[tuple[Any, ...]], Reader]) -> None:
+    """Gives a generic class readers of its own. `make` gets the types in its brackets, none without brackets."""
+    _GENERIC[kind] = make
+
+
 def _make(kind: Any) -> Reader:
     if kind in _SIMPLE:
         return _SIMPLE[kind]
@@ -64,6 +70,8 @@ def _make(kind: Any) -> Reader:
         return reader(kind.__supertype__)
     if isinstance(value := getattr(kind, "__value__", None), object) and value is not None:
         return reader(value)  # `type Name = ...`
+    if (origin or kind) in _GENERIC:
+        return _GENERIC[origin or kind](arguments)
     made = _container(kind, origin or kind, arguments) or records.reader(kind, reader)
     if made is not None:
         return made

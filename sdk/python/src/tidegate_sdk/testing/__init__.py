@@ -3,7 +3,7 @@
 `TestHost` takes what `export` made and has an in-memory channel layer with the rules of the real one: an outbox that is
 sent in order after a run without a fault and dropped after any other, one event of a connection at a time, names and
 ownership of channels and groups, requests on hold, delayed messages, state of at most 16 KiB, an outbox of at most
-1,000 entries and 8 MiB, and the transactions of the store.
+1,000 entries and 8 MiB, and the transactions of the store. The test plays the servers outside: `TestHost.fetch`.
 
 Time stands still until `TestHost.advance`, and `Context.now` tells it. What the test host leaves out: fuel, memory and
 deadlines, full channels, the loss of messages, and that the modules of a component are those imported while it was
@@ -12,6 +12,7 @@ built.
 
 from tidegate_sdk.testing.clients import Denied, TestResponse, TestSocket
 from tidegate_sdk.testing.host import TestHost
+from tidegate_sdk.testing.outside import TestFetch
 from tidegate_sdk.testing.world import Fault, LogLine, Sent
 
-__all__ = ["Denied", "Fault", "LogLine", "Sent", "TestHost", "TestResponse", "TestSocket"]
+__all__ = ["Denied", "Fault", "LogLine", "Sent", "TestFetch", "TestHost", "TestResponse", "TestSocket"]

@@ -9,13 +9,14 @@ from tidegate_sdk.errors import StateUnreadable
 from tidegate_sdk.faults import RunEnded
 from tidegate_sdk.frame import Close
 from tidegate_sdk.scope import Request, Scope
-from tidegate_sdk.testing import forms, rules, store_rules
+from tidegate_sdk.testing import fetch_rules, forms, rules, store_rules
 from tidegate_sdk.testing.connection import Http, Websocket
 from tidegate_sdk.testing.data import Conflict, Timer, Transaction, View, WrongType
-from tidegate_sdk.testing.world import Fault, Item, Job, LogLine, World
+from tidegate_sdk.testing.world import Fault, Item, Job, LogLine, Waiting, World
 from tidegate_sdk.wire import (
     ChannelMessage,
     Failed,
+    Fetch,
     Frame,
     Headers,
     HttpDisconnect,
@@ -151,6 +152,7 @@ class Call:
         if self._transaction is not None:
             self._transaction.commit(self._view())
             self._commit_timers(self._transaction)
+            self._commit_fetches(self._transaction)
 
     def store_get_many(self, keys: list[str]) -> list[Value | None]:
         return self._begun().get_many(self._view(), keys)
@@ -390,3 +392,39 @@ class Call:
                 due = self._world.now + (after or 0) if at is None else self._world.now + at - self._now()
                 self._world.later(due, channel, content, self._job.correlation, key)
         transaction.timers = []
+
+    # Requests to servers outside.
+
+    def fetch(self, request: Fetch) -> None:
+        fetch_rules.check(request)
+        self._check_then(request.then)
+        server = fetch_rules.server(request.url)
+        if not any(fetch_rules.names(granted, server) for granted in self._world.reachable):
+            raise errors.ForbiddenFetch(
+                f'no entry of the grants names the host of "{server}"; add "{server}" to '
+                f'modules.{self._world.module}.grants.http, and in a test TestHost(..., reaching=["{server}"])'
+            )
+        self._begun().fetches.append(request)
+
+    def _check_then(self, channel: str) -> None:
+        """Whether the result of a request may go to a channel."""
+        try:
+            rules.channel(channel)
+        except errors.InvalidName as error:
+            raise errors.InvalidFetch(str(error)) from None
+        if "!" in channel:
+            raise errors.ForbiddenFetch(
+                f"{channel} is a reply channel: its connection may be over when the result comes; have it sent to a "
+                "channel of your own, and send from there to a group"
+            )
+        try:
+            self._may_send(channel)
+        except errors.Forbidden:
+            raise errors.ForbiddenFetch(
+                f'channel {channel} is not declared by this module; declare a consumer of it, as @channel("{channel}")'
+                f', or let it be granted: modules.{self._world.module}.grants.channels = ["{channel}"]'
+            ) from None
+
+    def _commit_fetches(self, transaction: Transaction) -> None:
+        self._world.fetches += [Waiting(request, self._job.correlation) for request in transaction.fetches]
+        transaction.fetches = []

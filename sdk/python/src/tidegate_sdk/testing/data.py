@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tidegate_sdk.errors import InvalidCall
 from tidegate_sdk.testing import store_rules as rules
-from tidegate_sdk.wire import Page, Value
+from tidegate_sdk.wire import Fetch, Page, Value
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,14 @@ class Transaction:
     writes: dict[str, _Write] = field(default_factory=dict)
     timers: list[tuple[str | None, Timer | None]] = field(default_factory=list)
     """Timers that the run sets, by key. None cancels one."""
+    fetches: list[Fetch] = field(default_factory=list)
+    """Requests to servers outside that the run asks for."""
     written_bytes: int = 0
     read: int = 0
 
     @property
     def changes_something(self) -> bool:
-        return bool(self.writes) or bool(self.timers)
+        return bool(self.writes or self.timers or self.fetches)
 
     def get_many(self, view: View, keys: list[str]) -> list[Value | None]:
         rules.keys(keys)

@@ -22,6 +22,7 @@ from tidegate_sdk.testing.clients import Denied, TestResponse, TestSocket
 from tidegate_sdk.testing.connection import Http, Websocket
 from tidegate_sdk.testing.forms import Respond
 from tidegate_sdk.testing.inspection import TestData
+from tidegate_sdk.testing.outside import TestFetch, waiting
 from tidegate_sdk.testing.world import Fault, Job, LogLine, Sent, World, scope_headers
 from tidegate_sdk.wire import Headers, WebsocketConnect
 
@@ -34,6 +35,9 @@ class TestHost:
     `module` is the name under which the module is deployed, `granted` are channels and groups of others that it may
     use, `environment` its variables and secrets, `directories` what it is granted of this machine, by the name that it
     has for each, and `at` the time that `Context.now` tells at first.
+
+    `reaching` are the servers outside that it may reach, as `grants.http` has them: `api.example.com`,
+    `*.example.com`, `localhost:3000`, also with a scheme before them. Networks are not compared here.
     """
 
     __test__ = False
@@ -45,13 +49,16 @@ class TestHost:
         *,
         granted: Sequence[str] = (),
         granted_data: Sequence[str] = (),
+        reaching: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         directories: Mapping[str, str | Path] | None = None,
         at: datetime | None = None,
     ) -> None:
         if not rules.is_module(module):
             raise ValueError(f"{module!r} is not 1 to 63 bytes of a-z 0-9 -")
-        self._world = World(consumers, module, set(granted), set(granted_data))
+        if isinstance(reaching, str):
+            raise TypeError(f"`reaching` is a list of servers: [{reaching!r}]")
+        self._world = World(consumers, module, set(granted), set(granted_data), list(reaching))
         self._world.environment.update(environment or {})
         for guest, directory in (directories or {}).items():
             if not guest.startswith("/"):
@@ -155,6 +162,19 @@ class TestHost:
         if entry.schedule is None or not isinstance(entry.trigger, ChannelTrigger):
             raise ValueError(f'{consumer!r} has no schedule: write @schedule("@daily") before its @channel')
         self.send(entry.trigger.name, Tick(datetime.fromtimestamp(self._world.clock(), UTC)))
+
+    def fetch(self, method_and_url: str) -> TestFetch:
+        """The request to a server outside that has waited longest of those with this method and URL.
+
+        It waits until it is answered: `host.fetch("GET https://api.example.com/").answer(200, "fine")`.
+        `AssertionError` when no such request waits.
+        """
+        return TestFetch(self._world, waiting(self._world, method_and_url))
+
+    @property
+    def fetches(self) -> list[str]:
+        """Methods and URLs of the requests that wait for an answer, the one that has waited longest first."""
+        return [it.method_and_url for it in self._world.fetches]
 
     def advance(self, span: float | timedelta) -> None:
         """Moves the clock by so many seconds. Runs what is due on the way, in the order of time."""

@@ -17,7 +17,7 @@ from tidegate_sdk.frame import Close
 from tidegate_sdk.testing import forms
 from tidegate_sdk.testing.connection import Connection, Http, Websocket
 from tidegate_sdk.testing.data import Data
-from tidegate_sdk.wire import ChannelMessage, Event, Headers, HttpDisconnect, WebsocketDisconnect
+from tidegate_sdk.wire import ChannelMessage, Event, Fetch, Headers, HttpDisconnect, WebsocketDisconnect
 
 _NOT_GRANTED = "/dev/null/not-granted"
 
@@ -30,6 +30,20 @@ class Job:
     event: Event
     connection: str | None
     correlation: str
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A request to a server outside that waits for its answer."""
+
+    request: Fetch
+    correlation: str
+    attempts: int = 1
+    """The number of times that it was made."""
+
+    @property
+    def method_and_url(self) -> str:
+        return f"{self.request.method} {self.request.url}"
 
 
 @dataclass(frozen=True)
@@ -78,6 +92,8 @@ class World:
     module: str = "test"
     granted: set[str] = field(default_factory=set)
     granted_data: set[str] = field(default_factory=set)
+    reachable: list[str] = field(default_factory=list)
+    """The servers that the module may reach."""
     data: Data = field(default_factory=Data)
     changes: list[Callable[[], None]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
@@ -88,6 +104,7 @@ class World:
     connections: dict[str, Connection] = field(default_factory=dict)
     groups: dict[str, dict[str, None]] = field(default_factory=dict)
     queue: deque[Job] = field(default_factory=deque)
+    fetches: list[Waiting] = field(default_factory=list)
     sent: list[tuple[str, Sent]] = field(default_factory=list)
     group_sent: list[tuple[str, Sent]] = field(default_factory=list)
     logs: list[LogLine] = field(default_factory=list)
