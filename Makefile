@@ -15,7 +15,7 @@ STEP := @scripts/timed-step
 # Steps run one after the other, even with -j: cargo uses all cores by itself, and a red step stops
 # the rest.
 .NOTPARALLEL:
-.PHONY: help demo build examples test unit lint docs fmt bench bench-fetches bench-paired bench-python bench-redis \
+.PHONY: help demo build check-hour examples test unit lint docs fmt bench bench-fetches bench-paired bench-python bench-redis \
 	findings setup
 
 help: ## List the targets
@@ -49,6 +49,11 @@ unit: examples ## Run the tests alone (`scripts/setup tests` installs what they 
 	$(STEP) "test the Python package" scripts/test-client-python
 	$(STEP) "test the Python SDK" env \
 		TIDEGATE="$(CARGO_TARGET_DIR)/debug/tidegate-under-test" scripts/test-sdk-python
+
+check-hour: SETUP := tests
+check-hour: setup examples ## Check for an hour that no moment of a schedule is missed or doubled
+	$(STEP) "schedules for an hour" env TIDEGATE_CHECK_SECONDS=3600 cargo nextest run --locked --profile hour \
+		--package tests --test it -E 'test(while_three_processes_are_killed_in_turn)'
 
 lint: ## Check the format, and run clippy
 	$(STEP) "format" scripts/format --check
