@@ -33,6 +33,7 @@ fn span() -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_moment_is_missed_or_doubled_while_three_processes_are_killed_in_turn() {
     let site = Site::new(&[("scheduled", guest("scheduled"))]);
+    site.set("[interface]\nping_interval = '2h'\n");
     let interface = site.interface().await;
     let mut workers = Vec::new();
     for _ in 0..3 {
