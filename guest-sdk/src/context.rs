@@ -166,6 +166,35 @@ impl Context {
         fetch.ask()
     }
 
+    /// Makes a request to a server elsewhere and waits for its answer, whatever its status. The wait counts against
+    /// the run's deadline and holds its slot; a run that has made a request is not made again if its data has
+    /// changed meanwhile. Prefer [`fetch`](Self::fetch) for what can come later. Of the [`Fetch`] method, URL, header
+    /// fields, body and timeout count. Redirects are not followed, and a compressed body comes as it is.
+    ///
+    /// ```
+    /// use tidegate_sdk::{Context, Error, Fetch, Result, export, http, testing::TestHost};
+    ///
+    /// #[http("GET /rate/{currency}")]
+    /// fn rate(cx: &mut Context, currency: &str) -> Result<String> {
+    ///     let url = format!("https://rates.example.com/{currency}");
+    ///     let answer = cx.fetch_now(Fetch::get(url)).map_err(|error| Error::failed(error.to_string()))?;
+    ///     Ok(answer.text())
+    /// }
+    ///
+    /// export! { rate }
+    ///
+    /// let host = TestHost::new(consumers()).reaching("rates.example.com");
+    /// host.answers("GET https://rates.example.com/eur", 200, "1.08");
+    /// assert_eq!(host.get("/rate/eur").text(), "1.08");
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no answer.
+    #[cfg(feature = "outgoing")]
+    pub fn fetch_now(&mut self, fetch: Fetch) -> Result<crate::Answer, crate::FetchFailure> {
+        fetch.send()
+    }
+
     /// Makes this connection a member of a group, until it leaves or ends.
     ///
     /// # Errors

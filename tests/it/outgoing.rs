@@ -52,14 +52,17 @@ async fn what_is_not_granted_is_refused_with_the_setting_and_what_fails_is_a_cod
     let host = reaching(&grants).start().await;
     let client = host.client();
     for (url, expected) in [
-        ("http://api.example/".to_owned(), "add \\\"http://api.example\\\""),
+        (
+            "http://api.example/".to_owned(),
+            "refused: no entry of the grants names the host of \"http://api.example\"",
+        ),
         ("http://169.254.169.254/latest/".to_owned(), "metadata"),
         (format!("http://0x7f000002:{}/ok", outside.address.port()), "loopback"),
-        (format!("http://{closed}/"), "error ErrorCode::ConnectionRefused"),
-        ("http://nowhere.invalid/".to_owned(), "error ErrorCode::DnsError"),
-        (outside.url("/closes"), "error ErrorCode::HttpProtocolError"),
-        (outside.url("/http09"), "error ErrorCode::HttpProtocolError"),
-        (outside.url("/cut"), "200 then"),
+        (format!("http://{closed}/"), "connect: "),
+        ("http://nowhere.invalid/".to_owned(), "resolve: "),
+        (outside.url("/closes"), "broken: "),
+        (outside.url("/http09"), "broken: "),
+        (outside.url("/cut"), "broken: "),
     ] {
         let (status, told) = ask(&client, "", url.clone()).await;
         assert!(status == 200 && told.contains(expected), "{url}: {status} {told}");
@@ -81,7 +84,7 @@ async fn only_certificates_of_trusted_authorities_count() {
     let client = host.client();
     assert_eq!(ask(&client, "", format!("{}/ok", grants[0])).await.1, "200 GET /ok");
     let (_, told) = ask(&client, "", format!("{}/ok", grants[1])).await;
-    assert_eq!(told, "error ErrorCode::TlsCertificateError");
+    assert!(told.starts_with("tls: "), "{told}");
     host.stop().await;
 }
 

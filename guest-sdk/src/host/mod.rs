@@ -34,12 +34,16 @@ pub(crate) mod machine {
     }
 }
 
+/// Requests that a run waits for.
+#[cfg(all(target_family = "wasm", feature = "outgoing"))]
+pub(crate) mod outgoing;
+
 #[cfg(not(target_family = "wasm"))]
 mod native;
 #[cfg(all(not(target_family = "wasm"), any(feature = "log", feature = "tracing")))]
 pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
-    Host, OutsideHost, StoreHost, TimerHost, connection, consumer, layer, log, machine, outside,
-    reply, store, timers, types, with_host,
+    Host, OutgoingHost, OutsideHost, StoreHost, TimerHost, connection, consumer, layer, log,
+    machine, outgoing, outside, reply, store, timers, types, with_host,
 };

@@ -10,18 +10,20 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub(crate) mod outgoing;
 pub(crate) mod outside;
 pub(crate) mod store;
 pub(crate) mod timers;
 pub(crate) mod types;
 
+pub(crate) use outgoing::OutgoingHost;
 pub(crate) use outside::OutsideHost;
 pub(crate) use store::StoreHost;
 pub(crate) use timers::TimerHost;
 use types::{Frame, Handshake, Response, Scope, StreamPart};
 
 /// What a test host does for a consumer. One method for each import of the contract.
-pub(crate) trait Host: StoreHost + TimerHost + OutsideHost {
+pub(crate) trait Host: StoreHost + TimerHost + OutsideHost + OutgoingHost {
     fn send(&mut self, channel: &str, content: &[u8]) -> Result<(), layer::SendError>;
     fn send_later(
         &mut self,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::FetchError;
+#[cfg(feature = "outgoing")]
+use super::{Answer, FetchFailure};
 use crate::host::outside;
 
 /// Nil, as MessagePack has it.
@@ -111,6 +113,20 @@ impl Fetch {
 
     fn note(&mut self, wrong: String) {
         self.wrong.get_or_insert(wrong);
+    }
+
+    /// Makes it and waits for the answer.
+    #[cfg(feature = "outgoing")]
+    pub(crate) fn send(self) -> Result<Answer, FetchFailure> {
+        if let Some(message) = self.wrong {
+            return Err(FetchFailure::Failed { reason: "invalid".to_owned(), message });
+        }
+        match crate::host::outgoing::send(&self.request) {
+            Ok((status, headers, body)) => Ok(Answer::new(status, headers, body)),
+            Err((reason, message)) => {
+                Err(FetchFailure::Failed { reason: reason.to_owned(), message })
+            }
+        }
     }
 
     /// Asks the host for it.

@@ -46,6 +46,10 @@ pub struct Answer {
 }
 
 impl Answer {
+    pub(crate) const fn new(status: u16, headers: Vec<(String, Vec<u8>)>, body: Vec<u8>) -> Self {
+        Self { status, headers, body }
+    }
+
     /// The status.
     #[must_use]
     pub const fn status(&self) -> u16 {
@@ -92,7 +96,7 @@ impl Answer {
 pub enum FetchFailure {
     /// It was not answered.
     Failed {
-        /// Why, as one of the words `refused`, `resolve`, `connect`, `tls`, `timeout`, `broken`, `too_large` and
+        /// Why, as one of the words `invalid` (of [`fetch_now`](crate::Context::fetch_now) only), `refused`, `resolve`, `connect`, `tls`, `timeout`, `broken`, `too_large` and
         /// `redirects`.
         reason: String,
         /// Why, for people. It has no path, query or header field of the request.
@@ -132,15 +136,11 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Fetched<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let written = Written::deserialize(deserializer)?;
         let result = match (written.result.as_str(), written.status) {
-            ("answered", Some(status)) => Ok(Answer {
-                status,
-                headers: written
-                    .headers
-                    .into_iter()
-                    .map(|(name, ByteBuf(it))| (name, it))
-                    .collect(),
-                body: written.body.map(|ByteBuf(body)| body).unwrap_or_default(),
-            }),
+            ("answered", Some(status)) => {
+                let headers = written.headers.into_iter().map(|(name, ByteBuf(it))| (name, it));
+                let body = written.body.map(|ByteBuf(body)| body).unwrap_or_default();
+                Ok(Answer::new(status, headers.collect(), body))
+            }
             ("failed", _) => Err(FetchFailure::Failed {
                 reason: written.reason.unwrap_or_default(),
                 message: written.message.unwrap_or_default(),

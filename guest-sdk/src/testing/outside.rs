@@ -6,7 +6,9 @@ use std::rc::Rc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::world::World;
 use super::{SharedWorld, TestHost, call};
+use crate::host::outgoing::{Answered, Failed};
 use crate::host::outside::Request;
 use crate::payload::{self, ByteBuf, Bytes};
 
@@ -89,6 +91,21 @@ impl fmt::Display for Waiting {
     }
 }
 
+impl World {
+    /// Takes the answer to a request that a run waits for.
+    ///
+    /// # Panics
+    /// When the test has none.
+    pub(super) fn prepared_answer(&mut self, request: &Request) -> Result<Answered, Failed> {
+        let name = format!("{} {}", request.method, request.url);
+        let found = self.prepared.iter().position(|(of, _)| *of == name);
+        let Some(at) = found else {
+            panic!("a run waits for {name:?}: say `host.answers({name:?}, 200, \"..\")` before")
+        };
+        self.prepared.remove(at).1
+    }
+}
+
 impl TestHost {
     /// Grants a server to the module, as `grants.http` does: `api.example.com`, `*.example.com`,
     /// `localhost:3000`, also with a scheme before it. Addresses and networks are not compared here.
@@ -114,6 +131,22 @@ impl TestHost {
         };
         drop(world);
         TestFetch { world: Rc::clone(&self.world), waiting: Some(waiting) }
+    }
+
+    /// Answers the next request with this method and URL that a run waits for, by
+    /// [`fetch_now`](crate::Context::fetch_now).
+    #[cfg(feature = "outgoing")]
+    pub fn answers(&self, method_and_url: &str, status: u16, body: impl AsRef<[u8]>) {
+        let answer = Ok((status, Vec::new(), body.as_ref().to_owned()));
+        self.world.borrow_mut().prepared.push((method_and_url.to_owned(), answer));
+    }
+
+    /// Has the next request with this method and URL that a run waits for fail, with one of the words of
+    /// [`FetchFailure`](crate::FetchFailure).
+    #[cfg(feature = "outgoing")]
+    pub fn fails(&self, method_and_url: &str, reason: &'static str) {
+        let failure = Err((reason, "as the test says".to_owned()));
+        self.world.borrow_mut().prepared.push((method_and_url.to_owned(), failure));
     }
 
     /// Methods and URLs of the requests that wait for an answer, the one that has waited longest first.

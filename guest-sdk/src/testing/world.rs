@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::Close;
 use crate::consumers::{Consumers, Entry, Trigger};
+use crate::host::outgoing::{Answered, Failed};
 use crate::host::outside::Request;
 use crate::host::types::{ChannelMessage, Event, HttpDisconnect, WebsocketDisconnect};
 
@@ -73,6 +74,8 @@ pub(super) struct World {
     later: BTreeMap<(Duration, u64), Later>,
     /// Requests to servers outside that wait for an answer.
     pub(super) fetches: VecDeque<Waiting>,
+    /// Answers to requests that runs wait for, by method and URL.
+    pub(super) prepared: Vec<(String, Result<Answered, Failed>)>,
     /// The servers that the module may reach.
     pub(super) reachable: Vec<String>,
     /// The keys of timers that wait.
@@ -104,6 +107,7 @@ impl World {
             now: Duration::ZERO,
             later: BTreeMap::new(),
             fetches: VecDeque::new(),
+            prepared: Vec::new(),
             reachable: Vec::new(),
             timers: BTreeMap::new(),
             sent: Vec::new(),

@@ -152,3 +152,32 @@ fn a_request_that_nobody_made_is_told_with_those_that_wait() {
     assert_eq!(ask(&host, "").0, 200);
     drop(host.fetch("GET https://api.example.com/"));
 }
+
+#[http("GET /now")]
+fn now(cx: &mut Context, request: &Request) -> String {
+    let url = request.query("url").unwrap_or_else(|| URL.to_owned());
+    match cx.fetch_now(Fetch::post(url).header("x-a", "1").body("hello")) {
+        Ok(answer) => format!("{} {}", answer.status(), answer.text()),
+        Err(failure) => failure.to_string(),
+    }
+}
+
+#[test]
+fn a_run_that_waits_gets_the_answer_of_the_test() {
+    let host = TestHost::new(waiting::consumers()).reaching("api.example.com");
+    host.answers(&format!("POST {URL}"), 201, "made");
+    host.fails(&format!("POST {URL}"), "tls");
+    assert_eq!(host.get("/now").text(), "201 made");
+    assert_eq!(host.get("/now").text(), "tls: as the test says");
+    let refused = host.get("/now?url=https://other.example/").text();
+    assert!(refused.starts_with("refused: ") && refused.contains("grants.http"), "{refused}");
+    assert_eq!(host.get("/now").status(), 500);
+    let fault = host.faults().pop().expect("nobody answers").text;
+    assert!(fault.contains("host.answers"), "{fault}");
+}
+
+mod waiting {
+    use super::now;
+
+    tidegate_sdk::export! { now }
+}

@@ -1,9 +1,10 @@
 //! The requests of one invocation to servers elsewhere.
 
 use super::{Call, SharedCall};
-use crate::host::OutsideHost;
 use crate::host::layer::SendError;
+use crate::host::outgoing::{Answered, Failed};
 use crate::host::outside::{FetchError, Request};
+use crate::host::{OutgoingHost, OutsideHost};
 use crate::testing::{outside, rules};
 
 impl Call {
@@ -18,8 +19,12 @@ impl Call {
             )));
         }
         self.may_send(&request.then).map_err(|error| FetchError::Forbidden(text(error)))?;
+        self.may_reach(&request.url)
+    }
+
+    fn may_reach(&self, url: &str) -> Result<(), FetchError> {
         let world = self.world.borrow();
-        let server = outside::server(&request.url).map_err(FetchError::Invalid)?;
+        let server = outside::server(url).map_err(FetchError::Invalid)?;
         if world.reachable.iter().any(|granted| outside::names(granted, &server)) {
             return Ok(());
         }
@@ -41,5 +46,17 @@ impl OutsideHost for SharedCall {
         call.may_fetch(request)?;
         call.transaction.get_or_insert_default().fetch(request.clone());
         Ok(())
+    }
+}
+
+impl OutgoingHost for SharedCall {
+    fn fetch_now(&mut self, request: &Request) -> Result<Answered, Failed> {
+        let mut call = self.0.borrow_mut();
+        call.is_final = true;
+        call.may_reach(&request.url).map_err(|error| match error {
+            FetchError::Invalid(text) => ("invalid", text),
+            FetchError::Forbidden(text) => ("refused", text),
+        })?;
+        call.world.borrow_mut().prepared_answer(request)
     }
 }
