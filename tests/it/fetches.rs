@@ -143,6 +143,8 @@ async fn what_breaks_a_rule_is_refused_in_the_run_with_the_fix() {
         let (status, told) = ask(&client, &asked).await;
         assert!(status == 400 && told.contains(text), "{asked}: {status} {told}");
     }
+    // The SDK refuses the last one itself.
+    assert_eq!(host.sends_refused("fetches"), 18);
     host.stop().await;
 }
 

@@ -101,6 +101,8 @@ fn invalid(error: impl std::fmt::Display) -> FetchError {
 
 impl Host for OutsideCalls<'_> {
     fn fetch(&mut self, request: Request) -> wasmtime::Result<Result<(), FetchError>> {
-        Ok(self.put(request))
+        let done = self.put(request);
+        self.effects.sends_refused += u64::from(done.is_err());
+        Ok(done)
     }
 }
