@@ -16,6 +16,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
     admin::{self, AdminServer, AdminToken},
+    auth::Auth,
     capability::store::{self, EmbeddedStore, OpenError, RedisStoreError, Store},
     config::{Backend, Config, ModuleConfig},
     engine::{Engine, EngineError, LoadError},
@@ -138,8 +139,11 @@ impl Config {
     fn loader(&self, slots: usize) -> Result<Loader, StartError> {
         let engine = Engine::new(slots)?;
         let path = self.compiled_dir.clone();
-        Loader::new(engine, &path, self.compiler.clone(), self.files.clone())
-            .map_err(|source| StartError::DataDir { path, source })
+        let loader = Loader::new(engine, &path, self.compiler.clone(), self.files.clone())
+            .map_err(|source| StartError::DataDir { path, source })?;
+        // A process without a place to listen runs what other processes let in.
+        let knows_nobody = self.auth.is_none() && !self.listen.is_empty();
+        Ok(if knows_nobody { loader.without_users() } else { loader })
     }
 
     /// Opens the channel layer alone, for commands that only send.
@@ -291,6 +295,7 @@ impl Config {
             config: self.interface,
             layer: Arc::clone(&layer),
             routes: deployments.registry().routes().clone(),
+            auth: self.auth.map(|config| Arc::new(Auth::new(*config))),
             metrics: Arc::clone(&metrics),
         };
         // A process without a place to listen is a worker.

@@ -4,6 +4,7 @@
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::bindings::{
     exports::tidegate::channels::consumer,
+    knowing::tidegate::channels::users,
     storing::tidegate::channels::{store, timers},
     tidegate::channels::{connection, layer, log, reply, types},
 };
@@ -40,5 +41,5 @@ pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
     Host, StoreHost, TimerHost, connection, consumer, layer, log, machine, reply, store, timers,
-    types, with_host,
+    types, users, with_host,
 };

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 pub(crate) mod store;
 pub(crate) mod timers;
 pub(crate) mod types;
+pub(crate) mod users;
 
 pub(crate) use store::StoreHost;
 pub(crate) use timers::TimerHost;
@@ -38,6 +39,7 @@ pub(crate) trait Host: StoreHost + TimerHost {
     fn send_frame(&mut self, frame: &Frame) -> Result<(), reply::ReplyError>;
     fn close(&mut self, code: u16, reason: &str) -> Result<(), reply::ReplyError>;
     fn get_scope(&mut self) -> Option<Scope>;
+    fn current_user(&mut self) -> Option<users::User>;
     fn get_state(&mut self) -> Option<Vec<u8>>;
     fn set_state(&mut self, state: &[u8]) -> Result<(), connection::StateError>;
     fn log(&mut self, level: log::Level, message: &str);

@@ -21,6 +21,7 @@ mod http;
 mod panics;
 mod routes;
 mod rules;
+mod users;
 mod value;
 mod websocket;
 mod world;

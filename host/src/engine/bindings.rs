@@ -33,3 +33,12 @@ pub(super) mod storing {
         },
     });
 }
+
+/// The user of a connection, which version 0.1.1 adds.
+pub(super) mod knowing {
+    wasmtime::component::bindgen!({
+        path: "wit/0.1.1",
+        world: "knowing-users",
+        imports: { default: trappable },
+    });
+}

@@ -24,7 +24,7 @@ const NAMESPACE: &str = "tidegate:";
 const PACKAGE: &str = "tidegate:channels/";
 /// The interfaces that a module may import.
 const IMPORTS: &[&str] =
-    &["connection", "declared", "layer", "log", "reply", "store", "timers", "types"];
+    &["connection", "declared", "layer", "log", "reply", "store", "timers", "types", "users"];
 /// The interfaces that a module may export.
 const EXPORTS: &[&str] = &[CONSUMER_NAME, "declarations"];
 

@@ -79,8 +79,10 @@ impl Engine {
 }
 
 fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
-    use bindings::{additions, storing, tidegate::channels};
-    use host_calls::{ConnectionCalls, LayerCalls, LogCalls, ReplyCalls, StoreCalls, TimerCalls};
+    use bindings::{additions, knowing, storing, tidegate::channels};
+    use host_calls::{
+        ConnectionCalls, LayerCalls, LogCalls, ReplyCalls, StoreCalls, TimerCalls, UserCalls,
+    };
     channels::types::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)?;
     channels::layer::add_to_linker::<_, LayerCalls<'static>>(linker, Run::layer_calls)?;
     channels::reply::add_to_linker::<_, ReplyCalls<'static>>(linker, Run::reply_calls)?;
@@ -96,6 +98,10 @@ fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     storing::tidegate::channels::timers::add_to_linker::<_, TimerCalls<'static>>(
         linker,
         Run::timer_calls,
+    )?;
+    knowing::tidegate::channels::users::add_to_linker::<_, UserCalls<'static>>(
+        linker,
+        Run::user_calls,
     )?;
     additions::tidegate::channels::declared::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)
 }

@@ -7,6 +7,7 @@ mod log;
 mod reply;
 mod store;
 mod timers;
+mod users;
 pub(super) mod wasi;
 
 pub(super) use connection::ConnectionCalls;
@@ -16,3 +17,4 @@ pub(super) use log::LogCalls;
 pub(super) use reply::ReplyCalls;
 pub(super) use store::StoreCalls;
 pub(super) use timers::TimerCalls;
+pub(super) use users::UserCalls;
