@@ -175,6 +175,23 @@ async fn a_socket_has_the_user_of_its_handshake_until_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_socket_is_closed_when_its_token_no_longer_counts() {
+    let section = auth_section("leeway = \"3s\"");
+    let host = Host::builder().guest("users").section(&section).compiler(TIDEGATE).start().await;
+    let mut watch = host.websocket("/watch").await;
+    // It has expired, and the leeway lets it in for a moment.
+    let bearer = bearer(&token_for("ada", &json!({}), 0));
+    let opened = Socket::try_open(host.address(), "/room", &[("authorization", &bearer)]).await;
+    let mut socket = opened.unwrap();
+    assert_eq!(socket.closed().await, (4401, "the token has expired".to_owned()));
+    assert_eq!(watch.text().await, "ada  true left");
+    assert_eq!(host.closes("4401"), 1);
+    let again = Socket::try_open(host.address(), "/room", &[("authorization", &bearer)]).await;
+    assert_eq!(again.unwrap_err().status().as_u16(), 401);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_without_a_valid_token_is_refused_before_a_run() {
     let host = host().await;
     let old = format!("tidegate.token.{}", token_for("ada", &json!({}), -3_600));

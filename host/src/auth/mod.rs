@@ -177,6 +177,11 @@ impl Auth {
         &self.config.places
     }
 
+    /// By how much the clocks of signer and host may differ.
+    pub const fn leeway(&self) -> Duration {
+        self.config.leeway
+    }
+
     /// Returns the user of a token that is valid at a moment.
     pub fn user(&self, token: &str, now: SystemTime) -> Result<Arc<User>, TokenError> {
         // Before it is read as a whole.

@@ -1,13 +1,18 @@
 //! Checks tokens for all connections, and counts those that are refused.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use hyper::header::{self, HeaderValue};
+use tokio::time::Instant;
 
 use super::tokens::SUBPROTOCOL_PREFIX;
 use crate::{
     auth::{Auth, TokenError},
-    message::Scope,
+    message::{Scope, User},
     telemetry::{ByReason, Metrics, WarnLimit},
 };
 
@@ -96,6 +101,16 @@ impl Users {
         {
             scope.headers.push((header::SEC_WEBSOCKET_PROTOCOL, rest));
         }
+    }
+
+    /// Returns the moment at which the token of a user no longer counts. None: the user does not expire.
+    pub(super) fn end_of(&self, user: &User) -> Option<Instant> {
+        let leeway = self.auth.as_ref().map_or(Duration::ZERO, |auth| auth.leeway());
+        let end = Duration::from_secs(user.expires()?).checked_add(leeway)?;
+        let end = UNIX_EPOCH.checked_add(end)?;
+        // One that is over is due at once.
+        let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+        Instant::now().checked_add(left)
     }
 
     /// Counts a refusal. Returns how many warnings of the reason were held back since the last one, if there is to
