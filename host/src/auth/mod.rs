@@ -30,8 +30,8 @@ pub use self::{
 use self::{claims::Checked, token::Parts};
 use crate::message::User;
 
-/// The most keys of a section.
-const KEYS_MAX: usize = 64;
+/// The most keys of a section: each may be tried for a token that names none.
+const KEYS_MAX: usize = 16;
 /// The most that remembered tokens may take, in bytes.
 const REMEMBERED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// The bytes that a remembered token takes besides its user.
