@@ -10,6 +10,7 @@ use crate::{auth::Places, message::Protocol};
 /// Begins the entry of `sec-websocket-protocol` that is a token: browsers can set no header field of a
 /// WebSocket.
 pub(super) const SUBPROTOCOL_PREFIX: &str = "tidegate.token.";
+
 /// Where a token was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
