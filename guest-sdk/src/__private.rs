@@ -4,7 +4,9 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 
-pub use crate::consumers::{Consumer, Entry, Guards, Schedule, Trigger, check, mount, schedule};
+pub use crate::consumers::{
+    Access, ClaimValue, Consumer, Entry, Guards, Schedule, Trigger, access, check, mount, schedule,
+};
 pub use crate::host::consumer::Failure;
 pub use crate::host::types::{Event, PathParam};
 use crate::host::{reply, types};
@@ -222,7 +224,7 @@ mod guest {
     use std::collections::BTreeMap;
 
     use crate::Consumers;
-    use crate::consumers::{Entry, Guards, Trigger};
+    use crate::consumers::{ClaimValue, Entry, Guards, Schedule, Trigger};
     use crate::host::consumer::{self, Failure};
     use crate::host::types::{Event, Header, Invocation};
 
@@ -257,11 +259,30 @@ mod guest {
         }
     }
 
+    /// The declarations about a consumer: each key is one that the host knows.
+    #[derive(serde::Serialize)]
+    struct Declared {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        schedule: Option<Schedule>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        claims: Option<BTreeMap<&'static str, &'static [ClaimValue]>>,
+    }
+
     /// A MessagePack map by consumer, of maps of declarations.
     pub fn declare(consumers: Consumers) -> Vec<u8> {
-        let schedule =
-            |entry: &Entry| Some((entry.name, BTreeMap::from([("schedule", entry.schedule?)])));
-        let declared: BTreeMap<_, _> = consumers.entries().iter().filter_map(schedule).collect();
+        let declared = |entry: &Entry| {
+            let claims = entry.access.map(|access| access.claims).filter(|it| !it.is_empty());
+            let declared = Declared {
+                schedule: entry.schedule,
+                user: entry.access.map(|access| access.user),
+                claims: claims.map(|it| it.iter().copied().collect()),
+            };
+            (declared.schedule.is_some() || declared.user.is_some())
+                .then_some((entry.name, declared))
+        };
+        let declared: BTreeMap<_, _> = consumers.entries().iter().filter_map(declared).collect();
         rmp_serde::to_vec_named(&declared).expect("maps of texts can be written")
     }
 

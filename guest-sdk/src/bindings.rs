@@ -32,6 +32,15 @@ pub mod declaring {
     });
 }
 
+/// The user of a connection, which version 0.1.1 adds. A module that does not ask does not import it.
+pub mod knowing {
+    wit_bindgen::generate!({
+        path: "wit/0.1.1",
+        world: "knowing-users",
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
 /// The data of modules, which version 0.1.1 adds. A module that does not use it does not import it.
 pub mod storing {
     wit_bindgen::generate!({

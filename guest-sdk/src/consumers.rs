@@ -6,7 +6,7 @@ use crate::host::types::{Event, Invocation};
 
 mod check;
 
-pub use check::{check, mount, schedule};
+pub use check::{access, check, mount, schedule};
 
 /// The consumers of a module. [`export!`](crate::export) makes a function that returns it.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +54,8 @@ pub struct Entry {
     pub trigger: Trigger,
     /// When it is run by the clock.
     pub schedule: Option<Schedule>,
+    /// Its demands on the user.
+    pub access: Option<Access>,
     pub run: fn(Context, Event) -> Result<(), Failure>,
 }
 
@@ -80,6 +82,26 @@ pub struct Schedule {
     pub expression: &'static str,
     pub zone: &'static str,
     pub missed: &'static str,
+}
+
+/// The demands of a consumer on the user. The host checks it before it runs the consumer.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// `required` or `optional`.
+    pub user: &'static str,
+    /// Names of claims, each with values of which one is enough.
+    pub claims: &'static [(&'static str, &'static [ClaimValue])],
+}
+
+/// A value that a claim is compared with.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
+pub enum ClaimValue {
+    Text(&'static str),
+    Integer(i64),
+    Bool(bool),
 }
 
 /// What must hold of a request besides method and path. Host and names are in lower case.

@@ -11,7 +11,7 @@ use crate::host::{connection, layer, log, machine, reply, types};
 use crate::response::Answer;
 use crate::{
     Fetch, FetchError, FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Store,
-    Timer, TimerError,
+    Timer, TimerError, User,
 };
 use crate::{payload, timer};
 
@@ -57,11 +57,18 @@ pub struct Context {
     /// None where the scope has it, or where there is no connection.
     reply_channel: Option<String>,
     scope: OnceCell<Option<Rc<Scope>>>,
+    user: OnceCell<Option<User>>,
 }
 
 impl Context {
     pub(crate) fn new(invocation: types::Invocation, prefix: &'static str) -> Self {
-        Self { invocation, prefix, reply_channel: None, scope: OnceCell::new() }
+        Self {
+            invocation,
+            prefix,
+            reply_channel: None,
+            scope: OnceCell::new(),
+            user: OnceCell::new(),
+        }
     }
 
     pub(crate) fn set_scope(&mut self, scope: types::Scope) -> Rc<Scope> {
@@ -111,6 +118,13 @@ impl Context {
         self.scope
             .get_or_init(|| connection::get_scope().map(|scope| Rc::new(Scope::new(scope))))
             .as_deref()
+    }
+
+    /// The user of the connection, as of its request or handshake. None: nobody is signed in, or the
+    /// consumer asks for no user; see [`User`].
+    #[must_use]
+    pub fn user(&self) -> Option<&User> {
+        self.user.get_or_init(User::current).as_ref()
     }
 
     /// Sends a message to a channel: one that this module declares, or a reply channel whose name it

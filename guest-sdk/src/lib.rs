@@ -1,5 +1,10 @@
 #![doc = include_str!("docs/manual.md")]
 
+/// The chapter on users is compiled and run as it stands.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/users.md")]
+struct Users;
+
 // So that the macros' paths mean this crate in its own tests.
 extern crate self as tidegate_sdk;
 
@@ -34,6 +39,7 @@ mod store;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod timer;
+mod user;
 mod websocket;
 
 pub use chunk::Chunk;
@@ -64,6 +70,7 @@ pub use send_error::{FlushError, FlushReason, ReplyError, SendError};
 pub use state::{OldState, State};
 pub use store::{OldValue, Store, StoreError, StoreView, Stored};
 pub use timer::{Timer, TimerError};
+pub use user::User;
 pub use websocket::{Handshake, Socket, Websocket};
 
 /// Cookies with their attributes, for [`Response::cookie`].
@@ -75,11 +82,15 @@ pub use headers;
 
 #[doc = include_str!("docs/channel.md")]
 pub use tidegate_sdk_macros::channel;
+#[doc = include_str!("docs/claims.md")]
+pub use tidegate_sdk_macros::claims;
 #[doc = include_str!("docs/export.md")]
 pub use tidegate_sdk_macros::export;
 #[doc = include_str!("docs/http.md")]
 pub use tidegate_sdk_macros::http;
 #[doc = include_str!("docs/schedule.md")]
 pub use tidegate_sdk_macros::schedule;
+#[doc = include_str!("docs/user.md")]
+pub use tidegate_sdk_macros::user;
 #[doc = include_str!("docs/websocket.md")]
 pub use tidegate_sdk_macros::websocket;

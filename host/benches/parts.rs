@@ -58,6 +58,7 @@ fn hello() -> Scope {
         server: address,
         root_path: String::new(),
         subprotocols: Vec::new(),
+        user: None,
     }
 }
 
@@ -159,6 +160,7 @@ fn routes(c: &mut Criterion) {
     let mut group = c.benchmark_group("route resolution");
     let headers = http::HeaderMap::new();
     let no_retries = std::collections::BTreeMap::new();
+    let no_access = std::collections::BTreeMap::new();
     let head = Head { host: Some("localhost:8000"), headers: &headers };
     for count in [1_usize, 100, 1_000] {
         let specs: Vec<_> = (0..count)
@@ -180,8 +182,14 @@ fn routes(c: &mut Criterion) {
             on_fault: OnFault::Close,
             activation: 1,
         };
-        let declared =
-            Declared { module: &module, routes: &specs, policy, files: &[], retries: &no_retries };
+        let declared = Declared {
+            module: &module,
+            routes: &specs,
+            access: no_access.clone(),
+            policy,
+            files: &[],
+            retries: &no_retries,
+        };
         let table = RouteTable::build(&[declared]).unwrap();
         let path = format!("/section-{}/ann", count / 2);
         group.bench_function(format!("{count} routes"), |b| {

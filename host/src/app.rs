@@ -16,6 +16,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
     admin::{self, AdminServer, AdminToken},
+    auth::Auth,
     capability::{
         outside::{Clients, RootsError},
         store::{self, EmbeddedStore, OpenError, RedisStoreError, Store},
@@ -145,8 +146,11 @@ impl Config {
         let clients = Arc::new(Clients::new(self.authorities.as_deref())?);
         let engine = Engine::new(slots, clients)?;
         let path = self.compiled_dir.clone();
-        Loader::new(engine, &path, self.compiler.clone(), self.files.clone())
-            .map_err(|source| StartError::DataDir { path, source })
+        let loader = Loader::new(engine, &path, self.compiler.clone(), self.files.clone())
+            .map_err(|source| StartError::DataDir { path, source })?;
+        // A process without a place to listen runs what other processes let in.
+        let knows_nobody = self.auth.is_none() && !self.listen.is_empty();
+        Ok(if knows_nobody { loader.without_users() } else { loader })
     }
 
     /// Opens the channel layer alone, for commands that only send.
@@ -299,6 +303,7 @@ impl Config {
             config: self.interface,
             layer: Arc::clone(&layer),
             routes: deployments.registry().routes().clone(),
+            auth: self.auth.map(|config| Arc::new(Auth::new(*config))),
             metrics: Arc::clone(&metrics),
         };
         // A process without a place to listen is a worker.

@@ -11,7 +11,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 0 | [`message`], [`redis`], [`shutdown`], [`telemetry`], `outage`, `setting` |
-//! | 1 | [`capability`], [`layer`], [`routing`] |
+//! | 1 | [`auth`], [`capability`], [`layer`], [`routing`] |
 //! | 2 | [`engine`] |
 //! | 3 | [`registry`] |
 //! | 4 | [`interface`] and [`worker`], which do not know each other |
@@ -22,6 +22,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod auth;
 pub mod capability;
 pub mod cli;
 pub mod config;

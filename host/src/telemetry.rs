@@ -155,6 +155,10 @@ pub struct Metrics {
     pub events_lost: Counter,
     /// What clients did beyond a limit or against a rule.
     pub refusals: Family<ByRefusal, Counter>,
+    /// Requests and handshakes whose token was missing, refused or left aside, by reason.
+    pub auth_refusals: Family<ByReason, Counter>,
+    /// Time that checking a token took, in seconds.
+    pub auth_time: Histogram,
     /// Connections that were ended since messages to their groups may have been missed, by what happened.
     pub gap_closes: Family<ByReason, Counter>,
     /// How often Redis was found to be older than it was.
@@ -214,6 +218,8 @@ impl Metrics {
             holds: Gauge::default(),
             events_lost: Counter::default(),
             refusals: Family::default(),
+            auth_refusals: Family::default(),
+            auth_time: histogram(),
             gap_closes: Family::default(),
             store_went_back: Counter::default(),
             nodes_lost: Counter::default(),
@@ -225,6 +231,7 @@ impl Metrics {
             registry: Registry::with_prefix("tidegate"),
         };
         metrics.register();
+        metrics.register_auth();
         metrics.register_losses();
         metrics
     }
@@ -347,6 +354,16 @@ impl Metrics {
             self.queue_wait.clone(),
         );
         r.register("run_time_seconds", "Time that consumers ran", self.run_time.clone());
+    }
+
+    fn register_auth(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "auth_refusals",
+            "Requests and handshakes without a valid token where one counts, by reason",
+            self.auth_refusals.clone(),
+        );
+        r.register("auth_time_seconds", "Time that checking a token took", self.auth_time.clone());
     }
 
     fn register_losses(&mut self) {

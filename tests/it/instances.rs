@@ -64,6 +64,7 @@ impl Stage {
             server: address,
             root_path: String::new(),
             subprotocols: Vec::new(),
+            user: None,
         };
         let event = Event {
             scope: Arc::new(scope),

@@ -10,6 +10,7 @@ mod abuse;
 mod api;
 mod attacks;
 mod auction;
+mod auth;
 mod autobahn;
 mod backpressure;
 mod breaker;

@@ -13,8 +13,8 @@ use tidegate::{
 };
 
 /// A node that is no interface server of ours.
-struct Peer {
-    host: Host,
+pub(crate) struct Peer {
+    pub(crate) host: Host,
     node: NodeName,
     wants_done: bool,
     /// One that lives as long as the host.
@@ -22,7 +22,7 @@ struct Peer {
 }
 
 /// What came back for an event: the replies, and the mark if it was asked for.
-type Ended = (Vec<Reply>, Option<Done>);
+pub(crate) type Ended = (Vec<Reply>, Option<Done>);
 
 impl Peer {
     /// A host with examples and one more guest, and the node beside it.
@@ -33,12 +33,17 @@ impl Peer {
             builder = builder.section(&format!("[layer]\nurl = {:?}", redis.url()));
         }
         let host = builder.example("hello").guest(guest).start().await;
-        let node = NodeName::random();
-        host.app().layer().open_inbox(&node).await.unwrap();
-        Self { host, node, wants_done, _redis: redis }
+        Self { _redis: redis, ..Self::beside(host, wants_done).await }
     }
 
-    fn scope(&self, protocol: Protocol, method: &str, target: &str) -> Scope {
+    /// A node beside a host.
+    pub(crate) async fn beside(host: Host, wants_done: bool) -> Self {
+        let node = NodeName::random();
+        host.app().layer().open_inbox(&node).await.unwrap();
+        Self { host, node, wants_done, _redis: None }
+    }
+
+    pub(crate) fn scope(&self, protocol: Protocol, method: &str, target: &str) -> Scope {
         Scope {
             reply_channel: ChannelName::of_connection(&self.node, &LocalName::random()),
             correlation: CorrelationId::random(),
@@ -55,10 +60,11 @@ impl Peer {
             server: "127.0.0.1:2".parse().unwrap(),
             root_path: String::new(),
             subprotocols: Vec::new(),
+            user: None,
         }
     }
 
-    fn event(&self, scope: &Scope, order: u64, kind: EventKind) -> Event {
+    pub(crate) fn event(&self, scope: &Scope, order: u64, kind: EventKind) -> Event {
         Event {
             scope: Arc::new(scope.clone()),
             consumer: "".into(),
@@ -72,14 +78,18 @@ impl Peer {
 
     async fn send(&self, event: Event) {
         let channel = ChannelName::parse(event.kind.channel()).unwrap();
+        self.send_to(&channel, event).await;
+    }
+
+    pub(crate) async fn send_to(&self, channel: &ChannelName, event: Event) {
         let correlation = event.scope.correlation;
         let payload = Payload::Event(Box::new(event));
         let message = Message { payload, correlation, id: None, expires_after: None };
-        self.host.app().layer().send(&channel, message).await.unwrap();
+        self.host.app().layer().send(channel, message).await.unwrap();
     }
 
     /// All that is said about one event.
-    async fn end_of(&self, order: u64) -> Ended {
+    pub(crate) async fn end_of(&self, order: u64) -> Ended {
         let mut all = Vec::new();
         loop {
             let read = self.host.app().layer().read_inbox(&self.node);

@@ -1,10 +1,11 @@
-//! `export! { hello, "/api" => { list, create }, #[schedule("@daily")] report }`.
+//! `export! { hello, #[user] "/api" => { list, create }, #[schedule("@daily")] report }`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, LitStr, Path, Token};
 
+use crate::access::Access;
 use crate::errors::Errors;
 use crate::path;
 use crate::schedule::Schedule;
@@ -12,7 +13,7 @@ use crate::schedule::Schedule;
 /// What stands between commas.
 enum Item {
     Consumer { declared: Vec<Attribute>, consumer: Path },
-    Group { prefix: LitStr, items: Items },
+    Group { declared: Vec<Attribute>, prefix: LitStr, items: Items },
 }
 
 struct Items(Vec<Item>);
@@ -21,14 +22,14 @@ impl Parse for Items {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut items = Vec::new();
         while !input.is_empty() {
+            let declared = Attribute::parse_outer(input)?;
             let item = if input.peek(LitStr) {
                 let prefix = input.parse()?;
                 input.parse::<Token![=>]>()?;
                 let group;
                 syn::braced!(group in input);
-                Item::Group { prefix, items: group.parse()? }
+                Item::Group { declared, prefix, items: group.parse()? }
             } else {
-                let declared = Attribute::parse_outer(input)?;
                 Item::Consumer { declared, consumer: Path::parse_mod_style(input)? }
             };
             let comma_needed = matches!(item, Item::Consumer { .. }) && !input.is_empty();
@@ -41,11 +42,12 @@ impl Parse for Items {
     }
 }
 
-/// A consumer, the prefix of its path, and its schedule.
+/// A consumer, the prefix of its path, and what it declares.
 struct Mounted {
     consumer: Path,
     prefix: String,
     schedule: Option<Schedule>,
+    access: Access,
 }
 
 pub(crate) fn expand(input: &TokenStream) -> TokenStream {
@@ -56,7 +58,7 @@ pub(crate) fn expand(input: &TokenStream) -> TokenStream {
             let message = "export! needs at least one consumer: export! { hello }";
             errors.push(Span::call_site(), message);
         }
-        Ok(items) => collect(items, "", &mut mounted, &mut errors),
+        Ok(items) => collect(items, ("", &Access::default()), &mut mounted, &mut errors),
         Err(error) => errors.push(
             error.span(),
             "export! takes the names of consumers, with commas between: export! { hello, Chat }; \
@@ -66,22 +68,26 @@ pub(crate) fn expand(input: &TokenStream) -> TokenStream {
     if mounted.is_empty() {
         return errors.finish(&TokenStream::new());
     }
-    let entries = mounted.iter().map(|Mounted { consumer, prefix, schedule }| {
+    let entries = mounted.iter().map(|Mounted { consumer, prefix, schedule, access }| {
         let mounted = quote_spanned! {name(consumer)=>
             ::tidegate_sdk::__private::mount(
                 <#consumer as ::tidegate_sdk::__private::Consumer>::ENTRY,
                 #prefix,
             )
         };
-        match schedule {
+        let mounted = match schedule {
             None => mounted,
             Some(schedule) => quote_spanned! {name(consumer)=>
                 ::tidegate_sdk::__private::schedule(#mounted, #schedule)
             },
+        };
+        if access.is_empty() {
+            return mounted;
         }
+        quote_spanned!(name(consumer)=> ::tidegate_sdk::__private::access(#mounted, #access))
     });
     // A host that knows no declarations refuses a module that exports some: only modules that need them do.
-    let component = match mounted.iter().any(|it| it.schedule.is_some()) {
+    let component = match mounted.iter().any(|it| it.schedule.is_some() || !it.access.is_empty()) {
         true => quote!(::tidegate_sdk::__export_component!(declarations);),
         false => quote!(::tidegate_sdk::__export_component!();),
     };
@@ -112,33 +118,53 @@ fn name(consumer: &Path) -> Span {
     consumer.segments.last().map_or_else(Span::call_site, |segment| segment.ident.span())
 }
 
-fn collect(Items(items): Items, outer: &str, mounted: &mut Vec<Mounted>, errors: &mut Errors) {
+fn collect(
+    Items(items): Items,
+    (outer, around): (&str, &Access),
+    mounted: &mut Vec<Mounted>,
+    errors: &mut Errors,
+) {
     for item in items {
+        let mut access = around.clone();
         match item {
             Item::Consumer { declared, consumer } => {
-                let schedule = schedule(&declared, errors);
-                mounted.push(Mounted { consumer, prefix: outer.to_owned(), schedule });
+                let schedule = declarations(&declared, &mut access, errors);
+                mounted.push(Mounted { consumer, prefix: outer.to_owned(), schedule, access });
             }
-            Item::Group { prefix, items: Items(items) } => {
+            Item::Group { declared, prefix, items: Items(items) } => {
+                if declarations(&declared, &mut access, errors).is_some() {
+                    errors.push(
+                        prefix.span(),
+                        "a schedule is of one consumer: write it before its name",
+                    );
+                }
                 check_prefix(&prefix, errors);
                 if items.is_empty() {
                     errors.push(prefix.span(), "nothing is under this prefix: list a consumer");
                 }
                 let inner = format!("{outer}{}", prefix.value());
-                collect(Items(items), &inner, mounted, errors);
+                collect(Items(items), (&inner, &access), mounted, errors);
             }
         }
     }
 }
 
-/// The schedule that stands before a consumer.
-fn schedule(declared: &[Attribute], errors: &mut Errors) -> Option<Schedule> {
+/// Reads what stands before a consumer or a prefix, and returns the schedule.
+fn declarations(
+    declared: &[Attribute],
+    access: &mut Access,
+    errors: &mut Errors,
+) -> Option<Schedule> {
     let mut schedule = None;
     for attribute in declared {
+        if access.take(attribute, errors) {
+            continue;
+        }
         if !attribute.path().is_ident("schedule") {
             errors.at(
                 attribute,
-                "before a consumer in export! stands #[schedule(\"@daily\")] or nothing",
+                "before a consumer in export! stands #[user], #[claims(role = \"admin\")], \
+                 #[schedule(\"@daily\")] or nothing",
             );
         } else if schedule.is_some() {
             errors.at(attribute, "a consumer has one schedule: let two channels do the same work");

@@ -6,6 +6,7 @@
 
 use proc_macro::TokenStream;
 
+mod access;
 mod channel;
 mod errors;
 mod export;
@@ -38,6 +39,18 @@ pub fn channel(attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn schedule(attribute: TokenStream, item: TokenStream) -> TokenStream {
     schedule::misplaced(&attribute.into(), &item.into()).into()
+}
+
+#[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
+#[proc_macro_attribute]
+pub fn user(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    access::misplaced("user", &attribute.into(), &item.into()).into()
+}
+
+#[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
+#[proc_macro_attribute]
+pub fn claims(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    access::misplaced("claims(role = \"admin\")", &attribute.into(), &item.into()).into()
 }
 
 #[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]

@@ -4,7 +4,7 @@
     reason = "const code has no iterators, and a panic is its error"
 )]
 
-use super::{Entry, Guards, Schedule, Trigger};
+use super::{Access, Entry, Guards, Schedule, Trigger};
 
 /// Puts a prefix before the consumer's path.
 #[doc(hidden)]
@@ -27,6 +27,18 @@ pub const fn schedule(mut entry: Entry, schedule: Schedule) -> Entry {
         "a schedule sends a message to the channel of a consumer: put #[channel(\"reports.make\")] on it"
     );
     entry.schedule = Some(schedule);
+    entry
+}
+
+/// Declares what the consumer asks of the user.
+#[doc(hidden)]
+#[must_use]
+pub const fn access(mut entry: Entry, access: Access) -> Entry {
+    assert!(
+        !matches!(entry.trigger, Trigger::Channel { .. }),
+        "a message of a channel has no user: put #[user] and #[claims] on consumers of HTTP and WebSockets"
+    );
+    entry.access = Some(access);
     entry
 }
 

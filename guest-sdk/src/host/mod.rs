@@ -5,6 +5,7 @@
 pub(crate) use crate::bindings::{
     exports::tidegate::channels::consumer,
     fetching::tidegate::channels::outside,
+    knowing::tidegate::channels::users,
     storing::tidegate::channels::{store, timers},
     tidegate::channels::{connection, layer, log, reply, types},
 };
@@ -45,5 +46,5 @@ pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
     Host, OutgoingHost, OutsideHost, StoreHost, TimerHost, connection, consumer, layer, log,
-    machine, outgoing, outside, reply, store, timers, types, with_host,
+    machine, outgoing, outside, reply, store, timers, types, users, with_host,
 };

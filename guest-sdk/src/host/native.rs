@@ -15,6 +15,7 @@ pub(crate) mod outside;
 pub(crate) mod store;
 pub(crate) mod timers;
 pub(crate) mod types;
+pub(crate) mod users;
 
 pub(crate) use outgoing::OutgoingHost;
 pub(crate) use outside::OutsideHost;
@@ -42,6 +43,7 @@ pub(crate) trait Host: StoreHost + TimerHost + OutsideHost + OutgoingHost {
     fn send_frame(&mut self, frame: &Frame) -> Result<(), reply::ReplyError>;
     fn close(&mut self, code: u16, reason: &str) -> Result<(), reply::ReplyError>;
     fn get_scope(&mut self) -> Option<Scope>;
+    fn current_user(&mut self) -> Option<users::User>;
     fn get_state(&mut self) -> Option<Vec<u8>>;
     fn set_state(&mut self, state: &[u8]) -> Result<(), connection::StateError>;
     fn log(&mut self, level: log::Level, message: &str);

@@ -12,6 +12,7 @@ use crate::host::consumer::Failure;
 use crate::host::layer::{FlushError, SendError};
 use crate::host::reply::ReplyError;
 use crate::host::types::{Event, Frame, Handshake, Invocation, Response, Scope, StreamPart};
+use crate::host::users::User;
 use crate::host::{Host, log, with_host};
 use crate::{Close, Response as SdkResponse};
 
@@ -466,6 +467,10 @@ impl Host for SharedCall {
 
     fn get_scope(&mut self) -> Option<Scope> {
         self.0.borrow().connection(|connection| connection.scope.clone())
+    }
+
+    fn current_user(&mut self) -> Option<User> {
+        self.0.borrow().connection(|connection| connection.user.clone())?
     }
 
     fn get_state(&mut self) -> Option<Vec<u8>> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::Close;
 use crate::consumers::Entry;
 use crate::host::types::{Frame, Handshake, Header, Response, Scope};
+use crate::host::users::User;
 
 use super::forms::Reply;
 
@@ -14,6 +15,7 @@ pub(super) struct Connection {
     /// None for a request that found no consumer.
     pub(super) entry: Option<&'static Entry>,
     pub(super) scope: Scope,
+    pub(super) user: Option<User>,
     pub(super) kind: Kind,
 }
 

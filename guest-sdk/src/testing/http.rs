@@ -5,11 +5,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Response;
 use crate::host::types::{Address, Event, Header, HttpRequest, PathParam, Scope};
+use crate::host::users::User;
 
 use super::SharedWorld;
 use super::call::settle;
 use super::connection::{Connection, Http, Kind};
 use super::routes::{self, Asked, Found};
+use super::users;
 use super::world::Job;
 
 /// A request that is being made.
@@ -21,6 +23,7 @@ pub struct TestRequest {
     path: String,
     headers: Vec<Header>,
     body: Vec<u8>,
+    user: Option<User>,
 }
 
 impl TestRequest {
@@ -31,7 +34,27 @@ impl TestRequest {
             path: path.to_owned(),
             headers: vec![header("host", "localhost")],
             body: Vec::new(),
+            user: None,
         }
+    }
+
+    /// Signs a user in, as a token with this `sub` and no other claims does.
+    ///
+    /// # Panics
+    /// As [`Self::signed_in_with`].
+    #[track_caller]
+    pub fn signed_in(self, id: &str) -> Self {
+        self.signed_in_with(id, &serde_json::json!({}))
+    }
+
+    /// Signs a user in with claims, a struct with named fields or a map.
+    ///
+    /// # Panics
+    /// When the id or the claims break a rule of the host.
+    #[track_caller]
+    pub fn signed_in_with(mut self, id: &str, claims: &impl Serialize) -> Self {
+        self.user = Some(users::user(id, claims));
+        self
     }
 
     /// Adds a header field. `host` takes the place of the one there is, `localhost`. A second `cookie` is
@@ -68,7 +91,7 @@ impl TestRequest {
     /// Sends it. Dropping the response before it is complete means that the client leaves.
     #[must_use]
     pub fn send(self) -> TestResponse {
-        let Self { world, method, path, headers, body } = self;
+        let Self { world, method, path, headers, body, mut user } = self;
         let channel = {
             let mut world = world.borrow_mut();
             let id = world.next_id();
@@ -81,10 +104,20 @@ impl TestRequest {
             let mut http = Http::default();
             let mut entry = None;
             match found {
-                Found::Route(route, params) => {
-                    scope.path_params = params;
-                    entry = Some(route);
-                }
+                Found::Route(route, params) => match users::admit(route, user.take()) {
+                    Ok(admitted) => {
+                        scope.path_params = params;
+                        (entry, user) = (Some(route), admitted);
+                    }
+                    Err(status) => {
+                        let response = Response::text("sign in first\n").status(status);
+                        let response = match status {
+                            401 => response.header("www-authenticate", "Bearer"),
+                            _ => response,
+                        };
+                        http.answer(response.0);
+                    }
+                },
                 Found::WrongMethod(allowed) => {
                     let response = Response::text("method not allowed\n").status(405);
                     http.answer(response.header("allow", allowed.join(", ")).0);
@@ -101,7 +134,7 @@ impl TestRequest {
                 let connection = Some(channel.clone());
                 world.queue.push_back(Job { entry, event, connection, correlation: id });
             }
-            let connection = Connection { entry, scope, kind: Kind::Http(http) };
+            let connection = Connection { entry, scope, user, kind: Kind::Http(http) };
             world.connections.insert(channel.clone(), connection);
             channel
         };

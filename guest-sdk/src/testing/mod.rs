@@ -22,6 +22,7 @@ mod outside;
 mod panics;
 mod routes;
 mod rules;
+mod users;
 mod value;
 mod websocket;
 mod world;

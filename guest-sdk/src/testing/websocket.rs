@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::host::types::{Event, Handshake, Header, WebsocketConnect, WebsocketReceive};
+use crate::host::users::User;
 use crate::{Close, Frame};
 
 use super::SharedWorld;
@@ -12,6 +13,7 @@ use super::call::settle;
 use super::connection::{Connection, Kind, Phase, Websocket};
 use super::http::scope;
 use super::routes::{self, Asked, Found};
+use super::users;
 use super::world::Job;
 
 /// A handshake that is being made.
@@ -22,12 +24,14 @@ pub struct TestHandshake {
     path: String,
     headers: Vec<Header>,
     subprotocols: Vec<String>,
+    user: Option<User>,
 }
 
 /// The handshake was turned down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denied {
-    /// 403 when the consumer denied it or there is none, 500 after a fault.
+    /// 401 without a user where one is asked for, 403 when the user has other claims, the consumer denied it
+    /// or there is none, 500 after a fault.
     pub status: u16,
 }
 
@@ -41,7 +45,27 @@ impl std::error::Error for Denied {}
 
 impl TestHandshake {
     pub(super) fn new(world: SharedWorld, path: &str) -> Self {
-        Self { world, path: path.to_owned(), headers: Vec::new(), subprotocols: Vec::new() }
+        let (headers, subprotocols) = (Vec::new(), Vec::new());
+        Self { world, path: path.to_owned(), headers, subprotocols, user: None }
+    }
+
+    /// Signs a user in, as a token with this `sub` and no other claims does.
+    ///
+    /// # Panics
+    /// As [`Self::signed_in_with`].
+    #[track_caller]
+    pub fn signed_in(self, id: &str) -> Self {
+        self.signed_in_with(id, &serde_json::json!({}))
+    }
+
+    /// Signs a user in with claims, a struct with named fields or a map.
+    ///
+    /// # Panics
+    /// When the id or the claims break a rule of the host.
+    #[track_caller]
+    pub fn signed_in_with(mut self, id: &str, claims: &impl Serialize) -> Self {
+        self.user = Some(users::user(id, claims));
+        self
     }
 
     /// Offers a subprotocol. The first is the client's favourite.
@@ -61,7 +85,7 @@ impl TestHandshake {
     /// # Errors
     /// When the handshake is denied.
     pub fn connect(self) -> Result<TestSocket, Denied> {
-        let Self { world, path, headers, subprotocols } = self;
+        let Self { world, path, headers, subprotocols, user } = self;
         let channel = {
             let mut world = world.borrow_mut();
             let id = world.next_id();
@@ -73,10 +97,11 @@ impl TestHandshake {
             let Found::Route(entry, params) = found else {
                 return Err(Denied { status: 403 });
             };
+            let user = users::admit(entry, user).map_err(|status| Denied { status })?;
             scope.path_params = params;
             let event = Event::WebsocketConnect(WebsocketConnect { scope: scope.clone() });
             let kind = Kind::Websocket(Websocket::default());
-            let connection = Connection { entry: Some(entry), scope, kind };
+            let connection = Connection { entry: Some(entry), scope, user, kind };
             world.connections.insert(channel.clone(), connection);
             let connection = Some(channel.clone());
             world.queue.push_back(Job { entry, event, connection, correlation: id });

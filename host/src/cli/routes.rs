@@ -15,7 +15,8 @@ pub(super) fn run(settings: Settings) -> Result<()> {
         .iter()
         .map(|(kind, route)| {
             let consumer = route.consumer.as_ref().to_owned();
-            let path = format!("{}{}", route.pattern, route.guards);
+            let access = route.access.as_ref().map(ToString::to_string).unwrap_or_default();
+            let path = format!("{}{}{access}", route.pattern, route.guards);
             [kind.clone(), path, route.module.to_string(), consumer]
         })
         .collect();

@@ -10,6 +10,8 @@ const PREFIX: &str = "TIDEGATE_";
 /// Sections whose name begins a variable's.
 const SECTIONS: [&str; 8] =
     ["limits", "tls", "interface", "drain", "layer", "breaker", "upload", "fetch"];
+/// Begins the name of the variable of a setting of `[auth.NAME]`.
+const AUTH: &str = "auth_";
 /// Variables that are no settings.
 const OTHERS: [&str; 2] = ["TIDEGATE_CONFIG", "TIDEGATE_TOKEN"];
 
@@ -42,6 +44,12 @@ pub fn from_environment(
 
 /// A setting under the name of its variable.
 fn setting(key: &str, value: Value) -> Table {
+    let table = |name: &str, value| Table::from_iter([(name.to_owned(), value)]);
+    // The name of a section in upper case has no `_` of its own.
+    if let Some((name, rest)) = key.strip_prefix(AUTH).and_then(|rest| rest.split_once('_')) {
+        let section = table(name, Value::Table(table(rest, value)));
+        return table("auth", Value::Table(section));
+    }
     let section = SECTIONS.iter().find_map(|section| Some((section, key.strip_prefix(section)?)));
     match section.and_then(|(section, rest)| Some((section, rest.strip_prefix('_')?))) {
         Some((section, rest)) => {

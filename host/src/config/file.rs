@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
+    auth::RawAuth,
     error::ConfigError,
     units::{Cap, Secret, Size, Span, Words},
 };
@@ -27,6 +28,7 @@ pub(super) struct RawConfig {
     pub(super) log: Option<String>,
     pub(super) modules: BTreeMap<String, Written>,
     pub(super) limits: WrittenLimits,
+    pub(super) auth: BTreeMap<String, RawAuth>,
     pub(super) tls: Option<RawTls>,
     pub(super) interface: RawInterface,
     pub(super) drain: RawDrain,

@@ -1,5 +1,6 @@
 //! Settings: a file, then `TIDEGATE_*`, then flags, each over the one before; then checked as a whole.
 
+mod auth;
 mod env;
 mod file;
 mod interface;
@@ -15,6 +16,7 @@ pub use env::from_environment;
 pub use crate::setting::error::ConfigError;
 use crate::setting::{checks, error, units};
 use crate::{
+    auth::AuthConfig,
     engine::{Compiler, FileLimits},
     interface::{Endpoint, InterfaceConfig, TlsConfig},
     layer::LayerConfig,
@@ -32,6 +34,8 @@ pub const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCAL
 pub struct Config {
     /// Where HTTP and WebSocket are served.
     pub listen: Vec<Endpoint>,
+    /// How tokens of users are checked.
+    pub auth: Option<Box<AuthConfig>>,
     /// The certificate of the listeners that speak TLS.
     pub tls: Option<TlsConfig>,
     /// Where health and metrics are served.

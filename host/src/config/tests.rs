@@ -181,6 +181,23 @@ fn a_password_of_redis_is_text_and_shown_nowhere() {
 }
 
 #[test]
+fn a_secret_comes_from_the_environment_and_is_never_shown() {
+    let mut layers = Layers::default();
+    layers.add_file("tidegate.toml", "[auth.web]\nalgorithms = ['HS256']").unwrap();
+    let secret = "0".repeat(31) + "7";
+    let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let variables =
+        [set("TIDEGATE_AUTH_WEB_SECRET", &secret), set("TIDEGATE_AUTH_WEB_AUDIENCE", "a,b")];
+    from_environment(&mut layers, variables.into_iter()).unwrap();
+    let shown = format!("{:?}", layers.finish().unwrap().auth.unwrap());
+    assert!(!shown.contains("007") && shown.contains(r#"["a", "b"]"#), "{shown}");
+    let mut layers = Layers::default();
+    let wrong = set("TIDEGATE_AUTH_WEB_SECRETS", &secret);
+    let error = from_environment(&mut layers, [wrong].into_iter()).unwrap_err().to_string();
+    assert!(error.contains("did you mean `secret`?") && !error.contains("007"), "{error}");
+}
+
+#[test]
 fn a_wrong_type_is_told_without_words_of_rust() {
     for (text, expected) in [
         ("slots = 'many'", "\"many\" is not a whole number, 0 or more"),

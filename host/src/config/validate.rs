@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Backend, Config, DEFAULT_ADMIN, ModuleConfig,
+    Backend, Config, DEFAULT_ADMIN, ModuleConfig, auth,
     checks::{at_least_one, cap, size, span},
     error::{Checked, ConfigError},
     file::{RawBreaker, RawConfig, RawFetch, RawLayer, RawUpload},
@@ -37,6 +37,7 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
     let data_dir = raw.data_dir.unwrap_or_else(|| "tidegate-data".into());
     Ok(Config {
         listen: interface::endpoints(raw.listen, tls.is_some())?,
+        auth: auth::config(raw.auth)?,
         tls,
         admin,
         compiled_dir: raw.compiled_dir.unwrap_or_else(|| data_dir.join("compiled")),

@@ -42,3 +42,12 @@ pub(super) mod fetching {
         imports: { default: trappable },
     });
 }
+
+/// The user of a connection, which version 0.1.1 adds.
+pub(super) mod knowing {
+    wasmtime::component::bindgen!({
+        path: "wit/0.1.1",
+        world: "knowing-users",
+        imports: { default: trappable },
+    });
+}

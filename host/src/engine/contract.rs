@@ -23,8 +23,18 @@ const NAMESPACE: &str = "tidegate:";
 /// The names of all interfaces of the contract begin with this, whatever their version.
 const PACKAGE: &str = "tidegate:channels/";
 /// The interfaces that a module may import.
-const IMPORTS: &[&str] =
-    &["connection", "declared", "layer", "log", "outside", "reply", "store", "timers", "types"];
+const IMPORTS: &[&str] = &[
+    "connection",
+    "declared",
+    "layer",
+    "log",
+    "outside",
+    "reply",
+    "store",
+    "timers",
+    "types",
+    "users",
+];
 /// The interfaces that a module may export.
 const EXPORTS: &[&str] = &[CONSUMER_NAME, "declarations"];
 

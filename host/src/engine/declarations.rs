@@ -10,7 +10,7 @@ use super::log;
 use crate::{
     capability::schedule::{Missed, Schedule},
     message::{Content, ContentError},
-    routing::{RouteSpec, Trigger},
+    routing::{Access, ClaimRule, ClaimValue, RouteSpec, Trigger},
 };
 
 /// The declarations about one consumer. Each key that the host knows has a field here and a row in
@@ -20,6 +20,8 @@ use crate::{
 pub struct ConsumerDeclarations {
     /// When the consumer is run by the clock.
     pub schedule: Option<Schedule>,
+    /// Its demands on the user.
+    pub access: Option<Arc<Access>>,
 }
 
 /// Checks the value of a key, as MessagePack, and keeps it for a consumer with a trigger. The error is the
@@ -28,10 +30,98 @@ type Keep<T> = fn(&mut T, &Trigger, &[u8]) -> Result<(), String>;
 
 /// The keys that the host knows. A key that is not among them is refused: if it was a guard, the
 /// consumer would be open without it.
-const KEYS: &[(&str, Keep<ConsumerDeclarations>)] = &[("schedule", |kept, trigger, value| {
-    kept.schedule = Some(schedule(trigger, value)?);
+const KEYS: &[(&str, Keep<ConsumerDeclarations>)] = &[
+    ("schedule", |kept, trigger, value| {
+        kept.schedule = Some(schedule(trigger, value)?);
+        Ok(())
+    }),
+    ("user", |kept, trigger, value| {
+        let is_required = user(trigger, value)?;
+        access(kept).is_required |= is_required;
+        Ok(())
+    }),
+    ("claims", |kept, trigger, value| {
+        let claims = claims(trigger, value)?;
+        let access = access(kept);
+        // Nobody has claims but a user.
+        access.is_required = true;
+        access.claims = claims;
+        Ok(())
+    }),
+];
+
+/// The most claims that a consumer may ask for, and values of one.
+const CLAIM_RULES_MAX: usize = 32;
+
+fn access(kept: &mut ConsumerDeclarations) -> &mut Access {
+    let access = kept
+        .access
+        .get_or_insert_with(|| Arc::new(Access { is_required: false, claims: Vec::new() }));
+    Arc::make_mut(access)
+}
+
+fn of_connection(trigger: &Trigger) -> Result<(), String> {
+    if matches!(trigger, Trigger::Channel { .. }) {
+        return Err(
+            "a consumer of HTTP or of WebSockets has a user, and this one has a channel".to_owned()
+        );
+    }
     Ok(())
-})];
+}
+
+/// Whether a user is required.
+fn user(trigger: &Trigger, value: &[u8]) -> Result<bool, String> {
+    of_connection(trigger)?;
+    match rmp_serde::from_slice(value) {
+        Ok("required") => Ok(true),
+        Ok("optional") => Ok(false),
+        _ => Err("give \"required\" or \"optional\"".to_owned()),
+    }
+}
+
+/// A value of a claim as it is declared.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum DeclaredValue {
+    Text(String),
+    Integer(i64),
+    Bool(bool),
+}
+
+/// A value, or several of which one is enough.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum DeclaredValues {
+    One(DeclaredValue),
+    Several(Vec<DeclaredValue>),
+}
+
+fn claims(trigger: &Trigger, value: &[u8]) -> Result<Vec<ClaimRule>, String> {
+    of_connection(trigger)?;
+    let rule = "give a map of 1 to 32 claims, each with a text, an integer or a bool, or a list of 1 to 32 of \
+                these";
+    let declared: BTreeMap<String, DeclaredValues> =
+        rmp_serde::from_slice(value).map_err(|_| rule.to_owned())?;
+    let kept = |value| match value {
+        DeclaredValue::Text(text) => ClaimValue::Text(text),
+        DeclaredValue::Integer(number) => ClaimValue::Integer(number),
+        DeclaredValue::Bool(value) => ClaimValue::Bool(value),
+    };
+    let claims: Vec<_> = (declared.into_iter())
+        .map(|(name, values)| {
+            let values = match values {
+                DeclaredValues::One(value) => vec![kept(value)],
+                DeclaredValues::Several(values) => values.into_iter().map(kept).collect(),
+            };
+            ClaimRule { name, values }
+        })
+        .collect();
+    let sizes = (claims.iter().map(|rule| rule.values.len())).chain([claims.len()]);
+    if sizes.into_iter().any(|size| size == 0 || size > CLAIM_RULES_MAX) {
+        return Err(rule.to_owned());
+    }
+    Ok(claims)
+}
 
 /// A schedule as it is declared.
 #[derive(Deserialize)]
@@ -73,6 +163,11 @@ impl Declarations {
     /// Returns the declarations about a consumer.
     pub fn consumer(&self, name: &str) -> Option<&ConsumerDeclarations> {
         self.0.get(name)
+    }
+
+    /// Returns what consumers ask of users.
+    pub fn access(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Access>)> {
+        self.0.iter().filter_map(|(name, declared)| Some((name, declared.access.as_ref()?)))
     }
 
     /// Returns the consumers that are run by the clock.
@@ -192,7 +287,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::message::ChannelName;
+    use crate::{
+        message::ChannelName,
+        routing::{Guards, Pattern},
+    };
 
     /// Stands for what a later host may know.
     #[derive(Debug, Default, PartialEq)]
@@ -308,10 +406,53 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_of_a_user_is_kept_or_refused_with_the_rule() {
+        let pattern = Pattern::parse("/").unwrap();
+        let trigger = Trigger::Websocket { path: pattern, guards: Guards::default() };
+        let mut routes = routes();
+        routes.push(RouteSpec { consumer: "room".into(), trigger });
+        let check = |value| Declarations::check(packed(&value), &routes);
+        let text = |text: &str| ClaimValue::Text(text.to_owned());
+        let rule = |name: &str, values| ClaimRule { name: name.to_owned(), values };
+        for (declared, is_required, claims) in [
+            (json!({ "user": "required" }), true, vec![]),
+            (json!({ "user": "optional" }), false, vec![]),
+            (
+                json!({ "claims": { "role": "admin" } }),
+                true,
+                vec![rule("role", vec![text("admin")])],
+            ),
+            (
+                json!({ "claims": { "a": [1, "b", true] }, "user": "optional" }),
+                true,
+                vec![rule("a", vec![ClaimValue::Integer(1), text("b"), ClaimValue::Bool(true)])],
+            ),
+        ] {
+            let kept = check(json!({ "room": declared })).unwrap();
+            let expected = Arc::new(Access { is_required, claims });
+            assert_eq!(kept.consumer("room").unwrap().access, Some(expected), "{declared}");
+        }
+        for (consumer, declared, rule) in [
+            ("work", json!({ "user": "required" }), "this one has a channel"),
+            ("work", json!({ "claims": { "a": 1 } }), "this one has a channel"),
+            ("room", json!({ "user": true }), "\"required\" or \"optional\""),
+            ("room", json!({ "user": "needed" }), "\"required\" or \"optional\""),
+            ("room", json!({ "claims": {} }), "1 to 32"),
+            ("room", json!({ "claims": { "a": [] } }), "1 to 32"),
+            ("room", json!({ "claims": { "a": null } }), "1 to 32"),
+            ("room", json!({ "claims": { "a": 1.5 } }), "1 to 32"),
+            ("room", json!({ "claims": ["a"] }), "1 to 32"),
+        ] {
+            let error = check(json!({ consumer: declared })).unwrap_err().to_string();
+            assert!(error.contains("is not valid: ") && error.contains(rule), "{error}");
+        }
+    }
+
+    #[test]
     fn the_host_names_the_keys_that_it_knows_and_takes_maps_without_any() {
         let value = json!({ "chat": { "guard": "user" } });
         let error = Declarations::check(packed(&value), &routes()).unwrap_err().to_string();
-        assert!(error.contains("this host knows schedule"), "{error}");
+        assert!(error.contains("this host knows schedule, user, claims;"), "{error}");
         let declared = Declarations::check(packed(&json!({ "chat": {} })), &routes()).unwrap();
         assert_eq!(declared.consumer("chat"), Some(&ConsumerDeclarations::default()));
         assert_eq!(declared.consumer("work"), None);

@@ -131,6 +131,14 @@ pub enum LoadError {
     /// Its declarations break a rule.
     #[error("{0}")]
     Declarations(DeclarationError),
+    /// It asks who somebody is, and the host does not know.
+    #[error(
+        "its consumer {consumer} asks for a user, and this host checks no tokens; add a section such as [auth.web] with algorithms = [\"EdDSA\"] and public_keys = {{ file = \"public.pem\" }} to tidegate.toml"
+    )]
+    NoAuth {
+        /// The consumer.
+        consumer: String,
+    },
     /// It has no consumers.
     #[error(
         "it declares no consumers; list them: `export! {{ ... }}` in Rust, `Consumer = export(...)` in Python, `export default app({{ ... }})` in JavaScript"
@@ -234,6 +242,7 @@ impl LoadError {
             Self::Contract(error) => error.code(),
             Self::Exports(_) => "exports",
             Self::Declare(_) | Self::Declarations(_) => "declarations",
+            Self::NoAuth { .. } => "auth",
             Self::ForbiddenImport { .. } | Self::HttpNotGranted | Self::Imports(_) => "imports",
             Self::RouteBytes { .. } => "too-many-routes",
             Self::Routes(_)

@@ -87,9 +87,10 @@ impl Engine {
 }
 
 fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
-    use bindings::{additions, fetching, storing, tidegate::channels};
+    use bindings::{additions, fetching, knowing, storing, tidegate::channels};
     use host_calls::{
         ConnectionCalls, LayerCalls, LogCalls, OutsideCalls, ReplyCalls, StoreCalls, TimerCalls,
+        UserCalls,
     };
     channels::types::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)?;
     channels::layer::add_to_linker::<_, LayerCalls<'static>>(linker, Run::layer_calls)?;
@@ -110,6 +111,10 @@ fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     fetching::tidegate::channels::outside::add_to_linker::<_, OutsideCalls<'static>>(
         linker,
         Run::outside_calls,
+    )?;
+    knowing::tidegate::channels::users::add_to_linker::<_, UserCalls<'static>>(
+        linker,
+        Run::user_calls,
     )?;
     additions::tidegate::channels::declared::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)
 }

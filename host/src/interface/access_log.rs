@@ -37,6 +37,7 @@ pub(super) fn websocket_end(hub: &Hub, scope: &Scope, close: &Close, by_host: bo
         1011 if by_host => "1011",
         1012 if by_host => "1012",
         1013 if by_host => "1013",
+        4401 if by_host => "4401",
         _ if by_host => "application",
         _ => "client",
     };

@@ -10,6 +10,7 @@ mod connections;
 mod conversation;
 mod drain;
 mod encoded;
+mod entry;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -23,8 +24,10 @@ mod registration;
 mod serve;
 mod server;
 mod strictness;
+mod tokens;
 mod transport;
 mod unsent;
+mod users;
 mod websocket;
 
 use std::{
@@ -39,6 +42,7 @@ use self::{
     connections::Connections,
     limits_log::{LimitsLog, Reason},
     unsent::ResponseSizes,
+    users::Users,
 };
 pub use self::{
     config::{AbuseLimits, DrainConfig, InterfaceConfig, Liveness, Timeouts},
@@ -61,6 +65,7 @@ struct Hub {
     node: NodeName,
     layer: Arc<dyn ChannelLayer>,
     routes: Routes,
+    users: Users,
     admission: Admission,
     connections: Connections,
     /// WebSockets whose consumers are owed a `disconnect`.

@@ -20,8 +20,10 @@ use super::{
         BindError, Certificates, Endpoint, Listener, Peer, Raw, TlsConfig, TlsError, report, watch,
     },
     unsent::ResponseSizes,
+    users::Users,
 };
 use crate::{
+    auth::Auth,
     layer::{ChannelLayer, LayerError},
     message::NodeName,
     routing::Routes,
@@ -61,6 +63,8 @@ pub struct Parts {
     pub layer: Arc<dyn ChannelLayer>,
     /// Says which consumer a request is for.
     pub routes: Routes,
+    /// Finds out who somebody is.
+    pub auth: Option<Arc<Auth>>,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -69,13 +73,14 @@ impl InterfaceServer {
     /// Reads the certificate; nothing is listened on yet.
     pub fn new(parts: Parts, tls: Option<TlsConfig>) -> Result<Self, TlsError> {
         let certificates = tls.map(Certificates::load).transpose()?;
-        let Parts { config, layer, routes, metrics } = parts;
+        let Parts { config, layer, routes, auth, metrics } = parts;
         let hub = Hub {
             admission: Admission::new(&config.limits),
             config,
             node: NodeName::random(),
             layer,
             routes,
+            users: Users::new(auth),
             connections: Connections::default(),
             open_sockets: Arc::default(),
             lines: Lines::default(),

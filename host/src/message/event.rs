@@ -154,6 +154,7 @@ impl Message {
                     + event.state.as_ref().map_or(0, Bytes::len)
                     + event.scope.raw_path.len()
                     + event.scope.query_string.len()
+                    + event.scope.user.as_ref().map_or(0, |user| user.len())
                     + headers.map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
             }
         }

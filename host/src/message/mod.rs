@@ -12,6 +12,7 @@ mod outcome;
 mod relayed;
 mod reply;
 mod scope;
+mod user;
 
 pub use content::{Content, ContentError};
 pub use correlation::CorrelationId;
@@ -25,3 +26,4 @@ pub use outcome::{HostAnswer, Outcome};
 pub use relayed::{ProcessTag, Relayed, RelayedError, seal as seal_relayed};
 pub use reply::{Handshake, Header, HeaderError, Reply, Response, ResponseHead, check_headers};
 pub use scope::{PathParam, Protocol, Scope};
+pub use user::{CLAIMS_BYTES_MAX, USER_ID_BYTES_MAX, User, UserError};

@@ -1,8 +1,8 @@
 //! The facts of a connection.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use super::{ChannelName, CorrelationId, Header};
+use super::{ChannelName, CorrelationId, Header, User};
 
 /// Which protocol a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +55,8 @@ pub struct Scope {
     pub root_path: String,
     /// The subprotocols that a WebSocket client offers.
     pub subprotocols: Vec<String>,
+    /// The user, where the route asks for one and the interface server has found out.
+    pub user: Option<Arc<User>>,
 }
 
 impl Scope {

@@ -32,6 +32,8 @@ pub struct Loader {
     cache: Cache,
     compiler: Compiler,
     limits: FileLimits,
+    /// Whether this process accepts connections and does not find out who is at the other end.
+    knows_nobody: bool,
     /// Files that are loaded at the same time before the process serves: one for each core.
     at_once: usize,
     turn: Semaphore,
@@ -52,7 +54,14 @@ impl Loader {
         let at_once = cores.clamp(COMPILATIONS_SERVING_MAX, COMPILATIONS_STARTING_MAX);
         let (turn, serving) = (Semaphore::new(at_once), Once::new());
         let (cache, prepared) = (Cache::open(compiled)?, Mutex::default());
-        Ok(Self { engine, cache, compiler, limits, at_once, turn, serving, prepared })
+        let knows_nobody = false;
+        Ok(Self { engine, cache, compiler, limits, knows_nobody, at_once, turn, serving, prepared })
+    }
+
+    /// Refuses modules that ask who somebody is: nobody could reach their consumers.
+    #[must_use]
+    pub fn without_users(self) -> Self {
+        Self { knows_nobody: true, ..self }
     }
 
     /// Returns how many files are worth loading at the same time before the process serves.
@@ -122,6 +131,9 @@ impl Loader {
         let asked = tokio::task::spawn_blocking(ask).await;
         let asked = asked.unwrap_or_else(|error| Err(LoadError::Compiler(error.to_string())));
         let (routes, declarations) = asked?;
+        if let (true, Some((consumer, _))) = (self.knows_nobody, declarations.access().next()) {
+            return Err(LoadError::NoAuth { consumer: consumer.to_string() });
+        }
         let declarations = Arc::new(declarations);
         Ok(Candidate {
             name,

@@ -12,7 +12,7 @@ mod settings;
 pub mod store;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
@@ -37,7 +37,7 @@ use crate::{
     capability::{Grants, schedule::Schedule},
     engine::{Declarations, Limits, Program},
     message::{ChannelName, Lasting, ModuleName},
-    routing::{Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
+    routing::{Access, Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
 };
 
 /// Reports that wait to be stored. Beyond, the sender waits.
@@ -102,6 +102,11 @@ impl Version {
         self.routes.iter().find(reads).map(|spec| &spec.consumer)
     }
 
+    /// The demands of a consumer on the user, if it has any.
+    pub fn access(&self, consumer: &str) -> Option<&Arc<Access>> {
+        self.declarations.consumer(consumer)?.access.as_ref()
+    }
+
     /// The channels of consumers that are run by the clock.
     pub fn schedules(&self) -> impl Iterator<Item = (&ChannelName, &Schedule)> {
         self.declarations.schedules().filter_map(|(consumer, schedule)| {
@@ -122,11 +127,18 @@ impl Version {
         Declared {
             module: &self.name,
             routes: &self.routes,
+            access: access(&self.declarations),
             policy: policy(&self.settings, self.activation),
             files: &self.settings.files,
             retries: &self.settings.retries,
         }
     }
+}
+
+fn access(declarations: &Declarations) -> BTreeMap<Arc<str>, Arc<Access>> {
+    let of =
+        |(consumer, access): (&Arc<str>, &Arc<Access>)| (Arc::clone(consumer), Arc::clone(access));
+    declarations.access().map(of).collect()
 }
 
 const fn policy(settings: &ModuleSettings, activation: u64) -> Policy {
@@ -306,6 +318,7 @@ impl Registry {
         declared.extend(candidates.iter().map(|candidate| Declared {
             module: &candidate.name,
             routes: &candidate.routes,
+            access: access(&candidate.declarations),
             policy: policy(&candidate.settings, 0),
             files: &candidate.settings.files,
             retries: &candidate.settings.retries,

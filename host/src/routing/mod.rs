@@ -1,5 +1,6 @@
 //! Which consumer an HTTP request or a WebSocket is for: pure, over an immutable table.
 
+mod access;
 mod error;
 mod files;
 mod guards;
@@ -8,6 +9,7 @@ mod pattern;
 mod prefix;
 mod table;
 
+pub use access::{Access, AccessDenied, ClaimRule, ClaimValue};
 pub use error::RouteError;
 pub use files::Files;
 pub use guards::{GuardError, Guards, Head};

@@ -9,8 +9,8 @@ use std::{
 use matchit::{InsertError, Router};
 
 use super::{
-    EventChannels, Files, Guards, Head, Pattern, Policy, RouteError, RouteSpec, Trigger, canonical,
-    decode, files::FileTable,
+    Access, EventChannels, Files, Guards, Head, Pattern, Policy, RouteError, RouteSpec, Trigger,
+    canonical, decode, files::FileTable,
 };
 use crate::message::{ChannelName, Lasting, ModuleName, PathParam};
 
@@ -25,6 +25,8 @@ pub struct Route {
     pub pattern: Pattern,
     /// What else must hold of a request.
     pub guards: Guards,
+    /// Demands on the user. None: nobody asks who it is.
+    pub access: Option<Arc<Access>>,
     /// Whether the consumer wants to know that an HTTP client left early.
     pub disconnect: bool,
     /// Where the module's events go.
@@ -40,6 +42,8 @@ pub struct Declared<'a> {
     pub module: &'a ModuleName,
     /// Its consumers.
     pub routes: &'a [RouteSpec],
+    /// Demands of consumers on users, by consumer.
+    pub access: BTreeMap<Arc<str>, Arc<Access>>,
     /// How its connections are treated.
     pub policy: Policy,
     /// Its directories of files.
@@ -238,6 +242,7 @@ impl Building {
                     consumer: Arc::clone(&spec.consumer),
                     pattern: pattern.clone(),
                     guards: guards.clone(),
+                    access: declared.access.get(&spec.consumer).cloned(),
                     disconnect,
                     channels: Arc::clone(&channels),
                     policy: Arc::clone(&policy),

@@ -8,13 +8,13 @@ use std::{
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Record, RecordOutcome, Shared, answer, attempt::Attempt, verdict};
+use super::{Record, RecordOutcome, Shared, access, answer, attempt::Attempt, verdict};
 use crate::{
     capability::{
         Lent,
         store::{CommitError, Committed, Transaction, commit_surely},
     },
-    engine::{Fault, Finished, Job, Limits, has_messages_to_store, store_messages},
+    engine::{Fault, Finished, Job, Limits, Task, has_messages_to_store, store_messages},
     registry::Version,
     telemetry::ByModule,
 };
@@ -177,6 +177,9 @@ fn fallback(attempt: &Attempt, finished: &Finished, job: Job) -> Option<(Arc<Ver
     }
     let fallback = attempt.version.probation.fallback()?;
     let consumer = Arc::clone(fallback.consumer(&job.consumer)?);
+    if let Task::Event(event) = &job.task {
+        access::check(fallback.access(&consumer).map(|it| &**it), event).ok()?;
+    }
     let left = attempt.version.limits.deadline.saturating_sub(attempt.began.elapsed());
     if left.is_zero() {
         return None;

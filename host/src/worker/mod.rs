@@ -3,6 +3,7 @@
 //! A slot is a thread with a runtime of its own, so that nothing a guest does can touch sockets or
 //! their timers. Never imports the interface server: they meet at the channel layer alone.
 
+mod access;
 mod answer;
 mod attempt;
 mod breaker;

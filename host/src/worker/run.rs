@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 
 use super::{
-    RecordOutcome, Shared, answer,
+    RecordOutcome, Shared, access, answer,
     attempt::Attempt,
     breaker::Pass,
     catch_up::{self, Behind},
@@ -83,6 +83,12 @@ impl Runner {
             unrun::note(&self.shared, (module, number), channel, &message, RecordOutcome::Gone);
             return answer::conclude_without_run(&self.shared, &delivery, done).await;
         };
+        if let Payload::Event(event) = &message.payload
+            && let Err(denied) = access::check(version.access(&consumer).map(|it| &**it), event)
+        {
+            let denied = (denied, version.activation);
+            return access::refuse(&delivery, denied, (&module, &consumer), event).await;
+        }
         let pass = match is_end(&message) {
             true => Some(Pass::default()),
             false => self.shared.breakers.admit(&module, version.activation),

@@ -176,6 +176,7 @@ impl Stage {
             server: ([127, 0, 0, 1], 2).into(),
             root_path: String::new(),
             subprotocols: Vec::new(),
+            user: None,
         };
         let event = Event {
             scope: Arc::new(scope),

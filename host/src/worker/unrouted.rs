@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 
-use super::{delivery::Delivery, fallback_reply};
+use super::{access, delivery::Delivery, fallback_reply};
 use crate::{
     engine::Entry,
     layer::{ChannelLayer, Received, SendError},
@@ -36,6 +36,10 @@ pub(super) async fn send_on(
         Ok(found) => found,
         Err((reply, outcome)) => return conclude(&delivery, reply, outcome).await,
     };
+    if let Err(denied) = access::check(route.access.as_deref(), &event) {
+        return access::refuse(&delivery, (denied, 0), (&route.module, &route.consumer), &event)
+            .await;
+    }
     let Some(left) = route.policy.event_expiry.checked_sub(waited).filter(|left| !left.is_zero())
     else {
         // As in any channel: the sender times out.

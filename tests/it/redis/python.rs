@@ -6,7 +6,8 @@ use std::{
     process::Stdio,
 };
 
-use tests::{Client, Socket, example, must, python, root, run};
+use serde_json::json;
+use tests::{Client, Socket, auth_section, example, guest, must, python, root, run, token};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -105,6 +106,37 @@ async fn an_interface_server_in_python_serves_http_through_our_workers() {
     server.end().await;
     let left = site.redis.keys();
     assert!(!left.iter().any(|key| key.contains("python")), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interface_server_in_python_that_knows_no_users_reaches_no_guarded_consumer() {
+    let Some(python) = python() else { return };
+    let site = Site::new(&[("users", guest("users"))]);
+    site.set(&auth_section(""));
+    let (ours, worker) = (site.interface().await, site.worker(&[]).await);
+    let (server, line) = Program::start(&python, "server.py", &[&site.layer, "127.0.0.1:0"]).await;
+    let theirs = Client::new(line.strip_prefix("serving http://").unwrap().parse().unwrap());
+    let bearer = format!("Bearer {}", token("ada", &json!({ "role": "admin" })));
+    let signed_in = [("authorization", &*bearer)];
+    // It passes the token on as a header field, and nobody has checked it.
+    for (method, path, status) in
+        [("GET", "/me", 401), ("POST", "/close", 401), ("GET", "/home", 200), ("GET", "/open", 200)]
+    {
+        let reply = theirs.request(method, path, &signed_in, "").await;
+        assert_eq!(reply.status, status, "{path}");
+        assert_eq!(reply.header("www-authenticate"), (status == 401).then_some("Bearer"));
+        assert!(!reply.text().contains("ada"), "{}", reply.text());
+    }
+    assert_eq!(
+        metric(&worker, "tidegate_auth_refusals_total{reason=\"event_without_user\"}").await,
+        2
+    );
+    // The same worker runs the same consumers for our own interface server.
+    let reply = Client::new(ours.address).request("GET", "/me", &signed_in, "").await;
+    assert_eq!((reply.status, reply.text()), (200, "ada admin true"));
+    let reply = Client::new(ours.address).request("POST", "/close", &signed_in, "").await;
+    assert_eq!((reply.status, reply.text()), (200, "closed by ada"));
+    server.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,9 +73,12 @@ impl Route {
         let mut routes = Vec::new();
         for RouteSpec { consumer, trigger } in specs {
             let (consumer, module) = (consumer.as_ref().to_owned(), module.to_owned());
-            let guarded = |guards: &crate::routing::Guards| match guards.to_string().trim() {
-                "" => Vec::new(),
-                text => vec![text.to_owned()],
+            let of = declared.consumer(&consumer);
+            let access = of.and_then(|it| it.access.as_ref()).map(ToString::to_string);
+            let guarded = |guards: &crate::routing::Guards| {
+                let all = [guards.to_string(), access.clone().unwrap_or_default()];
+                let all = all.iter().map(|it| it.trim()).filter(|it| !it.is_empty());
+                all.map(str::to_owned).collect()
             };
             let plain = Self {
                 module,
@@ -107,7 +110,6 @@ impl Route {
                     ..plain
                 }),
                 Trigger::Channel { channel, .. } => {
-                    let of = declared.consumer(&plain.consumer);
                     let schedule = of.and_then(|it| it.schedule.as_ref()).map(RouteSchedule::of);
                     routes.push(Self { channel: Some(channel.to_string()), schedule, ..plain });
                 }

@@ -9,6 +9,7 @@ mod outside;
 mod reply;
 mod store;
 mod timers;
+mod users;
 pub(super) mod wasi;
 
 pub(super) use connection::ConnectionCalls;
@@ -20,3 +21,4 @@ pub(super) use outside::OutsideCalls;
 pub(super) use reply::ReplyCalls;
 pub(super) use store::StoreCalls;
 pub(super) use timers::TimerCalls;
+pub(super) use users::UserCalls;

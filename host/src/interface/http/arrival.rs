@@ -135,6 +135,7 @@ impl Arrival {
             server: self.connection.peer.server,
             root_path,
             subprotocols: Vec::new(),
+            user: None,
         })
     }
 }

@@ -27,6 +27,7 @@ use self::{body::BodyError, exchange::Exchange, files::Wanted};
 use super::{
     Hub, access_log,
     connection::{Busy, Connection},
+    entry,
     limits_log::Reason,
     proxies::REQUEST_ID,
     registration::Registration,
@@ -189,6 +190,7 @@ pub(super) async fn ask(
         }
         Err(refused) => return Err(refused),
     };
+    let user = entry::admit(hub, &arrival, &request, (&route, Protocol::Http))?;
     let (head, incoming) = request.into_parts();
     let body = body::read(incoming, &head.headers, &hub.config).await;
     let body = body.map_err(|error| refuse_body(hub, &error, &arrival, head.version))?;
@@ -197,7 +199,11 @@ pub(super) async fn ask(
     let registration = Registration::of_request(hub, unsent, arrival.share.take());
     let request = Request::from_parts(head, ());
     match arrival.scope(Protocol::Http, &request, params, &registration) {
-        Some(scope) => Ok(Asked { route, scope, registration, body }),
+        Some(mut scope) => {
+            scope.user = user;
+            hub.users.hide_tokens(&mut scope);
+            Ok(Asked { route, scope, registration, body })
+        }
         None => {
             let text = "the path is not UTF-8";
             Err(Box::new(plain(StatusCode::BAD_REQUEST, text, arrival.correlation)))

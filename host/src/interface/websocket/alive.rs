@@ -1,4 +1,5 @@
-//! When an open WebSocket has to be looked at although nothing happens on it: pings, idleness, age.
+//! When an open WebSocket has to be looked at although nothing happens on it: pings, idleness, age, the end of
+//! its user's token.
 
 use tokio::time::Instant;
 
@@ -14,6 +15,8 @@ pub(super) struct Alive {
     /// When a message went in either direction.
     used: Instant,
     pinged: Option<Instant>,
+    /// When the token of its user no longer counts.
+    expires: Option<Instant>,
 }
 
 /// What is to be done.
@@ -24,12 +27,14 @@ pub(super) enum Due {
     Dead,
     Idle,
     Old,
+    /// The token of its user has expired.
+    Expired,
 }
 
 impl Alive {
-    pub(super) fn new(config: &Liveness) -> Self {
+    pub(super) fn new(config: &Liveness, expires: Option<Instant>) -> Self {
         let now = Instant::now();
-        Self { config: config.clone(), opened: now, heard: now, used: now, pinged: None }
+        Self { config: config.clone(), opened: now, heard: now, used: now, pinged: None, expires }
     }
 
     /// Something came from the client.
@@ -47,6 +52,9 @@ impl Alive {
     pub(super) fn due(&mut self, is_read: bool) -> Option<Due> {
         let now = Instant::now();
         let Liveness { ping_interval, ping_timeout, idle, age } = self.config;
+        if self.expires.is_some_and(|at| now >= at) {
+            return Some(Due::Expired);
+        }
         if age.is_some_and(|age| now >= self.opened + age) {
             return Some(Due::Old);
         }
@@ -77,7 +85,7 @@ impl Alive {
         };
         let idle = idle.map(|idle| self.used + idle);
         let age = age.map(|age| self.opened + age);
-        [idle, age].into_iter().flatten().fold(sign, Instant::min)
+        [idle, age, self.expires].into_iter().flatten().fold(sign, Instant::min)
     }
 }
 
@@ -96,7 +104,7 @@ mod tests {
             idle: idle.map(Duration::from_secs),
             age: age.map(Duration::from_secs),
         };
-        Alive::new(&config)
+        Alive::new(&config, None)
     }
 
     /// Lets time pass to the next look, and says what is due and how many seconds have passed.
@@ -135,5 +143,17 @@ mod tests {
         advance(Duration::from_secs(9)).await;
         alive.used();
         assert_eq!(look(&mut alive).await, (Some(Due::Old), 30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_token_is_due_whatever_the_client_does() {
+        let mut alive = alive(None, None);
+        alive.expires = Some(Instant::now() + Duration::from_secs(20));
+        advance(Duration::from_secs(19)).await;
+        alive.used();
+        alive.heard();
+        assert_eq!(alive.due(true), None);
+        assert_eq!(look(&mut alive).await, (Some(Due::Expired), 20));
+        assert_eq!(alive.due(false), Some(Due::Expired));
     }
 }

@@ -22,6 +22,7 @@ use crate::{
         Hub,
         connection::{Busy, SocketPlace},
         conversation::{Conversation, Happening},
+        entry,
         http::{Arrival, ResponseBody, empty, last, plain},
         limits_log::Reason,
         pace::StreamPace,
@@ -135,6 +136,7 @@ pub(in crate::interface) fn ask(
         find(hub, arrival, &request).map_err(|(status, text)| refused(status, text))?;
     strictness::check_handshake(&mut request)
         .map_err(|refusal| Box::new(last(refusal, request.version(), id)))?;
+    let user = entry::admit(hub, arrival, &request, (&route, Protocol::Websocket))?;
     let upgrade = hyper::upgrade::on(&mut request);
     let request = request.map(drop);
     let accepting = respond(&request).map_err(|error| Box::new(refuse(&error, id)))?;
@@ -143,6 +145,8 @@ pub(in crate::interface) fn ask(
     let mut scope =
         scope.ok_or_else(|| refused(StatusCode::BAD_REQUEST, "the path is not UTF-8"))?;
     scope.subprotocols = subprotocols(request.headers());
+    scope.user = user;
+    hub.users.hide_tokens(&mut scope);
     Ok(Asked { route, scope, registration, accepting, upgrade })
 }
 
@@ -273,8 +277,8 @@ impl Pending {
             response.headers_mut().append(name, value);
         }
         let offered = self.conversation.as_ref().map(|it| &it.scope.subprotocols);
-        if let Some(chosen) = handshake.subprotocol
-            && offered.is_some_and(|offered| offered.contains(&chosen))
+        let chosen = handshake.subprotocol.unwrap_or_else(|| entry::SUBPROTOCOL.to_owned());
+        if offered.is_some_and(|offered| offered.contains(&chosen))
             && let Ok(value) = header::HeaderValue::from_maybe_shared(Bytes::from(chosen))
         {
             response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);

@@ -45,7 +45,12 @@ impl OriginPolicy {
 
     /// Whether a page of an origin may open a WebSocket on a host. `secure` is whether the client is
     /// known to speak TLS; a proxy may speak it without saying so.
-    pub(super) fn allows(&self, origin: &[u8], host: Option<&str>, secure: bool) -> bool {
+    pub(in crate::interface) fn allows(
+        &self,
+        origin: &[u8],
+        host: Option<&str>,
+        secure: bool,
+    ) -> bool {
         let origin = std::str::from_utf8(origin).ok().and_then(WebOrigin::parse);
         self.0.iter().any(|rule| match (rule, &origin) {
             (OriginRule::Any, _) => true,

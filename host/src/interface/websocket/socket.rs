@@ -41,6 +41,8 @@ use crate::{
 
 /// Frames that a socket keeps room for while none waits.
 const KEPT_FRAMES: usize = 4;
+/// The close code when the token of the user has expired: to RFC 6455 it is private.
+const TOKEN_EXPIRED: u16 = 4401;
 
 type Sending = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 
@@ -79,7 +81,9 @@ enum Step {
 impl Socket {
     pub(super) fn new(conversation: Conversation, early: Vec<Happening>, busy: Busy) -> Self {
         let config = &conversation.hub.config;
-        let alive = Alive::new(&config.liveness);
+        let user = conversation.scope.user.as_deref();
+        let expires = user.and_then(|user| conversation.hub.users.end_of(user));
+        let alive = Alive::new(&config.liveness, expires);
         let counted = CountedSocket::new(&conversation.hub.open_sockets);
         let mut session = Self {
             conversation,
@@ -288,6 +292,7 @@ impl Socket {
             }
             Some(Due::Idle) => Err(End::host(1001, "nothing was said for too long")),
             Some(Due::Old) => Err(End::host(1001, "the connection is too old")),
+            Some(Due::Expired) => Err(End::host(TOKEN_EXPIRED, "the token has expired")),
         }
     }
 

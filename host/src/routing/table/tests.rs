@@ -60,6 +60,7 @@ fn build(modules: &[(&str, Vec<RouteSpec>)]) -> Result<RouteTable, RouteError> {
         .map(|(module, (_, routes))| Declared {
             module,
             routes,
+            access: BTreeMap::new(),
             policy: policy.clone(),
             files: &[],
             retries: &no_retries,

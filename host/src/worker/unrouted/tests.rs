@@ -50,8 +50,14 @@ impl Stage {
             activation: 1,
         };
         let retries = BTreeMap::new();
-        let declared =
-            Declared { module: &module, routes: &routes, policy, files: &[], retries: &retries };
+        let declared = Declared {
+            module: &module,
+            routes: &routes,
+            access: BTreeMap::new(),
+            policy,
+            files: &[],
+            retries: &retries,
+        };
         let registry = Registry::default();
         registry.routes().replace(RouteTable::build(&[declared]).unwrap());
         let metrics = Arc::new(Metrics::new());
@@ -84,6 +90,7 @@ impl Stage {
             server: ([127, 0, 0, 1], 2).into(),
             root_path: String::new(),
             subprotocols: Vec::new(),
+            user: None,
         };
         let words = Some(FallbackReply::about(&kind));
         let delivery = Delivery {

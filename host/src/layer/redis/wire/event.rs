@@ -8,8 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{Blob, WireError};
 use crate::message::{
-    ChannelName, Close, CorrelationId, Event, EventKind, Frame, PathParam, Protocol, Scope,
+    ChannelName, Close, Content, CorrelationId, Event, EventKind, Frame, PathParam, Protocol,
+    Scope, User,
 };
+
+/// A user, in a map of its own: `claims` is MessagePack within.
+#[derive(Debug, Serialize, Deserialize)]
+struct WireUser {
+    id: String,
+    claims: Blob,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    expires: Option<u64>,
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct WireEvent {
@@ -41,6 +51,8 @@ pub(super) struct WireEvent {
     path_params: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     subprotocols: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    user: Option<WireUser>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     body: Option<Blob>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -85,6 +97,11 @@ impl From<&Event> for WireEvent {
                 .map(|param| (param.name.clone(), param.value.clone()))
                 .collect(),
             subprotocols: scope.subprotocols.clone(),
+            user: scope.user.as_deref().map(|user| WireUser {
+                id: user.id().to_owned(),
+                claims: Blob(user.claims().as_bytes().clone()),
+                expires: user.expires(),
+            }),
             body: None,
             text: None,
             bytes: None,
@@ -191,8 +208,15 @@ impl WireEvent {
             server: address("server", &self.server)?,
             root_path: self.root_path,
             subprotocols: self.subprotocols,
+            user: self.user.map(user).transpose()?.map(Arc::new),
         })
     }
+}
+
+fn user(wire: WireUser) -> Result<User, WireError> {
+    let WireUser { id, claims: Blob(claims), expires } = wire;
+    let claims = Content::parse(claims).map_err(|error| WireError::field("user")(&error))?;
+    User::new(&id, claims, expires).map_err(|error| WireError::field("user")(&error))
 }
 
 fn text(field: &'static str, bytes: &Blob) -> Result<String, WireError> {

@@ -10,7 +10,7 @@ use super::*;
 use crate::message::{
     Answer, ChannelName, Close, Content, CorrelationId, Done, Event, EventKind, Frame, GroupName,
     Handshake, Header, LocalName, Message, NodeName, Outcome, PathParam, Payload, Protocol, Reply,
-    Response, ResponseHead, Scope,
+    Response, ResponseHead, Scope, User,
 };
 
 /// The golden entries that `docs/redis.md` gives to writers of peers.
@@ -53,6 +53,7 @@ fn scope(protocol: Protocol) -> Scope {
         server: "[2001:db8::1]:443".parse().unwrap(),
         root_path: "/app".to_owned(),
         subprotocols: vec!["v1".to_owned()],
+        user: None,
     }
 }
 
@@ -83,6 +84,12 @@ fn messages() -> Vec<(&'static str, Message)> {
     let custom =
         |message_id| Message { id: message_id, ..Message::custom(content(b"\x81\xa1n\x01"), id()) };
     let text = || Frame::Text("ä".to_owned());
+    let of_user = |mut message: Message| {
+        let Payload::Event(event) = &mut message.payload else { panic!("an event") };
+        let user = User::new("ada", content(b"\x81\xa1n\x01"), Some(1_800_000_000)).unwrap();
+        Arc::make_mut(&mut event.scope).user = Some(Arc::new(user));
+        message
+    };
     vec![
         ("channel http.request", event(EventKind::HttpRequest(Bytes::from_static(b"body")))),
         ("channel http.disconnect", event(EventKind::HttpDisconnect)),
@@ -96,6 +103,7 @@ fn messages() -> Vec<(&'static str, Message)> {
             "channel websocket.disconnect",
             event(EventKind::WebsocketDisconnect(Close::new(1001, "bye"))),
         ),
+        ("channel http.disconnect of a user", of_user(event(EventKind::HttpDisconnect))),
         ("channel content", custom(None)),
         ("channel content of one that is redelivered", custom(Some(message_id))),
     ]
@@ -219,6 +227,12 @@ fn what_breaks_a_rule_is_refused_with_the_field() {
         open(&entry, 0).map(drop).map_err(|error| error.to_string())
     };
     assert_eq!(with("order", 4.into()), Ok(()));
+    let user = |id: &str, claims: &[u8]| {
+        let claims = ("claims".into(), rmpv::Value::Binary(claims.to_vec()));
+        rmpv::Value::Map(vec![("id".into(), id.into()), claims])
+    };
+    assert_eq!(with("user", user("ada", &[0x80])), Ok(()));
+    assert_eq!(with("user", rmpv::Value::Nil), Ok(()));
     for (field, value) in [
         ("type", "http.nothing".into()),
         ("type", "websocket.receive".into()),
@@ -229,6 +243,10 @@ fn what_breaks_a_rule_is_refused_with_the_field() {
         ("reply_channel", "a b!c".into()),
         ("client", rmpv::Value::Array(vec!["nowhere".into(), 1.into()])),
         ("raw_path", rmpv::Value::Binary(vec![0xff])),
+        // No event becomes one without a user because its user cannot be read.
+        ("user", user("", &[0x80])),
+        ("user", user("ada", &[0xc0])),
+        ("user", user("ada", &[0xc4, 0, 0])),
         (
             "headers",
             rmpv::Value::Array(vec![rmpv::Value::Array(vec![
@@ -277,12 +295,19 @@ fn some_id() -> impl Strategy<Value = CorrelationId> {
     any::<u128>().prop_map(|bits| format!("{bits:032x}").parse().unwrap())
 }
 
+fn some_user() -> impl Strategy<Value = Arc<User>> {
+    ("[a-z]{1,8}", option::of(any::<u64>())).prop_map(|(id, expires)| {
+        Arc::new(User::new(&id, content(b"\x81\xa1n\x01"), expires).unwrap())
+    })
+}
+
 fn some_scope(protocol: Protocol) -> impl Strategy<Value = Scope> {
     let texts = vec(".{0,8}", 5);
     let params = proptest::collection::btree_map("[a-z]{1,4}", ".{0,8}", 0..3);
     let facts = (any::<bool>(), select(vec!["1.0", "1.1", "2"]), any::<(u128, u16, u32, u16)>());
-    (texts, params, some_headers(), vec("[a-z]{1,4}", 0..3), facts, some_id()).prop_map(
-        move |(texts, params, headers, subprotocols, facts, correlation)| {
+    let rest = (vec("[a-z]{1,4}", 0..3), option::of(some_user()));
+    (texts, params, some_headers(), rest, facts, some_id()).prop_map(
+        move |(texts, params, headers, (subprotocols, user), facts, correlation)| {
             let [method, path, raw_path, query_string, root_path] = texts.try_into().unwrap();
             let (secure, http_version, (v6, client, v4, server)) = facts;
             let params = params.into_iter().map(|(name, value)| PathParam { name, value });
@@ -302,6 +327,7 @@ fn some_scope(protocol: Protocol) -> impl Strategy<Value = Scope> {
                 server: (std::net::Ipv4Addr::from(v4), server).into(),
                 root_path,
                 subprotocols,
+                user,
             }
         },
     )

@@ -1,0 +1,145 @@
+//! `[auth.NAME]`: how tokens of users are checked.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+use super::{
+    error::{Checked, ConfigError},
+    units::{Secret, Span, Words},
+};
+use crate::auth::{Algorithm, AuthConfig, Expected, GivenKeys, GivenSecret, Places};
+
+/// By how much the clocks of signer and host may differ, unless it is set.
+const LEEWAY_DEFAULT: Duration = Duration::from_secs(30);
+/// The most that they may: a token counts so much longer than it says.
+const LEEWAY_MAX: Duration = Duration::from_secs(5 * 60);
+/// The largest file with keys, in bytes.
+const KEY_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// `[auth.NAME]`, as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAuth {
+    algorithms: Option<Words>,
+    secret: Option<GivenText>,
+    public_keys: Option<OneOrMore>,
+    jwks: Option<InFile>,
+    issuer: Option<String>,
+    audience: Option<Words>,
+    leeway: Option<Span>,
+    cookie: Option<String>,
+    query: Option<String>,
+}
+
+/// A text that is not shown, or the file that has it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a text in quotes, or { file = \"PATH\" }")]
+enum GivenText {
+    Inline(Secret),
+    File(InFile),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InFile {
+    file: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a text in quotes, { file = \"PATH\" }, or a list of these")]
+enum OneOrMore {
+    One(GivenText),
+    More(Vec<GivenText>),
+}
+
+/// Checks the sections. There is one at most: users of two issuers can have the same id.
+pub(super) fn config(raw: BTreeMap<String, RawAuth>) -> Checked<Option<Box<AuthConfig>>> {
+    let mut sections = raw.into_iter();
+    let Some((name, section)) = sections.next() else { return Ok(None) };
+    if let Some((other, _)) = sections.next() {
+        let problem = format!(
+            "there is `auth.{name}` already, and users of two issuers can have the same id; keep one of them"
+        );
+        return Err(ConfigError::new(&format!("auth.{other}"), &problem));
+    }
+    one(&format!("auth.{name}"), section).map(|it| Some(Box::new(it)))
+}
+
+fn one(place: &str, raw: RawAuth) -> Checked<AuthConfig> {
+    let key = |name: &str| format!("{place}.{name}");
+    let Words(names) = raw.algorithms.unwrap_or(Words(Vec::new()));
+    let algorithms = names.iter().map(|name| algorithm(&key("algorithms"), name));
+    let algorithms = algorithms.collect::<Checked<Vec<_>>>()?;
+    let secret = raw.secret.map(|given| secret(&key("secret"), given)).transpose()?;
+    let public_keys = match raw.public_keys {
+        None => Vec::new(),
+        Some(OneOrMore::One(one)) => vec![one],
+        Some(OneOrMore::More(more)) => more,
+    };
+    let public_keys = public_keys.into_iter().map(|given| public_key(&key("public_keys"), given));
+    let jwks = raw.jwks.map(|InFile { file }| read(&key("jwks"), &file)).transpose()?;
+    let given = GivenKeys { secret, public_keys: public_keys.collect::<Checked<_>>()?, jwks };
+    let leeway = raw.leeway.map_or(LEEWAY_DEFAULT, |Span(span)| span);
+    if leeway > LEEWAY_MAX {
+        return Err(ConfigError::new(
+            &key("leeway"),
+            "it is at most 5m: a token counts so much longer",
+        ));
+    }
+    for (name, value) in [("cookie", &raw.cookie), ("query", &raw.query)] {
+        let is_name = |text: &String| !text.is_empty() && text.bytes().all(is_token_byte);
+        if value.as_ref().is_some_and(|value| !is_name(value)) {
+            let problem = "it is a name of letters, digits, `-`, `_` and `.`, such as \"token\"";
+            return Err(ConfigError::new(&key(name), problem));
+        }
+    }
+    let expected =
+        Expected { issuer: raw.issuer, audience: raw.audience.map(|Words(names)| names), leeway };
+    let places = Places { cookie: raw.cookie, query: raw.query };
+    AuthConfig::new(algorithms, &given, expected, places)
+        .map_err(|error| ConfigError::new(place, &error.to_string()))
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
+fn algorithm(place: &str, name: &str) -> Checked<Algorithm> {
+    Algorithm::of(name).ok_or_else(|| {
+        let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+        ConfigError::new(place, &format!("{name:?} is not one of {known}"))
+    })
+}
+
+fn secret(place: &str, given: GivenText) -> Checked<GivenSecret> {
+    let mut bytes = match given {
+        GivenText::Inline(Secret(text)) => return Ok(GivenSecret(text.into_bytes())),
+        GivenText::File(InFile { file }) => read(place, &file)?,
+    };
+    // Editors end a file with a line break.
+    for end in [b'\n', b'\r'] {
+        if bytes.last() == Some(&end) {
+            bytes.pop();
+        }
+    }
+    Ok(GivenSecret(bytes))
+}
+
+fn public_key(place: &str, given: GivenText) -> Checked<String> {
+    match given {
+        GivenText::Inline(Secret(text)) => Ok(text),
+        GivenText::File(InFile { file }) => String::from_utf8(read(place, &file)?)
+            .map_err(|_| ConfigError::new(place, &format!("{} is not text", file.display()))),
+    }
+}
+
+fn read(place: &str, file: &PathBuf) -> Checked<Vec<u8>> {
+    let wrong =
+        |problem: String| ConfigError::new(place, &format!("{}: {problem}", file.display()));
+    let metadata = fs::metadata(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    if metadata.len() > KEY_FILE_BYTES_MAX {
+        return Err(wrong("it has more than 1 MiB, so it is not a file with keys".to_owned()));
+    }
+    fs::read(file).map_err(|error| wrong(format!("cannot be read: {error}")))
+}
