@@ -171,6 +171,7 @@ async fn a_socket_has_the_user_of_its_handshake_until_its_end() {
         socket.close(1000).await;
         assert_eq!(watch.text().await, "ada owner true left");
     }
+    drop(watch);
     host.stop().await;
 }
 
@@ -184,7 +185,9 @@ async fn a_socket_is_closed_when_its_token_no_longer_counts() {
     let opened = Socket::try_open(host.address(), "/room", &[("authorization", &bearer)]).await;
     let mut socket = opened.unwrap();
     assert_eq!(socket.closed().await, (4401, "the token has expired".to_owned()));
+    drop(socket);
     assert_eq!(watch.text().await, "ada  true left");
+    drop(watch);
     assert_eq!(host.closes("4401"), 1);
     let again = Socket::try_open(host.address(), "/room", &[("authorization", &bearer)]).await;
     assert_eq!(again.unwrap_err().status().as_u16(), 401);
