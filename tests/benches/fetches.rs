@@ -39,6 +39,8 @@ const CLIENTS: usize = 32;
 
 fn main() {
     tests::raise_descriptor_limit();
+    // The client of the other side is built as the host's, and asks for one.
+    tokio_rustls::rustls::crypto::ring::default_provider().install_default().unwrap();
     let runtime = Runtime::new().unwrap();
     let server = runtime.block_on(serve());
     println!("medians of {ROUNDS} rounds; host, server outside and clients on one machine");
