@@ -18,7 +18,7 @@ use tokio::{
 use super::{Shared, answer, delivery::Delivery};
 use crate::{
     capability::{
-        outside::{Clients, FailureReason, Fetch, Fetched},
+        outside::{Client, Clients, FailureReason, Fetch, Fetched},
         store::{Commit, CommitError, Note, Parcel, Quota, RunId, commit_surely},
     },
     layer::{Dispatch, Received},
@@ -183,21 +183,56 @@ async fn of_version(
         0 => 1,
         _ => received.receipt.as_ref().map_or(0, |receipt| receipt.attempt) + 1,
     };
-    let fetched = if fetch.retries == 0 {
-        match begin(shared, version, note).await {
-            Begun::Now => make(shared, fetches, (version, delivery), &fetch).await,
-            Begun::Before => Some(Fetched::Unknown),
-            Begun::StoreAway => return Next::Again,
-        }
-    } else {
-        make(shared, fetches, (version, delivery), &fetch).await
-    };
-    let Some(fetched) = fetched else { return Next::Again };
+    let request = Made { version, delivery, fetch: &fetch };
+    let Some(fetched) = make(shared, fetches, &request, note).await else { return Next::Again };
     if fetched.is_passing() && attempts <= fetch.retries {
         return Next::Again;
     }
     let outcome = Outcome { fetch: &fetch, fetched: &fetched, attempts, note };
     conclude(shared, version, delivery, outcome).await
+}
+
+/// A request, and whose it is.
+struct Made<'a> {
+    version: &'a Version,
+    delivery: &'a Delivery,
+    fetch: &'a Fetch,
+}
+
+/// Makes a request. None: it is not made, and another attempt is as good.
+async fn make(
+    shared: &Shared,
+    fetches: &Fetches,
+    request: &Made<'_>,
+    note: Note,
+) -> Option<Fetched> {
+    let Made { version, fetch, .. } = request;
+    let client = match fetches.clients.of(&version.name, &version.grants) {
+        Ok(client) => client,
+        Err(error) => return Some(Fetched::failed(FailureReason::Connect, error.to_string())),
+    };
+    let began = Instant::now();
+    let until = began + version.grants.outside.timeout;
+    let server = client.server(fetch).unwrap_or_default();
+    let turn = tokio::select! {
+        turn = timeout_at(until, fetches.servers.turn(server)) => turn,
+        () = shared.drain.stopping() => return None,
+    };
+    let Ok(turn) = turn else {
+        let rule = "as many requests to the server were in flight as may be";
+        return Some(Fetched::failed(FailureReason::Timeout, rule));
+    };
+    if fetch.retries == 0 {
+        match begin(shared, version, note).await {
+            Begun::Now => {}
+            Begun::Before => return Some(Fetched::Unknown),
+            Begun::StoreAway => return None,
+        }
+    }
+    let fetched = send(shared, &client, request, until).await;
+    drop(turn);
+    shared.metrics.fetch_time.observe(began.elapsed().as_secs_f64());
+    fetched
 }
 
 /// Whether a request that is made once may be made.
@@ -229,41 +264,23 @@ async fn begin(shared: &Shared, version: &Version, note: Note) -> Begun {
     }
 }
 
-/// Makes a request. None: the process stops, and another attempt is as good.
-async fn make(
+/// Sends a request. None: the process stops, and another attempt is as good.
+async fn send(
     shared: &Shared,
-    fetches: &Fetches,
-    (version, delivery): (&Version, &Delivery),
-    fetch: &Fetch,
+    client: &Client,
+    Made { delivery, fetch, .. }: &Made<'_>,
+    until: Instant,
 ) -> Option<Fetched> {
-    let client = match fetches.clients.of(&version.name, &version.grants) {
-        Ok(client) => client,
-        Err(error) => return Some(Fetched::failed(FailureReason::Connect, error.to_string())),
-    };
-    let began = Instant::now();
-    let until = began + version.grants.outside.timeout;
-    let server = client.server(fetch).unwrap_or_default();
-    let Ok(turn) = timeout_at(until, fetches.servers.turn(server)).await else {
-        let rule = "as many requests to the server were in flight as may be";
-        return Some(Fetched::failed(FailureReason::Timeout, rule));
-    };
     let _in_flight = InFlight::new(shared);
-    let sent = client.send(fetch, delivery.correlation);
+    let sent = client.send(fetch, delivery.correlation, until);
     tokio::pin!(sent);
-    let fetched = tokio::select! {
-        fetched = timeout_at(until, &mut sent) => fetched.ok(),
+    tokio::select! {
+        fetched = &mut sent => Some(fetched),
         () = shared.drain.stopping() => match fetch.retries {
-            0 => timeout(STOP_TIMEOUT, sent).await.ok(),
-            _ => return None,
+            0 => Some(timeout(STOP_TIMEOUT, sent).await.unwrap_or(Fetched::Unknown)),
+            _ => None,
         },
-    };
-    drop(turn);
-    shared.metrics.fetch_time.observe(began.elapsed().as_secs_f64());
-    let late = || match fetch.retries {
-        0 if shared.drain.is_stopping() => Fetched::Unknown,
-        _ => Fetched::failed(FailureReason::Timeout, "it took too long"),
-    };
-    Some(fetched.unwrap_or_else(late))
+    }
 }
 
 /// Counts a request as in flight.

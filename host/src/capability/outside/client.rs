@@ -16,7 +16,7 @@ use http::{HeaderName, HeaderValue, header};
 use http_body::{Frame, SizeHint};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 use tokio_rustls::rustls::{
     self, ClientConfig, RootCertStore,
@@ -216,14 +216,15 @@ impl Client {
         Some(self.destinations.check(&fetch.url).ok()?.origin().to_string())
     }
 
-    /// Makes one attempt at a request. Dropping the future ends the attempt; the server may have got the request.
-    pub async fn send(&self, fetch: &Fetch, correlation: CorrelationId) -> Fetched {
+    /// Makes one attempt at a request, which ends at a moment at the latest. Dropping the future ends the attempt; the
+    /// server may have got the request.
+    pub async fn send(&self, fetch: &Fetch, correlation: CorrelationId, until: Instant) -> Fetched {
         let mut fetch = fetch.clone();
         if !fetch.headers.contains_key(TRACE_PARENT) {
             fetch.headers.insert(TRACE_PARENT, trace_parent(correlation));
         }
         let span = fetch.timeout.unwrap_or(self.timeout).min(self.timeout);
-        match timeout(span, self.follow(fetch)).await {
+        match timeout_at(until.min(Instant::now() + span), self.follow(fetch)).await {
             Ok(Ok(fetched)) => fetched,
             Ok(Err(error)) => error.into(),
             Err(_) => {

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use test_guests::{Watch, ok};
 use tidegate_sdk::{
-    Close, Context, Frame, Handshake, Request, Result, Socket, User, Websocket, export, http, websocket,
+    Close, Context, Frame, Handshake, Request, Result, Socket, User, Websocket, export, http,
+    websocket,
 };
 
 #[derive(Deserialize)]
@@ -53,7 +54,8 @@ impl Websocket for Room {
     type Incoming = String;
 
     fn connect(&self, socket: &mut Socket<()>) -> Result<Handshake> {
-        let wanted = socket.scope().is_some_and(|it| it.subprotocols().contains(&"chat".to_owned()));
+        let wanted =
+            socket.scope().is_some_and(|it| it.subprotocols().contains(&"chat".to_owned()));
         Ok(if wanted { Handshake::accept().subprotocol("chat") } else { Handshake::accept() })
     }
 
