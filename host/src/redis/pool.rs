@@ -16,9 +16,9 @@ use deadpool_redis::{
     },
 };
 
-/// Connections of a process to a server for one partition: one for commands, one that waits for work, one
-/// that waits for an inbox.
-const CONNECTIONS_MAX: usize = 3;
+/// Connections of a process to a server for one partition: one for commands, one that waits for work, one that waits
+/// for requests to servers outside, one that waits for an inbox. With fewer the waits would hold each other up.
+const CONNECTIONS_MAX: usize = 4;
 
 /// A connection that belongs to the pool.
 pub(super) type Lent = Object<Manager>;

@@ -90,7 +90,7 @@ enum Kind {
 }
 
 /// Partitions of a Cluster, unless the settings say otherwise: more than it has masters, so that each
-/// has some; each costs a process three connections.
+/// has some; each costs a process four connections.
 const CLUSTER_PARTITIONS: usize = 8;
 
 impl Topology {

@@ -120,3 +120,22 @@ async fn each_request_has_one_result_though_those_who_make_them_are_killed() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_waits_for_requests_beside_its_work_and_its_inbox() {
+    let outside = Outside::start().await;
+    let site = site(&outside);
+    let _node = site.node().await;
+    // A wait for another wait's connection would hold messages up.
+    must("three waits at the same time", async {
+        loop {
+            let clients = site.redis.run(&["CLIENT", "LIST"]);
+            let waits = |line: &&str| line.contains(" cmd=blmpop ") && line.contains(" flags=b ");
+            if clients.lines().filter(waits).count() == 3 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
