@@ -108,8 +108,14 @@ fn routes() -> Routes {
     };
     let module = ModuleName::parse("m").expect("a letter");
     let retries = BTreeMap::new();
-    let declared =
-        [Declared { module: &module, routes: &specs, policy, retries: &retries, files: &[] }];
+    let declared = [Declared {
+        module: &module,
+        routes: &specs,
+        access: Default::default(),
+        policy,
+        retries: &retries,
+        files: &[],
+    }];
     let routes = Routes::default();
     routes.replace(RouteTable::build(&declared).expect("routes beside one another"));
     routes

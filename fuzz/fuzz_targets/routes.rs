@@ -74,6 +74,7 @@ fn table<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Option<RouteTable> 
         .map(|(module, routes)| Declared {
             module,
             routes,
+            access: Default::default(),
             policy: policy.clone(),
             retries: &retries,
             files: &[],

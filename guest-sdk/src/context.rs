@@ -181,9 +181,9 @@ impl Context {
     }
 
     /// Makes a request to a server elsewhere and waits for its answer, whatever its status. The wait counts against
-    /// the run's deadline and holds its slot; a run that has made a request is not made again if its data has
-    /// changed meanwhile. Prefer [`fetch`](Self::fetch) for what can come later. Of the [`Fetch`] method, URL, header
-    /// fields, body and timeout count. Redirects are not followed, and a compressed body comes as it is.
+    /// the run's deadline and holds its slot. A run that has made a request fails if its data has changed meanwhile; a
+    /// channel with retries delivers its message again, and then the request is made again. Prefer [`fetch`](Self::fetch) for what can come later. Of the [`Fetch`] method, URL, header
+    /// fields, body and timeout count; the timeout ends with the header of the answer. Redirects are not followed, and a compressed body comes as it is.
     ///
     /// ```
     /// use tidegate_sdk::{Context, Error, Fetch, Result, export, http, testing::TestHost};

@@ -211,7 +211,8 @@ async fn no_slot_waits_for_a_slow_server() {
 async fn no_more_requests_are_in_flight_to_a_server_than_may_be() {
     let outside = Outside::start().await;
     let other = Outside::start().await;
-    let host = reaching(&[&outside.address.to_string(), &other.address.to_string()]);
+    let grants = format!("grants.http = ['{}', '{}']", outside.address, other.address);
+    let host = Host::builder().guest("fetches").with(&grants);
     let host = host.section("[fetch]\nin_flight_per_server = 2").start().await;
     let (client, mut watch) = (host.client(), host.websocket("/watch").await);
     assert_eq!(ask(&client, &json!({"url": outside.url("/hold"), "count": 3})).await.0, 200);
@@ -268,9 +269,45 @@ async fn only_certificates_of_trusted_authorities_count() {
     host.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_asks_for_no_more_than_it_may_write() {
+    let outside = Outside::start().await;
+    let host = reaching(&[&outside.address.to_string()]).start().await;
+    let client = host.client();
+    let large = json!({"url": outside.url("/ok"), "method": "PUT", "body": "x".repeat(900_000), "count": 30});
+    let many = json!({"url": outside.url("/ok"), "count": 4_097});
+    for (asked, text) in
+        [(large, "at most 16777216 bytes"), (many, "at most 4096 keys, timers and requests")]
+    {
+        let (status, told) = ask(&client, &asked).await;
+        assert!(status == 400 && told.contains(text), "{status} {told}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stops_waits_for_no_request_that_waits_for_its_turn() {
+    let (data, outside) = (tempfile::tempdir().unwrap(), Outside::start().await);
+    let (process, client) =
+        serve_with(data.path(), &outside, "[fetch]\nin_flight_per_server = 1\n").await;
+    let asked = json!({"url": outside.url("/never"), "value": "once", "count": 5});
+    assert_eq!(ask(&client, &asked).await.0, 200);
+    outside.until("/never", 1).await;
+    process.signal("TERM").await;
+    assert_eq!(process.wait().await, Some(0));
+    assert_eq!(outside.count("/never"), 1);
+    // Those that were not begun are made by the next process.
+    let (_process, _) = serve_with(data.path(), &outside, "").await;
+    outside.until("/never", 5).await;
+}
+
 async fn serve(data: &Path, outside: &Outside) -> (Process, Client) {
+    serve_with(data, outside, "").await
+}
+
+async fn serve_with(data: &Path, outside: &Outside, more: &str) -> (Process, Client) {
     let settings = format!(
-        "[modules.fetches]\nfile = {:?}\ngrants.http = [\"{}\"]\n",
+        "{more}[modules.fetches]\nfile = {:?}\ngrants.http = [\"{}\"]\n",
         guest("fetches"),
         outside.address
     );

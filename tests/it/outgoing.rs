@@ -98,7 +98,18 @@ async fn the_deadline_cuts_a_request_that_a_run_waits_for() {
         assert_eq!(status, 500, "{path}");
     }
     assert_eq!(host.invocations("outgoing", "deadline"), 2);
-    assert_eq!(host.get("/ok").await.text(), "ok");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_request_is_refused_is_told_whatever_its_body() {
+    let outside = Outside::start().await;
+    let host = reaching(&[&outside.address.to_string()]).start().await;
+    let body = "x".repeat(100_000);
+    let (_, told) = ask(&host.client(), "", format!("http://api.example/\n{body}")).await;
+    assert!(told.starts_with("refused: ") && told.contains("api.example"), "{told}");
+    let (_, told) = ask(&host.client(), "", format!("{}\n{body}", outside.url("/echo"))).await;
+    assert_eq!(told, format!("200 {body}"));
     host.stop().await;
 }
 

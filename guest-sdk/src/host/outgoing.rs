@@ -29,11 +29,13 @@ pub(crate) fn send(request: &Request) -> Result<Answered, Failed> {
     let coming = handle(outgoing, Some(options)).map_err(told)?;
     {
         let stream = body.write().map_err(|()| invalid("body"))?;
-        for chunk in request.body.chunks(CHUNK_BYTES) {
-            stream.blocking_write_and_flush(chunk).map_err(broken)?;
-        }
+        let mut chunks = request.body.chunks(CHUNK_BYTES);
+        // Whoever does not read it says why in the answer, or in its place.
+        while let Some(chunk) = chunks.next()
+            && stream.blocking_write_and_flush(chunk).is_ok()
+        {}
     }
-    OutgoingBody::finish(body, None).map_err(told)?;
+    drop(OutgoingBody::finish(body, None));
     coming.subscribe().block();
     match coming.get() {
         Some(Ok(Ok(response))) => read(&response),

@@ -18,7 +18,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "
 const RETRIES_MAX: u32 = 10;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Checks what the host checks of a request, besides its server and its channel.
+/// Checks the rules about methods, retries and timeouts. The host has more, about header fields and sizes.
 pub(super) fn check(request: &Request) -> Result<(), String> {
     let Request { method, headers, timeout, retries, .. } = request;
     if !METHODS.contains(&method.as_str()) {
@@ -244,9 +244,14 @@ impl TestFetch {
     }
 
     /// Ends the process that makes it. A request with retries waits again; of another one the result is unknown.
-    pub fn lose(self) {
-        let may_pass = self.request().retries > 0;
-        self.conclude(may_pass, Written::new("unknown"));
+    pub fn lose(mut self) {
+        if self.request().retries == 0 {
+            return self.conclude(false, Written::new("unknown"));
+        }
+        if let Some(mut waiting) = self.waiting.take() {
+            waiting.attempts += 1;
+            self.world.borrow_mut().fetches.push_back(waiting);
+        }
     }
 
     fn conclude(mut self, is_passing: bool, written: Written<'_>) {

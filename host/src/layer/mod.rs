@@ -36,7 +36,7 @@ use crate::message::{
 };
 
 /// How long a message waits in a channel that delivers at least once.
-const KEPT: Duration = Duration::from_secs(86_400);
+pub const KEPT: Duration = Duration::from_secs(86_400);
 
 /// The limits and expiries of a layer.
 #[derive(Clone, Debug)]

@@ -176,18 +176,24 @@ async fn of_version(
             tracing::warn!(module = %version.name, %error, "a request cannot be read and is dropped");
             return Next::Done;
         }
-        // Somebody sends messages to a channel of the host's.
-        (_, None) => return Next::Done,
+        (_, None) => {
+            tracing::warn!(module = %version.name, "a request that the layer does not keep is dropped");
+            return Next::Done;
+        }
     };
     let attempts = match fetch.retries {
         0 => 1,
         _ => received.receipt.as_ref().map_or(0, |receipt| receipt.attempt) + 1,
     };
+    let is_last = received.receipt.as_ref().is_some_and(|it| it.attempt >= it.retries);
     let request = Made { version, delivery, fetch: &fetch };
-    let Some(fetched) = make(shared, fetches, &request, note).await else { return Next::Again };
-    if fetched.is_passing() && attempts <= fetch.retries {
-        return Next::Again;
-    }
+    let fetched = match is_last {
+        true => Fetched::Unknown,
+        false => match make(shared, fetches, &request, note).await {
+            Some(fetched) if !fetched.is_passing() || attempts > fetch.retries => fetched,
+            _ => return Next::Again,
+        },
+    };
     let outcome = Outcome { fetch: &fetch, fetched: &fetched, attempts, note };
     conclude(shared, version, delivery, outcome).await
 }
@@ -218,10 +224,6 @@ async fn make(
         turn = timeout_at(until, fetches.servers.turn(server)) => turn,
         () = shared.drain.stopping() => return None,
     };
-    let Ok(turn) = turn else {
-        let rule = "as many requests to the server were in flight as may be";
-        return Some(Fetched::failed(FailureReason::Timeout, rule));
-    };
     if fetch.retries == 0 {
         match begin(shared, version, note).await {
             Begun::Now => {}
@@ -229,6 +231,10 @@ async fn make(
             Begun::StoreAway => return None,
         }
     }
+    let Ok(turn) = turn else {
+        let rule = "as many requests to the server were in flight as may be";
+        return Some(Fetched::failed(FailureReason::Timeout, rule));
+    };
     let fetched = send(shared, &client, request, until).await;
     drop(turn);
     shared.metrics.fetch_time.observe(began.elapsed().as_secs_f64());
@@ -338,8 +344,11 @@ async fn conclude(
                 count(shared, version, fetched);
                 return Next::Done;
             }
-            // Another delivery of its message has stored it.
-            Err(CommitError::AlreadyDone) => return Next::Done,
+            // Another delivery of its message has stored it, or this one, whose answer did not come.
+            Err(CommitError::AlreadyDone) => {
+                shared.means.relay.stored(&version.name, false);
+                return Next::Done;
+            }
             Err(error) if Instant::now() < until => {
                 tracing::debug!(module = %version.name, %error, "a result waits for the store");
                 sleep_until(Instant::now() + STORE_PAUSE).await;

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     capability::store::{Due, Parcel, Place, Store, StoreError},
-    layer::{ChannelLayer, SendError},
+    layer::{ChannelLayer, KEPT, SendError},
     message::{ChannelName, MessageId, ModuleName, ProcessTag, Relayed},
     telemetry::{DropReason, Metrics, WarnLimit},
 };
@@ -36,6 +36,8 @@ const DUE_PAUSE: Duration = Duration::from_millis(100);
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(10);
 /// How long a process that ends waits for room for its messages.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
+/// The first pause after a look that sent nothing since channels were full; doubled each time.
+const ROOM_PAUSE_MIN: Duration = Duration::from_millis(5);
 /// How soon a channel that was full is tried again, if nobody says that there is room.
 const ROOM_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -74,6 +76,8 @@ struct State {
     unsettled: HashMap<MessageId, (ModuleName, Place)>,
     /// Places of messages that are done.
     settled: HashMap<ModuleName, Vec<Place>>,
+    /// Messages that the layer has taken so far.
+    sent: u64,
     /// How far looks have gone behind more messages of full channels than are looked at each time.
     ahead: HashMap<ModuleName, Look>,
 }
@@ -89,6 +93,8 @@ struct Look {
     first_full: Option<ChannelName>,
     /// Whether the layer did not answer.
     has_failed: bool,
+    /// Whether there was no message behind the last.
+    is_at_end: bool,
 }
 
 impl Relay {
@@ -133,12 +139,13 @@ impl Relay {
 
     /// Sends what is stored, as it comes. Dropping the future leaves messages stored.
     pub(super) async fn run(&self) {
-        let mut sweep_at = Instant::now();
+        let (mut sweep_at, mut pause) = (Instant::now(), Duration::ZERO);
         loop {
             let is_sweep = Instant::now() >= sweep_at;
             if is_sweep {
                 sweep_at = Instant::now() + SWEEP_PAUSE;
-                self.state().ahead.clear();
+                // Those that have not come to the end go on.
+                self.state().ahead.retain(|_, look| !look.is_at_end);
                 if let Ok(modules) = self.store.modules().await {
                     self.state().stored.extend(modules);
                 }
@@ -147,7 +154,10 @@ impl Relay {
                 self.move_due().await;
             }
             self.forget_settled().await;
-            let stored = std::mem::take(&mut self.state().stored);
+            let (stored, sent) = {
+                let mut state = self.state();
+                (std::mem::take(&mut state.stored), state.sent)
+            };
             let mut full = Vec::new();
             for module in stored {
                 match self.look(&module).await {
@@ -163,9 +173,18 @@ impl Relay {
                     drop(timeout_at(due_at.map_or(sweep_at, |at| at.min(sweep_at)), woken).await)
                 }
                 Some((_, channel)) => {
+                    // A layer that only guesses when there is room is asked less and less.
+                    pause = match self.state().sent == sent {
+                        true => (pause * 2).clamp(ROOM_PAUSE_MIN, ROOM_TIMEOUT),
+                        false => Duration::ZERO,
+                    };
                     let until = Instant::now() + ROOM_TIMEOUT;
+                    let room = async {
+                        self.layer.room(channel).await;
+                        sleep_until(Instant::now() + pause).await;
+                    };
                     tokio::select! {
-                        () = self.layer.room(channel) => {}
+                        () = room => {}
                         () = woken => {}
                         () = sleep_until(until) => {}
                     }
@@ -191,6 +210,7 @@ impl Relay {
     /// Sends all messages of this process, and waits for room.
     async fn send_all(&self) {
         let modules = self.store.modules().await;
+        self.state().ahead.clear();
         for module in modules.inspect_err(|error| self.warn(error)).unwrap_or_default() {
             loop {
                 match self.look(&module).await {
@@ -256,12 +276,14 @@ impl Relay {
         if let Some(before) = before.filter(|before| before.last > look.last) {
             look.last = before.last;
             look.full.extend(before.full);
+            // There may be more by now.
+            look.is_at_end = false;
         }
-        loop {
+        let mut looked_at = 0;
+        while looked_at < LOOK_AHEAD_MAX && !look.has_failed && !look.is_at_end {
             let count = self.send_page(module, &mut look).await?;
-            if look.has_failed || count < PAGE {
-                break;
-            }
+            look.is_at_end = count < PAGE;
+            looked_at += count;
         }
         let first_full = look.first_full.take();
         if !look.has_failed {
@@ -318,9 +340,14 @@ impl Relay {
         if !is_own && relayed.stored + LEFT_BEHIND_AFTER > SystemTime::now() {
             return Sent::Keep;
         }
-        let id = relayed.message.id;
+        let (id, mut message) = (relayed.message.id, relayed.message);
+        let is_lasting = (self.is_lasting)(&channel);
+        if is_lasting {
+            // Nobody may have read the channel yet, so that the layer does not know.
+            message.expires_after = Some(KEPT);
+        }
         // The layer keeps it in memory until it is done.
-        let stays = lives_here && (self.is_lasting)(&channel);
+        let stays = lives_here && is_lasting;
         if let (true, Some(id)) = (stays, id) {
             let mut state = self.state();
             if state.unsettled.contains_key(&id) {
@@ -329,7 +356,8 @@ impl Relay {
             // Before it is sent: it may be done at once.
             state.unsettled.insert(id, (module.clone(), place));
         }
-        let sent = self.layer.send(&channel, relayed.message).await;
+        let sent = self.layer.send(&channel, message).await;
+        self.state().sent += u64::from(sent.is_ok());
         if let (true, Some(id), Err(_)) = (stays, id, &sent) {
             self.state().unsettled.remove(&id);
         }

@@ -190,11 +190,12 @@ pub struct Client {
 impl Client {
     fn new(grant: &OutsideGrant, tls: ClientConfig) -> Result<Self, ClientError> {
         let destinations = Arc::new(grant.destinations.clone());
+        let resolver = Arc::new(CheckedResolver::new(Arc::clone(&destinations)));
         let builder = |mut tls: ClientConfig, protocols: &[&[u8]]| {
             tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
             reqwest::Client::builder()
                 .tls_backend_preconfigured(tls)
-                .dns_resolver(Arc::new(CheckedResolver(Arc::clone(&destinations))))
+                .dns_resolver(Arc::clone(&resolver))
                 // Each one is checked first.
                 .redirect(reqwest::redirect::Policy::none())
                 // Those who count the attempts make another one.

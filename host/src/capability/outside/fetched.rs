@@ -6,6 +6,9 @@ use http::{HeaderMap, StatusCode};
 use super::fetch::{Fetch, Map};
 use crate::message::{Content, ContentError};
 
+/// The longest text about a failure.
+const MESSAGE_BYTES_MAX: usize = 1_024;
+
 /// Why a request was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -64,7 +67,9 @@ pub struct Failure {
 impl Failure {
     /// A failure for a reason.
     pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        let mut message = message.into();
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        Self { reason, message }
     }
 }
 

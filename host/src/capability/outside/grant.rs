@@ -7,8 +7,8 @@ use crate::message::Lasting;
 
 /// How long a process has for a request besides its timeout: it notes, and stores the result.
 const LEASE_EXTRA: Duration = Duration::from_secs(5);
-/// A message of a request that ends so many processes is dead.
-const DELIVERIES_MAX: u32 = 1_000;
+/// A request whose message was delivered so often is given up: it may be what ends processes. Redis counts to 255.
+const DELIVERIES_MAX: u32 = 200;
 
 /// What a module may do outside.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,14 @@
 //! Resolves names for a client: to those addresses alone that its module may reach.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc};
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
+    sync::Arc,
+};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
 
 use super::{Destinations, Target};
 
@@ -26,20 +32,39 @@ pub(super) struct Unresolved(io::Error);
 #[error("the client resolves a name outside of a request")]
 struct NoTarget;
 
+/// Names that a client resolves at the same time. The system resolves on a thread for each, which a server of names
+/// that does not answer holds for some ten seconds.
+const AT_ONCE_MAX: usize = 32;
+
 /// Resolves with the system, and checks each address. A connection goes to an address that was checked: the name is
 /// not resolved again for it.
 #[derive(Debug)]
-pub(super) struct CheckedResolver(pub(super) Arc<Destinations>);
+pub(super) struct CheckedResolver {
+    destinations: Arc<Destinations>,
+    turns: Arc<Semaphore>,
+}
+
+impl CheckedResolver {
+    pub(super) fn new(destinations: Arc<Destinations>) -> Self {
+        Self { destinations, turns: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
+    }
+}
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let destinations = Arc::clone(&self.0);
+        let (destinations, turns) = (Arc::clone(&self.destinations), Arc::clone(&self.turns));
         let target = TARGET.try_with(Target::clone);
         Box::pin(async move {
             let target = target.map_err(|_| NoTarget)?;
-            let found = tokio::net::lookup_host((whole(name.as_str()), 0)).await;
-            let found = found.map_err(Unresolved)?;
-            let found = found.map(|address| address.ip());
+            let turn = turns.acquire_owned().await?;
+            let name = name.as_str().to_owned();
+            let found = tokio::task::spawn_blocking(move || {
+                let found = look_up(&name);
+                // Also if nobody waits for it any more.
+                drop(turn);
+                found
+            });
+            let found = found.await?.map_err(Unresolved)?.into_iter();
             let checked = destinations.check_addresses(&target, found)?;
             // The client puts the port in.
             let addresses = checked.into_iter().map(|address| SocketAddr::new(address, 0));
@@ -48,8 +73,15 @@ impl Resolve for CheckedResolver {
     }
 }
 
-/// A name with dots is a whole one: the system must not look for it below the domains that it searches.
-fn whole(name: &str) -> String {
-    let dot = if name.contains('.') && !name.ends_with('.') { "." } else { "" };
-    format!("{name}{dot}")
+/// Asks the system. A name with dots is a whole one, and is not looked for below the domains that the system
+/// searches, unless nothing else has it: the system's file of hosts has names without the last dot.
+fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
+    let of = |name: &str| {
+        let found = (name, 0).to_socket_addrs()?;
+        Ok(found.map(|address| address.ip()).collect())
+    };
+    match name.contains('.') && !name.ends_with('.') {
+        true => of(&format!("{name}.")).or_else(|_: io::Error| of(name)),
+        false => of(name),
+    }
 }

@@ -88,8 +88,10 @@ pub enum InputError {
         /// The prefix of the cursor.
         own: String,
     },
-    /// The run writes too many keys and timers.
-    #[error("a run writes at most {limit} keys and timers. Divide the work among several messages")]
+    /// The run writes too many keys, timers and requests.
+    #[error(
+        "a run writes at most {limit} keys, timers and requests. Divide the work among several messages"
+    )]
     TooManyWrites {
         /// The largest number allowed.
         limit: usize,

@@ -29,6 +29,8 @@ pub struct Transaction {
     reads: Reads,
     writes: BTreeMap<Key, Write>,
     relayed: Vec<Parcel>,
+    /// How many of them are requests to servers outside.
+    requests: usize,
     timers: TimerWrites,
     written_bytes: usize,
     /// Keys that the run has read so far, and may read.
@@ -57,6 +59,7 @@ impl Transaction {
             reads: Reads::default(),
             writes: BTreeMap::new(),
             relayed: Vec::new(),
+            requests: 0,
             timers: TimerWrites::default(),
             written_bytes: 0,
             read: 0,
@@ -221,6 +224,22 @@ impl Transaction {
         self.relayed.push(parcel);
     }
 
+    /// Stores a request to a server outside, as [`Transaction::relay`] does a message. Messages are bounded where
+    /// they are kept until the end of the run; requests are bounded here, with what the run writes.
+    pub fn request(&mut self, parcel: Parcel) -> Result<(), InputError> {
+        if self.writes.len() + self.timers.len() + self.requests >= WRITES_MAX {
+            return Err(InputError::TooManyWrites { limit: WRITES_MAX });
+        }
+        let bytes = self.written_bytes + parcel.target.len() + parcel.payload.len();
+        if bytes > WRITTEN_BYTES_MAX {
+            return Err(InputError::TooManyBytes { limit: WRITTEN_BYTES_MAX });
+        }
+        self.written_bytes = bytes;
+        self.requests += 1;
+        self.relay(parcel);
+        Ok(())
+    }
+
     /// Commits what was read and written so far, and begins anew, as [`Transaction::take`] does. Where the
     /// answer does not come, it asks what has become of the commit until it is told. Dropping the future
     /// leaves the outcome open.
@@ -234,7 +253,7 @@ impl Transaction {
     pub fn take(&mut self, quota: Quota) -> Commit {
         let mut commit = Commit::new(self.run, quota);
         self.run = RunId::random();
-        self.written_bytes = 0;
+        (self.written_bytes, self.requests) = (0, 0);
         let clock = self.reads.clock;
         commit.reads = std::mem::replace(&mut self.reads, Reads { clock, ..Reads::default() });
         self.written += self.writes.len();
@@ -309,7 +328,8 @@ impl Transaction {
 
     fn write(&mut self, key: Key, write: Write) -> Result<(), InputError> {
         let before = self.writes.get(&key).map(|before| key.as_str().len() + before.len());
-        if before.is_none() && self.writes.len() + self.timers.len() >= WRITES_MAX {
+        let count = self.writes.len() + self.timers.len() + self.requests;
+        if before.is_none() && count >= WRITES_MAX {
             return Err(InputError::TooManyWrites { limit: WRITES_MAX });
         }
         let bytes = self.written_bytes - before.unwrap_or(0) + key.as_str().len() + write.len();

@@ -18,6 +18,8 @@ use crate::{
 
 /// Bytes that the header fields of one message may take in memory.
 const FIELDS_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a body that a guest writes at once. Two such parts wait on the host.
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
 /// How long a run waits for an answer unless it says otherwise. Its deadline is sooner.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -74,6 +76,10 @@ struct Hooks {
 type Beside = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 impl WasiHttpHooks for Hooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES_MAX
+    }
+
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,

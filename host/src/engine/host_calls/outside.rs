@@ -1,6 +1,7 @@
 //! `tidegate:channels/outside`: requests to servers elsewhere, asked for with the run's transaction.
 
 use bytes::Bytes;
+use http::Uri;
 use wasmtime::component::HasData;
 
 use crate::{
@@ -15,6 +16,9 @@ use crate::{
     },
     message::{ChannelName, seal_relayed},
 };
+
+/// What a result without an answer takes besides the value of its request, which is as large as a message at most.
+const RESULT_BYTES: usize = 2 * 1024;
 
 /// Sees the transaction and whose it is.
 pub(in crate::engine) struct OutsideCalls<'a> {
@@ -75,14 +79,18 @@ impl<'a> OutsideCalls<'a> {
         }
         (fetch.body, fetch.value) = (Bytes::from(body), Bytes::from(value));
         self.check_channel(&fetch.then)?;
-        if let Err(refusal) = lent.grants.outside.destinations.check(&fetch.url) {
-            return Err(FetchError::Forbidden(format!(
-                "{refusal} (modules.{}.grants.http)",
-                lent.module
-            )));
+        let target = lent.grants.outside.destinations.check(&fetch.url).map_err(|refusal| {
+            FetchError::Forbidden(format!("{refusal} (modules.{}.grants.http)", lent.module))
+        })?;
+        if Uri::try_from(target.url().as_str()).is_err() {
+            let rule = "the URL has characters that a request cannot have; write them as %XX";
+            return Err(FetchError::Invalid(rule.to_owned()));
         }
         let content = fetch.content().map_err(invalid)?;
-        let (bytes, limit) = (content.as_bytes().len(), self.limits.message_bytes);
+        // The value has to be a single one.
+        Fetch::read(&content).map_err(invalid)?;
+        let limit = self.limits.message_bytes.saturating_sub(RESULT_BYTES);
+        let bytes = content.as_bytes().len();
         if bytes > limit {
             let rule = format!("a request has at most {limit} bytes in all; this one has {bytes}");
             return Err(FetchError::Invalid(rule));
@@ -90,8 +98,7 @@ impl<'a> OutsideCalls<'a> {
         let job = self.job()?;
         let payload = seal_relayed(Some(job.lent.process), job.correlation, &content);
         let target = ChannelName::of_fetches(&job.lent.module).to_string();
-        self.transaction()?.relay(Parcel { target, payload });
-        Ok(())
+        self.transaction()?.request(Parcel { target, payload }).map_err(invalid)
     }
 }
 

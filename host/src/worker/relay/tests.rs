@@ -211,3 +211,22 @@ async fn a_message_behind_more_than_are_looked_at_is_sent_in_its_order() {
     stage.relay.look(&stage.module).await.unwrap();
     assert_eq!(stage.taken_of("stock", 2), [2, 3]);
 }
+
+#[tokio::test]
+async fn a_look_reads_a_bounded_part_and_the_next_one_goes_on_there() {
+    let stage = Stage::new(0);
+    let own = stage.relay.process();
+    let many: Vec<_> = (0..3 * LOOK_AHEAD_MAX).map(|_| ("mail", 0)).collect();
+    stage.commit(own, &many).await;
+    stage.commit(own, &[("stock", 1)]).await;
+    let held = async || {
+        let channel = ChannelName::parse("stock").unwrap();
+        stage.layer.statistics().await.unwrap().channels.get(&channel).map_or(0, |it| it.0)
+    };
+    for _ in 0..2 {
+        stage.relay.look(&stage.module).await.unwrap();
+        assert_eq!(held().await, 0, "it stands too far behind");
+    }
+    stage.relay.look(&stage.module).await.unwrap();
+    assert_eq!(held().await, 1);
+}
