@@ -96,7 +96,7 @@ impl Answer {
 pub enum FetchFailure {
     /// It was not answered.
     Failed {
-        /// Why, as one of the words `invalid` (of [`fetch_now`](crate::Context::fetch_now) only), `refused`, `resolve`, `connect`, `tls`, `timeout`, `broken`, `too_large` and
+        /// Why, as one of the words `invalid` (of `Context::fetch_now` only), `refused`, `resolve`, `connect`, `tls`, `timeout`, `broken`, `too_large` and
         /// `redirects`.
         reason: String,
         /// Why, for people. It has no path, query or header field of the request.
