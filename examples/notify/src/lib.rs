@@ -64,7 +64,7 @@ enum Told<'a> {
     Order { order: Shown<'a> },
 }
 
-/// Takes an order. The signature covers no time, so anybody who has seen the request may send it again: an order
+/// Takes an order. The signature covers no time, so a reader of the request may send it again: an order
 /// that is stored is not notified twice.
 #[http("POST /hooks/orders")]
 fn take(

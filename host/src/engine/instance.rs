@@ -166,7 +166,8 @@ pub(super) struct Run {
     /// Made for the first call that needs it: few runs make one.
     wasi: Option<WasiCtx>,
     grants: Arc<Grants>,
-    pub(super) clients: Arc<Clients>,
+    /// None for a program that makes no requests.
+    pub(super) clients: Option<Arc<Clients>>,
     /// Made for the first call of `wasi:http`.
     pub(super) http: Option<Box<host_calls::HttpCalls>>,
     pub(super) table: ResourceTable,
@@ -237,13 +238,13 @@ impl bindings::tidegate::channels::types::Host for Run {}
 impl bindings::additions::tidegate::channels::declared::Host for Run {}
 
 impl Run {
-    fn new(limits: &Arc<Limits>, grants: &Arc<Grants>, clients: &Arc<Clients>) -> Self {
+    fn new(limits: &Arc<Limits>, grants: &Arc<Grants>, clients: Option<Arc<Clients>>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         Self {
             wasi: None,
             grants: Arc::clone(grants),
-            clients: Arc::clone(clients),
+            clients,
             http: None,
             table,
             memory: MemoryMeter::new(limits.memory),
@@ -413,8 +414,8 @@ pub(super) fn new_store(
     limits: &Arc<Limits>,
     grants: &Arc<Grants>,
 ) -> Store<Run> {
-    let mut store =
-        Store::new(&program.engine.wasmtime, Run::new(limits, grants, &program.engine.clients));
+    let run = Run::new(limits, grants, program.clients());
+    let mut store = Store::new(&program.engine.wasmtime, run);
     store.limiter(|run| &mut run.memory);
     // What one call copies out of the guest before any limit is looked at.
     store.set_hostcall_fuel(call_bytes(limits));

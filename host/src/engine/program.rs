@@ -15,7 +15,10 @@ use super::{
     instance::{self, Run},
     log, routes, wasip1,
 };
-use crate::{capability::Grants, routing::RouteSpec};
+use crate::{
+    capability::{Grants, outside::Clients},
+    routing::RouteSpec,
+};
 
 /// Compiled code that is ready to be instantiated.
 pub struct Program {
@@ -116,6 +119,11 @@ impl Program {
     /// SHA-256 of the file, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The clients of the engine, if the program makes requests.
+    pub(super) fn clients(&self) -> Option<Arc<Clients>> {
+        self.makes_requests.then(|| Arc::clone(&self.engine.clients))
     }
 
     /// Checks that the module is granted what it imports.

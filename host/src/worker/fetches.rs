@@ -122,7 +122,6 @@ fn read(shared: &Shared, fetches: &Fetches) {
     let mut owners = (*modules.fetchers).clone();
     owners.retain(|_, module| !withheld.contains(module));
     fetches.dispatch.read(Arc::new(owners), Arc::clone(&modules.lasting));
-    fetches.clients.retain(|module| modules.version(module).is_some());
     shared.layer.offer();
 }
 

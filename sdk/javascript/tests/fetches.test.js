@@ -163,7 +163,7 @@ const refused = [
     CHARGES,
     { body: new Uint8Array(1_114_112) },
     "invalid",
-    "a request has at most 1114112 bytes in all; this one has 11142",
+    "a request has at most 1112064 bytes in all; this one has 11142",
   ],
   [CHARGES, { value: nested(32) }, "invalid", "the value that comes back with the result: maps and"],
 ];

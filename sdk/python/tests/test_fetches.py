@@ -179,7 +179,7 @@ REFUSED: list[tuple[dict[str, Any], type[FetchError], str]] = [
     ({"json": object()}, InvalidFetch, "the body cannot be written as JSON: a value of type `object`"),
     ({"value": object()}, InvalidFetch, "the value cannot be written: a value of type `object` cannot be written"),
     ({"value": {1: 2}}, InvalidFetch, "the value that comes back with the result: a map has a key that is not text"),
-    ({"body": bytes(1_114_112)}, InvalidFetch, "a request has at most 1114112 bytes in all; this one has 11142"),
+    ({"body": bytes(1_114_112)}, InvalidFetch, "a request has at most 1112064 bytes in all; this one has 11142"),
 ]
 
 

@@ -94,6 +94,8 @@ impl Clients {
         }
         let tls = self.tls.get_or_init(|| tls(self.roots.clone().unwrap_or_else(system_roots)));
         let client = Client::new(&grants.outside, tls.clone())?;
+        // Nobody else has the grants of a version that is gone.
+        made.retain(|_, (of, _)| Arc::strong_count(of) > 1);
         made.insert(module.clone(), (Arc::clone(grants), client.clone()));
         Ok(client)
     }
@@ -101,12 +103,6 @@ impl Clients {
     /// The runtime of the requests that runs wait for: neither slots nor sockets have part in it.
     pub fn waiting(&self) -> io::Result<Handle> {
         self.waiting.handle()
-    }
-
-    /// Closes the idle connections of modules that are not among those that stay.
-    pub fn retain(&self, stays: impl Fn(&ModuleName) -> bool) {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.retain(|module, _| stays(module));
     }
 }
 

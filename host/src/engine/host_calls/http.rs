@@ -42,8 +42,9 @@ impl WasiHttpView for Run {
         let calls = http.get_or_insert_with(|| {
             let mut context = WasiHttpCtx::new();
             context.set_field_size_limit(FIELDS_BYTES_MAX);
-            let client = job.as_ref().map(|job| clients.of(&job.lent.module, &job.lent.grants));
-            let means = client.and_then(|client| Means::new(clients, client));
+            let means = clients.as_ref().zip(job.as_ref()).and_then(|(clients, job)| {
+                Means::new(clients, clients.of(&job.lent.module, &job.lent.grants))
+            });
             Box::new(HttpCalls { context, hooks: Hooks { means, has_sent: false } })
         });
         WasiHttpCtxView { ctx: &mut calls.context, hooks: &mut calls.hooks, table }

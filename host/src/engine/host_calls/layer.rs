@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use wasmtime::component::HasData;
 
+use super::channel::not_granted;
 use crate::{
+    capability::Lent,
     engine::{
         Entry, Limits, Outbox,
         bindings::tidegate::channels::layer::{
@@ -14,7 +16,7 @@ use crate::{
         instance::{Effects, Job, Run},
         outbox::{FlushReason, Outlet, Stopped},
     },
-    message::{ChannelName, Content, GroupName, ModuleName},
+    message::{ChannelName, Content, GroupName},
 };
 
 /// The longest delay.
@@ -68,29 +70,23 @@ impl LayerCalls<'_> {
             .map_err(|error| SendError::InvalidContent(error.to_string()))
     }
 
-    fn module(&self) -> Result<&ModuleName, SendError> {
+    fn lent(&self) -> Result<&Lent, SendError> {
         let none = || SendError::Forbidden("nothing is sent while routes are read".into());
-        self.job.map(|job| &job.lent.module).ok_or_else(none)
+        self.job.map(|job| &job.lent).ok_or_else(none)
     }
 
     fn channel(&self, name: &str) -> Result<ChannelName, SendError> {
         let channel = ChannelName::parse(name)
             .map_err(|error| SendError::InvalidName(format!("channel {name:?}: {error}")))?;
-        self.module()?;
+        let lent = self.lent()?;
         if channel.is_reserved() {
             return Err(SendError::Forbidden(format!(
                 "{name}: `http.` and `websocket.` belong to the interface server; \
                  send to a reply channel or to a channel of your own"
             )));
         }
-        let may = |job: &Job| job.lent.may_send(&channel);
-        if !channel.is_reply_channel() && !self.job.is_some_and(may) {
-            let module = self.module()?;
-            return Err(SendError::Forbidden(format!(
-                "channel {name} is not declared by this module; declare a consumer of it, as \
-                 #[channel(\"{name}\")] in Rust and @channel(\"{name}\") in Python, or let it be granted: \
-                 modules.{module}.grants.channels = [\"{name}\"]"
-            )));
+        if !channel.is_reply_channel() && !lent.may_send(&channel) {
+            return Err(SendError::Forbidden(not_granted(&channel, lent)));
         }
         Ok(channel)
     }
@@ -98,8 +94,9 @@ impl LayerCalls<'_> {
     fn group(&self, name: &str) -> Result<GroupName, SendError> {
         let group = GroupName::parse(name)
             .map_err(|error| SendError::InvalidName(format!("group {name:?}: {error}")))?;
-        let module = self.module()?;
-        if !self.job.is_some_and(|job| job.lent.may_use(&group)) {
+        let lent = self.lent()?;
+        if !lent.may_use(&group) {
+            let module = &lent.module;
             return Err(SendError::Forbidden(format!(
                 "group {name} is not this module's; its groups start with `{module}.`, and others \
                  are granted by modules.{module}.grants.groups = [\"{name}\"]"

@@ -1,5 +1,6 @@
 //! What guests may call. Each view of a run sees only the parts that its interface needs.
 
+mod channel;
 mod connection;
 mod filesystem;
 mod http;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Uri;
 use wasmtime::component::HasData;
 
+use super::channel::check_later;
 use crate::{
     capability::{
         outside::Fetch,
@@ -43,25 +44,6 @@ impl<'a> OutsideCalls<'a> {
         self.job.ok_or_else(none)
     }
 
-    fn check_channel(&self, channel: &ChannelName) -> Result<(), FetchError> {
-        let lent = &self.job()?.lent;
-        if channel.is_reply_channel() {
-            return Err(FetchError::Forbidden(format!(
-                "{channel} is a reply channel: its connection may be over when the result comes; have it sent to a \
-                 channel of your own, and send from there to a group"
-            )));
-        }
-        if channel.is_reserved() || !lent.may_send(channel) {
-            return Err(FetchError::Forbidden(format!(
-                "channel {channel} is not declared by this module; declare a consumer of it, as \
-                 #[channel(\"{channel}\")] in Rust and @channel(\"{channel}\") in Python, or let it be granted: \
-                 modules.{}.grants.channels = [\"{channel}\"]",
-                lent.module
-            )));
-        }
-        Ok(())
-    }
-
     fn transaction(&mut self) -> Result<&mut Transaction, FetchError> {
         let job = self.job()?;
         Ok(self.effects.transaction.get_or_insert_with(|| job.lent.transaction()))
@@ -78,7 +60,7 @@ impl<'a> OutsideCalls<'a> {
             fetch = fetch.with_timeout(millis).map_err(invalid)?;
         }
         (fetch.body, fetch.value) = (Bytes::from(body), Bytes::from(value));
-        self.check_channel(&fetch.then)?;
+        check_later(&fetch.then, lent, "the result comes").map_err(FetchError::Forbidden)?;
         let target = lent.grants.outside.destinations.check(&fetch.url).map_err(|refusal| {
             FetchError::Forbidden(format!("{refusal} (modules.{}.grants.http)", lent.module))
         })?;

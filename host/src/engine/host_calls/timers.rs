@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use wasmtime::component::HasData;
 
+use super::channel::check_later;
 use crate::{
     capability::store::{DueTime, Key, Parcel, Transaction},
     engine::{
@@ -39,21 +40,8 @@ impl<'a> TimerCalls<'a> {
     fn channel(&self, name: &str) -> Result<ChannelName, TimerError> {
         let channel = ChannelName::parse(name)
             .map_err(|error| TimerError::Invalid(format!("channel {name:?}: {error}")))?;
-        let lent = &self.job()?.lent;
-        if channel.is_reply_channel() {
-            return Err(TimerError::Forbidden(format!(
-                "{name} is a reply channel: its connection may be over when the timer is due; send to a \
-                 channel of your own, and from there to a group"
-            )));
-        }
-        if channel.is_reserved() || !lent.may_send(&channel) {
-            return Err(TimerError::Forbidden(format!(
-                "channel {name} is not declared by this module; declare a consumer of it, as \
-                 #[channel(\"{name}\")] in Rust and @channel(\"{name}\") in Python, or let it be granted: \
-                 modules.{}.grants.channels = [\"{name}\"]",
-                lent.module
-            )));
-        }
+        check_later(&channel, &self.job()?.lent, "the timer is due")
+            .map_err(TimerError::Forbidden)?;
         Ok(channel)
     }
 

@@ -9,6 +9,8 @@ import * as rules from "./rules.js";
 const IDEMPOTENT = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"];
 const METHODS = [...IDEMPOTENT, "POST", "PATCH"];
 const RETRIES_MAX = 10;
+/** A result without an answer is larger than its request by less than 2 KiB. */
+const REQUEST_MAX = rules.CONTENT_MAX - 2 * 1024;
 const IDEMPOTENCY_KEY = "idempotency-key";
 const OF_THE_HOST = new Set([
   "host",
@@ -71,13 +73,13 @@ function checkHeader(name, value) {
 
 /** @param {WireFetch} request */
 function checkSize({ value, ...told }) {
+  const content = withValue(told, value);
+  if (content.length > REQUEST_MAX)
+    invalid(`a request has at most ${REQUEST_MAX} bytes in all; this one has ${content.length}`);
   try {
-    rules.checkContent(withValue(told, value));
+    rules.checkContent(content);
   } catch (error) {
-    const { tag, val } = rules.payloadOf(error);
-    if (tag === "too-large")
-      invalid(`a request has at most ${val.limit} bytes in all; this one has ${val.bytes}`);
-    invalid(`the value that comes back with the result: ${val}`);
+    invalid(`the value that comes back with the result: ${rules.payloadOf(error).val}`);
   }
 }
 

@@ -15,6 +15,8 @@ from tidegate_sdk.wire import Fetch
 _IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 _METHODS = (*_IDEMPOTENT, "POST", "PATCH")
 _RETRIES_MAX = 10
+# A result without an answer is larger than its request by less than 2 KiB.
+_REQUEST_MAX = rules.CONTENT_MAX - 2 * 1024
 _IDEMPOTENCY_KEY = "idempotency-key"
 _OF_THE_HOST = {
     "host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "proxy-authorization",
@@ -63,8 +65,8 @@ def _check_size(request: Fetch) -> None:
         rules.read_content(content)
     except ValueError as error:
         raise InvalidFetch(f"the value that comes back with the result: {error}") from None
-    if len(content) > rules.CONTENT_MAX:
-        raise InvalidFetch(f"a request has at most {rules.CONTENT_MAX} bytes in all; this one has {len(content)}")
+    if len(content) > _REQUEST_MAX:
+        raise InvalidFetch(f"a request has at most {_REQUEST_MAX} bytes in all; this one has {len(content)}")
 
 
 def with_value(told: dict[str, Any], value: bytes) -> bytes:
