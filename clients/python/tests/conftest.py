@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 20.0
 
 if not settings.configured:
     # Consumers of Channels look at the databases of the site.
-    settings.configure(DATABASES={})
+    settings.configure(DATABASES={}, SECRET_KEY="for tests alone")
 
 _numbers = itertools.count()
 

@@ -11,9 +11,9 @@ CHANNEL_LAYERS = {
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from channels.exceptions import ChannelFull, InvalidChannelLayerError, MessageTooLarge
 from channels.layers import BaseChannelLayer
@@ -28,6 +28,8 @@ from .node import mailbox_key
 __all__ = ["AsyncFrames", "ChannelLayer", "Frames"]
 
 NODE_PREFIX = "specific."
+
+T = TypeVar("T")
 
 
 class ChannelLayer(BaseChannelLayer):  # type: ignore[misc]
@@ -136,6 +138,10 @@ class ChannelLayer(BaseChannelLayer):  # type: ignore[misc]
         return self._prefixes.map(group)
 
     # The rest.
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine of this layer for a caller without event loop, or beside that of the caller."""
+        return self._background.wait(work)
 
     def _encode(self, message: Message) -> bytes:
         return encode(message, self._options.message_bytes)

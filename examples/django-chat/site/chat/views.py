@@ -3,6 +3,7 @@
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
@@ -17,6 +18,18 @@ def room(request, room_name):
     """The page of a room."""
     context = {"room_name": room_name, "sockets_at": settings.SOCKETS_AT}
     return render(request, "chat/room.html", context)
+
+
+@login_required
+def members(request, room_name):
+    """The page of a room for those who are signed in."""
+    context = {"room_name": room_name, "sockets_at": settings.SOCKETS_AT}
+    return render(request, "chat/members.html", context)
+
+
+def claims(user):
+    """What Tidegate's consumers are told of a user besides the id."""
+    return {"name": user.get_username()}
 
 
 # So that `curl` can post; a form of a page has a token.

@@ -1,4 +1,4 @@
-"""Settings of the site. The variable STEP says which step of docs/django.md it is at: 0, 1 or 2."""
+"""Settings of the site. The variable STEP says which step of docs/django.md it is at: 0 to 3."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,20 @@ DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 ROOT_URLCONF = "mysite.urls"
 ASGI_APPLICATION = "mysite.asgi.application"
-INSTALLED_APPS = ["daphne", "channels", "chat", "tidegate"]
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "channels",
+    "chat",
+    "tidegate",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 DATABASES = {
     "default": {
@@ -20,6 +33,7 @@ DATABASES = {
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_REDIRECT_URL = "/chat/members/lobby/"
 # Where the page opens its socket: at the site itself, or where Tidegate listens, ws://HOST:PORT.
 SOCKETS_AT = os.environ.get("SOCKETS_AT", "")
 
@@ -37,4 +51,15 @@ else:
             # The group of a room is chat_ROOM in the tutorial; that of a module `chat` is chat.ROOM.
             "CONFIG": {"hosts": [REDIS], "groups": {"chat_": "chat."}},
         },
+    }
+
+if STEP >= 3:
+    MIDDLEWARE += ["tidegate.django.middleware.TidegateMiddleware"]
+    TIDEGATE_AUTH = {
+        "algorithm": "EdDSA",
+        "key": Path(os.environ.get("LOGIN_KEY", "login-key.pem")).read_text(),
+        "audience": "chat",
+        "claims": "chat.views.claims",
+        "groups": ["members.user.{id}"],
+        "lifetime": int(os.environ.get("TOKEN_LIFETIME", "300")),
     }
