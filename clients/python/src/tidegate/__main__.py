@@ -1,13 +1,18 @@
-"""Sends to a channel or a group, or prints what is sent to a channel: `python -m tidegate`."""
+"""Sends to channels and groups, prints what is sent, runs an ASGI application: `python -m tidegate`."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import importlib
 import json
 import os
+import signal
 import sys
 from typing import Any
 
+from .asgi.lifespan import StartFailed
+from .asgi.worker import Application, Worker
 from .content import Message
 from .errors import (
     ChannelFull,
@@ -46,6 +51,15 @@ def parser() -> argparse.ArgumentParser:
     receive = each.add_parser("receive", help="print messages of a channel, one a line")
     receive.add_argument("name", metavar="CHANNEL")
     receive.add_argument("--count", type=int, metavar="N", help="end after so many")
+    asgi = each.add_parser("asgi", help="run an ASGI application as the worker of a module")
+    asgi.add_argument("application", metavar="MODULE:NAME", help="such as mysite.asgi:application")
+    asgi.add_argument("--module", required=True, help="Tidegate's module with its routes")
+    asgi.add_argument(
+        "--concurrency", type=int, default=32, metavar="N", help="requests at the same time"
+    )
+    asgi.add_argument(
+        "--deadline", type=float, default=30.0, metavar="SECONDS", help="for a request"
+    )
     return commands
 
 
@@ -82,6 +96,49 @@ def run(client: SyncClient, arguments: argparse.Namespace) -> None:
         raise ChannelFull(f"the process of {name} is gone")
 
 
+def application_of(name: str) -> Application:
+    """Imports an application by the name of its module and its own, from the current folder too."""
+    module, _, attributes = name.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module)
+        for attribute in attributes.split("."):
+            found = getattr(found, attribute)
+    except (AttributeError, ValueError, ModuleNotFoundError) as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else module
+        if not f"{module}.".startswith(f"{missing}."):
+            # Something that the application imports is missing.
+            raise
+        raise ConfigError(
+            f"{name!r} is no application: {error}; give MODULE:NAME, such as mysite.asgi:application"
+        ) from error
+    if not callable(found):
+        raise ConfigError(f"{name!r} is no application: it cannot be called")
+    application: Application = found
+    return application
+
+
+def serve(known: argparse.Namespace) -> None:
+    """Runs an application until SIGTERM or SIGINT, and then to the end of its requests."""
+    worker = Worker(
+        application_of(known.application),
+        known.layer,
+        module=known.module,
+        concurrency=known.concurrency,
+        deadline=known.deadline,
+        prefix=known.prefix,
+        partitions=known.partitions,
+    )
+
+    async def live() -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        await worker.run(lambda: print(f"{known.application} serves {known.module}", flush=True))
+
+    asyncio.run(live())
+
+
 def _text(value: Any) -> str:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
@@ -94,9 +151,12 @@ def main(arguments: list[str] | None = None) -> int:
             raise ConfigError(
                 f"it is not said where Redis is: give --layer URL, or set {URL_VARIABLE}"
             )
+        if known.command == "asgi":
+            serve(known)
+            return 0
         with SyncClient(known.layer, prefix=known.prefix, partitions=known.partitions) as client:
             run(client, known)
-    except (ConfigError, InvalidName, InvalidMessage, MessageTooLarge) as error:
+    except (ConfigError, InvalidName, InvalidMessage, MessageTooLarge, StartFailed) as error:
         return _fail(error, WRONG_SETTING)
     except ChannelFull as error:
         return _fail(error, FULL)

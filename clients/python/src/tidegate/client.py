@@ -22,13 +22,14 @@ from .errors import (
     LayerUnavailable,
     TidegateError,
 )
-from .intake import Intake
+from .intake import Intake, Reader
 from .mailbox import Mailboxes
 from .names import NAME_BYTES, check_channel, check_group, check_named, new_id
 from .node import Node, Settings, check_layout, mailbox_key, micros
 from .options import Options
 from .wire import (
     VERSION,
+    answer_entry,
     event_payload,
     group_entry,
     join_entry,
@@ -142,6 +143,18 @@ class Client:
         if outcome not in (b"ok", b"full"):
             raise LayerUnavailable(f"channel {channel}: {outcome.decode()}")
         return bool(outcome == b"ok")
+
+    async def answer(
+        self, channel: str, order: int, replies: list[Message], done: Message | None
+    ) -> bool:
+        """Answers an event of a connection, as a worker does. False where the connection's process is gone."""
+        node, local = check_channel(channel)
+        return await self._deliver(node, channel, answer_entry(local, order, replies, done))
+
+    async def reader(self, channel: str) -> Reader:
+        """Returns what reads a channel of events, as a worker does."""
+        await self._partition_of(channel)
+        return Reader(self.partitions, channel, self.options.lease)
 
     async def _send_to_self(self, node: Node, channel: str, local: str, content: bytes) -> bool:
         key, correlation = mailbox_key(local), new_id()

@@ -49,7 +49,7 @@ class Intake:
         await tasks.end(task for task, _ in self._readers.values())
 
     async def _read(self, channel: str, wanted: asyncio.Event) -> None:
-        reader = _Reader(self._partitions, channel, self._lease)
+        reader = Reader(self._partitions, channel, self._lease)
         outage = Outage(f"reading channel {channel}")
         try:
             while True:
@@ -63,9 +63,15 @@ class Intake:
                         return
                     continue
                 try:
-                    contents, has_more = await reader.take(most)
-                    self._mailboxes.put((channel, content) for content in contents)
-                    if not contents and not has_more:
+                    entries, has_more = await reader.take(most)
+                    contents = [content_of(entry) for entry in entries]
+                    readable = [content for content in contents if content is not None]
+                    if len(readable) < len(contents):
+                        logger.warning(
+                            "a message of channel %s cannot be read, and is dropped", channel
+                        )
+                    self._mailboxes.put((channel, content) for content in readable)
+                    if not readable and not has_more:
                         await reader.wait()
                     outage.worked()
                 except Exception as error:
@@ -76,7 +82,7 @@ class Intake:
             await reader.close()
 
 
-class _Reader:
+class Reader:
     """Reads one channel. All processes that read the same one are the same reader."""
 
     def __init__(self, partitions: Partitions, channel: str, lease: float) -> None:
@@ -90,7 +96,7 @@ class _Reader:
         self._line: Line | None = None
 
     async def take(self, most: int) -> tuple[list[bytes], bool]:
-        """Takes messages, and says whether there are more."""
+        """Takes entries, and says whether there are more. One that is cancelled may lose what it took."""
         call = self._partitions.call
         if time.monotonic() - self._said_at > self._lease / 3:
             await self._say()
@@ -99,11 +105,7 @@ class _Reader:
         if not known:
             await self._say()
             return [], True
-        contents = [content_of(entry) for entry in taken[1::3]]
-        readable = [content for content in contents if content is not None]
-        if len(readable) < len(contents):
-            logger.warning("a message of channel %s cannot be read, and is dropped", self._channel)
-        return readable, bool(more) or bool(taken)
+        return list(taken[1::3]), bool(more) or bool(taken)
 
     async def _say(self) -> None:
         lease = micros(self._lease)

@@ -9,6 +9,7 @@ import zlib
 from .errors import InvalidName
 
 NAME_BYTES = 99
+MODULE_BYTES = 63
 _NAME = re.compile(r"[a-zA-Z0-9._-]+\Z", re.ASCII)
 _OUTSIDE = re.compile(r"[^a-zA-Z0-9._!-]", re.ASCII)
 _RULE = f"a name has 1 to {NAME_BYTES} of a-z A-Z 0-9 . _ -"
@@ -29,6 +30,15 @@ def partition_of(name: str, partitions: int) -> int:
 def check_group(name: object) -> str:
     """Returns the name of a group, or raises `InvalidName`."""
     return _plain("group", name)
+
+
+def check_module(name: object) -> str:
+    """Returns the name of a module, or raises `InvalidName`."""
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9-]+", name, re.ASCII):
+        raise InvalidName(f"{name!r} is no name of a module: it has a-z 0-9 -")
+    if len(name) > MODULE_BYTES:
+        raise InvalidName(f"{name!r} is no name of a module: it has more than {MODULE_BYTES} bytes")
+    return name
 
 
 def check_channel(name: object) -> tuple[str, str]:

@@ -38,6 +38,28 @@ def content_of(entry: bytes) -> bytes | None:
     return content if isinstance(content, bytes) else None
 
 
+def event_in_entry(entry: bytes) -> dict[str, Any] | None:
+    """Returns the event that a channel's entry carries with its `correlation`, or None where there is none."""
+    if len(entry) <= HEADER_BYTES or entry[0] != VERSION:
+        return None
+    try:
+        fields = msgpack.unpackb(entry[HEADER_BYTES:])
+        event = fields["event"]
+        if not isinstance(event, dict):
+            return None
+        return event | {"correlation": str(fields["correlation"])}
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException):
+        return None
+
+
+def answer_entry(
+    local: str, order: int, replies: list[dict[str, Any]], done: dict[str, Any] | None
+) -> bytes:
+    """Returns the entry of an inbox that answers an event. One without replies always fits."""
+    fields = {"to": local, "order": order, "replies": replies, "done": done}
+    return _entry(b"a" if replies else b"c", "answer", fields)
+
+
 def message_entry(local: str, content: bytes, correlation: str) -> bytes:
     """Returns the entry of an inbox that brings a message to one channel of the node."""
     return _entry(b"m", "message", {"to": local, "content": content, "correlation": correlation})

@@ -1,4 +1,6 @@
-"""An interface server as an ASGI application: any ASGI server holds connections for Tidegate's workers.
+"""ASGI and Tidegate: `InterfaceServer` holds connections, and `Worker` runs an application.
+
+The interface server is an ASGI application: any ASGI server holds connections for Tidegate's workers.
 
     application = tidegate.asgi.InterfaceServer("redis://127.0.0.1:6379/0")
 
@@ -21,8 +23,9 @@ from ..node import Node
 from .connection import Connection, Receive, Scope, Send, Unreadable
 from .http import Exchange, read_body, refuse
 from .websocket import Socket
+from .worker import Worker
 
-__all__ = ["InterfaceServer"]
+__all__ = ["InterfaceServer", "Worker"]
 
 logger = logging.getLogger("tidegate")
 
