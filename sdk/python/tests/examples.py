@@ -51,5 +51,6 @@ ALL = [
     _example("chat", EXAMPLES / "chat/src", REPOSITORY / "clients/js"),
     _example("jobs", EXAMPLES / "jobs/src"),
     _example("auction", EXAMPLES / "auction/src"),
+    Example("rooms", EXAMPLES / "python/rooms/app.py", EXAMPLES / "django-chat/cases.json"),
     Example("surface", TESTS / "guest/surface.py", TESTS / "guest/cases.json"),
 ]
