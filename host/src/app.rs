@@ -15,7 +15,9 @@ use std::{
 use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
-    admin::{self, AdminServer, AdminToken},
+    admin::{
+        self, AdminServer, AdminStore, AdminToken, DirectoryAdminStore, RedisAdminStore, Tokens,
+    },
     auth::Auth,
     capability::{
         outside::{Clients, RootsError},
@@ -23,7 +25,7 @@ use crate::{
     },
     config::{Backend, Config, ModuleConfig},
     engine::{Engine, EngineError, LoadError},
-    interface::{BindError, Endpoint, InterfaceServer, Parts, Running, TlsError},
+    interface::{BindError, Endpoint, InterfaceServer, Parts, QUESTIONS, Running, TlsError},
     layer::{ChannelLayer, LayerError, LostAtStop, MemoryLayer, RedisLayer},
     message::{ModuleName, NodeName},
     redis::Redis,
@@ -216,6 +218,14 @@ impl Config {
         Ok(Arc::new(store.map_err(|source| StartError::DataDir { path, source })?))
     }
 
+    /// Where named tokens are kept: with the modules.
+    fn admin_store(&self, redis: Option<&Redis>) -> Result<Arc<dyn AdminStore>, StartError> {
+        Ok(match redis {
+            Some(redis) => Arc::new(RedisAdminStore::new(redis).map_err(LayerError::from)?),
+            None => Arc::new(DirectoryAdminStore::new(&self.data_dir)),
+        })
+    }
+
     /// Opens the data of modules: with the messages, or in the data directory. A successor of a process waits
     /// there for the end of that one.
     async fn data(&self, redis: Option<&Redis>) -> Result<Arc<dyn Store>, StartError> {
@@ -298,6 +308,7 @@ impl Config {
         let asked = Drain::new(Handle::current());
         let token = AdminToken::open(&self.data_dir)
             .map_err(|source| StartError::DataDir { path: self.data_dir.clone(), source })?;
+        let tokens = Arc::new(Tokens::new(token, self.admin_store(redis.as_ref())?));
         let drain_delay = self.interface.drain.delay;
         let parts = Parts {
             config: self.interface,
@@ -313,9 +324,10 @@ impl Config {
         };
         let records = Arc::new(Records::default());
         let node = interface.as_ref().map_or_else(NodeName::random, |it| it.node().clone());
+        let questions = interface.as_ref().map(|_| QUESTIONS);
         let started = SystemTime::now();
         let (of, counts) = (Arc::clone(&deployments), Arc::clone(&metrics));
-        let fleet = Fleet::join(of, counts, node, started, &keeping);
+        let fleet = Fleet::join(of, counts, (node, questions), started, &keeping);
         // The other processes prepare the files of flags. Slots start when the active versions are known.
         place(&self.modules, &deployments).await?;
         fleet.caught_up().await;
@@ -326,7 +338,7 @@ impl Config {
             metrics: Arc::clone(&metrics),
             serving: serving.clone(),
             asked: asked.clone(),
-            token,
+            tokens,
             deployments: Arc::clone(&deployments),
             records: Arc::clone(&records),
             fleet,

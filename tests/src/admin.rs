@@ -21,6 +21,17 @@ impl Admin {
         Self { address, token: token.trim().to_owned() }
     }
 
+    /// The same with another token.
+    #[must_use]
+    pub fn with(&self, token: &str) -> Self {
+        Self { address: self.address, token: token.to_owned() }
+    }
+
+    /// The token.
+    pub fn secret(&self) -> &str {
+        &self.token
+    }
+
     /// A client of the listener, without the token.
     pub const fn client(&self) -> Client {
         Client::new(self.address)

@@ -163,6 +163,11 @@ impl Host {
         Socket::open(self.address(), path).await
     }
 
+    /// Its data directory.
+    pub fn data_dir(&self) -> &Path {
+        &self.data
+    }
+
     /// A client of its admin API.
     pub fn admin(&self) -> Admin {
         Admin::new(self.app.admin_address(), &self.data)

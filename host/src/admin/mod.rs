@@ -1,9 +1,11 @@
 //! The admin listener. Health, metrics and the page need no token: every client that reaches the address may read
-//! them. The API needs the token, which the page asks for.
+//! them. The API needs a token, which the page asks for.
 
+mod access;
 mod api;
 pub mod client;
 mod page;
+mod store;
 mod token;
 
 use std::{convert::Infallible, future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
@@ -18,7 +20,15 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-pub use self::{api::Api, token::AdminToken};
+pub use self::{
+    access::{Role, RoleError, TokenName, TokenNameError, Tokens},
+    api::Api,
+    store::{
+        Added, AdminStore, AdminStoreError, DirectoryAdminStore, Kept, ONCE_KEPT, RedisAdminStore,
+        StoredToken, TOKENS_MAX, UsedToken,
+    },
+    token::AdminToken,
+};
 use crate::{
     capability::store::Store,
     interface::{BindError, read_out},
@@ -63,8 +73,8 @@ pub struct State {
     pub serving: Drain,
     /// Stopped when a client asks the process to stop.
     pub asked: Drain,
-    /// The token of the API.
-    pub token: AdminToken,
+    /// The tokens of the API.
+    pub tokens: Arc<Tokens>,
     /// The deployed modules.
     pub deployments: Arc<Deployments>,
     /// The records of past invocations.

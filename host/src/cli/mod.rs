@@ -4,7 +4,10 @@ mod build;
 mod cargo;
 mod check;
 mod compile;
+mod connections;
 mod data;
+mod dead_letters;
+mod delayed;
 mod delete;
 mod deploy;
 mod dev;
@@ -25,6 +28,7 @@ mod serve;
 mod settings;
 mod signals;
 mod templates;
+mod token;
 mod worker;
 
 use clap::{Parser, Subcommand};
@@ -87,6 +91,19 @@ enum Command {
     /// Look at the data of a module on a host, or change it.
     #[command(subcommand)]
     Data(data::Command),
+    /// List the connections of all processes, or show one.
+    Connections(connections::ListArguments),
+    /// Close connections: one, or those of a module, a group or a user.
+    Close(connections::CloseArguments),
+    /// Look at messages whose last try failed, run them again, or drop them.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
+    /// Look at messages that a module sends later, or cancel one.
+    #[command(subcommand)]
+    Delayed(delayed::Command),
+    /// Make, list and revoke tokens of the admin API.
+    #[command(subcommand)]
+    Token(token::Command),
     /// Show runs of consumers and what they logged.
     Logs(logs::Arguments),
     /// Compile standard input: the host runs this.
@@ -114,6 +131,11 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Modules(arguments) => modules::run(arguments),
         Command::Settings(arguments) => module_settings::run(arguments),
         Command::Data(command) => data::run(command),
+        Command::Connections(arguments) => connections::list(arguments),
+        Command::Close(arguments) => connections::close(arguments),
+        Command::DeadLetters(command) => dead_letters::run(command),
+        Command::Delayed(command) => delayed::run(command),
+        Command::Token(command) => token::run(command),
         Command::Logs(arguments) => logs::run(arguments),
         Command::Compile(arguments) => return compile::run(&arguments),
     };

@@ -43,6 +43,9 @@ struct MessageArguments {
     /// `layer.url`; where it is memory, a host is asked]
     #[arg(long, value_name = "URL", conflicts_with = "admin")]
     layer: Option<String>,
+    /// Ask a host to send it once: a repeated command with the same key within 10 minutes sends nothing
+    #[arg(long, value_name = "KEY", value_parser = key, conflicts_with = "layer")]
+    idempotency_key: Option<String>,
     #[command(flatten)]
     host: Host,
 }
@@ -57,6 +60,7 @@ enum Way {
 
 /// A message, and its way.
 struct Sending {
+    key: Option<String>,
     json: String,
     content: Content,
     way: Way,
@@ -64,10 +68,10 @@ struct Sending {
 
 impl MessageArguments {
     fn read(self) -> Result<Sending> {
-        let Self { json, layer, host } = self;
+        let Self { json, layer, idempotency_key: key, host } = self;
         let content = content(&json)?;
-        if host.admin.is_some() {
-            return Ok(Sending { json, content, way: Way::Host(host) });
+        if host.admin.is_some() || key.is_some() {
+            return Ok(Sending { key, json, content, way: Way::Host(host) });
         }
         let given = layer.is_some();
         let config = Settings::of_layer(host.config.clone(), layer).read()?;
@@ -80,7 +84,16 @@ impl MessageArguments {
             }
             Backend::Memory => Way::Host(host),
         };
-        Ok(Sending { json, content, way })
+        Ok(Sending { key, json, content, way })
+    }
+}
+
+/// Checks an idempotency key: a host takes what a header field can have.
+fn key(text: &str) -> Result<String, String> {
+    let is_key = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    match is_key {
+        true => Ok(text.to_owned()),
+        false => Err("it has 1 to 255 visible characters of ASCII, such as a UUID".to_owned()),
     }
 }
 
@@ -97,12 +110,12 @@ impl Sending {
     fn send<T>(
         self,
         with_layer: impl AsyncFnOnce(Arc<dyn ChannelLayer>, Content) -> Result<T>,
-        with_host: impl AsyncFnOnce(AdminClient, String) -> Result<T, AskError>,
+        with_host: impl AsyncFnOnce(AdminClient, String, Option<String>) -> Result<T, AskError>,
     ) -> Result<T> {
-        let Self { json, content, way } = self;
+        let Self { key, json, content, way } = self;
         match way {
             Way::Host(host) => {
-                host.ask(async |client| with_host(client, json).await.map_err(refusal))
+                host.ask(async |client| with_host(client, json, key).await.map_err(refusal))
             }
             Way::Layer(config) => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -119,7 +132,10 @@ impl Sending {
 fn refusal(error: AskError) -> Error {
     match &error {
         AskError::Refused { problem, .. }
-            if matches!(&*problem.code, "too-large" | "message" | "reserved") =>
+            if matches!(
+                &*problem.code,
+                "too-large" | "message" | "reserved" | "idempotency-key"
+            ) =>
         {
             ConfigError::new("the message", &error.to_string()).into()
         }
@@ -136,7 +152,7 @@ pub(super) fn to_channel(arguments: ChannelArguments) -> Result<()> {
             let message = Message::custom(content, CorrelationId::random());
             Ok(layer.send(&channel, message).await?)
         },
-        async |client, json| client.send_message(&channel, json).await,
+        async |client, json, key| client.send_message(&channel, json, key.as_deref()).await,
     )?;
     writeln!(std::io::stdout(), "sent to {channel}").context("standard output is closed")
 }
@@ -150,8 +166,8 @@ pub(super) fn to_group(arguments: GroupArguments) -> Result<()> {
             let sent = layer.group_send(&group, content, CorrelationId::random()).await?;
             Ok((sent.reached as u64, sent.missed as u64))
         },
-        async |client, json| {
-            let sent = client.group_send(&group, json).await?;
+        async |client, json, key| {
+            let sent = client.group_send(&group, json, key.as_deref()).await?;
             Ok((sent.reached, sent.missed))
         },
     )?;

@@ -62,7 +62,7 @@ impl Admission {
 
     /// A share of an address, and whether that is one too many.
     pub(super) fn share(&self, client: IpAddr) -> (Share, Option<Reason>) {
-        let address = whole(client);
+        let address = network_of(client);
         let count = {
             let mut open = self.by_address.lock();
             let count = open.entry(address).or_default();
@@ -75,8 +75,9 @@ impl Admission {
     }
 }
 
-/// Who has one IPv6 address has the 2^64 of its network.
-fn whole(address: IpAddr) -> IpAddr {
+/// Returns what stands for an address where addresses are counted: a client that has one IPv6 address has the 2^64
+/// of its network.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

@@ -38,6 +38,8 @@ pub(super) enum Happening {
     Overflow,
     /// Messages to its groups may be missing: the connection is to end.
     Missed,
+    /// An operator closes the connection.
+    Closed(Close),
     /// The interface server stops.
     Drain,
 }
@@ -97,10 +99,12 @@ impl Replies {
 
 impl Conversation {
     pub(super) fn new(route: Arc<Route>, scope: Scope, registration: Registration) -> Self {
+        let scope = Arc::new(scope);
+        registration.describe(&route, &scope);
         Self {
             hub: registration.hub(),
             route,
-            scope: Arc::new(scope),
+            scope,
             registration,
             next_order: 0,
             in_flight: None,
@@ -232,6 +236,7 @@ impl Conversation {
                     }
                 }
                 Mail::Overflow => return Poll::Ready(Happening::Overflow),
+                Mail::Closed(close) => return Poll::Ready(Happening::Closed(close)),
                 Mail::Drain => return Poll::Ready(Happening::Drain),
             }
         }

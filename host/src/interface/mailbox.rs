@@ -10,7 +10,7 @@ use super::{
     encoded::EncodedFrame,
     unsent::{Kept, Unsent},
 };
-use crate::message::{Done, Gap, Reply};
+use crate::message::{Close, Done, Gap, Reply};
 
 /// Bytes of answers that one run may flush for a WebSocket before its client has taken the first; what
 /// a run sends without a flush fits as a whole.
@@ -36,6 +36,8 @@ pub(super) enum Mail {
     /// Messages to groups may be missing. Who is no member of any may have an event in flight that made
     /// it one.
     Missed { gap: Gap, is_member: bool },
+    /// An operator closes the connection.
+    Closed(Close),
     /// The interface server stops.
     Drain,
 }
@@ -73,7 +75,11 @@ impl Mail {
         match self {
             Self::Answer { replies, .. } => replies.iter().map(Reply::cost).sum(),
             Self::Message { replies, .. } => replies.iter().map(SharedReply::cost).sum(),
-            Self::Done { .. } | Self::Missed { .. } | Self::Overflow | Self::Drain => 0,
+            Self::Done { .. }
+            | Self::Missed { .. }
+            | Self::Overflow
+            | Self::Closed(_)
+            | Self::Drain => 0,
         }
     }
 }

@@ -21,6 +21,7 @@ mod mailbox;
 mod pace;
 mod proxies;
 mod registration;
+mod roster;
 mod serve;
 mod server;
 mod strictness;
@@ -35,7 +36,6 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
-pub(crate) use self::transport::read_out;
 use self::{
     admission::Admission,
     backlog::Lines,
@@ -44,9 +44,11 @@ use self::{
     unsent::ResponseSizes,
     users::Users,
 };
+pub(crate) use self::{admission::network_of, transport::read_out};
 pub use self::{
     config::{AbuseLimits, DrainConfig, InterfaceConfig, Liveness, Timeouts},
     proxies::{Forwarding, ProxyConfig},
+    roster::{Answer, ClientClose, ConnectionFacts, QUESTIONS, Question, QuestionError, Selection},
     server::{InterfaceServer, Parts, Running},
     transport::{
         BindError, Endpoint, EndpointError, TlsConfig, TlsError, UnixAccess, UnixAccessError,

@@ -1,15 +1,17 @@
 //! Makes a connection reachable: gives it a name and a mailbox, and counts it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use super::{
     Hub,
     admission::Share,
     mailbox::{Mail, Mailbox},
+    roster::About,
     unsent::Unsent,
 };
 use crate::{
-    message::{ChannelName, LocalName, Protocol},
+    message::{ChannelName, LocalName, Protocol, Scope},
+    routing::Route,
     telemetry::ByProtocol,
 };
 
@@ -52,6 +54,12 @@ impl Registration {
         gauge(hub, protocol).inc();
         let channel = ChannelName::of_connection(&hub.node, &local);
         Self { hub: Arc::clone(hub), protocol, local, channel, mailbox, _share: share }
+    }
+
+    /// Notes what operators may know of the connection.
+    pub(super) fn describe(&self, route: &Arc<Route>, scope: &Arc<Scope>) {
+        let (route, scope, since) = (Arc::clone(route), Arc::clone(scope), SystemTime::now());
+        self.hub.connections.describe(&self.local, About { route, scope, since });
     }
 
     pub(super) fn hub(&self) -> Arc<Hub> {

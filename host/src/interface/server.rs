@@ -15,7 +15,7 @@ use super::{
     connections::Connections,
     inbox,
     limits_log::LimitsLog,
-    serve,
+    roster, serve,
     transport::{
         BindError, Certificates, Endpoint, Listener, Peer, Raw, TlsConfig, TlsError, report, watch,
     },
@@ -118,6 +118,7 @@ impl InterfaceServer {
         let Self { listeners, hub, certificates, .. } = self;
         hub.layer.open_inbox(&hub.node).await?;
         hub.layer.lend_recipient(&hub.node, inbox::recipient(&hub));
+        hub.layer.lend_respondent(&hub.node, roster::respondent(&hub));
         hub.layer.count_sockets(&hub.node, Arc::clone(&hub.open_sockets));
         let reader = Drain::new(Handle::current());
         reader.spawn_until_stopped("inbox", inbox::read(Arc::clone(&hub)));

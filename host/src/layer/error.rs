@@ -88,6 +88,9 @@ pub enum LayerError {
     /// An event was sent to a connection. Connections take messages only.
     #[error("an event was sent to reply channel {0}; send a message")]
     EventToConnection(ChannelName),
+    /// A text is not the id of a message that waits.
+    #[error("{0:?} is not the id of a message that waits")]
+    NotAnId(String),
     /// The store's answer is not one that there is, or a task ended early.
     #[error("the channel layer failed: {0}")]
     Defect(String),
@@ -110,6 +113,7 @@ impl LayerError {
             | Self::LayoutMismatch { .. }
             | Self::NoInbox(_)
             | Self::EventToConnection(_)
+            | Self::NotAnId(_)
             | Self::Stopped => false,
         }
     }

@@ -10,29 +10,34 @@ mod conformance;
 mod dispatch;
 mod error;
 mod memory;
+mod question;
 mod redis;
+mod waiting;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Weak, atomic::AtomicUsize},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 pub use capacity::{BUILT_IN, Capacities, PatternError};
 pub use dispatch::{Dispatch, Feeding};
 pub use error::{LayerError, SendError};
 pub use memory::MemoryLayer;
+pub use question::{Respondent, Unanswered};
 pub use redis::RedisLayer;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use redis::fuzzing;
+pub use waiting::{Moved, Waiting, WaitingId, WaitingPage};
 
 use crate::message::{
-    Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, Message,
-    ModuleName, NodeName, Receipt, Settled,
+    Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, LocalName,
+    Message, MessageId, ModuleName, NodeName, Receipt, Settled,
 };
 
 /// How long a message waits in a channel that delivers at least once.
@@ -245,6 +250,31 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// The interface server lends it once, when its inbox is open.
     fn lend_recipient(&self, _node: &NodeName, _recipient: Weak<dyn Recipient>) {}
 
+    /// Lends a node that answers questions of any process. The interface server lends it once, when its inbox is open.
+    fn lend_respondent(&self, _node: &NodeName, _respondent: Weak<dyn Respondent>) {}
+
+    /// Asks a node, of this process or another one, and waits so long for the answer. The admin API calls it. Dropping
+    /// the future leaves the question asked, and its answer unread.
+    async fn ask(
+        &self,
+        _node: &NodeName,
+        _question: Bytes,
+        _patience: Duration,
+    ) -> Result<Bytes, Unanswered> {
+        Err(Unanswered::Gone)
+    }
+
+    /// Returns the connections of a node of this process that are members of a group. The node calls it to answer
+    /// questions.
+    fn members_on(&self, _node: &NodeName, _group: &GroupName) -> Vec<LocalName> {
+        Vec::new()
+    }
+
+    /// Returns the groups of a connection of this process, by name. Its node calls it to answer questions.
+    fn groups_of(&self, _connection: &ChannelName) -> Vec<GroupName> {
+        Vec::new()
+    }
+
     /// Lends the count of a node's open WebSockets, which others count as lost should the process die. An
     /// interface server calls it once, after [`open_inbox`](Self::open_inbox).
     fn count_sockets(&self, _node: &NodeName, _open: Arc<AtomicUsize>) {}
@@ -265,6 +295,36 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     async fn stop(&self, _stored: usize) -> LostAtStop {
         LostAtStop::default()
     }
+
+    /// Returns messages that wait in a named channel, behind one if it is given, the oldest first: `limit` at most, fewer
+    /// if they are large. The admin API calls it for people to look at dead letters.
+    async fn waiting(
+        &self,
+        channel: &ChannelName,
+        after: Option<&WaitingId>,
+        limit: usize,
+    ) -> Result<WaitingPage, LayerError>;
+
+    /// Returns a message that waits in a named channel; none if it does not any more. The admin API calls it.
+    async fn find_waiting(
+        &self,
+        channel: &ChannelName,
+        id: &WaitingId,
+    ) -> Result<Option<Waiting>, LayerError>;
+
+    /// Moves a message that waits in a named channel to the end of another one, where its tries count anew, or drops
+    /// it and counts that. One step: it is never in both, nor in none. The admin API calls it to run a dead letter
+    /// again.
+    async fn move_waiting(
+        &self,
+        channel: &ChannelName,
+        id: &WaitingId,
+        to: Option<&ChannelName>,
+    ) -> Result<Moved, LayerError>;
+
+    /// Takes those messages out of a set that the layer still has, waiting or with a worker. A relay calls it where
+    /// messages do not outlive the process; elsewhere nothing is taken out.
+    fn retain_forgotten(&self, _ids: &mut HashSet<MessageId>) {}
 
     /// Returns how full the layer is now. The admin listener calls it for `/metrics` and `/api/v1/layer`.
     async fn statistics(&self) -> Result<Statistics, LayerError>;

@@ -43,4 +43,9 @@ impl ChannelName {
     pub fn dead(&self) -> Result<Self, NameError> {
         Self::parse(&format!("{self}{DEAD}"))
     }
+
+    /// The channel whose dead letters this one takes; none if it takes none.
+    pub fn living(&self) -> Option<Self> {
+        Self::parse(self.as_str().strip_suffix(DEAD)?).ok()
+    }
 }

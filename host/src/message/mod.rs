@@ -23,7 +23,9 @@ pub use inbox::{Answer, Done, Gap, InboxEntry};
 pub use message_id::{MessageId, MessageIdError};
 pub use names::{ChannelName, GroupName, LocalName, ModuleName, NameError, NodeName};
 pub use outcome::{HostAnswer, Outcome};
-pub use relayed::{ProcessTag, Relayed, RelayedError, seal as seal_relayed};
+pub use relayed::{
+    ProcessTag, Relayed, RelayedError, seal as seal_relayed, seal_as as seal_relayed_as,
+};
 pub use reply::{Handshake, Header, HeaderError, Reply, Response, ResponseHead, check_headers};
 pub use scope::{PathParam, Protocol, Scope};
 pub use user::{CLAIMS_BYTES_MAX, USER_ID_BYTES_MAX, User, UserError};

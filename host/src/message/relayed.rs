@@ -50,6 +50,16 @@ pub enum RelayedError {
 
 /// Writes a message of a run as it stands in the store. The process relays it; none: whoever finds it first.
 pub fn seal(process: Option<ProcessTag>, correlation: CorrelationId, content: &Content) -> Bytes {
+    seal_as(MessageId::random(), process, correlation, content)
+}
+
+/// The same of a message that has an id already.
+pub fn seal_as(
+    id: MessageId,
+    process: Option<ProcessTag>,
+    correlation: CorrelationId,
+    content: &Content,
+) -> Bytes {
     let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let (process, stored) = match process {
         Some(process) => (process, now()),
@@ -60,7 +70,7 @@ pub fn seal(process: Option<ProcessTag>, correlation: CorrelationId, content: &C
     sealed.put_u8(VERSION);
     sealed.put_u64(process.0);
     sealed.put_u64(u64::try_from(stored.as_millis()).unwrap_or(u64::MAX));
-    sealed.put_u128(MessageId::random().0);
+    sealed.put_u128(id.0);
     sealed.put_u128(correlation.0);
     sealed.put_slice(content);
     sealed.freeze()

@@ -39,6 +39,7 @@ pub struct Fleet {
     deployments: Arc<Deployments>,
     metrics: Arc<Metrics>,
     node: NodeName,
+    questions: Option<u32>,
     started: SystemTime,
     nodes: Mutex<Vec<NodeReport>>,
     /// Whether this process has once adopted all stored modules.
@@ -46,16 +47,17 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Makes a process one of the fleet. Where processes share a store it reports until the drain stops.
+    /// Makes a process one of the fleet, with the version of the questions that it answers. Where processes share a store it reports until the drain stops.
     pub fn join(
         deployments: Arc<Deployments>,
         metrics: Arc<Metrics>,
-        node: NodeName,
+        (node, questions): (NodeName, Option<u32>),
         started: SystemTime,
         drain: &Drain,
     ) -> Arc<Self> {
         let (nodes, caught_up) = (Mutex::default(), watch::Sender::new(false));
-        let fleet = Arc::new(Self { deployments, metrics, node, started, nodes, caught_up });
+        let fleet =
+            Arc::new(Self { deployments, metrics, node, questions, started, nodes, caught_up });
         if fleet.deployments.store().is_shared() {
             drain.spawn("fleet", keep(Arc::clone(&fleet), drain.clone()));
         }
@@ -89,6 +91,7 @@ impl Fleet {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started,
             connections: open("http") + open("websocket"),
+            questions: self.questions,
             slots: u64::try_from(self.metrics.slots.get()).ok(),
             modules,
             preparing,

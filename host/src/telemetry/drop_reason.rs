@@ -60,6 +60,8 @@ reasons! {
     NotRun = "not_run",
     /// A message after its last try, which found its dead-letter channel full.
     DeadLetterFull = "dead_letter_full",
+    /// A message that waited, which an operator dropped.
+    ByOperator = "operator",
     /// A message that waited in a single process when it stopped.
     Shutdown = "shutdown",
 }

@@ -32,6 +32,10 @@ pub(super) fn delivery(
         }
         Payload::Custom(_) => None,
     };
+    let content = match &message.payload {
+        Payload::Custom(content) if receipt.is_some() => Some(content.clone()),
+        _ => None,
+    };
     Delivery {
         means: Arc::clone(&shared.means),
         correlation: message.correlation,
@@ -39,6 +43,7 @@ pub(super) fn delivery(
         receipt,
         module: module.clone(),
         id: message.id,
+        content,
         answered: Arc::default(),
     }
 }

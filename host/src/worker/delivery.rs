@@ -17,8 +17,8 @@ use crate::{
     engine::{Entry, FlushReason, Outlet, Stopped},
     layer::{ChannelLayer, SendError},
     message::{
-        Answer, ChannelName, CorrelationId, Done, LocalName, Message, MessageId, ModuleName,
-        NodeName, Outcome, Receipt, Reply, Settled,
+        Answer, ChannelName, Content, CorrelationId, Done, LocalName, Message, MessageId,
+        ModuleName, NodeName, Outcome, Receipt, Reply, Settled,
     },
     routing::FULL_CHANNEL_TIMEOUT,
     telemetry::{Metrics, WarnLimit},
@@ -84,6 +84,8 @@ pub(super) struct Delivery {
     pub(super) module: ModuleName,
     /// The message's own id, if it has one.
     pub(super) id: Option<MessageId>,
+    /// The content of a message of a channel that delivers at least once.
+    pub(super) content: Option<Content>,
     /// Whether the connection has had a reply.
     pub(super) answered: Arc<AtomicBool>,
 }
@@ -274,8 +276,12 @@ impl Delivery {
             let pause = first_pause.saturating_mul(1 << receipt.attempt.min(16));
             Settled::Again(pause.min(REDELIVERY_PAUSE_MAX))
         };
-        if let (Settled::Done | Settled::Dead, Some(id)) = (settled, self.id) {
-            self.means.relay.settled(id);
+        match (settled, self.id, &self.content) {
+            (Settled::Done, Some(id), _) => self.means.relay.settled(id),
+            (Settled::Dead, Some(id), Some(content)) => {
+                self.means.relay.buried(id, channel, self.correlation, content).await;
+            }
+            _ => {}
         }
         if let Err(error) = self.means.layer.settle(channel, receipt, settled).await {
             // It is redelivered when its lease has run out.

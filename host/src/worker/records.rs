@@ -105,12 +105,18 @@ pub struct Filter {
     pub until: Option<SystemTime>,
     /// Those with an id, in hexadecimal.
     pub correlation: Option<String>,
+    /// Those of some modules.
+    pub covered: Option<Vec<String>>,
 }
 
 impl Filter {
     /// Whether a record is one of them.
     pub fn takes(&self, record: &Record) -> bool {
         self.module.as_ref().is_none_or(|module| *module == record.module)
+            && self
+                .covered
+                .as_ref()
+                .is_none_or(|covered| covered.iter().any(|module| module == record.module.as_str()))
             && self.outcome.as_ref().is_none_or(|outcome| outcome == record.outcome())
             && self.since.is_none_or(|since| record.started >= since)
             && self.until.is_none_or(|until| record.started <= until)

@@ -4,6 +4,8 @@
 //! stored it sends it at once. Another process, or the next one over the same data, sends what is left of one
 //! that is gone. A message may be sent twice then; its id stays the same, so that its run commits once.
 
+mod dead_letters;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt,
@@ -76,6 +78,8 @@ struct State {
     unsettled: HashMap<MessageId, (ModuleName, Place)>,
     /// Places of messages that are done.
     settled: HashMap<ModuleName, Vec<Place>>,
+    /// Those of `unsettled` that are stored as dead letters.
+    dead: HashSet<MessageId>,
     /// Messages that the layer has taken so far.
     sent: u64,
     /// How far looks have gone behind more messages of full channels than are looked at each time.
@@ -128,13 +132,11 @@ impl Relay {
         self.woken.notify_one();
     }
 
-    /// Takes notice that a message is done, or dead. Does nothing for one that the layer keeps itself.
+    /// Takes notice that a message is done. Does nothing for one that the layer keeps itself.
     pub(super) fn settled(&self, id: MessageId) {
-        let mut state = self.state();
-        let Some((module, place)) = state.unsettled.remove(&id) else { return };
-        state.settled.entry(module).or_default().push(place);
-        drop(state);
-        self.woken.notify_one();
+        if self.state().settle(id) {
+            self.woken.notify_one();
+        }
     }
 
     /// Sends what is stored, as it comes. Dropping the future leaves messages stored.
@@ -152,6 +154,9 @@ impl Relay {
             }
             if is_sweep || self.is_due() {
                 self.move_due().await;
+            }
+            if is_sweep {
+                self.forget_gone();
             }
             self.forget_settled().await;
             let (stored, sent) = {
@@ -198,6 +203,7 @@ impl Relay {
     /// Returns how many messages are not done that only this process has sent. The worker calls it when the last
     /// run has ended and [`Relay::run`] is dropped.
     pub(super) async fn finish(&self) -> usize {
+        self.forget_gone();
         self.forget_settled().await;
         if self.layer.outlives_the_process()
             && timeout(FINISH_TIMEOUT, self.send_all()).await.is_err()
@@ -346,8 +352,16 @@ impl Relay {
             // Nobody may have read the channel yet, so that the layer does not know.
             message.expires_after = Some(KEPT);
         }
+        let is_dead = lives_here && channel.living().is_some();
+        if is_dead {
+            let Some(rest) = dead_letters::rest_of_life(relayed.stored) else {
+                self.metrics.dropped(DropReason::Expired);
+                return Sent::Forget;
+            };
+            message.expires_after = Some(rest);
+        }
         // The layer keeps it in memory until it is done.
-        let stays = lives_here && is_lasting;
+        let stays = lives_here && (is_lasting || is_dead);
         if let (true, Some(id)) = (stays, id) {
             let mut state = self.state();
             if state.unsettled.contains_key(&id) {
@@ -358,8 +372,13 @@ impl Relay {
         }
         let sent = self.layer.send(&channel, message).await;
         self.state().sent += u64::from(sent.is_ok());
-        if let (true, Some(id), Err(_)) = (stays, id, &sent) {
-            self.state().unsettled.remove(&id);
+        if let (true, Some(id)) = (stays, id) {
+            let mut state = self.state();
+            if sent.is_err() {
+                state.unsettled.remove(&id);
+            } else if is_dead {
+                state.dead.insert(id);
+            }
         }
         match sent {
             Ok(()) if stays => Sent::Keep,

@@ -19,7 +19,10 @@ use super::{
 use crate::{
     capability::store::{Commit, EmbeddedStore, Parcel, Quota, RunId},
     engine::Entry,
-    layer::{GroupSent, LayerError, Received, SendError, Statistics},
+    layer::{
+        GroupSent, LayerError, Moved, Received, SendError, Statistics, Waiting, WaitingId,
+        WaitingPage,
+    },
     message::{
         Answer, ChannelName, Content, CorrelationId, Done, Event, EventKind, Frame, GroupName,
         Handshake, InboxEntry, LocalName, Message, ModuleName, NodeName, Outcome, Payload,
@@ -75,6 +78,32 @@ impl ChannelLayer for ScriptedLayer {
     async fn answer(&self, _: &NodeName, answer: Answer) -> Result<(), LayerError> {
         Self::panic_if_asked(&self.answer_panics);
         self.answers.send(answer).await.map_err(|_| LayerError::Stopped)
+    }
+
+    async fn waiting(
+        &self,
+        _: &ChannelName,
+        _: Option<&WaitingId>,
+        _: usize,
+    ) -> Result<WaitingPage, LayerError> {
+        Ok(WaitingPage::default())
+    }
+
+    async fn find_waiting(
+        &self,
+        _: &ChannelName,
+        _: &WaitingId,
+    ) -> Result<Option<Waiting>, LayerError> {
+        Ok(None)
+    }
+
+    async fn move_waiting(
+        &self,
+        _: &ChannelName,
+        _: &WaitingId,
+        _: Option<&ChannelName>,
+    ) -> Result<Moved, LayerError> {
+        Ok(Moved::Gone)
     }
 
     async fn send(&self, _: &ChannelName, _: Message) -> Result<(), SendError> {
@@ -259,6 +288,7 @@ async fn answer_after(failing_joins: usize, join_error: LayerError) -> (Answer, 
         receipt: None,
         module: ModuleName::unrouted(),
         id: None,
+        content: None,
         answered: Arc::default(),
     };
     let group = GroupName::parse("g").unwrap();

@@ -25,6 +25,21 @@ async fn a_script_sends_to_a_channel_and_to_a_group_of_one_process() {
     let sent = api.done("POST", "groups/jobs.watchers/messages", frame).await;
     assert_eq!((&sent["reached"], &sent["missed"]), (&json!(1), &json!(0)));
     assert_eq!(watcher.text().await, "hello from cron");
+    let key = |key: &'static str| {
+        let (api, frame) = (api.clone(), json!({"text": "once"}).to_string());
+        async move {
+            let authorization = api.authorization();
+            let headers = [("authorization", &*authorization), ("idempotency-key", key)];
+            let path = "/api/v1/groups/jobs.watchers/messages";
+            api.client().request("POST", path, &headers, frame).await
+        }
+    };
+    let (first, again) = (key("k").await, key("k").await);
+    assert_eq!(first.text(), again.text(), "the answer is the same");
+    assert_eq!(watcher.text().await, "once");
+    assert_eq!(key("other").await.status, 202);
+    assert_eq!(watcher.text().await, "once");
+    assert_eq!(key("").await.status, 400);
     let nobody = api.done("POST", "groups/jobs.nobody/messages", "{}").await;
     assert_eq!(nobody["reached"], 0);
     drop(watcher);

@@ -3,13 +3,16 @@
 mod changes;
 mod connections;
 mod data;
+pub(crate) mod dead_letters;
 mod messages;
+pub(crate) mod open_connections;
 mod openapi;
 mod page;
 mod records;
 mod refusals;
 mod restarts;
 mod settings;
+pub(crate) mod tokens;
 pub(crate) mod wasip1;
 
 use std::path::PathBuf;

@@ -96,8 +96,8 @@ async fn without_the_token_nothing_is_told_and_failures_are_throttled() {
     };
     for (token, code, fix) in [
         (None, "no-token", "there is no token"),
-        (Some("Bearer nothing"), "token", "it is not the token of this host"),
-        (Some("Basic x"), "token", "it is not the token of this host"),
+        (Some("Bearer nothing"), "token", "it is not a token of this host"),
+        (Some("Basic x"), "token", "it is not a token of this host"),
     ] {
         let reply = ask(token).await;
         assert!(reply.text().contains(&format!(r#""code":"{code}""#)), "{}", reply.text());

@@ -3,6 +3,7 @@
 
 mod data;
 mod live;
+mod tokens;
 
 use std::{fs, path::Path, process::Output};
 

@@ -10,7 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use tidegate::{
-    layer::{ChannelLayer, Dispatch, GroupSent, LayerError, MemoryLayer, SendError, Statistics},
+    layer::{
+        ChannelLayer, Dispatch, GroupSent, LayerError, MemoryLayer, Moved, SendError, Statistics,
+        Waiting, WaitingId, WaitingPage,
+    },
     message::{
         Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
         Receipt, Settled,
@@ -61,6 +64,32 @@ impl Broken {
 
 #[async_trait]
 impl ChannelLayer for Broken {
+    async fn waiting(
+        &self,
+        channel: &ChannelName,
+        after: Option<&WaitingId>,
+        limit: usize,
+    ) -> Result<WaitingPage, LayerError> {
+        self.inner.waiting(channel, after, limit).await
+    }
+
+    async fn find_waiting(
+        &self,
+        channel: &ChannelName,
+        id: &WaitingId,
+    ) -> Result<Option<Waiting>, LayerError> {
+        self.inner.find_waiting(channel, id).await
+    }
+
+    async fn move_waiting(
+        &self,
+        channel: &ChannelName,
+        id: &WaitingId,
+        to: Option<&ChannelName>,
+    ) -> Result<Moved, LayerError> {
+        self.inner.move_waiting(channel, id, to).await
+    }
+
     async fn send(&self, channel: &ChannelName, message: Message) -> Result<(), SendError> {
         if self.is_turn(Defect::Drops) {
             return Ok(());

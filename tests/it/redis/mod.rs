@@ -1,6 +1,8 @@
 //! Many processes over Redis.
 
 mod commands;
+mod connections;
+mod dead_letters;
 mod deploys;
 mod faults;
 mod fetches;
@@ -13,6 +15,7 @@ mod sentinel;
 mod servers;
 mod slow_compilation;
 mod timers;
+mod tokens;
 
 use std::path::PathBuf;
 

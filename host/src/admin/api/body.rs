@@ -139,12 +139,9 @@ pub(super) async fn json<T: DeserializeOwned>(
     parse(&read(headers, body, JSON_BYTES_MAX, "").await?, code)
 }
 
-/// Reads a message: an object of JSON.
-pub(super) async fn message<T: DeserializeOwned>(
-    headers: &HeaderMap,
-    body: Incoming,
-) -> Result<T, Box<Problem>> {
-    parse(&read(headers, body, MESSAGE_BYTES_MAX, "").await?, "message")
+/// Reads a message: an object of JSON, which is not parsed yet.
+pub(super) async fn message(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Box<Problem>> {
+    read(headers, body, MESSAGE_BYTES_MAX, "").await
 }
 
 /// Reads a value of a module.

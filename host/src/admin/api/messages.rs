@@ -1,18 +1,22 @@
 //! Sends messages of scripts to a channel, or to all members of a group.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hyper::StatusCode;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Answer, Call, body, json,
+    Answer, Audit, Call, body,
+    once::{self, Once},
     problem::Problem,
     types::{GroupMessage, SentMessage},
 };
 use crate::{
-    layer::{LayerError, SendError},
+    admin::State,
+    layer::{GroupSent, LayerError, SendError},
     message::{ChannelName, Content, CorrelationId, GroupName, Message},
+    shutdown::Drain,
 };
 
 /// How long a sender waits before it tries a full channel again.
@@ -20,16 +24,20 @@ const FULL_CHANNEL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Puts a message at the end of a channel.
 #[utoipa::path(post, path = "/api/v1/channels/{channel}/messages", tag = "messages",
-    params(("channel" = String, Path, description = "A channel that an active module reads, or a reply channel")),
+    params(
+        ("channel" = String, Path, description = "A channel that an active module reads, or a reply channel"),
+        ("idempotency-key" = Option<String>, Header, description = "A repeated request with the same key within 10 minutes is answered as the first one, and sends nothing", max_length = 255, pattern = "^[!-~]{1,255}$"),
+    ),
     request_body(content = Object, description = "The message, as `tidegate send` takes it"),
     responses(
         (status = 202, description = "The channel has it. A consumer may run later, or never", body = SentMessage),
         (status = 400, description = "Not a name, not JSON, or the body was cut off", body = Problem),
-        (status = 403, description = "A channel of the interface server", body = Problem),
+        (status = 403, description = "A channel of the interface server, or one that the token does not cover", body = Problem),
         (status = 404, description = "No active module reads the channel", body = Problem),
         (status = 408, description = "The body comes too slowly", body = Problem),
+        (status = 409, description = "A request with the same idempotency key has begun and has no answer", body = Problem),
         (status = 413, description = "Too large", body = Problem),
-        (status = 422, description = "Not an object, or not a message", body = Problem),
+        (status = 422, description = "Not an object, not a message, or the idempotency key of another message", body = Problem),
         (status = 503, description = "The channel is full, or Redis does not answer", body = Problem),
         (status = 507, description = "Redis has no memory left", body = Problem),
     ),
@@ -50,24 +58,33 @@ pub(super) async fn send(call: Call) -> Result<Answer, Box<Problem>> {
         );
         return Err(Problem::new(StatusCode::NOT_FOUND, "no-such-channel", text));
     }
-    let content = content(&call.headers, call.body).await?;
-    let correlation = CorrelationId::random();
-    call.state.layer.send(&channel, Message::custom(content, correlation)).await?;
-    let sent =
-        SentMessage { channel: channel.to_string(), correlation_id: correlation.to_string() };
-    Ok(json(StatusCode::ACCEPTED, &sent))
+    call.may_send_to(&channel)?;
+    let sending = Sending::read(call, &format!("channel {channel}")).await?;
+    let (content, correlation) = (sending.content.clone(), CorrelationId::random());
+    let layer = Arc::clone(&sending.state.layer);
+    sending
+        .send("send", async move {
+            layer.send(&channel, Message::custom(content, correlation)).await?;
+            let (channel, correlation_id) = (channel.to_string(), correlation.to_string());
+            Ok(SentMessage { channel, correlation_id })
+        })
+        .await
 }
 
 /// Sends a message to every member of a group.
 #[utoipa::path(post, path = "/api/v1/groups/{group}/messages", tag = "messages",
-    params(("group" = String, Path, description = "The group")),
+    params(
+        ("group" = String, Path, description = "The group"),
+        ("idempotency-key" = Option<String>, Header, description = "A repeated request with the same key within 10 minutes is answered as the first one, and sends nothing", max_length = 255, pattern = "^[!-~]{1,255}$"),
+    ),
     request_body(content = Object, description = "The message, as `tidegate group-send` takes it"),
     responses(
         (status = 202, description = "It is on its way to those who are members now, if there are any", body = GroupMessage),
         (status = 400, description = "Not a name, not JSON, or the body was cut off", body = Problem),
         (status = 408, description = "The body comes too slowly", body = Problem),
+        (status = 409, description = "A request with the same idempotency key has begun and has no answer", body = Problem),
         (status = 413, description = "Too large", body = Problem),
-        (status = 422, description = "Not an object, or not a message", body = Problem),
+        (status = 422, description = "Not an object, not a message, or the idempotency key of another message", body = Problem),
         (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "Redis has no memory left", body = Problem),
     ),
@@ -76,26 +93,53 @@ pub(super) async fn group_send(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.params.first().map(String::as_str).unwrap_or_default();
     let group = GroupName::parse(name)
         .map_err(|error| Problem::bad("name", format!("{name:?} is not a group: {error}")))?;
-    let content = content(&call.headers, call.body).await?;
-    let correlation = CorrelationId::random();
-    let sent = call.state.layer.group_send(&group, content, correlation).await?;
-    let sent = GroupMessage {
-        group: group.to_string(),
-        reached: sent.reached,
-        missed: sent.missed,
-        correlation_id: correlation.to_string(),
-    };
-    Ok(json(StatusCode::ACCEPTED, &sent))
+    call.may_send_to_group(&group)?;
+    let sending = Sending::read(call, &format!("group {group}")).await?;
+    let (content, correlation) = (sending.content.clone(), CorrelationId::random());
+    let layer = Arc::clone(&sending.state.layer);
+    sending
+        .send("group-send", async move {
+            let GroupSent { reached, missed } =
+                layer.group_send(&group, content, correlation).await?;
+            let (group, correlation_id) = (group.to_string(), correlation.to_string());
+            Ok(GroupMessage { group, reached, missed, correlation_id })
+        })
+        .await
 }
 
-async fn content(
-    headers: &hyper::HeaderMap,
-    body: hyper::body::Incoming,
-) -> Result<Content, Box<Problem>> {
-    let message: Map<String, Value> = body::message(headers, body).await?;
-    Content::from_json(&message).map_err(|error| {
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "message", error.to_string())
-    })
+/// A message that is about to be sent.
+struct Sending {
+    state: Arc<State>,
+    tasks: Drain,
+    content: Content,
+    once: Option<Once>,
+    audit: Audit,
+    /// Where to, in words.
+    target: String,
+}
+
+impl Sending {
+    async fn read(call: Call, target: &str) -> Result<Self, Box<Problem>> {
+        let (key, audit) = (Once::key(&call)?, call.audit());
+        let body = body::message(&call.headers, call.body).await?;
+        let message: Map<String, Value> = body::parse(&body, "message")?;
+        let content = Content::from_json(&message).map_err(|error| {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "message", error.to_string())
+        })?;
+        let once = key.map(|key| Once::new(&audit.token, &key, target, &body));
+        let (state, tasks, target) = (call.state, call.tasks, target.to_owned());
+        Ok(Self { state, tasks, content, once, audit, target })
+    }
+
+    async fn send<T: Serialize + Send + 'static>(
+        self,
+        action: &'static str,
+        work: impl Future<Output = Result<T, SendError>> + Send + 'static,
+    ) -> Result<Answer, Box<Problem>> {
+        let sent = once::send(&self.state, &self.tasks, self.once, work).await?;
+        self.audit.line(action, &self.target);
+        Ok(sent)
+    }
 }
 
 impl From<SendError> for Box<Problem> {

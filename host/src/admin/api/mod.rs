@@ -1,45 +1,52 @@
-//! The admin API, version 1: JSON below `/api/v1`, for holders of the token.
+//! The admin API, version 1: JSON below `/api/v1`, for holders of a token.
 //!
-//! [`OPERATIONS`] lists the operations; a test compares it with the OpenAPI document.
+//! `OPERATIONS` lists the operations with their roles; a test compares it with the OpenAPI document.
 
+mod admission;
 mod answer;
 mod body;
+mod connections;
 mod data;
+mod dead_letters;
 mod messages;
 mod modules;
+mod once;
 mod openapi;
+mod operations;
 mod problem;
 mod read;
 mod settings;
 mod stream;
+mod timers;
+mod tokens;
 mod types;
 
-use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
-use governor::{
-    DefaultDirectRateLimiter, Quota, RateLimiter,
-    clock::{Clock as _, DefaultClock},
-};
-use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, header};
+use hyper::{HeaderMap, Request, StatusCode, body::Incoming};
 use tokio::sync::Semaphore;
 
-pub(super) use self::answer::{Answer, full};
+pub(super) use self::{
+    answer::{Answer, full},
+    operations::PREFIX,
+};
 use self::{
     answer::{JSON, empty, json},
+    operations::{Operation, Reach, resolve},
     problem::Problem,
 };
-use super::State;
-use crate::{message::ModuleName, registry::DeployError, shutdown::Drain};
+use super::{State, access::Holder};
+use crate::{
+    message::{ChannelName, GroupName, ModuleName},
+    registry::DeployError,
+    shutdown::Drain,
+};
 
-/// The prefix of all paths of the API.
-pub(super) const PREFIX: &str = "/api/v1/";
-/// Wrong tokens a minute that get a 401. Beyond, they get a 429.
-const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
 /// Streams of records at the same time, at most.
 const RECORD_STREAMS_MAX: usize = 32;
 /// Exports of data at the same time, at most. Redis holds a copy for each.
 const EXPORTS_MAX: usize = 4;
-/// The header field with the name of the user. It is not checked, since a holder of the token may do anything.
+/// The header field with the name of the user. It is not checked: what is sure is the name of the token.
 const USER_FIELD: &str = "x-tidegate-user";
 /// The header field with a note for the history.
 const NOTE_FIELD: &str = "x-tidegate-note";
@@ -50,16 +57,16 @@ const FIELD_CHARACTERS_MAX: usize = 200;
 #[derive(Debug)]
 pub struct Api {
     /// The right token always passes: it has 256 bits, and its holder must not be locked out by others.
-    failures: DefaultDirectRateLimiter,
+    failures: admission::Failures,
     streams: Arc<Semaphore>,
     exports: Arc<Semaphore>,
 }
 
 impl Default for Api {
     fn default() -> Self {
-        let failures = RateLimiter::direct(Quota::per_minute(WRONG_TOKENS_PER_MINUTE));
         let streams = Arc::new(Semaphore::new(RECORD_STREAMS_MAX));
-        Self { failures, streams, exports: Arc::new(Semaphore::new(EXPORTS_MAX)) }
+        let exports = Arc::new(Semaphore::new(EXPORTS_MAX));
+        Self { failures: admission::Failures::default(), streams, exports }
     }
 }
 
@@ -69,72 +76,13 @@ struct Call {
     state: Arc<State>,
     tasks: Drain,
     peer: SocketAddr,
+    holder: Holder,
     /// The values of `{name}` and `{version}`.
     params: Vec<String>,
     query: String,
     headers: HeaderMap,
     body: Incoming,
 }
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
-    Activate,
-    DataDelete,
-    DataExport,
-    DataGet,
-    DataImport,
-    DataList,
-    DataSet,
-    DataUsage,
-    Delete,
-    DeleteVersion,
-    Deploy,
-    Drain,
-    GroupSend,
-    Layer,
-    List,
-    Nodes,
-    OpenApi,
-    Patch,
-    Records,
-    Rollback,
-    Routes,
-    Send,
-    Set,
-    Settings,
-    Show,
-    Stream,
-}
-
-/// All operations: method, path below the prefix, and kind.
-const OPERATIONS: [(Method, &str, Operation); 26] = [
-    (Method::GET, "modules", Operation::List),
-    (Method::GET, "modules/{name}", Operation::Show),
-    (Method::PUT, "modules/{name}", Operation::Deploy),
-    (Method::DELETE, "modules/{name}", Operation::Delete),
-    (Method::DELETE, "modules/{name}/versions/{version}", Operation::DeleteVersion),
-    (Method::POST, "modules/{name}/activate", Operation::Activate),
-    (Method::POST, "modules/{name}/rollback", Operation::Rollback),
-    (Method::GET, "modules/{name}/settings", Operation::Settings),
-    (Method::PUT, "modules/{name}/settings", Operation::Set),
-    (Method::PATCH, "modules/{name}/settings", Operation::Patch),
-    (Method::GET, "modules/{name}/data", Operation::DataList),
-    (Method::GET, "modules/{name}/data/export", Operation::DataExport),
-    (Method::POST, "modules/{name}/data/import", Operation::DataImport),
-    (Method::GET, "modules/{name}/data/usage", Operation::DataUsage),
-    (Method::GET, "modules/{name}/data/value", Operation::DataGet),
-    (Method::PUT, "modules/{name}/data/value", Operation::DataSet),
-    (Method::DELETE, "modules/{name}/data/value", Operation::DataDelete),
-    (Method::POST, "channels/{channel}/messages", Operation::Send),
-    (Method::POST, "groups/{group}/messages", Operation::GroupSend),
-    (Method::GET, "routes", Operation::Routes),
-    (Method::GET, "records", Operation::Records),
-    (Method::GET, "records/stream", Operation::Stream),
-    (Method::GET, "layer", Operation::Layer),
-    (Method::GET, "nodes", Operation::Nodes),
-    (Method::POST, "drain", Operation::Drain),
-    (Method::GET, "openapi.json", Operation::OpenApi),
-];
 
 /// Answers a request below the prefix.
 pub(super) async fn answer(
@@ -157,22 +105,44 @@ async fn call(
 ) -> Result<Answer, Box<Problem>> {
     let (head, body) = request.into_parts();
     let found = resolve(&head.method, head.uri.path());
-    if let Ok((Operation::OpenApi, _)) = found {
+    if matches!(&found, Ok((row, _)) if row.operation == Operation::OpenApi) {
         return Ok(full(StatusCode::OK, JSON, openapi::document()));
     }
-    admit(&state, &head.headers)?;
-    let (operation, params) = found?;
+    let holder = admission::admit(&state, &head.headers, peer.ip()).await?;
+    state.tokens.note_use(&holder, &tasks);
+    let (row, params) = found?;
     let query = head.uri.query().unwrap_or_default().to_owned();
-    let call = Call { state, tasks, peer, params, query, headers: head.headers, body };
-    match operation {
+    let headers = head.headers;
+    let call = Call { state, tasks, peer, holder, params, query, headers, body };
+    admission::allow(&call.holder, row)?;
+    if row.reach == Reach::Module {
+        call.covers(&call.module()?)?;
+    }
+    match row.operation {
         Operation::Activate => modules::activate(call).await,
+        Operation::Close => connections::close(call).await,
+        Operation::ConnectionClose => connections::close_one(&call).await,
+        Operation::ConnectionShow => connections::show(&call).await,
+        Operation::Connections => connections::list(&call).await,
         Operation::DataDelete => data::delete(call).await,
-        Operation::DataExport => data::export(&call).await,
+        Operation::DataExport => {
+            let answer = data::export(&call).await?;
+            Ok(admission::until_revoked(answer, &call))
+        }
         Operation::DataGet => data::get(&call).await,
         Operation::DataImport => data::import(call).await,
         Operation::DataList => data::list(&call).await,
         Operation::DataSet => data::set(call).await,
         Operation::DataUsage => data::usage(&call).await,
+        Operation::DeadLetterChannels => dead_letters::channels(&call).await,
+        Operation::DeadLetterDrop => dead_letters::drop_one(&call).await,
+        Operation::DeadLetterList => dead_letters::list(&call).await,
+        Operation::DeadLetterRun => dead_letters::run(&call).await,
+        Operation::DeadLetterShow => dead_letters::show(&call).await,
+        Operation::DeadLettersDrop => dead_letters::drop_all(&call).await,
+        Operation::DeadLettersRun => dead_letters::run_all(&call).await,
+        Operation::Delayed => timers::list(&call).await,
+        Operation::DelayedCancel => timers::cancel(&call).await,
         Operation::Delete => modules::delete(call).await,
         Operation::DeleteVersion => modules::delete_version(call).await,
         Operation::Deploy => modules::deploy(call).await,
@@ -190,70 +160,30 @@ async fn call(
         Operation::Set => settings::set(call).await,
         Operation::Settings => settings::get(&call),
         Operation::Show => modules::show(&call),
-        Operation::Stream => stream::records(&call),
-    }
-}
-
-/// Refuses requests without the token.
-fn admit(state: &State, headers: &HeaderMap) -> Result<(), Box<Problem>> {
-    if state.token.is_in(headers) {
-        return Ok(());
-    }
-    let refused = |code, what: &str| {
-        let text = format!(
-            "{what}; the header field authorization must be \"Bearer\" and the token, which stands \
-             in the file admin-token of the data directory"
-        );
-        Err(Problem::new(StatusCode::UNAUTHORIZED, code, text))
-    };
-    // A request without a token is not a guess.
-    if !headers.contains_key(header::AUTHORIZATION) {
-        return refused("no-token", "there is no token");
-    }
-    if let Err(until) = state.api.failures.check() {
-        let pause = until.wait_time_from(DefaultClock::default().now());
-        let text = "too many requests with a wrong token; look at what sends them";
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", text);
-        return Err(problem.after(pause));
-    }
-    refused("token", "it is not the token of this host")
-}
-
-/// Returns the operation of a path and its parameters, or the problem with the path.
-fn resolve(method: &Method, path: &str) -> Result<(Operation, Vec<String>), Box<Problem>> {
-    let path = path.strip_prefix(PREFIX).unwrap_or_default();
-    let mut allowed = Vec::new();
-    for (known, pattern, operation) in &OPERATIONS {
-        if let Some(params) = captured(pattern, path) {
-            if known == method {
-                return Ok((*operation, params));
-            }
-            allowed.push(known.as_str());
+        Operation::Stream => {
+            let answer = stream::records(&call)?;
+            Ok(admission::until_revoked(answer, &call))
         }
+        Operation::Token => Ok(tokens::own(&call)),
+        Operation::TokenCreate => tokens::create(call).await,
+        Operation::TokenList => tokens::list(&call).await,
+        Operation::TokenRevoke => tokens::revoke(&call).await,
     }
-    if allowed.is_empty() {
-        let text = "there is nothing here; GET /api/v1/openapi.json lists what there is";
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", text));
-    }
-    let allowed = allowed.join(", ");
-    let text = format!("the methods here are {allowed}");
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", text);
-    Err(problem.allowing(allowed))
 }
 
-fn captured(pattern: &str, path: &str) -> Option<Vec<String>> {
-    let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
-    let mut params = Vec::new();
-    loop {
-        match (pattern.next(), path.next()) {
-            (None, None) => return Some(params),
-            (Some(part), Some(found)) if part.starts_with('{') => {
-                let found = percent_encoding::percent_decode_str(found).decode_utf8_lossy();
-                params.push(found.into_owned());
-            }
-            (Some(part), Some(found)) if part == found => {}
-            _ => return None,
-        }
+/// Does work to its end, even if the client has left. No `async fn`: the future of a deployment is large, and would be
+/// in this one, too.
+fn finish<T: Send + 'static, E: Into<Box<Problem>> + Send + 'static>(
+    tasks: &Drain,
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> impl Future<Output = Result<T, Box<Problem>>> + Send {
+    let done = tasks.spawn("change", work);
+    async move {
+        let broken = |_| {
+            let text = "the host failed in the middle; its log says how";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "host", text)
+        };
+        done.await.map_err(broken)?.map_err(Into::into)
     }
 }
 
@@ -281,48 +211,86 @@ impl Call {
         (!kept.is_empty()).then_some(kept)
     }
 
+    /// The name of the operator, by their own account, or else by the name of the token.
     fn who(&self) -> String {
-        self.said(USER_FIELD).unwrap_or_else(|| "unknown".to_owned())
+        let token = || self.holder.token().map(ToString::to_string);
+        self.said(USER_FIELD).or_else(token).unwrap_or_else(|| "unknown".to_owned())
+    }
+
+    /// Refuses a token that does not cover a module.
+    fn covers(&self, module: &ModuleName) -> Result<(), Box<Problem>> {
+        if self.holder.covers(module) {
+            return Ok(());
+        }
+        let text = format!(
+            "the token is for the modules {}, and not for {module}; ask with another token",
+            self.covered()
+        );
+        Err(Problem::new(StatusCode::FORBIDDEN, "module", text))
+    }
+
+    /// Whether the token covers the module that reads a channel.
+    fn covers_channel(&self, channel: &ChannelName) -> bool {
+        self.holder.modules().is_none() || {
+            let modules = self.state.deployments.registry().snapshot();
+            modules.owners.get(channel).is_some_and(|module| self.holder.covers(module))
+        }
+    }
+
+    /// Refuses a channel that a limited token does not cover. Reply channels are of no module by their name.
+    fn may_send_to(&self, channel: &ChannelName) -> Result<(), Box<Problem>> {
+        if self.covers_channel(channel) {
+            return Ok(());
+        }
+        let text = format!(
+            "the token is for the channels of the modules {}, and not for {channel}; ask with another token",
+            self.covered()
+        );
+        Err(Problem::new(StatusCode::FORBIDDEN, "module", text))
+    }
+
+    /// The same for a group.
+    fn may_send_to_group(&self, group: &GroupName) -> Result<(), Box<Problem>> {
+        let Some(covered) = self.holder.modules() else { return Ok(()) };
+        let names = covered.iter().filter_map(|name| ModuleName::parse(name).ok());
+        if names.into_iter().any(|module| group.belongs_to(&module)) {
+            return Ok(());
+        }
+        let text = format!(
+            "the token is for the groups of the modules {}, which begin with NAME., and not for \
+             {group}; ask with another token",
+            self.covered()
+        );
+        Err(Problem::new(StatusCode::FORBIDDEN, "module", text))
+    }
+
+    /// The modules of a limited token, in words.
+    fn covered(&self) -> String {
+        self.holder.modules().unwrap_or_default().join(", ")
+    }
+
+    fn audit(&self) -> Audit {
+        let token = self.holder.token().map_or("admin-token", |name| name.as_str()).to_owned();
+        Audit { who: self.who(), token, peer: self.peer }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The operator who changes something, for the audit line.
+#[derive(Clone, Debug)]
+struct Audit {
+    who: String,
+    token: String,
+    peer: SocketAddr,
+}
 
-    #[test]
-    fn the_document_describes_what_there_is_and_nothing_else() {
-        let document: serde_json::Value = serde_json::from_slice(&openapi::document()).unwrap();
-        let mut described: Vec<_> = document["paths"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .flat_map(|(path, methods)| {
-                let path = path.strip_prefix(PREFIX).unwrap().to_owned();
-                let methods = methods.as_object().unwrap().keys().cloned();
-                methods.map(move |method| (path.clone(), method.to_uppercase()))
-            })
-            .collect();
-        described.sort();
-        let mut there: Vec<_> = (OPERATIONS.iter())
-            .map(|(method, path, _)| ((*path).to_owned(), method.to_string()))
-            .collect();
-        there.sort();
-        assert_eq!(described, there);
-        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
-    }
-
-    #[test]
-    fn a_path_is_matched_by_its_parts() {
-        let found = |method: &Method, path: &str| {
-            resolve(method, path).map_err(|problem| problem.into_answer().status().as_u16())
-        };
-        let (operation, params) = found(&Method::PUT, "/api/v1/modules/chat").unwrap();
-        assert_eq!((operation, params), (Operation::Deploy, vec!["chat".to_owned()]));
-        assert_eq!(found(&Method::POST, "/api/v1/modules/chat").unwrap_err(), 405);
-        for path in ["/api/v1/", "/api/v1/modules/", "/api/v1/modules/a/b", "/api/v1/nodes/x"] {
-            let status = found(&Method::GET, path).map(|(operation, _)| operation);
-            assert!(matches!(status, Err(404) | Ok(Operation::Show)), "{path}: {status:?}");
-        }
+impl Audit {
+    /// The line of what is not a change of a module.
+    fn line(&self, action: &'static str, subject: &str) {
+        let Self { who, token, peer } = self;
+        tracing::info!(
+            target: "tidegate::audit",
+            who, token, action, subject, from = %peer,
+            "changed"
+        );
     }
 }

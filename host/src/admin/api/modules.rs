@@ -2,14 +2,14 @@
 
 #![expect(unused_qualifications, reason = "utoipa names queries in full")]
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use hyper::StatusCode;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Answer, Call, NOTE_FIELD, body, data, empty, json,
+    Answer, Audit, Call, NOTE_FIELD, body, data, empty, json,
     problem::Problem,
     read,
     types::{Activate, Deployed, ModuleDetails, ModuleList, Rollback, Route, RouteList},
@@ -26,6 +26,7 @@ use crate::{
 ))]
 pub(super) fn list(call: &Call) -> Answer {
     let listed = call.state.deployments.list().into_iter();
+    let listed = listed.filter(|it| call.holder.covers(&it.name));
     let modules = listed.map(|it| call.state.fleet.with_rests(it).into()).collect();
     json(StatusCode::OK, &ModuleList { modules })
 }
@@ -58,7 +59,8 @@ pub(super) fn show(call: &Call) -> Result<Answer, Box<Problem>> {
 ))]
 pub(super) fn routes(call: &Call) -> Answer {
     let modules = call.state.deployments.registry().snapshot();
-    let mut versions: Vec<_> = modules.versions().collect();
+    let covered = modules.versions().filter(|version| call.holder.covers(&version.name));
+    let mut versions: Vec<_> = covered.collect();
     versions.sort_by(|a, b| a.name.cmp(&b.name));
     let of = |version: &&Arc<registry::Version>| {
         Route::of(version.name.as_str(), version.routes(), &version.declarations)
@@ -264,35 +266,29 @@ pub(super) struct Rest {
     fleet: Arc<Fleet>,
     action: &'static str,
     module: ModuleName,
-    who: String,
-    peer: SocketAddr,
+    audit: Audit,
 }
 
 impl Rest {
     pub(super) fn of(call: &Call, action: &'static str, module: ModuleName) -> Self {
         let (tasks, fleet) = (call.tasks.clone(), Arc::clone(&call.state.fleet));
-        Self { tasks, fleet, action, module, who: call.who(), peer: call.peer }
+        Self { tasks, fleet, action, module, audit: call.audit() }
     }
 
     /// Does the work to its end, even if the client has left.
-    pub(super) async fn finish<T: Send + 'static, E: Into<Box<Problem>> + Send + 'static>(
+    pub(super) fn finish<T: Send + 'static, E: Into<Box<Problem>> + Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
-    ) -> Result<T, Box<Problem>> {
-        let done = self.tasks.spawn("change", work).await;
-        let broken = |_| {
-            let text = "the host failed in the middle; its log says how";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "host", text)
-        };
-        done.map_err(broken)?.map_err(Into::into)
+    ) -> impl Future<Output = Result<T, Box<Problem>>> + Send {
+        super::finish(&self.tasks, work)
     }
 
-    /// The audit line: user, change and address.
+    /// The audit line: user, token, change and address.
     pub(super) fn audit(&self, version: Option<u64>, digest: Option<&str>) {
+        let Audit { who, token, peer } = &self.audit;
         tracing::info!(
             target: "tidegate::audit",
-            who = self.who, action = self.action, module = %self.module, version, digest,
-            from = %self.peer,
+            who, token, action = self.action, module = %self.module, version, digest, from = %peer,
             "changed"
         );
     }

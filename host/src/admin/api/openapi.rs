@@ -9,12 +9,17 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
-use super::{data, messages, modules, problem::Problem, read, settings, stream};
+use super::{
+    connections, data, dead_letters, messages, modules, operations::resolve, problem::Problem,
+    read, settings, stream, timers, tokens,
+};
 
 /// Names of modules.
 const NAME: &str = "^[a-z0-9-]{1,63}$";
 /// Names of channels and groups; a reply channel has a `!` besides.
 const CHANNEL: &str = "^[a-zA-Z0-9._-]{1,99}$";
+/// Reply channels.
+const REPLY_CHANNEL: &str = "^[a-zA-Z0-9._-]{1,49}![a-zA-Z0-9._-]{1,49}$";
 /// The schema of problems in the document.
 const PROBLEM: &str = "#/components/schemas/Problem";
 
@@ -25,8 +30,12 @@ const PROBLEM: &str = "#/components/schemas/Problem";
         modules::list, modules::show, modules::deploy, modules::delete, modules::delete_version,
         modules::activate, modules::rollback, modules::routes, settings::get, settings::set,
         settings::patch, data::list, data::usage, data::get, data::set, data::delete, data::export,
-        data::import, messages::send, messages::group_send,
-        read::records, stream::records, read::layer, read::nodes, read::drain, document,
+        data::import, messages::send, messages::group_send, timers::list, timers::cancel,
+        connections::list, connections::show, connections::close_one, connections::close,
+        dead_letters::channels, dead_letters::list, dead_letters::show, dead_letters::run,
+        dead_letters::drop_one, dead_letters::run_all, dead_letters::drop_all,
+        read::records, stream::records, read::layer, read::nodes, read::drain,
+        tokens::own, tokens::list, tokens::create, tokens::revoke, document,
     ),
     components(schemas(Problem)),
     modifiers(&Token),
@@ -64,16 +73,22 @@ impl Modify for Token {
 fn complete(document: &mut Value) {
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     for (path, operations) in paths.into_iter().flatten() {
-        for operation in operations.as_object_mut().into_iter().flat_map(|it| it.values_mut()) {
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
             let named = operation.get_mut("parameters").and_then(Value::as_array_mut);
             for parameter in named.into_iter().flatten() {
                 name(parameter);
             }
+            if !path.ends_with("openapi.json") {
+                add_role(operation, method, path);
+            }
             let answers = operation.get_mut("responses").and_then(Value::as_object_mut);
             let Some(answers) = answers else { continue };
             if !path.ends_with("openapi.json") {
-                answers.insert("401".to_owned(), problem("Not the token"));
-                answers.insert("429".to_owned(), problem("Too often not the token"));
+                answers.insert("401".to_owned(), problem("No token of this host"));
+                answers.insert("429".to_owned(), problem("Too often no token of this host"));
+                // Some operations refuse for more reasons than the token.
+                let refused = "The token has too small a role, or is for other modules";
+                answers.entry("403").or_insert_with(|| problem(refused));
             }
             for content in answers.values_mut().filter_map(|it| it.get_mut("content")) {
                 let schema = content.pointer("/application~1json/schema/$ref");
@@ -82,6 +97,15 @@ fn complete(document: &mut Value) {
                 }
             }
         }
+    }
+}
+
+/// Says which role an operation asks for.
+fn add_role(operation: &mut Value, method: &str, path: &str) {
+    let Ok(method) = method.to_ascii_uppercase().parse() else { return };
+    let Ok((row, _)) = resolve(&method, path) else { return };
+    if let Some(fields) = operation.as_object_mut() {
+        fields.insert("x-tidegate-role".to_owned(), row.role.word().into());
     }
 }
 
@@ -102,8 +126,9 @@ fn without_signs(value: &mut Value) {
 
 fn name(parameter: &mut Value) {
     let pattern = match parameter.get("name").and_then(Value::as_str) {
-        Some("name" | "module") => NAME,
+        Some("name" | "module" | "token") => NAME,
         Some("channel" | "group") => CHANNEL,
+        Some("connection") => REPLY_CHANNEL,
         _ => return,
     };
     if let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) {

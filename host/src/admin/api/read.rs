@@ -41,7 +41,8 @@ pub(super) async fn layer(call: &Call) -> Result<Answer, Box<Problem>> {
         depth,
         oldest_ms: u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX),
     };
-    let mut channels: Vec<_> = statistics.channels.into_iter().map(depth).collect();
+    let covered = statistics.channels.into_iter().filter(|(it, _)| call.covers_channel(it));
+    let mut channels: Vec<_> = covered.map(depth).collect();
     channels.sort_by(|a, b| b.depth.cmp(&a.depth).then_with(|| a.channel.cmp(&b.channel)));
     let (groups, delayed) = (statistics.groups, statistics.delayed);
     Ok(json(StatusCode::OK, &LayerDepth { channels, groups, delayed }))
@@ -52,7 +53,13 @@ pub(super) async fn layer(call: &Call) -> Result<Answer, Box<Problem>> {
     (status = 200, description = "All nodes", body = NodeList),
 ))]
 pub(super) fn nodes(call: &Call) -> Answer {
-    let nodes = call.state.fleet.nodes().into_iter().map(Node::from).collect();
+    let mut nodes: Vec<_> = call.state.fleet.nodes().into_iter().map(Node::from).collect();
+    if let Some(covered) = call.holder.modules() {
+        for node in &mut nodes {
+            node.modules.retain(|module| covered.contains(&module.name));
+            node.preparing.retain(|file| covered.contains(&file.module));
+        }
+    }
     json(StatusCode::OK, &NodeList { nodes })
 }
 
@@ -92,10 +99,12 @@ pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
         let text = format!("`limit` is {most}; give 1 to {RECORDS_MAX}");
         return Err(Problem::bad("limit", text));
     }
-    let filter = filter(query)?;
+    let mut filter = filter(query)?;
     if let Some(module) = &filter.module {
+        call.covers(module)?;
         known(call, module)?;
     }
+    filter.covered = call.holder.modules().map(<[String]>::to_vec);
     let found = call.state.records.search(&filter, most);
     let records = found.iter().map(|record| Record::from(&**record)).collect();
     Ok(json(StatusCode::OK, &RecordList { records }))
@@ -133,6 +142,7 @@ fn filter(query: RecordQuery) -> Result<Filter, Box<Problem>> {
         since: since.map(|text| moment("since", &text)).transpose()?,
         until: until.map(|text| moment("until", &text)).transpose()?,
         correlation: correlation_id.map(|id| id.replace('-', "").to_ascii_lowercase()),
+        covered: None,
     })
 }
 
@@ -178,8 +188,7 @@ fn moment(field: &str, text: &str) -> Result<SystemTime, Box<Problem>> {
     (status = 202, description = "It stops"),
 ))]
 pub(super) fn drain(call: &Call) -> Answer {
-    let who = call.who();
-    tracing::info!(target: "tidegate::audit", who, action = "drain", from = %call.peer, "changed");
+    call.audit().line("drain", "the process");
     call.state.asked.stop();
     full(StatusCode::ACCEPTED, "text/plain; charset=utf-8", "draining\n")
 }

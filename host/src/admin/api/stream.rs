@@ -39,6 +39,10 @@ pub(super) struct StreamQuery {
 pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     let StreamQuery { module } = read::parse(&call.query)?;
     let module = module.map(|name| read::module_name(&name)).transpose()?;
+    if let Some(module) = &module {
+        call.covers(module)?;
+    }
+    let covered = call.holder.modules().map(<[String]>::to_vec);
     let permit = Arc::clone(&call.state.api.streams).try_acquire_owned().map_err(|_| {
         let text = format!("{RECORD_STREAMS_MAX} streams are open already; close one of them");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", text)
@@ -46,7 +50,7 @@ pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     })?;
     let following = Following {
         records: call.state.records.follow(),
-        filter: Filter { module, ..Filter::default() },
+        filter: Filter { module, covered, ..Filter::default() },
         permit,
     };
     let body = StreamBody::new(events(following)).map_err(|never| match never {}).boxed_unsync();

@@ -3,13 +3,11 @@
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::{Method, body::Incoming};
-use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
-
 use tokio::time::timeout;
 
 use super::{
     ANSWER_TIMEOUT, AdminAddress, AdminClient, AskError, DEPLOY_TIMEOUT, DataEntry, DataPage,
-    DataUsage, answers::Imported,
+    DataUsage, answers::Imported, encoded,
 };
 use crate::message::ModuleName;
 
@@ -100,8 +98,4 @@ impl DataExport {
 
 fn value(name: &ModuleName, key: &str) -> String {
     format!("/api/v1/modules/{name}/data/value?key={}", encoded(key))
-}
-
-fn encoded(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }

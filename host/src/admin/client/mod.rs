@@ -1,14 +1,17 @@
 //! Asks another process over its admin listener: what the commands `deploy`, `rollback`, `modules`,
-//! `logs`, `data`, `dev` and `drain` have in common.
+//! `logs`, `data`, `token`, `dead-letters`, `dev` and `drain` have in common.
 //!
 //! Each request has a connection of its own, which ends with it. An answer is read up to a limit, and
 //! waited for up to another.
 
 mod address;
 mod answers;
+mod connections;
 mod data;
+mod dead_letters;
 mod error;
 mod events;
+mod tokens;
 
 use std::time::Duration;
 
@@ -16,6 +19,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, Request, Response, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::{net::TcpStream, runtime::Handle, time::timeout};
@@ -26,9 +30,17 @@ pub use self::{
         DataEntry, DataPage, DataUsage, Deployed, GroupSent, Kept, LogLine, ModuleDetails,
         ModuleSummary, Node, NodeDigest, NodeFile, NodeModule, Record, RouteOf, ScheduleOf,
     },
+    connections::{
+        CloseFrame, ClosingConnections, Connection, ConnectionFilter, ConnectionPage, SilentNode,
+    },
     data::DataExport,
+    dead_letters::{
+        DeadLetter, DeadLetterChannel, DeadLetterPage, DeadLettersMoved, DelayedMessage,
+        DelayedPage,
+    },
     error::{AskError, Problem},
     events::{Heard, RecordStream},
+    tokens::{MadeToken, NewToken, TokenOf},
 };
 use super::{AdminToken, DRAIN};
 use crate::{
@@ -48,6 +60,8 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const USER: &str = "x-tidegate-user";
 /// The header field with a note for the history.
 const NOTE: &str = "x-tidegate-note";
+/// The header field with the key of a request that has an effect once.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Options of a deployment.
 #[derive(Clone, Debug, Default)]
@@ -104,7 +118,7 @@ impl AdminClient {
     ) -> Result<Deployed, AskError> {
         let query = if options.skip_probation { "?probation=off" } else { "" };
         let path = format!("/api/v1/modules/{name}{query}");
-        let note = options.note.as_deref();
+        let note = options.note.as_deref().map(|note| (NOTE, note));
         let response =
             self.send_with(Method::PUT, &path, wasm.into(), DEPLOY_TIMEOUT, note).await?;
         self.read(response, &path).await
@@ -133,17 +147,31 @@ impl AdminClient {
         self.answer(Method::PATCH, &path, patch.to_string().into(), DEPLOY_TIMEOUT).await
     }
 
-    /// Sends a message, an object of JSON, to a channel.
-    pub async fn send_message(&self, channel: &ChannelName, json: String) -> Result<(), AskError> {
+    /// Sends a message, an object of JSON, to a channel; once for an idempotency key.
+    pub async fn send_message(
+        &self,
+        channel: &ChannelName,
+        json: String,
+        key: Option<&str>,
+    ) -> Result<(), AskError> {
         let path = format!("/api/v1/channels/{channel}/messages");
-        drop(self.send(Method::POST, &path, json.into(), ANSWER_TIMEOUT).await?);
+        let field = key.map(|key| (IDEMPOTENCY_KEY, key));
+        drop(self.send_with(Method::POST, &path, json.into(), ANSWER_TIMEOUT, field).await?);
         Ok(())
     }
 
-    /// Sends a message, an object of JSON, to a group.
-    pub async fn group_send(&self, group: &GroupName, json: String) -> Result<GroupSent, AskError> {
+    /// Sends a message, an object of JSON, to a group; once for an idempotency key.
+    pub async fn group_send(
+        &self,
+        group: &GroupName,
+        json: String,
+        key: Option<&str>,
+    ) -> Result<GroupSent, AskError> {
         let path = format!("/api/v1/groups/{group}/messages");
-        self.answer(Method::POST, &path, json.into(), ANSWER_TIMEOUT).await
+        let field = key.map(|key| (IDEMPOTENCY_KEY, key));
+        let response =
+            self.send_with(Method::POST, &path, json.into(), ANSWER_TIMEOUT, field).await?;
+        self.read(response, &path).await
     }
 
     /// Activates an earlier version again: the one that is named, or the one before.
@@ -235,14 +263,14 @@ impl AdminClient {
         self.send_with(method, path, body, patience, None).await
     }
 
-    /// The same, with a note for the history.
+    /// The same, with one more header field.
     async fn send_with(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
         patience: Duration,
-        note: Option<&str>,
+        field: Option<(&'static str, &str)>,
     ) -> Result<Response<Incoming>, AskError> {
         let address = || self.address.clone();
         let mut request = Request::builder()
@@ -253,8 +281,8 @@ impl AdminClient {
             .header(header::CONTENT_LENGTH, body.len())
             // Any text but control characters, of which the command line has taken care.
             .header(USER, self.user.as_bytes());
-        if let Some(note) = note {
-            request = request.header(NOTE, note.as_bytes());
+        if let Some((name, value)) = field {
+            request = request.header(name, value.as_bytes());
         }
         // The path and the rest are made of checked names.
         let Ok(request) = request.body(Full::new(body)) else { return Err(AskError::Token) };
@@ -311,4 +339,9 @@ impl AdminClient {
             reason: error.to_string(),
         })
     }
+}
+
+/// A text within a path or a query.
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }

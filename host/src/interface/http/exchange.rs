@@ -188,6 +188,9 @@ impl Exchange {
                     let text = "a message to a group may be missing";
                     return First::Status(S::SERVICE_UNAVAILABLE, text);
                 }
+                Happening::Closed(_) => {
+                    return First::Status(S::SERVICE_UNAVAILABLE, "an operator ended the request");
+                }
                 Happening::Drain => {
                     self.stopping = true;
                     if self.is_held() {
@@ -228,6 +231,7 @@ impl Exchange {
                     self.refuse(Reason::Unsent);
                     return Err(Aborted);
                 }
+                Happening::Closed(_) => return Ok(None),
                 Happening::Drain => {
                     self.stopping = true;
                     if self.is_held() {

@@ -258,6 +258,9 @@ impl Pending {
                 Happening::Lost => {
                     Decision::Refuse(S::SERVICE_UNAVAILABLE, "no worker took the handshake")
                 }
+                Happening::Closed(_) => {
+                    Decision::Refuse(S::FORBIDDEN, "an operator closed the connection")
+                }
                 Happening::Overflow | Happening::Missed | Happening::Drain => {
                     Decision::Refuse(S::SERVICE_UNAVAILABLE, "the handshake came at a bad time")
                 }

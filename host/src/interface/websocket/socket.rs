@@ -364,6 +364,7 @@ impl Socket {
             }
             // The JavaScript client comes back soon, each at another time.
             Happening::Missed => Err(End::host(1012, "messages to a group may be missing")),
+            Happening::Closed(close) => Err(End { close, by: By::Host }),
             Happening::Drain => Err(End::host(1001, "the server goes away")),
         }
     }
@@ -484,7 +485,7 @@ impl Socket {
                 Happening::Lost if self.conversation.route.policy.on_fault == OnFault::Close => {
                     return;
                 }
-                Happening::Missed => return,
+                Happening::Missed | Happening::Closed(_) => return,
                 Happening::Lost | Happening::Overflow | Happening::Drain => {}
             }
         }

@@ -8,6 +8,7 @@ mod groups;
 mod inboxes;
 mod lasting;
 mod later;
+mod waiting;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::{advance, timeout};
 
-pub(super) use self::{channels::*, groups::*, inboxes::*, lasting::*, later::*};
+pub(super) use self::{channels::*, groups::*, inboxes::*, lasting::*, later::*, waiting::*};
 use super::{Capacities, ChannelLayer, Dispatch, LastingChannels, LayerConfig, Owners, Received};
 use crate::{
     message::{
@@ -142,6 +143,10 @@ macro_rules! conformance_cases {
             a_message_that_failed_comes_again_after_its_pause_and_then_goes_to_the_dead
             a_message_whose_worker_is_gone_comes_again
             a_lasting_message_outlives_the_usual_expiry
+            waiting_messages_are_shown_in_pages_and_stay
+            a_dead_letter_is_moved_to_its_channel_where_its_tries_count_anew
+            what_finds_no_room_is_not_moved
+            a_text_that_is_no_id_finds_nothing
         }
     };
 }

@@ -133,6 +133,19 @@ impl Groups {
         }
     }
 
+    pub(super) fn members_on(&self, node: &NodeName, name: &GroupName) -> Vec<LocalName> {
+        let locals = self.groups.get(name).and_then(|group| group.connections.get(node));
+        locals.map(|locals| locals.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The groups of a channel, by name.
+    pub(super) fn groups_of(&self, channel: &ChannelName) -> Vec<GroupName> {
+        let groups = self.memberships.get(channel).into_iter().flatten();
+        let mut groups: Vec<_> = groups.cloned().collect();
+        groups.sort();
+        groups
+    }
+
     /// Groups that nobody sends to must not keep memberships that are over.
     fn sweep_now_and_then(&mut self, now: Instant) {
         if now - self.swept < self.expiry / 10 {

@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::{
-    layer::Recipient,
+    layer::{Recipient, Respondent},
     message::{Answer, InboxEntry, NodeName, Outcome},
     telemetry::{DropReason, Metrics},
 };
@@ -22,6 +22,8 @@ struct Inbox {
     arrived: Arc<Notify>,
     /// The node, if it takes answers by a call.
     recipient: Option<Weak<dyn Recipient>>,
+    /// The node, if it answers questions.
+    respondent: Option<Weak<dyn Respondent>>,
     /// Whether the reader has handed out all that it took. Then an answer may pass by the inbox.
     is_drained: bool,
 }
@@ -88,6 +90,18 @@ impl Inboxes {
         if let Some(inbox) = self.inboxes.get_mut(node) {
             inbox.recipient = Some(recipient);
         }
+    }
+
+    /// Lends a node that answers questions.
+    pub(super) fn lend_respondent(&mut self, node: &NodeName, respondent: Weak<dyn Respondent>) {
+        if let Some(inbox) = self.inboxes.get_mut(node) {
+            inbox.respondent = Some(respondent);
+        }
+    }
+
+    /// What answers questions to a node.
+    pub(super) fn respondent(&self, node: &NodeName) -> Option<Arc<dyn Respondent>> {
+        self.inboxes.get(node)?.respondent.as_ref()?.upgrade()
     }
 
     /// Who takes an answer now, if nothing is on its way to the node before it.

@@ -3,8 +3,10 @@
 mod groups;
 mod inboxes;
 mod queues;
+mod waiting;
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -23,13 +25,13 @@ use self::{
     queues::{Popped, Queues, Returned},
 };
 use super::{
-    ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, LostAtStop, Owners, Recipient,
-    SendError, Statistics,
+    ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, LostAtStop, Moved, Owners,
+    Recipient, Respondent, SendError, Statistics, Unanswered, Waiting, WaitingId, WaitingPage,
 };
 use crate::{
     message::{
-        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, ModuleName,
-        NodeName, Payload, Receipt, Settled,
+        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, LocalName, Message,
+        MessageId, ModuleName, NodeName, Payload, Receipt, Settled,
     },
     telemetry::{DropReason, Metrics},
 };
@@ -345,6 +347,29 @@ impl ChannelLayer for MemoryLayer {
         lock(&self.inboxes).lend(node, recipient);
     }
 
+    fn lend_respondent(&self, node: &NodeName, respondent: Weak<dyn Respondent>) {
+        lock(&self.inboxes).lend_respondent(node, respondent);
+    }
+
+    async fn ask(
+        &self,
+        node: &NodeName,
+        question: Bytes,
+        patience: Duration,
+    ) -> Result<Bytes, Unanswered> {
+        let respondent = lock(&self.inboxes).respondent(node).ok_or(Unanswered::Gone)?;
+        let answer = timeout(patience, respondent.respond(question)).await;
+        answer.map_err(|_| Unanswered::TimedOut)
+    }
+
+    fn members_on(&self, node: &NodeName, group: &GroupName) -> Vec<LocalName> {
+        lock(&self.groups).members_on(node, group)
+    }
+
+    fn groups_of(&self, connection: &ChannelName) -> Vec<GroupName> {
+        lock(&self.groups).groups_of(connection)
+    }
+
     async fn read_inbox(&self, node: &NodeName) -> Result<Vec<InboxEntry>, LayerError> {
         loop {
             let Some(arrived) = lock(&self.inboxes).notice(node) else {
@@ -397,6 +422,47 @@ impl ChannelLayer for MemoryLayer {
             DropReason::Shutdown,
         );
         lost
+    }
+
+    async fn waiting(
+        &self,
+        channel: &ChannelName,
+        after: Option<&WaitingId>,
+        limit: usize,
+    ) -> Result<WaitingPage, LayerError> {
+        lock(&self.queues).waiting(channel, after, limit)
+    }
+
+    async fn find_waiting(
+        &self,
+        channel: &ChannelName,
+        id: &WaitingId,
+    ) -> Result<Option<Waiting>, LayerError> {
+        Ok(lock(&self.queues).find_waiting(channel, id))
+    }
+
+    async fn move_waiting(
+        &self,
+        channel: &ChannelName,
+        id: &WaitingId,
+        to: Option<&ChannelName>,
+    ) -> Result<Moved, LayerError> {
+        let now = Instant::now();
+        let mut queues = lock(&self.queues);
+        let (moved, expired) = queues.move_waiting(channel, id, to, now);
+        self.count_drops(expired, DropReason::Expired);
+        if moved == Moved::Yes {
+            if to.is_none() {
+                self.metrics.dropped(DropReason::ByOperator);
+            }
+            self.hand_over(queues, now);
+            self.room.notify_waiters();
+        }
+        Ok(moved)
+    }
+
+    fn retain_forgotten(&self, ids: &mut HashSet<MessageId>) {
+        lock(&self.queues).retain_forgotten(ids);
     }
 
     async fn statistics(&self) -> Result<Statistics, LayerError> {

@@ -17,12 +17,14 @@ use crate::{
 const POSTPONE: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
-struct Entry {
-    message: Message,
+pub(super) struct Entry {
+    /// Counts all entries, so that one can be named.
+    pub(super) number: u64,
+    pub(super) message: Message,
     /// How often it was taken before.
     attempt: u32,
-    sent: Instant,
-    expires: Instant,
+    pub(super) sent: Instant,
+    pub(super) expires: Instant,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,7 @@ pub(super) struct Queues {
     queues: HashMap<ChannelName, Queue>,
     /// The channels with messages, the one that was served last at the end.
     ready: VecDeque<ChannelName>,
+    next_number: u64,
     delayed: BTreeMap<(Instant, u64), (ChannelName, Delayed)>,
     next_delayed: u64,
     /// Which channels keep messages until they are done, as whoever reads them says.
@@ -105,6 +108,7 @@ impl Queues {
             bytes: 0,
             queues: HashMap::new(),
             ready: VecDeque::new(),
+            next_number: 0,
             delayed: BTreeMap::new(),
             next_delayed: 0,
             lasting: Arc::default(),
@@ -138,8 +142,46 @@ impl Queues {
             false => message.expires_after.unwrap_or(self.expiry),
         };
         self.bytes += message.len();
-        queue.entries.push_back(Entry { message, attempt: 0, sent: now, expires: now + life });
+        let (number, expires) = (self.next_number, now + life);
+        self.next_number += 1;
+        queue.entries.push_back(Entry { number, message, attempt: 0, sent: now, expires });
         pushed
+    }
+
+    /// Puts a message at the end of a channel, which leaves its place in another one for that.
+    pub(super) fn push_in_place(
+        &mut self,
+        channel: &ChannelName,
+        message: Message,
+        now: Instant,
+    ) -> Pushed {
+        let bytes = message.len();
+        self.bytes -= bytes;
+        let pushed = self.push(channel, message, now);
+        self.bytes += bytes;
+        pushed
+    }
+
+    /// The messages of a channel, in the order of their numbers.
+    pub(super) fn entries(&self, channel: &ChannelName) -> Option<&VecDeque<Entry>> {
+        self.queues.get(channel).map(|queue| &queue.entries)
+    }
+
+    /// Takes a message away that waits.
+    pub(super) fn take_away(&mut self, channel: &ChannelName, number: u64) {
+        let Some(queue) = self.queues.get_mut(channel) else { return };
+        let at = queue.entries.binary_search_by_key(&number, |entry| entry.number);
+        if let Some(entry) = at.ok().and_then(|at| queue.entries.remove(at)) {
+            self.bytes -= entry.message.len();
+        }
+        self.forget_if_empty(channel);
+    }
+
+    /// All messages that are kept here or that a worker has.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &Message> {
+        let waiting = self.queues.values().flat_map(|queue| &queue.entries).map(|it| &it.message);
+        let leased = self.leased.values().map(|leased| &leased.message);
+        waiting.chain(leased).chain(self.delayed.values().map(|(_, delayed)| &delayed.message))
     }
 
     /// Puts a message back that was taken. It had room before.
@@ -150,7 +192,9 @@ impl Queues {
             self.ready.push_back(channel);
             Queue { entries: VecDeque::new(), capacity }
         });
-        queue.entries.push_back(Entry { message, attempt, sent: now, expires: now + KEPT });
+        let (number, expires) = (self.next_number, now + KEPT);
+        self.next_number += 1;
+        queue.entries.push_back(Entry { number, message, attempt, sent: now, expires });
     }
 
     fn lease(
@@ -371,7 +415,8 @@ impl Queues {
             expired += queue.drop_expired(now).0;
             for entry in queue.entries {
                 // A dead letter has its long life from the channel that it was in.
-                let is_kept = entry.message.expires_after == Some(KEPT);
+                let is_kept =
+                    entry.message.expires_after == Some(KEPT) || channel.living().is_some();
                 match is_kept || self.lasting.contains_key(&channel) {
                     true => lost.at_least_once += 1,
                     false => lost.at_most_once += 1,

@@ -70,7 +70,7 @@ async fn by_default_an_inbox_has_64_mib_and_the_layer_256() {
     let mib = content(1024 * 1024);
     let node = NodeName::random();
     layer.open_inbox(&node).await.unwrap();
-    let connection = ChannelName::of_connection(&node, &crate::message::LocalName::random());
+    let connection = ChannelName::of_connection(&node, &LocalName::random());
     for _ in 0..63 {
         layer.send(&connection, message(&mib)).await.unwrap();
     }
@@ -177,7 +177,7 @@ async fn an_answer_passes_by_the_inbox_unless_something_is_before_it() {
     let noted = Arc::new(Noted::default());
     let recipient: Arc<dyn Recipient> = Arc::<Noted>::clone(&noted);
     layer.lend_recipient(&node, Arc::downgrade(&recipient));
-    let local = crate::message::LocalName::random();
+    let local = LocalName::random();
     let connection = ChannelName::of_connection(&node, &local);
     let answer = async |order| {
         let answer = Answer { to: local.clone(), order, replies: Vec::new(), done: None };

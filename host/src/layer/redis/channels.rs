@@ -126,9 +126,12 @@ impl Shared {
             for channel in channels.chunks_exact(3) {
                 if let [name, messages, age] = channel
                     && let (Ok(name), Ok(messages), Ok(age)) =
-                        (ChannelName::parse(name), messages.parse(), age.parse())
+                        (ChannelName::parse(name), messages.parse::<usize>(), age.parse())
                 {
-                    statistics.channels.insert(name, (messages, Duration::from_micros(age)));
+                    // Dead letters may be in two partitions.
+                    let found = statistics.channels.entry(name).or_default();
+                    found.0 += messages;
+                    found.1 = found.1.max(Duration::from_micros(age));
                 }
             }
         }

@@ -170,6 +170,10 @@ impl Shared {
                 node.heard(number);
                 None
             }
+            Parcel::Ask { id, question } => {
+                self.answer_question(node, id, question);
+                None
+            }
         }
     }
 

@@ -10,10 +10,12 @@ mod groups;
 mod inbox;
 mod node;
 mod probe;
+mod questions;
 mod reading;
 mod receive;
 mod scripts;
 mod upkeep;
+mod waiting;
 mod wire;
 
 #[cfg(test)]
@@ -22,11 +24,12 @@ mod tests;
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicUsize},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio::{
     sync::Notify,
@@ -37,17 +40,20 @@ use tokio::{
 pub use self::wire::fuzzing;
 use self::{
     batch::Batches,
-    node::Node,
+    node::{Answering, Node},
     receive::{Receiver, Receivers, Source},
     scripts::Scripts,
     upkeep::{Registrations, Seen},
     wire::Parcel,
 };
-use super::{ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, SendError, Statistics};
+use super::{
+    ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, Moved, Respondent, SendError,
+    Statistics, Unanswered, Waiting, WaitingId, WaitingPage,
+};
 use crate::{
     message::{
-        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
-        Payload, Receipt, Settled,
+        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, LocalName, Message,
+        NodeName, Payload, Receipt, Settled,
     },
     redis::{Link, Redis, RedisFailure, partition_of},
     shutdown::Drain,
@@ -306,6 +312,31 @@ impl ChannelLayer for RedisLayer {
         self.shared.deliver(node, &Parcel::Answer(answer)).await.map(drop)
     }
 
+    fn lend_respondent(&self, name: &NodeName, respondent: Weak<dyn Respondent>) {
+        if let Some(node) = self.shared.node(name) {
+            // Once: an interface server opens its inbox once.
+            drop(node.answering.set(Answering::new(respondent)));
+        }
+    }
+
+    async fn ask(
+        &self,
+        node: &NodeName,
+        question: Bytes,
+        patience: Duration,
+    ) -> Result<Bytes, Unanswered> {
+        self.shared.ask(node, question, patience).await
+    }
+
+    fn members_on(&self, node: &NodeName, group: &GroupName) -> Vec<LocalName> {
+        self.shared.node(node).map(|node| node.members_of(group)).unwrap_or_default()
+    }
+
+    fn groups_of(&self, connection: &ChannelName) -> Vec<GroupName> {
+        let Some((node, local)) = connection.connection() else { return Vec::new() };
+        self.shared.node(&node).map(|node| node.groups_of(&local)).unwrap_or_default()
+    }
+
     async fn read_inbox(&self, name: &NodeName) -> Result<Vec<InboxEntry>, LayerError> {
         self.shared.read_inbox(name).await
     }
@@ -316,6 +347,32 @@ impl ChannelLayer for RedisLayer {
 
     async fn probe(&self) -> Result<(), LayerError> {
         self.shared.probe().await
+    }
+
+    async fn waiting(
+        &self,
+        channel: &ChannelName,
+        after: Option<&WaitingId>,
+        limit: usize,
+    ) -> Result<WaitingPage, LayerError> {
+        self.shared.waiting(channel, after, limit).await
+    }
+
+    async fn find_waiting(
+        &self,
+        channel: &ChannelName,
+        id: &WaitingId,
+    ) -> Result<Option<Waiting>, LayerError> {
+        self.shared.find_waiting(channel, id).await
+    }
+
+    async fn move_waiting(
+        &self,
+        channel: &ChannelName,
+        id: &WaitingId,
+        to: Option<&ChannelName>,
+    ) -> Result<Moved, LayerError> {
+        self.shared.move_waiting(channel, id, to).await
     }
 
     async fn statistics(&self) -> Result<Statistics, LayerError> {

@@ -3,15 +3,34 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::{reading::Reading, wire::Taken};
-use crate::message::{Gap, GroupName, InboxEntry, LocalName, NodeName};
+use crate::{
+    layer::Respondent,
+    message::{Gap, GroupName, InboxEntry, LocalName, NodeName},
+};
+
+/// Questions that a process answers at the same time. More have no answer.
+const ANSWERING_MAX: usize = 8;
+
+/// Answers questions about the connections of a node.
+#[derive(Debug)]
+pub(super) struct Answering {
+    pub(super) respondent: Weak<dyn Respondent>,
+    pub(super) room: Arc<Semaphore>,
+}
+
+impl Answering {
+    pub(super) fn new(respondent: Weak<dyn Respondent>) -> Self {
+        Self { respondent, room: Arc::new(Semaphore::new(ANSWERING_MAX)) }
+    }
+}
 
 /// One node of this process.
 #[derive(Debug)]
@@ -30,6 +49,8 @@ pub(super) struct Node {
     gaps: Mutex<Vec<InboxEntry>>,
     /// The partitions that know the node, and since which turn of theirs.
     known: Mutex<HashMap<usize, u64>>,
+    /// Answers questions about its connections.
+    pub(super) answering: OnceLock<Answering>,
     /// The open WebSockets.
     pub(super) sockets: OnceLock<Arc<AtomicUsize>>,
 }
@@ -72,6 +93,7 @@ impl Node {
             reading: Reading::default(),
             gaps: Mutex::default(),
             known: Mutex::default(),
+            answering: OnceLock::new(),
             sockets: OnceLock::new(),
         }
     }
@@ -168,6 +190,15 @@ impl Node {
         let members = self.members();
         let locals = members.groups.get(group).map(|group| group.locals.iter().cloned().collect());
         locals.unwrap_or_default()
+    }
+
+    /// The groups of a connection, by name.
+    pub(super) fn groups_of(&self, local: &LocalName) -> Vec<GroupName> {
+        let members = self.members();
+        let groups = members.memberships.get(local).into_iter().flatten();
+        let mut groups: Vec<_> = groups.cloned().collect();
+        groups.sort();
+        groups
     }
 
     /// The groups that have members here.

@@ -4,6 +4,8 @@ crate::redis::declare_scripts! {
     send receive read_by settle
     deliver taken put
     later promote
+    waiting find_waiting move_waiting
     join leave join_named leave_named members
     upkeep close statistics probe
+    give_answer take_answer
 }

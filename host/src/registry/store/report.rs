@@ -20,6 +20,10 @@ pub struct NodeReport {
     pub started_at: SystemTime,
     /// Connections that are open there.
     pub connections: i64,
+    /// Which questions about its connections it answers: 1 are those of 0.1.1. None of earlier releases, and of
+    /// processes without connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub questions: Option<u32>,
     /// Slots that run consumers there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u64>,

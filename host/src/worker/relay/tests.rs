@@ -230,3 +230,32 @@ async fn a_look_reads_a_bounded_part_and_the_next_one_goes_on_there() {
     stage.relay.look(&stage.module).await.unwrap();
     assert_eq!(held().await, 1);
 }
+
+#[tokio::test]
+async fn a_dead_letter_stands_in_the_store_until_the_layer_has_it_no_more() {
+    let stage = Stage::new(1);
+    stage.commit(stage.relay.process(), &[("mail", 1)]).await;
+    stage.relay.look(&stage.module).await.unwrap();
+    let (name, number, receipt, id) = stage.taken().remove(0);
+    let channel = ChannelName::parse(&name).unwrap();
+    let content = Content::parse(Bytes::from(vec![0x81, 0xa1, b'n', number])).unwrap();
+    stage.relay.buried(id, &channel, CorrelationId::random(), &content).await;
+    // A worker has it still.
+    stage.relay.forget_gone();
+    stage.layer.settle(&channel, &receipt, Settled::Dead).await.unwrap();
+    stage.relay.forget_gone();
+    stage.relay.forget_settled().await;
+    let kept = stage.store.waiting(&stage.module, None, 10).await.unwrap();
+    assert_eq!(kept.len(), 1, "in the place of the message");
+    assert_eq!(kept[0].1.target, "mail.dead");
+    assert_eq!(Relayed::open(&kept[0].1.payload).unwrap().message.id, Some(id));
+    stage.relay.look(&stage.module).await.unwrap();
+    let dead = channel.dead().unwrap();
+    let page = stage.layer.waiting(&dead, None, 10).await.unwrap();
+    assert_eq!(page.total, 1, "it is sent to nobody twice");
+    let dropped = stage.layer.move_waiting(&dead, &page.messages[0].id, None).await.unwrap();
+    assert_eq!(dropped, crate::layer::Moved::Yes);
+    stage.relay.forget_gone();
+    stage.relay.forget_settled().await;
+    assert_eq!(stage.waiting().await, 0);
+}

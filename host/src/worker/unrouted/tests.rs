@@ -105,6 +105,7 @@ impl Stage {
             receipt: None,
             module: ModuleName::unrouted(),
             id: None,
+            content: None,
             answered: Arc::default(),
         };
         let event = Event {

@@ -81,7 +81,10 @@ pub(in super::super) async fn delete(call: Call) -> Result<Answer, Box<Problem>>
 }
 
 /// Commits as a run does. Returns an error where the outcome does not become known in time.
-pub(super) async fn commit(mut transaction: Transaction, quota: Quota) -> Result<(), Box<Problem>> {
+pub(in super::super) async fn commit(
+    mut transaction: Transaction,
+    quota: Quota,
+) -> Result<(), Box<Problem>> {
     match timeout(COMMIT_TIMEOUT, transaction.commit(quota)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.into()),

@@ -145,7 +145,7 @@ fn data_of(json: &Json) -> Result<Data, Box<Problem>> {
 }
 
 /// Reads MessagePack as JSON. None: it is something else, or JSON cannot express it.
-fn json_of(bytes: &Bytes) -> Option<Json> {
+pub(in super::super) fn json_of(bytes: &Bytes) -> Option<Json> {
     let mut rest = &bytes[..];
     let value = rmpv::decode::read_value_with_max_depth(&mut rest, DEPTH_MAX).ok()?;
     // The SDK keeps such an integer as one.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 pub(super) use self::{
-    change::{__path_delete, __path_set, delete, set},
-    contents::{DataEntry, NewValue},
+    change::{__path_delete, __path_set, commit, delete, set},
+    contents::{DataEntry, NewValue, json_of},
     export::{__path_export, export},
     import::{__path_import, import},
 };
@@ -196,11 +196,11 @@ pub(super) async fn usage(call: &Call) -> Result<Answer, Box<Problem>> {
 pub(super) async fn there(state: &State, module: &ModuleName) -> Result<(), Box<Problem>> {
     let Err(error) = state.deployments.written(module) else { return Ok(()) };
     let usage = state.data.usage(module).await?;
-    if usage.keys > 0 || usage.relayed > 0 { Ok(()) } else { Err(error.into()) }
+    if usage.keys > 0 || usage.relayed > 0 || usage.timers > 0 { Ok(()) } else { Err(error.into()) }
 }
 
 /// Returns what a module may keep: the quotas of the active version, or the default without one.
-fn quota(call: &Call, module: &ModuleName) -> Quota {
+pub(super) fn quota(call: &Call, module: &ModuleName) -> Quota {
     let modules = call.state.deployments.registry().snapshot();
     let active = modules.version(module).map(|version| version.grants.store.quota);
     active.unwrap_or_else(|| StoreGrant::default().quota)

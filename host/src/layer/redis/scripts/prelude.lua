@@ -24,6 +24,39 @@ local function expiry(entry)
     return (struct.unpack('>I8', entry, 3))
 end
 
+-- When an entry was sent; what is too short for that was sent before all others.
+local function sent_at(entry)
+    if #entry < HEADER then return 0 end
+    return (struct.unpack('>I8', entry, 11))
+end
+
+-- The place of the first entry of a channel that was sent at a moment or later. Entries stand in the order in which
+-- they were sent.
+local function first_sent_at(key, length, moment)
+    local low, high = 0, length
+    while low < high do
+        local middle = math.floor((low + high) / 2)
+        if sent_at(redis.call('LINDEX', key, middle)) < moment then
+            low = middle + 1
+        else
+            high = middle
+        end
+    end
+    return low
+end
+
+-- An entry of a channel and its place, by when it was sent and its digest. Nothing if it is not there.
+local function find_sent(key, length, sent, digest)
+    local at = first_sent_at(key, length, sent)
+    while at < length do
+        local entry = redis.call('LINDEX', key, at)
+        if sent_at(entry) ~= sent then return nil end
+        if redis.sha1hex(entry) == digest then return entry, at end
+        at = at + 1
+    end
+    return nil
+end
+
 -- Redis out of memory refuses what needs more of it, but not in a script that has written already.
 -- What keeps a node alive or makes room in the end begins with this.
 local function even_without_memory()

@@ -7,7 +7,7 @@ use crate::redis::documented::{Documented, allowed, between};
 const DOCUMENT: &str = include_str!("../../../../../docs/redis.md");
 const DOCUMENTED: Documented = Documented {
     page: DOCUMENT,
-    folders: &["layer/redis/scripts", "registry/store/redis/scripts"],
+    folders: &["layer/redis/scripts", "registry/store/redis/scripts", "admin/store/redis/scripts"],
 };
 
 #[test]

@@ -26,6 +26,8 @@ pub(in super::super) enum Parcel {
     LeaveAll { local: LocalName },
     /// A node checks that entries put into its inbox come out of it.
     Probe { number: u64 },
+    /// A process asks for something that only the node knows.
+    Ask { id: CorrelationId, question: Bytes },
 }
 
 /// Bytes of each kind that the entries took that were read of an inbox.
@@ -45,6 +47,7 @@ enum WireParcel {
     Leave { local: String, group: String },
     LeaveAll { local: String },
     Probe { number: u64 },
+    Ask { id: String, question: Blob },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -122,6 +125,10 @@ impl Parcel {
             }
             // Probes go the way of answers, with their room.
             Self::Probe { number } => (ANSWER, WireParcel::Probe { number: *number }),
+            Self::Ask { id, question } => {
+                let question = Blob(question.clone());
+                (MESSAGE, WireParcel::Ask { id: id.to_string(), question })
+            }
         };
         let mut entry = vec![kind];
         entry.extend(encode(&wire));
@@ -167,6 +174,9 @@ impl Parcel {
                 Self::Leave { local: local(node, &leaves)?, group: name(&group)? }
             }
             WireParcel::Probe { number } => Self::Probe { number },
+            WireParcel::Ask { id: asked, question } => {
+                Self::Ask { id: id("id", &asked)?, question: question.0 }
+            }
             WireParcel::LeaveAll { local: leaves } => {
                 Self::LeaveAll { local: local(node, &leaves)? }
             }

@@ -43,6 +43,14 @@ pub(in super::super) struct Envelope {
     pub(in super::super) attempt: u32,
 }
 
+/// When an entry was sent and when it expires, in microseconds of the server.
+pub(in super::super) fn times(entry: &[u8]) -> Option<(u64, u64)> {
+    let (header, _) = entry.split_at_checked(HEADER)?;
+    let number =
+        |at: std::ops::Range<usize>| Some(u64::from_be_bytes(header.get(at)?.try_into().ok()?));
+    Some((number(10..18)?, number(2..10)?))
+}
+
 /// Reads an entry of a channel. `now` is the server's time in microseconds.
 pub(in super::super) fn open(entry: &[u8], now: u64) -> Result<Envelope, WireError> {
     let (header, map) = entry.split_at_checked(HEADER).ok_or(WireError::Short)?;

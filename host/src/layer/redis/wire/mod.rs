@@ -15,7 +15,7 @@ mod tests;
 
 pub(super) use self::{
     inbox::{Parcel, Taken},
-    message::{Envelope, open, seal},
+    message::{Envelope, open, seal, times},
 };
 
 /// The version of layout and formats. Processes with another version are refused.

@@ -125,6 +125,7 @@ fn parcels() -> Vec<(&'static str, Parcel)> {
         ("inbox leave", Parcel::Leave { local: local("one"), group }),
         ("inbox leave_all", Parcel::LeaveAll { local: local("one") }),
         ("inbox probe", Parcel::Probe { number: 9 }),
+        ("inbox ask", Parcel::Ask { id: id(), question: Bytes::from_static(b"{}") }),
         ("inbox answer http.response", answer(vec![Reply::Respond(response())], None)),
         (
             "inbox answer http.response.start",
@@ -407,6 +408,7 @@ fn some_parcel() -> impl Strategy<Value = Parcel> {
         (locals(), group()).prop_map(|(local, group)| Parcel::Leave { local, group }),
         locals().prop_map(|local| Parcel::LeaveAll { local }),
         any::<u64>().prop_map(|number| Parcel::Probe { number }),
+        any::<Vec<u8>>().prop_map(|question| Parcel::Ask { id: id(), question: question.into() }),
     ]
 }
 
