@@ -1,5 +1,6 @@
 //! Examples and the page of the admin listener as people see them, in a real browser.
 
+mod control;
 mod page;
 mod users;
 

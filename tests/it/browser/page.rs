@@ -6,7 +6,7 @@ use tests::{Browser, Driver, ENTER, ESCAPE, Host, guest};
 use crate::api::{versioned, written};
 
 /// Opens the page, and is let in.
-async fn entered(driver: &Driver, host: &Host) -> Browser {
+pub(super) async fn entered(driver: &Driver, host: &Host) -> Browser {
     let browser = driver.browse("ann", &format!("http://{}/", host.app().admin_address())).await;
     browser.shows("//button[@id='enter']").await;
     let token = host.admin().authorization();
@@ -18,13 +18,13 @@ async fn entered(driver: &Driver, host: &Host) -> Browser {
 }
 
 /// Goes to a view by its link.
-async fn view(browser: &Browser, name: &str) {
+pub(super) async fn view(browser: &Browser, name: &str) {
     browser.run(&format!("document.querySelector('nav a[href=\"#{name}\"]').click();")).await;
     browser.shows(&format!("//nav//a[@href='#{name}'][@aria-current='page']")).await;
 }
 
 /// Ends, if the console has nothing to complain of.
-async fn done(browser: Browser, host: Host) {
+pub(super) async fn done(browser: Browser, host: Host) {
     assert_eq!(browser.complaints().await, []);
     browser.close().await;
     host.stop().await;

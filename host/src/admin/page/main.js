@@ -1,13 +1,16 @@
 /** The page: asks for the token, shows one view at a time, and asks again while it can be seen. */
 
 import * as api from "./api.js";
+import { connections } from "./connections.js";
 import { closeAll, say } from "./dialogs.js";
 import { el } from "./elements.js";
+import { letterChannels, letters } from "./letters.js";
 import { History } from "./metrics.js";
 import { module, modules } from "./modules.js";
 import { overview } from "./overview.js";
 import { records } from "./records.js";
 import { routes } from "./routes.js";
+import { tokens } from "./tokens.js";
 
 const METRICS_MS = 3_000;
 const VIEW_MS = 5_000;
@@ -24,11 +27,24 @@ const READY_MS = 10_000;
  * @property {() => void} [close]
  */
 
+/** The roles, each of which may do all that those before it may. */
+const ROLES = ["look", "send", "deploy", "admin"];
+
 /** What views know of the page. */
 class Host {
   history = new History();
+  role = "look";
   /** @type {{ ready: boolean, text: string } | null} */
   readiness = null;
+
+  /**
+   * Whether the token may do what asks for a role. The host decides; the page only leaves buttons out.
+   *
+   * @param {string} role
+   */
+  may(role) {
+    return ROLES.indexOf(this.role) >= ROLES.indexOf(role);
+  }
 
   /** @param {string} place */
   go(place) {
@@ -75,6 +91,12 @@ function named() {
       return records(host, new URLSearchParams(query));
     case "routes":
       return routes(host);
+    case "connections":
+      return connections(host, new URLSearchParams(query));
+    case "letters":
+      return second ? letters(host, decodeURIComponent(second)) : letterChannels();
+    case "tokens":
+      return tokens(host);
     default:
       return overview(host);
   }
@@ -180,7 +202,7 @@ function signIn(why = "") {
     el(
       "p",
       { class: "hint", id: "token-hint" },
-      "It stands in the file ",
+      "A named token, or the one in the file ",
       el("code", {}, "admin-token"),
       " of the data directory. This page keeps it in memory only: after a reload it asks again.",
     ),
@@ -201,7 +223,8 @@ function signIn(why = "") {
     alert.textContent = "";
     try {
       api.use(token.value, user.value, () => {});
-      await api.get("nodes");
+      const own = await api.get("token");
+      host.role = own.role;
       api.use(token.value, user.value, () => {
         if (isIn)
           signIn("The host does not take the token any more. Enter the one that it has now.");
@@ -227,6 +250,7 @@ function signIn(why = "") {
 function enter() {
   isIn = true;
   nav.hidden = false;
+  at("nav-tokens").hidden = !host.may("admin");
   leave.hidden = false;
   show();
   metrics();

@@ -27,7 +27,7 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: [Asset; 11] = [
+const ASSETS: [Asset; 14] = [
     Asset { path: "/", kind: "text/html; charset=utf-8", text: include_str!("index.html") },
     Asset {
         path: "/page/page.css",
@@ -36,13 +36,16 @@ const ASSETS: [Asset; 11] = [
     },
     Asset { path: "/page/main.js", kind: SCRIPT, text: include_str!("main.js") },
     Asset { path: "/page/api.js", kind: SCRIPT, text: include_str!("api.js") },
+    Asset { path: "/page/connections.js", kind: SCRIPT, text: include_str!("connections.js") },
     Asset { path: "/page/dialogs.js", kind: SCRIPT, text: include_str!("dialogs.js") },
     Asset { path: "/page/elements.js", kind: SCRIPT, text: include_str!("elements.js") },
+    Asset { path: "/page/letters.js", kind: SCRIPT, text: include_str!("letters.js") },
     Asset { path: "/page/metrics.js", kind: SCRIPT, text: include_str!("metrics.js") },
     Asset { path: "/page/modules.js", kind: SCRIPT, text: include_str!("modules.js") },
     Asset { path: "/page/overview.js", kind: SCRIPT, text: include_str!("overview.js") },
     Asset { path: "/page/records.js", kind: SCRIPT, text: include_str!("records.js") },
     Asset { path: "/page/routes.js", kind: SCRIPT, text: include_str!("routes.js") },
+    Asset { path: "/page/tokens.js", kind: SCRIPT, text: include_str!("tokens.js") },
 ];
 
 /// The entity tags of the assets, in their order.

@@ -5,6 +5,9 @@ import { ask, say } from "./dialogs.js";
 import { badge, el, facts, moment, replace, row, short, size, table } from "./elements.js";
 import { routesTable } from "./routes.js";
 
+/** Messages to be sent later that are shown. */
+const LATER = 20;
+
 /** @type {Record<string, { word: string, kind: "good" | "watch" | "bad", means: string }>} */
 export const STATES = {
   active: { word: "active", kind: "good", means: "" },
@@ -140,14 +143,85 @@ export function module(host, name) {
   );
 
   async function refresh() {
-    const details = await get(`modules/${encodeURIComponent(name)}`);
-    const text = JSON.stringify(details);
+    const path = `modules/${encodeURIComponent(name)}`;
+    const [details, later] = await Promise.all([
+      get(path),
+      // While the store is away the rest is worth showing.
+      get(`${path}/delayed?limit=${LATER}`).catch((error) => ({ fault: error.message })),
+    ]);
+    const text = JSON.stringify([details, later]);
     if (text === shown) return;
     shown = text;
-    replace(body, ...sections(host, details));
+    replace(body, ...sections(host, details), delayed(host, details, later));
   }
 
   return { title: name, element, refresh };
+}
+
+/**
+ * Messages that the module sends later.
+ *
+ * @param {import("./main.js").Host} host
+ * @param {any} details
+ * @param {any} later
+ */
+function delayed(host, { name }, { messages = [], total = 0, fault }) {
+  const columns = ["Due", "Channel", "Key", "Change"];
+  const rows = messages.map((/** @type {any} */ { due_at: due, channel, key }) =>
+    row(
+      columns,
+      moment(due),
+      el("span", { class: "mono" }, channel),
+      key ?? "",
+      key !== null &&
+        host.may("send") &&
+        el(
+          "button",
+          {
+            type: "button",
+            class: "danger",
+            "data-key": `cancel-${key}`,
+            "aria-label": `Cancel ${key}`,
+            click: () => cancel(host, name, key),
+          },
+          "Cancel",
+        ),
+    ),
+  );
+  const hint =
+    fault ??
+    (total === 0
+      ? "Nothing waits to be sent later."
+      : total > messages.length
+        ? `The first ${messages.length} of ${total}.`
+        : "");
+  return el(
+    "section",
+    { "aria-labelledby": "h-later" },
+    el("h2", { id: "h-later" }, "Sent later"),
+    hint && el("p", { class: "hint" }, hint),
+    rows.length > 0 && table("Messages that are sent later", columns, rows),
+  );
+}
+
+/**
+ * @param {import("./main.js").Host} host
+ * @param {string} name
+ * @param {string} key
+ */
+function cancel(host, name, key) {
+  ask({
+    title: `Cancel ${key}?`,
+    content: [el("p", {}, `${name} does not send it then.`)],
+    action: "Cancel the message",
+    working: "Cancelling…",
+    danger: true,
+    work: async () => {
+      await change("DELETE", `modules/${name}/delayed?key=${encodeURIComponent(key)}`);
+      say(`${name}: ${key} is cancelled.`, "good");
+      host.refresh();
+    },
+  });
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Routes: which consumer answers what. */
 
 import { get } from "./api.js";
-import { el, replace, row, table } from "./elements.js";
+import { el, moment, replace, row, table } from "./elements.js";
 
 /**
  * @param {any[]} routes
@@ -29,7 +29,12 @@ export function routesTable(routes, withModule) {
       ),
       ...(withModule ? [el("a", { href: `#modules/${module}` }, module)] : []),
       consumer,
-      [...guards, ...(schedule ? [`${schedule.expression} ${schedule.zone}`] : [])].join(", "),
+      el(
+        "span",
+        {},
+        [...guards, ...(schedule ? [`${schedule.expression} ${schedule.zone}`] : [])].join(", "),
+        schedule && (schedule.next ? el("span", {}, ", next ", moment(schedule.next)) : ", never again"),
+      ),
     );
   });
   return table("Routes", columns, rows);
