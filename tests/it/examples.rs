@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tests::{Client, Host, Outside, Socket};
+use tests::{Client, Host, Outside, Socket, token};
 use tidegate_sdk::{
     Close, Frame,
-    testing::cases::{self, CaseRequest, CaseResponse, Driver, Open, Opened, Received},
+    testing::cases::{self, CaseRequest, CaseResponse, CaseUser, Driver, Open, Opened, Received},
 };
 use tokio::runtime::Handle;
 use tokio_tungstenite::tungstenite::Message;
@@ -21,10 +21,17 @@ struct Sockets {
     open: HashMap<String, Socket>,
 }
 
+/// The header field that signs a user in, on a host whose settings have the secret of the tests.
+fn bearer(user: Option<&CaseUser>) -> Option<String> {
+    user.map(|user| format!("Bearer {}", token(&user.id, &user.claims.clone().into())))
+}
+
 impl Driver for Sockets {
     fn request(&mut self, request: &CaseRequest) -> Result<CaseResponse, String> {
-        let headers: Vec<_> =
+        let mut headers: Vec<_> =
             request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let bearer = bearer(request.user.as_ref());
+        headers.extend(bearer.as_deref().map(|token| ("authorization", token)));
         let (method, path) = (&request.method, &request.path);
         let client = Client::new(self.host);
         let reply =
@@ -43,6 +50,8 @@ impl Driver for Sockets {
         let offered = open.subprotocols.join(", ");
         let mut headers: Vec<_> =
             open.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let bearer = bearer(open.user.as_ref());
+        headers.extend(bearer.as_deref().map(|token| ("authorization", token)));
         if !offered.is_empty() {
             headers.push(("sec-websocket-protocol", &offered));
         }
@@ -113,8 +122,8 @@ async fn the_cases_of_every_example_hold_on_the_host() {
     let examples = examples();
     let names: Vec<_> = examples.iter().map(|(name, _)| name.as_str()).collect();
     for expected in [
-        "auction", "chat", "echo", "hello", "home", "jobs", "live", "longpoll", "notify", "ticker",
-        "trouble", "units",
+        "auction", "chat", "echo", "hello", "home", "jobs", "live", "longpoll", "members",
+        "notify", "ticker", "trouble", "units",
     ] {
         assert!(names.contains(&expected), "{names:?}");
     }

@@ -50,6 +50,15 @@ pub trait Driver {
     fn reset(&mut self);
 }
 
+/// A user of a case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CaseUser {
+    /// The id.
+    pub id: String,
+    /// The claims.
+    pub claims: serde_json::Map<String, Value>,
+}
+
 /// A request of a case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CaseRequest {
@@ -61,6 +70,8 @@ pub struct CaseRequest {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// The user who asks, if somebody is signed in.
+    pub user: Option<CaseUser>,
 }
 
 /// The response to a request of a case.
@@ -83,6 +94,8 @@ pub struct Open {
     pub subprotocols: Vec<String>,
     /// Header fields.
     pub headers: Vec<(String, String)>,
+    /// The user who asks, if somebody is signed in.
+    pub user: Option<CaseUser>,
 }
 
 /// The answer to a handshake.

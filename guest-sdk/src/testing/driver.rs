@@ -21,6 +21,9 @@ impl Driver for TestHost {
         for (name, value) in &request.headers {
             test = test.header(name, value.as_str());
         }
+        if let Some(user) = &request.user {
+            test = test.signed_in_with(&user.id, &user.claims);
+        }
         let response = test.body(request.body.clone()).send();
         if response.is_pending() {
             self.advance(PATIENCE);
@@ -42,6 +45,9 @@ impl Driver for TestHost {
         }
         for subprotocol in &open.subprotocols {
             test = test.subprotocol(subprotocol);
+        }
+        if let Some(user) = &open.user {
+            test = test.signed_in_with(&user.id, &user.claims);
         }
         match test.connect() {
             Err(denied) => Ok(Opened::Denied(denied.status)),

@@ -110,12 +110,12 @@ impl TestRequest {
                         (entry, user) = (Some(route), admitted);
                     }
                     Err(status) => {
-                        let response = Response::text("sign in first\n").status(status);
                         let response = match status {
-                            401 => response.header("www-authenticate", "Bearer"),
-                            _ => response,
+                            401 => Response::text("sign in first\n")
+                                .header("www-authenticate", "Bearer"),
+                            _ => Response::text("this user may not do that\n"),
                         };
-                        http.answer(response.0);
+                        http.answer(response.status(status).0);
                     }
                 },
                 Found::WrongMethod(allowed) => {

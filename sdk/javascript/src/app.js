@@ -1,5 +1,6 @@
 /** The consumers of a module. */
 
+import { Guarded, joined } from "./access.js";
 import { kind } from "./bytes.js";
 import { DeclarationError } from "./errors.js";
 import { checkApart } from "./apart.js";
@@ -10,7 +11,7 @@ import { checkName } from "./route.js";
 
 /**
  * @typedef {{ name: string, prefix: string, trigger: import("./types.js").Trigger,
- *   run: Consumer["run"], schedule?: Consumer["schedule"] }} Entry
+ *   run: Consumer["run"], schedule?: Consumer["schedule"], access?: Consumer["access"] }} Entry
  */
 
 /** A module's consumers; `app` makes it. */
@@ -38,14 +39,14 @@ export class App {
  * A key is the name of the consumer. A key that begins with `/` puts a prefix before the paths of a
  * group; under it the path `/` is the prefix itself.
  *
- * @param {Consumers} consumers
+ * @param {Consumers | Guarded} consumers
  * @returns {App}
  * @throws {DeclarationError} two consumers cannot be told apart, or something else is listed
  */
 export function app(consumers) {
   /** @type {Entry[]} */
   const entries = [];
-  collect(consumers, "", entries);
+  collect(consumers, "", undefined, entries);
   if (entries.length === 0)
     throw new DeclarationError("app() lists no consumer: give { name: http(...) }");
   checkApart(entries);
@@ -55,18 +56,24 @@ export function app(consumers) {
 /**
  * @param {unknown} consumers
  * @param {string} prefix
+ * @param {Consumer["access"]} access what all of them ask of the user
  * @param {Entry[]} into
  */
-function collect(consumers, prefix, into) {
+function collect(consumers, prefix, access, into) {
+  if (consumers instanceof Guarded) {
+    const both = joined(access, consumers.access, "guarded()");
+    collect(consumers.consumers, prefix, both, into);
+    return;
+  }
   if (typeof consumers !== "object" || consumers === null) {
     throw new DeclarationError(`app() lists ${kind(consumers)}: give an object of consumers`);
   }
   for (const [name, listed] of Object.entries(consumers)) {
     if (name.startsWith("/")) {
       checkPrefix(name);
-      collect(listed, prefix + name, into);
+      collect(listed, prefix + name, access, into);
     } else {
-      into.push(entry(checkName(name, "consumer"), listed, prefix));
+      into.push(entry(checkName(name, "consumer"), listed, prefix, access));
     }
   }
 }
@@ -84,9 +91,10 @@ function checkPrefix(prefix) {
  * @param {string} name
  * @param {unknown} listed
  * @param {string} prefix
+ * @param {Consumer["access"]} outer
  * @returns {Entry}
  */
-function entry(name, listed, prefix) {
+function entry(name, listed, prefix, outer) {
   const consumer = /** @type {Partial<Consumer> | null | undefined} */ (listed);
   if (
     typeof consumer !== "object" ||
@@ -103,9 +111,14 @@ function entry(name, listed, prefix) {
       throw new DeclarationError(
         `consumer \`${name}\` of a channel has no path: list it outside of the prefix ${prefix}`,
       );
+    if (outer)
+      throw new DeclarationError(
+        `consumer \`${name}\` of a channel has no user: list it outside of guarded()`,
+      );
     return { name, prefix, trigger, run, schedule };
   }
-  return { name, prefix, trigger: mounted(trigger, prefix), run };
+  const access = joined(outer, consumer.access, `consumer \`${name}\``);
+  return { name, prefix, trigger: mounted(trigger, prefix), run, access };
 }
 
 /**

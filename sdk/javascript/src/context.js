@@ -10,6 +10,7 @@ import { Hold, Response, Streamed } from "./response.js";
 import { Scope } from "./scope.js";
 import { Store } from "./store.js";
 import { Timer, sendAt } from "./timer.js";
+import { User } from "./user.js";
 
 /** @typedef {import("./types.js").Run} Run */
 /** @typedef {import("./types.js").Message} Message */
@@ -29,6 +30,8 @@ export class Context {
   #replyChannel;
   /** @type {Scope | null | undefined} */
   #scope;
+  /** @type {User<any> | null | undefined} */
+  #user;
 
   /**
    * @param {Run} run
@@ -73,6 +76,20 @@ export class Context {
       this.#scope = wire ? new Scope(wire) : null;
     }
     return this.#scope ?? undefined;
+  }
+
+  /**
+   * The user of the connection, as of its request or handshake. `undefined`: nobody is signed in, the
+   * consumer has neither the option `user` nor `claims`, or the event is a message on a channel.
+   *
+   * @returns {User<any> | undefined}
+   */
+  get user() {
+    if (this.#user === undefined) {
+      const wire = this.#run.host.knowing?.currentUser();
+      this.#user = wire ? new User(wire) : null;
+    }
+    return this.#user ?? undefined;
   }
 
   /**

@@ -4,6 +4,7 @@
  * @module @tidegate/sdk
  */
 
+export { Guarded, guarded } from "./access.js";
 export { App, app } from "./app.js";
 export { channel } from "./consumers/channel.js";
 export { http } from "./consumers/http.js";
@@ -34,8 +35,11 @@ export { Socket } from "./socket.js";
 export { Store, StoreView } from "./store.js";
 export * as sse from "./sse.js";
 export { Timer } from "./timer.js";
+export { User } from "./user.js";
 
+/** @typedef {import("./types.js").Access} Access */
 /** @typedef {import("./fetched.js").Answer} Answer */
+/** @typedef {import("./types.js").ClaimValue} ClaimValue */
 /** @typedef {import("./types.js").Consumer} Consumer */
 /** @typedef {import("./types.js").Consumers} Consumers */
 /** @typedef {import("./types.js").CookieOptions} CookieOptions */

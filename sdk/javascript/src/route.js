@@ -127,6 +127,11 @@ export function readOptions(options, known, what) {
         `${what}: a schedule sends a message to the channel of a consumer, and this consumer has none: give it to channel("reports.make", { schedule }, handler)`,
       );
     }
+    if ((name === "user" || name === "claims") && known.includes("retries")) {
+      throw new DeclarationError(
+        `${what}: a message of a channel has no user: give \`${name}\` to consumers of HTTP and WebSockets`,
+      );
+    }
     if (!known.includes(name)) {
       throw new DeclarationError(
         `${what}: there is no option \`${name}\`; there are ${known.join(", ")}`,

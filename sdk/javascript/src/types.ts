@@ -65,8 +65,26 @@ export interface Guards {
     headers?: Record<string, string>;
 }
 
+/** A value that a claim is compared with. Types count: `1` is not `"1"`. */
+export type ClaimValue = string | number | bigint | boolean;
+
+/** What a consumer asks of the user. The host finds out who it is before it runs the consumer, by a token. */
+export interface Access {
+    /**
+     * `required`: the host answers 401 where nobody is signed in, and refuses a handshake with the same status. `optional`:
+     * the consumer runs for everybody, and `cx.user` is there where somebody is signed in. Without it, and without `claims`,
+     * the host does not look for tokens.
+     */
+    user?: "required" | "optional";
+    /**
+     * Names of claims, each with a value, or several of which one is enough: a user whose claims are others gets 403. A claim
+     * that is a list must have one of the values. Claims ask for a user by themselves.
+     */
+    claims?: Record<string, ClaimValue | readonly ClaimValue[]>;
+}
+
 /** Options of an HTTP consumer. */
-export interface HttpOptions<Readers> extends Guards {
+export interface HttpOptions<Readers> extends Guards, Access {
     /** Readers of path parameters. */
     params?: Readers;
     /** Runs when the client leaves before the response is complete. */
@@ -100,7 +118,7 @@ export type Handshake =
     undefined | void | boolean | { subprotocol?: string; headers?: HeaderFields };
 
 /** A consumer of WebSocket connections. Each method may run in a fresh instance. */
-export interface WebsocketConsumer<Path extends string, Readers, State, I> extends Guards {
+export interface WebsocketConsumer<Path extends string, Readers, State, I> extends Guards, Access {
     /** Readers of path parameters. */
     params?: Readers;
     /** The state of a new connection, at most 16 KiB. It gives the type of `socket.state`. */
@@ -218,13 +236,15 @@ export interface Consumer {
     readonly trigger: Trigger;
     /** Of a consumer that is run by the clock. */
     readonly schedule?: Required<Schedule> | undefined;
+    /** What it asks of the user, if anything. */
+    readonly access?: WireAccess | undefined;
     /** Runs it. May return a promise. */
     readonly run: (run: Run, event: WireEvent) => unknown;
 }
 
 /** Consumers by name. A key that begins with `/` is a prefix of the paths below it. */
 export interface Consumers {
-    [name: string]: Consumer | Consumers;
+    [name: string]: Consumer | Consumers | import("./access.js").Guarded;
 }
 
 /** How values of the store are read that other versions of the module wrote. */
@@ -282,6 +302,20 @@ export interface WireGuards {
     headers: WireHeader[];
 }
 
+/** What a consumer asks of the user, checked. Claims without `user` ask for one. */
+export interface WireAccess {
+    user: "required" | "optional" | undefined;
+    claims: Record<string, ClaimValue[]>;
+}
+
+export interface WireUser {
+    id: string;
+    /** A MessagePack map. */
+    claims: Uint8Array;
+    /** Seconds since 1970. */
+    expires: number | undefined;
+}
+
 export type Trigger =
     | {
           tag: "http";
@@ -334,6 +368,8 @@ export interface Host {
     storing: StoringHost | undefined;
     /** Requests to servers outside. None where the build has not found the name in the code. */
     fetching: FetchingHost | undefined;
+    /** Who somebody is. None where no consumer asks for it. */
+    knowing: KnowingHost | undefined;
 }
 
 export interface WireFetch {
@@ -347,6 +383,11 @@ export interface WireFetch {
     /** The time for each attempt, in milliseconds. */
     timeout: number | undefined;
     retries: number;
+}
+
+/** What the host knows of the user. */
+export interface KnowingHost {
+    currentUser(): WireUser | undefined;
 }
 
 /** The host's requests to servers outside. */

@@ -141,7 +141,7 @@ test("a module has the classes that the engine lacks where its code names them, 
 const BOTH = ["tidegate:channels/consumer@0.1.0", "tidegate:channels/declarations@0.1.1"];
 
 /** @type {[what: string, text: string, worlds: [named: string[], built: string[]]][]} */
-const scheduled = [
+const declaring = [
   [
     "a schedule in the code",
     'export default app({ a: channel("a", { schedule: { expression: "@daily" } }, () => {}) });',
@@ -162,14 +162,43 @@ const scheduled = [
     'const train = { schedule: "late" };\nexport default app({ a: http("GET /a", () => train.schedule) });',
     [["declaring"], BOTH.slice(0, 1)],
   ],
+  [
+    "a user",
+    'export default app({ a: http("GET /a", { user: "optional" }, (_, cx) => cx.user?.id ?? "") });',
+    [["declaring", "knowing-users"], BOTH],
+  ],
+  [
+    "claims and data",
+    'export default app({ a: http("GET /a", { claims: { role: "admin" } }, (_, cx) => `${cx.store.counter("a")}`) });',
+    [["storing", "declaring", "knowing-users"], BOTH],
+  ],
+  [
+    "a user that the code does not name",
+    'const name = ["us", "er"].join("");\nexport default app({ a: http("GET /a", { [name]: "required" }, (_, cx) => cx[name].id) });',
+    [[], BOTH],
+  ],
+  [
+    "properties of the same names, and no user",
+    'const form = { user: "required", claims: 1 };\nexport default app({ a: http("GET /a", () => form.user) });',
+    [["declaring", "knowing-users"], BOTH.slice(0, 1)],
+  ],
+  [
+    "a property `user` alone",
+    'export default app({ a: http("GET /a", () => ({ user: "ada" })) });',
+    [[], BOTH.slice(0, 1)],
+  ],
 ];
 
-for (const [what, text, [named, built]] of scheduled) {
-  test(`a module exports declarations if a consumer has a schedule: ${what}`, async () => {
+for (const [what, text, [named, built]] of declaring) {
+  test(`a module exports declarations if a consumer has some: ${what}`, async () => {
     const bundled = await bundle(await write(text));
     assert.deepEqual(bundled.parts, named);
     const { output } = await make(text);
-    assert.deepEqual(exported(await readFile(output)), built);
+    const component = await readFile(output);
+    assert.deepEqual(exported(component), built);
+    // There is a user only where a consumer asks for one.
+    const knows = component.toString("latin1").includes("tidegate:channels/users@");
+    assert.equal(knows, built === BOTH && /user|claims|us", "er/.test(text));
   });
 }
 

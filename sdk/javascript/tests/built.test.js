@@ -11,7 +11,7 @@ import { build } from "@tidegate/sdk/build";
 import { runCases } from "@tidegate/sdk/testing";
 
 import { cases, examples, source } from "./examples.js";
-import { driver, program, serve } from "./host.js";
+import { driver, program, serve, token } from "./host.js";
 import { outside } from "./outside.js";
 
 describe(
@@ -31,7 +31,7 @@ describe(
       /** @type {Record<string, string>} */
       const modules = {};
       const sources = Object.entries(examples).map(([name, file]) => [name, source(name, file)]);
-      for (const name of ["surface", "keeping", "scheduled", "fetching"])
+      for (const name of ["surface", "keeping", "scheduled", "fetching", "users"])
         sources.push([name, fileURLToPath(new URL(`${name}.js`, import.meta.url))]);
       await Promise.all(
         sources.map(async ([name = "", entry = ""]) => {
@@ -80,7 +80,7 @@ describe(
 
     test("a consumer with a schedule gets each moment once", async () => {
       const watch = driver(host.address);
-      await watch.open("watcher", { path: "/seconds", subprotocols: [], headers: {} });
+      await watch.open("watcher", { path: "/seconds", subprotocols: [], headers: {}, user: undefined });
       /** @type {Set<unknown>} */
       const moments = new Set();
       for (let i = 0; i < 3; i++) {
@@ -114,7 +114,7 @@ describe(
 
     test("the answer of a server outside comes as a message", async () => {
       const watch = driver(host.address);
-      await watch.open("watcher", { path: "/fetches", subprotocols: [], headers: {} });
+      await watch.open("watcher", { path: "/fetches", subprotocols: [], headers: {}, user: undefined });
       const told = async (/** @type {Record<string, unknown>} */ asked) => {
         const answer = await ask(asked);
         assert.deepEqual([answer.status, await answer.text()], [200, "asked\n"]);
@@ -173,6 +173,21 @@ describe(
       } finally {
         await other.stop();
       }
+    });
+
+    test("a token lets its user in until it ends", async () => {
+      const ada = { id: "ada", claims: { role: "admin", large: 2 ** 40 } };
+      const me = (/** @type {number} */ seconds) =>
+        fetch(`${host.address}/users/me`, {
+          headers: { authorization: `Bearer ${token(ada, seconds)}` },
+        });
+      assert.equal((await me(-3600)).status, 401);
+      const answer = await me(3600);
+      assert.equal(answer.status, 200);
+      const { id, claims, expires } = /** @type {any} */ (await answer.json());
+      assert.deepEqual([id, claims.role, claims.large], ["ada", "admin", 2 ** 40]);
+      const left = Date.parse(expires) - Date.now();
+      assert.ok(left > 3_000_000 && left <= 3_600_000, expires);
     });
 
     test("fresh instances differ in what is random", async () => {

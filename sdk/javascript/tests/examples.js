@@ -11,6 +11,7 @@ export const examples = {
   echo: "app.js",
   chat: "app.js",
   jobs: "app.ts",
+  members: "app.ts",
 };
 
 /**

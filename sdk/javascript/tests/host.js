@@ -1,6 +1,7 @@
 /** A real host with modules, for tests: the program that the environment variable TIDEGATE names. */
 
 import { execFile, spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,11 +16,18 @@ export const program = process.env.TIDEGATE;
 /** A line, or a frame, that has not come after so many milliseconds does not come. */
 const PATIENCE = 60_000;
 
+/** The host checks tokens with it, and the tests sign with it. */
+const SECRET = "a secret of 32 bytes, or of more";
+
 /**
  * The fuel that interpreters need; the README of the package says why. The deadline goes by the clock: on a busy
  * machine a part of `jobs`, which computes for a second, takes many.
  */
 const SETTINGS = `
+[auth.tests]
+algorithms = ["HS256"]
+secret = "${SECRET}"
+
 [limits]
 fuel = 20_000_000_000
 deadline = "60s"
@@ -87,6 +95,31 @@ export async function serve(modules, settings = "") {
 }
 
 /**
+ * A token that the host takes.
+ *
+ * @param {import("@tidegate/sdk/testing").CaseUser} user
+ * @param {number} [seconds] how long it is valid; negative for one that no longer counts
+ */
+export function token({ id, claims }, seconds = 3600) {
+  const payload = { ...claims, sub: id, exp: Math.floor(Date.now() / 1000) + seconds };
+  const encode = (/** @type {unknown} */ part) =>
+    Buffer.from(JSON.stringify(part)).toString("base64url");
+  const signed = `${encode({ alg: "HS256" })}.${encode(payload)}`;
+  return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
+}
+
+/**
+ * Header fields, with the token of a user among them.
+ *
+ * @param {Record<string, string>} headers
+ * @param {import("@tidegate/sdk/testing").CaseUser | undefined} user
+ * @returns {Record<string, string>}
+ */
+function signedIn(headers, user) {
+  return user ? { ...headers, authorization: `Bearer ${token(user)}` } : headers;
+}
+
+/**
  * Runs cases over sockets.
  *
  * @param {string} address
@@ -101,11 +134,11 @@ export function driver(address) {
     return found;
   };
   return {
-    async request({ method, path, headers, body }) {
+    async request({ method, path, headers, body, user }) {
       const hasBody = method !== "GET" && method !== "HEAD";
       const response = await fetch(address + path, {
         method,
-        headers,
+        headers: signedIn(headers, user),
         body: hasBody ? body : undefined,
         redirect: "manual",
       });
@@ -115,8 +148,9 @@ export function driver(address) {
         body: new Uint8Array(await response.arrayBuffer()),
       };
     },
-    async open(name, { path, subprotocols, headers }) {
-      const socket = new WebSocket(address.replace("http", "ws") + path, subprotocols, { headers });
+    async open(name, { path, subprotocols, headers, user }) {
+      const options = { headers: signedIn(headers, user) };
+      const socket = new WebSocket(address.replace("http", "ws") + path, subprotocols, options);
       const received = inbox(socket);
       const denied = await new Promise((resolve, reject) => {
         socket.once("open", () => resolve(undefined));

@@ -115,8 +115,8 @@ test("what is declared has each schedule with its defaults", async () => {
     report: { schedule: { expression: "30 3 * * 1-5", zone: "Europe/Berlin", missed: "skip" } },
     hourly: { schedule: { expression: "@hourly", zone: "UTC", missed: "once" } },
   });
-  checkWorld(listed, true);
-  checkWorld(app({ orders }), false);
-  assert.throws(() => checkWorld(listed, false), /`report` has a schedule, and declarations are not/);
-  assert.throws(() => checkWorld(app({ orders }), true), /and no consumer has a schedule/);
+  checkWorld(listed, ["declaring"]);
+  checkWorld(app({ orders }), []);
+  assert.throws(() => checkWorld(listed, []), /the world does not fit .* needs: declaring$/);
+  assert.throws(() => checkWorld(app({ orders }), ["declaring"]), / needs: nothing$/);
 });

@@ -1,7 +1,7 @@
 /** What the types refuse. The type check fails where one of these lines is no error. */
 
 import type { Answer, Fetched } from "@tidegate/sdk";
-import { Frame, Response, Tick, app, channel, http, integer, websocket } from "@tidegate/sdk";
+import { Frame, Response, Tick, app, channel, guarded, http, integer, websocket } from "@tidegate/sdk";
 
 interface Picture {
     id: number;
@@ -9,6 +9,16 @@ interface Picture {
 }
 
 app({
+    me: http("GET /me", { user: "required", claims: { role: ["admin"], level: 2 } }, (_, cx) => {
+        // @ts-expect-error: the types do not say that there is a user
+        const id: string = cx.user.id;
+        // @ts-expect-error: it may be that of nobody, or have no end
+        const end: Date = cx.user?.expires;
+        return `${id} ${end}`;
+    }),
+    // @ts-expect-error: the option has two values
+    anybody: http("GET /anybody", { user: "anybody" }, () => ""),
+    "/staff": guarded({ claims: { staff: true } }, { desk: http("GET /desk", () => "") }),
     hello: http("GET /hello/{name}", ({ params }) => {
         const name: string = params.name;
         // @ts-expect-error: the path has no {nmae}

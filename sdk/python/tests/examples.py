@@ -51,6 +51,7 @@ ALL = [
     _example("chat", EXAMPLES / "chat/src", REPOSITORY / "clients/js"),
     _example("jobs", EXAMPLES / "jobs/src"),
     _example("auction", EXAMPLES / "auction/src"),
+    _example("members"),
     Example("rooms", EXAMPLES / "python/rooms/app.py", EXAMPLES / "django-chat/cases.json"),
     Example("surface", TESTS / "guest/surface.py", TESTS / "guest/cases.json"),
 ]

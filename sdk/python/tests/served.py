@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import http.client
 import json
 import os
@@ -9,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +23,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tidegate_sdk import Close
-from tidegate_sdk.testing.cases import CaseError, CaseRequest, CaseResponse, Opened
+from tidegate_sdk.testing.cases import CaseError, CaseHandshake, CaseRequest, CaseResponse, CaseUser, Opened
 
 PATIENCE = 30
+
+# The host checks tokens with it, and the tests sign with it.
+SECRET = "a secret of 32 bytes, or of more"
 
 # Consumers of a template may have names that those of an example have.
 TOGETHER = """
@@ -84,6 +91,7 @@ class Host:
         settings = self._directory / "tidegate.toml"
         settings.write_text(
             '[upload]\ncompile_time = "5m"\n[layer]\nretry_pause = "10ms"\n'
+            f'[auth.tests]\nalgorithms = ["HS256"]\nsecret = "{SECRET}"\n'
             f"[modules.python]\ngrants.http = {json.dumps(self._reaching)}\nlimits.fuel = 20_000_000_000\n"
         )
         self.log = self._directory / "log"
@@ -134,6 +142,22 @@ class Host:
         return found
 
 
+def token(user: CaseUser, seconds: int = 3600) -> str:
+    """A token that the host takes. It is valid for so many seconds, which may be over."""
+
+    def encode(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    payload = {**user.claims, "sub": user.id, "exp": int(time.time()) + seconds}
+    signed = ".".join(encode(json.dumps(part).encode()) for part in ({"alg": "HS256"}, payload))
+    return f"{signed}.{encode(hmac.digest(SECRET.encode(), signed.encode(), hashlib.sha256))}"
+
+
+def signed_in(headers: dict[str, str], user: CaseUser | None) -> dict[str, str]:
+    """Header fields, with the token of a user among them."""
+    return headers if user is None else {**headers, "authorization": f"Bearer {token(user)}"}
+
+
 class ServedDriver:
     """Runs cases over connections to a host."""
 
@@ -144,7 +168,9 @@ class ServedDriver:
     def request(self, request: CaseRequest) -> CaseResponse:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
         try:
-            connection.request(request.method, request.path, request.body or None, request.headers)
+            connection.request(
+                request.method, request.path, request.body or None, signed_in(request.headers, request.user)
+            )
             response = connection.getresponse()
             # Header fields are bytes; those of the cases are UTF-8.
             headers = [(name, value.encode("latin-1").decode()) for name, value in response.getheaders()]
@@ -152,12 +178,12 @@ class ServedDriver:
         finally:
             connection.close()
 
-    def open(self, name: str, path: str, subprotocols: list[str], headers: dict[str, str]) -> Opened:
+    def open(self, name: str, handshake: CaseHandshake) -> Opened:
         try:
             socket = connect(
-                f"ws://127.0.0.1:{self._port}{path}",
-                subprotocols=subprotocols or None,  # type: ignore[arg-type]
-                additional_headers=headers,
+                f"ws://127.0.0.1:{self._port}{handshake.path}",
+                subprotocols=handshake.subprotocols or None,  # type: ignore[arg-type]
+                additional_headers=signed_in(handshake.headers, handshake.user),
                 open_timeout=PATIENCE,
                 proxy=None,
                 legacy=True,

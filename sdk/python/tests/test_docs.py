@@ -45,7 +45,7 @@ def test_the_readme_runs(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_readme_has_an_example_of_each_part() -> None:
-    assert len(BLOCKS) == 9
+    assert len(BLOCKS) == 10
 
 
 @pytest.mark.parametrize("name", WITHOUT_BINDINGS)

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from examples import ALL, Example
 from outside import Outside
-from served import COMMAND, Host, ServedDriver
+from served import COMMAND, Host, ServedDriver, token
 
-from tidegate_sdk.testing.cases import CaseRequest, CaseResponse, Cases
+from tidegate_sdk.testing.cases import CaseHandshake, CaseRequest, CaseResponse, Cases, CaseUser
 
 pytestmark = pytest.mark.skipif("TIDEGATE" not in os.environ, reason="TIDEGATE does not name a host")
 
@@ -83,7 +83,7 @@ def test_two_fresh_instances_draw_different_numbers(host: Host) -> None:
 
 def test_a_timer_sends_its_message_when_it_is_due(host: Host) -> None:
     driver = ServedDriver(host.port)
-    driver.open("watcher", "/s/timers", [], {})
+    driver.open("watcher", CaseHandshake("/s/timers"))
     driver.request(CaseRequest("POST", "/s/timer/tea", {}, b""))
     assert driver.receive("watcher") == "tea"
     driver.reset()
@@ -91,7 +91,7 @@ def test_a_timer_sends_its_message_when_it_is_due(host: Host) -> None:
 
 def test_a_consumer_with_a_schedule_gets_each_moment_once(host: Host) -> None:
     driver = ServedDriver(host.port)
-    driver.open("watcher", "/s/seconds", [], {})
+    driver.open("watcher", CaseHandshake("/s/seconds"))
     moments = {datetime.fromisoformat(str(driver.receive("watcher"))) for _ in range(3)}
     driver.reset()
     assert len(moments) == 3
@@ -117,7 +117,7 @@ def ask(driver: ServedDriver, **asked: Any) -> CaseResponse:
 
 def test_the_answer_of_a_server_outside_comes_as_a_message(host: Host, outside: Outside) -> None:
     driver = ServedDriver(host.port)
-    driver.open("watcher", "/s/fetches", [], {})
+    driver.open("watcher", CaseHandshake("/s/fetches"))
 
     def told(**asked: Any) -> Any:
         response = ask(driver, **asked)
@@ -157,6 +157,23 @@ def test_a_request_is_refused_in_the_run_with_the_fix(host: Host, outside: Outsi
             for text in texts:
                 assert text in response.body.decode()
         assert other.asked == []
+
+
+def test_a_token_that_no_longer_counts_lets_nobody_in_and_one_that_does_tells_its_end(host: Host) -> None:
+    driver = ServedDriver(host.port)
+
+    def me(user: CaseUser, seconds: int) -> CaseResponse:
+        fields = {"authorization": f"Bearer {token(user, seconds)}"}
+        return driver.request(CaseRequest("GET", "/s/me", fields, b""))
+
+    ada = CaseUser("ada", {"role": "admin", "large": 2**40})
+    assert me(ada, -3600).status == 401
+    response = me(ada, 3600)
+    found = json.loads(response.body)
+    assert response.status == 200
+    assert (found["id"], found["claims"]["role"], found["claims"]["large"]) == ("ada", "admin", 2**40)
+    left = datetime.fromisoformat(found["expires"]) - datetime.now(UTC)
+    assert timedelta(minutes=50) < left <= timedelta(hours=1)
 
 
 DECLARATIONS = b"tidegate:channels/declarations@"

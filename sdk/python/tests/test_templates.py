@@ -16,7 +16,7 @@ from served import Host, ServedDriver
 from templates import fill
 
 from tidegate_sdk.building import command
-from tidegate_sdk.testing.cases import CaseRequest
+from tidegate_sdk.testing.cases import CaseHandshake, CaseRequest
 
 KINDS = ("http", "websocket", "channel")
 BIN = Path(sys.executable).parent
@@ -75,7 +75,7 @@ def test_a_template_is_built_and_served(host: Host) -> None:
     page = driver.request(CaseRequest("GET", "/tide-pool", {}, b""))
     assert page.status == 200
     assert b"<title>tide-pool</title>" in page.body
-    driver.open("one", "/tide-pool/socket", [], {})
+    driver.open("one", CaseHandshake("/tide-pool/socket"))
     for count in (1, 2):
         driver.send("one", "ahoy")
         assert driver.receive("one") == f"{count}: you said ahoy"

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{CaseRequest, CaseResponse, Headers, Open, Opened, matches};
+use super::{CaseRequest, CaseResponse, CaseUser, Headers, Open, Opened, matches};
 use crate::Frame;
 
 /// A step as it stands in the file. Which of the first six keys is there says what it does.
@@ -19,6 +19,8 @@ pub(super) struct RawStep {
     path: Option<String>,
     subprotocols: Vec<String>,
     headers: Headers,
+    signed_in: Option<String>,
+    claims: Option<Claims>,
     text: Option<String>,
     json: Option<Value>,
     hex: Option<String>,
@@ -36,6 +38,18 @@ struct RawRequest {
     headers: Headers,
     body: Option<String>,
     json: Option<Value>,
+    signed_in: Option<String>,
+    claims: Option<Claims>,
+}
+
+type Claims = serde_json::Map<String, Value>;
+
+/// The user of a request or a handshake.
+fn user(id: Option<String>, claims: Option<Claims>) -> Result<Option<CaseUser>, String> {
+    match (id, claims) {
+        (None, Some(_)) => Err("`claims` are those of a user: `signed_in` has the id".to_owned()),
+        (id, claims) => Ok(id.map(|id| CaseUser { id, claims: claims.unwrap_or_default() })),
+    }
 }
 
 fn get() -> String {
@@ -88,7 +102,8 @@ impl RawStep {
         if let Some(name) = open {
             let path = self.path.ok_or("`open` needs a path")?;
             let headers = self.headers.into_iter().collect();
-            let open = Open { path, subprotocols: self.subprotocols, headers };
+            let user = user(self.signed_in, self.claims)?;
+            let open = Open { path, subprotocols: self.subprotocols, headers, user };
             return Ok(Step::Open { name, open, expect: self.expect });
         }
         if let Some(name) = send {
@@ -142,7 +157,8 @@ impl RawRequest {
                 value.to_string().into_bytes()
             }
         };
-        Ok(CaseRequest { method: self.method, path: self.path, headers, body })
+        let user = user(self.signed_in, self.claims)?;
+        Ok(CaseRequest { method: self.method, path: self.path, headers, body, user })
     }
 }
 

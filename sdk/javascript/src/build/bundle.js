@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { decode } from "@jridgewell/sourcemap-codec";
 import * as esbuild from "esbuild";
 
+import { DECIDED } from "../component/declarations.js";
 import { BuildError } from "./errors.js";
 import { readSpecifier } from "./files.js";
 import { partsOf } from "./names.js";
@@ -23,6 +24,7 @@ const NAMES_URL = /\bURL(SearchParams)?\b/;
 /** @typedef {import("../component/places.js").Places} Places */
 
 /** @typedef {import("./world.js").Part} Part */
+/** @typedef {import("../component/declarations.js").Decided} Decided */
 /** @typedef {{ code: string, parts: Part[], table: Places, inputs: string[] }} Bundle */
 
 /**
@@ -33,23 +35,24 @@ const NAMES_URL = /\bURL(SearchParams)?\b/;
 const HOSTS = [
   ["storing", "component/storing.js"],
   ["fetching", "component/fetching.js"],
+  ["knowing-users", "component/knowing.js"],
 ];
 
 /**
  * @param {string} entry the file whose default export is the application
- * @param {boolean} [mustDeclare] whether the module exports declarations; as the code says if not given
+ * @param {readonly Decided[]} [decided] what the consumers need of what they decide; as the code says if not given
  * @returns {Promise<Bundle>}
  * @throws {BuildError}
  */
-export async function bundle(entry, mustDeclare) {
-  const plain = await run(entry, [], false);
+export async function bundle(entry, decided) {
+  const plain = await run(entry, [], []);
   const named = await partsOf(plain.inputs.filter((path) => !isOwn(path)));
-  const parts = mustDeclare === undefined ? named : declaring(named, mustDeclare);
-  const isDeclaring = parts.includes("declaring");
+  const parts = decided ? [...named.filter((part) => !isDecided(part)), ...decided] : named;
   const before = NAMES_URL.test(plain.code) ? ["component/url.js"] : [];
   for (const [part, file] of HOSTS) if (parts.includes(part)) before.push(file);
-  const isPlain = before.length === 0 && !isDeclaring;
-  const { code, table, inputs } = isPlain ? plain : await run(entry, before, isDeclaring);
+  const needed = parts.filter(isDecided);
+  const isPlain = before.length === 0 && needed.length === 0;
+  const { code, table, inputs } = isPlain ? plain : await run(entry, before, needed);
   return {
     code: `${code}\nglobalThis.__tidegate.setPlaces(${JSON.stringify(table)});\n`,
     parts,
@@ -59,22 +62,20 @@ export async function bundle(entry, mustDeclare) {
 }
 
 /**
- * @param {Part[]} parts
- * @param {boolean} mustDeclare
- * @returns {Part[]}
+ * @param {Part} part
+ * @returns {part is Decided}
  */
-function declaring(parts, mustDeclare) {
-  const others = parts.filter((part) => part !== "declaring");
-  return mustDeclare ? [...others, "declaring"] : others;
+function isDecided(part) {
+  return DECIDED.some((decided) => decided === part);
 }
 
 /**
  * @param {string} entry
  * @param {string[]} before files of the SDK that run first
- * @param {boolean} isDeclaring whether the module exports declarations
+ * @param {readonly Decided[]} decided what the world has of what the consumers decide
  */
-async function run(entry, before, isDeclaring) {
-  const result = await esbuild.build(options(entry, before, isDeclaring)).catch((error) => {
+async function run(entry, before, decided) {
+  const result = await esbuild.build(options(entry, before, decided)).catch((error) => {
     throw new BuildError(report(error), { cause: error });
   });
   const [map, file] = [".map", ".js"].map((ending) =>
@@ -96,10 +97,10 @@ async function run(entry, before, isDeclaring) {
 /**
  * @param {string} entry
  * @param {string[]} before
- * @param {boolean} isDeclaring
+ * @param {readonly Decided[]} decided
  * @returns {esbuild.BuildOptions & { write: false, metafile: true }}
  */
-function options(entry, before, isDeclaring) {
+function options(entry, before, decided) {
   const from = (/** @type {string} */ path) => JSON.stringify(resolve(SDK, path));
   const declared = [
     `import { declarations as declare } from ${from("component/declarations.js")};`,
@@ -111,8 +112,8 @@ function options(entry, before, isDeclaring) {
         ...[...before, "component/prelude.js"].map((path) => `import ${from(path)};`),
         `import { serve } from ${from("component/serve.js")};`,
         `import app from ${JSON.stringify(entry)};`,
-        `export const consumer = serve(app, ${isDeclaring});`,
-        ...(isDeclaring ? declared : []),
+        `export const consumer = serve(app, ${JSON.stringify(decided)});`,
+        ...(decided.includes("declaring") ? declared : []),
       ].join("\n"),
       resolveDir: dirname(entry),
       sourcefile: ENTRY,

@@ -1,6 +1,6 @@
 /** Turns a bundle into a component with the engine in it. */
 
-import { MISFIT } from "../component/declarations.js";
+import { DECIDED, MISFIT } from "../component/declarations.js";
 import { BuildError, OtherWorld } from "./errors.js";
 import { stripInit } from "./strip.js";
 import { WORLD, withWorld } from "./world.js";
@@ -28,8 +28,10 @@ export async function componentize(code, { engine, parts, locate }) {
     return stripInit(made.component);
   } catch (error) {
     const text = explain(/** @type {Error} */ (error).message, locate);
-    const Kind = text.includes(MISFIT) ? OtherWorld : BuildError;
-    throw new Kind(text, { cause: error });
+    const [, needed] = text.split(`${MISFIT} `);
+    if (needed === undefined) throw new BuildError(text, { cause: error });
+    const words = needed.split("\n", 1)[0]?.split(" ") ?? [];
+    throw new OtherWorld(DECIDED.filter((part) => words.includes(part)));
   }
 }
 

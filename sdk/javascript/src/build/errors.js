@@ -10,5 +10,11 @@ export class BuildError extends Error {
   }
 }
 
-/** The application exports declarations and has none, or the other way round: another world fits. */
-export class OtherWorld extends BuildError {}
+/** The names in the code misled: another world fits the consumers of the application. */
+export class OtherWorld extends BuildError {
+  /** @param {readonly import("../component/declarations.js").Decided[]} decided what they need */
+  constructor(decided) {
+    super(`the consumers need another world: ${decided.join(" ") || "nothing"}`);
+    this.decided = decided;
+  }
+}

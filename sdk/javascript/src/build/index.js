@@ -61,7 +61,7 @@ async function make(source, engine) {
   } catch (error) {
     if (!(error instanceof OtherWorld)) throw error;
     // The names in the code misled. The consumers that the application lists decide.
-    const other = await bundle(source, !first.parts.includes("declaring"));
+    const other = await bundle(source, error.decided);
     return { component: await evaluate(other, engine), inputs: other.inputs };
   }
 }

@@ -9,15 +9,18 @@ import { transform } from "esbuild";
 
 /**
  * The properties that name a part: those of the context for the store, the timers and requests, and the
- * option of a consumer that is run by the clock.
+ * options of consumers that are run by the clock or ask for a user.
  *
  * @type {[Part, string[]][]}
  */
 const PARTS = [
   ["storing", ["store", "timer", "sendAt"]],
   ["fetching", ["fetch"]],
-  ["declaring", ["schedule"]],
+  ["declaring", ["schedule", "user", "claims"]],
+  ["knowing-users", ["user", "claims"]],
 ];
+/** Many files name a property `user`. The option has one of two values. */
+const ASKS = /(["'`])(required|optional)\1/;
 const NAMES = PARTS.flatMap(([, names]) => names).join("|");
 const PROPERTIES = new RegExp(`^(${NAMES})$`);
 const MENTIONS = new RegExp(NAMES);
@@ -63,5 +66,6 @@ async function named(path) {
     mangleCache: {},
     logLevel: "silent",
   });
-  return Object.keys(mangleCache);
+  const met = Object.keys(mangleCache);
+  return ASKS.test(text) ? met : met.filter((name) => name !== "user");
 }

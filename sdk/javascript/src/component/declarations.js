@@ -5,24 +5,31 @@ import { enter } from "./phase.js";
 
 /** @typedef {import("../app.js").App} App */
 
-/** The build takes another world where an error has these words. It gets the text of errors alone. */
-export const MISFIT = "the world does not fit the module";
+/** The build takes another world where an error has these words, with the names of what it declares behind them. */
+export const MISFIT = "the world does not fit the module, which needs:";
 
 /**
- * Refuses an application that does not fit the world. A host before 0.1.1 refuses `declarations`, so
- * only a module that has some exports it.
+ * What only the consumers that an application lists can tell: whether it exports `declarations`, and
+ * whether it imports `users`. A host before 0.1.1 refuses both, so only a module that needs them has them.
+ *
+ * @typedef {"declaring" | "knowing-users"} Decided
+ */
+
+/** @type {readonly Decided[]} */
+export const DECIDED = ["declaring", "knowing-users"];
+
+/**
+ * Refuses an application that does not fit the world.
  *
  * @param {App} app
- * @param {boolean} isDeclaring whether the module exports `declarations`
+ * @param {readonly Decided[]} given what the world has
  */
-export function checkWorld(app, isDeclaring) {
-  const scheduled = app.entries.find(({ schedule }) => schedule);
-  if (scheduled && !isDeclaring) {
-    const { name } = scheduled;
-    throw new Error(`${MISFIT}: \`${name}\` has a schedule, and declarations are not exported`);
-  }
-  if (!scheduled && isDeclaring)
-    throw new Error(`${MISFIT}: declarations are exported, and no consumer has a schedule`);
+export function checkWorld(app, given) {
+  const asks = app.entries.some(({ access }) => access);
+  const declares = asks || app.entries.some(({ schedule }) => schedule);
+  const needed = DECIDED.filter((part) => (part === "declaring" ? declares : asks));
+  if (needed.join() !== DECIDED.filter((part) => given.includes(part)).join())
+    throw new Error(`${MISFIT} ${needed.join(" ") || "nothing"}`);
 }
 
 /**
@@ -33,8 +40,16 @@ export function declarations(app) {
     /** @returns {Uint8Array} a map by consumer, of maps */
     declare() {
       enter();
-      const scheduled = app.entries.filter(({ schedule }) => schedule);
-      return pack(new Map(scheduled.map(({ name, schedule }) => [name, { schedule }])), "declare");
+      const declared = app.entries.map((entry) => [entry.name, declarationsOf(entry)]);
+      return pack(Object.fromEntries(declared.filter(([, of]) => of)), "declare");
     },
   };
+}
+
+/** @param {import("../app.js").Entry} entry */
+function declarationsOf({ schedule, access }) {
+  if (schedule) return { schedule };
+  if (!access) return undefined;
+  const { user = "required", claims } = access;
+  return Object.keys(claims).length > 0 ? { user, claims } : { user };
 }

@@ -41,5 +41,6 @@ export const host = {
   now: () => Date.now(),
   storing: undefined,
   fetching: undefined,
+  knowing: undefined,
   variable: (name) => getEnvironment().find(([known]) => known === name)?.[1],
 };

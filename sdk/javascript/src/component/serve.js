@@ -24,15 +24,15 @@ function setPlaces(table) {
 
 /**
  * @param {App} app the default export of the application
- * @param {boolean} isDeclaring whether the module exports declarations
+ * @param {readonly import("./declarations.js").Decided[]} decided what the world has of what the consumers decide
  */
-export function serve(app, isDeclaring) {
+export function serve(app, decided) {
   if (!(app?.byName instanceof Map)) {
     throw new TypeError(
       `the default export is ${kind(app)}: write \`export default app({ ... })\``,
     );
   }
-  checkWorld(app, isDeclaring);
+  checkWorld(app, decided);
   Object.defineProperty(globalThis, "__tidegate", { value: { setPlaces } });
   // What the top level of the application left to do is done here, and not in each instance.
   drain();

@@ -1,5 +1,6 @@
 /** Consumers of HTTP requests. */
 
+import { ACCESS_OPTIONS, readAccess } from "../access.js";
 import { kind } from "../bytes.js";
 import { replying } from "../calls.js";
 import { isPlain } from "../content.js";
@@ -14,7 +15,7 @@ import { after } from "../settle.js";
 /** @typedef {import("../types.js").Consumer} Consumer */
 /** @typedef {import("../types.js").Host} Host */
 
-const OPTIONS = ["params", "host", "headers", "disconnect"];
+const OPTIONS = ["params", "host", "headers", ...ACCESS_OPTIONS, "disconnect"];
 
 /**
  * Makes a consumer of HTTP requests.
@@ -78,6 +79,7 @@ export function http(route, optionsOrHandler, handlerAfterOptions) {
       tag: "http",
       val: { methods, path, guards, disconnect: options.disconnect !== undefined },
     },
+    access: readAccess(options, what),
     run(run, event) {
       switch (event.tag) {
         case "http-request":

@@ -1,5 +1,6 @@
 /** Consumers of WebSocket connections. */
 
+import { ACCESS_OPTIONS, readAccess } from "../access.js";
 import { bytes, integer, kind, text } from "../bytes.js";
 import { DeclarationError, HttpError } from "../errors.js";
 import { Close } from "../messages.js";
@@ -17,7 +18,15 @@ import * as states from "../state.js";
 /** @typedef {import("../types.js").WebsocketConsumer<string, any, any, any>} Declared */
 
 const FUNCTIONS = ["state", "migrate", "groups", "connect", "receive", "disconnect"];
-const OPTIONS = ["params", "host", "headers", "schema", "incoming", ...FUNCTIONS];
+const OPTIONS = [
+  "params",
+  "host",
+  "headers",
+  ...ACCESS_OPTIONS,
+  "schema",
+  "incoming",
+  ...FUNCTIONS,
+];
 
 /** A message that does not read closes the connection with this code. */
 const UNREADABLE = 4400;
@@ -60,6 +69,7 @@ export function websocket(path, consumer) {
   const read = reader(declared.incoming, what);
   return {
     trigger: { tag: "websocket", val: { path, guards: readGuards(declared, what) } },
+    access: readAccess(declared, what),
     run(run, event) {
       switch (event.tag) {
         case "websocket-connect":

@@ -90,6 +90,7 @@ class Call {
     const maySend = (/** @type {string} */ channel) => this.#maySend(channel);
     this.storing = new Storing(world, job.correlation, maySend);
     this.fetching = new Fetching(world, this.storing, maySend);
+    this.knowing = { currentUser: () => this.#connection?.user };
   }
 
   /**

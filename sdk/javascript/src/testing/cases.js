@@ -4,18 +4,22 @@ import { TestHost } from "./host.js";
 import { readStep } from "./steps.js";
 
 /**
+ * @typedef {{ id: string, claims: Record<string, unknown> }} CaseUser
+ *
  * @typedef {object} CaseRequest
  * @property {string} method
  * @property {string} path with the query
  * @property {Record<string, string>} headers
  * @property {Uint8Array} body
+ * @property {CaseUser | undefined} user
  *
  * @typedef {object} CaseResponse
  * @property {number} status
  * @property {[name: string, value: string][]} headers
  * @property {Uint8Array} body
  *
- * @typedef {{ path: string, subprotocols: string[], headers: Record<string, string> }} Open
+ * @typedef {{ path: string, subprotocols: string[], headers: Record<string, string>,
+ *   user: CaseUser | undefined }} Open
  * @typedef {{ denied: number } | { subprotocol: string | undefined }} Opened
  * @typedef {{ frame: string | Uint8Array } | { close: { code: number, reason: string } }} Received
  */
@@ -83,6 +87,11 @@ export async function runCases(text, target) {
   }
 }
 
+/** @param {CaseUser | undefined} user */
+function signedIn(user) {
+  return user ? { signedIn: user.id, claims: user.claims } : {};
+}
+
 /**
  * @param {TestHost} host
  * @returns {Driver}
@@ -96,16 +105,16 @@ function drive(host) {
     return found;
   };
   return {
-    async request({ method, path, headers, body }) {
-      const response = await host.request(method, path, { headers, body });
+    async request({ method, path, headers, body, user }) {
+      const response = await host.request(method, path, { headers, body, ...signedIn(user) });
       if (response.isPending) await host.advance(PATIENCE);
       if (response.isPending)
         throw new Error(`the request is on hold for more than ${PATIENCE} ms`);
       return { status: response.status, headers: response.headers, body: response.bytes() };
     },
-    async open(name, { path, ...options }) {
+    async open(name, { path, user, ...options }) {
       try {
-        const opened = await host.websocket(path, options);
+        const opened = await host.websocket(path, { ...options, ...signedIn(user) });
         sockets.set(name, opened);
         return { subprotocol: opened.subprotocol };
       } catch (error) {

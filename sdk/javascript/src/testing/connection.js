@@ -33,6 +33,8 @@ export class Http {
   hasLeft = false;
   /** @type {{ until: number, fallback: WireResponse | undefined } | undefined} */
   hold;
+  /** @type {import("../types.js").WireUser | undefined} */
+  user;
 
   /**
    * @param {Entry | undefined} entry none for a request that found no consumer
@@ -100,6 +102,8 @@ export class Websocket {
   /** @type {Uint8Array | undefined} */
   state;
   order = 0;
+  /** @type {import("../types.js").WireUser | undefined} */
+  user;
   /** @type {import("../types.js").WireFrame[]} */
   frames = [];
   /** What came from the layer before the handshake was answered. @type {Reply[]} */

@@ -26,12 +26,15 @@ import { World } from "./world.js";
  * @property {Record<string, string>} [environment] variables and secrets, for `cx.variable`
  * @property {Date} [at] the time that `cx.now` tells at first; that of the machine if not given
  *
- * @typedef {object} RequestOptions
+ * @typedef {import("./users.js").SignedIn & RequestFields} RequestOptions
+ * @typedef {import("./users.js").SignedIn & WebsocketFields} WebsocketOptions
+ *
+ * @typedef {object} RequestFields
  * @property {Record<string, string | string[]>} [headers] `host` is `localhost` if not given
  * @property {import("../bytes.js").Bytes} [body]
  * @property {unknown} [json] a body, with its content type
  *
- * @typedef {object} WebsocketOptions
+ * @typedef {object} WebsocketFields
  * @property {Record<string, string | string[]>} [headers]
  * @property {string[]} [subprotocols] the first is the client's favourite
  */

@@ -4,6 +4,7 @@ import { bytes } from "../bytes.js";
 import { json } from "../response.js";
 import { Http, textResponse } from "./connection.js";
 import { findHttp, findWebsocket, percentDecode } from "./routes.js";
+import { admit, readUser, userRefusal } from "./users.js";
 
 /** @typedef {import("./world.js").World} World */
 /** @typedef {import("../types.js").WireHeader} WireHeader */
@@ -66,6 +67,7 @@ export function makeScope(replyChannel, method, scheme, target, headers) {
  * @returns {Promise<TestResponse>}
  */
 export async function send(world, settle, method, path, options) {
+  const user = readUser(options);
   const headers = headerFields({ host: "localhost", ...options.headers });
   let body = options.body === undefined ? new Uint8Array() : bytes(options.body, "the body");
   if (options.json !== undefined) {
@@ -76,9 +78,14 @@ export async function send(world, settle, method, path, options) {
   const channel = `test!${correlation}`;
   const scope = makeScope(channel, method, "http", path, headers);
   const found = findHttp(world.app.entries, method, scope);
-  const request = new Http(found.is === "route" ? found.entry : undefined, scope);
+  const admitted = found.is === "route" ? admit(found.entry, user) : undefined;
+  const isIn = found.is === "route" && admitted && "user" in admitted;
+  const request = new Http(isIn ? found.entry : undefined, scope);
   world.connections.set(channel, request);
-  if (found.is === "route") {
+  if (admitted && "status" in admitted) {
+    request.answer(userRefusal(admitted.status));
+  } else if (found.is === "route") {
+    request.user = admitted?.user;
     scope.pathParams = found.params;
     const event = /** @type {const} */ ({ tag: "http-request", val: { scope, body } });
     world.queue.push({ entry: found.entry, event, connection: channel, correlation });

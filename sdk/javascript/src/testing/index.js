@@ -11,6 +11,7 @@ export { TestHost } from "./host.js";
 export { TestData } from "./inspection.js";
 export { Denied, TestSocket } from "./websocket.js";
 
+/** @typedef {import("./cases.js").CaseUser} CaseUser */
 /** @typedef {import("./cases.js").Driver} Driver */
 /** @typedef {import("./cases.js").Received} Received */
 /** @typedef {import("./host.js").HostOptions} HostOptions */

@@ -4,8 +4,10 @@
 /** @typedef {import("./cases.js").CaseResponse} CaseResponse */
 
 const VERBS = ["request", "open", "send", "receive", "close", "expect_close"];
-const STEP = [...VERBS, "path", "subprotocols", "headers", "text", "json", "hex", "code", "expect"];
-const REQUEST = ["method", "path", "headers", "body", "json"];
+const USER = ["signed_in", "claims"];
+const OPEN = ["path", "subprotocols", "headers", ...USER];
+const STEP = [...VERBS, ...OPEN, "text", "json", "hex", "code", "expect"];
+const REQUEST = ["method", "path", "headers", "body", "json", ...USER];
 const EXPECT = ["status", "text", "json", "headers", "subprotocol", "denied"];
 
 /**
@@ -32,8 +34,9 @@ export function readStep(step) {
     case "open": {
       const { path, subprotocols = [], headers = {}, expect = {} } = step;
       if (path === undefined) throw new Error("`open` needs a path");
+      const user = readUser(step);
       return async (driver) =>
-        checkOpened(expect, await driver.open(name, { path, subprotocols, headers }));
+        checkOpened(expect, await driver.open(name, { path, subprotocols, headers, user }));
     }
     case "send": {
       const content = readContent(step);
@@ -82,9 +85,21 @@ function readRequest(request) {
   if (path === undefined) throw new Error("a request needs a path");
   if (body !== undefined && json !== undefined)
     throw new Error("a request has a body or JSON, not both");
-  if (json === undefined) return { method, path, headers, body: Buffer.from(body ?? "") };
+  const user = readUser(request);
+  if (json === undefined) return { method, path, headers, body: Buffer.from(body ?? ""), user };
   const typed = { ...headers, "content-type": "application/json" };
-  return { method, path, headers: typed, body: Buffer.from(JSON.stringify(json)) };
+  return { method, path, headers: typed, body: Buffer.from(JSON.stringify(json)), user };
+}
+
+/**
+ * @param {any} step
+ * @returns {import("./cases.js").CaseUser | undefined}
+ */
+function readUser({ signed_in: id, claims }) {
+  if (id !== undefined) return { id, claims: claims ?? {} };
+  if (claims !== undefined)
+    throw new Error("`claims` are those of a user: `signed_in` has the id");
+  return undefined;
 }
 
 /** @typedef {{ text: string } | { json: unknown } | { bytes: Uint8Array }} Content */

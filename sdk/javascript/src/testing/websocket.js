@@ -4,12 +4,16 @@ import { frame } from "../messages.js";
 import { Websocket } from "./connection.js";
 import { headerFields, makeScope } from "./http.js";
 import { findWebsocket } from "./routes.js";
+import { admit, readUser } from "./users.js";
 
 /** @typedef {import("./world.js").World} World */
 
 /** The handshake was turned down. */
 export class Denied extends Error {
-  /** @param {number} status 403 when the consumer denied it or there is none, 500 after a fault */
+  /**
+   * @param {number} status 401 without a user where one is asked for, 403 when the user has other claims,
+   *   the consumer denied it or there is none, 500 after a fault
+   */
   constructor(status) {
     super(`the handshake was denied with status ${status}`);
     this.name = "Denied";
@@ -25,7 +29,9 @@ export class Denied extends Error {
  * @returns {Promise<TestSocket>}
  * @throws {Denied}
  */
-export async function connect(world, settle, path, { headers = {}, subprotocols = [] }) {
+export async function connect(world, settle, path, options) {
+  const { headers = {}, subprotocols = [] } = options;
+  const user = readUser(options);
   const correlation = world.nextId();
   const channel = `test!${correlation}`;
   const scope = makeScope(
@@ -38,8 +44,11 @@ export async function connect(world, settle, path, { headers = {}, subprotocols 
   scope.subprotocols = subprotocols;
   const found = findWebsocket(world.app.entries, scope);
   if (found.is !== "route") throw new Denied(403);
+  const admitted = admit(found.entry, user);
+  if ("status" in admitted) throw new Denied(admitted.status);
   scope.pathParams = found.params;
   const socket = new Websocket(found.entry, scope);
+  socket.user = admitted.user;
   world.connections.set(channel, socket);
   const event = /** @type {const} */ ({ tag: "websocket-connect", val: { scope } });
   world.queue.push({ entry: found.entry, event, connection: channel, correlation });

@@ -1,6 +1,7 @@
 """Consumers for Tidegate in Python. The README of the package is the manual; each name here has its documentation."""
 
 from tidegate_sdk import sse
+from tidegate_sdk.access import claims, user
 from tidegate_sdk.channel_consumers import channel
 from tidegate_sdk.codec.records import strict
 from tidegate_sdk.context import Context, Group, Level, Reply
@@ -42,6 +43,7 @@ from tidegate_sdk.scope import Request, Scope
 from tidegate_sdk.socket import Handshake, Socket
 from tidegate_sdk.store import Store, StoreView
 from tidegate_sdk.timers import Timers
+from tidegate_sdk.users import User
 from tidegate_sdk.websocket_consumers import websocket
 
 __all__ = [
@@ -98,12 +100,15 @@ __all__ = [
     "TooLarge",
     "Unreadable",
     "UnreadableValue",
+    "User",
     "WrongEvent",
     "channel",
+    "claims",
     "export",
     "http",
     "schedule",
     "sse",
     "strict",
+    "user",
     "websocket",
 ]

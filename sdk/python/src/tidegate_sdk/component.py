@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports import consumer
-from wit_world.imports import connection, layer, log, outside, reply, store, timers, types
+from wit_world.imports import connection, layer, log, outside, reply, store, timers, types, users
 
 from tidegate_sdk import declarations, entries, errors, wire
 from tidegate_sdk.exports import Consumers
@@ -250,6 +250,10 @@ class ComponentHost:
     def get_scope(self) -> Scope | None:
         scope = connection.get_scope()
         return None if scope is None else Scope(**_facts(scope))
+
+    def current_user(self) -> wire.User | None:
+        user = users.current()
+        return None if user is None else wire.User(user.id, user.claims, user.expires)
 
     def get_state(self) -> bytes | None:
         state: bytes | None = connection.get_state()

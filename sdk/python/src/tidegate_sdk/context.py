@@ -17,6 +17,7 @@ from tidegate_sdk.response import Response
 from tidegate_sdk.scope import Scope
 from tidegate_sdk.store import Store
 from tidegate_sdk.timers import Timers
+from tidegate_sdk.users import User, from_wire
 from tidegate_sdk.wire import Host, Invocation
 
 Level = Literal["trace", "debug", "info", "warn", "error"]
@@ -83,6 +84,7 @@ class Context:
         self._prefix = prefix
         self._scope = scope
         self._reply_channel = scope.reply_channel if scope else reply_channel
+        self._user: tuple[User | None] | None = None
 
     @property
     def module(self) -> str:
@@ -115,6 +117,16 @@ class Context:
         if self._scope is None and self._reply_channel is not None:
             self._scope = self._host.get_scope()
         return self._scope
+
+    @property
+    def user(self) -> User | None:
+        """The user of the connection, as of its request or handshake.
+
+        None: nobody is signed in, or neither `user` nor `claims` stands before the consumer.
+        """
+        if self._user is None:
+            self._user = (from_wire(self._host.current_user()),)
+        return self._user[0]
 
     def send(self, channel: str, message: Message) -> None:
         """Sends a message to a channel: one that this module declares, or a reply channel whose name it was handed.

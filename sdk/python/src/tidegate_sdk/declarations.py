@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from tidegate_sdk.codec import messagepack
 from tidegate_sdk.entries import Entry
@@ -20,15 +21,32 @@ class WorldError(ConsumerError):
 def declare(entries: Sequence[Entry]) -> bytes:
     """Writes the declarations in the form of the contract: a map by consumer, of maps.
 
-    >>> from tidegate_sdk import channel, export, schedule
+    >>> from tidegate_sdk import channel, claims, export, http, schedule
     >>> @schedule("@daily")
     ... @channel("shop.report")
     ... def report() -> None: ...
-    >>> messagepack.unpackb(declare(export(report).entries))
-    {'report': {'schedule': {'expression': '@daily', 'zone': 'UTC', 'missed': 'once'}}}
+    >>> @claims(role="admin")
+    ... @http("POST /close")
+    ... def close() -> str: ...
+    >>> declared = messagepack.unpackb(declare(export(report, close).entries))
+    >>> declared["report"]
+    {'schedule': {'expression': '@daily', 'zone': 'UTC', 'missed': 'once'}}
+    >>> declared["close"]
+    {'user': 'required', 'claims': {'role': ['admin']}}
     """
-    scheduled = {entry.name: entry.schedule for entry in entries if entry.schedule is not None}
-    return messagepack.packb({name: {"schedule": dataclasses.asdict(it)} for name, it in scheduled.items()})
+    return messagepack.packb({entry.name: it for entry in entries if (it := _of(entry))})
+
+
+def _of(entry: Entry) -> dict[str, Any]:
+    """The declarations about a consumer. Empty without any."""
+    declared: dict[str, Any] = {}
+    if entry.schedule is not None:
+        declared["schedule"] = dataclasses.asdict(entry.schedule)
+    if entry.access is not None:
+        declared["user"] = "required" if entry.access.is_required else "optional"
+        if entry.access.claims:
+            declared["claims"] = {claim.name: list(claim.values) for claim in entry.access.claims}
+    return declared
 
 
 def check_world(entries: Sequence[Entry], is_exported: bool) -> None:
@@ -36,14 +54,15 @@ def check_world(entries: Sequence[Entry], is_exported: bool) -> None:
 
     A host before 0.1.1 refuses `declarations`, so only a module that has some exports it.
     """
-    scheduled = next((entry for entry in entries if entry.schedule is not None), None)
-    if scheduled is not None and not is_exported:
+    declaring = next((entry for entry in entries if _of(entry)), None)
+    if declaring is not None and not is_exported:
+        has = "has a schedule" if declaring.schedule is not None else "asks for a user"
         raise WorldError(
-            f"{scheduled.name} ({scheduled.place}) has a schedule, and this component does not export `declarations`: "
-            "build it with `tidegate-sdk build`, which chooses the world"
+            f"{declaring.name} ({declaring.place}) {has}, and this component does not export `declarations`: build it "
+            "with `tidegate-sdk build`, which chooses the world"
         )
-    if scheduled is None and is_exported:
+    if declaring is None and is_exported:
         raise WorldError(
-            "this component exports `declarations`, and no consumer has a schedule: build it with `tidegate-sdk "
-            "build`, which chooses the world"
+            "this component exports `declarations`, and no consumer has a schedule or asks for a user: build it with "
+            "`tidegate-sdk build`, which chooses the world"
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from tidegate_sdk.errors import ConsumerError
 from tidegate_sdk.wire import Event, Host, Invocation
 
 MARK = "__tidegate_consumer__"
 SCHEDULE = "__tidegate_schedule__"
+ACCESS = "__tidegate_access__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,30 @@ class Schedule:
     missed: str = "once"
 
 
+ClaimValue = str | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The name of a claim, and values of which one is enough."""
+
+    name: str
+    values: tuple[ClaimValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a consumer asks of the user. The host checks it before it runs the consumer."""
+
+    user: Literal["required", "optional"] | None = None
+    claims: tuple[Claim, ...] = ()
+
+    @property
+    def is_required(self) -> bool:
+        """Whether nobody else is let in."""
+        return self.user != "optional"
+
+
 Trigger = HttpTrigger | WebsocketTrigger | ChannelTrigger
 Run = Callable[[Host, Invocation, str, Event], None]
 
@@ -73,6 +98,8 @@ class Entry:
     """File and line, for error messages."""
     prefix: str = ""
     schedule: Schedule | None = None
+    access: Access | None = None
+    """What it asks of the user. None: nothing, and the host does not look for one."""
 
     def under(self, prefix: str) -> Entry:
         """The same consumer, its path behind a prefix. Under a prefix, `/` is the prefix itself."""

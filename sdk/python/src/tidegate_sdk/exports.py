@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 from tidegate_sdk import declarations, eager, faults, logs, overlaps, routes
+from tidegate_sdk.access import Guarded, joined
 from tidegate_sdk.codec.readers import reader
-from tidegate_sdk.entries import MARK, SCHEDULE, ChannelTrigger, Entry, Mark, Schedule
+from tidegate_sdk.entries import ACCESS, MARK, SCHEDULE, Access, ChannelTrigger, Entry, Mark, Schedule
 from tidegate_sdk.errors import ConsumerError
 from tidegate_sdk.wire import Event, Host, Invocation
 
@@ -97,7 +98,7 @@ def _flatten(consumers: Sequence[Any], prefix: str) -> Iterator[Entry]:
             for more, inner in thing.items():
                 if not more.startswith("/") or more.endswith("/") or "{" in more:
                     raise ConsumerError(f'`{more}` is no prefix: write one such as "/api", without a slash at its end')
-                yield from _flatten(inner, prefix + more)
+                yield from _guarded(thing, _flatten(inner, prefix + more))
             continue
         if isinstance(thing, type) and issubclass(thing, Consumers):
             found: Sequence[Entry] = thing.entries
@@ -111,10 +112,16 @@ def _flatten(consumers: Sequence[Any], prefix: str) -> Iterator[Entry]:
             yield entry.under(prefix) if prefix else entry
 
 
+def _guarded(thing: Mapping[str, Any], entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Adds what stands before a prefix to what each consumer below it asks of the user."""
+    for entry in entries:
+        yield _asking(entry, thing.access) if isinstance(thing, Guarded) else entry
+
+
 def _compiled(thing: Any) -> Entry:
     mark = _mark(thing)
     try:
-        return _scheduled(mark.compile(), vars(thing).get(SCHEDULE))
+        return _asking(_scheduled(mark.compile(), vars(thing).get(SCHEDULE)), vars(thing).get(ACCESS))
     except ConsumerError as error:
         text = str(error)
         raise ConsumerError(text if mark.place in text else f"{thing.__name__} ({mark.place}): {text}") from None
@@ -129,6 +136,17 @@ def _scheduled(entry: Entry, schedule: Schedule | None) -> Entry:
             '@channel("reports.make") in place of its other decorator'
         )
     return dataclasses.replace(entry, schedule=schedule)
+
+
+def _asking(entry: Entry, access: Access | None) -> Entry:
+    if access is None:
+        return entry
+    if isinstance(entry.trigger, ChannelTrigger):
+        raise ConsumerError(
+            "a message of a channel has no user: put @user and @claims before consumers of HTTP and WebSockets"
+        )
+    what = f"{entry.name} ({entry.place})"
+    return dataclasses.replace(entry, access=joined(entry.access or Access(), access, what))
 
 
 def _mark(thing: Any) -> Mark:
@@ -169,7 +187,7 @@ def check_forgotten(consumers: Sequence[Any]) -> None:
         for name, other in list(namespace.items()):
             is_own = getattr(other, "__module__", None) == namespace.get("__name__")
             marks = getattr(other, "__dict__", {})
-            if (MARK in marks or SCHEDULE in marks) and is_own and id(other) not in known:
+            if not {MARK, SCHEDULE, ACCESS}.isdisjoint(marks) and is_own and id(other) not in known:
                 mark = marks.get(MARK)
                 place = mark.place if isinstance(mark, Mark) else routes.place_of(other)
                 raise ConsumerError(f"{place}: `{name}` is not in export(...): add it, or remove its decorator")

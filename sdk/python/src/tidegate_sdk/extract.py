@@ -15,6 +15,7 @@ from tidegate_sdk.context import Context
 from tidegate_sdk.errors import ConsumerError, Unreadable
 from tidegate_sdk.response import HttpError, Response
 from tidegate_sdk.scope import Request, Scope, pairs
+from tidegate_sdk.users import User
 
 T = TypeVar("T")
 Take = Callable[[Request, Context], Any]
@@ -143,6 +144,10 @@ def taker(hint: Any, what: str) -> Take:
         return lambda request, _: request
     if hint is Cookies:
         return lambda request, _: Cookies.of(request)
+    if hint is User:
+        return lambda _, cx: _user(cx)
+    if set(get_args(hint)) == {User, type(None)}:
+        return lambda _, cx: cx.user
     for marker in getattr(hint, "__metadata__", ()):
         made = _marked(marker, get_args(hint)[0])
         if made is not None:
@@ -152,9 +157,16 @@ def taker(hint: Any, what: str) -> Take:
         return lambda request, cx: hint.from_request(request, cx)
     raise ConsumerError(
         f"{what}: `{name_of(hint)}` cannot be taken from a request, and its name is not in the path. Take Context, "
-        "Request, Json[...], Query[...], Form[...], Multipart, Cookies, Annotated[str, Header(...)], or a class with "
-        "`from_request`"
+        "Request, Json[...], Query[...], Form[...], Multipart, Cookies, User, Annotated[str, Header(...)], or a class "
+        "with `from_request`"
     )
+
+
+def _user(cx: Context) -> User:
+    """The user, or else status 401: the consumer asks for none, or for one that may be missing."""
+    if cx.user is None:
+        raise HttpError(401, Response.text("sign in first\n").header("www-authenticate", "Bearer"))
+    return cx.user
 
 
 def _marked(marker: Any, kind: Any) -> Take | None:

@@ -37,8 +37,8 @@ def http(
 
     The parameters of the function say what is read, in any order: a parameter with the name of one in the path, of a
     type such as `str`, `int` or `UUID` (text that does not parse is answered with 404); `Context`; `Request`;
-    `Json[...]`, `Query[...]`, `Form[...]`, `Multipart`, `Cookies`, `Annotated[str, Header(...)]`; or a class with
-    `from_request`.
+    `Json[...]`, `Query[...]`, `Form[...]`, `Multipart`, `Cookies`, `User`, `Annotated[str, Header(...)]`; or a class
+    with `from_request`.
 
     It returns a `Response`, text, a dict, list, dataclass or pydantic model (JSON), a status with one of these, as in
     `(201, "made")`, or what `Context.hold` or `Context.end_stream` returned.

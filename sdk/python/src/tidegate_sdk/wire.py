@@ -96,6 +96,17 @@ class Fetch:
     retries: int
 
 
+@dataclass(slots=True)
+class User:
+    """The user of a connection."""
+
+    id: str
+    claims: bytes
+    """A MessagePack map."""
+    expires: int | None
+    """Seconds since 1970."""
+
+
 class Host(Protocol):
     """The calls of a run to its host. The caller has checked the arguments; refusals are exceptions of `errors`."""
 
@@ -114,6 +125,7 @@ class Host(Protocol):
     def send_frame(self, frame: Frame) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
     def get_scope(self) -> Scope | None: ...
+    def current_user(self) -> User | None: ...
     def get_state(self) -> bytes | None: ...
     def set_state(self, state: bytes) -> None: ...
     def log(self, level: str, message: str) -> None: ...

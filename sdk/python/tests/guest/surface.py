@@ -32,11 +32,13 @@ from tidegate_sdk import (
     Socket,
     Tick,
     Unreadable,
+    User,
     channel,
     export,
     http,
     schedule,
     strict,
+    user,
     websocket,
 )
 
@@ -421,6 +423,15 @@ class FetchWatch:
         return ["fetches"]
 
 
+# A user.
+
+
+@user
+@http("GET /s/me")
+def me(user: User) -> dict[str, Any]:
+    return {"id": user.id, "claims": user.claims(), "expires": user.expires}
+
+
 @http("GET /")
 def index(request: Request) -> str:
     return f"index of {request.path}"
@@ -434,6 +445,6 @@ def show(cx: Context, name: str) -> str:
 Consumer = export(
     number, typed, rest, search, order, form, files, header, cookie, problem, guarded, unguarded, stream, hold, answers,
     held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, book, seats, clear, timer, due,
-    TimerWatch, second, SecondWatch, ask, fetched, FetchWatch,
+    TimerWatch, second, SecondWatch, ask, fetched, FetchWatch, me,
     {"/s/pages": [index, show]},
 )  # fmt: skip

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from tidegate_sdk.building.failure import explain
 from tidegate_sdk.building.places import Places, installed
-from tidegate_sdk.building.worlds import DECLARING, ENTRY, PLAIN, names_schedule, write_entry
+from tidegate_sdk.building.worlds import DECLARING, ENTRY, PLAIN, names_declaration, write_entry
 from tidegate_sdk.declarations import WorldError
 
 
@@ -70,7 +70,7 @@ def build(app: str, output: str, path: Sequence[str] = ()) -> None:
     # componentize-py looks there for more packages, or else in the environment of any `python` on PATH.
     if sys.prefix != sys.base_prefix:
         os.environ["VIRTUAL_ENV"] = sys.prefix
-    is_declaring = names_schedule(app, places)
+    is_declaring = names_declaration(app, places)
     before = sys.argv
     try:
         try:

@@ -1,4 +1,4 @@
-"""The world of a component: one that exports `declarations` for a module with a schedule, and else one without."""
+"""The world of a component: one that exports `declarations` for a module that declares something, or one without."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ ENTRY = "tidegate_declaring_entry"
 """Names the module that componentize-py gets for the world `DECLARING`. It has what both exports need."""
 
 _PACKAGE = "tidegate_sdk"
+_DECLARING = {"schedule", "user", "claims", "*"}
+"""Names of the package by which a module declares something."""
 
 
 def write_entry(app: str, into: Path) -> None:
@@ -24,8 +26,8 @@ def write_entry(app: str, into: Path) -> None:
     (into / f"{ENTRY}.py").write_text(text, encoding="utf-8")
 
 
-def names_schedule(app: str, places: Places) -> bool:
-    """Says whether `app`, or a file of the author's that it imports, imports `schedule`.
+def names_declaration(app: str, places: Places) -> bool:
+    """Says whether `app`, or a file of the author's that it imports, imports `schedule`, `user` or `claims`.
 
     The component itself checks the world that is chosen by it, and raises a `WorldError` if it does not fit.
     """
@@ -38,7 +40,7 @@ def names_schedule(app: str, places: Places) -> bool:
         if (tree := _parsed(module, places)) is None:
             continue
         for source, names in _imports(*tree):
-            if source.split(".")[0] == _PACKAGE and {"schedule", "*"} & names:
+            if source.split(".")[0] == _PACKAGE and _DECLARING & names:
                 return True
             wanted += [source, *(f"{source}.{name}" for name in names)]
     return False

@@ -22,6 +22,7 @@ from tidegate_sdk.wire import (
     HttpDisconnect,
     Invocation,
     Page,
+    User,
     Value,
     WebsocketConnect,
 )
@@ -327,6 +328,10 @@ class Call:
     def get_scope(self) -> Scope | None:
         connection = self._connection()
         return connection.scope if connection else None
+
+    def current_user(self) -> User | None:
+        connection = self._connection()
+        return connection.user if connection else None
 
     def get_state(self) -> bytes | None:
         connection = self._connection()

@@ -17,6 +17,14 @@ from tidegate_sdk.wire import Frame
 
 
 @dataclass(frozen=True)
+class CaseUser:
+    """A user of a case, with claims."""
+
+    id: str
+    claims: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class CaseRequest:
     """A request of a case."""
 
@@ -24,6 +32,17 @@ class CaseRequest:
     path: str
     headers: dict[str, str]
     body: bytes
+    user: CaseUser | None = None
+
+
+@dataclass(frozen=True)
+class CaseHandshake:
+    """A handshake of a case."""
+
+    path: str
+    subprotocols: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    user: CaseUser | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,7 @@ class Driver(Protocol):
         """Sends a request and waits for the whole response."""
         ...
 
-    def open(self, name: str, path: str, subprotocols: list[str], headers: dict[str, str]) -> Opened:
+    def open(self, name: str, handshake: CaseHandshake) -> Opened:
         """Asks for a WebSocket and keeps it under a name."""
         ...
 
@@ -108,7 +127,7 @@ class Cases:
 
 _VERBS = {
     "request": {"expect"},
-    "open": {"path", "subprotocols", "headers", "expect"},
+    "open": {"path", "subprotocols", "headers", "signed_in", "claims", "expect"},
     "send": {"text", "json", "hex"},
     "receive": {"text", "json", "hex"},
     "close": {"code"},
@@ -130,8 +149,8 @@ def _run_step(step: dict[str, Any], driver: Driver) -> None:
         case "request":
             _check_response(driver.request(_request(about)), expect)
         case "open":
-            opened = driver.open(about, step["path"], step.get("subprotocols", []), step.get("headers", {}))
-            _check_opened(opened, expect)
+            handshake = CaseHandshake(step["path"], step.get("subprotocols", []), step.get("headers", {}), _user(step))
+            _check_opened(driver.open(about, handshake), expect)
         case "send":
             driver.send(about, _frame(step))
         case "receive":
@@ -145,15 +164,23 @@ def _run_step(step: dict[str, Any], driver: Driver) -> None:
 
 
 def _request(about: dict[str, Any]) -> CaseRequest:
-    unknown = set(about) - {"method", "path", "headers", "body", "json"}
+    unknown = set(about) - {"method", "path", "headers", "body", "json", "signed_in", "claims"}
     if unknown or ("body" in about and "json" in about):
-        raise CaseError(f"a request has a method, path, headers, and a body or JSON: {about}")
+        raise CaseError(f"a request has a method, path, headers, a body or JSON, and a user: {about}")
     headers = dict(about.get("headers", {}))
     body = about.get("body", "")
     if "json" in about:
         headers["content-type"] = "application/json"
         body = _dumps(about["json"])
-    return CaseRequest(about.get("method", "GET"), about["path"], headers, body.encode())
+    return CaseRequest(about.get("method", "GET"), about["path"], headers, body.encode(), _user(about))
+
+
+def _user(about: dict[str, Any]) -> CaseUser | None:
+    if "signed_in" in about:
+        return CaseUser(about["signed_in"], about.get("claims", {}))
+    if "claims" in about:
+        raise CaseError("`claims` are those of a user: `signed_in` has the id")
+    return None
 
 
 def _dumps(value: Any) -> str:
@@ -218,6 +245,10 @@ def matches(expected: Any, got: Any) -> bool:
     return type(expected) is type(got) and bool(expected == got)
 
 
+def _signed_in(user: CaseUser | None) -> dict[str, Any]:
+    return {} if user is None else {"signed_in": user.id, "claims": user.claims}
+
+
 @dataclass
 class TestHostDriver:
     """Runs cases on the test host."""
@@ -231,16 +262,23 @@ class TestHostDriver:
     PATIENCE = 30
 
     def request(self, request: CaseRequest) -> CaseResponse:
-        response = self.host.request(request.method, request.path, body=request.body, headers=request.headers)
+        response = self.host.request(
+            request.method, request.path, body=request.body, headers=request.headers, **_signed_in(request.user)
+        )
         if response.is_pending:
             self.host.advance(self.PATIENCE)
         if response.is_pending:
             raise CaseError(f"the request is on hold for more than {self.PATIENCE} s")
         return CaseResponse(response.status, response.headers, response.body)
 
-    def open(self, name: str, path: str, subprotocols: list[str], headers: dict[str, str]) -> Opened:
+    def open(self, name: str, handshake: CaseHandshake) -> Opened:
         try:
-            socket = self.host.websocket(path, subprotocols=subprotocols, headers=headers)
+            socket = self.host.websocket(
+                handshake.path,
+                subprotocols=handshake.subprotocols,
+                headers=handshake.headers,
+                **_signed_in(handshake.user),
+            )
         except Denied as denied:
             return Opened(denied.status)
         self.sockets[name] = socket

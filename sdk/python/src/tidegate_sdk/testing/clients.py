@@ -15,7 +15,11 @@ from tidegate_sdk.wire import Frame, WebsocketReceive
 
 
 class Denied(Exception):
-    """The handshake was turned down: 403 when the consumer denied it or there is none, 500 after a fault."""
+    """The handshake was turned down.
+
+    The status is 401 without a user where one is asked for, 403 when the user has other claims, the consumer denied it
+    or there is none, and 500 after a fault.
+    """
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the handshake was denied with status {status}")

@@ -10,7 +10,7 @@ from tidegate_sdk.entries import Entry
 from tidegate_sdk.frame import Close
 from tidegate_sdk.scope import Scope
 from tidegate_sdk.testing.forms import Accept, Deny, End, Hold, Part, Reply, Respond, Send, Start
-from tidegate_sdk.wire import Frame
+from tidegate_sdk.wire import Frame, User
 
 TIMED_OUT = Respond(504, [("content-type", b"text/plain; charset=utf-8")], b"timed out\n")
 
@@ -27,6 +27,7 @@ class Http:
     hold: tuple[int, Respond | None] | None = None
     """Until when, and what comes then."""
     has_left: bool = False
+    user: User | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -84,6 +85,7 @@ class Websocket:
     frames: deque[Frame] = field(default_factory=deque)
     waiting: list[Reply] = field(default_factory=list)
     """Messages of the layer that came before the handshake was answered."""
+    user: User | None = None
 
     @property
     def is_alive(self) -> bool:

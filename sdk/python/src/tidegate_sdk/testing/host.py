@@ -16,7 +16,7 @@ from tidegate_sdk.exports import Consumers
 from tidegate_sdk.frame import Message, encode
 from tidegate_sdk.schedules import Tick
 from tidegate_sdk.scope import Request, Scope
-from tidegate_sdk.testing import router, rules
+from tidegate_sdk.testing import router, rules, users
 from tidegate_sdk.testing.call import settle
 from tidegate_sdk.testing.clients import Denied, TestResponse, TestSocket
 from tidegate_sdk.testing.connection import Http, Websocket
@@ -67,9 +67,16 @@ class TestHost:
         if at is not None:
             self._world.epoch = at.timestamp()
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None) -> TestResponse:
+    def get(
+        self,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        signed_in: str | None = None,
+        claims: Any = None,
+    ) -> TestResponse:
         """Sends a GET request."""
-        return self.request("GET", path, headers=headers)
+        return self.request("GET", path, headers=headers, signed_in=signed_in, claims=claims)
 
     def request(
         self,
@@ -79,8 +86,14 @@ class TestHost:
         json: Any = None,
         body: str | bytes = b"",
         headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] | None = None,
+        signed_in: str | None = None,
+        claims: Any = None,
     ) -> TestResponse:
-        """Sends an HTTP request. The path may have a query. With `json` the body is that value, and its type is set."""
+        """Sends an HTTP request. The path may have a query. With `json` the body is that value, and its type is set.
+
+        `signed_in` is the id of the user, as a token tells it, and `claims` are the user's: a dict or a dataclass.
+        """
+        user = users.user(signed_in, claims)
         fields = _fields(headers)
         if json is not None:
             fields.append(("content-type", b"application/json"))
@@ -99,10 +112,13 @@ class TestHost:
         except router.BadPath:
             http.answer(_text(400, "bad path\n"))
             return TestResponse(world, channel, http)
-        if isinstance(found, router.Route):
+        admitted = users.admit(found.entry, user) if isinstance(found, router.Route) else None
+        if isinstance(admitted, int):
+            http.answer(users.refusal(admitted))
+        elif isinstance(found, router.Route):
             data = body.encode() if isinstance(body, str) else body
             event = _scope(Request, channel, "http", method, path, fields, body=data, path_params=found.params)
-            http.entry, http.scope = found.entry, event
+            http.entry, http.scope, http.user = found.entry, event, admitted
             world.queue.append(Job(found.entry, event, channel, identity))
             settle(world)
         elif isinstance(found, router.WrongMethod):
@@ -120,8 +136,11 @@ class TestHost:
         *,
         subprotocols: Sequence[str] = (),
         headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] | None = None,
+        signed_in: str | None = None,
+        claims: Any = None,
     ) -> TestSocket:
-        """Asks for a WebSocket. Raises `Denied` when the handshake is turned down."""
+        """Asks for a WebSocket. Raises `Denied` when the handshake is turned down. Users are those of `request`."""
+        user = users.user(signed_in, claims)
         world = self._world
         identity = world.next_id()
         channel = f"test!{identity}"
@@ -133,8 +152,11 @@ class TestHost:
             found = None
         if found is None:
             raise Denied(403)
+        admitted = users.admit(found.entry, user)
+        if isinstance(admitted, int):
+            raise Denied(admitted)
         scope = _scope(Scope, channel, "ws", "GET", path, _fields(headers), path_params=found.params, **facts)
-        websocket = Websocket(found.entry, scope)
+        websocket = Websocket(found.entry, scope, user=admitted)
         world.connections[channel] = websocket
         world.queue.append(Job(found.entry, WebsocketConnect(scope), channel, identity))
         settle(world)
