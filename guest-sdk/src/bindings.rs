@@ -32,6 +32,11 @@ pub mod declaring {
     });
 }
 
+/// Facts of a run, which version 0.1.1 adds. A module that does not ask does not import it.
+pub mod telling {
+    wit_bindgen::generate!({ path: "wit/0.1.1", world: "knowing-messages" });
+}
+
 /// The user of a connection, which version 0.1.1 adds. A module that does not ask does not import it.
 pub mod knowing {
     wit_bindgen::generate!({

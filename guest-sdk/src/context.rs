@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::host::{connection, layer, log, machine, reply, types};
+use crate::host::{connection, invocation, layer, log, machine, reply, types};
 use crate::response::Answer;
 use crate::{
     Fetch, FetchError, FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Store,
@@ -100,6 +100,56 @@ impl Context {
     #[must_use]
     pub fn correlation_id(&self) -> &str {
         &self.invocation.correlation_id
+    }
+
+    /// The id of the message that the consumer runs for: 32 hexadecimal digits, the same however often it is
+    /// delivered. With it another service knows that a request repeats one that it has had.
+    ///
+    /// None for an event of a connection, and where the sender of the message gave it none, as a program in
+    /// another language may.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate_sdk::testing::TestHost;
+    /// use tidegate_sdk::{Context, Error, Result, channel, export, http};
+    ///
+    /// #[http("POST /charge")]
+    /// fn order(cx: &mut Context) -> Result<&'static str> {
+    ///     cx.send("shop.charge", &std::collections::BTreeMap::from([("cents", 250)]))?;
+    ///     Ok("soon\n")
+    /// }
+    ///
+    /// #[channel("shop.charge", retries = 5)]
+    /// fn charge(cx: &mut Context) -> Result<()> {
+    ///     let key = cx.message_id().unwrap_or_default();
+    ///     cx.info(format!("attempt {} with the key {key}", cx.attempt()));
+    ///     if cx.attempt() < 2 { Err(Error::failed("busy")) } else { Ok(()) }
+    /// }
+    ///
+    /// export! { order, charge }
+    ///
+    /// let host = TestHost::new(consumers());
+    /// assert_eq!(host.request("POST", "/charge").send().text(), "soon\n");
+    /// host.advance(Duration::from_secs(1));
+    /// let lines: Vec<_> = host.logs().into_iter().map(|line| line.text).collect();
+    /// let (first, key) = lines[0].split_once(" with the key ").unwrap();
+    /// assert_eq!((first, key.len()), ("attempt 1", 32));
+    /// assert_eq!(lines[1], format!("attempt 2 with the key {key}"));
+    /// ```
+    #[must_use]
+    pub fn message_id(&self) -> Option<String> {
+        invocation::message_id()
+    }
+
+    /// Which delivery of the message this is: 1 for the first, and 1 for an event of a connection. On a
+    /// channel with `retries` it counts up with each delivery after a fault or the loss of a worker. A run
+    /// that is done again since data has changed is the same delivery.
+    ///
+    /// The channel keeps the count. So it begins again in the channel for what cannot be done, and where a
+    /// single process was started again.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        invocation::attempt()
     }
 
     /// The connection's own channel. None for a message on a channel of the application.

@@ -86,6 +86,8 @@ fn invocation(c: &mut Criterion) {
             activation: 1,
             wants_done: true,
         })),
+        message: None,
+        attempt: 1,
         limits: Arc::clone(&limits),
         lent: Lent {
             module: ModuleName::parse("hello").unwrap(),

@@ -79,6 +79,8 @@ impl Stage {
             consumer: consumer.into(),
             correlation: event.scope.correlation,
             task: Task::Event(Box::new(event)),
+            message: None,
+            attempt: 1,
             limits: Arc::clone(&self.limits),
             lent: Lent {
                 module: ModuleName::parse("module").unwrap(),

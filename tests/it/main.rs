@@ -9,6 +9,7 @@
 mod abuse;
 mod api;
 mod attacks;
+mod attempts;
 mod auction;
 mod auth;
 mod autobahn;

@@ -7,6 +7,7 @@ pub(crate) use crate::bindings::{
     fetching::tidegate::channels::outside,
     knowing::tidegate::channels::users,
     storing::tidegate::channels::{store, timers},
+    telling::tidegate::channels::invocation,
     tidegate::channels::{connection, layer, log, reply, types},
 };
 
@@ -45,6 +46,7 @@ mod native;
 pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
-    Host, OutgoingHost, OutsideHost, StoreHost, TimerHost, connection, consumer, layer, log,
-    machine, outgoing, outside, reply, store, timers, types, users, with_host,
+    Host, InvocationHost, OutgoingHost, OutsideHost, StoreHost, TimerHost, connection, consumer,
+    invocation, layer, log, machine, outgoing, outside, reply, store, timers, types, users,
+    with_host,
 };

@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub(crate) mod invocation;
 pub(crate) mod outgoing;
 pub(crate) mod outside;
 pub(crate) mod store;
@@ -17,6 +18,7 @@ pub(crate) mod timers;
 pub(crate) mod types;
 pub(crate) mod users;
 
+pub(crate) use invocation::InvocationHost;
 pub(crate) use outgoing::OutgoingHost;
 pub(crate) use outside::OutsideHost;
 pub(crate) use store::StoreHost;
@@ -24,7 +26,9 @@ pub(crate) use timers::TimerHost;
 use types::{Frame, Handshake, Response, Scope, StreamPart};
 
 /// What a test host does for a consumer. One method for each import of the contract.
-pub(crate) trait Host: StoreHost + TimerHost + OutsideHost + OutgoingHost {
+pub(crate) trait Host:
+    StoreHost + TimerHost + OutsideHost + OutgoingHost + InvocationHost
+{
     fn send(&mut self, channel: &str, content: &[u8]) -> Result<(), layer::SendError>;
     fn send_later(
         &mut self,

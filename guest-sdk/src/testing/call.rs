@@ -24,6 +24,7 @@ use super::rules;
 use super::world::{Item, Job, JobFacts};
 use super::{Fault, LogLine, SharedWorld};
 
+mod invocation;
 mod outside;
 mod store;
 mod timers;
@@ -56,7 +57,10 @@ fn run(world: &SharedWorld, job: &Job) {
                 // The record is that of the last attempt.
                 world.borrow_mut().logs.truncate(logs);
             }
-            Err(stop) => return call.fail(stop.into_failure()),
+            Err(stop) => {
+                call.fail(stop.into_failure());
+                return world.borrow_mut().deliver_again(job);
+            }
         }
     }
 }
@@ -183,6 +187,7 @@ impl Call {
             facts: JobFacts {
                 connection: job.connection.clone(),
                 correlation: job.correlation.clone(),
+                delivery: job.delivery.clone(),
             },
             outbox: Vec::new(),
             bytes: 0,

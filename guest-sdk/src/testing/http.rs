@@ -132,7 +132,13 @@ impl TestRequest {
             if let Some(entry) = entry {
                 let event = Event::HttpRequest(HttpRequest { scope: scope.clone(), body });
                 let connection = Some(channel.clone());
-                world.queue.push_back(Job { entry, event, connection, correlation: id });
+                world.queue.push_back(Job {
+                    entry,
+                    event,
+                    connection,
+                    correlation: id,
+                    delivery: None,
+                });
             }
             let connection = Connection { entry, scope, user, kind: Kind::Http(http) };
             world.connections.insert(channel.clone(), connection);

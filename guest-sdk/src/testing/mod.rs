@@ -15,6 +15,7 @@ mod call;
 pub mod cases;
 mod connection;
 mod data;
+mod delivery;
 mod driver;
 mod forms;
 mod http;

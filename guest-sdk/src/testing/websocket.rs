@@ -104,7 +104,13 @@ impl TestHandshake {
             let connection = Connection { entry: Some(entry), scope, user, kind };
             world.connections.insert(channel.clone(), connection);
             let connection = Some(channel.clone());
-            world.queue.push_back(Job { entry, event, connection, correlation: id });
+            world.queue.push_back(Job {
+                entry,
+                event,
+                connection,
+                correlation: id,
+                delivery: None,
+            });
             channel
         };
         settle(&world);
@@ -156,7 +162,13 @@ impl TestSocket {
             });
             let Some(entry) = entry else { return };
             let connection = Some(self.channel.clone());
-            world.queue.push_back(Job { entry, event, connection, correlation: id });
+            world.queue.push_back(Job {
+                entry,
+                event,
+                connection,
+                correlation: id,
+                delivery: None,
+            });
         }
         settle(&self.world);
     }

@@ -12,6 +12,7 @@ use crate::host::types::{ChannelMessage, Event, HttpDisconnect, WebsocketDisconn
 
 use super::connection::{Connection, Kind, Phase};
 use super::data::{Changes, Data, TimerWrite};
+use super::delivery::Delivery;
 use super::forms::{self, Reply};
 use super::outside::Waiting;
 use super::{Fault, LogLine, Sent};
@@ -27,16 +28,20 @@ pub(super) struct Job {
     /// The connection that the event came from.
     pub(super) connection: Option<String>,
     pub(super) correlation: String,
+    /// None for an event of a connection.
+    pub(super) delivery: Option<Delivery>,
 }
 
 /// A message that waits for its moment.
 #[derive(Debug)]
-struct Later {
+pub(super) struct Later {
     /// The key of its timer, if it has one.
-    timer: Option<String>,
-    channel: String,
-    content: Vec<u8>,
-    correlation: String,
+    pub(super) timer: Option<String>,
+    pub(super) channel: String,
+    pub(super) content: Vec<u8>,
+    pub(super) correlation: String,
+    /// Of a message that was delivered before.
+    pub(super) again: Option<Delivery>,
 }
 
 /// Something in an outbox.
@@ -171,7 +176,8 @@ impl World {
                 Item::SendLater { channel, content, delay } => {
                     let due = self.now + Duration::from_millis(delay);
                     let correlation = job.correlation.clone();
-                    self.wait(due, Later { timer: None, channel, content, correlation });
+                    let later = Later { timer: None, channel, content, correlation, again: None };
+                    self.wait(due, later);
                 }
                 Item::GroupAdd { group, channel } => self.group_add(group, channel),
                 Item::GroupDiscard { group, channel } => {
@@ -204,7 +210,8 @@ impl World {
                 TimerWrite::Set { key, channel, content, due } => {
                     self.cancel_timer(key.as_deref());
                     let correlation = job.correlation.clone();
-                    self.wait(due, Later { timer: key, channel, content, correlation });
+                    let later = Later { timer: key, channel, content, correlation, again: None };
+                    self.wait(due, later);
                 }
                 TimerWrite::Cancel { key } => self.cancel_timer(Some(&key)),
             }
@@ -217,7 +224,7 @@ impl World {
         }
     }
 
-    fn wait(&mut self, due: Duration, later: Later) {
+    pub(super) fn wait(&mut self, due: Duration, later: Later) {
         self.counter += 1;
         if let Some(key) = &later.timer {
             self.timers.insert(key.clone(), (due, self.counter));
@@ -226,11 +233,29 @@ impl World {
     }
 
     pub(super) fn send(&mut self, channel: String, content: Vec<u8>, correlation: &str) {
-        self.deliver(&channel, &content, correlation, false);
+        let first = Delivery::first(self.next_id());
+        self.send_as(channel, content, correlation, first);
+    }
+
+    pub(super) fn send_as(
+        &mut self,
+        channel: String,
+        content: Vec<u8>,
+        correlation: &str,
+        delivery: Delivery,
+    ) {
+        self.deliver(&channel, &content, correlation, delivery, false);
         self.sent.push((channel, Sent(content)));
     }
 
-    fn deliver(&mut self, channel: &str, content: &[u8], correlation: &str, from_group: bool) {
+    fn deliver(
+        &mut self,
+        channel: &str,
+        content: &[u8],
+        correlation: &str,
+        delivery: Delivery,
+        from_group: bool,
+    ) {
         if channel.contains('!') {
             match forms::replies(content) {
                 Ok(replies) => {
@@ -248,6 +273,7 @@ impl World {
                 event: Event::ChannelMessage(message),
                 connection: None,
                 correlation: correlation.to_owned(),
+                delivery: Some(delivery),
             });
         }
     }
@@ -273,7 +299,8 @@ impl World {
     pub(super) fn group_send(&mut self, group: String, content: &[u8], correlation: &str) {
         let members = self.groups.get(&group).cloned().unwrap_or_default();
         for member in members {
-            self.deliver(&member, content, correlation, true);
+            let first = Delivery::first(self.next_id());
+            self.deliver(&member, content, correlation, first, true);
         }
         self.group_sent.push((group, Sent(content.to_owned())));
     }
@@ -328,6 +355,7 @@ impl World {
             event,
             connection: Some(channel.to_owned()),
             correlation,
+            delivery: None,
         });
     }
 
@@ -355,7 +383,7 @@ impl World {
                 path_params: scope.path_params,
             });
             let connection = Some(channel.to_owned());
-            self.queue.push_back(Job { entry, event, connection, correlation });
+            self.queue.push_back(Job { entry, event, connection, correlation, delivery: None });
         }
     }
 
@@ -376,10 +404,16 @@ impl World {
             {
                 self.now = due;
                 if let Some(later) = self.later.remove(&(due, number)) {
-                    if let Some(key) = later.timer {
-                        self.timers.remove(&key);
+                    if let Some(key) = &later.timer {
+                        self.timers.remove(key);
                     }
-                    self.send(later.channel, later.content, &later.correlation);
+                    let Later { channel, content, correlation, again, .. } = later;
+                    match again {
+                        Some(again) => {
+                            self.deliver(&channel, &content, &correlation, again, false);
+                        }
+                        None => self.send(channel, content, &correlation),
+                    }
                 }
                 true
             }
@@ -404,4 +438,5 @@ impl World {
 pub(super) struct JobFacts {
     pub(super) connection: Option<String>,
     pub(super) correlation: String,
+    pub(super) delivery: Option<Delivery>,
 }

@@ -43,6 +43,15 @@ pub(super) mod fetching {
     });
 }
 
+/// Facts of a run, which version 0.1.1 adds.
+pub(super) mod telling {
+    wasmtime::component::bindgen!({
+        path: "wit/0.1.1",
+        world: "knowing-messages",
+        imports: { default: trappable },
+    });
+}
+
 /// The user of a connection, which version 0.1.1 adds.
 pub(super) mod knowing {
     wasmtime::component::bindgen!({

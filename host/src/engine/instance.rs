@@ -23,7 +23,7 @@ use crate::{
         outside::Clients,
         store::{CommitError, Transaction},
     },
-    message::{ChannelName, Content, CorrelationId, Event},
+    message::{ChannelName, Content, CorrelationId, Event, MessageId},
 };
 
 /// What a call into the host may copy besides a full outbox.
@@ -54,6 +54,10 @@ pub struct Job {
     pub correlation: CorrelationId,
     /// What the consumer is run for.
     pub task: Task,
+    /// The id of its message, if that has one.
+    pub message: Option<MessageId>,
+    /// Which delivery of the message it is. Counts from 1.
+    pub attempt: u32,
     /// What the run may use.
     pub limits: Arc<Limits>,
     /// The module and its capabilities.

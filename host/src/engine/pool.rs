@@ -87,10 +87,10 @@ impl Engine {
 }
 
 fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
-    use bindings::{additions, fetching, knowing, storing, tidegate::channels};
+    use bindings::{additions, fetching, knowing, storing, telling, tidegate::channels};
     use host_calls::{
-        ConnectionCalls, LayerCalls, LogCalls, OutsideCalls, ReplyCalls, StoreCalls, TimerCalls,
-        UserCalls,
+        ConnectionCalls, InvocationCalls, LayerCalls, LogCalls, OutsideCalls, ReplyCalls,
+        StoreCalls, TimerCalls, UserCalls,
     };
     channels::types::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)?;
     channels::layer::add_to_linker::<_, LayerCalls<'static>>(linker, Run::layer_calls)?;
@@ -115,6 +115,10 @@ fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     knowing::tidegate::channels::users::add_to_linker::<_, UserCalls<'static>>(
         linker,
         Run::user_calls,
+    )?;
+    telling::tidegate::channels::invocation::add_to_linker::<_, InvocationCalls>(
+        linker,
+        Run::invocation_calls,
     )?;
     additions::tidegate::channels::declared::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)
 }

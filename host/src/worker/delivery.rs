@@ -260,6 +260,13 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// Which delivery of the message it is. Counts from 1.
+    pub(super) fn attempt(&self) -> u32 {
+        self.receipt.as_ref().map_or(1, |(_, receipt)| receipt.attempt.saturating_add(1))
+    }
+}
+
 /// The longest pause before a message is redelivered.
 const REDELIVERY_PAUSE_MAX: Duration = Duration::from_secs(60);
 

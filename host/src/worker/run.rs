@@ -102,6 +102,8 @@ impl Runner {
         let job = Job {
             consumer,
             correlation: message.correlation,
+            message: message.id.filter(|_| matches!(message.payload, Payload::Custom(_))),
+            attempt: delivery.attempt(),
             task: match message.payload {
                 Payload::Event(event) => Task::Event(event),
                 Payload::Custom(content) => Task::Message { channel: channel.clone(), content },

@@ -64,6 +64,38 @@ export class Context {
     return this.#run.invocation.correlationId;
   }
 
+  /**
+   * The id of the message that the consumer runs for: 32 hexadecimal digits, the same however often it is
+   * delivered. With it another service knows that a request repeats one that it has had.
+   *
+   * `undefined` for an event of a connection, and where the sender of the message gave it none, as a
+   * program in another language may.
+   *
+   * @returns {string | undefined}
+   */
+  get messageId() {
+    return this.#telling.messageId();
+  }
+
+  /**
+   * Which delivery of the message this is: 1 for the first, and 1 for an event of a connection.
+   *
+   * On a channel with `retries` it counts up with each delivery after a fault or the loss of a worker. A
+   * run that is done again since data has changed is the same delivery. The channel keeps the count. So
+   * it begins again in the channel for what cannot be done, and where a single process was started again.
+   */
+  get attempt() {
+    return this.#telling.attempt();
+  }
+
+  get #telling() {
+    const { telling } = this.#run.host;
+    if (telling) return telling;
+    throw new Error(
+      "the build has not found the name in the code: write `cx.messageId` and `cx.attempt`, with a dot",
+    );
+  }
+
   /** The connection's own channel. `undefined` for a message on a channel of the application. */
   get replyChannel() {
     return this.#replyChannel;

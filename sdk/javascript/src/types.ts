@@ -368,6 +368,8 @@ export interface Host {
     storing: StoringHost | undefined;
     /** Requests to servers outside. None where the build has not found the name in the code. */
     fetching: FetchingHost | undefined;
+    /** Which message a run is for. None where the build has not found its names in the code. */
+    telling: TellingHost | undefined;
     /** Who somebody is. None where no consumer asks for it. */
     knowing: KnowingHost | undefined;
 }
@@ -383,6 +385,12 @@ export interface WireFetch {
     /** The time for each attempt, in milliseconds. */
     timeout: number | undefined;
     retries: number;
+}
+
+/** What the host knows of the message that a run is for. */
+export interface TellingHost {
+    messageId(): string | undefined;
+    attempt(): number;
 }
 
 /** What the host knows of the user. */

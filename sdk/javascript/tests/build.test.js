@@ -102,6 +102,7 @@ test("a module imports the store and requests where its code names them", async 
     ['(_, cx) => (cx.sendAt("a", {}, 0), "")', "storing"],
     ['(_, cx) => (cx.fetch("http://a", { then: "a" }), "")', "fetching"],
     ['(_, { fetch }) => (fetch("http://a", { then: "a" }), "")', "fetching"],
+    ["(_, cx) => `${cx.messageId} ${cx.attempt}`", "knowing-messages"],
     ["() => { const store = `timer`; return store; /* cx.store, cx.fetch */ }", undefined],
     ["() => { const fetch = (fetched) => fetched; return fetch(`fetch`); }", undefined],
   ])) {
@@ -112,6 +113,7 @@ test("a module imports the store and requests where its code names them", async 
       bundled.code.includes(`"tidegate:channels/${name}@`);
     for (const name of ["store", "timers"]) assert.equal(imports(name), part === "storing", code);
     assert.equal(imports("outside"), part === "fetching", code);
+    assert.equal(imports("invocation"), part === "knowing-messages", code);
   }
 });
 

@@ -115,6 +115,7 @@ test("the template websocket in typescript is built, and answers on a host", asy
     path: "/websocket-of-ours/socket",
     subprotocols: [],
     headers: {},
+    user: undefined,
   });
   for (const [said = "", answer = ""] of [
     ["ahoy", "1: you said ahoy"],

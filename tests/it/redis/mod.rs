@@ -1,5 +1,6 @@
 //! Many processes over Redis.
 
+mod attempts;
 mod commands;
 mod connections;
 mod dead_letters;

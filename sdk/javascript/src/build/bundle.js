@@ -35,6 +35,7 @@ const NAMES_URL = /\bURL(SearchParams)?\b/;
 const HOSTS = [
   ["storing", "component/storing.js"],
   ["fetching", "component/fetching.js"],
+  ["knowing-messages", "component/telling.js"],
   ["knowing-users", "component/knowing.js"],
 ];
 

@@ -8,7 +8,7 @@ import { transform } from "esbuild";
 /** @typedef {import("./world.js").Part} Part */
 
 /**
- * The properties that name a part: those of the context for the store, the timers and requests, and the
+ * The properties that name a part: those of the context for the store, the timers, requests and messages, and the
  * options of consumers that are run by the clock or ask for a user.
  *
  * @type {[Part, string[]][]}
@@ -16,6 +16,7 @@ import { transform } from "esbuild";
 const PARTS = [
   ["storing", ["store", "timer", "sendAt"]],
   ["fetching", ["fetch"]],
+  ["knowing-messages", ["messageId", "attempt"]],
   ["declaring", ["schedule", "user", "claims"]],
   ["knowing-users", ["user", "claims"]],
 ];

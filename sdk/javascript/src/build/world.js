@@ -17,7 +17,7 @@ export const WORLD = "built";
 /**
  * A part of the contract that not every module has: a world of `tidegate:channels@0.1.1`.
  *
- * @typedef {"storing" | "fetching" | import("../component/declarations.js").Decided} Part
+ * @typedef {"storing" | "fetching" | "knowing-messages" | import("../component/declarations.js").Decided} Part
  */
 
 /**

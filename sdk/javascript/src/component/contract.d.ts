@@ -52,6 +52,11 @@ declare module "tidegate:channels/timers@0.1.1" {
     export const set: import("../types.js").StoringHost["setTimer"];
 }
 
+declare module "tidegate:channels/invocation@0.1.1" {
+    export const attempt: import("../types.js").TellingHost["attempt"];
+    export const messageId: () => string | null;
+}
+
 declare module "tidegate:channels/users@0.1.1" {
     type User = import("../types.js").WireUser;
     export const current: () => (Omit<User, "expires"> & { expires: number | null }) | null;

@@ -42,5 +42,6 @@ export const host = {
   storing: undefined,
   fetching: undefined,
   knowing: undefined,
+  telling: undefined,
   variable: (name) => getEnvironment().find(([known]) => known === name)?.[1],
 };

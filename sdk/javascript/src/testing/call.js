@@ -42,7 +42,10 @@ export async function run(world, job) {
       return call.succeed();
     } catch (error) {
       const isAgain = error instanceof Conflict && left > 0 && !call.storing.isFinal;
-      if (!isAgain) return call.fail(error);
+      if (!isAgain) {
+        call.fail(error);
+        return world.deliverAgain(job);
+      }
       // The record is that of the last attempt.
       world.logs.length = logs;
     }
@@ -90,6 +93,10 @@ class Call {
     const maySend = (/** @type {string} */ channel) => this.#maySend(channel);
     this.storing = new Storing(world, job.correlation, maySend);
     this.fetching = new Fetching(world, this.storing, maySend);
+    this.telling = {
+      messageId: () => job.delivery?.id,
+      attempt: () => job.delivery?.attempt ?? 1,
+    };
     this.knowing = { currentUser: () => this.#connection?.user };
   }
 

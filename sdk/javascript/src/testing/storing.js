@@ -130,7 +130,7 @@ export class Storing {
       if (!timer) continue;
       const { channel, content, due } = timer;
       const at = due.tag === "after" ? now + due.val : due.val - epoch;
-      this.#world.later(Math.max(at, now), channel, content, this.#correlation, key);
+      this.#world.later(Math.max(at, now), channel, content, this.#correlation, { key });
     }
     return undefined;
   }

@@ -2,6 +2,7 @@
 
 import { Websocket, Http } from "./connection.js";
 import { Data } from "./data.js";
+import { pauseAfter } from "./delivery.js";
 import { readReplies } from "./forms.js";
 
 /** @typedef {import("../app.js").App} App */
@@ -12,7 +13,7 @@ import { readReplies } from "./forms.js";
  * An event that waits for its consumer.
  *
  * @typedef {{ entry: Entry, event: import("../types.js").WireEvent, connection: string | undefined,
- *   correlation: string }} Job
+ *   correlation: string, delivery?: import("./delivery.js").Delivery }} Job
  */
 
 /**
@@ -62,7 +63,8 @@ export class World {
   now = 0;
   /**
    * @type {{ due: number, number: number, channel: string, content: Uint8Array,
-   *   correlation: string, key: string | undefined }[]}
+   *   correlation: string, key: string | undefined,
+   *   again: import("./delivery.js").Delivery | undefined }[]}
    */
   #later = [];
   /** @type {{ to: string, content: Uint8Array }[]} */
@@ -153,10 +155,12 @@ export class World {
    * @param {string} channel
    * @param {Uint8Array} content
    * @param {string} correlation
-   * @param {string} [key] of a timer
+   * @param {{ key?: string | undefined, again?: import("./delivery.js").Delivery }} [of] the key of a timer, or the
+   *   delivery of a message that comes again
    */
-  later(due, channel, content, correlation, key) {
-    this.#later.push({ due, number: ++this.#counter, channel, content, correlation, key });
+  later(due, channel, content, correlation, { key, again } = {}) {
+    const number = ++this.#counter;
+    this.#later.push({ due, number, channel, content, correlation, key, again });
   }
 
   /**
@@ -172,9 +176,10 @@ export class World {
    * @param {string} channel
    * @param {Uint8Array} content
    * @param {string} correlation
+   * @param {import("./delivery.js").Delivery} [delivery] the first of a new message if not given
    */
-  send(channel, content, correlation) {
-    this.#deliver(channel, content, correlation, false);
+  send(channel, content, correlation, delivery = { id: this.nextId(), attempt: 1 }) {
+    this.#deliver(channel, content, correlation, delivery, false);
     this.sent.push({ to: channel, content });
   }
 
@@ -182,9 +187,10 @@ export class World {
    * @param {string} channel
    * @param {Uint8Array} content
    * @param {string} correlation
+   * @param {import("./delivery.js").Delivery} delivery
    * @param {boolean} fromGroup
    */
-  #deliver(channel, content, correlation, fromGroup) {
+  #deliver(channel, content, correlation, delivery, fromGroup) {
     if (channel.includes("!")) {
       try {
         for (const reply of readReplies(content)) this.reply(channel, reply, fromGroup);
@@ -196,7 +202,26 @@ export class World {
     const entry = this.owner(channel);
     if (!entry) return;
     const event = /** @type {const} */ ({ tag: "channel-message", val: { channel, content } });
-    this.queue.push({ entry, event, connection: undefined, correlation });
+    this.queue.push({ entry, event, connection: undefined, correlation, delivery });
+  }
+
+  /**
+   * Its consumer has failed: on a channel with retries the message comes again, or goes to the channel for
+   * what cannot be done.
+   *
+   * @param {Job} job
+   */
+  deliverAgain({ entry: { trigger }, event, correlation, delivery }) {
+    if (trigger.tag !== "channel" || event.tag !== "channel-message" || !delivery) return;
+    const { retries = 0 } = trigger.val;
+    if (retries === 0) return;
+    const { channel, content } = event.val;
+    if (delivery.attempt > retries) {
+      this.send(`${channel}.dead`, content, correlation, { id: delivery.id, attempt: 1 });
+      return;
+    }
+    const again = { id: delivery.id, attempt: delivery.attempt + 1 };
+    this.later(this.now + pauseAfter(delivery), channel, content, correlation, { again });
   }
 
   /**
@@ -219,7 +244,7 @@ export class World {
    */
   #groupSend(group, content, correlation) {
     for (const member of [...(this.groups.get(group) ?? [])].sort())
-      this.#deliver(member, content, correlation, true);
+      this.#deliver(member, content, correlation, { id: this.nextId(), attempt: 1 }, true);
     this.groupSent.push({ to: group, content });
   }
 
@@ -311,7 +336,9 @@ export class World {
     if (message && message.due <= end && (!hold || message.due <= hold.until)) {
       this.#later.shift();
       this.now = message.due;
-      this.send(message.channel, message.content, message.correlation);
+      const { channel, content, correlation, again } = message;
+      if (again) this.#deliver(channel, content, correlation, again, false);
+      else this.send(channel, content, correlation);
       return true;
     }
     if (hold && hold.until <= end) {

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports import consumer
-from wit_world.imports import connection, layer, log, outside, reply, store, timers, types, users
+from wit_world.imports import connection, invocation, layer, log, outside, reply, store, timers, types, users
 
 from tidegate_sdk import declarations, entries, errors, wire
 from tidegate_sdk.exports import Consumers
@@ -250,6 +250,14 @@ class ComponentHost:
     def get_scope(self) -> Scope | None:
         scope = connection.get_scope()
         return None if scope is None else Scope(**_facts(scope))
+
+    def message_id(self) -> str | None:
+        found: str | None = invocation.message_id()
+        return found
+
+    def attempt(self) -> int:
+        found: int = invocation.attempt()
+        return found
 
     def current_user(self) -> wire.User | None:
         user = users.current()

@@ -102,6 +102,39 @@ class Context:
         return self._invocation.correlation_id
 
     @property
+    def message_id(self) -> str | None:
+        """The id of the message that the consumer runs for: 32 hexadecimal digits, however often it is delivered.
+
+        With it another service knows that a request repeats one that it has had. None for an event of a connection, and
+        where the sender of the message gave it none, as a program in another language may.
+
+        >>> from tidegate_sdk import channel, export
+        >>> from tidegate_sdk.testing import TestHost
+        >>> @channel("shop.charge", retries=5)
+        ... def charge(cx: Context) -> None:
+        ...     cx.info(f"attempt {cx.attempt} with the key {cx.message_id}")
+        ...     if cx.attempt < 2:
+        ...         raise TimeoutError("busy")
+        >>> host = TestHost(export(charge))
+        >>> host.send("shop.charge", {"cents": 250})
+        >>> host.advance(1)
+        >>> first, second = [line.text for line in host.logs if line.level == "info"]
+        >>> first == second.replace("attempt 2", "attempt 1")
+        True
+        """
+        return self._host.message_id()
+
+    @property
+    def attempt(self) -> int:
+        """Which delivery of the message this is: 1 for the first, and 1 for an event of a connection.
+
+        On a channel with `retries` it counts up with each delivery after a fault or the loss of a worker. A run that is
+        done again since data has changed is the same delivery. The channel keeps the count. So it begins again in the
+        channel for what cannot be done, and where a single process was started again.
+        """
+        return self._host.attempt()
+
+    @property
     def prefix(self) -> str:
         """The prefix that `export` puts before the consumer's path, for links to its neighbours. Empty without one."""
         return self._prefix

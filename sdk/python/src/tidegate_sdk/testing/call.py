@@ -52,7 +52,7 @@ def _run(world: World, job: Job) -> None:
     for attempt in range(1, _ATTEMPTS_MAX + 1):
         call = Call(world, job)
         try:
-            call.attempt()
+            call.run()
         except (Conflict, _Conflicted) as conflict:
             if attempt < _ATTEMPTS_MAX and not call.is_final:
                 del world.logs[logs:]  # The record is that of the last attempt.
@@ -68,6 +68,8 @@ def _run(world: World, job: Job) -> None:
             call.fail(str(error), 1011)
         else:
             call.succeed()
+            return
+        world.deliver_again(job)
         return
 
 
@@ -86,7 +88,7 @@ class Call:
         self.is_final: bool = False
         """Whether a second run would do something twice."""
 
-    def attempt(self) -> None:
+    def run(self) -> None:
         """Calls the consumer, and commits its data."""
         invocation = Invocation(self._world.module, self._job.entry.name, self._job.correlation)
         try:
@@ -328,6 +330,14 @@ class Call:
     def get_scope(self) -> Scope | None:
         connection = self._connection()
         return connection.scope if connection else None
+
+    def message_id(self) -> str | None:
+        delivery = self._job.delivery
+        return delivery.id if delivery else None
+
+    def attempt(self) -> int:
+        delivery = self._job.delivery
+        return delivery.attempt if delivery else 1
 
     def current_user(self) -> User | None:
         connection = self._connection()

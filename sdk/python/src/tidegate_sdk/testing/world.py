@@ -17,6 +17,7 @@ from tidegate_sdk.frame import Close
 from tidegate_sdk.testing import forms
 from tidegate_sdk.testing.connection import Connection, Http, Websocket
 from tidegate_sdk.testing.data import Data
+from tidegate_sdk.testing.delivery import Delivery
 from tidegate_sdk.wire import ChannelMessage, Event, Fetch, Headers, HttpDisconnect, WebsocketDisconnect
 
 _NOT_GRANTED = "/dev/null/not-granted"
@@ -30,6 +31,21 @@ class Job:
     event: Event
     connection: str | None
     correlation: str
+    delivery: Delivery | None = None
+    """None for an event of a connection."""
+
+
+@dataclass(frozen=True)
+class _Later:
+    """A message that waits for its moment."""
+
+    key: str | None
+    """The key of its timer, if it has one."""
+    channel: str
+    content: bytes
+    correlation: str
+    again: Delivery | None = None
+    """Of a message that was delivered before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +126,7 @@ class World:
     logs: list[LogLine] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     drops: list[str] = field(default_factory=list)
-    _later: dict[tuple[int, int], tuple[str | None, str, bytes, str]] = field(default_factory=dict)
+    _later: dict[tuple[int, int], _Later] = field(default_factory=dict)
     _counter: int = 0
 
     def clock(self) -> float:
@@ -173,27 +189,43 @@ class World:
 
     def later(self, due: int, channel: str, content: bytes, correlation: str, key: str | None = None) -> None:
         """Sends a message when it is due. One with a key takes the place of the one that has it."""
-        self._counter += 1
         if key is not None:
             self.cancel(key)
-        self._later[max(due, self.now), self._counter] = (key, channel, content, correlation)
+        self._wait(due, _Later(key, channel, content, correlation))
+
+    def _wait(self, due: int, later: _Later) -> None:
+        self._counter += 1
+        self._later[max(due, self.now), self._counter] = later
 
     def cancel(self, key: str) -> None:
         """Forgets the message of a key."""
-        for at, (known, *_) in list(self._later.items()):
-            if known == key:
+        for at, later in list(self._later.items()):
+            if later.key == key:
                 del self._later[at]
 
-    def send(self, channel: str, content: bytes, correlation: str) -> None:
-        self._deliver(channel, content, correlation, from_group=False)
+    def send(self, channel: str, content: bytes, correlation: str, delivery: Delivery | None = None) -> None:
+        self._deliver(channel, content, correlation, delivery or Delivery(self.next_id()), from_group=False)
         self.sent.append((channel, Sent(content)))
+
+    def deliver_again(self, job: Job) -> None:
+        """Its consumer has failed: on a channel with retries the message comes again, or goes to the dead letters."""
+        trigger, message, delivery = job.entry.trigger, job.event, job.delivery
+        if not isinstance(trigger, ChannelTrigger) or not isinstance(message, ChannelMessage) or delivery is None:
+            return
+        if trigger.retries is None:
+            return
+        if delivery.attempt > trigger.retries:
+            self.send(f"{message.channel}.dead", message.content, job.correlation, Delivery(delivery.id))
+            return
+        again = _Later(None, message.channel, message.content, job.correlation, delivery.next())
+        self._wait(self.now + delivery.pause, again)
 
     def group_send(self, group: str, content: bytes, correlation: str) -> None:
         for member in sorted(self.groups.get(group, {})):
-            self._deliver(member, content, correlation, from_group=True)
+            self._deliver(member, content, correlation, Delivery(self.next_id()), from_group=True)
         self.group_sent.append((group, Sent(content)))
 
-    def _deliver(self, channel: str, content: bytes, correlation: str, from_group: bool) -> None:
+    def _deliver(self, channel: str, content: bytes, correlation: str, delivery: Delivery, from_group: bool) -> None:
         if "!" in channel:
             try:
                 replies = forms.replies(content)
@@ -203,7 +235,7 @@ class World:
             for reply in replies:
                 self.reply(channel, reply, from_group)
         elif (entry := self.owner(channel)) is not None:
-            self.queue.append(Job(entry, ChannelMessage(channel, content), None, correlation))
+            self.queue.append(Job(entry, ChannelMessage(channel, content), None, correlation, delivery))
 
     def _group_add(self, group: str, channel: str) -> None:
         if "!" in channel and not self._is_alive(channel):
@@ -273,8 +305,11 @@ class World:
         message, hold = min(self._later, default=None), min(holds, default=None)
         if message is not None and message[0] <= end and (hold is None or message[0] <= hold[0]):
             self.now = message[0]
-            _, channel, content, correlation = self._later.pop(message)
-            self.send(channel, content, correlation)
+            later = self._later.pop(message)
+            if later.again is None:
+                self.send(later.channel, later.content, later.correlation)
+            else:
+                self._deliver(later.channel, later.content, later.correlation, later.again, from_group=False)
             return True
         if hold is not None and hold[0] <= end:
             self.now = hold[0]
