@@ -31,6 +31,7 @@ mod fetches;
 mod files;
 mod floors;
 mod grants;
+mod guests;
 mod history;
 mod holds;
 mod http;
