@@ -11,8 +11,14 @@ ROOT = Path(__file__).resolve().parent
 REPOSITORY = ROOT.parents[1]
 CONTRACT = REPOSITORY / "wit"
 
-# Where each version of the contract is in the package, and where in the repository.
-VERSIONS = {"channels": CONTRACT, "channels-0.1.1": CONTRACT / "0.1.1"}
+# Where each version of the contract, and what requests need of WASI, is in the package, and where in the repository.
+WASI = REPOSITORY / "sdk/javascript/wit/deps"
+VERSIONS = {
+    "channels": CONTRACT,
+    "channels-0.1.1": CONTRACT / "0.1.1",
+    "http": WASI / "http",
+    "io": WASI / "io",
+}
 
 
 class Hook(BuildHookInterface):  # type: ignore[type-arg]

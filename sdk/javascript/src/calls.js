@@ -1,6 +1,6 @@
 /** Calls of the host whose refusals become errors of the SDK. */
 
-import { FetchError, FlushError, ReplyError, SendError, StoreError, TimerError } from "./errors.js";
+import { FetchError, FetchFailed, FlushError, ReplyError, SendError, StoreError, TimerError } from "./errors.js";
 
 /** @typedef {{ tag: string, val?: any }} Refusal */
 
@@ -114,6 +114,22 @@ export function fetching(call) {
     const refusal = payload(error);
     if (refusal?.tag === undefined) throw error;
     throw new FetchError(refusal.tag, String(refusal.val));
+  }
+}
+
+/**
+ * @template T
+ * @param {() => T} call
+ * @returns {T}
+ * @throws {FetchFailed}
+ */
+export function waiting(call) {
+  try {
+    return call();
+  } catch (error) {
+    const failure = payload(error);
+    if (failure?.tag === undefined) throw error;
+    throw new FetchFailed(failure.tag, String(failure.val));
   }
 }
 

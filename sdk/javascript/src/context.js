@@ -4,7 +4,7 @@ import { bytes, milliseconds, text } from "./bytes.js";
 import { flushing, replying, sending } from "./calls.js";
 import { packMessage } from "./content.js";
 import { SendError } from "./errors.js";
-import { ask } from "./fetch.js";
+import { ask, askNow } from "./fetch.js";
 import { fullName } from "./group.js";
 import { Hold, Response, Streamed } from "./response.js";
 import { Scope } from "./scope.js";
@@ -317,6 +317,37 @@ export class Context {
     if (!fetching)
       throw new Error("the build has not found fetch in the code: write `cx.fetch`, with a dot");
     ask(fetching, url, options);
+  }
+
+  /**
+   * Makes a request to a server outside and waits for its answer, whatever its status.
+   *
+   * The wait counts against the deadline of the run and holds its slot: prefer `fetch` for what can come
+   * later. A run that has made a request fails if its data has changed meanwhile; a channel with retries
+   * delivers its message again, and then the request is made again. Redirects are not followed, and a
+   * compressed body comes as it is.
+   *
+   * The operator grants the servers of a module, `grants.http = ["rates.example.com"]` in its settings; a
+   * module whose code names `fetchNow` is refused without any.
+   *
+   * ```js
+   * const answer = cx.fetchNow("https://rates.example.com/eur");
+   * return answer.isSuccess ? answer.text() : "no rate\n";
+   * ```
+   *
+   * @param {string} url of `https` or `http`
+   * @param {import("./types.js").FetchNowOptions} [options]
+   * @returns {import("./fetched.js").Answer}
+   * @throws {import("./errors.js").FetchFailed} there is no answer
+   * @throws {TypeError | RangeError} a value has the wrong type
+   */
+  fetchNow(url, options = {}) {
+    const { outgoing } = this.#run.host;
+    if (!outgoing)
+      throw new Error(
+        "the build has not found fetchNow in the code: write `cx.fetchNow`, with a dot",
+      );
+    return askNow(outgoing, url, options);
   }
 
   get #storing() {

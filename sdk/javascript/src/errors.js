@@ -175,6 +175,23 @@ export class FetchError extends Error {
   }
 }
 
+/** A request that a run waited for has no answer; `cx.fetchNow` throws it. */
+export class FetchFailed extends Error {
+  /**
+   * @param {string} reason
+   * @param {string} message
+   */
+  constructor(reason, message) {
+    super(message);
+    this.name = "FetchFailed";
+    /**
+     * A word: `invalid` (the request breaks a rule), `refused` (the server is not granted, or the guard refuses its
+     * address; the text says which setting grants it), `resolve`, `connect`, `tls`, `timeout` or `broken`.
+     */
+    this.reason = reason;
+  }
+}
+
 /** The state of a connection was written by another version and cannot be read. The connection closes with 1012. */
 export class StateUnreadable extends Error {
   /** @param {string} message */

@@ -1,9 +1,10 @@
 /** Requests to servers outside, which the host makes after a run. */
 
 import { bytes, integer, kind, milliseconds, text } from "./bytes.js";
-import { fetching } from "./calls.js";
+import { fetching, waiting } from "./calls.js";
 import { pack } from "./content.js";
 import { FetchError } from "./errors.js";
+import { Answer } from "./fetched.js";
 import { fields, json as toJson } from "./response.js";
 
 /** @typedef {import("./types.js").FetchOptions} FetchOptions */
@@ -20,6 +21,7 @@ const OPTIONS = [
   "idempotencyKey",
   "timeout",
 ];
+const NOW_OPTIONS = ["method", "headers", "body", "json", "idempotencyKey", "timeout"];
 const U32_MAX = 0xffff_ffff;
 
 /**
@@ -35,6 +37,21 @@ export function ask(host, url, options) {
 }
 
 /**
+ * Makes a request, and waits for its answer.
+ *
+ * @param {import("./types.js").OutgoingHost} host
+ * @param {string} url
+ * @param {import("./types.js").FetchNowOptions} options
+ * @returns {Answer}
+ */
+export function askNow(host, url, options) {
+  checkNames(options, NOW_OPTIONS, "fetchNow");
+  const request = readParts(url, options);
+  const { status, headers, body } = waiting(() => host.send(request));
+  return new Answer(status, headers, body);
+}
+
+/**
  * Puts a request together, its types checked. The rules of HTTP and of grants are the host's.
  *
  * @param {string} url
@@ -44,20 +61,32 @@ export function ask(host, url, options) {
  */
 function readRequest(url, options) {
   checkOptions(options);
-  const { method = "GET", then, value, retries = 0, timeout } = options;
+  const { then, value, retries = 0 } = options;
+  return {
+    ...readParts(url, options),
+    then: text(then, "the option `then` of fetch"),
+    value: pack(value, "the value of fetch"),
+    retries: integer(retries, "retries", 0, U32_MAX),
+  };
+}
+
+/**
+ * @param {string} url
+ * @param {import("./types.js").FetchNowOptions} options
+ * @returns {import("./types.js").WireAsked}
+ */
+function readParts(url, options) {
+  const { method = "GET", timeout } = options;
   const headers = readHeaders(options);
   return {
     method: text(method, "the method of fetch"),
     url: text(url, "the address of fetch"),
     headers,
     body: readBody(options, headers),
-    then: text(then, "the option `then` of fetch"),
-    value: pack(value, "the value of fetch"),
     timeout:
       timeout === undefined
         ? undefined
         : Math.min(milliseconds(timeout, "the timeout of fetch"), U32_MAX),
-    retries: integer(retries, "retries", 0, U32_MAX),
   };
 }
 
@@ -75,13 +104,25 @@ function checkOptions(options) {
       'the result goes nowhere: name a channel, as in then: "shop.charged", and list a consumer of it',
     );
   }
-  const other = Object.keys(options).find((name) => !OPTIONS.includes(name));
-  if (other !== undefined)
-    throw new TypeError(`fetch has no option \`${other}\`; there are ${OPTIONS.join(", ")}`);
+  checkNames(options, OPTIONS, "fetch");
 }
 
 /**
- * @param {FetchOptions} options
+ * @param {object} options
+ * @param {string[]} known
+ * @param {string} what
+ * @throws {TypeError} an option does not exist
+ */
+function checkNames(options, known, what) {
+  if (typeof options !== "object" || options === null)
+    throw new TypeError(`the options of ${what} are ${kind(options)}: give an object`);
+  const other = Object.keys(options).find((name) => !known.includes(name));
+  if (other !== undefined)
+    throw new TypeError(`${what} has no option \`${other}\`; there are ${known.join(", ")}`);
+}
+
+/**
+ * @param {import("./types.js").FetchNowOptions} options
  * @returns {WireFetch["headers"]}
  */
 function readHeaders({ headers, idempotencyKey }) {
@@ -97,7 +138,7 @@ function readHeaders({ headers, idempotencyKey }) {
 }
 
 /**
- * @param {FetchOptions} options
+ * @param {import("./types.js").FetchNowOptions} options
  * @param {WireFetch["headers"]} headers get the type of JSON, unless they have one
  * @returns {Uint8Array}
  */

@@ -13,6 +13,7 @@ export { Context } from "./context.js";
 export {
   DeclarationError,
   FetchError,
+  FetchFailed,
   FlushError,
   HttpError,
   Problem,
@@ -45,6 +46,7 @@ export { User } from "./user.js";
 /** @typedef {import("./types.js").CookieOptions} CookieOptions */
 /** @template [V=any] @typedef {import("./types.js").Fetched<V>} Fetched */
 /** @typedef {import("./fetched.js").FetchFailure} FetchFailure */
+/** @typedef {import("./types.js").FetchNowOptions} FetchNowOptions */
 /** @typedef {import("./types.js").FetchOptions} FetchOptions */
 /** @typedef {import("./types.js").Handshake} Handshake */
 /** @typedef {import("./types.js").Level} Level */

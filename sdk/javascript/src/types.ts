@@ -229,6 +229,15 @@ export interface FetchOptions {
     timeout?: number;
 }
 
+/** A request to a server outside that the run waits for. */
+export type FetchNowOptions = Pick<
+    FetchOptions,
+    "method" | "headers" | "body" | "json" | "idempotencyKey"
+> & {
+    /** Ends the wait for the header of the answer, in milliseconds. Without it the deadline of the run does. */
+    timeout?: number;
+};
+
 export type ChannelHandler<M> = (message: M, cx: Context) => Awaitable<void>;
 
 /** A consumer as `http`, `websocket` and `channel` make it. */
@@ -368,6 +377,8 @@ export interface Host {
     storing: StoringHost | undefined;
     /** Requests to servers outside. None where the build has not found the name in the code. */
     fetching: FetchingHost | undefined;
+    /** Requests that a run waits for. None where the build has not found the name in the code. */
+    outgoing: OutgoingHost | undefined;
     /** Which message a run is for. None where the build has not found its names in the code. */
     telling: TellingHost | undefined;
     /** Who somebody is. None where no consumer asks for it. */
@@ -396,6 +407,16 @@ export interface TellingHost {
 /** What the host knows of the user. */
 export interface KnowingHost {
     currentUser(): WireUser | undefined;
+}
+
+/** A request that a run waits for. */
+export type WireAsked = Omit<WireFetch, "then" | "value" | "retries">;
+
+export type WireAnswer = { status: number; headers: WireHeader[]; body: Uint8Array };
+
+/** Requests that a run waits for. Failures are thrown, as an error whose `payload` has a word and a text. */
+export interface OutgoingHost {
+    send(request: WireAsked): WireAnswer;
 }
 
 /** The host's requests to servers outside. */

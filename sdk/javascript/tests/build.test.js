@@ -103,6 +103,7 @@ test("a module imports the store and requests where its code names them", async 
     ['(_, cx) => (cx.fetch("http://a", { then: "a" }), "")', "fetching"],
     ['(_, { fetch }) => (fetch("http://a", { then: "a" }), "")', "fetching"],
     ["(_, cx) => `${cx.messageId} ${cx.attempt}`", "knowing-messages"],
+    ['(_, cx) => cx.fetchNow("http://a").text()', "outgoing"],
     ["() => { const store = `timer`; return store; /* cx.store, cx.fetch */ }", undefined],
     ["() => { const fetch = (fetched) => fetched; return fetch(`fetch`); }", undefined],
   ])) {
@@ -114,6 +115,7 @@ test("a module imports the store and requests where its code names them", async 
     for (const name of ["store", "timers"]) assert.equal(imports(name), part === "storing", code);
     assert.equal(imports("outside"), part === "fetching", code);
     assert.equal(imports("invocation"), part === "knowing-messages", code);
+    assert.equal(bundled.code.includes('"wasx:http/'), part === "outgoing", code);
   }
 });
 
@@ -127,6 +129,19 @@ test("a component has the imports of the parts that its code uses, and no others
     const component = await readFile(output, "latin1");
     const imported = parts.filter((part) => component.includes(`tidegate:channels/${part}@`));
     assert.deepEqual(imported, used);
+  }
+});
+
+test("a module whose runs wait for servers imports wasi:http, and no other does", async () => {
+  for (const [code, waits] of /** @type {const} */ ([
+    ['(_, cx) => cx.fetchNow("http://a").text()', true],
+    ['() => "wasi:http"', false],
+  ])) {
+    const { output } = await make(`export default app({ a: http("GET /a", ${code}) });`);
+    const sections = [...split(await readFile(output))].filter(({ id }) => id === 10);
+    const imports = sections.map(({ content }) => Buffer.from(content).toString("latin1")).join("");
+    assert.equal(imports.includes("wasi:http/outgoing-handler@0.2.4"), waits);
+    assert.doesNotMatch(imports, /wasx:/);
   }
 });
 

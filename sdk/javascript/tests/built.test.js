@@ -190,6 +190,45 @@ describe(
       assert.ok(left > 3_000_000 && left <= 3_600_000, expires);
     });
 
+    test("a run waits for a server outside", async () => {
+      /** @param {Record<string, unknown>} asked @returns {Promise<any>} */
+      const asks = async (asked) =>
+        (await fetch(`${host.address}/fetch-now`, { method: "POST", body: JSON.stringify(asked) })).json();
+      const large = "ä".repeat(10_000);
+      assert.deepEqual(
+        await asks({ url: server.url("/echo"), method: "POST", json: large, idempotencyKey: "now" }),
+        { status: 200, type: "text/plain", text: JSON.stringify(large) },
+      );
+      const asked = server.asked.find(({ headers }) => headers["idempotency-key"] === "now");
+      assert.equal(asked?.headers["x-mine"], "yes");
+      assert.equal(asked?.headers["content-type"], "application/json");
+      assert.deepEqual(await asks({ url: server.url("/missing?a=b#c") }), {
+        status: 200,
+        type: "text/plain",
+        text: "GET /missing?a=b",
+      });
+      assert.deepEqual(await asks({ url: `http://${server.address}` }), {
+        status: 200,
+        type: "text/plain",
+        text: "GET /",
+      });
+      const broken = await asks({ url: server.url("/closes") });
+      assert.equal(broken.reason, "broken", JSON.stringify(broken));
+      const refused = await asks({ url: "http://10.0.0.1/" });
+      assert.equal(refused.reason, "refused");
+      assert.match(refused.text, /add "http:\/\/10\.0\.0\.1" to \[modules\.NAME\.grants\] http/);
+      for (const url of ["nowhere", "ftp://example.com/", "http:///"])
+        assert.match((await asks({ url })).reason, /invalid|refused/, url);
+    });
+
+    test("a module whose runs wait for servers is refused without a grant, with the line to add", async () => {
+      const module = join(folder, "fetching.wasm");
+      await assert.rejects(
+        serve({ ungranted: module }),
+        /wasi:http\/outgoing-handler[^]*\[modules\.ungranted\.grants\][^]*http/,
+      );
+    });
+
     test("fresh instances differ in what is random", async () => {
       const drawn = await Promise.all([1, 2, 3].map(() => getJson("/random")));
       for (const key of ["random", "uuid", "bytes"]) {

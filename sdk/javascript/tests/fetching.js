@@ -1,6 +1,6 @@
 /** Requests to servers outside, as a test says; their results go to everybody who watches. */
 
-import { FetchError, Frame, app, badRequest, channel, http, websocket } from "@tidegate/sdk";
+import { FetchError, FetchFailed, Frame, app, badRequest, channel, http, websocket } from "@tidegate/sdk";
 
 export default app({
   ask: http("POST /fetch", (request, cx) => {
@@ -22,4 +22,14 @@ export default app({
     cx.groupSend("fetches", Frame.json({ value, attempts, ...told }));
   }),
   watch: websocket("/fetches", { groups: () => ["fetches"] }),
+  now: http("POST /fetch-now", (request, cx) => {
+    const { url, ...options } = request.json();
+    try {
+      const answer = cx.fetchNow(url, { headers: { "x-mine": "yes" }, timeout: 20_000, ...options });
+      return { status: answer.status, type: answer.header("Content-Type"), text: answer.text() };
+    } catch (error) {
+      if (!(error instanceof FetchFailed)) throw error;
+      return { reason: error.reason, text: error.message };
+    }
+  }),
 });

@@ -14,6 +14,7 @@ from tidegate_sdk.building import command
 from tidegate_sdk.building.command import BuildError, build, main
 from tidegate_sdk.building.failure import explain
 from tidegate_sdk.building.places import Places, installed
+from tidegate_sdk.building.worlds import needs
 
 COMMAND = str(Path(sys.executable).with_name("tidegate-sdk"))
 PLACES = Places([".", "../pages"], installed())
@@ -229,6 +230,23 @@ def test_the_world_is_chosen_by_the_imports(
     assert (world, arguments[-3]) == (
         ("tidegate-declaring-module", "tidegate_declaring_entry") if is_named else ("tidegate-module", "app")
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "world"),
+    [
+        ("from tidegate_sdk import http\ncx.fetch_now('GET', url)", "tidegate-waiting-module"),
+        ("from tidegate_sdk import user\nself.cx.fetch_now('GET', url)", "tidegate-declaring-waiting-module"),
+        ("from tidegate_sdk import http\ncx.fetch('GET', url)  # no fetch_now", "tidegate-module"),
+        ("fetch_now = 'cx.fetch_now'", "tidegate-module"),
+    ],
+)
+def test_only_a_module_that_names_fetch_now_imports_what_needs_a_grant(
+    text: str, world: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert needs("app", Places(["."], [])).world == world
 
 
 def test_a_world_that_does_not_fit_is_left_for_the_other_one_once(

@@ -19,11 +19,12 @@ from tidegate_sdk.testing import TestHost
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-# It needs the bindings of a component.
+# They need the bindings of a component.
+WITH_BINDINGS = ("tidegate_sdk.component", "tidegate_sdk.outgoing")
 WITHOUT_BINDINGS = [
     module.name
     for module in pkgutil.walk_packages(tidegate_sdk.__path__, "tidegate_sdk.")
-    if module.name != "tidegate_sdk.component"
+    if module.name not in WITH_BINDINGS
 ]
 
 

@@ -15,7 +15,13 @@ PACKAGE = Path(tidegate_sdk.__file__).parent
 
 def test_the_contract_is_that_of_the_project() -> None:
     deps = PACKAGE / "wit/deps"
-    for copied, original in (("channels", REPOSITORY / "wit"), ("channels-0.1.1", REPOSITORY / "wit/0.1.1")):
+    wasi = REPOSITORY / "sdk/javascript/wit/deps"
+    for copied, original in (
+        ("channels", REPOSITORY / "wit"),
+        ("channels-0.1.1", REPOSITORY / "wit/0.1.1"),
+        ("http", wasi / "http"),
+        ("io", wasi / "io"),
+    ):
         files = {file.name: file.read_bytes() for file in original.glob("*.wit")}
         assert {file.name: file.read_bytes() for file in (deps / copied).iterdir()} == files
         assert files

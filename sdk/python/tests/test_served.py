@@ -159,6 +159,30 @@ def test_a_request_is_refused_in_the_run_with_the_fix(host: Host, outside: Outsi
         assert other.asked == []
 
 
+def test_a_run_waits_for_a_server_outside(host: Host, outside: Outside) -> None:
+    driver = ServedDriver(host.port)
+
+    def told(**asked: Any) -> Any:
+        body = json.dumps({"method": "GET", "key": "now"} | asked).encode()
+        fields = {"content-type": "application/json"}
+        response = driver.request(CaseRequest("POST", "/s/fetch-now", fields, body))
+        assert response.status == 200
+        return json.loads(response.body)
+
+    large = "ä" * 10_000
+    assert told(method="POST", url=outside.url("/echo"), text=large) == [200, "text/plain", large]
+    asked = next(it for it in outside.asked if ("idempotency-key", "now") in it.headers)
+    assert ("x-mine", "yes") in asked.headers
+    assert told(url=outside.url("/missing?a=b")) == [200, "text/plain", "GET /missing?a=b"]
+    assert told(url=f"http://{outside.address}") == [200, "text/plain", "GET /"]
+    assert told(url=outside.url("/closes"))[0] == "broken"
+    reason, text = told(url="http://10.0.0.1/")
+    assert reason == "refused"
+    assert 'add "http://10.0.0.1" to [modules.NAME.grants] http' in text
+    for url in ("nowhere", "ftp://example.com/", "http:///"):
+        assert told(url=url)[0] in ("invalid", "refused")
+
+
 def test_a_token_that_no_longer_counts_lets_nobody_in_and_one_that_does_tells_its_end(host: Host) -> None:
     driver = ServedDriver(host.port)
 

@@ -12,6 +12,7 @@ import { DECIDED } from "../component/declarations.js";
 import { BuildError } from "./errors.js";
 import { readSpecifier } from "./files.js";
 import { partsOf } from "./names.js";
+import { OWN_WASI } from "./world.js";
 
 const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const ENTRY = "tidegate-entry.js";
@@ -35,6 +36,7 @@ const NAMES_URL = /\bURL(SearchParams)?\b/;
 const HOSTS = [
   ["storing", "component/storing.js"],
   ["fetching", "component/fetching.js"],
+  ["outgoing", "component/outgoing.js"],
   ["knowing-messages", "component/telling.js"],
   ["knowing-users", "component/knowing.js"],
 ];
@@ -128,7 +130,7 @@ function options(entry, before, decided) {
     target: "es2023",
     // The engine runs no jobs of promises, so the SDK does, with promises of its own.
     supported: { "async-await": false, "async-generator": false, "for-await": false },
-    external: ["tidegate:*", "wasi:*"],
+    external: ["tidegate:*", "wasi:*", `${OWN_WASI}:*`],
     define: { "process.env.NODE_ENV": '"production"' },
     sourcemap: "external",
     sourcesContent: false,

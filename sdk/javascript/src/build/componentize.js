@@ -2,7 +2,7 @@
 
 import { DECIDED, MISFIT } from "../component/declarations.js";
 import { BuildError, OtherWorld } from "./errors.js";
-import { stripInit } from "./strip.js";
+import { nameImports, stripInit } from "./strip.js";
 import { WORLD, withWorld } from "./world.js";
 
 /** @typedef {"quickjs"} Engine */
@@ -25,7 +25,7 @@ export async function componentize(code, { engine, parts, locate }) {
     // The default is for hosts of WASI 0.3; `sync` is what today's take.
     const options = { jsSource: code, world: WORLD, sync: true };
     const made = await withWorld(parts, (witPath) => quickjs({ witPath, ...options }));
-    return stripInit(made.component);
+    return nameImports(stripInit(made.component));
   } catch (error) {
     const text = explain(/** @type {Error} */ (error).message, locate);
     const [, needed] = text.split(`${MISFIT} `);

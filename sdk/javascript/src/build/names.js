@@ -16,6 +16,7 @@ import { transform } from "esbuild";
 const PARTS = [
   ["storing", ["store", "timer", "sendAt"]],
   ["fetching", ["fetch"]],
+  ["outgoing", ["fetchNow"]],
   ["knowing-messages", ["messageId", "attempt"]],
   ["declaring", ["schedule", "user", "claims"]],
   ["knowing-users", ["user", "claims"]],

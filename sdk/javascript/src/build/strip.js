@@ -1,5 +1,11 @@
-/** Takes the engine's `init` out of a component's exports: the build alone calls it. */
+/**
+ * Takes the engine's `init` out of a component's exports, since the build alone calls it, and gives imports the names
+ * that hosts know.
+ */
 
+import { OWN_WASI } from "./world.js";
+
+const IMPORTS = 10;
 const EXPORTS = 11;
 const ALIASES = 6;
 
@@ -25,6 +31,25 @@ export function stripInit(component) {
     component.subarray(0, 8),
     ...sections.filter((_, i) => i !== at).map(({ whole }) => whole),
   ]);
+}
+
+/**
+ * Writes `wasi` for the name that our copies of its packages have. Nothing else in a component names its imports: the
+ * rest counts them.
+ *
+ * @param {Uint8Array} component
+ * @returns {Uint8Array}
+ */
+export function nameImports(component) {
+  const named = Uint8Array.from(component);
+  const own = Buffer.from(`${OWN_WASI}:`);
+  for (const { id, content } of split(named)) {
+    if (id !== IMPORTS) continue;
+    const section = Buffer.from(content.buffer, content.byteOffset, content.length);
+    for (let at = section.indexOf(own); at >= 0; at = section.indexOf(own, at))
+      section.write("wasi:", at);
+  }
+  return named;
 }
 
 /** @param {Uint8Array} bytes */

@@ -3,7 +3,7 @@
  * host that knows that much.
  */
 
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,13 +11,19 @@ import { fileURLToPath } from "node:url";
 /** The folder of the contract that modules are built against. */
 export const WIT = resolve(dirname(fileURLToPath(import.meta.url)), "../../wit");
 
+/**
+ * The name of `wasi` in the packages that requests need, as long as the real one. `componentize-qjs` has `wasi:io` of its
+ * own while it evaluates a module, and no `wasi:http` that fits it. `strip.js` writes the real name into the component.
+ */
+export const OWN_WASI = "wasx";
+
 /** The name of the world that is written. */
 export const WORLD = "built";
 
 /**
- * A part of the contract that not every module has: a world of `tidegate:channels@0.1.1`.
+ * A part that not every module has: a world of `tidegate:channels@0.1.1`, or with `outgoing` what of WASI makes requests.
  *
- * @typedef {"storing" | "fetching" | "knowing-messages" | import("../component/declarations.js").Decided} Part
+ * @typedef {"storing" | "fetching" | "outgoing" | "knowing-messages" | import("../component/declarations.js").Decided} Part
  */
 
 /**
@@ -27,11 +33,14 @@ export const WORLD = "built";
  * @returns {string}
  */
 export function worldText(parts) {
-  const includes = ["plain", ...parts.map((part) => `tidegate:channels/${part}@0.1.1`)];
+  const included = parts.filter((part) => part !== "outgoing");
+  const worlds = ["plain", ...included.map((part) => `tidegate:channels/${part}@0.1.1`)];
+  const imports = parts.includes("outgoing") ? [`${OWN_WASI}:http/outgoing-handler@0.2.4`] : [];
   return [
     "package tidegate:javascript;",
     `world ${WORLD} {`,
-    ...includes.map((world) => `    include ${world};`),
+    ...worlds.map((world) => `    include ${world};`),
+    ...imports.map((name) => `    import ${name};`),
     "}\n",
   ].join("\n");
 }
@@ -48,6 +57,10 @@ export async function withWorld(parts, use) {
   const folder = await mkdtemp(join(tmpdir(), "tidegate-wit-"));
   try {
     await cp(WIT, folder, { recursive: true });
+    for (const name of ["io/io.wit", "http/http.wit"]) {
+      const text = await readFile(join(WIT, "deps", name), "utf8");
+      await writeFile(join(folder, "deps", name), text.replaceAll("wasi:", `${OWN_WASI}:`));
+    }
     await writeFile(join(folder, `${WORLD}.wit`), worldText(parts));
     return await use(folder);
   } finally {

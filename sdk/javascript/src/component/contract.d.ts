@@ -62,6 +62,18 @@ declare module "tidegate:channels/users@0.1.1" {
     export const current: () => (Omit<User, "expires"> & { expires: number | null }) | null;
 }
 
+// The resources of `wasi:http`; `component/outgoing.js` alone knows them.
+declare module "wasx:http/outgoing-handler@0.2.4" {
+    export const handle: (request: any, options: any) => any;
+}
+
+declare module "wasx:http/types@0.2.4" {
+    export const Fields: new () => any;
+    export const OutgoingBody: { finish(body: any, trailers: null): void };
+    export const OutgoingRequest: new (headers: any) => any;
+    export const RequestOptions: new () => any;
+}
+
 declare module "wasi:cli/environment@0.2.0" {
     export function getEnvironment(): [string, string][];
 }

@@ -41,6 +41,7 @@ export const host = {
   now: () => Date.now(),
   storing: undefined,
   fetching: undefined,
+  outgoing: undefined,
   knowing: undefined,
   telling: undefined,
   variable: (name) => getEnvironment().find(([known]) => known === name)?.[1],

@@ -93,6 +93,7 @@ class Call {
     const maySend = (/** @type {string} */ channel) => this.#maySend(channel);
     this.storing = new Storing(world, job.correlation, maySend);
     this.fetching = new Fetching(world, this.storing, maySend);
+    this.outgoing = this.fetching;
     this.telling = {
       messageId: () => job.delivery?.id,
       attempt: () => job.delivery?.attempt ?? 1,

@@ -60,7 +60,7 @@ export function checkFetch(request) {
  * @param {string} name
  * @param {Uint8Array} value
  */
-function checkHeader(name, value) {
+export function checkHeader(name, value) {
   const isToken = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name);
   if (!isToken || value.some((byte) => (byte < 0x20 && byte !== 0x09) || byte === 0x7f)) {
     invalid(

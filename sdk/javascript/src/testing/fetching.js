@@ -26,16 +26,35 @@ export class Fetching {
   fetch(request) {
     fetchRules.checkFetch(request);
     this.#checkThen(request.then);
-    const server = fetchRules.serverOf(request.url);
-    const { reachable, module } = this.#world;
-    if (!reachable.some((granted) => fetchRules.names(granted, server))) {
-      const named = JSON.stringify(server);
-      rules.refuse(
-        "forbidden",
-        `no entry of the grants names the host of ${named}; add ${named} to modules.${module}.grants.http, and in a test new TestHost(app, { reaching: [${named}] })`,
-      );
-    }
+    this.#checkServer(request.url, "forbidden");
     this.#storing.fetch(request);
+  }
+
+  /**
+   * Answers a request that the run waits for, as the test has said before.
+   *
+   * @type {import("../types.js").OutgoingHost["send"]}
+   */
+  send({ method, url, headers }) {
+    this.#storing.isFinal = true;
+    for (const [name, value] of headers) fetchRules.checkHeader(name, value);
+    this.#checkServer(url, "refused");
+    return this.#world.preparedAnswer(`${method} ${url}`);
+  }
+
+  /**
+   * @param {string} url
+   * @param {string} code of the refusal
+   */
+  #checkServer(url, code) {
+    const server = fetchRules.serverOf(url);
+    const { reachable, module } = this.#world;
+    if (reachable.some((granted) => fetchRules.names(granted, server))) return;
+    const named = JSON.stringify(server);
+    rules.refuse(
+      code,
+      `no entry of the grants names the host of ${named}; add ${named} to modules.${module}.grants.http, and in a test new TestHost(app, { reaching: [${named}] })`,
+    );
   }
 
   /**

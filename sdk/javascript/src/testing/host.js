@@ -1,6 +1,6 @@
 /** The host of a test. */
 
-import { kind, text } from "../bytes.js";
+import { bytes, kind, text } from "../bytes.js";
 import { packMessage, unpack } from "../content.js";
 import { sending } from "../calls.js";
 import { Group, fullName } from "../group.js";
@@ -200,6 +200,34 @@ export class TestHost {
     throw new Error(
       `no request ${JSON.stringify(methodAndUrl)} waits; these do: ${JSON.stringify(this.fetches)}`,
     );
+  }
+
+  /**
+   * Answers the next request with this method and URL that a run waits for, by `cx.fetchNow`.
+   *
+   * @param {string} methodAndUrl
+   * @param {number} status
+   * @param {import("../bytes.js").Bytes} [body]
+   * @param {Record<string, string>} [headers]
+   */
+  answers(methodAndUrl, status, body = "", headers = {}) {
+    const fields = Object.entries(headers).map(([name, value]) => ({
+      name: name.toLowerCase(),
+      value: bytes(value, `the header field \`${name}\``),
+    }));
+    const outcome = { status, headers: fields, body: bytes(body, "the body of an answer") };
+    this.#world.prepared.push({ of: methodAndUrl, outcome });
+  }
+
+  /**
+   * Has the next request with this method and URL that a run waits for fail, for one of the reasons of
+   * `FetchFailed`.
+   *
+   * @param {string} methodAndUrl
+   * @param {string} reason
+   */
+  fails(methodAndUrl, reason) {
+    this.#world.prepared.push({ of: methodAndUrl, outcome: { reason } });
   }
 
   /** Methods and URLs of the requests that wait for an answer, the one that has waited longest first. */

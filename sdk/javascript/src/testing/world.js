@@ -4,6 +4,7 @@ import { Websocket, Http } from "./connection.js";
 import { Data } from "./data.js";
 import { pauseAfter } from "./delivery.js";
 import { readReplies } from "./forms.js";
+import { refusal } from "./rules.js";
 
 /** @typedef {import("../app.js").App} App */
 /** @typedef {import("../app.js").Entry} Entry */
@@ -46,6 +47,12 @@ export class World {
   reachable = [];
   /** @type {Waiting[]} */
   fetches = [];
+  /**
+   * What the test has said of requests that runs wait for, by method and URL.
+   *
+   * @type {{ of: string, outcome: import("../types.js").WireAnswer | { reason: string } }[]}
+   */
+  prepared = [];
   data = new Data();
   /** What tests do between a run and its commit. @type {((data: import("./inspection.js").TestData) => void)[]} */
   changes = [];
@@ -161,6 +168,26 @@ export class World {
   later(due, channel, content, correlation, { key, again } = {}) {
     const number = ++this.#counter;
     this.#later.push({ due, number, channel, content, correlation, key, again });
+  }
+
+  /**
+   * Takes the answer to a request that a run waits for.
+   *
+   * @param {string} of method and URL
+   * @returns {import("../types.js").WireAnswer}
+   * @throws {Error} it fails, as the test has said; or the test has said nothing
+   */
+  preparedAnswer(of) {
+    const at = this.prepared.findIndex((prepared) => prepared.of === of);
+    const [found] = at < 0 ? [] : this.prepared.splice(at, 1);
+    if (!found) {
+      throw new Error(
+        `a run waits for ${JSON.stringify(of)}: say host.answers(${JSON.stringify(of)}, 200, "...") before`,
+      );
+    }
+    const { outcome } = found;
+    if ("status" in outcome) return outcome;
+    throw refusal({ tag: outcome.reason, val: "as the test says" });
   }
 
   /**

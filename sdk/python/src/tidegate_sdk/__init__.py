@@ -8,6 +8,7 @@ from tidegate_sdk.context import Context, Group, Level, Reply
 from tidegate_sdk.errors import (
     ConsumerError,
     FetchError,
+    FetchFailed,
     FlushError,
     Forbidden,
     ForbiddenFetch,
@@ -55,6 +56,7 @@ __all__ = [
     "Context",
     "Cookies",
     "FetchError",
+    "FetchFailed",
     "FetchFailure",
     "Fetched",
     "FlushError",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import time
 from collections.abc import Sequence
@@ -10,12 +12,17 @@ from typing import Any, NoReturn
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports import consumer
-from wit_world.imports import connection, invocation, layer, log, outside, reply, store, timers, types, users
+from wit_world.imports import connection, invocation, layer, log, outside, reply, store, timers, users
 
 from tidegate_sdk import declarations, entries, errors, wire
 from tidegate_sdk.exports import Consumers
 from tidegate_sdk.scope import Request, Scope
 from tidegate_sdk.wire import Headers
+
+_IS_WAITING = importlib.util.find_spec("wit_world.imports.outgoing_handler") is not None
+outgoing: Any = importlib.import_module("tidegate_sdk.outgoing") if _IS_WAITING else None
+# `wasi:http` has an interface of this name, too.
+types: Any = importlib.import_module(f"wit_world.imports.{'tidegate_channels_types' if _IS_WAITING else 'types'}")
 
 _LEVELS = {
     "trace": log.Level.TRACE,
@@ -337,6 +344,14 @@ class ComponentHost:
             )
         except Err as error:
             _refused(error)
+
+    def fetch_now(self, asked: wire.Asked) -> tuple[int, Headers, bytes]:
+        if outgoing is None:
+            raise RuntimeError(
+                "the build has not found fetch_now in the files of the module: write `cx.fetch_now`, with a dot"
+            )
+        answer: tuple[int, Headers, bytes] = outgoing.send(asked)
+        return answer
 
     def now(self) -> float:
         return time.time()

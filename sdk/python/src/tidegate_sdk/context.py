@@ -12,6 +12,7 @@ from tidegate_sdk import fetch as fetches
 from tidegate_sdk.checks import checked_headers, milliseconds, need_bytes, need_text
 from tidegate_sdk.codec import jsons
 from tidegate_sdk.errors import NoConnection
+from tidegate_sdk.fetched import Answer
 from tidegate_sdk.frame import Message, encode
 from tidegate_sdk.response import Response
 from tidegate_sdk.scope import Scope
@@ -326,6 +327,43 @@ class Context:
                 timeout=timeout,
             )
         )
+
+    def fetch_now(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: fetches.Fields | None = None,
+        body: bytes | str | None = None,
+        json: Any = None,
+        idempotency_key: str | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> Answer:
+        """Makes a request to a server outside and waits for its answer, whatever its status.
+
+        The wait counts against the deadline of the run and holds its slot: prefer `fetch` for what can come later. A
+        run that has made a request fails if its data has changed meanwhile; a channel with retries delivers its message
+        again, and then the request is made again. Redirects are not followed, and a compressed body comes as it is.
+
+        The operator grants the servers of a module, `grants.http = ["rates.example.com"]` in its settings; a module
+        whose code names `fetch_now` is refused without any. The parameters are those of `fetch`; `timeout` ends the
+        wait for the header of the answer. Raises `FetchFailed` when there is no answer.
+
+        >>> from tidegate_sdk import export, http
+        >>> from tidegate_sdk.testing import TestHost
+        >>> @http("GET /rate/{currency}")
+        ... def rate(cx: Context, currency: str) -> str:
+        ...     return cx.fetch_now("GET", f"https://rates.example.com/{currency}").text()
+        >>> host = TestHost(export(rate), reaching=["rates.example.com"])
+        >>> host.answers("GET https://rates.example.com/eur", 200, "1.08")
+        >>> host.get("/rate/eur").text
+        '1.08'
+        """
+        asked = fetches.asked(
+            method, url, headers=headers, body=body, json=json, idempotency_key=idempotency_key, timeout=timeout
+        )
+        status, fields, data = self._host.fetch_now(asked)
+        return Answer(status, tuple(fields), data)
 
     def now(self) -> datetime:
         """The time, with time zone UTC. In a test `TestHost.advance` moves it."""

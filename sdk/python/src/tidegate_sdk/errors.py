@@ -180,3 +180,19 @@ class InvalidFetch(FetchError):
 
 class ForbiddenFetch(FetchError):
     """The module may not reach the server, or not use the channel; the text says which setting grants it."""
+
+
+class FetchFailed(Exception):
+    """A request that a run waited for has no answer; `Context.fetch_now` raises it.
+
+    >>> str(FetchFailed("connect", "connection refused"))
+    'connect: connection refused'
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        """A word: `invalid` (the request breaks a rule), `refused` (the server is not granted, or the guard refuses its
+        address; the message says which setting grants it), `resolve`, `connect`, `tls`, `timeout` or `broken`."""
+        self.message = message
+        """A text for people."""

@@ -107,6 +107,18 @@ class User:
     """Seconds since 1970."""
 
 
+@dataclass(slots=True)
+class Asked:
+    """A request that a run waits for."""
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes
+    timeout: int | None
+    """Until the header of the answer is there, in milliseconds."""
+
+
 class Host(Protocol):
     """The calls of a run to its host. The caller has checked the arguments; refusals are exceptions of `errors`."""
 
@@ -142,6 +154,7 @@ class Host(Protocol):
     ) -> None: ...
     def timer_cancel(self, key: str) -> None: ...
     def fetch(self, request: Fetch) -> None: ...
+    def fetch_now(self, asked: Asked) -> tuple[int, Headers, bytes]: ...
     def now(self) -> float: ...
     def variable(self, name: str) -> str | None: ...
     def path(self, path: str) -> str: ...

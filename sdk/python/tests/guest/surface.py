@@ -17,6 +17,7 @@ from tidegate_sdk import (
     Cookies,
     Fetched,
     FetchError,
+    FetchFailed,
     Form,
     Handshake,
     Header,
@@ -406,6 +407,17 @@ def ask(cx: Context, ask: Json[Ask]) -> str:
     return "asked\n"
 
 
+@http("POST /s/fetch-now")
+def ask_now(cx: Context, ask: Json[Ask]) -> list[Any]:
+    try:
+        answer = cx.fetch_now(
+            ask.method, ask.url, body=ask.text, headers={"x-mine": "yes"}, idempotency_key=ask.key, timeout=20
+        )
+    except FetchFailed as error:
+        return [error.reason, error.message]
+    return [answer.status, answer.header("Content-Type"), answer.text()]
+
+
 @channel("s.fetched", retries=5)
 def fetched(cx: Context, fetched: Fetched[Item]) -> None:
     told: dict[str, Any] = {"value": fetched.value, "attempts": fetched.attempts}
@@ -445,6 +457,6 @@ def show(cx: Context, name: str) -> str:
 Consumer = export(
     number, typed, rest, search, order, form, files, header, cookie, problem, guarded, unguarded, stream, hold, answers,
     held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, book, seats, clear, timer, due,
-    TimerWatch, second, SecondWatch, ask, fetched, FetchWatch, me,
+    TimerWatch, second, SecondWatch, ask, ask_now, fetched, FetchWatch, me,
     {"/s/pages": [index, show]},
 )  # fmt: skip

@@ -7,13 +7,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module, metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tidegate_sdk.building.failure import explain
 from tidegate_sdk.building.places import Places, installed
-from tidegate_sdk.building.worlds import DECLARING, ENTRY, PLAIN, names_declaration, write_entry
+from tidegate_sdk.building.worlds import ENTRY, Needs, needs, write_entry
 from tidegate_sdk.declarations import WorldError
 
 
@@ -70,15 +71,15 @@ def build(app: str, output: str, path: Sequence[str] = ()) -> None:
     # componentize-py looks there for more packages, or else in the environment of any `python` on PATH.
     if sys.prefix != sys.base_prefix:
         os.environ["VIRTUAL_ENV"] = sys.prefix
-    is_declaring = names_declaration(app, places)
+    needed = needs(app, places)
     before = sys.argv
     try:
         try:
-            _run(script, app, output, places, is_declaring)
+            _run(script, app, output, places, needed)
         except Exception as error:
             if f"{WorldError.__name__}: " not in str(error):
                 raise
-            _run(script, app, output, places, not is_declaring)
+            _run(script, app, output, places, replace(needed, is_declaring=not needed.is_declaring))
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
@@ -88,15 +89,15 @@ def build(app: str, output: str, path: Sequence[str] = ()) -> None:
         sys.argv = before
 
 
-def _run(script: Callable[[], None], app: str, output: str, places: Places, is_declaring: bool) -> None:
+def _run(script: Callable[[], None], app: str, output: str, places: Places, needed: Needs) -> None:
     """Runs componentize-py."""
-    world, paths = PLAIN, places.all
+    paths = places.all
     with TemporaryDirectory() as directory:
-        if is_declaring:
+        if needed.is_declaring:
             write_entry(app, Path(directory))
-            world, app, paths = DECLARING, ENTRY, [*paths, directory]
+            app, paths = ENTRY, [*paths, directory]
         places_of_modules = [part for place in paths for part in ("-p", place)]
-        sys.argv = ["componentize-py", "-w", world, "componentize", *places_of_modules, app, "-o", output]
+        sys.argv = ["componentize-py", "-w", needed.world, "componentize", *places_of_modules, app, "-o", output]
         script()
 
 

@@ -1,23 +1,45 @@
-"""The world of a component: one that exports `declarations` for a module that declares something, or one without."""
+"""The world of a component: what its module exports and imports beyond what all modules do."""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tidegate_sdk.building.places import Places
 
 PLAIN = "tidegate-module"
 DECLARING = "tidegate-declaring-module"
+WAITING = "tidegate-waiting-module"
+DECLARING_AND_WAITING = "tidegate-declaring-waiting-module"
 
 ENTRY = "tidegate_declaring_entry"
-"""Names the module that componentize-py gets for the world `DECLARING`. It has what both exports need."""
+"""Names the module that componentize-py gets for a world with `declarations`. It has what both exports need."""
 
 _PACKAGE = "tidegate_sdk"
 _DECLARING = {"schedule", "user", "claims", "*"}
 """Names of the package by which a module declares something."""
+_WAITING = "fetch_now"
+"""The method of a context by which a run waits for a server outside."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the code of a module needs of its world, as far as its files tell."""
+
+    is_declaring: bool = False
+    """It imports `schedule`, `user` or `claims`. The component checks it, and raises a `WorldError` if it does not."""
+    is_waiting: bool = False
+    """It names `fetch_now`. A host refuses such a module without a grant."""
+
+    @property
+    def world(self) -> str:
+        """The name of the world."""
+        if self.is_waiting:
+            return DECLARING_AND_WAITING if self.is_declaring else WAITING
+        return DECLARING if self.is_declaring else PLAIN
 
 
 def write_entry(app: str, into: Path) -> None:
@@ -26,12 +48,10 @@ def write_entry(app: str, into: Path) -> None:
     (into / f"{ENTRY}.py").write_text(text, encoding="utf-8")
 
 
-def names_declaration(app: str, places: Places) -> bool:
-    """Says whether `app`, or a file of the author's that it imports, imports `schedule`, `user` or `claims`.
-
-    The component itself checks the world that is chosen by it, and raises a `WorldError` if it does not fit.
-    """
+def needs(app: str, places: Places) -> Needs:
+    """Looks into `app`, and into the files of the author's that it imports."""
     wanted, seen = [app], set[str]()
+    found = Needs()
     while wanted:
         module = wanted.pop()
         if module in seen:
@@ -39,11 +59,13 @@ def names_declaration(app: str, places: Places) -> bool:
         seen.add(module)
         if (tree := _parsed(module, places)) is None:
             continue
+        if any(isinstance(node, ast.Attribute) and node.attr == _WAITING for node in ast.walk(tree[0])):
+            found = replace(found, is_waiting=True)
         for source, names in _imports(*tree):
             if source.split(".")[0] == _PACKAGE and _DECLARING & names:
-                return True
+                found = replace(found, is_declaring=True)
             wanted += [source, *(f"{source}.{name}" for name in names)]
-    return False
+    return found
 
 
 def _parsed(module: str, places: Places) -> tuple[ast.Module, str] | None:

@@ -14,6 +14,7 @@ from tidegate_sdk.testing.connection import Http, Websocket
 from tidegate_sdk.testing.data import Conflict, Timer, Transaction, View, WrongType
 from tidegate_sdk.testing.world import Fault, Item, Job, LogLine, Waiting, World
 from tidegate_sdk.wire import (
+    Asked,
     ChannelMessage,
     Failed,
     Fetch,
@@ -71,6 +72,17 @@ def _run(world: World, job: Job) -> None:
             return
         world.deliver_again(job)
         return
+
+
+def prepared(world: World, method_and_url: str) -> tuple[int, Headers, bytes]:
+    """Takes the answer to a request that a run waits for, as the test has said before."""
+    for at, (name, outcome) in enumerate(world.prepared):
+        if name == method_and_url:
+            del world.prepared[at]
+            if isinstance(outcome, str):
+                raise errors.FetchFailed(outcome, "as the test says")
+            return outcome
+    raise AssertionError(f"a run waits for {method_and_url!r}: say host.answers({method_and_url!r}, 200, ...) before")
 
 
 class Call:
@@ -413,13 +425,26 @@ class Call:
     def fetch(self, request: Fetch) -> None:
         fetch_rules.check(request)
         self._check_then(request.then)
-        server = fetch_rules.server(request.url)
+        self._check_server(request.url)
+        self._begun().fetches.append(request)
+
+    def fetch_now(self, asked: Asked) -> tuple[int, Headers, bytes]:
+        self.is_final = True
+        try:
+            fetch_rules.check_headers(asked.headers)
+            self._check_server(asked.url)
+        except errors.FetchError as error:
+            reason = "refused" if isinstance(error, errors.ForbiddenFetch) else "invalid"
+            raise errors.FetchFailed(reason, str(error)) from None
+        return prepared(self._world, f"{asked.method} {asked.url}")
+
+    def _check_server(self, url: str) -> None:
+        server = fetch_rules.server(url)
         if not any(fetch_rules.names(granted, server) for granted in self._world.reachable):
             raise errors.ForbiddenFetch(
                 f'no entry of the grants names the host of "{server}"; add "{server}" to '
                 f'modules.{self._world.module}.grants.http, and in a test TestHost(..., reaching=["{server}"])'
             )
-        self._begun().fetches.append(request)
 
     def _check_then(self, channel: str) -> None:
         """Whether the result of a request may go to a channel."""

@@ -9,7 +9,7 @@ from tidegate_sdk.codec import messagepack
 from tidegate_sdk.errors import InvalidFetch
 from tidegate_sdk.testing import rules
 from tidegate_sdk.testing.store_rules import quoted
-from tidegate_sdk.wire import Fetch
+from tidegate_sdk.wire import Fetch, Headers
 
 # Methods that may be repeated without doing something twice (RFC 9110, section 9.2.2).
 _IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
@@ -34,7 +34,7 @@ def check(request: Fetch) -> None:
         raise InvalidFetch(
             f"{quoted(method)} is not a method of a request; use GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS"
         )
-    _check_headers(request)
+    check_headers(request.headers)
     if request.retries > _RETRIES_MAX:
         raise InvalidFetch(f"a request is made again {_RETRIES_MAX} times at most, not {request.retries}")
     is_keyed = any(name.lower() == _IDEMPOTENCY_KEY for name, _ in request.headers)
@@ -48,8 +48,9 @@ def check(request: Fetch) -> None:
     _check_size(request)
 
 
-def _check_headers(request: Fetch) -> None:
-    for name, value in request.headers:
+def check_headers(headers: Headers) -> None:
+    """Checks header fields of a request."""
+    for name, value in headers:
         if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
             raise InvalidFetch(f"the header field {quoted(name)} has a name or a value that HTTP does not allow")
         if name.lower() in _OF_THE_HOST:

@@ -193,6 +193,22 @@ class TestHost:
         """
         return TestFetch(self._world, waiting(self._world, method_and_url))
 
+    def answers(
+        self,
+        method_and_url: str,
+        status: int,
+        body: str | bytes = b"",
+        headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] | None = None,
+    ) -> None:
+        """Answers the next request with this method and URL that a run waits for, by `Context.fetch_now`."""
+        fields = [(name.lower(), value) for name, value in _fields(headers)]
+        data = body.encode() if isinstance(body, str) else body
+        self._world.prepared.append((method_and_url, (status, fields, data)))
+
+    def fails(self, method_and_url: str, reason: str) -> None:
+        """Lets the next request with this method and URL that a run waits for fail, with a word of `FetchFailed`."""
+        self._world.prepared.append((method_and_url, reason))
+
     @property
     def fetches(self) -> list[str]:
         """Methods and URLs of the requests that wait for an answer, the one that has waited longest first."""

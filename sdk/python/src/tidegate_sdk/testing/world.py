@@ -110,6 +110,8 @@ class World:
     granted_data: set[str] = field(default_factory=set)
     reachable: list[str] = field(default_factory=list)
     """The servers that the module may reach."""
+    prepared: list[tuple[str, tuple[int, Headers, bytes] | str]] = field(default_factory=list)
+    """Answers, or reasons of failures, to requests that runs wait for, by method and URL."""
     data: Data = field(default_factory=Data)
     changes: list[Callable[[], None]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
