@@ -8,6 +8,9 @@ from tidegate_sdk import strict
 
 PREFIX = "item:"
 
+ANSWER_MILLIS = 30_000
+"""A bid is followed by at least so many milliseconds for the next one."""
+
 
 class Refusal(Exception):
     """A bid that is not taken, with the reason."""
@@ -58,6 +61,7 @@ class Item:
             raise Refusal(409, f"the next bid is at least {self.least}")
         self.best = Bid(name, bid.amount)
         self.bids += 1
+        self.ends = max(self.ends, now + ANSWER_MILLIS)
 
     def shown(self, id: str) -> dict[str, Any]:
         """The item as clients see it. `price` and `best` are None while there is no bid."""

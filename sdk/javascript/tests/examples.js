@@ -7,6 +7,7 @@ const EXAMPLES = new URL("../../../examples/", import.meta.url);
 
 /** Each example and its file. */
 export const examples = {
+  auction: "app.ts",
   hello: "app.js",
   echo: "app.js",
   chat: "app.js",

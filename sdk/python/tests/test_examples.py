@@ -71,7 +71,22 @@ def test_bids_end_by_the_stored_time_and_watchers_are_told_who_has_won() -> None
     assert bid(host, "Ada", 100) == 201
     assert bid(host, " ", 200) == 422
     told = len(host.group_messages("watchers"))
+    # The bid has moved the end, and the timer with it.
+    host.advance(29)
+    assert shown(host)["closed"] is False
     host.advance(1)
     assert bid(host, "Bob", 500) == 409
     assert shown(host) == {"price": 100, "best": "Ada", "bids": 1, "least": 110, "closed": True}
     assert len(host.group_messages("watchers")) == told + 1
+
+
+def test_each_night_the_sales_since_the_last_one_are_summed_up() -> None:
+    host = auction()
+    assert bid(host, "Ada", 100) == 201
+    host.advance(60)
+    host.fire("sum_up")
+    host.advance(24 * 3600)
+    host.fire("sum_up")
+    first, second = host.get("/auction/nights").json()
+    assert (first["sold"], first["paid"], second["sold"], second["paid"]) == (1, 100, 0, 0)
+    assert second["until"] - first["until"] == 24 * 3600 * 1000
