@@ -113,3 +113,15 @@ export function milliseconds(value, what) {
   }
   return Math.ceil(value);
 }
+
+/**
+ * The lines of a text. An expression would look at each letter by itself, which takes the engine seconds for some
+ * megabytes.
+ *
+ * @param {string} text
+ * @returns {string[]}
+ */
+export function linesOf(text) {
+  const ends = text.includes("\r") ? text.replaceAll("\r\n", "\n").replaceAll("\r", "\n") : text;
+  return ends.split("\n");
+}

@@ -1,6 +1,6 @@
 /** A thrown error as the host is told it, and as the lines of its stack. */
 
-import { kind } from "./bytes.js";
+import { kind, linesOf } from "./bytes.js";
 import { HttpError, StateUnreadable } from "./errors.js";
 import { Response } from "./response.js";
 
@@ -41,7 +41,7 @@ export function lines(error, locate) {
   ) {
     const text = depth === 0 ? describe(cause) : `caused by ${describe(cause)}`;
     told.push(
-      ...text.split(/\r\n|\r|\n/),
+      ...linesOf(text).slice(0, LINES_MAX),
       ...frames(cause, locate).map((frame) => `    at ${frame}`),
     );
     cause = cause instanceof Error ? cause.cause : undefined;

@@ -15,7 +15,7 @@
  * ```
  */
 
-import { bytes, milliseconds, text } from "./bytes.js";
+import { bytes, linesOf, milliseconds, text } from "./bytes.js";
 import { Response, json as toJson } from "./response.js";
 
 /**
@@ -138,6 +138,6 @@ function oneLine(value, what, refused) {
  * @param {string} value
  */
 function lines(field, value) {
-  const each = value.split(/\r\n|\r|\n/);
+  const each = linesOf(value);
   return each.map((line) => `${field} ${line}\n`).join("");
 }

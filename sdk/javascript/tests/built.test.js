@@ -270,6 +270,42 @@ describe(
       await host.logged("the consumer failed: Error: in a job (at tests/surface.js:");
     });
 
+    test("a print of megabytes is a line, and prints without end are a fault that says so", async () => {
+      const large = await get("/large-print");
+      assert.deepEqual([large.status, await large.text()], [200, "printed"]);
+      assert.equal((await get("/many-prints")).status, 500);
+      await host.logged("limits.host_calls allows 10000 module=surface");
+    });
+
+    test("an error with a text of megabytes is a fault", async () => {
+      assert.equal((await get("/many-words")).status, 500);
+      await host.logged("the consumer failed: Error: line line");
+    });
+
+    test("a recursion and a loop end as the fault that they are", async () => {
+      assert.equal((await get("/recursion")).status, 500);
+      await host.logged("the call stack overflowed; look for a recursion without end module=surface");
+      assert.equal((await get("/loop")).status, 500);
+      await host.logged('consumer=loop');
+    });
+
+    test("an exception in connect, receive or disconnect is the fault of that event", async () => {
+      const sockets = driver(host.address);
+      const open = (/** @type {string} */ when) =>
+        sockets.open(when, { path: `/fragile/${when}`, subprotocols: [], headers: {}, user: undefined });
+      assert.deepEqual(await open("connect"), { denied: 500 });
+      await open("receive");
+      await sockets.send("receive", "x");
+      const received = await sockets.receive("receive");
+      assert.ok("close" in received);
+      assert.equal(received.close.code, 1011);
+      await open("disconnect");
+      await sockets.close("disconnect", 1000);
+      for (const when of ["connect", "receive", "disconnect"])
+        await host.logged(`the consumer failed: Error: broken in ${when} (at tests/surface.js:`);
+      await sockets.reset();
+    });
+
     test("console writes into the log", async () => {
       assert.equal((await get("/console")).status, 200);
       await host.logged("info the level is { metres: 3 }");

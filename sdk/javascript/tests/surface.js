@@ -205,6 +205,35 @@ export default app({
       );
     },
   }),
+  print: http("GET /large-print", () => {
+    console.log("x".repeat(3_000_000));
+    return "printed";
+  }),
+  many: http("GET /many-prints", () => {
+    for (let i = 0; ; i++) console.log(i);
+  }),
+  words: http("GET /many-words", () => {
+    throw new Error("line\n".repeat(300_000));
+  }),
+  loop: http("GET /loop", () => {
+    for (;;);
+  }),
+  recursion: http("GET /recursion", () => {
+    /** @param {number} n @returns {number} */
+    const deeper = (n) => deeper(n + 1) + 1;
+    return String(deeper(0));
+  }),
+  fragile: websocket("/fragile/{when}", {
+    connect({ params }) {
+      if (params.when === "connect") throw new Error("broken in connect");
+    },
+    receive({ params }) {
+      if (params.when === "receive") throw new Error("broken in receive");
+    },
+    disconnect({ params }) {
+      if (params.when === "disconnect") throw new Error("broken in disconnect");
+    },
+  }),
   missing: http("GET /missing", () => {
     throw notFound("nothing here\n");
   }),

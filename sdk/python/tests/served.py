@@ -126,6 +126,19 @@ class Host:
         done = subprocess.run([*command, "--data-dir", str(self._data)], capture_output=True, text=True, check=True)
         return done.stdout.splitlines()
 
+    def logged(self, *texts: str) -> None:
+        """Waits until the records of runs have each of these texts."""
+        command = [os.environ["TIDEGATE"], "logs", "--json", "--follow", "--limit", "1000", "--admin", self._admin]
+        missing = set(texts)
+        with subprocess.Popen([*command, "--data-dir", str(self._data)], stdout=subprocess.PIPE, text=True) as logs:
+            assert logs.stdout is not None
+            for line in logs.stdout:
+                missing -= {text for text in missing if text in str(json.loads(line).get("detail"))}
+                if not missing:
+                    break
+            logs.terminate()
+        assert not missing, missing
+
     def records(self, identities: set[str]) -> dict[str, dict[str, Any]]:
         """The records of runs. Waits until they are there."""
         command = [os.environ["TIDEGATE"], "logs", "--json", "--follow", "--limit", "1000", "--admin", self._admin]

@@ -18,6 +18,7 @@ from examples import ALL, Example
 from outside import Outside
 from served import COMMAND, Host, ServedDriver, token
 
+from tidegate_sdk import Close
 from tidegate_sdk.testing.cases import CaseHandshake, CaseRequest, CaseResponse, Cases, CaseUser
 
 pytestmark = pytest.mark.skipif("TIDEGATE" not in os.environ, reason="TIDEGATE does not name a host")
@@ -33,6 +34,7 @@ FAULTS = {
     "raises": "ValueError: boom and more (at surface_app.py:",
     "import": "import it at the top of the file (at surface_app.py:",
     "recursion": "RecursionError: maximum recursion depth exceeded (at surface_app.py:",
+    "print": "ValueError: after a large print (at surface_app.py:",
     "exit": "SystemExit: 3 (at surface_app.py:",
     "nothing": "returned nothing, and an HTTP consumer returns a Response",
     "status": "InvalidReply: status 99999 is not from 200 to 599 (at surface_app.py:",
@@ -65,6 +67,27 @@ def test_what_goes_wrong_is_a_fault_with_its_reason_and_never_a_trap(host: Host)
     lines = [line["text"] for line in raised["log"]]
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[-2:] == ["ValueError: boom", "and more"]
+
+
+def test_prints_without_end_are_a_fault_that_says_so(host: Host) -> None:
+    response = ServedDriver(host.port).request(CaseRequest("GET", "/s/fault/prints", {}, b""))
+    assert response.status == 500
+    identity = dict(response.headers)["x-request-id"]
+    assert host.records({identity})[identity]["outcome"] == "host_calls"
+
+
+def test_an_exception_in_each_method_of_a_socket_is_the_fault_of_that_event(host: Host) -> None:
+    driver = ServedDriver(host.port)
+    assert driver.open("connect", CaseHandshake("/s/fragile/connect")).denied == 500
+    driver.open("receive", CaseHandshake("/s/fragile/receive"))
+    driver.send("receive", "x")
+    closed = driver.receive("receive")
+    assert isinstance(closed, Close)
+    assert closed.code == 1011
+    driver.open("disconnect", CaseHandshake("/s/fragile/disconnect"))
+    driver.close("disconnect", 1000)
+    driver.reset()
+    host.logged(*(f"ValueError: broken in {when} (at surface_app.py:" for when in ("connect", "receive", "disconnect")))
 
 
 def test_a_body_that_is_nested_without_end_is_refused(host: Host) -> None:

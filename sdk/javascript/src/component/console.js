@@ -2,6 +2,7 @@
 
 import inspect from "object-inspect";
 
+import { linesOf } from "../bytes.js";
 import { isRunning } from "./phase.js";
 import { log } from "tidegate:channels/log@0.1.0";
 
@@ -18,11 +19,7 @@ function writer(level) {
   return (/** @type {unknown[]} */ ...values) => {
     // While the module is built there is no record.
     if (!isRunning()) return;
-    for (const line of values
-      .map(show)
-      .join(" ")
-      .split(/\r\n|\r|\n/))
-      log(level, line.toWellFormed());
+    for (const line of linesOf(values.map(show).join(" "))) log(level, line.toWellFormed());
   };
 }
 

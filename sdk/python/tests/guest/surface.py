@@ -185,6 +185,12 @@ def fault(cx: Context, kind: str) -> Any:
             return wave.__name__
         case "recursion":
             return recurse(0)
+        case "print":
+            print("x" * 3_000_000)
+            raise ValueError("after a large print")
+        case "prints":
+            while True:
+                print("x")
         case "exit":
             raise SystemExit(3)
         case "nothing":
@@ -246,6 +252,24 @@ def chance() -> str:
 
 
 # WebSocket.
+
+
+@websocket("/s/fragile/{when}")
+class Fragile:
+    when: str
+
+    def connect(self) -> None:
+        self.breaks("connect")
+
+    def receive(self) -> None:
+        self.breaks("receive")
+
+    def disconnect(self) -> None:
+        self.breaks("disconnect")
+
+    def breaks(self, now: str) -> None:
+        if self.when == now:
+            raise ValueError(f"broken in {now}")
 
 
 @websocket("/s/count/{step}")
@@ -456,7 +480,7 @@ def show(cx: Context, name: str) -> str:
 
 Consumer = export(
     number, typed, rest, search, order, form, files, header, cookie, problem, guarded, unguarded, stream, hold, answers,
-    held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, book, seats, clear, timer, due,
+    held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, Fragile, book, seats, clear, timer, due,
     TimerWatch, second, SecondWatch, ask, ask_now, fetched, FetchWatch, me,
     {"/s/pages": [index, show]},
 )  # fmt: skip
