@@ -1,6 +1,6 @@
 //! `deploy`, `rollback`, `modules` and `logs` against a host that serves.
 
-use std::{path::Path, process::Stdio};
+use std::{net::SocketAddr, path::Path, process::Stdio};
 
 use tests::{Client, Process, Socket, example, guest, must, root, run};
 use tokio::{
@@ -21,6 +21,11 @@ impl Asked {
         let directory = tempfile::tempdir().unwrap();
         let host = Process::serve(TIDEGATE, &["--data-dir", path(directory.path())]).await;
         Self { host, directory }
+    }
+
+    /// Where it serves.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.host.address
     }
 
     /// The flags of a command that asks it.

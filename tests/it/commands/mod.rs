@@ -1,6 +1,7 @@
 //! Commands that ask a host: what they send, what they print, which status they end with. What hosts
 //! answer here is said by the test.
 
+mod control;
 mod data;
 mod live;
 mod tokens;

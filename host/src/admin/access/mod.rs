@@ -165,14 +165,20 @@ impl Tokens {
         let (high, low): (u128, u128) = (rand::random(), rand::random());
         let text = format!("{PREFIX}{high:032x}{low:032x}");
         token.digest = digest(text.as_bytes());
+        // No look is under way that would bring what was before.
+        let _turn = self.loading.lock().await;
         Ok(match self.store.add(name, &token).await? {
-            Added::Yes => Ok((text, token)),
+            Added::Yes => {
+                self.known().loaded = None;
+                Ok((text, token))
+            }
             refused => Err(refused),
         })
     }
 
     /// Revokes a token, here at once and in other processes within half a second. Returns whether there was one.
     pub(super) async fn revoke(&self, name: &TokenName) -> Result<bool, AdminStoreError> {
+        let _turn = self.loading.lock().await;
         let was_there = self.store.revoke(name).await;
         self.known().loaded = None;
         was_there

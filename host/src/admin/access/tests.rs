@@ -108,6 +108,8 @@ async fn a_token_holds_in_all_processes_at_once_and_is_refused_in_all_within_a_s
     for tokens in [&one, &other] {
         assert_eq!(role_of(tokens, &secret).await, Some(Role::Deploy));
     }
+    let next = make(&one, "next", of_role(Role::Look)).await;
+    assert_eq!(role_of(&one, &next).await, Some(Role::Look), "right after another look");
     assert!(one.revoke(&name("ci")).await.unwrap());
     assert_eq!(role_of(&one, &secret).await, None, "here at once");
     advance(Duration::from_millis(501)).await;

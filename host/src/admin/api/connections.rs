@@ -30,6 +30,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const LIMIT_DEFAULT: usize = 100;
 /// The highest `limit`.
 const LIMIT_MAX: usize = 1_000;
+/// The longest id of a user, in characters.
+const USER_CHARACTERS_MAX: usize = 256;
 /// The longest reason of a close frame, in bytes.
 const REASON_BYTES_MAX: usize = 123;
 /// The close code without one: clients that come back by themselves do not.
@@ -361,6 +363,12 @@ impl Asker {
             GroupName::parse(name).map_err(|error| {
                 Problem::bad("name", format!("{name:?} is not a group: {error}"))
             })?;
+        }
+        if let Some(id) = &user
+            && !(1..=USER_CHARACTERS_MAX).contains(&id.chars().count())
+        {
+            let text = format!("`user` is the id of a user, 1 to {USER_CHARACTERS_MAX} characters");
+            return Err(Problem::bad("user", text));
         }
         let protocol = protocol.map(|protocol| match protocol {
             Protocol::Http => "http".to_owned(),

@@ -361,9 +361,7 @@ impl Letters {
             'pages: while moved < most && !is_full {
                 let page = self.layer.waiting(&self.dead, None, BATCH).await?;
                 left = page.total;
-                if page.messages.is_empty() {
-                    break;
-                }
+                let before = moved;
                 for waiting in page.messages {
                     let to = is_run.then_some(&self.channel);
                     match self.layer.move_waiting(&self.dead, &waiting.id, to).await? {
@@ -374,6 +372,10 @@ impl Letters {
                     if moved == most || is_full {
                         break 'pages;
                     }
+                }
+                // Others were faster, or nothing of it can be moved.
+                if moved == before {
+                    break;
                 }
             }
             audit.line(action, &format!("{} {moved} messages", self.channel));

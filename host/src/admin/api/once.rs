@@ -33,10 +33,14 @@ impl Once {
     /// Returns the key of a request; none if it has none.
     pub(super) fn key(call: &Call) -> Result<Option<String>, Box<Problem>> {
         let Some(value) = call.headers.get(KEY_FIELD) else { return Ok(None) };
-        let key = value.to_str().ok().filter(|key| (1..=KEY_CHARACTERS_MAX).contains(&key.len()));
+        let is_key = |key: &&str| {
+            (1..=KEY_CHARACTERS_MAX).contains(&key.len())
+                && key.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        let key = value.to_str().ok().filter(is_key);
         key.map(|key| Some(key.to_owned())).ok_or_else(|| {
             let text = format!(
-                "the header field {KEY_FIELD} has 1 to {KEY_CHARACTERS_MAX} characters of ASCII, such as a UUID"
+                "the header field {KEY_FIELD} has 1 to {KEY_CHARACTERS_MAX} visible characters of ASCII, such as a UUID"
             );
             Problem::bad("idempotency-key", text)
         })
