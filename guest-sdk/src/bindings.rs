@@ -63,3 +63,12 @@ pub mod fetching {
         additional_derives: [PartialEq, Eq],
     });
 }
+
+/// The connections of users, which version 0.1.1 adds. A module that reaches no user does not import it.
+pub mod reaching {
+    wit_bindgen::generate!({
+        path: "wit/0.1.1",
+        world: "reaching-users",
+        additional_derives: [PartialEq, Eq],
+    });
+}

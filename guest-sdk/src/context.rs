@@ -11,7 +11,7 @@ use crate::host::{connection, invocation, layer, log, machine, reply, types};
 use crate::response::Answer;
 use crate::{
     Fetch, FetchError, FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Store,
-    Timer, TimerError, User,
+    Timer, TimerError, User, UserConnections,
 };
 use crate::{payload, timer};
 
@@ -313,6 +313,12 @@ impl Context {
     ) -> Result<(), SendError> {
         let content = payload::encode(payload)?;
         Ok(layer::group_send(&group.into().full_name(self.module()), &content)?)
+    }
+
+    /// The connections of a user to this module, by the id of the user: to send to them, to close and to count them.
+    #[must_use]
+    pub const fn connections_of<'a>(&self, user: &'a str) -> UserConnections<'a> {
+        UserConnections::new(user)
     }
 
     /// The data of the module, which this run reads and writes as one transaction.

@@ -25,6 +25,7 @@ mod group;
 mod host;
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod logging;
+mod online;
 mod outside;
 mod payload;
 mod problem;
@@ -60,6 +61,7 @@ pub use extract::{Multipart, Part};
 pub use extract::{SignatureScheme, Signed, Webhook};
 pub use frame::{Close, Frame, FromFrame};
 pub use group::Group;
+pub use online::{OnlineError, UserConnections};
 pub use outside::{Answer, Fetch, FetchError, FetchFailure, Fetched};
 pub use problem::Problem;
 pub use request::Request;

@@ -18,8 +18,8 @@ use tidegate::{
     engine::{Engine, Entry, Instance, Job, Limits, Outlet, Program, Stopped, Task},
     layer::{ChannelLayer, Dispatch, LayerConfig, MemoryLayer},
     message::{
-        ChannelName, Content, CorrelationId, Event, EventKind, Message, ModuleName, PathParam,
-        ProcessTag, Protocol, Scope,
+        ChannelName, Content, CorrelationId, Event, EventKind, GroupName, Message, ModuleName,
+        PathParam, ProcessTag, Protocol, Scope,
     },
     routing::{
         Declared, Guards, Head, OnFault, Pattern, Policy, Resolution, RouteSpec, RouteTable,
@@ -33,6 +33,10 @@ struct Nowhere;
 
 #[async_trait]
 impl Outlet for Nowhere {
+    async fn connections_of(&self, _: &GroupName) -> Result<usize, String> {
+        Ok(0)
+    }
+
     fn stored(&self) {}
 
     async fn send(&self, _: Vec<Entry>) -> Result<(), Stopped> {
@@ -182,6 +186,7 @@ fn routes(c: &mut Criterion) {
             event_expiry: second,
             deadline: second,
             on_fault: OnFault::Close,
+            user_limit: None,
             activation: 1,
         };
         let declared = Declared {

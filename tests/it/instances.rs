@@ -11,8 +11,8 @@ use tidegate::{
     },
     engine::{Engine, Entry, Fault, Job, Limits, Outlet, Program, Stopped, Task},
     message::{
-        ChannelName, CorrelationId, Event, EventKind, ModuleName, PathParam, ProcessTag, Protocol,
-        Reply, Scope,
+        ChannelName, CorrelationId, Event, EventKind, GroupName, ModuleName, PathParam, ProcessTag,
+        Protocol, Reply, Scope,
     },
 };
 
@@ -20,6 +20,10 @@ struct Nowhere;
 
 #[async_trait]
 impl Outlet for Nowhere {
+    async fn connections_of(&self, _: &GroupName) -> Result<usize, String> {
+        Ok(0)
+    }
+
     fn stored(&self) {}
 
     async fn send(&self, _: Vec<Entry>) -> Result<(), Stopped> {

@@ -53,6 +53,7 @@ mod misbehaviour;
 mod new;
 mod notify;
 mod once;
+mod online;
 mod order;
 mod outgoing;
 mod probation;

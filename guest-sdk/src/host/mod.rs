@@ -6,6 +6,7 @@ pub(crate) use crate::bindings::{
     exports::tidegate::channels::consumer,
     fetching::tidegate::channels::outside,
     knowing::tidegate::channels::users,
+    reaching::tidegate::channels::online,
     storing::tidegate::channels::{store, timers},
     telling::tidegate::channels::invocation,
     tidegate::channels::{connection, layer, log, reply, types},
@@ -46,7 +47,7 @@ mod native;
 pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
-    Host, InvocationHost, OutgoingHost, OutsideHost, StoreHost, TimerHost, connection, consumer,
-    invocation, layer, log, machine, outgoing, outside, reply, store, timers, types, users,
-    with_host,
+    Host, InvocationHost, OnlineHost, OutgoingHost, OutsideHost, StoreHost, TimerHost, connection,
+    consumer, invocation, layer, log, machine, online, outgoing, outside, reply, store, timers,
+    types, users, with_host,
 };

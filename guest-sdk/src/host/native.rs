@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub(crate) mod invocation;
+pub(crate) mod online;
 pub(crate) mod outgoing;
 pub(crate) mod outside;
 pub(crate) mod store;
@@ -19,6 +20,7 @@ pub(crate) mod types;
 pub(crate) mod users;
 
 pub(crate) use invocation::InvocationHost;
+pub(crate) use online::OnlineHost;
 pub(crate) use outgoing::OutgoingHost;
 pub(crate) use outside::OutsideHost;
 pub(crate) use store::StoreHost;
@@ -27,7 +29,7 @@ use types::{Frame, Handshake, Response, Scope, StreamPart};
 
 /// What a test host does for a consumer. One method for each import of the contract.
 pub(crate) trait Host:
-    StoreHost + TimerHost + OutsideHost + OutgoingHost + InvocationHost
+    StoreHost + TimerHost + OutsideHost + OutgoingHost + InvocationHost + OnlineHost
 {
     fn send(&mut self, channel: &str, content: &[u8]) -> Result<(), layer::SendError>;
     fn send_later(

@@ -25,6 +25,7 @@ use super::world::{Item, Job, JobFacts};
 use super::{Fault, LogLine, SharedWorld};
 
 mod invocation;
+mod online;
 mod outside;
 mod store;
 mod timers;
@@ -247,6 +248,10 @@ impl Call {
 
     fn may_use(&self, group: &str) -> Result<(), SendError> {
         rules::name(group)?;
+        if group.starts_with("_user.") {
+            let text = format!("group {group} holds connections of a user, as connections_of does");
+            return Err(SendError::Forbidden(text));
+        }
         let world = self.world.borrow();
         let rest = group.strip_prefix(&*world.module);
         if rest.is_some_and(|rest| rest.starts_with('.')) || world.granted.contains(group) {
@@ -316,7 +321,8 @@ fn size(item: &Item) -> usize {
     match item {
         Item::Send { content, .. }
         | Item::SendLater { content, .. }
-        | Item::GroupSend { content, .. } => content.len(),
+        | Item::GroupSend { content, .. }
+        | Item::UserSend { content, .. } => content.len(),
         Item::GroupAdd { .. } | Item::GroupDiscard { .. } => 0,
         Item::Reply(Reply::Send(Frame::Text(text))) => text.len(),
         Item::Reply(Reply::Send(Frame::Binary(bytes)) | Reply::Chunk(bytes)) => bytes.len(),

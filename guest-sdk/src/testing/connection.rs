@@ -79,6 +79,7 @@ impl Http {
             (Reply::Hold { timeout, fallback }, _) => {
                 self.hold = Some(Hold { until: now + Duration::from_millis(timeout), fallback });
             }
+            (Reply::Close(_), _) if self.hold.is_some() => self.expire(),
             _ => return Err("an HTTP request takes no such message now"),
         }
         Ok(())

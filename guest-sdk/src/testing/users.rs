@@ -10,16 +10,21 @@ use crate::payload;
 /// The most that claims may take as MessagePack, in bytes.
 const CLAIMS_BYTES_MAX: usize = 4 * 1024;
 
+/// Checks an id by the rule of the host.
+pub(super) fn check_id(id: &str) -> Result<(), &'static str> {
+    if (1..=256).contains(&id.len()) && !id.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err("the id of a user has 1 to 256 bytes and no control characters")
+}
+
 /// A user of a test.
 ///
 /// # Panics
 /// When the host would take neither id nor claims of a token.
 #[track_caller]
 pub(super) fn user(id: &str, claims: &impl Serialize) -> User {
-    assert!(
-        (1..=256).contains(&id.len()) && !id.chars().any(char::is_control),
-        "{id:?} is not 1 to 256 bytes without control characters"
-    );
+    assert!(check_id(id).is_ok(), "{id:?} is not 1 to 256 bytes without control characters");
     let claims = payload::encode(claims).expect("claims are a struct with named fields or a map");
     let bytes = claims.len();
     assert!(bytes <= CLAIMS_BYTES_MAX, "the claims have {bytes} bytes; at most 4 KiB are taken");

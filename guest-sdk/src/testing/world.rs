@@ -52,6 +52,7 @@ pub(super) enum Item {
     GroupAdd { group: String, channel: String },
     GroupDiscard { group: String, channel: String },
     GroupSend { group: String, content: Vec<u8> },
+    UserSend { user: String, content: Vec<u8> },
     Reply(Reply),
 }
 
@@ -188,6 +189,12 @@ impl World {
                 Item::GroupSend { group, content } => {
                     self.group_send(group, &content, &job.correlation);
                 }
+                Item::UserSend { user, content } => {
+                    for connection in self.connections_of(&user) {
+                        let first = Delivery::first(self.next_id());
+                        self.deliver(&connection, &content, &job.correlation, first, true);
+                    }
+                }
                 Item::Reply(reply) => {
                     if let Some(connection) = &job.connection {
                         self.reply(connection, reply, false);
@@ -294,6 +301,19 @@ impl World {
                 matches!(websocket.phase, Phase::Handshake | Phase::Open(_))
             }
         })
+    }
+
+    /// The connections of a user: WebSockets, and requests on hold.
+    pub(super) fn connections_of(&self, user: &str) -> Vec<String> {
+        let theirs = self.connections.iter().filter(|(channel, connection)| {
+            let is_held = match &connection.kind {
+                Kind::Http(http) => http.hold.is_some(),
+                Kind::Websocket(_) => true,
+            };
+            let is_theirs = connection.user.as_ref().is_some_and(|it| it.id == user);
+            is_held && is_theirs && self.is_alive(channel)
+        });
+        theirs.map(|(channel, _)| channel.clone()).collect()
     }
 
     pub(super) fn group_send(&mut self, group: String, content: &[u8], correlation: &str) {

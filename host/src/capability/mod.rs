@@ -67,8 +67,9 @@ impl Lent {
             .with_reads_max(self.grants.store.reads)
     }
 
-    /// Whether the run may use a group: its own, or one that is granted.
+    /// Whether the run may use a group: its own, or one that is granted. Those of users are the host's.
     pub fn may_use(&self, group: &GroupName) -> bool {
-        group.belongs_to(&self.module) || self.grants.addressing.group(group)
+        let is_open = group.belongs_to(&self.module) || self.grants.addressing.group(group);
+        is_open && !group.is_reserved()
     }
 }

@@ -60,3 +60,15 @@ pub(super) mod knowing {
         imports: { default: trappable },
     });
 }
+
+/// The connections of users, which version 0.1.1 adds.
+pub(super) mod reaching {
+    wasmtime::component::bindgen!({
+        path: "wit/0.1.1",
+        world: "reaching-users",
+        imports: {
+            "tidegate:channels/online.user-connections": async | trappable,
+            default: trappable,
+        },
+    });
+}

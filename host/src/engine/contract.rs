@@ -29,6 +29,7 @@ const IMPORTS: &[&str] = &[
     "invocation",
     "layer",
     "log",
+    "online",
     "outside",
     "reply",
     "store",

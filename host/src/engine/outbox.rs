@@ -206,6 +206,10 @@ pub trait Outlet: Send + Sync {
     /// not; those behind it are lost.
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped>;
 
+    /// Counts the connections of the user whose group this is. The error says why they are not known. Dropping the
+    /// future does no harm.
+    async fn connections_of(&self, user: &GroupName) -> Result<usize, String>;
+
     /// Takes notice that a commit of the run has stored messages to be relayed.
     fn stored(&self);
 }

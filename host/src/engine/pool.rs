@@ -87,10 +87,10 @@ impl Engine {
 }
 
 fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
-    use bindings::{additions, fetching, knowing, storing, telling, tidegate::channels};
+    use bindings::{additions, fetching, knowing, reaching, storing, telling, tidegate::channels};
     use host_calls::{
-        ConnectionCalls, InvocationCalls, LayerCalls, LogCalls, OutsideCalls, ReplyCalls,
-        StoreCalls, TimerCalls, UserCalls,
+        ConnectionCalls, InvocationCalls, LayerCalls, LogCalls, OnlineCalls, OutsideCalls,
+        ReplyCalls, StoreCalls, TimerCalls, UserCalls,
     };
     channels::types::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)?;
     channels::layer::add_to_linker::<_, LayerCalls<'static>>(linker, Run::layer_calls)?;
@@ -119,6 +119,10 @@ fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     telling::tidegate::channels::invocation::add_to_linker::<_, InvocationCalls>(
         linker,
         Run::invocation_calls,
+    )?;
+    reaching::tidegate::channels::online::add_to_linker::<_, OnlineCalls<'static>>(
+        linker,
+        Run::online_calls,
     )?;
     additions::tidegate::channels::declared::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)
 }

@@ -28,10 +28,11 @@ pub(super) enum Reason {
     ProxyHeader,
     Tls,
     ForwardedHeader,
+    UserConnections,
 }
 
 /// The number of reasons.
-const REASONS: usize = Reason::ForwardedHeader as usize + 1;
+const REASONS: usize = Reason::UserConnections as usize + 1;
 
 impl Reason {
     /// The value of the label, and the setting.
@@ -64,6 +65,7 @@ impl Reason {
             Self::ProxyHeader => ("proxy_header", "interface.proxy_protocol"),
             Self::Tls => ("tls", "tls"),
             Self::ForwardedHeader => ("forwarded_header", "interface.trusted_proxies"),
+            Self::UserConnections => ("user_connections", "modules.NAME.connections_per_user"),
         }
     }
 
@@ -80,6 +82,7 @@ impl Reason {
                 | Self::RequestHead
                 | Self::Streams
                 | Self::Sockets
+                | Self::UserConnections
         )
     }
 }

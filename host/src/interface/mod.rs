@@ -18,6 +18,7 @@ mod http;
 mod inbox;
 mod limits_log;
 mod mailbox;
+mod online;
 mod pace;
 mod proxies;
 mod registration;

@@ -36,8 +36,8 @@ pub use redis::fuzzing;
 pub use waiting::{Moved, Waiting, WaitingId, WaitingPage};
 
 use crate::message::{
-    Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Lasting, LocalName,
-    Message, MessageId, ModuleName, NodeName, Receipt, Settled,
+    Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, Lasting,
+    LocalName, Message, MessageId, ModuleName, NodeName, Online, Receipt, Settled, UserLimit,
 };
 
 /// How long a message waits in a channel that delivers at least once.
@@ -224,6 +224,21 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// Ends all memberships of a connection. Its interface server calls it when the connection has ended, or
     /// after an entry for a connection that is not there.
     async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError>;
+
+    /// Makes a connection of this process one of a user's, whose group is `user`, unless there are too many. It is
+    /// in the group then, beside the groups that count for its limit.
+    ///
+    /// Its interface server calls it, before anything runs for the connection, and [`leave_all`](Self::leave_all)
+    /// at its end, also after an error. It tells the displaced ones itself.
+    async fn enter(
+        &self,
+        user: &GroupName,
+        connection: &ChannelName,
+        limit: Option<UserLimit>,
+    ) -> Result<Entered, LayerError>;
+
+    /// Returns how many connections a user has, and up to `most` of them. Workers call it for consumers.
+    async fn connections_of(&self, user: &GroupName, most: usize) -> Result<Online, LayerError>;
 
     /// Sends a message to every member of a group. Members that are full miss it.
     ///

@@ -59,7 +59,7 @@ fn typed(kind: &str, fields: &mut Fields) -> Result<Vec<Reply>, FormError> {
         "websocket.close" => {
             let code = fields.close_code("code")?.unwrap_or(1000);
             let reason = fields.text("reason")?.unwrap_or_default();
-            if reason.len() > 123 {
+            if reason.len() > Close::REASON_BYTES_MAX {
                 return Err(FormError::Key("reason"));
             }
             vec![Reply::Close(Close { code, reason })]
@@ -210,7 +210,33 @@ fn field(pair: Value) -> Option<(Vec<u8>, Bytes)> {
     Some((name, value.into()))
 }
 
+/// Why an application may not close a WebSocket so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseError {
+    /// The code is the protocol's, or nobody's.
+    #[error("close code {0} is not 1000 or from 3000 to 4999")]
+    Code(u16),
+    /// The reason is too long.
+    #[error("the reason has {0} bytes; a close frame has room for {max}", max = Close::REASON_BYTES_MAX)]
+    Reason(usize),
+}
+
 impl Close {
+    /// The longest reason, in bytes: RFC 6455 gives control frames 125, and 2 are the code.
+    const REASON_BYTES_MAX: usize = 123;
+
+    /// Checks what an application closes with.
+    pub fn checked(code: u16, reason: String) -> Result<Self, CloseError> {
+        if !Self::may_be_sent(code) {
+            return Err(CloseError::Code(code));
+        }
+        if reason.len() > Self::REASON_BYTES_MAX {
+            return Err(CloseError::Reason(reason.len()));
+        }
+        Ok(Self { code, reason })
+    }
+
     /// Whether an application may send this code: 1000, or one from 3000 to 4999.
     pub const fn may_be_sent(code: u16) -> bool {
         code == 1000 || (code >= 3000 && code <= 4999)

@@ -8,6 +8,7 @@ mod forms;
 mod inbox;
 mod message_id;
 mod names;
+mod online;
 mod outcome;
 mod relayed;
 mod reply;
@@ -18,10 +19,11 @@ pub use content::{Content, ContentError};
 pub use correlation::CorrelationId;
 pub use durable::{Lasting, Receipt, Settled};
 pub use event::{Close, Event, EventKind, Frame, Message, Payload};
-pub use forms::{FormError, replies_from};
+pub use forms::{CloseError, FormError, replies_from};
 pub use inbox::{Answer, Done, Gap, InboxEntry};
 pub use message_id::{MessageId, MessageIdError};
 pub use names::{ChannelName, GroupName, LocalName, ModuleName, NameError, NodeName};
+pub use online::{Beyond, Entered, Online, UserLimit};
 pub use outcome::{HostAnswer, Outcome};
 pub use relayed::{
     ProcessTag, Relayed, RelayedError, seal as seal_relayed, seal_as as seal_relayed_as,

@@ -167,6 +167,11 @@ impl GroupName {
         check(text, NAME_BYTES_MAX, ALPHABET, in_alphabet).map(|()| Self(text.into()))
     }
 
+    /// A name that is known to keep the rules.
+    pub(super) fn known(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// Whether the group belongs to a module: its name starts with the module's and a dot.
     pub fn belongs_to(&self, module: &ModuleName) -> bool {
         self.0.strip_prefix(module.as_str()).is_some_and(|rest| rest.starts_with('.'))

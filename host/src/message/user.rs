@@ -35,14 +35,19 @@ pub enum UserError {
 impl User {
     /// Checks what is known of a user. `expires` is in seconds since 1970.
     pub fn new(id: &str, claims: Content, expires: Option<u64>) -> Result<Self, UserError> {
-        if id.is_empty() || id.len() > USER_ID_BYTES_MAX || id.chars().any(char::is_control) {
-            return Err(UserError::Id);
-        }
+        Self::check_id(id)?;
         let bytes = claims.as_bytes().len();
         if bytes > CLAIMS_BYTES_MAX {
             return Err(UserError::ClaimsBytes { bytes });
         }
         Ok(Self { id: id.into(), claims, expires })
+    }
+
+    /// Checks the form of an id.
+    pub fn check_id(id: &str) -> Result<(), UserError> {
+        let is_valid =
+            (1..=USER_ID_BYTES_MAX).contains(&id.len()) && !id.chars().any(char::is_control);
+        if is_valid { Ok(()) } else { Err(UserError::Id) }
     }
 
     /// The id: the same for each connection of the user.

@@ -36,7 +36,7 @@ pub use self::{
 use crate::{
     capability::{Grants, schedule::Schedule},
     engine::{Declarations, Limits, Program},
-    message::{ChannelName, Lasting, ModuleName},
+    message::{ChannelName, Lasting, ModuleName, UserLimit},
     routing::{Access, Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
 };
 
@@ -141,11 +141,14 @@ fn access(declarations: &Declarations) -> BTreeMap<Arc<str>, Arc<Access>> {
     declarations.access().map(of).collect()
 }
 
-const fn policy(settings: &ModuleSettings, activation: u64) -> Policy {
+fn policy(settings: &ModuleSettings, activation: u64) -> Policy {
+    let beyond = settings.connections_beyond;
+    let limit = |connections| UserLimit { connections, beyond };
     Policy {
         event_expiry: settings.event_expiry,
         deadline: settings.limits.deadline,
         on_fault: settings.on_fault,
+        user_limit: settings.connections_per_user.map(limit),
         activation,
     }
 }

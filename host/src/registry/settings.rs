@@ -7,7 +7,7 @@ mod grants;
 mod outside;
 mod store;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use self::{grants::WrittenGrants, outside::WrittenFetch, store::WrittenStore};
 use crate::{
     capability::Grants,
     engine::{Limits, MEMORY_CEILING, MOST_RETRIES},
-    message::ChannelName,
+    message::{Beyond, ChannelName},
     routing::{Files, OnFault, PrefixError},
     setting::{
         by_name,
@@ -40,6 +40,10 @@ pub struct ModuleSettings {
     pub event_expiry: Duration,
     /// The reaction of a connection to an event of its own that failed or was lost.
     pub on_fault: OnFault,
+    /// How many connections a user may have; none for any number.
+    pub connections_per_user: Option<NonZeroU32>,
+    /// The treatment of a connection of a user who has as many.
+    pub connections_beyond: Beyond,
     /// Directories that are served as they are.
     pub files: Vec<Files>,
     /// How often messages of a channel are run again, in place of what its consumer says; 0: each is
@@ -56,6 +60,8 @@ impl Default for ModuleSettings {
             reuse: 1,
             event_expiry: Duration::from_secs(10),
             on_fault: OnFault::Close,
+            connections_per_user: None,
+            connections_beyond: Beyond::Refuse,
             files: Vec::new(),
             retries: BTreeMap::new(),
             grants: Grants::default(),
@@ -82,6 +88,14 @@ pub struct Written {
     /// The reaction of a connection to an event of its own that failed or was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_fault: Option<OnFault>,
+    /// How many connections a user may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 4294967295_u64)]
+    connections_per_user: Option<NonZeroU32>,
+    /// The treatment of a connection of a user who has as many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(refuse|close_oldest)$")]
+    connections_beyond: Option<Beyond>,
     /// Directories that are served as they are, by the prefix of their paths.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, String>)]
@@ -168,6 +182,8 @@ impl Written {
             reuse: u32::try_from(reuse).unwrap_or(u32::MAX),
             event_expiry: span(&key("event_expiry"), self.event_expiry, below.event_expiry)?,
             on_fault: self.on_fault.unwrap_or(below.on_fault),
+            connections_per_user: self.connections_per_user.or(below.connections_per_user),
+            connections_beyond: self.connections_beyond.unwrap_or(below.connections_beyond),
             files: self.files_over(&below.files, &key)?,
             retries: if self.retries.is_empty() {
                 below.retries.clone()

@@ -22,7 +22,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use crate::message::{ChannelName, EventKind, Frame, ModuleName};
+use crate::message::{ChannelName, EventKind, Frame, ModuleName, UserLimit};
 
 /// What a consumer is run for, as its module declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +96,8 @@ pub struct Policy {
     pub deadline: Duration,
     /// What to do about a fault or a lost event.
     pub on_fault: OnFault,
+    /// How many connections a user may have; none for any number.
+    pub user_limit: Option<UserLimit>,
     /// The activation that its routes are of.
     pub activation: u64,
 }

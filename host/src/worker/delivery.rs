@@ -17,8 +17,8 @@ use crate::{
     engine::{Entry, FlushReason, Outlet, Stopped},
     layer::{ChannelLayer, SendError},
     message::{
-        Answer, ChannelName, Content, CorrelationId, Done, LocalName, Message, MessageId,
-        ModuleName, NodeName, Outcome, Receipt, Reply, Settled,
+        Answer, ChannelName, Content, CorrelationId, Done, GroupName, LocalName, Message,
+        MessageId, ModuleName, NodeName, Outcome, Receipt, Reply, Settled,
     },
     routing::FULL_CHANNEL_TIMEOUT,
     telemetry::{Metrics, WarnLimit},
@@ -317,6 +317,11 @@ const fn noun(entry: &Entry) -> &'static str {
 impl Outlet for Delivery {
     fn stored(&self) {
         self.means.relay.stored(&self.module, true);
+    }
+
+    async fn connections_of(&self, user: &GroupName) -> Result<usize, String> {
+        let online = self.means.layer.connections_of(user, 0).await;
+        online.map(|online| online.count).map_err(|error| error.to_string())
     }
 
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped> {

@@ -24,9 +24,9 @@ use crate::{
         WaitingPage,
     },
     message::{
-        Answer, ChannelName, Content, CorrelationId, Done, Event, EventKind, Frame, GroupName,
-        Handshake, InboxEntry, LocalName, Message, ModuleName, NodeName, Outcome, Payload,
-        ProcessTag, Receipt, Reply, Scope, Settled, seal_relayed,
+        Answer, ChannelName, Content, CorrelationId, Done, Entered, Event, EventKind, Frame,
+        GroupName, Handshake, InboxEntry, LocalName, Message, ModuleName, NodeName, Online,
+        Outcome, Payload, ProcessTag, Receipt, Reply, Scope, Settled, UserLimit, seal_relayed,
     },
 };
 
@@ -128,6 +128,17 @@ impl ChannelLayer for ScriptedLayer {
     }
     async fn leave_all(&self, _: &ChannelName) -> Result<(), LayerError> {
         Ok(())
+    }
+    async fn enter(
+        &self,
+        _: &GroupName,
+        _: &ChannelName,
+        _: Option<UserLimit>,
+    ) -> Result<Entered, LayerError> {
+        Ok(Entered::Full)
+    }
+    async fn connections_of(&self, _: &GroupName, _: usize) -> Result<Online, LayerError> {
+        Ok(Online::default())
     }
     async fn group_send(
         &self,

@@ -15,8 +15,8 @@ use tidegate::{
         Waiting, WaitingId, WaitingPage,
     },
     message::{
-        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Message, NodeName,
-        Receipt, Settled,
+        Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, Message,
+        NodeName, Online, Receipt, Settled, UserLimit,
     },
 };
 
@@ -160,6 +160,19 @@ impl ChannelLayer for Broken {
 
     async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError> {
         self.inner.leave_all(connection).await
+    }
+
+    async fn enter(
+        &self,
+        user: &GroupName,
+        connection: &ChannelName,
+        limit: Option<UserLimit>,
+    ) -> Result<Entered, LayerError> {
+        self.inner.enter(user, connection, limit).await
+    }
+
+    async fn connections_of(&self, user: &GroupName, most: usize) -> Result<Online, LayerError> {
+        self.inner.connections_of(user, most).await
     }
 
     async fn group_send(

@@ -8,6 +8,7 @@ mod deploys;
 mod faults;
 mod fetches;
 pub(crate) mod mixed;
+mod online;
 mod processes;
 mod python;
 mod retries;

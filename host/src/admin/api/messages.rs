@@ -81,6 +81,7 @@ pub(super) async fn send(call: Call) -> Result<Answer, Box<Problem>> {
     responses(
         (status = 202, description = "It is on its way to those who are members now, if there are any", body = GroupMessage),
         (status = 400, description = "Not a name, not JSON, or the body was cut off", body = Problem),
+        (status = 403, description = "A group of the host's", body = Problem),
         (status = 408, description = "The body comes too slowly", body = Problem),
         (status = 409, description = "A request with the same idempotency key has begun and has no answer", body = Problem),
         (status = 413, description = "Too large", body = Problem),
@@ -93,6 +94,10 @@ pub(super) async fn group_send(call: Call) -> Result<Answer, Box<Problem>> {
     let name = call.params.first().map(String::as_str).unwrap_or_default();
     let group = GroupName::parse(name)
         .map_err(|error| Problem::bad("name", format!("{name:?} is not a group: {error}")))?;
+    if group.is_reserved() {
+        let text = format!("{group} holds the connections of a user; send to another group");
+        return Err(Problem::new(StatusCode::FORBIDDEN, "reserved", text));
+    }
     call.may_send_to_group(&group)?;
     let sending = Sending::read(call, &format!("group {group}")).await?;
     let (content, correlation) = (sending.content.clone(), CorrelationId::random());

@@ -95,6 +95,11 @@ impl LayerCalls<'_> {
         let group = GroupName::parse(name)
             .map_err(|error| SendError::InvalidName(format!("group {name:?}: {error}")))?;
         let lent = self.lent()?;
+        if group.is_reserved() {
+            return Err(SendError::Forbidden(format!(
+                "group {name} holds the connections of a user, who is reached by `online.user-send` alone"
+            )));
+        }
         if !lent.may_use(&group) {
             let module = &lent.module;
             return Err(SendError::Forbidden(format!(

@@ -19,8 +19,6 @@ use crate::{
 
 /// The longest hold.
 const LONGEST_HOLD: Duration = Duration::from_secs(3600);
-/// The longest reason of a close frame: RFC 6455 gives control frames 125 bytes, 2 are the code.
-const LONGEST_REASON: usize = 123;
 
 /// Sees the event and the outbox.
 pub(in crate::engine) struct ReplyCalls<'a> {
@@ -141,15 +139,9 @@ impl Host for ReplyCalls<'_> {
         if let Err(error) = self.takes_frames() {
             return Ok(Err(error));
         }
-        if !Close::may_be_sent(code) {
-            return refused(format!("close code {code} is not 1000 or from 3000 to 4999"));
+        match Close::checked(code, reason) {
+            Ok(close) => self.put(Reply::Close(close)),
+            Err(rule) => refused(rule.to_string()),
         }
-        if reason.len() > LONGEST_REASON {
-            return refused(format!(
-                "the reason has {} bytes; a close frame has room for {LONGEST_REASON}",
-                reason.len()
-            ));
-        }
-        self.put(Reply::Close(Close { code, reason }))
     }
 }

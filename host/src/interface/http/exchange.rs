@@ -14,6 +14,7 @@ use crate::{
         Hub,
         conversation::{Conversation, Happening},
         limits_log::Reason,
+        online::{self, NotEntered},
         registration::Registration,
         unsent::{Expected, Kept},
     },
@@ -34,6 +35,8 @@ pub(super) struct Exchange {
     /// Room for the response, until it is there or no run makes it.
     expected: Option<Expected>,
     stopping: bool,
+    /// Whether somebody closed the connections of its user while its consumer ran.
+    closed: bool,
 }
 
 /// The request waits without a slot.
@@ -60,6 +63,30 @@ impl Drop for Hold {
     }
 }
 
+/// Why a request is not held.
+enum NotHeld {
+    /// Too many are.
+    TooMany,
+    /// It cannot be noted as one of its user.
+    NotEntered(NotEntered),
+}
+
+impl NotHeld {
+    const fn into_first(self) -> First {
+        match self {
+            Self::TooMany => {
+                First::Status(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait")
+            }
+            Self::NotEntered(NotEntered::Full) => {
+                First::Status(StatusCode::TOO_MANY_REQUESTS, "this user has too many connections")
+            }
+            Self::NotEntered(NotEntered::Unavailable) => {
+                First::Status(StatusCode::SERVICE_UNAVAILABLE, "the request cannot wait now")
+            }
+        }
+    }
+}
+
 enum First {
     Whole(message::Response, Option<Kept>),
     Stream(ResponseHead),
@@ -80,6 +107,7 @@ impl Exchange {
             was_held: false,
             expected,
             stopping: false,
+            closed: false,
         }
     }
 
@@ -145,14 +173,7 @@ impl Exchange {
     async fn first(&mut self) -> First {
         use StatusCode as S;
         loop {
-            let Some(happening) = self.next().await else {
-                let fallback = self.hold.take().and_then(|mut hold| hold.fallback.take());
-                let late = First::Status(S::GATEWAY_TIMEOUT, "nobody answered in time");
-                return fallback.map_or(late, |response| {
-                    let kept = self.answered(Some(response.body.len()));
-                    First::Whole(response, kept)
-                });
-            };
+            let Some(happening) = self.next().await else { return self.late() };
             match happening {
                 Happening::Reply(reply @ Reply::Respond(_)) => {
                     let kept = self.answered(Some(reply.cost()));
@@ -164,15 +185,24 @@ impl Exchange {
                     return First::Stream(head);
                 }
                 Happening::Reply(Reply::Hold { timeout, fallback }) => {
-                    if !self.hold(timeout, fallback) {
-                        return First::Status(S::SERVICE_UNAVAILABLE, "too many requests wait");
+                    if let Err(refused) = self.hold(timeout, fallback).await {
+                        return refused.into_first();
                     }
+                }
+                Happening::Reply(Reply::Close(_)) if self.hold.is_some() => {
+                    if self.is_held() {
+                        return self.late();
+                    }
+                    self.closed = true;
                 }
                 Happening::Reply(other) => self.misfit(other.cost()),
                 Happening::Frame(frame) => self.misfit(frame.cost()),
                 Happening::Done(Outcome::Ok) if self.hold.is_some() => {
                     if self.stopping {
                         return First::Status(S::SERVICE_UNAVAILABLE, "shutting down");
+                    }
+                    if self.closed {
+                        return self.late();
                     }
                 }
                 Happening::Done(outcome) => return unanswered(outcome),
@@ -216,13 +246,21 @@ impl Exchange {
                 }
                 Happening::Reply(Reply::StreamEnd) => return Ok(None),
                 Happening::Reply(Reply::Hold { timeout, fallback }) => {
-                    if !self.hold(timeout, fallback) {
+                    if self.hold(timeout, fallback).await.is_err() {
                         return Err(Aborted);
                     }
                 }
+                Happening::Reply(Reply::Close(_)) if self.hold.is_some() => {
+                    if self.is_held() {
+                        return Ok(None);
+                    }
+                    self.closed = true;
+                }
                 Happening::Reply(other) => self.misfit(other.cost()),
                 Happening::Frame(frame) => self.misfit(frame.cost()),
-                Happening::Done(Outcome::Ok) if self.hold.is_none() || self.stopping => {
+                Happening::Done(Outcome::Ok)
+                    if self.hold.is_none() || self.stopping || self.closed =>
+                {
                     return Ok(None);
                 }
                 Happening::Done(Outcome::Ok) => {}
@@ -249,21 +287,38 @@ impl Exchange {
             || self.conversation.as_ref().is_some_and(is_head)
     }
 
-    /// False if too many requests are on hold already.
-    fn hold(&mut self, timeout: std::time::Duration, fallback: Option<message::Response>) -> bool {
-        let Some(conversation) = &self.conversation else { return false };
+    /// What a request gets that nobody answered.
+    fn late(&mut self) -> First {
+        let fallback = self.hold.take().and_then(|mut hold| hold.fallback.take());
+        let late = First::Status(StatusCode::GATEWAY_TIMEOUT, "nobody answered in time");
+        fallback.map_or(late, |response| {
+            let kept = self.answered(Some(response.body.len()));
+            First::Whole(response, kept)
+        })
+    }
+
+    async fn hold(
+        &mut self,
+        timeout: std::time::Duration,
+        fallback: Option<message::Response>,
+    ) -> Result<(), NotHeld> {
+        let Some(conversation) = &self.conversation else { return Err(NotHeld::TooMany) };
         // A hold that takes the place of another is not one more.
         self.hold = None;
         let until = Instant::now() + timeout;
         let (hold, is_beyond) = Hold::new(Arc::clone(&conversation.hub), until, fallback);
         if is_beyond && self.refuse(Reason::Holds) {
-            return false;
+            return Err(NotHeld::TooMany);
+        }
+        if !self.was_held {
+            // The connection of its user from now on.
+            online::enter(conversation).await.map_err(NotHeld::NotEntered)?;
         }
         self.hold = Some(hold);
         self.was_held = true;
         // Nobody knows when the answer comes.
         self.expected = None;
-        true
+        Ok(())
     }
 
     /// Notes how much a consumer answers with, and hands over the count of bytes that leave with the

@@ -25,13 +25,16 @@ use crate::{
         entry,
         http::{Arrival, ResponseBody, empty, last, plain},
         limits_log::Reason,
+        online::{self, NotEntered},
         pace::StreamPace,
         registration::Registration,
         strictness,
         transport::Paced,
     },
     layer::SendError,
-    message::{Close, EventKind, Handshake, HostAnswer, Outcome, Protocol, Reply, Scope},
+    message::{
+        Close, CorrelationId, EventKind, Handshake, HostAnswer, Outcome, Protocol, Reply, Scope,
+    },
     routing::{Found, Head, Resolution, Route},
     telemetry::DropReason,
 };
@@ -75,29 +78,16 @@ pub(in crate::interface) async fn open(
         Err(response) => return *response,
     };
     let Asked { route, scope, registration, accepting, upgrade } = asked;
-    let mut conversation = Conversation::new(route, scope, registration);
-    match conversation.send(EventKind::WebsocketConnect).await {
-        Ok(None) => {}
-        Ok(Some(_)) => {
-            hub.metrics.dropped(DropReason::ChannelFull);
-            return busy("too many handshakes wait already", id);
-        }
-        Err(error) => {
-            if !matches!(error, SendError::TooLarge { .. }) {
-                tracing::warn!(%error, correlation = %id, "a handshake is refused");
-            }
-            return busy("the handshake cannot be served now", id);
-        }
-    }
+    let conversation = Conversation::new(route, scope, registration);
     let mut pending = Pending { conversation: Some(conversation), early: Vec::new() };
-    match pending.decide().await {
-        Decision::Accept(handshake) => {
-            let open = Open { busy: arrival.connection.begin(), _place: place, pace: arrival.pace };
-            pending.accept(accepting, handshake, upgrade, open)
-        }
+    match pending.begin(id).await {
         Decision::Refuse(status, text) => {
             pending.refuse().await;
             plain(status, text, id)
+        }
+        Decision::Accept(handshake) => {
+            let open = Open { busy: arrival.connection.begin(), _place: place, pace: arrival.pace };
+            pending.accept(accepting, handshake, upgrade, open)
         }
     }
 }
@@ -184,11 +174,7 @@ fn respond(request: &Request<()>) -> Result<Response<()>, tungstenite::Error> {
     }
 }
 
-fn busy(text: &str, id: crate::message::CorrelationId) -> Response<ResponseBody> {
-    plain(StatusCode::SERVICE_UNAVAILABLE, text, id)
-}
-
-fn refuse(error: &tungstenite::Error, id: crate::message::CorrelationId) -> Response<ResponseBody> {
+fn refuse(error: &tungstenite::Error, id: CorrelationId) -> Response<ResponseBody> {
     if let tungstenite::Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) = error {
         // RFC 6455, section 4.4: say which version is spoken.
         let mut response = plain(StatusCode::UPGRADE_REQUIRED, "version 13 is spoken", id);
@@ -231,6 +217,35 @@ struct Pending {
 }
 
 impl Pending {
+    /// Notes whose connection it is, sends the event, and waits for the decision.
+    async fn begin(&mut self, id: CorrelationId) -> Decision {
+        let busy = |text| Decision::Refuse(StatusCode::SERVICE_UNAVAILABLE, text);
+        let Some(conversation) = &mut self.conversation else {
+            return busy("the handshake is over");
+        };
+        match online::enter(conversation).await {
+            Ok(()) => {}
+            Err(NotEntered::Full) => {
+                let text = "this user has too many connections";
+                return Decision::Refuse(StatusCode::TOO_MANY_REQUESTS, text);
+            }
+            Err(NotEntered::Unavailable) => return busy("the handshake cannot be served now"),
+        }
+        match conversation.send(EventKind::WebsocketConnect).await {
+            Ok(None) => self.decide().await,
+            Ok(Some(_)) => {
+                conversation.hub.metrics.dropped(DropReason::ChannelFull);
+                busy("too many handshakes wait already")
+            }
+            Err(error) => {
+                if !matches!(error, SendError::TooLarge { .. }) {
+                    tracing::warn!(%error, correlation = %id, "a handshake is refused");
+                }
+                busy("the handshake cannot be served now")
+            }
+        }
+    }
+
     async fn decide(&mut self) -> Decision {
         use StatusCode as S;
         let Some(conversation) = &mut self.conversation else {

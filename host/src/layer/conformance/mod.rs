@@ -8,6 +8,7 @@ mod groups;
 mod inboxes;
 mod lasting;
 mod later;
+mod online;
 mod waiting;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -16,7 +17,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::{advance, timeout};
 
-pub(super) use self::{channels::*, groups::*, inboxes::*, lasting::*, later::*, waiting::*};
+pub(super) use self::{
+    channels::*, groups::*, inboxes::*, lasting::*, later::*, online::*, waiting::*,
+};
 use super::{Capacities, ChannelLayer, Dispatch, LastingChannels, LayerConfig, Owners, Received};
 use crate::{
     message::{
@@ -136,6 +139,11 @@ macro_rules! conformance_cases {
             leaving_all_groups_at_once
             a_join_that_finds_no_room_fails_and_leaves_the_other_members
             a_connection_is_a_member_of_so_many_groups_and_a_named_channel_of_any_number
+            a_message_to_a_user_reaches_each_connection_and_no_other
+            a_user_has_so_many_connections_and_the_newest_is_refused
+            the_oldest_connections_of_a_user_make_room_for_a_new_one
+            the_group_of_a_user_does_not_count_among_those_of_a_connection
+            connections_of_users_end_with_their_node
             room_is_told_when_a_full_channel_is_read
             statistics_tell_depth_and_age
             a_probe_counts_as_sent_and_as_received

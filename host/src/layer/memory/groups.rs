@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     layer::LayerConfig,
-    message::{ChannelName, GroupName, LocalName, NodeName},
+    message::{Beyond, ChannelName, Entered, GroupName, LocalName, NodeName, Online, UserLimit},
 };
 
 #[derive(Debug, Default)]
@@ -17,6 +17,15 @@ struct Group {
     connections: HashMap<NodeName, HashSet<LocalName>>,
     /// Named channels, with the moment their membership ends.
     named: HashMap<ChannelName, Instant>,
+    /// Of the group of a user: its connections, by the order in which they came.
+    came: HashMap<ChannelName, u64>,
+}
+
+/// So many of the connections that came first.
+fn oldest(came: &HashMap<ChannelName, u64>, count: usize) -> Vec<ChannelName> {
+    let mut all: Vec<_> = came.iter().map(|(channel, at)| (*at, channel)).collect();
+    all.sort_unstable();
+    all.into_iter().take(count).map(|(_, channel)| channel.clone()).collect()
 }
 
 /// Where a message to a group goes.
@@ -41,6 +50,8 @@ pub(super) struct Groups {
     /// The same the other way round, so that a connection can leave everything at once.
     memberships: HashMap<ChannelName, HashSet<GroupName>>,
     swept: Instant,
+    /// Counts the connections of users that came.
+    entries: u64,
 }
 
 impl Groups {
@@ -51,6 +62,7 @@ impl Groups {
             groups: HashMap::new(),
             memberships: HashMap::new(),
             swept: Instant::now(),
+            entries: 0,
         }
     }
 
@@ -65,6 +77,7 @@ impl Groups {
         if let (Some(limit), Some(joined)) = (self.per_connection, self.memberships.get(channel))
             && channel.connection().is_some()
             && joined.len() >= limit
+            && joined.iter().filter(|name| !name.is_reserved()).count() >= limit
             && !joined.contains(name)
         {
             return Err(TooMany { limit });
@@ -79,6 +92,44 @@ impl Groups {
             }
         }
         Ok(self.memberships.entry(channel.clone()).or_default().insert(name.clone()))
+    }
+
+    /// Makes a connection one of a user, as far as the limit goes.
+    pub(super) fn enter(
+        &mut self,
+        user: &GroupName,
+        connection: &ChannelName,
+        limit: Option<UserLimit>,
+    ) -> Entered {
+        let came = &mut self.groups.entry(user.clone()).or_default().came;
+        let mut displaced = Vec::new();
+        if let Some(UserLimit { connections, beyond }) = limit
+            && !came.contains_key(connection)
+        {
+            let beyond_by = (came.len() + 1).saturating_sub(connections.get() as usize);
+            match beyond {
+                Beyond::Refuse if beyond_by > 0 => return Entered::Full,
+                Beyond::Refuse => {}
+                Beyond::CloseOldest => displaced = oldest(came, beyond_by),
+            }
+        }
+        for one in &displaced {
+            came.remove(one);
+        }
+        self.entries += 1;
+        came.entry(connection.clone()).or_insert(self.entries);
+        let connections = came.len();
+        if let Some((node, local)) = connection.connection() {
+            let group = self.groups.entry(user.clone()).or_default();
+            group.connections.entry(node).or_default().insert(local);
+        }
+        self.memberships.entry(connection.clone()).or_default().insert(user.clone());
+        Entered::In { connections, displaced }
+    }
+
+    pub(super) fn connections_of(&self, user: &GroupName, most: usize) -> Online {
+        let Some(Group { came, .. }) = self.groups.get(user) else { return Online::default() };
+        Online { count: came.len(), some: came.keys().take(most).cloned().collect() }
     }
 
     pub(super) fn discard(&mut self, name: &GroupName, channel: &ChannelName) {
@@ -100,6 +151,7 @@ impl Groups {
     fn remove_member(&mut self, name: &GroupName, channel: &ChannelName) {
         let Some(group) = self.groups.get_mut(name) else { return };
         group.named.remove(channel);
+        group.came.remove(channel);
         if let Some((node, local)) = channel.connection()
             && let Some(locals) = group.connections.get_mut(&node)
         {

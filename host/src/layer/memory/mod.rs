@@ -30,8 +30,8 @@ use super::{
 };
 use crate::{
     message::{
-        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, LocalName, Message,
-        MessageId, ModuleName, NodeName, Payload, Receipt, Settled,
+        Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, LocalName,
+        Message, MessageId, ModuleName, NodeName, Online, Payload, Receipt, Settled, UserLimit,
     },
     telemetry::{DropReason, Metrics},
 };
@@ -294,6 +294,24 @@ impl ChannelLayer for MemoryLayer {
     async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError> {
         lock(&self.groups).leave_all(connection);
         Ok(())
+    }
+
+    async fn enter(
+        &self,
+        user: &GroupName,
+        connection: &ChannelName,
+        limit: Option<UserLimit>,
+    ) -> Result<Entered, LayerError> {
+        if let Some((node, _)) = connection.connection()
+            && !lock(&self.inboxes).is_open(&node)
+        {
+            return Err(LayerError::NoInbox(node));
+        }
+        Ok(lock(&self.groups).enter(user, connection, limit))
+    }
+
+    async fn connections_of(&self, user: &GroupName, most: usize) -> Result<Online, LayerError> {
+        Ok(lock(&self.groups).connections_of(user, most))
     }
 
     async fn group_send(

@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use super::{
     Shared,
     inbox::Put,
-    node::{Emptied, Node},
+    node::{Emptied, Node, Over},
     wire::Parcel,
 };
 use crate::{
     layer::{GroupSent, LayerError, SendError},
-    message::{ChannelName, Content, CorrelationId, GroupName, Message, NodeName},
+    message::{
+        Beyond, ChannelName, Content, CorrelationId, Entered, GroupName, Message, NodeName, Online,
+        UserLimit,
+    },
     redis::{Link, micros},
     telemetry::DropReason,
 };
@@ -78,6 +81,80 @@ impl Shared {
                 Ok(())
             }
             None => self.deliver(&name, &Parcel::LeaveAll { local }).await.map(drop),
+        }
+    }
+
+    /// Makes a connection of a node of this process one of a user's. The node knows it before Redis does: whatever
+    /// becomes of this call, `leave_all` takes it away.
+    pub(super) async fn enter(
+        &self,
+        user: &GroupName,
+        connection: &ChannelName,
+        limit: Option<UserLimit>,
+    ) -> Result<Entered, LayerError> {
+        let Some((name, local)) = connection.connection() else {
+            return Err(LayerError::Defect(format!("{connection} is no connection")));
+        };
+        let node = self.node(&name).ok_or_else(|| LayerError::NoInbox(name.clone()))?;
+        node.enters(&local, user);
+        let most = limit.map_or(0, |limit| limit.connections.get());
+        let beyond = match limit.map(|limit| limit.beyond).unwrap_or_default() {
+            Beyond::Refuse => "refuse",
+            Beyond::CloseOldest => "close_oldest",
+        };
+        let mut call = self.scripts.enter.key(&self.link(user.as_str())?.keys.base);
+        call.arg(name.as_str()).arg(user.as_str()).arg(connection.as_str()).arg(most).arg(beyond);
+        let (count, connections, displaced): (i64, usize, Vec<String>) =
+            self.link(user.as_str())?.call(&call).await?;
+        match count {
+            -2 => Ok(Entered::Full),
+            count => {
+                let count = u64::try_from(count).map_err(|_| {
+                    let place = "where the connections of its user are";
+                    LayerError::NotRegistered(format!(
+                        "node {name} has not renewed its lease {place}"
+                    ))
+                })?;
+                node.join(local, user.clone(), count);
+                let displaced = displaced.iter().filter_map(|name| ChannelName::parse(name).ok());
+                Ok(Entered::In { connections, displaced: displaced.collect() })
+            }
+        }
+    }
+
+    pub(super) async fn connections_of(
+        &self,
+        user: &GroupName,
+        most: usize,
+    ) -> Result<Online, LayerError> {
+        let link = self.link(user.as_str())?;
+        let mut call = self.scripts.online.key(&link.keys.base);
+        call.arg(user.as_str()).arg(most);
+        let (count, some): (usize, Vec<String>) = link.call(&call).await?;
+        let some = some.iter().filter_map(|name| ChannelName::parse(name).ok()).collect();
+        Ok(Online { count, some })
+    }
+
+    /// Tells Redis of connections of users that are over, or notes that it has to be told.
+    async fn tell_over(&self, node: &Node) {
+        let is_up = |group: &GroupName| self.link(group.as_str()).is_ok_and(Link::is_up);
+        let mut parts: HashMap<usize, Vec<Over>> = HashMap::new();
+        for (user, local) in node.take_over(is_up) {
+            parts.entry(self.partition_of(user.as_str())).or_default().push((user, local));
+        }
+        for (partition, over) in parts {
+            let Some(link) = self.links.get(partition) else { continue };
+            for chunk in over.chunks(GROUPS_PER_CALL) {
+                let mut call = self.scripts.exit.key(&link.keys.base);
+                for (user, local) in chunk {
+                    let channel = ChannelName::of_connection(&node.name, local);
+                    call.arg(user.as_str()).arg(channel.as_str());
+                }
+                if let Err(error) = link.call::<u8>(&call).await {
+                    tracing::debug!(%error, "connections of users are taken away later");
+                    node.owe_over(chunk.to_vec());
+                }
+            }
         }
     }
 
@@ -157,6 +234,7 @@ impl Shared {
     /// Deregisters groups, and does so again with the next renewal where that fails: leaving a group does not
     /// wait for Redis.
     pub(super) async fn release(&self, node: &Node, emptied: Vec<Emptied>) {
+        self.tell_over(node).await;
         let is_up = |group: &GroupName| self.link(group.as_str()).is_ok_and(Link::is_up);
         let (now, later): (Vec<_>, Vec<_>) =
             emptied.into_iter().partition(|(group, _)| is_up(group));

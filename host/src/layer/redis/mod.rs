@@ -52,8 +52,8 @@ use super::{
 };
 use crate::{
     message::{
-        Answer, ChannelName, Content, CorrelationId, GroupName, InboxEntry, LocalName, Message,
-        NodeName, Payload, Receipt, Settled,
+        Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, LocalName,
+        Message, NodeName, Online, Payload, Receipt, Settled, UserLimit,
     },
     redis::{Link, Redis, RedisFailure, partition_of},
     shutdown::Drain,
@@ -286,6 +286,19 @@ impl ChannelLayer for RedisLayer {
 
     async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError> {
         self.shared.leave_all(connection).await
+    }
+
+    async fn enter(
+        &self,
+        user: &GroupName,
+        connection: &ChannelName,
+        limit: Option<UserLimit>,
+    ) -> Result<Entered, LayerError> {
+        self.shared.enter(user, connection, limit).await
+    }
+
+    async fn connections_of(&self, user: &GroupName, most: usize) -> Result<Online, LayerError> {
+        self.shared.connections_of(user, most).await
     }
 
     async fn group_send(

@@ -60,6 +60,8 @@ struct Members {
     groups: HashMap<GroupName, Group>,
     memberships: HashMap<LocalName, HashSet<GroupName>>,
     owed: Vec<Emptied>,
+    /// Connections of users that are over, which Redis was not told of yet.
+    over: Vec<Over>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +73,9 @@ struct Group {
 
 /// A group without members on this node, and the count up to which that is so.
 pub(super) type Emptied = (GroupName, u64);
+
+/// A connection that is not one of a user any more, and the group of the user.
+pub(super) type Over = (GroupName, LocalName);
 
 /// The outcome of a join.
 #[derive(Debug, PartialEq, Eq)]
@@ -158,7 +163,8 @@ impl Node {
         let entry = groups.entry(group.clone()).or_default();
         entry.count = entry.count.max(count);
         if !of_local.contains(&group)
-            && self.per_connection.is_some_and(|most| of_local.len() >= most)
+            && !group.is_reserved()
+            && self.per_connection.is_some_and(|most| is_full(of_local, most))
         {
             let emptied = entry.locals.is_empty().then(|| (group.clone(), entry.count));
             if emptied.is_some() {
@@ -169,6 +175,11 @@ impl Node {
         entry.locals.insert(local);
         of_local.insert(group);
         Joined::Member
+    }
+
+    /// Notes that a connection is about to become one of a user, so that it leaves the group again however that ends.
+    pub(super) fn enters(&self, local: &LocalName, user: &GroupName) {
+        self.members().memberships.entry(local.clone()).or_default().insert(user.clone());
     }
 
     pub(super) fn leave(&self, local: &LocalName, group: &GroupName) -> Option<Emptied> {
@@ -224,6 +235,16 @@ impl Node {
         }
     }
 
+    /// Takes the connections of users that are over, of those groups that are wanted.
+    pub(super) fn take_over(&self, wanted: impl Fn(&GroupName) -> bool) -> Vec<Over> {
+        self.members().over.extract_if(.., |(group, _)| wanted(group)).collect()
+    }
+
+    /// Notes connections of users that Redis could not be told of.
+    pub(super) fn owe_over(&self, over: Vec<Over>) {
+        self.members().over.extend(over);
+    }
+
     /// Notes groups whose deregistration failed.
     pub(super) fn owe(&self, emptied: Vec<Emptied>) {
         self.members().owed.extend(emptied);
@@ -238,6 +259,8 @@ impl Node {
 impl Members {
     fn leave_all(&mut self, local: &LocalName) -> Vec<Emptied> {
         let groups = self.memberships.remove(local).unwrap_or_default();
+        let users = groups.iter().filter(|group| group.is_reserved());
+        self.over.extend(users.map(|user| (user.clone(), local.clone())));
         groups.iter().filter_map(|group| self.remove(local, group)).collect()
     }
 
@@ -249,6 +272,11 @@ impl Members {
         }
         self.groups.remove(group).map(|entry| (group.clone(), entry.count))
     }
+}
+
+/// Whether a connection is in as many groups as it may be. That of its user does not count.
+fn is_full(groups: &HashSet<GroupName>, most: usize) -> bool {
+    groups.len() >= most && groups.iter().filter(|group| !group.is_reserved()).count() >= most
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ crate::redis::declare_scripts! {
     later promote
     waiting find_waiting move_waiting
     join leave join_named leave_named members
+    enter exit online
     upkeep close statistics probe
     give_answer take_answer
 }

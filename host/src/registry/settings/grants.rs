@@ -152,6 +152,9 @@ fn channel(place: &str, name: &str) -> Checked<ChannelName> {
 
 fn groups(place: &str, name: &str) -> Checked<GrantedGroups> {
     let wrong = |error| ConfigError::new(place, &format!("{name:?}: {error}"));
+    if name.starts_with(GroupName::USER_GROUP_PREFIX) {
+        return Err(wrong("groups of users are granted to nobody".to_owned()));
+    }
     match name.strip_suffix('*') {
         Some(prefix) if prefix.ends_with('.') => {
             GroupName::parse(prefix).map_err(|error| wrong(error.to_string()))?;

@@ -51,8 +51,13 @@ fn channel(consumer: &str, name: &str) -> RouteSpec {
 fn build(modules: &[(&str, Vec<RouteSpec>)]) -> Result<RouteTable, RouteError> {
     let names: Vec<_> = modules.iter().map(|(name, _)| ModuleName::parse(name).unwrap()).collect();
     let second = Duration::from_secs(1);
-    let policy =
-        Policy { event_expiry: second, deadline: second, on_fault: OnFault::Close, activation: 1 };
+    let policy = Policy {
+        event_expiry: second,
+        deadline: second,
+        on_fault: OnFault::Close,
+        user_limit: None,
+        activation: 1,
+    };
     let no_retries = BTreeMap::new();
     let declared: Vec<_> = names
         .iter()

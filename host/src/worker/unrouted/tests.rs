@@ -47,6 +47,7 @@ impl Stage {
             event_expiry: 10 * second,
             deadline: second,
             on_fault: OnFault::Close,
+            user_limit: None,
             activation: 1,
         };
         let retries = BTreeMap::new();

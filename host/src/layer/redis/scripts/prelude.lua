@@ -203,6 +203,49 @@ local function forget_if_empty(group)
     end
 end
 
+-- Whether a group holds the connections of a user.
+local function is_of_user(group)
+    return string.sub(group, 1, 6) == '_user.'
+end
+
+-- Registers a node as one with members of a group. Returns the count of its registrations.
+local function join(node, group)
+    local key = base .. 'group:' .. group
+    local count = redis.call('HINCRBY', key, 'node ' .. node, 1)
+    redis.call('SADD', base .. 'groups', group)
+    redis.call('SADD', base .. 'registrations:' .. node, group)
+    for _, name in ipairs({ 'group:' .. group, 'groups', 'registrations:' .. node }) do
+        redis.call('PEXPIRE', base .. name, LAST_RESORT)
+    end
+    if is_of_user(group) then redis.call('PEXPIRE', base .. 'connections:' .. group, LAST_RESORT) end
+    return count
+end
+
+-- The connections of a user, {channel, came} each. Those of nodes that are over are taken away.
+local function connections_of(group)
+    local key = base .. 'connections:' .. group
+    local fields = redis.call('HGETALL', key)
+    local found, alive = {}, {}
+    for i = 1, #fields, 2 do
+        local node = string.match(fields[i], '^([^!]+)!')
+        if node and alive[node] == nil then alive[node] = is_alive(node) and true or false end
+        if node and alive[node] then
+            found[#found + 1] = { channel = fields[i], came = tonumber(fields[i + 1]) or 0 }
+        else
+            redis.call('HDEL', key, fields[i])
+        end
+    end
+    return found
+end
+
+-- Takes away the connections of a user that a node had.
+local function forget_connections(node, group)
+    local key = base .. 'connections:' .. group
+    for _, channel in ipairs(redis.call('HKEYS', key)) do
+        if string.sub(channel, 1, #node + 1) == node .. '!' then redis.call('HDEL', key, channel) end
+    end
+end
+
 -- Ends all that a node has in this partition, some of it if there is very much. Returns whether
 -- that was all.
 local function forget_node(node)
@@ -211,6 +254,7 @@ local function forget_node(node)
     for _, group in ipairs(groups) do
         redis.call('HDEL', base .. 'group:' .. group, 'node ' .. node)
         forget_if_empty(group)
+        if is_of_user(group) then forget_connections(node, group) end
     end
     if #groups == 1000 then return false end
     redis.call('DEL', key, base .. 'inbox:' .. node, base .. 'bytes:' .. node, base .. 'put:' .. node)
