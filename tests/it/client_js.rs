@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fs};
 
 use serde_json::{Value, json};
-use tests::{Browser, Driver, Host, HostBuilder, Process, example, guest, root};
+use tests::{
+    Browser, Driver, Host, HostBuilder, Process, auth_section, example, guest, root, token_for,
+};
 
 use crate::{
     TIDEGATE,
@@ -108,6 +110,35 @@ async fn fifty_clients_of_a_drained_host_choose_delays_over_the_whole_span() {
     assert_eq!(page.run(back).await, true);
     page.browser.close().await;
     drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_whose_token_expires_comes_back_with_another_and_keeps_its_place_in_the_queue() {
+    let host =
+        Host::builder().guest("users").section(&auth_section("leeway = \"2s\"")).compiler(TIDEGATE);
+    let (host, page) = Page::with(host).await;
+    let [old, new] = [0, 3_600].map(|seconds| token_for("ada", &json!({}), seconds));
+    let seen = page
+        .run(&format!(
+            "const asked = [];
+             const token = async ({{ fresh }}) => (asked.push(fresh), fresh ? {new:?} : {old:?});
+             const socket = new Watched('/room', {{ first: 100, queueMessages: 10, token }});
+             await socket.until('open');
+             const {{ code }} = await socket.until('close');
+             for (let i = 0; i < 5; i += 1) socket.send(`${{i}}`);
+             await socket.until('message', 5);
+             const said = socket.events.filter(({{ type }}) => type === 'message');
+             const numbers = said.map(({{ data }}) => data.match(/: (\\d) /)[1]).join('');
+             const {{ state, protocol }} = socket;
+             socket.close();
+             return {{ asked, code, numbers, state, protocol, url: socket.url }};"
+        ))
+        .await;
+    assert_eq!(seen["asked"], json!([false, true]), "{seen}");
+    assert_eq!((&seen["code"], &seen["numbers"]), (&json!(4401), &json!("01234")), "{seen}");
+    assert_eq!((&seen["state"], &seen["protocol"]), (&json!("open"), &json!("tidegate")), "{seen}");
+    assert_eq!(seen["url"], format!("ws://{}/room", host.address()), "it has no token");
+    page.close(host).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

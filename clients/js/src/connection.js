@@ -26,15 +26,16 @@ export class Connection {
 
   /**
    * @param {string} url
+   * @param {string | string[]} protocols
    * @param {import("./options.js").Settings} settings
    * @param {import("./platform.js").Platform} platform
    * @param {Owner} owner
    */
-  constructor(url, settings, platform, owner) {
+  constructor(url, protocols, settings, platform, owner) {
     this.#settings = settings;
     this.#platform = platform;
     this.#owner = owner;
-    this.#socket = new platform.WebSocket(url, settings.protocols);
+    this.#socket = new platform.WebSocket(url, protocols);
     this.#socket.binaryType = settings.binaryType;
     this.#socket.onopen = () => this.#opened();
     this.#socket.onmessage = (event) => {

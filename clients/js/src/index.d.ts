@@ -2,6 +2,7 @@
 
 export type Advice = "end" | "spread" | "backoff" | "later";
 export type State = "connecting" | "open" | "waiting" | "closing" | "closed";
+export type Token = string | null | undefined;
 export type Data = string | ArrayBuffer | ArrayBufferView | Blob;
 
 /** How a connection or an attempt ended. */
@@ -18,6 +19,8 @@ export interface Ending {
 /** All times are in milliseconds. */
 export interface Options {
   protocols?: string | string[];
+  /** Gives the token of the user, before each attempt; nothing for none. */
+  token?: (how: { fresh: boolean }) => Token | Promise<Token>;
   binaryType?: BinaryType;
   first?: number;
   longest?: number;

@@ -5,6 +5,8 @@
  *
  * @typedef {object} Settings
  * @property {string | string[]} protocols subprotocols to offer
+ * @property {import("./token.js").TokenSource | undefined} token gives the token of the user, before each
+ *   attempt
  * @property {BinaryType} binaryType as the WebSocket's own, but `arraybuffer` by default
  * @property {number} first the longest that the first pause may be
  * @property {number} longest the longest that any pause may be
@@ -34,6 +36,7 @@
 /** @type {Readonly<Settings>} */
 const DEFAULTS = Object.freeze({
   protocols: [],
+  token: undefined,
   binaryType: "arraybuffer",
   first: 1_000,
   longest: 30_000,
@@ -74,6 +77,9 @@ export function settings(given) {
   const all = { ...DEFAULTS };
   for (const [name, value] of Object.entries(given)) {
     if (value !== undefined) Object.assign(all, { [name]: value });
+  }
+  if (all.token !== undefined && typeof all.token !== "function") {
+    throw new TypeError("tidegate: token is a function, which gives the token before each attempt");
   }
   for (const name of TIMES) within(name, all[name], 0, LONGEST_TIMER);
   within("first", all.first, 1, all.longest);

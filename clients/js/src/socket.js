@@ -9,6 +9,7 @@ import { settings } from "./options.js";
 import { platform } from "./platform.js";
 import { Queue, size } from "./queue.js";
 import { Streams } from "./streams.js";
+import { EXPIRED, offered, Question } from "./token.js";
 
 /** @typedef {"connecting" | "open" | "waiting" | "closing" | "closed"} State */
 
@@ -20,7 +21,8 @@ import { Streams } from "./streams.js";
  * - `message`: `data`, as with a WebSocket. Not once `stream` was called.
  * - `close`: a connection that was open ended; `code`, `reason`, `wasClean`.
  * - `reconnecting`: the next attempt is due; `attempt`, `delay` (ms), `code`, `reason`.
- * - `error`: a message belongs to no stream, or `shouldReconnect` threw; `error`, `data`.
+ * - `error`: a message belongs to no stream, `shouldReconnect` threw, or there is no token; `error`,
+ *   `data`.
  * - `end`: it is over for good; `code`, `reason`, `unsent` (messages that were still in the queue).
  */
 export class Socket extends EventTarget {
@@ -32,6 +34,10 @@ export class Socket extends EventTarget {
   #streams = undefined;
   /** @type {Connection | undefined} */
   #connection = undefined;
+  /** @type {Question | undefined} */
+  #question = undefined;
+  /** Whether the last token may have expired. */
+  #fresh = false;
   /** @type {State} */
   #state = "connecting";
   /** Connections that failed, since one lasted. */
@@ -147,21 +153,70 @@ export class Socket extends EventTarget {
     if (this.#state === "closing" || this.#state === "closed") return;
     const connecting = this.#state === "connecting";
     this.#state = "closing";
-    if (connecting) this.#connection?.drop(code, reason);
+    if (connecting) this.#abandon(code, reason);
     else this.#connection?.close(code, reason);
   }
 
   #connect() {
     this.#state = "connecting";
-    this.#connection = new Connection(this.#url, this.#settings, this.#platform, {
+    const { token, protocols, openTimeout } = this.#settings;
+    if (token === undefined) return this.#open(protocols);
+    this.#question = new Question(token, this.#fresh, openTimeout, this.#platform, {
+      answered: (given) => this.#answered(given),
+      failed: (error) => this.#failed(error),
+    });
+  }
+
+  /** @param {import("./token.js").Token} token */
+  #answered(token) {
+    this.#question = undefined;
+    let protocols;
+    try {
+      protocols = offered(this.#settings.protocols, token);
+    } catch (error) {
+      return this.#failed(error);
+    }
+    this.#open(protocols);
+  }
+
+  /**
+   * There is no token, and so no attempt.
+   *
+   * @param {unknown} error
+   */
+  #failed(error) {
+    this.#question = undefined;
+    this.#fire("error", { error });
+    // A listener may have closed the socket.
+    if (this.#state !== "connecting") return;
+    this.#over({ code: 1006, reason: "there is no token", wasClean: false });
+  }
+
+  /** @param {string | string[]} protocols */
+  #open(protocols) {
+    this.#connection = new Connection(this.#url, protocols, this.#settings, this.#platform, {
       opened: () => this.#opened(),
       received: (event) => this.#received(event),
       over: (ending) => this.#over(ending),
     });
   }
 
+  /**
+   * Ends what is under way without waiting for anybody.
+   *
+   * @param {number} code
+   * @param {string} reason
+   */
+  #abandon(code, reason) {
+    this.#question?.drop();
+    this.#question = undefined;
+    if (this.#connection) this.#connection.drop(code, reason);
+    else this.#over({ code, reason, wasClean: false });
+  }
+
   #opened() {
     this.#state = "open";
+    this.#fresh = false;
     // First those who join again, then what waited: the server would not know whose it is.
     this.dispatchEvent(new Event("open"));
     while (this.#state === "open" && this.#connection?.writable) {
@@ -186,8 +241,10 @@ export class Socket extends EventTarget {
 
   /** @param {{ code: number, reason: string, wasClean: boolean }} ending */
   #over({ code, reason, wasClean }) {
-    const { openFor } = /** @type {Connection} */ (this.#connection);
+    const openFor = this.#connection?.openFor;
     const opened = openFor !== undefined;
+    // Why a handshake failed a browser does not tell.
+    this.#fresh = code === EXPIRED || !opened;
     // One that opens and closes again at once has failed, too.
     if (opened && openFor >= this.#settings.stableAfter) this.#failures = 0;
     this.#failures += 1;
@@ -209,7 +266,9 @@ export class Socket extends EventTarget {
    * @returns {import("./codes.js").Advice}
    */
   #decide(ending) {
-    const usual = advice(ending.code);
+    // With another token it may come back.
+    const isExpired = ending.code === EXPIRED && this.#settings.token !== undefined;
+    const usual = isExpired ? "backoff" : advice(ending.code);
     let wanted;
     try {
       wanted = this.#settings.shouldReconnect?.(ending);
@@ -255,7 +314,7 @@ export class Socket extends EventTarget {
 
   /** The page is left. A browser may keep it, and the connection: nobody would hear of leaving. */
   #leave() {
-    this.#connection?.drop(1001, "the page was left");
+    if (this.#state !== "waiting" && this.#state !== "closed") this.#abandon(1001, "the page was left");
   }
 
   /**
