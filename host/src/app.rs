@@ -3,6 +3,8 @@
 //! [`Config::build`] opens ports and loads modules, and fails without a trace; [`App::start`] starts
 //! tasks and slots; [`RunningApp::stop`] ends them in order.
 
+mod keys;
+
 use std::{
     fs, io,
     net::SocketAddr,
@@ -20,7 +22,7 @@ use crate::{
     },
     auth::Auth,
     capability::{
-        outside::{Clients, RootsError},
+        outside::{ClientError, Clients, DocumentUrlError, RootsError},
         store::{self, EmbeddedStore, OpenError, RedisStoreError, Store},
     },
     config::{Backend, Config, ModuleConfig},
@@ -72,6 +74,12 @@ pub enum StartError {
     /// The certificates of servers outside cannot be checked.
     #[error("fetch.authorities: {0}")]
     Authorities(#[from] RootsError),
+    /// The URL of the keys of tokens cannot be called.
+    #[error("the keys of tokens: {0}")]
+    KeyUrl(#[from] DocumentUrlError),
+    /// Nothing can call it.
+    #[error("the keys of tokens: {0}")]
+    KeyClient(#[from] ClientError),
     /// The channel layer cannot be used.
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -310,11 +318,15 @@ impl Config {
             .map_err(|source| StartError::DataDir { path: self.data_dir.clone(), source })?;
         let tokens = Arc::new(Tokens::new(token, self.admin_store(redis.as_ref())?));
         let drain_delay = self.interface.drain.delay;
+        let auth = self.auth.map(|config| Arc::new(Auth::new(*config)));
+        if let Some(auth) = auth.as_ref().filter(|_| !self.listen.is_empty()) {
+            keys::keep(auth, deployments.loader().engine().clients(), &keeping)?;
+        }
         let parts = Parts {
             config: self.interface,
             layer: Arc::clone(&layer),
             routes: deployments.registry().routes().clone(),
-            auth: self.auth.map(|config| Arc::new(Auth::new(*config))),
+            auth,
             metrics: Arc::clone(&metrics),
         };
         // A process without a place to listen is a worker.
@@ -474,10 +486,10 @@ impl RunningApp {
         self.asked.stopping().await;
     }
 
-    /// Reads the certificate again. One that cannot be used changes nothing and is logged.
-    pub fn reload_certificate(&self) {
+    /// Reads the certificate and the keys of tokens again. What cannot be used changes nothing and is logged.
+    pub fn reload(&self) {
         if let Some(interface) = &self.interface {
-            interface.reload_certificate();
+            interface.reload();
         }
     }
 

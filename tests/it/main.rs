@@ -41,6 +41,7 @@ mod http2_attacks;
 mod http2_stalls;
 mod idle;
 mod instances;
+mod keys;
 mod lagging_worker;
 mod limits;
 mod lingering;

@@ -3,7 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::BASE64URL_NOPAD;
-use ring::hmac;
+use ring::{
+    hmac,
+    rand::SystemRandom,
+    signature::{Ed25519KeyPair, KeyPair as _},
+};
 use serde_json::{Value, json};
 
 /// The secret of tests, as a setting has it.
@@ -21,13 +25,54 @@ pub fn token(id: &str, claims: &Value) -> String {
 
 /// A token that is valid for so many seconds, which may be over.
 pub fn token_for(id: &str, claims: &Value, seconds: i64) -> String {
+    let signed = unsigned(&json!({ "alg": "HS256" }), id, claims, seconds);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let signature = BASE64URL_NOPAD.encode(hmac::sign(&key, signed.as_bytes()).as_ref());
+    format!("{signed}.{signature}")
+}
+
+/// Header and claims of a token.
+fn unsigned(header: &Value, id: &str, claims: &Value, seconds: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut payload = claims.as_object().unwrap().clone();
     payload.insert("sub".to_owned(), id.into());
     payload.insert("exp".to_owned(), (i64::try_from(now).unwrap() + seconds).into());
     let encode = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
-    let signed = format!("{}.{}", encode(&json!({ "alg": "HS256" })), encode(&payload.into()));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    let signature = BASE64URL_NOPAD.encode(hmac::sign(&key, signed.as_bytes()).as_ref());
-    format!("{signed}.{signature}")
+    format!("{}.{}", encode(header), encode(&payload.into()))
+}
+
+/// Somebody who signs tokens with EdDSA.
+#[derive(Debug)]
+pub struct Issuer {
+    key: Ed25519KeyPair,
+    /// The id of its key.
+    kid: String,
+}
+
+impl Issuer {
+    /// One with a fresh key.
+    pub fn new(kid: &str) -> Self {
+        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        let key = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
+        Self { key, kid: kid.to_owned() }
+    }
+
+    /// Its public key, as a member of a JWK Set.
+    pub fn jwk(&self) -> Value {
+        let x = BASE64URL_NOPAD.encode(self.key.public_key().as_ref());
+        json!({ "kty": "OKP", "crv": "Ed25519", "kid": self.kid, "x": x })
+    }
+
+    /// The JWK Set with its key alone.
+    pub fn jwks(&self) -> String {
+        json!({ "keys": [self.jwk()] }).to_string()
+    }
+
+    /// A token that is valid for an hour.
+    pub fn token(&self, id: &str, claims: &Value) -> String {
+        let header = json!({ "alg": "EdDSA", "kid": self.kid });
+        let signed = unsigned(&header, id, claims, 3_600);
+        let signature = BASE64URL_NOPAD.encode(self.key.sign(signed.as_bytes()).as_ref());
+        format!("{signed}.{signature}")
+    }
 }

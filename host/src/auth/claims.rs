@@ -15,6 +15,8 @@ const SECONDS_MAX: f64 = 9_007_199_254_740_992.0;
 pub(super) struct Checked {
     pub(super) user: Arc<User>,
     pub(super) valid_until: f64,
+    /// How often keys had changed when it was checked.
+    pub(super) generation: u64,
 }
 
 /// Checks the claims at a moment, in seconds since 1970.
@@ -50,7 +52,7 @@ pub(super) fn check(
         UserError::ClaimsBytes { .. } => TokenError::ClaimsSize,
         _ => TokenError::Subject,
     })?;
-    Ok(Checked { user: Arc::new(user), valid_until })
+    Ok(Checked { user: Arc::new(user), valid_until, generation: 0 })
 }
 
 /// A moment: a number, with or without a fraction (RFC 7519, section 2).

@@ -24,6 +24,9 @@ pub enum TokenError {
     /// No key is for it.
     #[error("no key is for its `kid` and its algorithm")]
     Key,
+    /// The keys could not be fetched yet, so that nobody knows whether it counts.
+    #[error("the keys of its issuer could not be fetched yet")]
+    KeysAway,
     /// The signature is of none of the keys.
     #[error("its signature is of none of the keys")]
     Signature,
@@ -66,6 +69,7 @@ impl TokenError {
             Self::Critical => "critical",
             Self::Algorithm => "algorithm",
             Self::Key => "key",
+            Self::KeysAway => "keys_away",
             Self::Signature => "signature",
             Self::ExpiryMissing => "exp_missing",
             Self::Expired => "expired",
@@ -94,12 +98,12 @@ pub enum AuthError {
     Mixed(String),
     /// There is no key.
     #[error(
-        "there is no key; give `secret` for HS256, HS384 and HS512, `public_keys` or `jwks` for the others"
+        "there is no key; give `secret` for HS256, HS384 and HS512, `public_keys`, `jwks` or `jwks_url` for the others"
     )]
     NoKey,
     /// The keys are of the other family.
     #[error(
-        "`secret` is for HS256, HS384 and HS512, `public_keys` and `jwks` for the others; `algorithms` has {0}"
+        "`secret` is for HS256, HS384 and HS512, `public_keys`, `jwks` and `jwks_url` for the others; `algorithms` has {0}"
     )]
     OtherFamily(String),
     /// Public keys are shared by all whom the issuer makes tokens for.

@@ -73,7 +73,7 @@ pub enum KeyError {
 }
 
 /// The part of a key that verifies.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 enum Material {
     Secret(Vec<u8>),
     Rsa { n: Vec<u8>, e: Vec<u8> },
@@ -81,7 +81,7 @@ enum Material {
 }
 
 /// A key.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Key {
     /// Its id, where a JWK Set gives one.
     pub(super) id: Option<String>,

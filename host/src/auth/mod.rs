@@ -5,17 +5,23 @@
 
 mod algorithm;
 mod claims;
+mod config;
 mod error;
 mod json;
 mod jwks;
 mod key;
+mod refresh;
+mod section;
 #[cfg(test)]
 mod tests;
 mod token;
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -23,11 +29,13 @@ use quick_cache::{Weighter, sync::Cache};
 
 pub use self::{
     algorithm::Algorithm,
+    config::{AuthConfig, Expected, GivenKeys, GivenSecret, KeyUrl, Places, Reread},
     error::{AuthError, TokenError},
     key::{Key, KeyError},
+    refresh::{FetchedSet, KeyFetcher},
     token::TOKEN_BYTES_MAX,
 };
-use self::{claims::Checked, token::Parts};
+use self::{claims::Checked, section::Section, token::Parts};
 use crate::message::User;
 
 /// The most keys of a section: each may be tried for a token that names none.
@@ -39,118 +47,17 @@ const REMEMBERED_EXTRA_BYTES: u64 = 128;
 /// The size of the users of most tokens, in bytes.
 const USER_BYTES_TYPICAL: u64 = 256;
 
-/// The keys of a section, as they are given.
-#[derive(Clone, Debug, Default)]
-pub struct GivenKeys {
-    /// The shared secret.
-    pub secret: Option<GivenSecret>,
-    /// Public keys in PEM.
-    pub public_keys: Vec<String>,
-    /// A JWK Set.
-    pub jwks: Option<Vec<u8>>,
-}
-
-/// A shared secret, which is never shown.
-#[derive(Clone)]
-pub struct GivenSecret(pub Vec<u8>);
-
-impl fmt::Debug for GivenSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// `[auth.NAME]`, checked.
-#[derive(Clone, Debug)]
-pub struct AuthConfig {
-    /// The algorithms that tokens may have, all of one family.
-    algorithms: Vec<Algorithm>,
-    keys: Vec<Key>,
-    /// The only issuer, `iss`; none for any.
-    issuer: Option<String>,
-    /// The names of which `aud` must have one. Empty: a token has no `aud`.
-    audience: Vec<String>,
-    /// By how much the clocks of signer and host may differ.
-    leeway: Duration,
-    /// Where tokens are looked for besides `authorization` and subprotocols.
-    places: Places,
-}
-
-/// Where a token is looked for besides the header field `authorization` and the subprotocols of a WebSocket.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
-    /// The name of a cookie.
-    pub cookie: Option<String>,
-    /// The name of a parameter of the query.
-    pub query: Option<String>,
-}
-
-/// The claims that a token must have.
-#[derive(Clone, Debug, Default)]
-pub struct Expected {
-    /// The only issuer, `iss`; none for any.
-    pub issuer: Option<String>,
-    /// The names of which `aud` must have one; none if the setting is missing.
-    pub audience: Option<Vec<String>>,
-    /// By how much the clocks of signer and host may differ.
-    pub leeway: Duration,
-}
-
-impl AuthConfig {
-    /// Checks the settings of a section.
-    pub fn new(
-        algorithms: Vec<Algorithm>,
-        given: &GivenKeys,
-        expected: Expected,
-        places: Places,
-    ) -> Result<Self, AuthError> {
-        let names = || algorithms.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ");
-        let Some(first) = algorithms.first() else { return Err(AuthError::NoAlgorithm) };
-        let is_symmetric = first.is_symmetric();
-        if algorithms.iter().any(|it| it.is_symmetric() != is_symmetric) {
-            return Err(AuthError::Mixed(names()));
-        }
-        let has_public = !given.public_keys.is_empty() || given.jwks.is_some();
-        match (is_symmetric, &given.secret, has_public) {
-            (_, None, false) => return Err(AuthError::NoKey),
-            (true, _, true) | (false, Some(_), _) => return Err(AuthError::OtherFamily(names())),
-            _ => {}
-        }
-        let mut keys = Vec::new();
-        if let Some(GivenSecret(secret)) = &given.secret {
-            keys.push(Key::secret(secret, &algorithms)?);
-        }
-        for text in &given.public_keys {
-            keys.extend(Key::from_pem(text)?);
-        }
-        if let Some(text) = &given.jwks {
-            keys.extend(jwks::read(text)?);
-        }
-        if keys.len() > KEYS_MAX {
-            return Err(KeyError::TooMany(keys.len()).into());
-        }
-        keys.retain(|key| algorithms.iter().any(|algorithm| key.fits(*algorithm, None)));
-        if keys.is_empty() {
-            return Err(KeyError::NoneFits(names()).into());
-        }
-        if !is_symmetric && expected.audience.is_none() {
-            return Err(AuthError::AudienceMissing);
-        }
-        let Expected { issuer, audience, leeway } = expected;
-        let audience = audience.unwrap_or_default();
-        Ok(Self { algorithms, keys, issuer, audience, leeway, places })
-    }
-}
-
 /// Checks tokens, and remembers those that it has checked.
 pub struct Auth {
-    config: AuthConfig,
+    section: Section,
+    /// Counts changes of keys. What was remembered before the last one does not count.
+    generation: Arc<AtomicU64>,
     remembered: Cache<[u8; 32], Arc<Checked>, ByUser>,
 }
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Auth").field("section", &self.section).finish_non_exhaustive()
     }
 }
 
@@ -169,17 +76,19 @@ impl Auth {
         let typical = REMEMBERED_BYTES_MAX / (REMEMBERED_EXTRA_BYTES + USER_BYTES_TYPICAL);
         let items = usize::try_from(typical).unwrap_or(usize::MAX);
         let remembered = Cache::with_weighter(items, REMEMBERED_BYTES_MAX, ByUser);
-        Self { config, remembered }
+        let generation = Arc::<AtomicU64>::default();
+        let section = Section::new(config, Arc::clone(&generation));
+        Self { section, generation, remembered }
     }
 
     /// Where tokens are looked for.
     pub const fn places(&self) -> &Places {
-        &self.config.places
+        &self.section.config.places
     }
 
     /// By how much the clocks of signer and host may differ.
     pub const fn leeway(&self) -> Duration {
-        self.config.leeway
+        self.section.config.leeway
     }
 
     /// Returns the user of a token that is valid at a moment.
@@ -190,7 +99,9 @@ impl Auth {
         }
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let digest = key::digest(token);
-        if let Some(checked) = self.remembered.get(&digest) {
+        if let Some(checked) = self.remembered.get(&digest)
+            && checked.generation == self.generation.load(Ordering::Acquire)
+        {
             if now < checked.valid_until {
                 return Ok(Arc::clone(&checked.user));
             }
@@ -203,19 +114,18 @@ impl Auth {
     }
 
     fn check(&self, token: &str, now: f64) -> Result<Checked, TokenError> {
-        let parts = Parts::of(token)?;
-        let (algorithm, id) = (parts.algorithm, parts.key_id.as_deref());
-        if !self.config.algorithms.contains(&algorithm) {
-            return Err(TokenError::Algorithm);
-        }
-        let mut keys = self.config.keys.iter().filter(|key| key.fits(algorithm, id)).peekable();
-        if keys.peek().is_none() {
-            return Err(TokenError::Key);
-        }
-        let signed = parts.signed.as_bytes();
-        if !keys.any(|key| key.verifies(algorithm, signed, &parts.signature)) {
-            return Err(TokenError::Signature);
-        }
-        claims::check(&parts.claims()?, &self.config, now)
+        self.section.check(&Parts::of(token)?, now)
+    }
+
+    /// Waits for keys where a token was refused with [`TokenError::Key`] or [`TokenError::KeysAway`]: for a fetch that
+    /// is under way, or for one that begins now. It may take as long as the source does. Interface servers call it,
+    /// with a timeout, and check the token again; dropping the future does no harm.
+    pub async fn ask_for_keys(&self) {
+        self.section.ask_for_keys().await;
+    }
+
+    /// Forgets all tokens: what they were checked with has changed.
+    fn forget(&self) {
+        self.remembered.clear();
     }
 }

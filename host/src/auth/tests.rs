@@ -1,5 +1,6 @@
 //! Which tokens count, and which settings can be.
 
+mod refresh;
 mod settings;
 mod signer;
 mod table;

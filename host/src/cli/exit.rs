@@ -131,7 +131,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     match error.downcast_ref::<StartError>() {
         Some(StartError::Module(_)) => ExitStatus::Module,
         Some(StartError::Bind(_)) => ExitStatus::Address,
-        Some(StartError::Tls(_)) => ExitStatus::Settings,
+        Some(StartError::Tls(_) | StartError::KeyUrl(_)) => ExitStatus::Settings,
         Some(StartError::Layer(error)) => of_layer(error),
         Some(_) => ExitStatus::Machine,
         None => ExitStatus::Unexpected,

@@ -100,7 +100,7 @@ async fn serve(config: Config) -> Result<()> {
             () = app.asked_to_stop() => break false,
             // A user waits for it: there is no load balancer.
             _ = interrupt.recv() => break true,
-            _ = hangup.recv() => app.reload_certificate(),
+            _ = hangup.recv() => app.reload(),
         }
     };
     tracing::info!("stopping; a second signal exits at once");

@@ -1,6 +1,6 @@
 //! `[auth.NAME]`: how tokens of users are checked.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fs, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
@@ -8,12 +8,20 @@ use super::{
     error::{Checked, ConfigError},
     units::{Secret, Span, Words},
 };
-use crate::auth::{Algorithm, AuthConfig, Expected, GivenKeys, GivenSecret, Places};
+use crate::{
+    auth::{Algorithm, AuthConfig, Expected, GivenKeys, GivenSecret, KeyUrl, Places, Reread},
+    capability::outside::DocumentUrl,
+};
 
 /// By how much the clocks of signer and host may differ, unless it is set.
 const LEEWAY_DEFAULT: Duration = Duration::from_secs(30);
 /// The most that they may: a token counts so much longer than it says.
 const LEEWAY_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long keys of a URL count as new, unless it is set.
+const REFRESH_DEFAULT: Duration = Duration::from_secs(10 * 60);
+/// How long they may.
+const REFRESH: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(24 * 60 * 60);
 /// The largest file with keys, in bytes.
 const KEY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -25,6 +33,9 @@ pub(super) struct RawAuth {
     secret: Option<GivenText>,
     public_keys: Option<OneOrMore>,
     jwks: Option<InFile>,
+    jwks_url: Option<String>,
+    jwks_grants: Option<Words>,
+    jwks_refresh: Option<Span>,
     issuer: Option<String>,
     audience: Option<Words>,
     leeway: Option<Span>,
@@ -71,15 +82,18 @@ fn one(place: &str, raw: RawAuth) -> Checked<AuthConfig> {
     let Words(names) = raw.algorithms.unwrap_or(Words(Vec::new()));
     let algorithms = names.iter().map(|name| algorithm(&key("algorithms"), name));
     let algorithms = algorithms.collect::<Checked<Vec<_>>>()?;
-    let secret = raw.secret.map(|given| secret(&key("secret"), given)).transpose()?;
-    let public_keys = match raw.public_keys {
-        None => Vec::new(),
-        Some(OneOrMore::One(one)) => vec![one],
-        Some(OneOrMore::More(more)) => more,
+    let sources = Sources {
+        place: place.to_owned(),
+        secret: raw.secret,
+        public_keys: match raw.public_keys {
+            None => Vec::new(),
+            Some(OneOrMore::One(one)) => vec![one],
+            Some(OneOrMore::More(more)) => more,
+        },
+        jwks: raw.jwks,
+        url: url(&key, raw.jwks_url.as_deref(), raw.jwks_grants, raw.jwks_refresh)?,
     };
-    let public_keys = public_keys.into_iter().map(|given| public_key(&key("public_keys"), given));
-    let jwks = raw.jwks.map(|InFile { file }| read(&key("jwks"), &file)).transpose()?;
-    let given = GivenKeys { secret, public_keys: public_keys.collect::<Checked<_>>()?, jwks };
+    let given = sources.read()?;
     let leeway = raw.leeway.map_or(LEEWAY_DEFAULT, |Span(span)| span);
     if leeway > LEEWAY_MAX {
         return Err(ConfigError::new(
@@ -97,8 +111,63 @@ fn one(place: &str, raw: RawAuth) -> Checked<AuthConfig> {
     let expected =
         Expected { issuer: raw.issuer, audience: raw.audience.map(|Words(names)| names), leeway };
     let places = Places { cookie: raw.cookie, query: raw.query };
-    AuthConfig::new(algorithms, &given, expected, places)
-        .map_err(|error| ConfigError::new(place, &error.to_string()))
+    let config = AuthConfig::new(algorithms, &given, expected, places)
+        .map_err(|error| ConfigError::new(place, &error.to_string()))?;
+    let name = place.strip_prefix("auth.").unwrap_or(place);
+    let reread = Reread::new(move || sources.read().map_err(|error| error.to_string()));
+    Ok(config.named(name).rereading(reread))
+}
+
+/// The keys of a section, and where they are.
+struct Sources {
+    /// The section, for messages.
+    place: String,
+    secret: Option<GivenText>,
+    public_keys: Vec<GivenText>,
+    jwks: Option<InFile>,
+    url: Option<KeyUrl>,
+}
+
+impl Sources {
+    /// Reads the files as they are now.
+    fn read(&self) -> Checked<GivenKeys> {
+        let key = |name: &str| format!("{}.{name}", self.place);
+        let secret = self.secret.as_ref().map(|given| secret(&key("secret"), given));
+        let public_keys = self.public_keys.iter();
+        let public_keys = public_keys.map(|given| public_key(&key("public_keys"), given));
+        let jwks = self.jwks.as_ref().map(|InFile { file }| read(&key("jwks"), file));
+        Ok(GivenKeys {
+            secret: secret.transpose()?,
+            public_keys: public_keys.collect::<Checked<_>>()?,
+            jwks: jwks.transpose()?,
+            url: self.url.clone(),
+        })
+    }
+}
+
+/// Checks where keys are fetched from. The guard of requests checks it again, with the addresses of its name.
+fn url(
+    key: &impl Fn(&str) -> String,
+    url: Option<&str>,
+    grants: Option<Words>,
+    refresh: Option<Span>,
+) -> Checked<Option<KeyUrl>> {
+    let Some(url) = url else {
+        let orphan = if refresh.is_some() { "jwks_refresh" } else { "jwks_grants" };
+        return match (grants, refresh) {
+            (None, None) => Ok(None),
+            _ => Err(ConfigError::new(&key(orphan), "there is no `jwks_url` that it is about")),
+        };
+    };
+    let place = key("jwks_refresh");
+    let refresh = refresh.map_or(REFRESH_DEFAULT, |Span(span)| span);
+    if !REFRESH.contains(&refresh) {
+        return Err(ConfigError::new(&place, "it is from 1m to 24h"));
+    }
+    let place = key("jwks_url");
+    let Words(grants) = grants.unwrap_or(Words(Vec::new()));
+    DocumentUrl::new(url, &grants).map_err(|error| ConfigError::new(&place, &error.to_string()))?;
+    Ok(Some(KeyUrl { url: url.to_owned(), grants, refresh }))
 }
 
 const fn is_token_byte(byte: u8) -> bool {
@@ -112,10 +181,10 @@ fn algorithm(place: &str, name: &str) -> Checked<Algorithm> {
     })
 }
 
-fn secret(place: &str, given: GivenText) -> Checked<GivenSecret> {
+fn secret(place: &str, given: &GivenText) -> Checked<GivenSecret> {
     let mut bytes = match given {
-        GivenText::Inline(Secret(text)) => return Ok(GivenSecret(text.into_bytes())),
-        GivenText::File(InFile { file }) => read(place, &file)?,
+        GivenText::Inline(Secret(text)) => return Ok(GivenSecret(text.clone().into_bytes())),
+        GivenText::File(InFile { file }) => read(place, file)?,
     };
     // Editors end a file with a line break.
     for end in [b'\n', b'\r'] {
@@ -126,10 +195,10 @@ fn secret(place: &str, given: GivenText) -> Checked<GivenSecret> {
     Ok(GivenSecret(bytes))
 }
 
-fn public_key(place: &str, given: GivenText) -> Checked<String> {
+fn public_key(place: &str, given: &GivenText) -> Checked<String> {
     match given {
-        GivenText::Inline(Secret(text)) => Ok(text),
-        GivenText::File(InFile { file }) => String::from_utf8(read(place, &file)?)
+        GivenText::Inline(Secret(text)) => Ok(text.clone()),
+        GivenText::File(InFile { file }) => String::from_utf8(read(place, file)?)
             .map_err(|_| ConfigError::new(place, &format!("{} is not text", file.display()))),
     }
 }

@@ -10,6 +10,8 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
+use tokio::time::{Duration, timeout};
+
 use super::{
     Hub,
     http::{Arrival, ResponseBody, plain},
@@ -17,6 +19,7 @@ use super::{
     users::Refused,
 };
 use crate::{
+    auth::TokenError,
     message::{Protocol, User},
     routing::{AccessDenied, Route},
 };
@@ -24,20 +27,34 @@ use crate::{
 /// Answers a handshake that offers a token, where its consumer chooses nothing: browsers close a WebSocket
 /// whose entries are all left aside.
 pub(super) const SUBPROTOCOL: &str = "tidegate";
+/// How long a request waits for the keys of its token to be fetched.
+const KEYS_PATIENCE: Duration = Duration::from_secs(3);
 /// Says which page of a site asked (Fetch Metadata, section 2.2).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Returns the user of a request as far as its route asks for one, or the response in its place.
-pub(super) fn admit<B>(
+pub(super) async fn admit<B>(
     hub: &Hub,
     arrival: &Arrival,
     request: &Request<B>,
     (route, protocol): (&Route, Protocol),
 ) -> Result<Option<Arc<User>>, Box<Response<ResponseBody>>> {
     let Some(access) = &route.access else { return Ok(None) };
-    let (user, why) = match identify(hub, arrival, request, protocol) {
+    let mut identified = identify(hub, arrival, request, protocol);
+    let has_unknown_key =
+        matches!(identified, Err((_, Refused::Token(TokenError::Key | TokenError::KeysAway))));
+    if has_unknown_key && let Some(auth) = &hub.users.auth {
+        // The issuer may have a new key. Not waited for again if it has not.
+        drop(timeout(KEYS_PATIENCE, auth.ask_for_keys()).await);
+        identified = identify(hub, arrival, request, protocol);
+    }
+    let (user, why) = match identified {
         Ok(Some(user)) => (Some(user), None),
         Ok(None) => (None, Some(Refused::Missing)),
+        // Nobody knows whether it counts, so that this is neither "signed out" nor a wrong token.
+        Err((_, why @ Refused::Token(TokenError::KeysAway))) => {
+            return Err(refuse(hub, arrival, route, why));
+        }
         Err((Place::Cookie, why)) => (None, Some(why)),
         // Who gives a token expects it to count.
         Err((Place::Given, why)) => return Err(refuse(hub, arrival, route, why)),
@@ -66,6 +83,12 @@ fn refuse(
     let id = arrival.correlation;
     if matches!(why, Refused::Claims | Refused::CrossSite) {
         return Box::new(plain(StatusCode::FORBIDDEN, "this user may not do that", id));
+    }
+    if why == Refused::Token(TokenError::KeysAway) {
+        let text = "the token cannot be checked now";
+        let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text, id);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        return Box::new(response);
     }
     let mut response = plain(StatusCode::UNAUTHORIZED, "sign in first", id);
     let bearer = HeaderValue::from_static("Bearer");

@@ -142,7 +142,7 @@ async fn ask(
     let admitted = checked.and_then(|()| arrival.admit(hub, &request));
     admitted.map_err(|(status, _)| status)?;
     if websocket::is_asked_for(&request) {
-        let asked = websocket::ask(hub, &mut arrival, request);
+        let asked = websocket::ask(hub, &mut arrival, request).await;
         return asked.map(|asked| (asked.scope, Bytes::new())).map_err(|refused| refused.status());
     }
     let asked = http::ask(hub, arrival, request).await;

@@ -135,10 +135,13 @@ impl InterfaceServer {
 }
 
 impl Running {
-    /// Reads the certificate again. One that cannot be used changes nothing and is logged.
-    pub fn reload_certificate(&self) {
+    /// Reads the certificate and the keys of tokens again. What cannot be used changes nothing and is logged.
+    pub fn reload(&self) {
         if let Some(certificates) = &self.certificates {
             report(certificates.reload());
+        }
+        if let Some(auth) = &self.hub.users.auth {
+            auth.reread();
         }
     }
 }

@@ -92,12 +92,20 @@ impl Clients {
         {
             return Ok(client.clone());
         }
-        let tls = self.tls.get_or_init(|| tls(self.roots.clone().unwrap_or_else(system_roots)));
-        let client = Client::new(&grants.outside, tls.clone())?;
+        let client = Client::new(&grants.outside, self.tls())?;
         // Nobody else has the grants of a version that is gone.
         made.retain(|_, (of, _)| Arc::strong_count(of) > 1);
         made.insert(module.clone(), (Arc::clone(grants), client.clone()));
         Ok(client)
+    }
+
+    /// Makes a client that shares connections with no module.
+    pub fn alone(&self, grant: &OutsideGrant) -> Result<Client, ClientError> {
+        Client::new(grant, self.tls())
+    }
+
+    fn tls(&self) -> ClientConfig {
+        self.tls.get_or_init(|| tls(self.roots.clone().unwrap_or_else(system_roots))).clone()
     }
 
     /// The runtime of the requests that runs wait for: neither slots nor sockets have part in it.
@@ -206,6 +214,11 @@ impl Client {
         let plain = plain.no_gzip().no_brotli().no_deflate().build()?;
         let (timeout, response_bytes) = (grant.timeout, grant.response_bytes);
         Ok(Self { http, plain, destinations, timeout, response_bytes })
+    }
+
+    /// How long an attempt may take.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Scheme, host and port of a request; none for one that is refused.

@@ -5,6 +5,7 @@
 //! of the module name.
 
 mod client;
+mod document;
 mod fetch;
 mod fetched;
 mod grant;
@@ -16,6 +17,7 @@ mod resolver;
 pub use reqwest::Body as AnswerBody;
 
 pub use client::{Client, ClientError, Clients, ForwardError, RootsError};
+pub use document::{Document, DocumentError, DocumentUrl, DocumentUrlError};
 pub use fetch::{Fetch, FetchError, RETRIES_MAX};
 pub use fetched::{Failure, FailureReason, Fetched};
 pub use grant::OutsideGrant;

@@ -190,7 +190,7 @@ pub(super) async fn ask(
         }
         Err(refused) => return Err(refused),
     };
-    let user = entry::admit(hub, &arrival, &request, (&route, Protocol::Http))?;
+    let user = entry::admit(hub, &arrival, &request, (&route, Protocol::Http)).await?;
     let (head, incoming) = request.into_parts();
     let body = body::read(incoming, &head.headers, &hub.config).await;
     let body = body.map_err(|error| refuse_body(hub, &error, &arrival, head.version))?;

@@ -73,7 +73,7 @@ pub(in crate::interface) async fn open(
         Ok(place) => place,
         Err(response) => return *response,
     };
-    let asked = match ask(hub, &mut arrival, request) {
+    let asked = match ask(hub, &mut arrival, request).await {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
@@ -115,7 +115,7 @@ fn enter(
 }
 
 /// The event of a handshake, or the response in its place.
-pub(in crate::interface) fn ask(
+pub(in crate::interface) async fn ask(
     hub: &Arc<Hub>,
     arrival: &mut Arrival,
     mut request: Request<Incoming>,
@@ -126,7 +126,7 @@ pub(in crate::interface) fn ask(
         find(hub, arrival, &request).map_err(|(status, text)| refused(status, text))?;
     strictness::check_handshake(&mut request)
         .map_err(|refusal| Box::new(last(refusal, request.version(), id)))?;
-    let user = entry::admit(hub, arrival, &request, (&route, Protocol::Websocket))?;
+    let user = entry::admit(hub, arrival, &request, (&route, Protocol::Websocket)).await?;
     let upgrade = hyper::upgrade::on(&mut request);
     let request = request.map(drop);
     let accepting = respond(&request).map_err(|error| Box::new(refuse(&error, id)))?;

@@ -28,7 +28,7 @@ impl Target {
     /// # Errors
     ///
     /// A refusal for a reason of the URL itself: `url`, `scheme`, `credentials`, or `port` for port 0.
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+    pub(in super::super) fn parse(text: &str) -> Result<Self, Refusal> {
         if text.len() > URL_BYTES_MAX {
             let problem = UrlProblem::TooLong { bytes: text.len(), limit: URL_BYTES_MAX };
             return Err(Refusal::Url(problem));
