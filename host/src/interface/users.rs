@@ -103,14 +103,15 @@ impl Users {
         }
     }
 
-    /// Returns the moment at which the token of a user no longer counts. None: the user does not expire.
+    /// Returns a moment at which a WebSocket of a user is to be closed: before its token no longer counts, and not the
+    /// same for all whose tokens end together. None: the user does not expire.
     pub(super) fn end_of(&self, user: &User) -> Option<Instant> {
         let leeway = self.auth.as_ref().map_or(Duration::ZERO, |auth| auth.leeway());
         let end = Duration::from_secs(user.expires()?).checked_add(leeway)?;
         let end = UNIX_EPOCH.checked_add(end)?;
         // One that is over is due at once.
         let left = end.duration_since(SystemTime::now()).unwrap_or_default();
-        Instant::now().checked_add(left)
+        Instant::now().checked_add(close_after(left, leeway, rand::random()))
     }
 
     /// Counts a refusal. Returns how many warnings of the reason were held back since the last one, if there is to
@@ -124,9 +125,44 @@ impl Users {
     }
 }
 
+/// The part of what is left of a token in which its WebSocket is closed, where the leeway is shorter.
+const SPREAD_SHARE: u32 = 10;
+/// The longest such part.
+const SPREAD_MAX: Duration = Duration::from_secs(30);
+
+/// Draws when to close a WebSocket whose token counts for so long: many tokens end at one moment, as those of all who
+/// came back after a deploy, and their clients all come back with another one. The leeway is time after the token's
+/// own end. `drawn` is from 0 to below 1.
+fn close_after(left: Duration, leeway: Duration, drawn: f64) -> Duration {
+    let spread = leeway.max((left / SPREAD_SHARE).min(SPREAD_MAX)).min(left);
+    left - spread.mul_f64(drawn)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_whose_tokens_end_together_are_closed_one_by_one_and_none_too_late() {
+        let seconds = Duration::from_secs;
+        for (left, leeway, span) in
+            [(3_630, 30, 30), (3_600, 0, 30), (60, 0, 6), (20, 30, 20), (0, 30, 0), (400, 300, 300)]
+        {
+            let draws = (0..5_000).map(|draw| f64::from(draw) / 5_000.0);
+            let closes: Vec<_> =
+                draws.map(|drawn| close_after(seconds(left), seconds(leeway), drawn)).collect();
+            assert!(closes.iter().all(|at| *at <= seconds(left)), "none after the token's end");
+            let first = closes.iter().min().unwrap();
+            assert!(*first >= seconds(left - span), "{first:?} {left} {leeway}");
+            // In each of ten parts of the span there is a tenth.
+            for part in 0..10_u64 {
+                let from = seconds(left - span) + seconds(span) * u32::try_from(part).unwrap() / 10;
+                let within = |at: &&Duration| **at > from && **at <= from + seconds(span) / 10;
+                let count = closes.iter().filter(within).count();
+                assert!(span == 0 || (499..=501).contains(&count), "{count} of {left} {leeway}");
+            }
+        }
+    }
 
     #[test]
     fn each_reason_has_a_place_of_its_own() {
