@@ -9,7 +9,7 @@ mod rate_limit;
 use std::{sync::atomic::AtomicU64, time::Duration};
 
 pub use drop_reason::{ByDropReason, DropReason};
-pub use log::Log;
+pub use log::{Log, LogFormat};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text::encode},

@@ -12,6 +12,7 @@ use crate::{
     interface::BindError,
     layer::{LayerError, SendError},
     shutdown::run_at_most,
+    telemetry::Log,
 };
 
 /// The table, as `--help` shows it.
@@ -76,7 +77,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     if error.downcast_ref().is_some_and(enough) {
         return ExitStatus::Success;
     }
-    let text = format!("error: {}\n", message(error));
+    let text = Log::last_line(&message(error));
     // A command ends even if nobody reads its error.
     run_at_most(LAST_WORDS_TIMEOUT, move || drop(std::io::stderr().write_all(text.as_bytes())));
     if error.is::<ConfigError>() {

@@ -10,7 +10,7 @@ use super::{ExitStatus, settings::Settings};
 use crate::{
     app::StartError,
     config::{Backend, Config, ConfigError},
-    telemetry::Log,
+    telemetry::{Log, LogFormat},
 };
 
 /// Serves until a signal.
@@ -20,7 +20,7 @@ pub(super) fn run(settings: Settings) -> Result<()> {
 
 /// Serves with these settings until a signal.
 pub(super) fn run_with(config: Config) -> Result<()> {
-    let log = start_log(&config.log)?;
+    let log = start_log(&config.log, config.log_format)?;
     let ended = run_logged(config);
     log.finish();
     ended
@@ -39,8 +39,8 @@ fn run_logged(config: Config) -> Result<()> {
 }
 
 /// Starts the log on standard error with the lines that a filter lets pass.
-pub(super) fn start_log(filter: &str) -> Result<Log, ConfigError> {
-    Log::start(filter).map_err(|error| wrong_filter(filter, &error))
+pub(super) fn start_log(filter: &str, format: LogFormat) -> Result<Log, ConfigError> {
+    Log::start(filter, format).map_err(|error| wrong_filter(filter, &error))
 }
 
 /// Checks which lines a filter lets pass, without starting a log.

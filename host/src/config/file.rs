@@ -13,6 +13,7 @@ use crate::{
     interface::Forwarding,
     registry::{Written, WrittenLimits},
     setting::with_suggestion,
+    telemetry::LogFormat,
 };
 
 /// Everything that can be set. What is missing has a default.
@@ -26,6 +27,7 @@ pub(super) struct RawConfig {
     pub(super) slots: Option<usize>,
     pub(super) worker: Option<bool>,
     pub(super) log: Option<String>,
+    pub(super) log_format: Option<LogFormat>,
     pub(super) modules: BTreeMap<String, Written>,
     pub(super) limits: WrittenLimits,
     pub(super) auth: BTreeMap<String, RawAuth>,

@@ -23,6 +23,7 @@ use crate::{
     message::ModuleName,
     redis::RedisConfig,
     registry::ModuleSettings,
+    telemetry::LogFormat,
     worker::WorkerConfig,
 };
 
@@ -65,6 +66,8 @@ pub struct Config {
     pub worker: Option<WorkerConfig>,
     /// Which log events are written, as in `info,tidegate::access=off`.
     pub log: String,
+    /// The form of their lines.
+    pub log_format: LogFormat,
 }
 
 /// Where the channel layer keeps messages.

@@ -205,6 +205,7 @@ fn a_wrong_type_is_told_without_words_of_rust() {
         ("slots = 1.5", "1.5 is not a whole number, 0 or more"),
         ("worker = 1", "1 is not true or false"),
         ("log = 3", "3 is not a text in quotes"),
+        ("log_format = 'xml'", "`xml` is not a value of this setting; there are: text, json"),
         ("data_dir = 3", "3 is not a path in quotes"),
         ("admin = 'here'", "it is not an IP address with a port, such as \"127.0.0.1:8001\""),
         ("limits = 3", "3 is not a section of names with values"),

@@ -20,7 +20,7 @@ pub(super) fn response(
     hub.metrics.responses.get_or_create(&ByStatus { status }).inc();
     tracing::info!(
         target: "tidegate::access",
-        %client, method, path, status, took = ?started.elapsed(), %correlation,
+        %client, method, path, status, seconds = started.elapsed().as_secs_f64(), %correlation,
         "response"
     );
 }

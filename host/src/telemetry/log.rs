@@ -2,6 +2,8 @@
 //!
 //! Nothing that logs ever waits for the log's reader, and nothing fails with it. Lines wait in a queue
 //! that is bounded in number and bytes; what finds it full, or cannot be written, is lost and counted.
+//!
+//! A line is text for people, or an object of JSON for programs ([`LogFormat`]).
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -20,6 +22,9 @@ use rustix::{
     fd::BorrowedFd,
     io::Errno,
 };
+use serde::Deserialize;
+use serde_json::json;
+use tracing::Level;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter,
@@ -46,10 +51,49 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The counts of the log that this process started, if it did.
 static STARTED: OnceLock<Arc<Counts>> = OnceLock::new();
+/// The form of its lines.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// Lines that were lost since the start: the queue was full, or they could not be written.
 pub(super) fn lost_lines() -> u64 {
     STARTED.get().map_or(0, |counts| counts.lost.load(Ordering::Relaxed))
+}
+
+/// The form of the lines of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// Text, with colours on a terminal.
+    #[default]
+    Text,
+    /// One object of JSON for each line: `timestamp`, `level`, `target`, `message`, and the fields of the event
+    /// beside them.
+    Json,
+}
+
+impl LogFormat {
+    /// A line as the subscriber would write it, with one field. For what goes past the queue.
+    fn line(self, level: Level, target: &str, message: &str, field: Option<(&str, u64)>) -> String {
+        let mut time = String::new();
+        // A clock before 1970 has no text; the line goes without it.
+        SystemTime.format_time(&mut Writer::new(&mut time)).unwrap_or_default();
+        match self {
+            Self::Text => {
+                let field =
+                    field.map_or_else(String::new, |(name, value)| format!(" {name}={value}"));
+                format!("{time} {level:>5} {target}: {message}{field}\n")
+            }
+            Self::Json => {
+                let mut line = json!({
+                    "timestamp": time, "level": level.as_str(), "target": target, "message": message,
+                });
+                if let (Some(line), Some((name, value))) = (line.as_object_mut(), field) {
+                    line.insert(name.to_owned(), value.into());
+                }
+                format!("{line}\n")
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -94,24 +138,35 @@ pub struct Log {
 impl Log {
     /// Starts the log of the process, once, and sends panics there, too. `filter` says which lines pass,
     /// as `RUST_LOG` does.
-    pub fn start(filter: &str) -> Result<Self, ParseError> {
+    pub fn start(filter: &str, format: LogFormat) -> Result<Self, ParseError> {
         let filter = EnvFilter::try_new(filter)?;
         let counts = Arc::clone(STARTED.get_or_init(Arc::default));
-        let stderr = rustix::stdio::stderr();
-        let output = Output { fd: stderr, counts: Arc::clone(&counts), reported: 0, cut: false };
+        let format = *FORMAT.get_or_init(|| format);
+        let fd = rustix::stdio::stderr();
+        let output = Output { fd, format, counts: Arc::clone(&counts), reported: 0, cut: false };
         let (queue, writer) = NonBlockingBuilder::default()
             .buffered_lines_limit(QUEUE_LINES_MAX)
             // `Counts` refuses what the queue has no room for, so that nothing waits here.
             .lossy(false)
             .thread_name("tidegate-log")
             .finish(output);
-        Subscriber::builder()
+        let lines = Subscriber::builder()
             .with_env_filter(filter)
             .with_writer(Queue { lines: queue, counts: Arc::clone(&counts) })
-            .with_ansi(io::stderr().is_terminal())
+            .with_ansi(format == LogFormat::Text && io::stderr().is_terminal())
             // It would print them, and panic where that fails.
-            .log_internal_errors(false)
-            .init();
+            .log_internal_errors(false);
+        match format {
+            LogFormat::Text => lines.init(),
+            LogFormat::Json => {
+                lines
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(false)
+                    .with_span_list(false)
+                    .init();
+            }
+        }
         std::panic::set_hook(Box::new(log_panic));
         Ok(Self { counts, writer })
     }
@@ -119,6 +174,17 @@ impl Log {
     /// Checks a filter.
     pub fn check(filter: &str) -> Result<(), ParseError> {
         EnvFilter::try_new(filter).map(drop)
+    }
+
+    /// The line on standard error with which a process ends that has failed. It has the form of the log, if that
+    /// was started.
+    pub fn last_line(message: &str) -> String {
+        match FORMAT.get() {
+            Some(LogFormat::Json) => {
+                LogFormat::Json.line(Level::ERROR, "tidegate::exit", message, None)
+            }
+            Some(LogFormat::Text) | None => format!("error: {message}\n"),
+        }
     }
 
     /// Writes the lines that wait, for two seconds at most. A reader that stalls loses them.
@@ -178,6 +244,7 @@ impl Write for Line<'_> {
 /// Standard error as the writer's thread uses it. No call ever fails.
 struct Output {
     fd: BorrowedFd<'static>,
+    format: LogFormat,
     counts: Arc<Counts>,
     /// Lost lines that the log has told of.
     reported: u64,
@@ -243,13 +310,9 @@ impl Output {
         if lines == 0 {
             return;
         }
-        let mut time = String::new();
-        // A clock before 1970 has no text; the line goes without it.
-        SystemTime.format_time(&mut Writer::new(&mut time)).unwrap_or_default();
-        let line = format!(
-            "{time}  WARN tidegate::log: log lines were lost: the log could not be written, or its \
-             reader was too slow lines={lines}\n"
-        );
+        let message =
+            "log lines were lost: the log could not be written, or its reader was too slow";
+        let line = self.format.line(Level::WARN, "tidegate::log", message, Some(("lines", lines)));
         match self.put(line.as_bytes()) {
             Ok(()) => self.reported = lost,
             Err(taken) => self.cut = taken > 0,
@@ -268,5 +331,29 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         self.report_losses();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_line_past_the_queue_looks_like_the_others() {
+        let line = |format: LogFormat| {
+            format.line(Level::WARN, "tidegate::log", "lost \"some\"", Some(("lines", 3)))
+        };
+        let text = line(LogFormat::Text);
+        let (time, rest) = text.split_once(' ').unwrap();
+        assert!(humantime::parse_rfc3339(time).is_ok(), "{text}");
+        assert_eq!(rest, " WARN tidegate::log: lost \"some\" lines=3\n");
+        let json: Value = serde_json::from_str(&line(LogFormat::Json)).unwrap();
+        assert!(humantime::parse_rfc3339(json["timestamp"].as_str().unwrap()).is_ok(), "{json}");
+        assert_eq!(json["level"], "WARN");
+        assert_eq!(json["target"], "tidegate::log");
+        assert_eq!(json["message"], "lost \"some\"");
+        assert_eq!(json["lines"], 3);
     }
 }

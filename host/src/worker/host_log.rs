@@ -15,14 +15,16 @@ pub(super) fn write(record: &Record) {
     for line in shown {
         tracing::info!(
             target: "tidegate::guest",
-            module = %record.module, consumer = %record.consumer, correlation = %record.correlation,
+            module = %record.module, version = record.version, consumer = %record.consumer,
+            correlation = %record.correlation,
             "{line}"
         );
     }
     if !rest.is_empty() {
         tracing::info!(
             target: "tidegate::guest",
-            module = %record.module, consumer = %record.consumer, correlation = %record.correlation,
+            module = %record.module, version = record.version, consumer = %record.consumer,
+            correlation = %record.correlation,
             lines_left_out = rest.lines().count(), bytes_left_out = rest.len(),
             "the rest of what this run logged is in its record"
         );
