@@ -15,7 +15,7 @@ STEP := @scripts/timed-step
 # Steps run one after the other, even with -j: cargo uses all cores by itself, and a red step stops
 # the rest.
 .NOTPARALLEL:
-.PHONY: help demo build check-hour examples test unit lint docs fmt bench bench-fetches bench-paired bench-python bench-redis \
+.PHONY: help demo dist build check-hour examples test unit lint docs fmt bench bench-fetches bench-paired bench-python bench-redis \
 	findings setup
 
 help: ## List the targets
@@ -24,6 +24,9 @@ help: ## List the targets
 demo: setup build ## Build the host and the examples, and serve them on 127.0.0.1:8000
 	$(STEP) "build the examples" scripts/build-guests examples
 	@exec scripts/demo
+
+dist: setup ## Make what a release consists of, target/dist: packages of the host in release
+	$(STEP) "dist" scripts/dist
 
 build: ## Build the host in release: target/release/tidegate
 	$(STEP) "build the host" cargo build --locked --release --package tidegate

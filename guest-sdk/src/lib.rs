@@ -2,7 +2,7 @@
 
 /// The chapter on users is compiled and run as it stands.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/users.md")]
+#[doc = include_str!("docs/users.md")]
 struct Users;
 
 // So that the macros' paths mean this crate in its own tests.

@@ -53,6 +53,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("rustix", &["engine", "telemetry", "worker", "cli"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli", "main"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("sd_notify", &["cli"]),
     ("toml", &["config", "cli"]),
 ];
 

@@ -26,7 +26,11 @@ mod tls;
 mod tokens;
 mod wire;
 
-use std::{future::Future, path::PathBuf, time::Duration};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub use admin::Admin;
 pub use browser::{Browser, Driver, ENTER, ESCAPE};
@@ -128,6 +132,28 @@ pub fn python() -> Option<PathBuf> {
     let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
     assert!(!is_ci, "the packages of Python are missing: `scripts/setup tests` installs them");
     None
+}
+
+/// `promtool`, from where `scripts/setup` puts it. None where it is not to be had, which is right only outside of CI.
+pub fn promtool() -> Option<PathBuf> {
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    let file = root().join(target).join("promtool/promtool");
+    program(if file.exists() { &file } else { Path::new("promtool") })
+}
+
+/// A program that `scripts/setup` installs. None where it is not to be had, which is right only outside of CI.
+pub fn program(name: impl AsRef<Path>) -> Option<PathBuf> {
+    let name = name.as_ref();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // A path as it is, and a name in the directories of PATH.
+    let found =
+        std::env::split_paths(&path).map(|directory| directory.join(name)).find(|it| it.is_file());
+    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(
+        found.is_some() || !is_ci,
+        "{name:?} is missing: `scripts/setup tests` installs it or says how"
+    );
+    found
 }
 
 /// Where compiled code of guests is kept between tests.

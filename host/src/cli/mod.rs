@@ -4,6 +4,7 @@ mod build;
 mod cargo;
 mod check;
 mod compile;
+mod completions;
 mod connections;
 mod data;
 mod dead_letters;
@@ -16,6 +17,7 @@ mod drain;
 mod exit;
 mod host;
 mod logs;
+mod man_pages;
 mod module_settings;
 mod modules;
 mod new;
@@ -25,10 +27,12 @@ mod project;
 mod routes;
 mod send;
 mod serve;
+mod service;
 mod settings;
 mod signals;
 mod templates;
 mod token;
+mod version;
 mod worker;
 
 use clap::{Parser, Subcommand};
@@ -40,7 +44,7 @@ use crate::engine::COMPILE_COMMAND;
 
 /// Runs consumers that are compiled to WebAssembly, on HTTP and WebSocket.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, after_help = exit::HELP)]
+#[command(name = "tidegate", version = version::full(), after_help = exit::HELP)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -106,6 +110,11 @@ enum Command {
     Token(token::Command),
     /// Show runs of consumers and what they logged.
     Logs(logs::Arguments),
+    /// Print the completions of a shell.
+    Completions(completions::Arguments),
+    /// Write the manual pages into a directory.
+    #[command(hide = true)]
+    ManPages(man_pages::Arguments),
     /// Compile standard input: the host runs this.
     #[command(name = COMPILE_COMMAND, hide = true)]
     Compile(compile::Arguments),
@@ -137,6 +146,8 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Delayed(command) => delayed::run(command),
         Command::Token(command) => token::run(command),
         Command::Logs(arguments) => logs::run(arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::ManPages(arguments) => man_pages::run(&arguments),
         Command::Compile(arguments) => return compile::run(&arguments),
     };
     match result {

@@ -4,12 +4,16 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Handle,
+    signal::unix::{SignalKind, signal},
+};
 
-use super::{ExitStatus, settings::Settings};
+use super::{ExitStatus, service, settings::Settings};
 use crate::{
     app::StartError,
     config::{Backend, Config, ConfigError},
+    shutdown::Drain,
     telemetry::{Log, LogFormat},
 };
 
@@ -94,6 +98,11 @@ async fn serve(config: Config) -> Result<()> {
     if let Err(error) = announce(&app) {
         tracing::warn!(%error, "the addresses cannot be printed on standard output");
     }
+    let watchdog = Drain::new(Handle::current());
+    if let Some(within) = service::watchdog() {
+        watchdog.spawn_until_stopped("watchdog", service::give_signs_of_life(within));
+    }
+    service::ready(app.endpoints());
     let at_once = loop {
         tokio::select! {
             _ = terminate.recv() => break false,
@@ -104,6 +113,7 @@ async fn serve(config: Config) -> Result<()> {
         }
     };
     tracing::info!("stopping; a second signal exits at once");
+    service::stopping();
     let stopped = async { if at_once { app.stop().await } else { app.drain().await } };
     let left = tokio::select! {
         left = stopped => left,
@@ -113,6 +123,7 @@ async fn serve(config: Config) -> Result<()> {
     if left > 0 {
         tracing::warn!(left, "connections were left when the grace period was over");
     }
+    watchdog.stop();
     Ok(())
 }
 

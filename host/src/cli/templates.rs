@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use super::version::is_of_distribution;
+
 /// The placeholders for the name of the module, and for that of the crate in Rust. They are valid names in
 /// all languages, so that formatters read the templates, too.
 const NAME: &str = "module-name";
@@ -128,12 +130,16 @@ impl Language {
     }
 
     /// Returns the line of a manifest that asks for the SDK: that of the checkout in which this was built, while it
-    /// is there; else the one that is published with it.
+    /// is there; else, and in a distribution, the one that is published with it.
     pub(super) fn sdk(self) -> String {
-        let version = env!("CARGO_PKG_VERSION");
         let Kit { checkout, known, .. } = self.kit();
         let checkout = Path::new(checkout).canonicalize().ok();
-        let checkout = checkout.filter(|path| path.join(known).is_file());
+        let is_there = |path: &PathBuf| path.join(known).is_file();
+        self.sdk_at(checkout.filter(|path| is_there(path) && !is_of_distribution()))
+    }
+
+    fn sdk_at(self, checkout: Option<PathBuf>) -> String {
+        let version = env!("CARGO_PKG_VERSION");
         match (self, checkout) {
             (Self::Rust, Some(path)) => format!("tidegate-sdk = {{ path = {} }}", quoted(&path)),
             (Self::Rust, None) => format!("tidegate-sdk = \"{version}\""),
@@ -200,6 +206,17 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn without_a_checkout_the_sdk_is_the_published_one_of_the_same_version() {
+        let version = env!("CARGO_PKG_VERSION");
+        let wanted = |language: Language| language.sdk_at(None);
+        assert_eq!(wanted(Language::Rust), format!("tidegate-sdk = \"{version}\""));
+        assert_eq!(wanted(Language::Python), format!("tidegate-sdk=={version}"));
+        for language in [Language::Javascript, Language::Typescript] {
+            assert_eq!(wanted(language), format!("\"@tidegate/sdk\": \"{version}\""));
         }
     }
 

@@ -100,6 +100,14 @@ impl InterfaceServer {
             self.endpoints.push(listener.endpoint.clone());
             self.listeners.push(listener);
         }
+        let unused =
+            (0..inherited.len()).filter(|at| matches!(inherited.take_raw_fd(*at), Ok(Some(_))));
+        for at in unused {
+            tracing::warn!(
+                place = %Endpoint::inherited(at),
+                "a socket that systemd passes is not in `listen`: whoever connects there waits for ever"
+            );
+        }
         Ok(())
     }
 

@@ -49,6 +49,11 @@ impl Endpoint {
         Self { place: Place::Tcp(address), tls: false }
     }
 
+    /// The place of a descriptor that systemd passes, by its number from 0.
+    pub(in crate::interface) const fn inherited(number: usize) -> Self {
+        Self { place: Place::Inherited(FIRST_INHERITED + number), tls: false }
+    }
+
     /// Whether TLS is spoken.
     pub const fn tls(&self) -> bool {
         self.tls
