@@ -121,8 +121,9 @@ impl Hub {
         let (local, entry) = self.named(of, connection)?;
         let mut facts = self.facts(&local, &entry)?;
         let channel = ChannelName::of_connection(&self.node, &local);
-        let groups = self.layer.groups_of(&channel);
-        facts.groups = Some(groups.iter().map(ToString::to_string).collect());
+        // That of its user is the host's: `user` says whose it is.
+        let groups = self.layer.groups_of(&channel).into_iter().filter(|it| !it.is_reserved());
+        facts.groups = Some(groups.map(|group| group.to_string()).collect());
         Some(facts)
     }
 
