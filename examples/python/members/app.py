@@ -12,7 +12,7 @@ class Claims:
 
 @user(optional=True)
 @http("GET /")
-def page(user: User | None) -> str:
+def greeting(user: User | None) -> str:
     return f"Hello {user.claims(Claims).name}!\n" if user else "Hello! Please sign in.\n"
 
 
@@ -46,4 +46,4 @@ def cellar(user: User) -> str:
     return f"{user.id} is in the cellar\n"
 
 
-Consumer = export({"/members": [page, Room, clear, cellar]})
+Consumer = export({"/members": [greeting, Room, clear, cellar]})

@@ -225,7 +225,7 @@ describe(
       const module = join(folder, "fetching.wasm");
       await assert.rejects(
         serve({ ungranted: module }),
-        /wasi:http\/outgoing-handler[^]*\[modules\.ungranted\.grants\][^]*http/,
+        /wasi:http\/outgoing-handler[^]*modules\.NAME\.grants\.http = \[/,
       );
     });
 
@@ -275,11 +275,6 @@ describe(
       assert.deepEqual([large.status, await large.text()], [200, "printed"]);
       assert.equal((await get("/many-prints")).status, 500);
       await host.logged("limits.host_calls allows 10000 module=surface");
-    });
-
-    test("an error with a text of megabytes is a fault", async () => {
-      assert.equal((await get("/many-words")).status, 500);
-      await host.logged("the consumer failed: Error: line line");
     });
 
     test("a recursion and a loop end as the fault that they are", async () => {

@@ -21,6 +21,9 @@ const NANOSECONDS = 1_000_000;
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
 
+/** @type {Record<string, { tag: string }>} */
+const SCHEMES = { https: { tag: "HTTPS" }, http: { tag: "HTTP" } };
+
 /** The word for each failure of the host that is not `broken`. @type {Record<string, string>} */
 const REASONS = {
   "destination-IP-prohibited": "refused",
@@ -60,7 +63,9 @@ function send(asked) {
 /** @param {WireAsked} asked */
 function outgoing({ method, url, headers, body }) {
   const [, scheme = "", authority = "", path = ""] = /^([^:]*):\/\/([^/?]*)([^]*)$/.exec(url) ?? [];
-  if (!scheme) throw failed("invalid", "the URL of the request is not one");
+  if (!scheme || !authority) throw failed("invalid", "the URL of the request is not one");
+  const known = SCHEMES[scheme];
+  if (!known) throw failed("invalid", "the scheme of the URL is neither https nor http");
   const fields = new Fields();
   for (const [name, value] of headers)
     valid(`header field ${JSON.stringify(name)}`, () => fields.append(name, value));
@@ -70,11 +75,7 @@ function outgoing({ method, url, headers, body }) {
   const isKnown = METHODS.includes(method);
   const named = isKnown ? { tag: method.toLowerCase() } : { tag: "other", val: method };
   valid("method", () => request.setMethod(named));
-  const schemes = /** @type {Record<string, { tag: string, val?: string }>} */ ({
-    https: { tag: "HTTPS" },
-    http: { tag: "HTTP" },
-  });
-  valid("scheme", () => request.setScheme(schemes[scheme] ?? { tag: "other", val: scheme }));
+  valid("scheme", () => request.setScheme(known));
   valid("host", () => request.setAuthority(authority));
   valid("path", () => request.setPathWithQuery(path.startsWith("/") ? path : `/${path}`));
   return request;

@@ -28,6 +28,7 @@ _METHODS = {
     "OPTIONS": http.Method_Options,
     "PATCH": http.Method_Patch,
 }
+_SCHEMES = {"https": http.Scheme_Https, "http": http.Scheme_Http}
 _REASONS = {
     http.ErrorCode_DestinationIpProhibited: "refused",
     http.ErrorCode_HttpRequestDenied: "refused",
@@ -69,6 +70,11 @@ def _outgoing(asked: Asked) -> Any:
         raise FetchFailed("invalid", "the URL of the request is not one")
     cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
     authority, path = rest[:cut], rest[cut:]
+    if not authority:
+        raise FetchFailed("invalid", "the URL of the request is not one")
+    named = _SCHEMES.get(scheme)
+    if named is None:
+        raise FetchFailed("invalid", "the scheme of the URL is neither https nor http")
     fields = http.Fields()
     for name, value in asked.headers:
         _valid(f"header field {name!r}", fields.append, name, value)
@@ -77,9 +83,7 @@ def _outgoing(asked: Asked) -> Any:
     request = http.OutgoingRequest(fields)
     known = _METHODS.get(asked.method)
     _valid("method", request.set_method, http.Method_Other(asked.method) if known is None else known())
-    schemes = {"https": http.Scheme_Https, "http": http.Scheme_Http}
-    named = schemes[scheme]() if scheme in schemes else http.Scheme_Other(scheme)
-    _valid("scheme", request.set_scheme, named)
+    _valid("scheme", request.set_scheme, named())
     _valid("host", request.set_authority, authority)
     _valid("path", request.set_path_with_query, path if path.startswith("/") else f"/{path}")
     return request
