@@ -35,7 +35,7 @@ def name(user: User | None) -> str:
 
 @claims(role=["admin", "owner"])
 @http("POST /clear")
-def clear(cx: Context, user: User) -> str:
+def clear_room(cx: Context, user: User) -> str:
     cx.group_send("room", f"{user.id} has cleared the room")
     return f"cleared by {user.id}\n"
 
@@ -46,4 +46,4 @@ def cellar(user: User) -> str:
     return f"{user.id} is in the cellar\n"
 
 
-Consumer = export({"/members": [greeting, Room, clear, cellar]})
+Consumer = export({"/members": [greeting, Room, clear_room, cellar]})
