@@ -104,6 +104,7 @@ fn routes() -> Routes {
         event_expiry: Duration::from_secs(10),
         deadline: Duration::from_secs(5),
         on_fault: OnFault::Close,
+        user_limit: None,
         activation: 1,
     };
     let module = ModuleName::parse("m").expect("a letter");

@@ -66,6 +66,7 @@ fn table<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Option<RouteTable> 
         event_expiry: Duration::from_secs(10),
         deadline: Duration::from_secs(5),
         on_fault: OnFault::Close,
+        user_limit: None,
         activation: 1,
     };
     let retries = BTreeMap::new();
