@@ -13,8 +13,15 @@ fn block<'a>(page: &'a str, before: &str, language: &str) -> &'a str {
     rest.split_once("\n```").unwrap().0
 }
 
-/// Compiles the C of the page with the command of the page, and writes the types of the contract into the file, as
-/// `wasm-tools component embed` does.
+/// Writes the types of the contract into a core module, as `wasm-tools component embed` does.
+pub(crate) fn embed_types(wasm: &mut Vec<u8>) {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(root().join("wit")).unwrap();
+    let world = resolve.select_world(&[package], Some("module")).unwrap();
+    embed_component_metadata(wasm, &resolve, world, StringEncoding::UTF8, false).unwrap();
+}
+
+/// Compiles the C of the page with the command of the page, and writes the types of the contract into the file.
 fn compile(directory: &Path) -> Vec<u8> {
     let page = fs::read_to_string(root().join("docs/guests.md")).unwrap();
     fs::write(directory.join("hello.c"), block(&page, "## In C, by hand", "c")).unwrap();
@@ -23,10 +30,7 @@ fn compile(directory: &Path) -> Vec<u8> {
     let done = done.expect("`scripts/setup tests` installs clang and lld");
     assert!(done.status.success(), "{done:?}");
     let mut wasm = fs::read(directory.join("hello.core.wasm")).unwrap();
-    let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(root().join("wit")).unwrap();
-    let world = resolve.select_world(&[package], Some("module")).unwrap();
-    embed_component_metadata(&mut wasm, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    embed_types(&mut wasm);
     wasm
 }
 

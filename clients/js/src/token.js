@@ -26,7 +26,7 @@ const PLAIN = "tidegate";
  */
 export function offered(protocols, token) {
   if (token === null || token === undefined) return protocols;
-  // What may stand in a JSON Web Token, and all of it in an entry.
+  // The characters of a JSON Web Token. An entry may have all of them.
   if (typeof token !== "string" || !/^[\w.-]+$/.test(token)) {
     throw new TypeError("tidegate: a token is a text of A-Z a-z 0-9 . _ -");
   }

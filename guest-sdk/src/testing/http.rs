@@ -131,14 +131,7 @@ impl TestRequest {
             }
             if let Some(entry) = entry {
                 let event = Event::HttpRequest(HttpRequest { scope: scope.clone(), body });
-                let connection = Some(channel.clone());
-                world.queue.push_back(Job {
-                    entry,
-                    event,
-                    connection,
-                    correlation: id,
-                    delivery: None,
-                });
+                world.queue.push_back(Job::of_connection(entry, event, &channel, id));
             }
             let connection = Connection { entry, scope, user, kind: Kind::Http(http) };
             world.connections.insert(channel.clone(), connection);

@@ -103,14 +103,7 @@ impl TestHandshake {
             let kind = Kind::Websocket(Websocket::default());
             let connection = Connection { entry: Some(entry), scope, user, kind };
             world.connections.insert(channel.clone(), connection);
-            let connection = Some(channel.clone());
-            world.queue.push_back(Job {
-                entry,
-                event,
-                connection,
-                correlation: id,
-                delivery: None,
-            });
+            world.queue.push_back(Job::of_connection(entry, event, &channel, id));
             channel
         };
         settle(&world);
@@ -161,14 +154,7 @@ impl TestSocket {
                 frame: frame.into().into_wire(),
             });
             let Some(entry) = entry else { return };
-            let connection = Some(self.channel.clone());
-            world.queue.push_back(Job {
-                entry,
-                event,
-                connection,
-                correlation: id,
-                delivery: None,
-            });
+            world.queue.push_back(Job::of_connection(entry, event, &self.channel, id));
         }
         settle(&self.world);
     }

@@ -32,6 +32,18 @@ pub(super) struct Job {
     pub(super) delivery: Option<Delivery>,
 }
 
+impl Job {
+    /// An event of a connection.
+    pub(super) fn of_connection(
+        entry: &'static Entry,
+        event: Event,
+        channel: &str,
+        correlation: String,
+    ) -> Self {
+        Self { entry, event, connection: Some(channel.to_owned()), correlation, delivery: None }
+    }
+}
+
 /// A message that waits for its moment.
 #[derive(Debug)]
 pub(super) struct Later {
@@ -370,13 +382,7 @@ impl World {
             reason: close.reason,
         };
         let event = Event::WebsocketDisconnect(event);
-        self.queue.push_back(Job {
-            entry,
-            event,
-            connection: Some(channel.to_owned()),
-            correlation,
-            delivery: None,
-        });
+        self.queue.push_back(Job::of_connection(entry, event, channel, correlation));
     }
 
     pub(super) fn leave_groups(&mut self, channel: &str) {
@@ -402,8 +408,7 @@ impl World {
                 path: scope.path,
                 path_params: scope.path_params,
             });
-            let connection = Some(channel.to_owned());
-            self.queue.push_back(Job { entry, event, connection, correlation, delivery: None });
+            self.queue.push_back(Job::of_connection(entry, event, channel, correlation));
         }
     }
 

@@ -7,18 +7,14 @@ use clap::Args;
 
 use super::{
     host::{Author, Host},
-    output::{json, plain, table},
+    listing::{Listing, Page},
+    output::{json, plain, say, say_rest, table},
 };
 use crate::{
-    admin::client::{
-        AskError, CloseFrame, Connection, ConnectionFilter, ConnectionPage, SilentNode,
-    },
+    admin::client::{AskError, CloseFrame, Connection, ConnectionFilter, SilentNode},
     config::ConfigError,
     message::{ChannelName, GroupName, ModuleName},
 };
-
-/// Connections that a host gives at once.
-const PAGE: usize = 1_000;
 
 /// Selects connections.
 #[derive(Debug, Args)]
@@ -53,14 +49,8 @@ pub(super) struct ListArguments {
     connection: Option<ChannelName>,
     #[command(flatten)]
     selected: Selected,
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
     #[command(flatten)]
-    host: Host,
-    /// Print each as a line of JSON
-    #[arg(long)]
-    json: bool,
+    listing: Listing,
 }
 
 /// The arguments of `close`.
@@ -95,40 +85,30 @@ fn reply_channel(text: &str) -> Result<ChannelName, String> {
 
 /// Lists connections, or shows one.
 pub(super) fn list(arguments: ListArguments) -> Result<()> {
-    let ListArguments { connection, selected, limit, host, json: as_json } = arguments;
+    let ListArguments { connection, selected, listing } = arguments;
+    let as_json = listing.json;
     if let Some(channel) = connection {
-        let connection = host.ask(async |client| Ok(client.connection(&channel).await?))?;
+        let connection =
+            listing.host.ask(async |client| Ok(client.connection(&channel).await?))?;
         return if as_json { json(&connection) } else { show(&connection) };
     }
-    if limit == 0 {
-        return Err(ConfigError::new("--limit", "it is 0; give at least 1").into());
-    }
     let filter = selected.into_filter();
-    let page = host.ask(async |client| {
-        let (mut connections, mut cursor) = (Vec::new(), None::<String>);
-        loop {
-            let room = (limit - connections.len()).min(PAGE);
-            let page = client.connections(&filter, cursor.as_deref(), room).await?;
-            connections.extend(page.connections);
-            if page.cursor.is_none() || connections.len() >= limit {
-                return Ok(ConnectionPage { connections, ..page });
-            }
-            cursor = page.cursor;
-        }
+    let (mut total, mut unanswered) = (0, Vec::new());
+    let (connections, _) = listing.read(None, async |client, cursor, room| {
+        let page = client.connections(&filter, cursor, room).await?;
+        (total, unanswered) = (page.total, page.unanswered);
+        Ok(Page { entries: page.connections, next: page.cursor })
     })?;
     if as_json {
-        page.connections.iter().try_for_each(json)?;
+        connections.iter().try_for_each(json)?;
     } else {
         let head = ["CONNECTION", "PROTOCOL", "MODULE", "PATH", "USER", "CLIENT", "SINCE"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.extend(page.connections.iter().map(row));
+        rows.extend(connections.iter().map(row));
         table(&rows)?;
-        let left = page.total.saturating_sub(page.connections.len() as u64);
-        if left > 0 {
-            say(&format!("{left} more; give --limit"))?;
-        }
+        say_rest(total, connections.len())?;
     }
-    notice(&page.unanswered, "its connections are missing")
+    notice(&unanswered, "its connections are missing")
 }
 
 fn row(of: &Connection) -> Vec<String> {
@@ -188,8 +168,4 @@ fn notice(unanswered: &[SilentNode], what: &str) -> Result<()> {
         writeln!(std::io::stderr(), "{line}").context("standard error is closed")?;
     }
     Ok(())
-}
-
-fn say(text: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{text}").context("standard output is closed")
 }

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     host::{Author, Host},
-    output::{json as print_json, plain, table},
+    listing::{Listing, Page},
+    output::{json as print_json, plain, say, table},
 };
 use crate::{
     admin::client::{AskError, DataEntry},
@@ -16,8 +17,6 @@ use crate::{
     message::ModuleName,
 };
 
-/// Entries that a host gives at once.
-const PAGE: usize = 1_000;
 /// Lines of an import, and bytes, that are sent at once.
 const LINES_AT_ONCE: u64 = 1_000;
 const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
@@ -106,14 +105,8 @@ pub(super) struct ListArguments {
     /// Only keys behind this one
     #[arg(long, value_name = "KEY")]
     after: Option<String>,
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
     #[command(flatten)]
-    host: Host,
-    /// Print each key as a line of JSON
-    #[arg(long)]
-    json: bool,
+    listing: Listing,
 }
 
 /// The arguments of `data delete`.
@@ -212,21 +205,12 @@ fn body(arguments: &SetArguments) -> Result<Value> {
 }
 
 fn list(arguments: ListArguments) -> Result<()> {
-    let ListArguments { module, prefix, after, limit, host, json: as_json } = arguments;
-    let name = module.name;
-    let (entries, cursor) = host.ask(async |client| {
-        let (mut entries, mut cursor) = (Vec::new(), after);
-        while entries.len() < limit {
-            let most = PAGE.min(limit - entries.len());
-            let page = client.data_page(&name, &prefix, cursor.as_deref(), most).await;
-            let page = page.map_err(refusal)?;
-            entries.extend(page.entries);
-            cursor = page.cursor;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        Ok((entries, cursor))
+    let ListArguments { module, prefix, after, listing } = arguments;
+    let (name, as_json) = (module.name, listing.json);
+    let (entries, cursor) = listing.read(after, async |client, cursor, room| {
+        let page = client.data_page(&name, &prefix, cursor, room).await;
+        let page = page.map_err(refusal)?;
+        Ok(Page { entries: page.entries, next: page.cursor })
     })?;
     if as_json {
         entries.iter().try_for_each(print_json)?;
@@ -316,10 +300,6 @@ fn import(arguments: ImportArguments) -> Result<()> {
         }
     })?;
     say(&format!("{name}: {written} lines are written"))
-}
-
-fn say(line: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{line}").context("standard output is closed")
 }
 
 /// Turns a refusal of an argument into a usage error.

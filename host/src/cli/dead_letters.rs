@@ -1,22 +1,18 @@
 //! `tidegate dead-letters`: messages of channels with retries, after their last try.
 
-use std::io::Write as _;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::{
     host::{Author, Host},
-    output::{json, plain, table},
+    listing::{Listing, Page},
+    output::{json, plain, say, say_rest, table},
 };
 use crate::{
-    admin::client::{DeadLetter, DeadLetterPage, DeadLettersMoved},
-    config::ConfigError,
+    admin::client::{DeadLetter, DeadLettersMoved},
     message::ChannelName,
 };
 
-/// Dead letters that a host gives at once.
-const PAGE: usize = 1_000;
 /// Characters of a message in a list.
 const MESSAGE_CHARACTERS: usize = 80;
 
@@ -39,14 +35,8 @@ pub(super) struct ListArguments {
     /// The channel that they come from [default: list the channels]
     #[arg(value_name = "CHANNEL", value_parser = ChannelName::parse)]
     channel: Option<ChannelName>,
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
     #[command(flatten)]
-    host: Host,
-    /// Print each as a line of JSON
-    #[arg(long)]
-    json: bool,
+    listing: Listing,
 }
 
 /// The arguments of `dead-letters show`.
@@ -83,12 +73,10 @@ pub(super) struct MoveArguments {
 /// Runs one of the commands.
 pub(super) fn run(command: Command) -> Result<()> {
     match command {
-        Command::List(ListArguments { channel: None, host, json: as_json, .. }) => {
-            channels(host, as_json)
+        Command::List(ListArguments { channel: None, listing }) => {
+            channels(listing.host, listing.json)
         }
-        Command::List(ListArguments { channel: Some(channel), limit, host, json: as_json }) => {
-            list(host, &channel, limit, as_json)
-        }
+        Command::List(ListArguments { channel: Some(channel), listing }) => list(&channel, listing),
         Command::Show(ShowArguments { channel, id, host }) => host.ask(async |client| {
             let letter = client.dead_letter(&channel, &id).await?;
             json(&letter)
@@ -117,22 +105,12 @@ fn channels(host: Host, as_json: bool) -> Result<()> {
     table(&rows)
 }
 
-fn list(host: Host, channel: &ChannelName, limit: usize, as_json: bool) -> Result<()> {
-    if limit == 0 {
-        return Err(ConfigError::new("--limit", "it is 0; give at least 1").into());
-    }
-    let (letters, total) = host.ask(async |client| {
-        let (mut letters, mut cursor) = (Vec::new(), None);
-        loop {
-            let room = (limit - letters.len()).min(PAGE);
-            let page = client.dead_letters(channel, cursor.as_deref(), room).await?;
-            let DeadLetterPage { messages, total, cursor: next, .. } = page;
-            letters.extend(messages);
-            if next.is_none() || letters.len() >= limit {
-                return Ok((letters, total));
-            }
-            cursor = next;
-        }
+fn list(channel: &ChannelName, listing: Listing) -> Result<()> {
+    let (as_json, mut total) = (listing.json, 0);
+    let (letters, _) = listing.read(None, async |client, cursor, room| {
+        let page = client.dead_letters(channel, cursor, room).await?;
+        total = page.total;
+        Ok(Page { entries: page.messages, next: page.cursor })
     })?;
     if as_json {
         return letters.iter().try_for_each(json);
@@ -148,8 +126,7 @@ fn list(host: Host, channel: &ChannelName, limit: usize, as_json: bool) -> Resul
         ]
     }));
     table(&rows)?;
-    let left = total.saturating_sub(letters.len() as u64);
-    if left > 0 { say(&format!("{left} more; give --limit")) } else { Ok(()) }
+    say_rest(total, letters.len())
 }
 
 /// The beginning of a message.
@@ -189,8 +166,4 @@ fn change(arguments: MoveArguments, is_run: bool) -> Result<()> {
         }
         Ok(())
     })
-}
-
-fn say(text: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{text}").context("standard output is closed")
 }

@@ -1,18 +1,14 @@
 //! `tidegate delayed`: messages that a module has asked to be sent later.
 
-use std::io::Write as _;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::{
     host::{Author, Host},
-    output::{json, plain, table},
+    listing::{Listing, Page},
+    output::{json, plain, say, say_rest, table},
 };
-use crate::{config::ConfigError, message::ModuleName};
-
-/// Messages that a host gives at once.
-const PAGE: usize = 1_000;
+use crate::message::ModuleName;
 
 /// The commands on messages to be sent later.
 #[derive(Debug, Subcommand)]
@@ -29,14 +25,8 @@ pub(super) struct ListArguments {
     /// The module
     #[arg(value_name = "NAME", value_parser = ModuleName::parse)]
     name: ModuleName,
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
     #[command(flatten)]
-    host: Host,
-    /// Print each as a line of JSON
-    #[arg(long)]
-    json: bool,
+    listing: Listing,
 }
 
 /// The arguments of `delayed cancel`.
@@ -66,21 +56,12 @@ pub(super) fn run(command: Command) -> Result<()> {
 }
 
 fn list(arguments: ListArguments) -> Result<()> {
-    let ListArguments { name, limit, host, json: as_json } = arguments;
-    if limit == 0 {
-        return Err(ConfigError::new("--limit", "it is 0; give at least 1").into());
-    }
-    let (messages, total) = host.ask(async |client| {
-        let (mut messages, mut cursor) = (Vec::new(), None);
-        loop {
-            let room = (limit - messages.len()).min(PAGE);
-            let page = client.delayed(&name, cursor.as_deref(), room).await?;
-            messages.extend(page.messages);
-            if page.cursor.is_none() || messages.len() >= limit {
-                return Ok((messages, page.total));
-            }
-            cursor = page.cursor;
-        }
+    let ListArguments { name, listing } = arguments;
+    let (as_json, mut total) = (listing.json, 0);
+    let (messages, _) = listing.read(None, async |client, cursor, room| {
+        let page = client.delayed(&name, cursor, room).await?;
+        total = page.total;
+        Ok(Page { entries: page.messages, next: page.cursor })
     })?;
     if as_json {
         return messages.iter().try_for_each(json);
@@ -92,10 +73,5 @@ fn list(arguments: ListArguments) -> Result<()> {
         vec![plain(&message.due_at), plain(&message.channel), key]
     }));
     table(&rows)?;
-    let left = total.saturating_sub(messages.len() as u64);
-    if left > 0 { say(&format!("{left} more; give --limit")) } else { Ok(()) }
-}
-
-fn say(text: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{text}").context("standard output is closed")
+    say_rest(total, messages.len())
 }

@@ -16,6 +16,7 @@ mod doctor;
 mod drain;
 mod exit;
 mod host;
+mod listing;
 mod logs;
 mod man_pages;
 mod module_settings;

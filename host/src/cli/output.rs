@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::engine::escape;
@@ -22,6 +22,19 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", serde_json::to_string(value)?)?;
     Ok(out.flush()?)
+}
+
+/// Prints a line.
+pub(super) fn say(line: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("standard output is closed")
+}
+
+/// Says how much of a list was not printed, if there is more.
+pub(super) fn say_rest(total: u64, printed: usize) -> Result<()> {
+    match total.saturating_sub(printed as u64) {
+        0 => Ok(()),
+        rest => say(&format!("{rest} more; give --limit")),
+    }
 }
 
 /// Prints rows in columns as wide as they need to be.

@@ -1,13 +1,11 @@
 //! `tidegate token`: makes, lists and revokes tokens of the admin API.
 
-use std::io::Write as _;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::{
     host::{Author, Host},
-    output::{json, plain, table},
+    output::{json, plain, say, table},
 };
 use crate::{
     admin::{
@@ -114,8 +112,4 @@ fn list(tokens: &[TokenOf]) -> Result<()> {
         ]
     }));
     table(&rows)
-}
-
-fn say(text: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{text}").context("standard output is closed")
 }

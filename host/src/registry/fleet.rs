@@ -116,6 +116,19 @@ impl Fleet {
         nodes
     }
 
+    /// The same, also of processes that began just now: where processes share a store it is asked for them. If it does
+    /// not answer, those are returned that were known before.
+    ///
+    /// The admin API calls it before it asks all processes for something. Dropping the future changes nothing.
+    pub async fn nodes_now(&self) -> Vec<NodeReport> {
+        if self.deployments.store().is_shared()
+            && let Err(error) = self.meet().await
+        {
+            tracing::debug!(%error, "processes that began just now may be missing");
+        }
+        self.nodes()
+    }
+
     /// Marks a module as resting if it rests in any process.
     pub fn with_rests(&self, mut summary: Summary) -> Summary {
         let nodes = self.nodes();

@@ -277,6 +277,12 @@ describe(
       await host.logged("limits.host_calls allows 10000 module=surface");
     });
 
+    test("an error with a text of megabytes is a fault", async () => {
+      assert.equal((await get("/many-words")).status, 500);
+      // The log writes the ends of lines as two characters.
+      await host.logged("the consumer failed: Error: line\\nline\\n");
+    });
+
     test("a recursion and a loop end as the fault that they are", async () => {
       assert.equal((await get("/recursion")).status, 500);
       await host.logged("the call stack overflowed; look for a recursion without end module=surface");

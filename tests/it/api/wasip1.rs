@@ -1,16 +1,14 @@
 //! Core modules for wasip1, which become components.
 
 use serde_json::json;
-use tests::{Host, root};
+use tests::Host;
 use wasm_encoder::{
     CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection, Function,
     FunctionSection, ImportSection, Instruction as I, MemorySection, MemoryType, Module,
     TypeSection, ValType::I32,
 };
-use wit_component::{StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
-use crate::TIDEGATE;
+use crate::{TIDEGATE, guests::embed_types};
 
 /// Where the list of routes stands in memory, and what it is: one consumer `work` of the channel `jobs`.
 const LIST: i32 = 8;
@@ -72,10 +70,7 @@ pub(crate) fn core_module() -> Vec<u8> {
     module.section(&types).section(&imports).section(&functions).section(&memory);
     module.section(&exports).section(&code).section(&data);
     let mut wasm = module.finish();
-    let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(root().join("wit")).unwrap();
-    let world = resolve.select_world(&[package], Some("module")).unwrap();
-    embed_component_metadata(&mut wasm, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    embed_types(&mut wasm);
     wasm
 }
 

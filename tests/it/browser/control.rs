@@ -142,6 +142,38 @@ async fn dead_letters_and_tokens_are_changed_by_keyboard_on_a_dark_phone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_is_turned_page_by_page() {
+    let host = Host::builder().guest("users").section(&auth()).start().await;
+    let mut sockets = Vec::new();
+    for _ in 0..201 {
+        sockets.push(host.websocket(&room("ada")).await);
+    }
+    let driver = Driver::start().await;
+    let browser = entered(&driver, &host).await;
+    view(&browser, "connections").await;
+    browser.shows("//*[@id='connections-total'][.='201 connections.']").await;
+    let page = async |rows: usize, is_first: bool, is_last: bool| {
+        let has = |name: &str, has: bool| match has {
+            true => format!("//*[@id='{name}-page']"),
+            false => format!("not(//*[@id='{name}-page'])"),
+        };
+        let (before, after) = (has("previous", !is_first), has("next", !is_last));
+        browser.shows(&format!("//main[count(.//tbody/tr)={rows} and {before} and {after}]")).await;
+    };
+    page(100, true, false).await;
+    browser.click("next-page").await;
+    page(100, false, false).await;
+    browser.click("next-page").await;
+    page(1, false, true).await;
+    browser.click("previous-page").await;
+    page(100, false, false).await;
+    browser.click("previous-page").await;
+    page(100, true, false).await;
+    drop(sockets);
+    done(browser, host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_of_a_user_are_found_and_closed() {
     let host = Host::builder().guest("users").section(&auth()).start().await;
     let driver = Driver::start().await;

@@ -15,7 +15,7 @@ use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, Call, body, finish, json, problem::Problem, read, types::Moment};
+use super::{Answer, Call, body, finish, json, paging, problem::Problem, read, types::Moment};
 use crate::{
     admin::State,
     interface::{self, ClientClose, ConnectionFacts, Question, Selection},
@@ -26,10 +26,6 @@ use crate::{
 
 /// How long a process has for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Connections in a page without `limit`.
-const LIMIT_DEFAULT: usize = 100;
-/// The highest `limit`.
-const LIMIT_MAX: usize = 1_000;
 /// The longest id of a user, in characters.
 const USER_CHARACTERS_MAX: usize = 256;
 /// The longest reason of a close frame, in bytes.
@@ -194,11 +190,7 @@ pub(super) struct CloseQuery {
 pub(super) async fn list(call: &Call) -> Result<Answer, Box<Problem>> {
     let query: ConnectionQuery = read::parse(&call.query)?;
     let ConnectionQuery { module, group, user, protocol, cursor, limit } = query;
-    let limit = limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        let text = format!("`limit` is {limit}; give 1 to {LIMIT_MAX}");
-        return Err(Problem::bad("limit", text));
-    }
+    let limit = paging::limit(limit)?;
     let asker = Asker::of(call);
     let of = asker.selection((module, group, user), protocol)?;
     let from = cursor.map(|cursor| {
@@ -392,7 +384,7 @@ impl Asker {
         &self,
         question: &Question,
     ) -> (Vec<(NodeName, interface::Answer)>, Vec<Silent>) {
-        let reports = self.state.fleet.nodes();
+        let reports = self.state.fleet.nodes_now().await;
         let asked =
             reports.iter().filter_map(|report| Some((NodeName::parse(&report.node).ok()?, report)));
         let asked = asked.map(|(node, report)| async move {

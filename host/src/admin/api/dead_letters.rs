@@ -1,24 +1,26 @@
 //! Dead letters: messages of channels with retries, after their last try.
 
-#![expect(unused_qualifications, reason = "utoipa names queries in full")]
-
 use std::{sync::Arc, time::Duration};
 
 use data_encoding::BASE64;
 use hyper::StatusCode;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{Answer, Call, data, empty, finish, json, problem::Problem, read, types::Moment};
+use super::{
+    Answer, Call, data, empty, finish, json,
+    paging::{self, PageQuery},
+    problem::Problem,
+    read,
+    types::Moment,
+};
 use crate::{
     layer::{ChannelLayer, LayerError, Moved, Waiting, WaitingId},
     message::{ChannelName, Payload},
 };
 
-/// Messages in a page without `limit`.
-const LIMIT_DEFAULT: usize = 100;
-/// The highest `limit`, and messages that one request runs again or drops.
-const LIMIT_MAX: usize = 1_000;
+/// Messages that one request runs again or drops.
+const MOVED_MAX: usize = 1_000;
 /// Messages that are looked for at once where all are run again or dropped.
 const BATCH: usize = 100;
 
@@ -108,18 +110,6 @@ pub(super) struct DeadLettersMoved {
     full: bool,
 }
 
-/// Selects a page.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub(super) struct PageQuery {
-    /// Those that follow another page.
-    cursor: Option<String>,
-    /// At most so many, 100 if it is not given; fewer if they are large.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-}
-
 /// Channels that have dead letters.
 #[utoipa::path(get, path = "/api/v1/dead-letters", tag = "dead letters", responses(
     (status = 200, description = "Channels with dead letters, by name", body = DeadLetterChannels),
@@ -160,11 +150,7 @@ pub(super) async fn channels(call: &Call) -> Result<Answer, Box<Problem>> {
 pub(super) async fn list(call: &Call) -> Result<Answer, Box<Problem>> {
     let letters = Letters::of(call)?;
     let PageQuery { cursor, limit } = read::parse(&call.query)?;
-    let limit = limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        let text = format!("`limit` is {limit}; give 1 to {LIMIT_MAX}");
-        return Err(Problem::bad("limit", text));
-    }
+    let limit = paging::limit(limit)?;
     let after = cursor.map(|cursor| WaitingId::parse(&cursor).ok_or_else(|| bad_cursor(&cursor)));
     let after = after.transpose()?;
     let page = letters.layer.waiting(&letters.dead, after.as_ref(), limit).await;
@@ -354,7 +340,7 @@ impl Letters {
             self.check_is_there(call)?;
         }
         // What dies again meanwhile is not run again by this request.
-        let most = first.total.min(LIMIT_MAX);
+        let most = first.total.min(MOVED_MAX);
         finish(&call.tasks, async move {
             let (mut moved, mut is_full) = (0, false);
             let mut left = first.total;

@@ -13,6 +13,7 @@ mod modules;
 mod once;
 mod openapi;
 mod operations;
+mod paging;
 mod problem;
 mod read;
 mod settings;

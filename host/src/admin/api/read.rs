@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
-    Answer, Call, full, json,
+    Answer, Call, full, json, paging,
     problem::Problem,
     types::{ChannelDepth, LayerDepth, Node, NodeList, Record, RecordList},
 };
@@ -94,11 +94,7 @@ pub(super) struct RecordQuery {
 ))]
 pub(super) fn records(call: &Call) -> Result<Answer, Box<Problem>> {
     let query: RecordQuery = parse(&call.query)?;
-    let most = query.limit.unwrap_or(RECORDS_DEFAULT);
-    if !(1..=RECORDS_MAX).contains(&most) {
-        let text = format!("`limit` is {most}; give 1 to {RECORDS_MAX}");
-        return Err(Problem::bad("limit", text));
-    }
+    let most = paging::limit_within(query.limit, RECORDS_DEFAULT, RECORDS_MAX)?;
     let mut filter = filter(query)?;
     if let Some(module) = &filter.module {
         call.covers(module)?;

@@ -1,25 +1,25 @@
 //! Messages that a module has asked to be sent later.
 
-#![expect(unused_qualifications, reason = "utoipa names queries in full")]
-
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use hyper::StatusCode;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
-    Answer, Call, data, empty, json, modules::Rest, problem::Problem, read, types::Moment,
+    Answer, Call,
+    data::{self, KeyQuery},
+    empty, json,
+    modules::Rest,
+    paging::{self, PageQuery},
+    problem::Problem,
+    read,
+    types::Moment,
 };
-use crate::capability::store::{Key, Moment as StoreMoment, Place, Timer, TimerPlace, Transaction};
-
-/// Timers in a page without `limit`.
-const LIMIT_DEFAULT: usize = 100;
-/// The highest `limit`.
-const LIMIT_MAX: usize = 1_000;
+use crate::capability::store::{Moment as StoreMoment, Place, Timer, TimerPlace, Transaction};
 
 /// A message to be sent later.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,28 +44,6 @@ pub(super) struct DelayedPage {
     cursor: Option<String>,
 }
 
-/// Selects a page.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub(super) struct PageQuery {
-    /// Those that follow another page.
-    cursor: Option<String>,
-    /// At most so many, 100 if it is not given.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-}
-
-/// Names a message to be sent later.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct KeyQuery {
-    /// Its key.
-    #[param(min_length = 1, max_length = 512)]
-    key: String,
-}
-
 /// Messages that a module has asked to be sent later.
 #[utoipa::path(get, path = "/api/v1/modules/{name}/delayed", tag = "messages",
     params(PageQuery, ("name" = String, Path, description = "The module")),
@@ -80,11 +58,7 @@ pub(super) struct KeyQuery {
 pub(super) async fn list(call: &Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let PageQuery { cursor, limit } = read::parse(&call.query)?;
-    let limit = limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        let text = format!("`limit` is {limit}; give 1 to {LIMIT_MAX}");
-        return Err(Problem::bad("limit", text));
-    }
+    let limit = paging::limit(limit)?;
     let after = cursor.map(|cursor| {
         let text = format!("{cursor:?} is not a cursor; give the one of the page before");
         place(&cursor).ok_or_else(|| Problem::bad("cursor", text))
@@ -114,8 +88,7 @@ pub(super) async fn list(call: &Call) -> Result<Answer, Box<Problem>> {
 )]
 pub(super) async fn cancel(call: &Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
-    let KeyQuery { key } = read::parse(&call.query)?;
-    let key = Key::parse(&key).map_err(|error| Problem::bad("key", error.to_string()))?;
+    let key = KeyQuery::read(&call.query)?;
     data::there(&call.state, &name).await?;
     let (rest, quota) = (Rest::of(call, "delayed-cancel", name.clone()), data::quota(call, &name));
     let mut transaction = Transaction::new(Arc::clone(&call.state.data), name);

@@ -3,6 +3,7 @@
 import { change, get } from "./api.js";
 import { ask, open, say } from "./dialogs.js";
 import { count, el, facts, moment, replace, row, size, table } from "./elements.js";
+import { paging } from "./paging.js";
 
 /** Connections of a page. */
 const PAGE = 100;
@@ -41,9 +42,9 @@ export function connections(host, query) {
   const silent = el("div", { id: "unanswered" });
   const buttons = el("p", { class: "buttons" });
   const list = el("div");
-  /** Where the pages before began. @type {string[]} */
-  const before = [];
-  let cursor = "";
+  const pages = paging(() => {
+    refresh().catch((error) => host.failed(error));
+  });
   let shown = "";
   const wanted = new URLSearchParams();
   for (const field of FIELDS) {
@@ -71,15 +72,10 @@ export function connections(host, query) {
     host.go(`${next}` ? `connections?${next}` : "connections");
   });
 
-  const turn = (/** @type {() => void} */ work) => () => {
-    work();
-    refresh().catch((error) => host.failed(error));
-  };
-
   async function refresh() {
     const asked = new URLSearchParams(wanted);
     asked.set("limit", `${PAGE}`);
-    if (cursor) asked.set("cursor", cursor);
+    if (pages.cursor) asked.set("cursor", pages.cursor);
     const page = await get(`connections?${asked}`);
     const text = JSON.stringify(page);
     if (text === shown) return;
@@ -108,32 +104,7 @@ export function connections(host, query) {
           },
           "Close the WebSockets among these",
         ),
-      before.length > 0 &&
-        el(
-          "button",
-          {
-            type: "button",
-            "data-key": "back",
-            click: turn(() => {
-              cursor = before.pop() ?? "";
-            }),
-          },
-          "Page before",
-        ),
-      next !== undefined &&
-        el(
-          "button",
-          {
-            type: "button",
-            id: "next-page",
-            "data-key": "next",
-            click: turn(() => {
-              before.push(cursor);
-              cursor = next;
-            }),
-          },
-          "Next page",
-        ),
+      ...pages.buttons(next),
     );
     if (connections.length === 0) {
       replace(list, el("p", { class: "empty" }, "There are none here."));

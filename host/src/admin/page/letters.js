@@ -3,6 +3,7 @@
 import { change, get } from "./api.js";
 import { ask, open, say } from "./dialogs.js";
 import { count, duration, el, facts, moment, replace, row, size, table } from "./elements.js";
+import { paging } from "./paging.js";
 
 /** Dead letters of a page. */
 const PAGE = 100;
@@ -70,9 +71,9 @@ export function letters(host, channel) {
   const status = el("p", { class: "hint", id: "letters-total", role: "status" });
   const buttons = el("p", { class: "buttons" });
   const list = el("div");
-  /** Where the pages before began. @type {string[]} */
-  let before = [];
-  let cursor = "";
+  const pages = paging(() => {
+    refresh().catch((error) => host.failed(error));
+  });
   let shown = "";
   const element = el(
     "div",
@@ -84,14 +85,9 @@ export function letters(host, channel) {
     list,
   );
 
-  const turn = (/** @type {() => void} */ work) => () => {
-    work();
-    refresh().catch((error) => host.failed(error));
-  };
-
   async function refresh() {
     const query = new URLSearchParams({ limit: `${PAGE}` });
-    if (cursor) query.set("cursor", cursor);
+    if (pages.cursor) query.set("cursor", pages.cursor);
     const page = await get(`${path(channel)}?${query}`);
     const text = JSON.stringify(page);
     if (text === shown) return;
@@ -119,31 +115,7 @@ export function letters(host, channel) {
           },
           "Drop all",
         ),
-      before.length > 0 &&
-        el(
-          "button",
-          {
-            type: "button",
-            "data-key": "back",
-            click: turn(() => {
-              cursor = before.pop() ?? "";
-            }),
-          },
-          "Page before",
-        ),
-      next !== undefined &&
-        el(
-          "button",
-          {
-            type: "button",
-            "data-key": "next",
-            click: turn(() => {
-              before.push(cursor);
-              cursor = next;
-            }),
-          },
-          "Next page",
-        ),
+      ...pages.buttons(next),
     );
     if (messages.length === 0) {
       replace(list, el("p", { class: "empty" }, "There are none here."));

@@ -27,7 +27,7 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: [Asset; 14] = [
+const ASSETS: [Asset; 15] = [
     Asset { path: "/", kind: "text/html; charset=utf-8", text: include_str!("index.html") },
     Asset {
         path: "/page/page.css",
@@ -43,6 +43,7 @@ const ASSETS: [Asset; 14] = [
     Asset { path: "/page/metrics.js", kind: SCRIPT, text: include_str!("metrics.js") },
     Asset { path: "/page/modules.js", kind: SCRIPT, text: include_str!("modules.js") },
     Asset { path: "/page/overview.js", kind: SCRIPT, text: include_str!("overview.js") },
+    Asset { path: "/page/paging.js", kind: SCRIPT, text: include_str!("paging.js") },
     Asset { path: "/page/records.js", kind: SCRIPT, text: include_str!("records.js") },
     Asset { path: "/page/routes.js", kind: SCRIPT, text: include_str!("routes.js") },
     Asset { path: "/page/tokens.js", kind: SCRIPT, text: include_str!("tokens.js") },

@@ -117,7 +117,7 @@ class Worker:
         try:
             await asyncio.shield(taking)
         except asyncio.CancelledError:
-            # What was taken is in no other place: it is begun, so that its end is told.
+            # No other worker has a request that this one took: it is begun, so that its end is told.
             await asyncio.wait([taking])
             if taking.exception() is None:
                 for entry in taking.result()[0]:

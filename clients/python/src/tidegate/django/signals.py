@@ -28,7 +28,7 @@ def connect() -> None:
 
 
 def _logged_out(request: Any = None, user: Any = None, **_: Any) -> None:
-    # Who was not signed in logs out, too.
+    # Django sends the signal for visitors who were not signed in, too.
     if user is None or user.pk is None:
         return
     if request is None:

@@ -17,18 +17,13 @@ pub(super) use self::{
     export::{__path_export, export},
     import::{__path_import, import},
 };
-use super::{Answer, Call, State, json, problem::Problem, read};
+use super::{Answer, Call, State, json, paging, problem::Problem, read};
 use crate::{
     capability::store::{
         CommitError, Found, Key, KeyRange, Prefix, Quota, ReadError, StoreError, StoreGrant, Usage,
     },
     message::ModuleName,
 };
-
-/// Entries in a page without `limit`.
-const LIMIT_DEFAULT: usize = 100;
-/// The highest `limit`.
-const LIMIT_MAX: usize = 1_000;
 
 /// The media type of an export: JSON, an object a line.
 const LINES_TYPE: &str = "application/jsonl";
@@ -83,7 +78,7 @@ pub(super) struct KeyQuery {
 
 impl KeyQuery {
     /// Returns the key of a query.
-    fn read(query: &str) -> Result<Key, Box<Problem>> {
+    pub(super) fn read(query: &str) -> Result<Key, Box<Problem>> {
         let Self { key } = read::parse(query)?;
         Key::parse(&key).map_err(|error| Problem::bad("key", error.to_string()))
     }
@@ -103,11 +98,7 @@ impl KeyQuery {
 pub(super) async fn list(call: &Call) -> Result<Answer, Box<Problem>> {
     let name = call.module()?;
     let ListQuery { prefix, cursor, limit } = read::parse(&call.query)?;
-    let limit = limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        let text = format!("`limit` is {limit}; give 1 to {LIMIT_MAX}");
-        return Err(Problem::bad("limit", text));
-    }
+    let limit = paging::limit(limit)?;
     let prefix =
         Prefix::parse(&prefix).map_err(|error| Problem::bad("prefix", error.to_string()))?;
     let after = cursor.map(|cursor| after(&cursor, &prefix)).transpose()?;
