@@ -115,7 +115,8 @@ impl Client {
     }
 }
 
-/// RFC 9111, section 5.2.2.1.
+/// RFC 9111, section 5.2.2.1. The crate `headers` knows names of directives in lower case only, and takes a field with one
+/// bad directive as a whole for none.
 fn max_age(control: &str) -> Option<Duration> {
     let directives = control.split(',').filter_map(|directive| directive.trim().split_once('='));
     let mut ages = directives.filter(|(name, _)| name.eq_ignore_ascii_case("max-age"));
