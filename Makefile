@@ -9,6 +9,8 @@ export CARGO_TARGET_DIR
 
 # Examples and test guests are workspaces of their own; their native builds share a directory.
 NATIVE := env CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/examples-native" cargo
+# The host that tests in other languages serve with.
+SERVED := env TIDEGATE="$(CARGO_TARGET_DIR)/debug/tidegate-under-test"
 STEP := @scripts/timed-step
 
 .DEFAULT_GOAL := help
@@ -47,11 +49,9 @@ unit: examples ## Run the tests alone (`scripts/setup tests` installs what they 
 	$(STEP) "test the examples natively" \
 		$(NATIVE) test --locked --manifest-path examples/Cargo.toml --workspace
 	$(STEP) "test the JavaScript client" scripts/test-client-js
-	$(STEP) "test the JavaScript SDK" env \
-		TIDEGATE="$(CARGO_TARGET_DIR)/debug/tidegate-under-test" scripts/test-sdk-javascript
-	$(STEP) "test the Python package" scripts/test-client-python
-	$(STEP) "test the Python SDK" env \
-		TIDEGATE="$(CARGO_TARGET_DIR)/debug/tidegate-under-test" scripts/test-sdk-python
+	$(STEP) "test the JavaScript SDK" $(SERVED) scripts/test-sdk-javascript
+	$(STEP) "test the Python package" $(SERVED) scripts/test-client-python
+	$(STEP) "test the Python SDK" $(SERVED) scripts/test-sdk-python
 
 check-hour: SETUP := tests
 check-hour: setup examples ## Check for an hour that no moment of a schedule is missed or doubled
