@@ -46,6 +46,15 @@ pub mod knowing {
     });
 }
 
+/// Signing in and out of a browser, which version 0.1.1 adds. A module that does neither does not import it.
+pub mod holding {
+    wit_bindgen::generate!({
+        path: "wit/0.1.1",
+        world: "holding-sessions",
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
 /// The data of modules, which version 0.1.1 adds. A module that does not use it does not import it.
 pub mod storing {
     wit_bindgen::generate!({

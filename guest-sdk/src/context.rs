@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::host::{connection, invocation, layer, log, machine, reply, types};
 use crate::response::Answer;
 use crate::{
-    Fetch, FetchError, FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Store,
-    Timer, TimerError, User, UserConnections,
+    Fetch, FetchError, FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Session,
+    Sessions, Store, Stored, Timer, TimerError, User, UserConnections,
 };
 use crate::{payload, timer};
 
@@ -325,6 +325,18 @@ impl Context {
     #[must_use]
     pub fn store(&self) -> Store {
         Store::new()
+    }
+
+    /// The sessions of the host: signing in and out.
+    #[must_use]
+    pub const fn sessions(&self) -> Sessions {
+        Sessions::new()
+    }
+
+    /// What the module keeps for the session of the connection. A consumer of HTTP can take it as a parameter.
+    #[must_use]
+    pub const fn session<T: Stored + Default>(&self) -> Session<T> {
+        Session::new()
     }
 
     /// Commits the writes to the [`Store`], then sends the outbox now, replies included.

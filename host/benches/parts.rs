@@ -63,6 +63,7 @@ fn hello() -> Scope {
         root_path: String::new(),
         subprotocols: Vec::new(),
         user: None,
+        session: None,
     }
 }
 
@@ -100,6 +101,7 @@ fn invocation(c: &mut Criterion) {
             lasting: Arc::default(),
             process: ProcessTag::random(),
             store: Arc::clone(&store),
+            sessions: None,
         },
         outlet: Arc::clone(&outlet),
         on_long: || (),

@@ -23,6 +23,7 @@ use crate::{
     auth::Auth,
     capability::{
         outside::{ClientError, Clients, DocumentUrlError, RootsError},
+        sessions::Sessions,
         store::{self, EmbeddedStore, OpenError, RedisStoreError, Store},
     },
     config::{Backend, Config, ModuleConfig},
@@ -159,7 +160,8 @@ impl Config {
         let loader = Loader::new(engine, &path, self.compiler.clone(), self.files.clone())
             .map_err(|source| StartError::DataDir { path, source })?;
         // A process without a place to listen runs what other processes let in.
-        let knows_nobody = self.auth.is_none() && !self.listen.is_empty();
+        let knows_nobody =
+            self.auth.is_none() && self.sessions.is_none() && !self.listen.is_empty();
         Ok(if knows_nobody { loader.without_users() } else { loader })
     }
 
@@ -279,6 +281,7 @@ pub struct App {
     records: Arc<Records>,
     layer: Arc<dyn ChannelLayer>,
     data: Arc<dyn Store>,
+    sessions: Option<Arc<Sessions>>,
     metrics: Arc<Metrics>,
     interface: Option<InterfaceServer>,
     admin: AdminServer,
@@ -322,11 +325,14 @@ impl Config {
         if let Some(auth) = auth.as_ref().filter(|_| !self.listen.is_empty()) {
             keys::keep(auth, deployments.loader().engine().clients(), &keeping)?;
         }
+        let keep = |config| Arc::new(Sessions::new(config, Arc::clone(&data)));
+        let sessions = self.sessions.map(keep);
         let parts = Parts {
             config: self.interface,
             layer: Arc::clone(&layer),
             routes: deployments.registry().routes().clone(),
             auth,
+            sessions: sessions.clone(),
             metrics: Arc::clone(&metrics),
         };
         // A process without a place to listen is a worker.
@@ -367,6 +373,7 @@ impl Config {
             records,
             layer,
             data,
+            sessions,
             metrics,
             interface,
             admin,
@@ -398,6 +405,7 @@ impl App {
                 let parts = worker::Parts {
                     layer: Arc::clone(&self.layer),
                     store: self.data,
+                    sessions: self.sessions,
                     registry: Arc::clone(self.deployments.registry()),
                     metrics: Arc::clone(&self.metrics),
                     records: Arc::clone(&self.records),

@@ -157,6 +157,8 @@ pub struct Metrics {
     pub refusals: Family<ByRefusal, Counter>,
     /// Requests and handshakes whose token was missing, refused or left aside, by reason.
     pub auth_refusals: Family<ByReason, Counter>,
+    /// Runs that signed somebody in or out, or began or ended a session.
+    pub session_changes: Counter,
     /// Time that checking a token took, in seconds.
     pub auth_time: Histogram,
     /// Connections that were ended since messages to their groups may have been missed, by what happened.
@@ -219,6 +221,7 @@ impl Metrics {
             events_lost: Counter::default(),
             refusals: Family::default(),
             auth_refusals: Family::default(),
+            session_changes: Counter::default(),
             auth_time: histogram(),
             gap_closes: Family::default(),
             store_went_back: Counter::default(),
@@ -362,6 +365,11 @@ impl Metrics {
             "auth_refusals",
             "Requests and handshakes without a valid token where one counts, by reason",
             self.auth_refusals.clone(),
+        );
+        r.register(
+            "session_changes",
+            "Runs that began or ended sessions, or signed somebody in",
+            self.session_changes.clone(),
         );
         r.register("auth_time_seconds", "Time that checking a token took", self.auth_time.clone());
     }

@@ -316,8 +316,9 @@ async fn a_module_that_asks_for_users_is_refused_by_a_host_that_checks_no_tokens
     assert_eq!(error.code(), "auth");
     assert_eq!(
         error.to_string(),
-        "its consumer Room asks for a user, and this host checks no tokens; add a section such as [auth.web] \
-         with algorithms = [\"EdDSA\"] and public_keys = { file = \"public.pem\" } to tidegate.toml"
+        "its consumer Room asks for a user, and this host checks no tokens and keeps no sessions; add a section such as \
+         [auth.web] with algorithms = [\"EdDSA\"] and public_keys = { file = \"public.pem\" }, or [sessions], to \
+         tidegate.toml"
     );
     assert_eq!(host.get("/me").await.status, 404);
     host.stop().await;

@@ -122,8 +122,8 @@ async fn the_cases_of_every_example_hold_on_the_host() {
     let examples = examples();
     let names: Vec<_> = examples.iter().map(|(name, _)| name.as_str()).collect();
     for expected in [
-        "auction", "chat", "echo", "hello", "home", "jobs", "live", "longpoll", "members",
-        "notify", "ticker", "trouble", "units",
+        "account", "auction", "chat", "echo", "hello", "home", "jobs", "live", "longpoll",
+        "members", "notify", "ticker", "trouble", "units",
     ] {
         assert!(names.contains(&expected), "{names:?}");
     }

@@ -69,6 +69,7 @@ impl Stage {
             root_path: String::new(),
             subprotocols: Vec::new(),
             user: None,
+            session: None,
         };
         let event = Event {
             scope: Arc::new(scope),
@@ -93,6 +94,7 @@ impl Stage {
                 lasting: Arc::default(),
                 process: ProcessTag::random(),
                 store: Arc::clone(&self.store),
+                sessions: None,
             },
             outlet: Arc::new(Nowhere),
             on_long: || (),

@@ -224,7 +224,10 @@ async fn a_token_in_the_query_is_in_no_log_line_and_in_no_record() {
     process.signal("TERM").await;
     assert_eq!(process.wait().await, Some(0));
     let lines = std::fs::read_to_string(&log).unwrap();
-    assert!(lines.contains("/home") && lines.contains("a token is refused"), "the log is there");
+    assert!(
+        lines.contains("/home") && lines.contains("a token or a session is refused"),
+        "the log is there"
+    );
     for token in [&good, &old, &forged] {
         // Neither a token nor its claims or signature.
         for part in token.split('.').skip(1) {

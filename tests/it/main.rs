@@ -7,6 +7,7 @@
 )]
 
 mod abuse;
+mod account;
 mod api;
 mod attacks;
 mod attempts;
@@ -71,6 +72,7 @@ mod retries;
 mod routes;
 mod schedules;
 mod service;
+mod sessions;
 mod shutdown;
 mod slow_clients;
 mod stalls;

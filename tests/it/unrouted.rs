@@ -61,6 +61,7 @@ impl Peer {
             root_path: String::new(),
             subprotocols: Vec::new(),
             user: None,
+            session: None,
         }
     }
 

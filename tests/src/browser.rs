@@ -121,6 +121,11 @@ impl Browser {
         self.try_run(script).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
+    /// The same where the page may change meanwhile: then there is nothing.
+    pub async fn try_script(&self, script: &str) -> Option<Value> {
+        self.try_run(script).await.ok()
+    }
+
     async fn try_run(&self, script: &str) -> Result<Value, CmdError> {
         let script = format!("return (async () => {{ {script} }})()");
         must("a script ends", self.client.execute(&script, Vec::new())).await

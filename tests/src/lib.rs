@@ -46,7 +46,10 @@ pub use slots::Slots;
 pub use socket::Socket;
 pub use stub::{Asked, Stub};
 pub use tls::{Certificate, Http2};
-pub use tokens::{Issuer, auth_section, token, token_for};
+pub use tokens::{
+    Issuer, OTHER_SECRET, SECRET, auth_section, sealed, session_cookie, sessions_section, token,
+    token_for,
+};
 pub use wire::{Answer, Wire, answers};
 
 /// After so long something that must happen did not. Sentinel on a machine without time to spare does nothing for 30 s.

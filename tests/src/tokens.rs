@@ -11,7 +11,7 @@ use ring::{
 use serde_json::{Value, json};
 
 /// The secret of tests, as a setting has it.
-const SECRET: &str = "a secret of 32 bytes, or of more";
+pub const SECRET: &str = "a secret of 32 bytes, or of more";
 
 /// The settings of a host that takes tokens with HS256.
 pub fn auth_section(more: &str) -> String {
@@ -75,4 +75,27 @@ impl Issuer {
         let signature = BASE64URL_NOPAD.encode(self.key.sign(signed.as_bytes()).as_ref());
         format!("{signed}.{signature}")
     }
+}
+
+/// The settings of a host that keeps sessions, on plain HTTP.
+pub fn sessions_section(more: &str) -> String {
+    format!("[sessions]\nsecrets = [{SECRET:?}]\n{more}")
+}
+
+/// A secret that no host of tests has, unless its settings say so.
+pub const OTHER_SECRET: &str = "another secret of 32 bytes or so";
+
+/// A session cookie that a secret has signed, of an id that no host knows, for so many seconds, which may be over.
+pub fn session_cookie(secret: Option<&str>, id: [u8; 32], seconds: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let expires = now.checked_add_signed(seconds).unwrap();
+    let signed = [&expires.to_be_bytes()[..], &id[..]].concat();
+    sealed(secret.unwrap_or(SECRET), b"tidegate session 1\0", &signed)
+}
+
+/// Bytes with the code of a secret behind them, as a session cookie has them.
+pub fn sealed(secret: &str, purpose: &[u8], signed: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let code = hmac::sign(&key, &[purpose, signed].concat());
+    BASE64URL_NOPAD.encode(&[signed, code.as_ref()].concat())
 }

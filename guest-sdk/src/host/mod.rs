@@ -5,6 +5,7 @@
 pub(crate) use crate::bindings::{
     exports::tidegate::channels::consumer,
     fetching::tidegate::channels::outside,
+    holding::tidegate::channels::sessions,
     knowing::tidegate::channels::users,
     reaching::tidegate::channels::online,
     storing::tidegate::channels::{store, timers},
@@ -47,7 +48,7 @@ mod native;
 pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
-    Host, InvocationHost, OnlineHost, OutgoingHost, OutsideHost, StoreHost, TimerHost, connection,
-    consumer, invocation, layer, log, machine, online, outgoing, outside, reply, store, timers,
-    types, users, with_host,
+    Host, InvocationHost, OnlineHost, OutgoingHost, OutsideHost, SessionHost, StoreHost, TimerHost,
+    connection, consumer, invocation, layer, log, machine, online, outgoing, outside, reply,
+    sessions, store, timers, types, users, with_host,
 };

@@ -14,6 +14,7 @@ pub(crate) mod invocation;
 pub(crate) mod online;
 pub(crate) mod outgoing;
 pub(crate) mod outside;
+pub(crate) mod sessions;
 pub(crate) mod store;
 pub(crate) mod timers;
 pub(crate) mod types;
@@ -23,13 +24,14 @@ pub(crate) use invocation::InvocationHost;
 pub(crate) use online::OnlineHost;
 pub(crate) use outgoing::OutgoingHost;
 pub(crate) use outside::OutsideHost;
+pub(crate) use sessions::SessionHost;
 pub(crate) use store::StoreHost;
 pub(crate) use timers::TimerHost;
 use types::{Frame, Handshake, Response, Scope, StreamPart};
 
 /// What a test host does for a consumer. One method for each import of the contract.
 pub(crate) trait Host:
-    StoreHost + TimerHost + OutsideHost + OutgoingHost + InvocationHost + OnlineHost
+    StoreHost + TimerHost + OutsideHost + OutgoingHost + InvocationHost + OnlineHost + SessionHost
 {
     fn send(&mut self, channel: &str, content: &[u8]) -> Result<(), layer::SendError>;
     fn send_later(

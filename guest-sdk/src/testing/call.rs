@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use crate::Level;
 use crate::host::connection::StateError;
 use crate::host::consumer::Failure;
-use crate::host::layer::{FlushError, SendError};
+use crate::host::layer::{FlushError, FlushReason, SendError};
 use crate::host::reply::ReplyError;
 use crate::host::types::{Event, Frame, Handshake, Invocation, Response, Scope, StreamPart};
 use crate::host::users::User;
@@ -27,6 +27,7 @@ use super::{Fault, LogLine, SharedWorld};
 mod invocation;
 mod online;
 mod outside;
+mod sessions;
 mod store;
 mod timers;
 
@@ -52,6 +53,7 @@ fn run(world: &SharedWorld, job: &Job) {
         let call = Rc::new(RefCell::new(Call::new(world, job)));
         let outcome = attempt(&call, job);
         let mut call = call.borrow_mut();
+        let outcome = outcome.and_then(|()| call.check_sessions().map_err(Stop::Failed));
         match call.settle_data(outcome) {
             Ok(()) => return call.succeed(),
             Err(Stop::Conflict(_)) if number < ATTEMPTS_MAX && !call.is_final => {
@@ -175,6 +177,8 @@ struct Call {
     state: Option<Vec<u8>>,
     /// None before the first call of the store.
     transaction: Option<Transaction>,
+    /// What it asks for of sessions.
+    changes: sessions::Changes,
     /// Whether a second run would do something twice.
     is_final: bool,
 }
@@ -195,6 +199,7 @@ impl Call {
             answer: Answer::None,
             state: None,
             transaction: None,
+            changes: sessions::Changes::default(),
             is_final: false,
         }
     }
@@ -267,6 +272,9 @@ impl Call {
     }
 
     fn succeed(&mut self) {
+        if !self.changes.is_empty() {
+            self.apply_sessions();
+        }
         self.commit();
         let state = self.state.take();
         let answered = self.answer != Answer::None;
@@ -383,6 +391,12 @@ impl Host for SharedCall {
 
     fn flush(&mut self) -> Result<(), FlushError> {
         let mut call = self.0.borrow_mut();
+        if !call.changes.is_empty() {
+            let rule = "the run has asked for something of sessions, which is done when it returns; \
+                        flush before, or return";
+            let reason = FlushReason::Refused(rule.to_owned());
+            return Err(FlushError { index: 0, channel: String::new(), reason });
+        }
         call.flush_data();
         call.is_final |= !call.outbox.is_empty();
         call.commit();

@@ -9,6 +9,7 @@ use crate::host::types::{Frame, Handshake, Header, Response, Scope};
 use crate::host::users::User;
 
 use super::forms::Reply;
+use super::sessions::Lookup;
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -16,6 +17,7 @@ pub(super) struct Connection {
     pub(super) entry: Option<&'static Entry>,
     pub(super) scope: Scope,
     pub(super) user: Option<User>,
+    pub(super) session: Lookup,
     pub(super) kind: Kind,
 }
 

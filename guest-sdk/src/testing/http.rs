@@ -11,6 +11,7 @@ use super::SharedWorld;
 use super::call::settle;
 use super::connection::{Connection, Http, Kind};
 use super::routes::{self, Asked, Found};
+use super::sessions::Lookup;
 use super::users;
 use super::world::Job;
 
@@ -73,6 +74,15 @@ impl TestRequest {
         self
     }
 
+    /// Brings the cookies that a response has set, as a browser does. Those that it took away are left out.
+    ///
+    /// # Panics
+    /// When there is no response yet.
+    #[track_caller]
+    pub fn cookies_of(self, response: &TestResponse) -> Self {
+        response.cookies().into_iter().fold(self, |test, cookie| test.header("cookie", cookie))
+    }
+
     /// Sets the body.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
@@ -91,11 +101,13 @@ impl TestRequest {
     /// Sends it. Dropping the response before it is complete means that the client leaves.
     #[must_use]
     pub fn send(self) -> TestResponse {
-        let Self { world, method, path, headers, body, mut user } = self;
+        let Self { world, method, path, mut headers, body, user } = self;
         let channel = {
             let mut world = world.borrow_mut();
             let id = world.next_id();
             let channel = format!("test!{id}");
+            let (mut user, lookup) = world.look_up(&mut headers, user);
+            let mut session = Lookup::NotAsked;
             let mut scope = scope(&channel, &method, "http", &path, headers);
             let asked = Asked { raw_path: &scope.raw_path, headers: &scope.headers };
             let entries = world.consumers.entries();
@@ -108,6 +120,9 @@ impl TestRequest {
                     Ok(admitted) => {
                         scope.path_params = params;
                         (entry, user) = (Some(route), admitted);
+                        if route.access.is_some() {
+                            session = lookup;
+                        }
                     }
                     Err(status) => {
                         let response = match status {
@@ -133,7 +148,7 @@ impl TestRequest {
                 let event = Event::HttpRequest(HttpRequest { scope: scope.clone(), body });
                 world.queue.push_back(Job::of_connection(entry, event, &channel, id));
             }
-            let connection = Connection { entry, scope, user, kind: Kind::Http(http) };
+            let connection = Connection { entry, scope, user, session, kind: Kind::Http(http) };
             world.connections.insert(channel.clone(), connection);
             channel
         };
@@ -246,6 +261,14 @@ impl TestResponse {
         let (_, headers) = self.head();
         let header = headers.into_iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
         Some(String::from_utf8_lossy(&header.value).into_owned())
+    }
+
+    /// The cookies that it sets, `NAME=VALUE` each.
+    #[track_caller]
+    pub(super) fn cookies(&self) -> Vec<String> {
+        let fields = self.headers().into_iter().filter(|(name, _)| *name == "set-cookie");
+        let set = fields.filter(|(_, value)| !value.to_ascii_lowercase().contains("max-age=0"));
+        set.filter_map(|(_, value)| Some(value.split(';').next()?.to_owned())).collect()
     }
 
     /// All header fields in order, values as text.

@@ -23,6 +23,7 @@ mod outside;
 mod panics;
 mod routes;
 mod rules;
+mod sessions;
 mod users;
 mod value;
 mod websocket;
@@ -73,6 +74,13 @@ impl TestHost {
     #[must_use]
     pub fn granted(self, name: &str) -> Self {
         self.world.borrow_mut().granted.insert(name.to_owned());
+        self
+    }
+
+    /// Lets the module sign users in and out, as `grants.sessions` does.
+    #[must_use]
+    pub fn granted_sessions(self) -> Self {
+        self.world.borrow_mut().signs_in = true;
         self
     }
 

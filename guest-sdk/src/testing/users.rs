@@ -31,6 +31,20 @@ pub(super) fn user(id: &str, claims: &impl Serialize) -> User {
     User { id: id.to_owned(), claims, expires: None }
 }
 
+/// A user whom a consumer signs in, or which rule the id or the claims break.
+pub(super) fn checked(id: &str, claims: &[u8]) -> Result<User, String> {
+    if !(1..=256).contains(&id.len()) || id.chars().any(char::is_control) {
+        return Err("the id of a user has 1 to 256 bytes and no control characters".to_owned());
+    }
+    if claims.len() > CLAIMS_BYTES_MAX {
+        let bytes = claims.len();
+        return Err(format!(
+            "the claims take {bytes} bytes as MessagePack; at most 4096 are taken"
+        ));
+    }
+    Ok(User { id: id.to_owned(), claims: claims.to_owned(), expires: None })
+}
+
 /// The user as a consumer sees it, or the status in place of a run.
 pub(super) fn admit(entry: &Entry, user: Option<User>) -> Result<Option<User>, u16> {
     let Some(Access { user: asked, claims }) = entry.access else { return Ok(None) };

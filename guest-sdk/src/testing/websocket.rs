@@ -8,13 +8,14 @@ use crate::host::types::{Event, Handshake, Header, WebsocketConnect, WebsocketRe
 use crate::host::users::User;
 use crate::{Close, Frame};
 
-use super::SharedWorld;
 use super::call::settle;
 use super::connection::{Connection, Kind, Phase, Websocket};
 use super::http::scope;
 use super::routes::{self, Asked, Found};
+use super::sessions::Lookup;
 use super::users;
 use super::world::Job;
+use super::{SharedWorld, TestResponse};
 
 /// A handshake that is being made.
 #[derive(Debug)]
@@ -74,6 +75,15 @@ impl TestHandshake {
         self
     }
 
+    /// Brings the cookies that a response has set, as a browser does.
+    ///
+    /// # Panics
+    /// When there is no response yet.
+    #[track_caller]
+    pub fn cookies_of(self, response: &TestResponse) -> Self {
+        response.cookies().into_iter().fold(self, |test, cookie| test.header("cookie", cookie))
+    }
+
     /// Adds a header field.
     pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push(Header { name: name.to_ascii_lowercase(), value: value.into() });
@@ -85,11 +95,12 @@ impl TestHandshake {
     /// # Errors
     /// When the handshake is denied.
     pub fn connect(self) -> Result<TestSocket, Denied> {
-        let Self { world, path, headers, subprotocols, user } = self;
+        let Self { world, path, mut headers, subprotocols, user } = self;
         let channel = {
             let mut world = world.borrow_mut();
             let id = world.next_id();
             let channel = format!("test!{id}");
+            let (user, lookup) = world.look_up(&mut headers, user);
             let mut scope = scope(&channel, "GET", "ws", &path, headers);
             scope.subprotocols = subprotocols;
             let asked = Asked { raw_path: &scope.raw_path, headers: &scope.headers };
@@ -101,7 +112,8 @@ impl TestHandshake {
             scope.path_params = params;
             let event = Event::WebsocketConnect(WebsocketConnect { scope: scope.clone() });
             let kind = Kind::Websocket(Websocket::default());
-            let connection = Connection { entry: Some(entry), scope, user, kind };
+            let session = if entry.access.is_some() { lookup } else { Lookup::NotAsked };
+            let connection = Connection { entry: Some(entry), scope, user, session, kind };
             world.connections.insert(channel.clone(), connection);
             world.queue.push_back(Job::of_connection(entry, event, &channel, id));
             channel

@@ -15,6 +15,7 @@ use super::data::{Changes, Data, TimerWrite};
 use super::delivery::Delivery;
 use super::forms::{self, Reply};
 use super::outside::Waiting;
+use super::sessions;
 use super::{Fault, LogLine, Sent};
 
 /// A place that no machine has: a file below a device.
@@ -73,6 +74,9 @@ pub(super) struct World {
     pub(super) consumers: Consumers,
     pub(super) module: String,
     pub(super) granted: BTreeSet<String>,
+    /// Whether it may sign users in and out.
+    pub(super) signs_in: bool,
+    pub(super) sessions: sessions::Table,
     /// Modules whose data it may read.
     pub(super) granted_data: BTreeSet<String>,
     pub(super) data: Data,
@@ -113,6 +117,8 @@ impl World {
             consumers,
             module: "test".to_owned(),
             granted: BTreeSet::new(),
+            signs_in: false,
+            sessions: sessions::Table::new(),
             granted_data: BTreeSet::new(),
             data: Data::default(),
             changes: Changes::default(),

@@ -9,6 +9,7 @@ mod directories;
 mod environment;
 pub mod outside;
 pub mod schedule;
+pub mod sessions;
 pub mod store;
 
 use std::{collections::HashMap, sync::Arc};
@@ -19,6 +20,7 @@ pub use environment::Environment;
 
 use self::{
     outside::OutsideGrant,
+    sessions::Sessions,
     store::{Store, StoreGrant, Transaction},
 };
 use crate::message::{ChannelName, GroupName, Lasting, ModuleName, ProcessTag};
@@ -36,6 +38,8 @@ pub struct Grants {
     pub store: StoreGrant,
     /// The servers outside that it may reach.
     pub outside: OutsideGrant,
+    /// Whether it may sign users in and out.
+    pub sessions: bool,
 }
 
 /// The capabilities that one run of a module has.
@@ -53,6 +57,8 @@ pub struct Lent {
     pub process: ProcessTag,
     /// The data of modules.
     pub store: Arc<dyn Store>,
+    /// The sessions of the host; none if it keeps none.
+    pub sessions: Option<Arc<Sessions>>,
 }
 
 impl Lent {

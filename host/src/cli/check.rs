@@ -17,6 +17,9 @@ pub(super) fn run(settings: Settings) -> Result<()> {
     for endpoint in config.listen.iter().chain([&Endpoint::tcp(config.admin)]) {
         endpoint.check()?;
     }
+    for warning in config.warnings() {
+        writeln!(std::io::stderr(), "warning: {warning}")?;
+    }
     let registry = load(&config)?;
     let routes = registry.routes().snapshot().listing().len();
     let mut out = std::io::stdout().lock();

@@ -84,6 +84,9 @@ async fn serve(config: Config) -> Result<()> {
             "no worker in this process, and the memory layer reaches no other: nothing will run"
         );
     }
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     let app = config.build().await.map_err(|error| match error {
         StartError::Bind(_) => anyhow::Error::from(error)
             .context("choose another place with --listen, or --admin for the admin listener"),

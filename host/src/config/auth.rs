@@ -46,20 +46,20 @@ pub(super) struct RawAuth {
 /// A text that is not shown, or the file that has it.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "a text in quotes, or { file = \"PATH\" }")]
-enum GivenText {
+pub(super) enum GivenText {
     Inline(Secret),
     File(InFile),
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct InFile {
+pub(super) struct InFile {
     file: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "a text in quotes, { file = \"PATH\" }, or a list of these")]
-enum OneOrMore {
+pub(super) enum OneOrMore {
     One(GivenText),
     More(Vec<GivenText>),
 }
@@ -170,7 +170,8 @@ fn url(
     Ok(Some(KeyUrl { url: url.to_owned(), grants, refresh }))
 }
 
-const fn is_token_byte(byte: u8) -> bool {
+/// Whether the name of a cookie or a parameter may have it.
+pub(super) const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
@@ -181,7 +182,8 @@ fn algorithm(place: &str, name: &str) -> Checked<Algorithm> {
     })
 }
 
-fn secret(place: &str, given: &GivenText) -> Checked<GivenSecret> {
+/// Reads a secret.
+pub(super) fn secret(place: &str, given: &GivenText) -> Checked<GivenSecret> {
     let mut bytes = match given {
         GivenText::Inline(Secret(text)) => return Ok(GivenSecret(text.clone().into_bytes())),
         GivenText::File(InFile { file }) => read(place, file)?,

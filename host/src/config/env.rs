@@ -8,8 +8,8 @@ use super::{Layers, error::ConfigError};
 
 const PREFIX: &str = "TIDEGATE_";
 /// Sections whose name begins a variable's.
-const SECTIONS: [&str; 8] =
-    ["limits", "tls", "interface", "drain", "layer", "breaker", "upload", "fetch"];
+const SECTIONS: [&str; 9] =
+    ["limits", "sessions", "tls", "interface", "drain", "layer", "breaker", "upload", "fetch"];
 /// Begins the name of the variable of a setting of `[auth.NAME]`.
 const AUTH: &str = "auth_";
 /// Variables that are no settings.

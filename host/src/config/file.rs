@@ -7,6 +7,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use super::{
     auth::RawAuth,
     error::ConfigError,
+    sessions::RawSessions,
     units::{Cap, Secret, Size, Span, Words},
 };
 use crate::{
@@ -31,6 +32,7 @@ pub(super) struct RawConfig {
     pub(super) modules: BTreeMap<String, Written>,
     pub(super) limits: WrittenLimits,
     pub(super) auth: BTreeMap<String, RawAuth>,
+    pub(super) sessions: Option<RawSessions>,
     pub(super) tls: Option<RawTls>,
     pub(super) interface: RawInterface,
     pub(super) drain: RawDrain,

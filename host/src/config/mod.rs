@@ -4,6 +4,7 @@ mod auth;
 mod env;
 mod file;
 mod interface;
+mod sessions;
 mod validate;
 
 use std::{
@@ -17,6 +18,7 @@ pub use crate::setting::error::ConfigError;
 use crate::setting::{checks, error, units};
 use crate::{
     auth::AuthConfig,
+    capability::sessions::SessionConfig,
     engine::{Compiler, FileLimits},
     interface::{Endpoint, InterfaceConfig, TlsConfig},
     layer::LayerConfig,
@@ -37,6 +39,8 @@ pub struct Config {
     pub listen: Vec<Endpoint>,
     /// How tokens of users are checked.
     pub auth: Option<Box<AuthConfig>>,
+    /// How sessions are kept; none if the host keeps none.
+    pub sessions: Option<SessionConfig>,
     /// The certificate of the listeners that speak TLS.
     pub tls: Option<TlsConfig>,
     /// Where health and metrics are served.
@@ -68,6 +72,16 @@ pub struct Config {
     pub log: String,
     /// The form of their lines.
     pub log_format: LogFormat,
+}
+
+impl Config {
+    /// What is valid and probably not meant, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let proxies = &self.interface.proxies;
+        let has_proxies = proxies.trust_local || !proxies.trusted.is_empty();
+        let of_sessions = |config| sessions::warning(config, &self.listen, has_proxies);
+        self.sessions.as_ref().and_then(of_sessions).into_iter().collect()
+    }
 }
 
 /// Where the channel layer keeps messages.

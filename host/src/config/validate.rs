@@ -7,7 +7,7 @@ use super::{
     checks::{at_least_one, cap, size, span},
     error::{Checked, ConfigError},
     file::{RawBreaker, RawConfig, RawFetch, RawLayer, RawUpload},
-    interface,
+    interface, sessions,
     units::Secret,
 };
 use crate::{
@@ -38,6 +38,7 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
     Ok(Config {
         listen: interface::endpoints(raw.listen, tls.is_some())?,
         auth: auth::config(raw.auth)?,
+        sessions: raw.sessions.map(sessions::config).transpose()?,
         tls,
         admin,
         compiled_dir: raw.compiled_dir.unwrap_or_else(|| data_dir.join("compiled")),

@@ -72,3 +72,15 @@ pub(super) mod reaching {
         },
     });
 }
+
+/// Signing in and out of a browser, which version 0.1.1 adds.
+pub(super) mod holding {
+    wasmtime::component::bindgen!({
+        path: "wit/0.1.1",
+        world: "holding-sessions",
+        imports: {
+            "tidegate:channels/sessions.list-of": async | trappable,
+            default: trappable,
+        },
+    });
+}

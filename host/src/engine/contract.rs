@@ -32,6 +32,7 @@ const IMPORTS: &[&str] = &[
     "online",
     "outside",
     "reply",
+    "sessions",
     "store",
     "timers",
     "types",

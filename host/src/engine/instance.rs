@@ -21,6 +21,7 @@ use crate::{
     capability::{
         Grants, Lent,
         outside::Clients,
+        sessions::Changes,
         store::{CommitError, Transaction},
     },
     message::{ChannelName, Content, CorrelationId, Event, MessageId},
@@ -132,6 +133,8 @@ pub struct Finished {
     pub state: Option<Bytes>,
     /// What it has read and written in the store, if it used it.
     pub transaction: Option<Transaction>,
+    /// What it asks for of sessions; none if it asks for nothing. Boxed: few runs do.
+    pub sessions: Option<Box<Changes>>,
     /// What it used.
     pub usage: Usage,
     /// What it logged.
@@ -150,6 +153,7 @@ impl Finished {
             outbox: Vec::new(),
             state: None,
             transaction: None,
+            sessions: None,
             usage: Usage::default(),
             log: LogLines::default(),
             // It may have changed something before.
@@ -162,6 +166,7 @@ impl Finished {
         self.fault = Some(fault);
         self.outbox = Vec::new();
         self.state = None;
+        self.sessions = None;
     }
 }
 
@@ -224,8 +229,12 @@ impl Effects {
 pub(super) struct Effects {
     /// What it has read and written in the store; none before its first call there.
     pub(super) transaction: Option<Transaction>,
+    /// What it asks for of sessions.
+    pub(super) sessions: Changes,
     /// Sends that the host refused.
     pub(super) sends_refused: u64,
+    /// Whether it has flushed.
+    pub(super) has_flushed: bool,
     /// Whether it has changed something that a second run would change again.
     pub(super) is_final: bool,
 }
@@ -468,7 +477,9 @@ pub(super) fn finish(
     let entries = run.outbox.take();
     let state = run.state.take();
     let job = run.job.take();
-    let Effects { transaction, sends_refused, is_final } = mem::take(&mut run.effects);
+    let Effects { transaction, sessions, sends_refused, is_final, .. } =
+        mem::take(&mut run.effects);
+    let sessions = (fault.is_none() && !sessions.is_empty()).then(|| Box::new(sessions));
     let is_final = is_final || run.http.take().is_some_and(|calls| calls.has_sent());
     let usage = Usage {
         fuel,
@@ -481,5 +492,6 @@ pub(super) fn finish(
         keys_written: transaction.as_ref().map_or(0, Transaction::keys_written),
     };
     let (outbox, state) = if fault.is_none() { (entries, state) } else { (Vec::new(), None) };
-    Finished { job, fault, outbox, state, transaction, usage, log, repeatable: !is_final }
+    let repeatable = !is_final;
+    Finished { job, fault, outbox, state, transaction, sessions, usage, log, repeatable }
 }

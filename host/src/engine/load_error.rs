@@ -133,7 +133,7 @@ pub enum LoadError {
     Declarations(DeclarationError),
     /// It asks who somebody is, and the host does not know.
     #[error(
-        "its consumer {consumer} asks for a user, and this host checks no tokens; add a section such as [auth.web] with algorithms = [\"EdDSA\"] and public_keys = {{ file = \"public.pem\" }} to tidegate.toml"
+        "its consumer {consumer} asks for a user, and this host checks no tokens and keeps no sessions; add a section such as [auth.web] with algorithms = [\"EdDSA\"] and public_keys = {{ file = \"public.pem\" }}, or [sessions], to tidegate.toml"
     )]
     NoAuth {
         /// The consumer.

@@ -87,10 +87,12 @@ impl Engine {
 }
 
 fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
-    use bindings::{additions, fetching, knowing, reaching, storing, telling, tidegate::channels};
+    use bindings::{
+        additions, fetching, holding, knowing, reaching, storing, telling, tidegate::channels,
+    };
     use host_calls::{
         ConnectionCalls, InvocationCalls, LayerCalls, LogCalls, OnlineCalls, OutsideCalls,
-        ReplyCalls, StoreCalls, TimerCalls, UserCalls,
+        ReplyCalls, SessionCalls, StoreCalls, TimerCalls, UserCalls,
     };
     channels::types::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)?;
     channels::layer::add_to_linker::<_, LayerCalls<'static>>(linker, Run::layer_calls)?;
@@ -123,6 +125,10 @@ fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     reaching::tidegate::channels::online::add_to_linker::<_, OnlineCalls<'static>>(
         linker,
         Run::online_calls,
+    )?;
+    holding::tidegate::channels::sessions::add_to_linker::<_, SessionCalls<'static>>(
+        linker,
+        Run::session_calls,
     )?;
     additions::tidegate::channels::declared::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)
 }

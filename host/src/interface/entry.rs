@@ -15,12 +15,13 @@ use tokio::time::{Duration, timeout};
 use super::{
     Hub,
     http::{Arrival, ResponseBody, plain},
-    tokens::{Place, token},
+    tokens::{Place, cookie_of, token},
     users::Refused,
 };
 use crate::{
     auth::TokenError,
-    message::{Protocol, User},
+    capability::sessions::{Open, Sessions},
+    message::{Protocol, SessionLookup, User},
     routing::{AccessDenied, Route},
 };
 
@@ -32,39 +33,65 @@ const KEYS_PATIENCE: Duration = Duration::from_secs(3);
 /// Says which page of a site asked (Fetch Metadata, section 2.2).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Returns the user of a request as far as its route asks for one, or the response in its place.
+/// Who sends a request, as far as its route asks.
+#[derive(Debug, Default)]
+pub(super) struct Admitted {
+    pub(super) user: Option<Arc<User>>,
+    /// None: no session was looked for.
+    pub(super) session: Option<SessionLookup>,
+}
+
+/// Why nobody is known to have sent a request.
+enum Unknown {
+    /// There is nothing valid in a place.
+    Refused(Place, Refused),
+    /// Nobody can say.
+    Away(Box<Response<ResponseBody>>),
+}
+
+/// Returns who sends a request as far as its route asks for it, or the response in its place.
 pub(super) async fn admit<B>(
-    hub: &Hub,
+    hub: &Arc<Hub>,
     arrival: &Arrival,
     request: &Request<B>,
     (route, protocol): (&Route, Protocol),
-) -> Result<Option<Arc<User>>, Box<Response<ResponseBody>>> {
-    let Some(access) = &route.access else { return Ok(None) };
-    let mut identified = identify(hub, arrival, request, protocol);
-    let has_unknown_key =
-        matches!(identified, Err((_, Refused::Token(TokenError::Key | TokenError::KeysAway))));
+) -> Result<Admitted, Box<Response<ResponseBody>>> {
+    let Some(access) = &route.access else { return Ok(Admitted::default()) };
+    let mut identified = identify(hub, arrival, request, protocol).await;
+    let has_unknown_key = matches!(
+        identified,
+        Err(Unknown::Refused(_, Refused::Token(TokenError::Key | TokenError::KeysAway)))
+    );
     if has_unknown_key && let Some(auth) = &hub.users.auth {
         // The issuer may have a new key. Not waited for again if it has not.
         drop(timeout(KEYS_PATIENCE, auth.ask_for_keys()).await);
-        identified = identify(hub, arrival, request, protocol);
+        identified = identify(hub, arrival, request, protocol).await;
     }
-    let (user, why) = match identified {
-        Ok(Some(user)) => (Some(user), None),
-        Ok(None) => (None, Some(Refused::Missing)),
+    let (admitted, why) = match identified {
+        Ok(admitted) if admitted.user.is_some() => (admitted, None),
+        Ok(admitted) => (admitted, Some(Refused::Missing)),
+        Err(Unknown::Away(response)) => return Err(response),
         // Nobody knows whether it counts, so that this is neither "signed out" nor a wrong token.
-        Err((_, why @ Refused::Token(TokenError::KeysAway))) => {
+        Err(Unknown::Refused(_, why @ Refused::Token(TokenError::KeysAway))) => {
             return Err(refuse(hub, arrival, route, why));
         }
-        Err((Place::Cookie, why)) => (None, Some(why)),
+        Err(Unknown::Refused(Place::Cookie, Refused::CrossSite)) => {
+            (Admitted::default(), Some(Refused::CrossSite))
+        }
+        // Who brings a cookie that does not count is like who brings none.
+        Err(Unknown::Refused(Place::Cookie, why)) => {
+            let session = hub.users.sessions.as_ref().map(|_| SessionLookup::None);
+            (Admitted { user: None, session }, Some(why))
+        }
         // Who gives a token expects it to count.
-        Err((Place::Given, why)) => return Err(refuse(hub, arrival, route, why)),
+        Err(Unknown::Refused(Place::Given, why)) => return Err(refuse(hub, arrival, route, why)),
     };
-    match (access.check(user.as_deref()), why) {
+    match (access.check(admitted.user.as_deref()), why) {
         (Ok(()), why) => {
             if let Some(why) = why.filter(|why| *why != Refused::Missing) {
                 note(hub, arrival, route, why);
             }
-            Ok(user)
+            Ok(admitted)
         }
         (Err(AccessDenied::Claims), _) => Err(refuse(hub, arrival, route, Refused::Claims)),
         (Err(AccessDenied::NoUser), why) => {
@@ -103,35 +130,78 @@ fn note(hub: &Hub, arrival: &Arrival, route: &Route, why: Refused) {
             reason = why.word(), rule = %why.rule(), client = %arrival.client.ip(),
             module = %route.module, consumer = %route.consumer,
             correlation = %arrival.correlation, held_back,
-            "a token is refused; said at most every 10 s"
+            "a token or a session is refused; said at most every 10 s"
         );
     }
 }
 
-fn identify<B>(
-    hub: &Hub,
+async fn identify<B>(
+    hub: &Arc<Hub>,
     arrival: &Arrival,
     request: &Request<B>,
     protocol: Protocol,
-) -> Result<Option<Arc<User>>, (Place, Refused)> {
-    let Some(auth) = &hub.users.auth else { return Ok(None) };
-    let found = token(request, auth.places(), protocol);
-    let Some((place, token)) = found.map_err(|(place, _)| (place, Refused::Several))? else {
-        return Ok(None);
-    };
+) -> Result<Admitted, Unknown> {
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     // The origin of a WebSocket was looked at before.
-    if place == Place::Cookie
-        && protocol == Protocol::Http
-        && !is_safe
-        && !is_of_own_page(hub, arrival, request.headers())
+    let is_forged = || {
+        protocol == Protocol::Http && !is_safe && !is_of_own_page(hub, arrival, request.headers())
+    };
+    if let Some(auth) = &hub.users.auth
+        && let Some((place, token)) = token(request, auth.places(), protocol)
+            .map_err(|(place, _)| Unknown::Refused(place, Refused::Several))?
     {
-        return Err((place, Refused::CrossSite));
+        if place == Place::Cookie && is_forged() {
+            return Err(Unknown::Refused(place, Refused::CrossSite));
+        }
+        let begun = Instant::now();
+        let checked = auth.user(token, SystemTime::now());
+        hub.metrics.auth_time.observe(begun.elapsed().as_secs_f64());
+        let user = checked.map_err(|error| Unknown::Refused(place, Refused::Token(error)))?;
+        return Ok(Admitted { user: Some(user), session: None });
     }
-    let begun = Instant::now();
-    let checked = auth.user(token, SystemTime::now());
-    hub.metrics.auth_time.observe(begun.elapsed().as_secs_f64());
-    checked.map(Some).map_err(|error| (place, Refused::Token(error)))
+    let Some(sessions) = &hub.users.sessions else { return Ok(Admitted::default()) };
+    let refused = |why| Unknown::Refused(Place::Cookie, why);
+    let cookie = cookie_of(request.headers(), sessions.cookie_name());
+    if is_forged() {
+        // Nor does it begin a session: it could be that of somebody else.
+        return match cookie {
+            Ok(None) => Ok(Admitted::default()),
+            _ => Err(refused(Refused::CrossSite)),
+        };
+    }
+    let Some(cookie) = cookie.map_err(|_| refused(Refused::Several))? else {
+        return Ok(Admitted { user: None, session: Some(SessionLookup::None) });
+    };
+    let now = SystemTime::now();
+    let key = sessions.open_cookie(cookie, now).map_err(|error| refused(Refused::Cookie(error)))?;
+    match sessions.find(key, now).await {
+        Ok(Some(open)) => {
+            let (user, session) = (open.user.clone(), open.session.clone());
+            touch(hub, sessions, open, now);
+            Ok(Admitted { user, session: Some(SessionLookup::Found(session)) })
+        }
+        Ok(None) => Err(refused(Refused::Ended)),
+        Err(error) => {
+            hub.users.warn_away(&error, arrival.correlation, &hub.metrics);
+            let (status, text) = (StatusCode::SERVICE_UNAVAILABLE, "sessions cannot be read now");
+            Err(Unknown::Away(Box::new(plain(status, text, arrival.correlation))))
+        }
+    }
+}
+
+/// Notes once a minute that a session is used. Nobody waits for it.
+fn touch(hub: &Arc<Hub>, sessions: &Arc<Sessions>, open: Open, now: SystemTime) {
+    if !open.is_stale(now) {
+        return;
+    }
+    let Ok(permit) = Arc::clone(&hub.users.touching).try_acquire_owned() else { return };
+    let (of, sessions) = (Arc::clone(hub), Arc::clone(sessions));
+    drop(hub.drain.spawn("use of a session", async move {
+        if let Err(error) = sessions.touch(&open, now).await {
+            of.users.warn_untouched(&error);
+        }
+        drop(permit);
+    }));
 }
 
 /// Whether no page of another site sent a request, as far as the browser says.

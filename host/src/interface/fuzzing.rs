@@ -54,7 +54,7 @@ impl Edge {
         let metrics = Arc::new(Metrics::default());
         let layer = Arc::new(MemoryLayer::new(LayerConfig::default(), Arc::clone(&metrics)));
         let config = InterfaceConfig::default();
-        let parts = Parts { config, layer, routes, auth: None, metrics };
+        let parts = Parts { config, layer, routes, auth: None, sessions: None, metrics };
         let server = runtime.block_on(async { InterfaceServer::new(parts, None) });
         let hub = server.expect("there is no certificate that could be wrong").hub;
         Self { runtime, hub }

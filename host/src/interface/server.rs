@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     auth::Auth,
+    capability::sessions::Sessions,
     layer::{ChannelLayer, LayerError},
     message::NodeName,
     routing::Routes,
@@ -65,6 +66,8 @@ pub struct Parts {
     pub routes: Routes,
     /// Finds out who somebody is.
     pub auth: Option<Arc<Auth>>,
+    /// The sessions of the host; none if it keeps none.
+    pub sessions: Option<Arc<Sessions>>,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -73,14 +76,14 @@ impl InterfaceServer {
     /// Reads the certificate; nothing is listened on yet.
     pub fn new(parts: Parts, tls: Option<TlsConfig>) -> Result<Self, TlsError> {
         let certificates = tls.map(Certificates::load).transpose()?;
-        let Parts { config, layer, routes, auth, metrics } = parts;
+        let Parts { config, layer, routes, auth, sessions, metrics } = parts;
         let hub = Hub {
             admission: Admission::new(&config.limits),
             config,
             node: NodeName::random(),
             layer,
             routes,
-            users: Users::new(auth),
+            users: Users::new(auth, sessions),
             connections: Connections::default(),
             open_sockets: Arc::default(),
             lines: Lines::default(),

@@ -49,10 +49,18 @@ pub(super) fn token<'a, B>(
         return Ok(Some(found));
     }
     let Some(name) = &places.cookie else { return Ok(None) };
-    match one(cookie(headers, name)) {
+    match cookie_of(headers, name) {
         Ok(found) => Ok(found.map(|token| (Place::Cookie, token))),
         Err(several) => Err((Place::Cookie, several)),
     }
+}
+
+/// The value of a cookie; none of two with one name counts.
+pub(super) fn cookie_of<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+) -> Result<Option<&'a str>, Several> {
+    one(cookie(headers, name))
 }
 
 /// Of two tokens none counts: others may read the other one.
@@ -93,7 +101,8 @@ fn parameter<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     query.split('&').filter_map(move |pair| value_of(pair, name))
 }
 
-fn value_of<'a>(pair: &'a str, name: &str) -> Option<&'a str> {
+/// The value of a pair `NAME=VALUE`, if it has this name.
+pub(super) fn value_of<'a>(pair: &'a str, name: &str) -> Option<&'a str> {
     pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value)
 }
 

@@ -1,5 +1,6 @@
 //! What travels: names, events, replies, messages. Values only; no I/O, no runtime, no wasm.
 
+mod blob;
 mod content;
 mod correlation;
 mod durable;
@@ -13,8 +14,10 @@ mod outcome;
 mod relayed;
 mod reply;
 mod scope;
+mod session;
 mod user;
 
+pub(crate) use blob::Blob;
 pub use content::{Content, ContentError};
 pub use correlation::CorrelationId;
 pub use durable::{Lasting, Receipt, Settled};
@@ -30,4 +33,5 @@ pub use relayed::{
 };
 pub use reply::{Handshake, Header, HeaderError, Reply, Response, ResponseHead, check_headers};
 pub use scope::{PathParam, Protocol, Scope};
+pub use session::{Session, SessionData, SessionKey, SessionLookup};
 pub use user::{CLAIMS_BYTES_MAX, USER_ID_BYTES_MAX, User, UserError};

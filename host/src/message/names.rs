@@ -4,7 +4,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{CorrelationId, EventKind};
+use super::{CorrelationId, EventKind, SessionKey};
 
 /// The longest channel or group name, in bytes.
 const NAME_BYTES_MAX: usize = 99;
@@ -172,6 +172,11 @@ impl GroupName {
         Self(text.into())
     }
 
+    /// The group of the sockets that are open in a session. No module can own one of this name.
+    pub fn of_session(key: &SessionKey) -> Self {
+        Self(format!("_session.{key}").into())
+    }
+
     /// Whether the group belongs to a module: its name starts with the module's and a dot.
     pub fn belongs_to(&self, module: &ModuleName) -> bool {
         self.0.strip_prefix(module.as_str()).is_some_and(|rest| rest.starts_with('.'))
@@ -187,6 +192,16 @@ impl ModuleName {
     /// Whether this stands for no module.
     pub fn is_unrouted(&self) -> bool {
         &*self.0 == "*"
+    }
+
+    /// Stands for the sessions of the host where the store asks whose data it is. No module can have this name.
+    pub fn of_sessions() -> Self {
+        Self("*sessions".into())
+    }
+
+    /// Whether this stands for what the host keeps for itself.
+    pub fn is_of_host(&self) -> bool {
+        &*self.0 == "*sessions"
     }
 
     /// Checks a name.
@@ -273,6 +288,8 @@ mod tests {
         assert!(!ChannelName::parse("https.request").unwrap().is_reserved());
         let unrouted = ModuleName::unrouted();
         assert!(unrouted.is_unrouted() && ModuleName::parse(unrouted.as_str()).is_err());
+        let sessions = ModuleName::of_sessions();
+        assert!(sessions.is_of_host() && ModuleName::parse(sessions.as_str()).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use super::{ChannelName, CorrelationId, Header, User};
+use super::{ChannelName, CorrelationId, Header, SessionLookup, User};
 
 /// Which protocol a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +57,8 @@ pub struct Scope {
     pub subprotocols: Vec<String>,
     /// The user, where the route asks for one and the interface server has found out.
     pub user: Option<Arc<User>>,
+    /// The session, where the interface server has looked for one.
+    pub session: Option<SessionLookup>,
 }
 
 impl Scope {

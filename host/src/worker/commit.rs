@@ -8,7 +8,7 @@ use std::{
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Record, RecordOutcome, Shared, access, answer, attempt::Attempt, verdict};
+use super::{Record, RecordOutcome, Shared, access, answer, attempt::Attempt, sessions, verdict};
 use crate::{
     capability::{
         Lent,
@@ -29,9 +29,10 @@ pub(super) async fn conclude(
     attempt: Attempt,
     mut finished: Finished,
 ) -> Option<Attempt> {
-    let Some(transaction) = transaction(&mut finished) else {
+    let transaction = transaction(&mut finished);
+    if transaction.is_none() && finished.sessions.is_none() {
         return end(shared, attempt, finished).await;
-    };
+    }
     let Ok(permit) = Arc::clone(&shared.committing).try_acquire_owned() else {
         settle(shared, &attempt, &mut finished, transaction).await;
         return end(shared, attempt, finished).await;
@@ -68,8 +69,27 @@ fn transaction(finished: &mut Finished) -> Option<Transaction> {
     has_messages_to_store(&finished.outbox, lent).then(|| lent.transaction())
 }
 
-/// Commits what a run wrote. Of one that failed it asks only whether what it read still holds.
+/// Commits what a run wrote, and then does what it has asked for of sessions.
 async fn settle(
+    shared: &Shared,
+    attempt: &Attempt,
+    finished: &mut Finished,
+    transaction: Option<Transaction>,
+) {
+    if finished.sessions.is_some() {
+        sessions::check(finished);
+    }
+    if let Some(transaction) = transaction {
+        commit(shared, attempt, finished, transaction).await;
+    }
+    if finished.sessions.is_some() {
+        let deadline = Instant::from_std(attempt.began) + attempt.version.limits.deadline;
+        sessions::apply(shared, finished, deadline).await;
+    }
+}
+
+/// Commits what a run wrote. Of one that failed it asks only whether what it read still holds.
+async fn commit(
     shared: &Shared,
     attempt: &Attempt,
     finished: &mut Finished,
@@ -122,6 +142,7 @@ async fn settle(
             shared.metrics.store_repeats.get_or_create(&by).inc();
             finished.outbox = Vec::new();
             finished.state = None;
+            finished.sessions = None;
         }
         // Its own fault counts.
         Err(_) if has_failed => {}

@@ -20,6 +20,7 @@ mod records;
 mod relay;
 mod run;
 mod schedules;
+mod sessions;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -48,7 +49,7 @@ use self::{
     turns::Turns,
 };
 use crate::{
-    capability::{outside::Clients, store::Store},
+    capability::{outside::Clients, sessions::Sessions, store::Store},
     layer::{ChannelLayer, Dispatch},
     registry::Registry,
     shutdown::Drain,
@@ -86,6 +87,7 @@ fn ceiling(slots: usize) -> usize {
 struct Shared {
     layer: Arc<dyn ChannelLayer>,
     store: Arc<dyn Store>,
+    sessions: Option<Arc<Sessions>>,
     registry: Arc<Registry>,
     metrics: Arc<Metrics>,
     records: Arc<Records>,
@@ -114,6 +116,8 @@ pub struct Parts {
     pub layer: Arc<dyn ChannelLayer>,
     /// The data of modules.
     pub store: Arc<dyn Store>,
+    /// The sessions of the host; none if it keeps none.
+    pub sessions: Option<Arc<Sessions>>,
     /// The active modules.
     pub registry: Arc<Registry>,
     /// Counts.
@@ -134,7 +138,7 @@ pub struct WorkerPool {
 impl WorkerPool {
     /// Starts the slots.
     pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> io::Result<Self> {
-        let Parts { layer, store, registry, metrics, records, clients } = parts;
+        let Parts { layer, store, sessions, registry, metrics, records, clients } = parts;
         let fetches = config.fetches.as_ref().map(|config| Fetches::new(config, clients));
         let fetches = fetches.map(Arc::new);
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
@@ -161,6 +165,7 @@ impl WorkerPool {
             retry_pause: config.retry_pause,
             layer,
             store,
+            sessions,
             registry,
             metrics,
             drain,

@@ -116,6 +116,7 @@ impl Runner {
                 lasting: Arc::clone(&modules.lasting),
                 process: self.shared.means.relay.process(),
                 store: Arc::clone(&self.shared.store),
+                sessions: self.shared.sessions.clone(),
             },
             outlet: Arc::<Delivery>::clone(&delivery),
             on_long: priority::demote,

@@ -187,6 +187,7 @@ impl Stage {
         let parts = Parts {
             layer: shared,
             store: Arc::new(EmbeddedStore::in_memory().unwrap()),
+            sessions: None,
             registry: Arc::default(),
             metrics: Arc::clone(&metrics),
             clients: Arc::default(),
@@ -217,6 +218,7 @@ impl Stage {
             root_path: String::new(),
             subprotocols: Vec::new(),
             user: None,
+            session: None,
         };
         let event = Event {
             scope: Arc::new(scope),

@@ -154,6 +154,13 @@ impl Host for LayerCalls<'_> {
 
     async fn flush(&mut self) -> wasmtime::Result<Result<(), FlushError>> {
         let Some(job) = self.job else { return Ok(Ok(())) };
+        if !self.effects.sessions.is_empty() {
+            let rule = "the run has asked for something of sessions, which is done when it returns; \
+                        flush before, or return";
+            let reason = GuestReason::Refused(rule.to_owned());
+            return Ok(Err(FlushError { index: 0, channel: String::new(), reason }));
+        }
+        self.effects.has_flushed = true;
         let outlet: Arc<dyn Outlet> = Arc::clone(&job.outlet);
         let mut entries = self.outbox.take();
         let places = self.effects.commit(job, &mut entries).await?;

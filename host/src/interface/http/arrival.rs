@@ -136,6 +136,7 @@ impl Arrival {
             root_path,
             subprotocols: Vec::new(),
             user: None,
+            session: None,
         })
     }
 }

@@ -190,7 +190,7 @@ pub(super) async fn ask(
         }
         Err(refused) => return Err(refused),
     };
-    let user = entry::admit(hub, &arrival, &request, (&route, Protocol::Http)).await?;
+    let admitted = entry::admit(hub, &arrival, &request, (&route, Protocol::Http)).await?;
     let (head, incoming) = request.into_parts();
     let body = body::read(incoming, &head.headers, &hub.config).await;
     let body = body.map_err(|error| refuse_body(hub, &error, &arrival, head.version))?;
@@ -200,7 +200,7 @@ pub(super) async fn ask(
     let request = Request::from_parts(head, ());
     match arrival.scope(Protocol::Http, &request, params, &registration) {
         Some(mut scope) => {
-            scope.user = user;
+            (scope.user, scope.session) = (admitted.user, admitted.session);
             hub.users.hide_tokens(&mut scope);
             Ok(Asked { route, scope, registration, body })
         }

@@ -1,5 +1,7 @@
 //! When an open WebSocket has to be looked at although nothing happens on it: pings, idleness, age, the end of
-//! its user's token.
+//! its user's token, the use of its session.
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -15,8 +17,12 @@ pub(super) struct Alive {
     /// When a message went in either direction.
     used: Instant,
     pinged: Option<Instant>,
-    /// When the token of its user no longer counts.
+    /// When the token of its user no longer counts, or its session ends.
     expires: Option<Instant>,
+    /// How often it is to be noted that its session is used.
+    renewal: Option<Duration>,
+    /// When that was noted.
+    renewed: Instant,
 }
 
 /// What is to be done.
@@ -27,14 +33,29 @@ pub(super) enum Due {
     Dead,
     Idle,
     Old,
-    /// The token of its user has expired.
+    /// The token of its user has expired, or its session is over.
     Expired,
+    /// It is to be noted that its session is used.
+    Renew,
 }
 
 impl Alive {
-    pub(super) fn new(config: &Liveness, expires: Option<Instant>) -> Self {
-        let now = Instant::now();
-        Self { config: config.clone(), opened: now, heard: now, used: now, pinged: None, expires }
+    pub(super) fn new(
+        config: &Liveness,
+        expires: Option<Instant>,
+        renewal: Option<Duration>,
+    ) -> Self {
+        let (config, now) = (config.clone(), Instant::now());
+        Self {
+            config,
+            opened: now,
+            heard: now,
+            used: now,
+            pinged: None,
+            expires,
+            renewal,
+            renewed: now,
+        }
     }
 
     /// Something came from the client.
@@ -54,6 +75,10 @@ impl Alive {
         let Liveness { ping_interval, ping_timeout, idle, age } = self.config;
         if self.expires.is_some_and(|at| now >= at) {
             return Some(Due::Expired);
+        }
+        if self.renewal.is_some_and(|span| now >= self.renewed + span) {
+            self.renewed = now;
+            return Some(Due::Renew);
         }
         if age.is_some_and(|age| now >= self.opened + age) {
             return Some(Due::Old);
@@ -85,14 +110,13 @@ impl Alive {
         };
         let idle = idle.map(|idle| self.used + idle);
         let age = age.map(|age| self.opened + age);
-        [idle, age, self.expires].into_iter().flatten().fold(sign, Instant::min)
+        let renewal = self.renewal.map(|span| self.renewed + span);
+        [idle, age, self.expires, renewal].into_iter().flatten().fold(sign, Instant::min)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::advance;
 
     use super::*;
@@ -104,7 +128,7 @@ mod tests {
             idle: idle.map(Duration::from_secs),
             age: age.map(Duration::from_secs),
         };
-        Alive::new(&config, None)
+        Alive::new(&config, None, None)
     }
 
     /// Lets time pass to the next look, and says what is due and how many seconds have passed.
@@ -155,5 +179,15 @@ mod tests {
         assert_eq!(alive.due(true), None);
         assert_eq!(look(&mut alive).await, (Some(Due::Expired), 20));
         assert_eq!(alive.due(false), Some(Due::Expired));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_use_of_a_session_is_due_again_and_again() {
+        let mut alive = alive(None, None);
+        alive.renewal = Some(Duration::from_secs(20));
+        assert_eq!(look(&mut alive).await, (Some(Due::Renew), 20));
+        assert_eq!(look(&mut alive).await, (Some(Due::Ping), 25));
+        alive.heard();
+        assert_eq!(look(&mut alive).await, (Some(Due::Renew), 40));
     }
 }

@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{
 use super::{
     link::{Link, ReadAhead},
     metered::Metered,
+    session,
     socket::Socket,
 };
 use crate::{
@@ -78,7 +79,14 @@ pub(in crate::interface) async fn open(
         Err(response) => return *response,
     };
     let Asked { route, scope, registration, accepting, upgrade } = asked;
+    let (own, channel) = (session::of(&scope).cloned(), registration.channel.clone());
     let conversation = Conversation::new(route, scope, registration);
+    if let Some(own) = own
+        && let Err(response) = session::follow(hub, &channel, &own, id).await
+    {
+        conversation.leave().await;
+        return *response;
+    }
     let mut pending = Pending { conversation: Some(conversation), early: Vec::new() };
     match pending.begin(id).await {
         Decision::Refuse(status, text) => {
@@ -126,7 +134,7 @@ pub(in crate::interface) async fn ask(
         find(hub, arrival, &request).map_err(|(status, text)| refused(status, text))?;
     strictness::check_handshake(&mut request)
         .map_err(|refusal| Box::new(last(refusal, request.version(), id)))?;
-    let user = entry::admit(hub, arrival, &request, (&route, Protocol::Websocket)).await?;
+    let admitted = entry::admit(hub, arrival, &request, (&route, Protocol::Websocket)).await?;
     let upgrade = hyper::upgrade::on(&mut request);
     let request = request.map(drop);
     let accepting = respond(&request).map_err(|error| Box::new(refuse(&error, id)))?;
@@ -135,7 +143,7 @@ pub(in crate::interface) async fn ask(
     let mut scope =
         scope.ok_or_else(|| refused(StatusCode::BAD_REQUEST, "the path is not UTF-8"))?;
     scope.subprotocols = subprotocols(request.headers());
-    scope.user = user;
+    (scope.user, scope.session) = (admitted.user, admitted.session);
     hub.users.hide_tokens(&mut scope);
     Ok(Asked { route, scope, registration, accepting, upgrade })
 }

@@ -7,6 +7,7 @@ mod link;
 mod metered;
 mod origin;
 mod outbound;
+mod session;
 mod socket;
 
 #[cfg(feature = "fuzzing")]

@@ -23,6 +23,7 @@ use super::{
     end::{By, End},
     link::Link,
     outbound::Outbound,
+    session::Renewal,
 };
 use crate::{
     interface::{
@@ -41,9 +42,6 @@ use crate::{
 
 /// Frames that a socket keeps room for while none waits.
 const KEPT_FRAMES: usize = 4;
-/// The close code when the token of the user has expired: to RFC 6455 it is private.
-const TOKEN_EXPIRED: u16 = 4401;
-
 type Sending = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 
 /// An open WebSocket.
@@ -55,6 +53,7 @@ pub(super) struct Socket {
     backlog_bytes: usize,
     /// An event that waits for room in its channel.
     sending: Option<Sending>,
+    renewal: Renewal,
     /// What a group message that came before the handshake was decided asks for.
     ending: Option<End>,
     alive: Alive,
@@ -72,6 +71,8 @@ enum Step {
     Happening(Happening),
     /// The event that waited for room in its channel is sent.
     Sent(Result<(), SendError>),
+    /// It is noted that the session is used. False: it is over.
+    Renewed(bool),
     Frame(Option<Result<Message, tungstenite::Error>>),
     /// It is time to look whether the client is alive.
     Look,
@@ -81,9 +82,9 @@ enum Step {
 impl Socket {
     pub(super) fn new(conversation: Conversation, early: Vec<Happening>, busy: Busy) -> Self {
         let config = &conversation.hub.config;
-        let user = conversation.scope.user.as_deref();
-        let expires = user.and_then(|user| conversation.hub.users.end_of(user));
-        let alive = Alive::new(&config.liveness, expires);
+        let renewal = Renewal::new(&conversation.hub, &conversation.scope);
+        let expires = renewal.end_of(&conversation.hub.users, &conversation.scope);
+        let alive = Alive::new(&config.liveness, expires, renewal.interval());
         let counted = CountedSocket::new(&conversation.hub.open_sockets);
         let mut session = Self {
             conversation,
@@ -91,6 +92,7 @@ impl Socket {
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             sending: None,
+            renewal,
             ending: None,
             alive,
             is_over: false,
@@ -175,6 +177,8 @@ impl Socket {
                     sent.map(|()| self.conversation.is_sent())
                         .map_err(|error| End::unsendable(&error))
                 }
+                Step::Renewed(true) => Ok(()),
+                Step::Renewed(false) => Err(self.renewal.over()),
                 Step::Frame(frame) => self.on_frame(frame),
                 Step::Look => {
                     let looked = self.look();
@@ -229,6 +233,9 @@ impl Socket {
             && let Poll::Ready(sent) = sending.as_mut().poll(context)
         {
             return Poll::Ready(Step::Sent(sent));
+        }
+        if let Poll::Ready(is_open) = self.renewal.poll(context) {
+            return Poll::Ready(Step::Renewed(is_open));
         }
         if self.has_room()
             && let Poll::Ready(frame) = link.poll_next(context, &mut self.outbound)
@@ -292,7 +299,11 @@ impl Socket {
             }
             Some(Due::Idle) => Err(End::host(1001, "nothing was said for too long")),
             Some(Due::Old) => Err(End::host(1001, "the connection is too old")),
-            Some(Due::Expired) => Err(End::host(TOKEN_EXPIRED, "the token has expired")),
+            Some(Due::Expired) => Err(self.renewal.over()),
+            Some(Due::Renew) => {
+                self.renewal.begin(&self.conversation.hub);
+                Ok(())
+            }
         }
     }
 

@@ -43,6 +43,9 @@ pub(super) struct WrittenGrants {
     /// `10.1.0.0/16`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     http: Vec<String>,
+    /// Whether it may sign users in and out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sessions: bool,
 }
 
 /// A value that is never shown; none where it is left out.
@@ -114,6 +117,7 @@ impl WrittenGrants {
                 |error: DestinationError| ConfigError::new(&key("http"), &error.to_string());
             grants.outside.destinations.grant(text.parse().map_err(wrong)?);
         }
+        grants.sessions |= self.sessions;
         Ok(grants)
     }
 }

@@ -92,6 +92,7 @@ impl Stage {
             root_path: String::new(),
             subprotocols: Vec::new(),
             user: None,
+            session: None,
         };
         let words = Some(FallbackReply::about(&kind));
         let delivery = Delivery {

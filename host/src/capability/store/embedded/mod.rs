@@ -270,7 +270,8 @@ impl Store for EmbeddedStore {
                 let (name, usage) = stored?;
                 let usage = read::usage_from(usage.value());
                 let is_kept = usage.is_some_and(|usage| usage.keeps_something());
-                modules.extend(module_of(name.value()).filter(|_| is_kept));
+                let module = module_of(name.value()).filter(|module| !module.is_of_host());
+                modules.extend(module.filter(|_| is_kept));
             }
             Ok(modules)
         })

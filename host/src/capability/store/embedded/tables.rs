@@ -57,7 +57,11 @@ pub(super) fn rest_of(row: &[u8]) -> Option<&[u8]> {
 /// The name of the module in a row.
 pub(super) fn module_of(row: &[u8]) -> Option<ModuleName> {
     let name = row.split(|&byte| byte == 0).next()?;
-    ModuleName::parse(std::str::from_utf8(name).ok()?).ok()
+    let (name, sessions) = (std::str::from_utf8(name).ok()?, ModuleName::of_sessions());
+    if name == sessions.as_str() {
+        return Some(sessions);
+    }
+    ModuleName::parse(name).ok()
 }
 
 /// All rows of a module in a table.
@@ -163,6 +167,8 @@ mod tests {
             assert!(other < from || other >= to);
         }
         assert_eq!(module_of(&own), Some(module("chat")));
+        let sessions = ModuleName::of_sessions();
+        assert_eq!(module_of(&row(&sessions, b"a")), Some(sessions));
     }
 
     #[test]

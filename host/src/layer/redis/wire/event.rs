@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use super::{Blob, WireError};
+use super::WireError;
 use crate::message::{
-    ChannelName, Close, Content, CorrelationId, Event, EventKind, Frame, PathParam, Protocol,
-    Scope, User,
+    Blob, ChannelName, Close, Content, CorrelationId, Event, EventKind, Frame, PathParam, Protocol,
+    Scope, Session, SessionData, SessionKey, SessionLookup, User,
 };
 
 /// A user, in a map of its own: `claims` is MessagePack within.
@@ -17,6 +17,17 @@ use crate::message::{
 struct WireUser {
     id: String,
     claims: Blob,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    expires: Option<u64>,
+}
+
+/// A session, in a map of its own: empty where there is none.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct WireSession {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    key: Option<Blob>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    data: Option<Blob>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     expires: Option<u64>,
 }
@@ -53,6 +64,8 @@ pub(super) struct WireEvent {
     subprotocols: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     user: Option<WireUser>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    session: Option<WireSession>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     body: Option<Blob>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -102,6 +115,7 @@ impl From<&Event> for WireEvent {
                 claims: Blob(user.claims().as_bytes().clone()),
                 expires: user.expires(),
             }),
+            session: scope.session.as_ref().map(WireSession::from),
             body: None,
             text: None,
             bytes: None,
@@ -209,6 +223,7 @@ impl WireEvent {
             root_path: self.root_path,
             subprotocols: self.subprotocols,
             user: self.user.map(user).transpose()?.map(Arc::new),
+            session: self.session.map(session).transpose()?,
         })
     }
 }
@@ -217,6 +232,32 @@ fn user(wire: WireUser) -> Result<User, WireError> {
     let WireUser { id, claims: Blob(claims), expires } = wire;
     let claims = Content::parse(claims).map_err(|error| WireError::field("user")(&error))?;
     User::new(&id, claims, expires).map_err(|error| WireError::field("user")(&error))
+}
+
+impl From<&SessionLookup> for WireSession {
+    fn from(lookup: &SessionLookup) -> Self {
+        let Some(session) = lookup.session() else { return Self::default() };
+        Self {
+            key: Some(Blob(Bytes::copy_from_slice(&session.key.0))),
+            data: Some(Blob(Bytes::copy_from_slice(&session.data.0))),
+            expires: Some(session.expires),
+        }
+    }
+}
+
+fn session(wire: WireSession) -> Result<SessionLookup, WireError> {
+    let wrong = |_| WireError::field("session")(&"`key` has 32 bytes, and `data` 16");
+    match wire {
+        WireSession { key: None, data: None, expires: None } => Ok(SessionLookup::None),
+        WireSession { key: Some(Blob(key)), data: Some(Blob(data)), expires: Some(expires) } => {
+            let key = SessionKey(key[..].try_into().map_err(wrong)?);
+            let data = SessionData(data[..].try_into().map_err(wrong)?);
+            Ok(SessionLookup::Found(Session { key, data, expires }))
+        }
+        _ => {
+            Err(WireError::field("session")(&"it has `key`, `data` and `expires`, or none of them"))
+        }
+    }
 }
 
 fn text(field: &'static str, bytes: &Blob) -> Result<String, WireError> {

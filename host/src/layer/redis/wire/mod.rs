@@ -17,6 +17,7 @@ pub(super) use self::{
     inbox::{Parcel, Taken},
     message::{Envelope, open, seal, times},
 };
+use crate::message::Blob;
 
 /// The version of layout and formats. Processes with another version are refused.
 pub(super) const VERSION: u8 = 1;
@@ -45,41 +46,4 @@ impl WireError {
 fn encode(value: &impl serde::Serialize) -> Vec<u8> {
     rmp_serde::to_vec_named(value)
         .expect("maps of text, bytes and numbers can be written to memory")
-}
-
-/// Bytes that stand as bytes and not as a list of numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Blob(bytes::Bytes);
-
-impl serde::Serialize for Blob {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Blob {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Blob;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Blob, E> {
-                Ok(Blob(bytes::Bytes::copy_from_slice(bytes)))
-            }
-
-            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Blob, E> {
-                Ok(Blob(bytes.into()))
-            }
-
-            // Some libraries write text where it happens to be UTF-8.
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Blob, E> {
-                self.visit_bytes(text.as_bytes())
-            }
-        }
-        deserializer.deserialize_byte_buf(Visitor)
-    }
 }

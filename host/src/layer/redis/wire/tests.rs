@@ -10,7 +10,7 @@ use super::*;
 use crate::message::{
     Answer, ChannelName, Close, Content, CorrelationId, Done, Event, EventKind, Frame, GroupName,
     Handshake, Header, LocalName, Message, NodeName, Outcome, PathParam, Payload, Protocol, Reply,
-    Response, ResponseHead, Scope, User,
+    Response, ResponseHead, Scope, Session, SessionData, SessionKey, SessionLookup, User,
 };
 
 /// The golden entries that `docs/redis.md` gives to writers of peers.
@@ -54,6 +54,7 @@ fn scope(protocol: Protocol) -> Scope {
         root_path: "/app".to_owned(),
         subprotocols: vec!["v1".to_owned()],
         user: None,
+        session: None,
     }
 }
 
@@ -90,6 +91,13 @@ fn messages() -> Vec<(&'static str, Message)> {
         Arc::make_mut(&mut event.scope).user = Some(Arc::new(user));
         message
     };
+    let of_session = |mut message: Message| {
+        let Payload::Event(event) = &mut message.payload else { panic!("an event") };
+        let (key, data) = (SessionKey([1; 32]), SessionData([2; 16]));
+        let session = Session { key, data, expires: 1_800_000_000 };
+        Arc::make_mut(&mut event.scope).session = Some(SessionLookup::Found(session));
+        message
+    };
     vec![
         ("channel http.request", event(EventKind::HttpRequest(Bytes::from_static(b"body")))),
         ("channel http.disconnect", event(EventKind::HttpDisconnect)),
@@ -104,6 +112,7 @@ fn messages() -> Vec<(&'static str, Message)> {
             event(EventKind::WebsocketDisconnect(Close::new(1001, "bye"))),
         ),
         ("channel http.disconnect of a user", of_user(event(EventKind::HttpDisconnect))),
+        ("channel http.disconnect of a session", of_session(event(EventKind::HttpDisconnect))),
         ("channel content", custom(None)),
         ("channel content of one that is redelivered", custom(Some(message_id))),
     ]
@@ -234,6 +243,16 @@ fn what_breaks_a_rule_is_refused_with_the_field() {
     };
     assert_eq!(with("user", user("ada", &[0x80])), Ok(()));
     assert_eq!(with("user", rmpv::Value::Nil), Ok(()));
+    let session = |fields: &[(&str, rmpv::Value)]| {
+        rmpv::Value::Map(fields.iter().map(|(name, it)| ((*name).into(), it.clone())).collect())
+    };
+    let bytes = |length| rmpv::Value::Binary(vec![1; length]);
+    let (key, data) = (("key", bytes(32)), ("data", bytes(16)));
+    assert_eq!(with("session", session(&[])), Ok(()));
+    assert_eq!(
+        with("session", session(&[key.clone(), data.clone(), ("expires", 1.into())])),
+        Ok(())
+    );
     for (field, value) in [
         ("type", "http.nothing".into()),
         ("type", "websocket.receive".into()),
@@ -248,6 +267,9 @@ fn what_breaks_a_rule_is_refused_with_the_field() {
         ("user", user("", &[0x80])),
         ("user", user("ada", &[0xc0])),
         ("user", user("ada", &[0xc4, 0, 0])),
+        ("session", session(&[key.clone(), data.clone()])),
+        ("session", session(&[("key", bytes(31)), data.clone(), ("expires", 1.into())])),
+        ("session", session(&[key, ("data", bytes(17)), ("expires", 1.into())])),
         (
             "headers",
             rmpv::Value::Array(vec![rmpv::Value::Array(vec![
@@ -302,13 +324,23 @@ fn some_user() -> impl Strategy<Value = Arc<User>> {
     })
 }
 
+fn some_session() -> impl Strategy<Value = SessionLookup> {
+    option::of(any::<([u8; 32], [u8; 16], u64)>()).prop_map(|session| match session {
+        None => SessionLookup::None,
+        Some((key, data, expires)) => {
+            let (key, data) = (SessionKey(key), SessionData(data));
+            SessionLookup::Found(Session { key, data, expires })
+        }
+    })
+}
+
 fn some_scope(protocol: Protocol) -> impl Strategy<Value = Scope> {
     let texts = vec(".{0,8}", 5);
     let params = proptest::collection::btree_map("[a-z]{1,4}", ".{0,8}", 0..3);
     let facts = (any::<bool>(), select(vec!["1.0", "1.1", "2"]), any::<(u128, u16, u32, u16)>());
-    let rest = (vec("[a-z]{1,4}", 0..3), option::of(some_user()));
+    let rest = (vec("[a-z]{1,4}", 0..3), option::of(some_user()), option::of(some_session()));
     (texts, params, some_headers(), rest, facts, some_id()).prop_map(
-        move |(texts, params, headers, (subprotocols, user), facts, correlation)| {
+        move |(texts, params, headers, (subprotocols, user, session), facts, correlation)| {
             let [method, path, raw_path, query_string, root_path] = texts.try_into().unwrap();
             let (secure, http_version, (v6, client, v4, server)) = facts;
             let params = params.into_iter().map(|(name, value)| PathParam { name, value });
@@ -329,6 +361,7 @@ fn some_scope(protocol: Protocol) -> impl Strategy<Value = Scope> {
                 root_path,
                 subprotocols,
                 user,
+                session,
             }
         },
     )
