@@ -198,7 +198,7 @@ async fn the_groups_of_users_are_the_hosts_and_ids_and_codes_have_rules() {
     let refused = post(&host, &format!("/trespass/{group}")).await.1;
     assert_eq!(refused.lines().count(), 3);
     for line in refused.lines() {
-        let rule = "holds the connections of a user, who is reached by `online.user-send` alone";
+        let rule = "is one of the host's own; `online` reaches the connections of a user";
         assert_eq!(line, format!("group {group} {rule}"));
     }
     let forged = json!({ "type": "websocket.send", "text": "forged" }).to_string();
@@ -207,7 +207,11 @@ async fn the_groups_of_users_are_the_hosts_and_ids_and_codes_have_rules() {
     let granted = json!({ "grants": { "groups": ["_user.*"] } }).to_string();
     let refused = host.admin().refused("PATCH", "modules/online/settings", granted).await;
     assert_eq!((refused.0, &*refused.1), (422, "settings"));
-    assert!(refused.2.contains("groups of users are granted to nobody"), "{}", refused.2);
+    assert!(
+        refused.2.contains("groups of users and of sessions are granted to nobody"),
+        "{}",
+        refused.2
+    );
     for (path, rule) in [
         ("/tell/%01/x", "the id of a user has 1 to 256 bytes and no control characters"),
         ("/count/%01", "the id of a user has 1 to 256 bytes and no control characters"),

@@ -190,17 +190,17 @@ async def test_a_bad_name_raises_a_type_error_as_in_channels(
                 await calling
 
 
-async def test_groups_of_users_are_those_of_the_host(
+async def test_groups_of_users_and_sessions_are_those_of_the_host(
     make_layer: Callable[..., ChannelLayer],
 ) -> None:
     layer = make_layer()
-    for group in ("_user.0", "_user."):
+    for group in ("_user.0", "_user.", "_session.0"):
         for calling in (
             layer.group_send(group, {}),
             layer.group_add(group, "a"),
             layer.group_discard(group, "a"),
         ):
-            with pytest.raises(InvalidName, match="holds the connections of a user"):
+            with pytest.raises(InvalidName, match="one of the host's own"):
                 await calling
     await layer.group_add("_users", "a")
 

@@ -253,8 +253,9 @@ impl Call {
 
     fn may_use(&self, group: &str) -> Result<(), SendError> {
         rules::name(group)?;
-        if group.starts_with("_user.") {
-            let text = format!("group {group} holds connections of a user, as connections_of does");
+        if ["_user.", "_session."].iter().any(|prefix| group.starts_with(prefix)) {
+            let text =
+                format!("group {group} is one of the host's own; connections_of reaches users");
             return Err(SendError::Forbidden(text));
         }
         let world = self.world.borrow();

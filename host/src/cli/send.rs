@@ -162,7 +162,7 @@ pub(super) fn to_group(arguments: GroupArguments) -> Result<()> {
     let group = GroupName::parse(&arguments.group)
         .map_err(|error| ConfigError::new("GROUP", &error.to_string()))?;
     if group.is_reserved() {
-        let problem = format!("{group} holds the connections of a user; send to another group");
+        let problem = format!("{group} is one of the host's own groups; send to another group");
         return Err(ConfigError::new("GROUP", &problem).into());
     }
     let (reached, missed) = arguments.message.read()?.send(

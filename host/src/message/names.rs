@@ -4,7 +4,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{CorrelationId, EventKind, SessionKey};
+use super::{CorrelationId, EventKind};
 
 /// The longest channel or group name, in bytes.
 const NAME_BYTES_MAX: usize = 99;
@@ -170,11 +170,6 @@ impl GroupName {
     /// A name that is known to keep the rules.
     pub(super) fn known(text: &str) -> Self {
         Self(text.into())
-    }
-
-    /// The group of the sockets that are open in a session. No module can own one of this name.
-    pub fn of_session(key: &SessionKey) -> Self {
-        Self(format!("_session.{key}").into())
     }
 
     /// Whether the group belongs to a module: its name starts with the module's and a dot.

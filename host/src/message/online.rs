@@ -1,4 +1,4 @@
-//! Connections of users: the groups that the host puts them into, and how many there may be.
+//! Connections of users and sessions: the groups that the host puts them into, and how many there may be.
 
 use std::num::NonZeroU32;
 
@@ -6,12 +6,13 @@ use data_encoding::HEXLOWER;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{ChannelName, Close, Content, GroupName, ModuleName};
+use super::{ChannelName, Close, Content, GroupName, ModuleName, SessionKey};
 
 impl GroupName {
-    /// Begins the names of groups that hold connections of users. No module is named like this, and nobody but the
-    /// host sends to such a group or makes a channel a member of it.
-    pub const USER_GROUP_PREFIX: &str = "_user.";
+    /// Begins the names of groups that hold connections of users.
+    const USER_PREFIX: &str = "_user.";
+    /// Begins the names of groups that hold the sockets of sessions.
+    const SESSION_PREFIX: &str = "_session.";
 
     /// The group of a user's connections to a module. It tells who it is only to those who know already.
     pub fn of_user(module: &ModuleName, user: &str) -> Self {
@@ -21,12 +22,28 @@ impl GroupName {
         hash.update([0]);
         hash.update(user);
         let digest = HEXLOWER.encode(&hash.finalize());
-        Self::known(&format!("{}{digest}", Self::USER_GROUP_PREFIX))
+        Self::known(&format!("{}{digest}", Self::USER_PREFIX))
     }
 
-    /// Whether the group is the host's: one of connections of a user, or a name that may be one some day.
+    /// The group of the sockets that are open in a session.
+    pub fn of_session(key: &SessionKey) -> Self {
+        Self::known(&format!("{}{key}", Self::SESSION_PREFIX))
+    }
+
+    /// Whether it holds connections of a user.
+    pub fn is_of_user(&self) -> bool {
+        self.as_str().starts_with(Self::USER_PREFIX)
+    }
+
+    /// Whether a name is that of a group of the host, or may be one some day. No module is named like this, and nobody
+    /// but the host sends to such a group or makes a channel a member of it.
+    pub fn reserves(name: &str) -> bool {
+        [Self::USER_PREFIX, Self::SESSION_PREFIX].iter().any(|prefix| name.starts_with(prefix))
+    }
+
+    /// Whether the group is the host's.
     pub fn is_reserved(&self) -> bool {
-        self.as_str().starts_with(Self::USER_GROUP_PREFIX)
+        Self::reserves(self.as_str())
     }
 }
 
@@ -105,7 +122,14 @@ mod tests {
             group.as_str(),
             "_user.c0695c50217c78d368ddc243f77649bc1bc69b1bd4ea8bcd68f3f5928b816ef9"
         );
-        assert!(!GroupName::parse("_users").unwrap().is_reserved());
+        for (name, is_reserved) in
+            [("_user.x", true), ("_session.x", true), ("_users", false), ("_sessions.x", false)]
+        {
+            assert_eq!(GroupName::parse(name).unwrap().is_reserved(), is_reserved, "{name}");
+        }
+        let session = GroupName::of_session(&SessionKey([7; 32]));
+        assert_eq!(GroupName::parse(session.as_str()), Ok(session.clone()));
+        assert!(session.is_reserved() && !session.is_of_user());
     }
 
     #[test]

@@ -15,8 +15,8 @@ _OUTSIDE = re.compile(r"[^a-zA-Z0-9._!-]", re.ASCII)
 _RULE = f"a name has 1 to {NAME_BYTES} of a-z A-Z 0-9 . _ -"
 # Channels of events: workers of Tidegate read them, and drop a message that is not an event.
 _RESERVED = ("http.", "websocket.")
-# Groups of the connections of users: the host alone knows who is in them.
-_USER_GROUPS = "_user."
+# Groups of the connections of users and sessions: the host alone knows who is in them.
+_HOST_GROUPS = ("_user.", "_session.")
 
 
 def new_id() -> str:
@@ -32,8 +32,8 @@ def partition_of(name: str, partitions: int) -> int:
 def check_group(name: object) -> str:
     """Returns the name of a group, or raises `InvalidName`."""
     plain = _plain("group", name)
-    if plain.startswith(_USER_GROUPS):
-        raise InvalidName(f"group {plain} holds the connections of a user; take another group")
+    if plain.startswith(_HOST_GROUPS):
+        raise InvalidName(f"group {plain} is one of the host's own; take another group")
     return plain
 
 

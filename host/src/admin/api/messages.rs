@@ -95,7 +95,7 @@ pub(super) async fn group_send(call: Call) -> Result<Answer, Box<Problem>> {
     let group = GroupName::parse(name)
         .map_err(|error| Problem::bad("name", format!("{name:?} is not a group: {error}")))?;
     if group.is_reserved() {
-        let text = format!("{group} holds the connections of a user; send to another group");
+        let text = format!("{group} is one of the host's own groups; send to another group");
         return Err(Problem::new(StatusCode::FORBIDDEN, "reserved", text));
     }
     call.may_send_to_group(&group)?;

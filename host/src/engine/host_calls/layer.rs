@@ -97,7 +97,7 @@ impl LayerCalls<'_> {
         let lent = self.lent()?;
         if group.is_reserved() {
             return Err(SendError::Forbidden(format!(
-                "group {name} holds the connections of a user, who is reached by `online.user-send` alone"
+                "group {name} is one of the host's own; `online` reaches the connections of a user"
             )));
         }
         if !lent.may_use(&group) {

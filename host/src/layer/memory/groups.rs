@@ -76,6 +76,7 @@ impl Groups {
         self.sweep_now_and_then(now);
         if let (Some(limit), Some(joined)) = (self.per_connection, self.memberships.get(channel))
             && channel.connection().is_some()
+            && !name.is_reserved()
             && joined.len() >= limit
             && joined.iter().filter(|name| !name.is_reserved()).count() >= limit
             && !joined.contains(name)

@@ -259,7 +259,7 @@ impl Node {
 impl Members {
     fn leave_all(&mut self, local: &LocalName) -> Vec<Emptied> {
         let groups = self.memberships.remove(local).unwrap_or_default();
-        let users = groups.iter().filter(|group| group.is_reserved());
+        let users = groups.iter().filter(|group| group.is_of_user());
         self.over.extend(users.map(|user| (user.clone(), local.clone())));
         groups.iter().filter_map(|group| self.remove(local, group)).collect()
     }
@@ -274,7 +274,7 @@ impl Members {
     }
 }
 
-/// Whether a connection is in as many groups as it may be. That of its user does not count.
+/// Whether a connection is in as many groups as it may be. Those of the host do not count.
 fn is_full(groups: &HashSet<GroupName>, most: usize) -> bool {
     groups.len() >= most && groups.iter().filter(|group| !group.is_reserved()).count() >= most
 }

@@ -156,8 +156,8 @@ fn channel(place: &str, name: &str) -> Checked<ChannelName> {
 
 fn groups(place: &str, name: &str) -> Checked<GrantedGroups> {
     let wrong = |error| ConfigError::new(place, &format!("{name:?}: {error}"));
-    if name.starts_with(GroupName::USER_GROUP_PREFIX) {
-        return Err(wrong("groups of users are granted to nobody".to_owned()));
+    if GroupName::reserves(name) {
+        return Err(wrong("groups of users and of sessions are granted to nobody".to_owned()));
     }
     match name.strip_suffix('*') {
         Some(prefix) if prefix.ends_with('.') => {
