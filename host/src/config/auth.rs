@@ -51,10 +51,22 @@ pub(super) enum GivenText {
     File(InFile),
 }
 
+/// A file, as a map: where serde reads the fields itself, a list of a secret would be one, too.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "BTreeMap<String, PathBuf>")]
 pub(super) struct InFile {
     file: PathBuf,
+}
+
+impl TryFrom<BTreeMap<String, PathBuf>> for InFile {
+    type Error = &'static str;
+
+    fn try_from(mut given: BTreeMap<String, PathBuf>) -> Result<Self, Self::Error> {
+        match (given.remove("file"), given.is_empty()) {
+            (Some(file), true) => Ok(Self { file }),
+            _ => Err("a file is named as { file = \"PATH\" }"),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

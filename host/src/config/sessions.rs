@@ -128,6 +128,8 @@ mod tests {
             ("secrets = []", "sessions.secrets: there is no secret"),
             ("secrets = 'short'", "sessions.secrets: a secret has 5 bytes, and 32 are needed"),
             ("secrets = { file = '/nowhere/it' }", "sessions.secrets: /nowhere/it: cannot be read"),
+            ("secrets = { file = '/it', other = 'x' }", "{ file = \"PATH\" }"),
+            ("secrets = [['a secret of 32 bytes, or of more']]", "{ file = \"PATH\" }"),
             (&format!("{SECRET}cookie = 'a b'"), "sessions.cookie: it is a name of letters"),
             (&format!("{SECRET}cookie = '__Host-s'\nsecure = false"), "sessions.cookie: browsers"),
             (&format!("{SECRET}idle = '4m'"), "sessions.idle: it is at least 5m"),
@@ -137,6 +139,11 @@ mod tests {
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(rule), "{rule}: {error}");
+        }
+        for given in ["'A'", "['A']", "['A', 'B']", "['B', 'A']"] {
+            let given = given.replace('A', "a secret of 32 bytes, or of more");
+            let given = given.replace('B', "another secret of 32 bytes or so");
+            assert!(read(&format!("secrets = {given}")).is_ok(), "{given}");
         }
         let five = format!("secrets = [{}]", "'a secret of 32 bytes, or of more',".repeat(5));
         assert!(read(&five).unwrap_err().contains("there are 5 secrets; at most 4 are tried"));

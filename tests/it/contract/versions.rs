@@ -60,28 +60,28 @@ async fn a_pre_release_of_the_contract_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_the_host_does_not_know_is_refused_with_the_version_that_may() {
     let host = serving().await;
-    let sessions = |version: &'static str, import, line| Handmade {
+    let archive = |version: &'static str, import, line| Handmade {
         packages: vec![
-            format!("package tidegate:channels@{version};\ninterface sessions {{ ping: func(); }}")
+            format!("package tidegate:channels@{version};\ninterface archive {{ ping: func(); }}")
                 .into(),
         ],
         world: vec![line],
         imports: vec![(import, "ping", 0)],
         ..Handmade::default()
     };
-    let later = sessions(
+    let later = archive(
         "0.1.2",
-        "tidegate:channels/sessions@0.1.2",
-        "import tidegate:channels/sessions@0.1.2;",
+        "tidegate:channels/archive@0.1.2",
+        "import tidegate:channels/archive@0.1.2;",
     );
-    let said = "it imports tidegate:channels/sessions@0.1.2, which this host does not know: of \
-                tidegate:channels up to 0.1.1 it offers connection, declared, invocation, layer, log, online, outside, reply, store, timers, types, users; \
+    let said = "it imports tidegate:channels/archive@0.1.2, which this host does not know: of \
+                tidegate:channels up to 0.1.1 it offers connection, declared, invocation, layer, log, online, outside, reply, sessions, store, timers, types, users; \
                 deploy it to a host that speaks 0.1.2, or build it without what needs this";
     refused(&host.admin(), later.build(), "imports", said).await;
-    let misnamed = sessions(
+    let misnamed = archive(
         "0.1.1",
-        "tidegate:channels/sessions@0.1.1",
-        "import tidegate:channels/sessions@0.1.1;",
+        "tidegate:channels/archive@0.1.1",
+        "import tidegate:channels/archive@0.1.1;",
     );
     let said = "build it against the WIT of this host";
     refused(&host.admin(), misnamed.build(), "imports", said).await;
