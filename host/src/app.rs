@@ -153,8 +153,9 @@ async fn read(modules: &[ModuleConfig]) -> Result<Vec<Given>, ModuleError> {
 }
 
 impl Config {
-    fn loader(&self, slots: usize) -> Result<Loader, StartError> {
-        let clients = Arc::new(Clients::new(self.authorities.as_deref())?);
+    fn loader(&self, slots: usize, metrics: &Arc<Metrics>) -> Result<Loader, StartError> {
+        let clients = Clients::new(self.authorities.as_deref(), Arc::clone(metrics))?;
+        let clients = Arc::new(clients);
         let engine = Engine::new(slots, clients)?;
         let path = self.compiled_dir.clone();
         let loader = Loader::new(engine, &path, self.compiler.clone(), self.files.clone())
@@ -196,7 +197,7 @@ impl Config {
 
     /// Checks the modules whose files are named, and gives their routes, without serving any.
     pub async fn check(&self) -> Result<Arc<Registry>, StartError> {
-        let loader = self.loader(1)?;
+        let loader = self.loader(1, &Arc::default())?;
         let mut candidates = Vec::new();
         for (Given { name, wasm }, module) in
             read(&self.modules).await?.into_iter().zip(self.modules.iter().filter(has_file))
@@ -252,9 +253,10 @@ impl Config {
         &self,
         store: Arc<dyn ModuleStore>,
         drain: &Drain,
+        metrics: &Arc<Metrics>,
     ) -> Result<Arc<Deployments>, StartError> {
         let slots = self.worker.as_ref().map_or(1, |worker| worker.slots);
-        let loader = self.loader(slots)?;
+        let loader = self.loader(slots, metrics)?;
         let written = self.modules.iter().map(|it| (it.name.clone(), it.settings.clone()));
         let defaults = self.module_defaults.clone();
         let opened = Deployments::open(loader, store, written.collect(), defaults, drain).await;
@@ -314,7 +316,8 @@ impl Config {
         let data = self.data(redis.as_ref()).await?;
         let swept = Arc::clone(&data);
         keeping.spawn_until_stopped("sweep of the store", store::sweep_for_ever(swept));
-        let deployments = self.deployments(self.store(redis.as_ref())?, &keeping).await?;
+        let store = self.store(redis.as_ref())?;
+        let deployments = self.deployments(store, &keeping, &metrics).await?;
         let serving = Drain::new(Handle::current());
         let asked = Drain::new(Handle::current());
         let token = AdminToken::open(&self.data_dir)

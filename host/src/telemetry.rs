@@ -47,6 +47,17 @@ pub struct FetchResult {
     pub result: &'static str,
 }
 
+/// Labels of the count of requests to servers outside that the grants do not allow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutsideRefusal {
+    /// The module's name.
+    pub module: String,
+    /// The part of the request that is refused: a word from a fixed list.
+    pub reason: &'static str,
+    /// `refused`, or `dry_run` for one that was made nevertheless.
+    pub action: &'static str,
+}
+
 /// Labels of the count of invocations.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByOutcome {
@@ -131,6 +142,8 @@ pub struct Metrics {
     pub schedule_messages: Family<ByModule, Counter>,
     /// Time from the moment of a schedule until its message was stored.
     pub schedule_lag: Histogram,
+    /// Requests to servers outside that the grants do not allow.
+    pub outside_refusals: Family<OutsideRefusal, Counter>,
     /// Requests to servers outside, by module and result.
     pub fetches: Family<FetchResult, Counter>,
     /// Those that are made now.
@@ -200,6 +213,7 @@ impl Metrics {
             channel_messages: Family::default(),
             channel_oldest: Family::default(),
             sends_refused: Family::default(),
+            outside_refusals: Family::default(),
             invocations: Family::default(),
             breaker_refusals: Family::default(),
             rollbacks: Family::default(),
@@ -276,6 +290,11 @@ impl Metrics {
     fn register_fetches(&mut self) {
         let r = &mut self.registry;
         r.register("fetches", "Requests to servers outside, by result", self.fetches.clone());
+        r.register(
+            "outside_refusals",
+            "Requests to servers outside that the grants do not allow",
+            self.outside_refusals.clone(),
+        );
         r.register(
             "fetches_in_flight",
             "Requests to servers outside that are made now",

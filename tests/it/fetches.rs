@@ -147,6 +147,35 @@ async fn what_breaks_a_rule_is_refused_in_the_run_with_the_fix() {
     }
     // The SDK refuses the last one itself.
     assert_eq!(host.sends_refused("fetches"), 18);
+    let refused = |reason| host.outside_refusals("fetches", reason, "refused");
+    let reasons = ["url", "scheme", "credentials", "host", "port", "address"];
+    assert_eq!(reasons.map(refused), [1, 2, 1, 1, 1, 3]);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_makes_requests_that_no_entry_allows_but_to_addresses_that_are_not_public() {
+    let outside = Outside::start().await;
+    let grants = "grants.http = ['127.0.0.1:1']\nfetch.timeout = '2s'\nfetch.dry_run = true";
+    let host = Host::builder().guest("fetches").with(grants).start().await;
+    let (client, mut watch) = (host.client(), host.websocket("/watch").await);
+    let told = fetched(&client, &mut watch, json!({"url": "http://name.invalid/"})).await;
+    // A machine without a server of names may wait for one.
+    let failure = told["failure"].as_str().unwrap();
+    assert!(["resolve", "timeout"].contains(&failure), "{told}");
+    assert_eq!(host.outside_refusals("fetches", "host", "dry_run"), 1);
+    let port = outside.address.port();
+    for (url, text) in [
+        (outside.url("/ok"), "no entry of the grants names it"),
+        ("http://10.0.0.1/".to_owned(), "no entry of the grants names it"),
+        (format!("http://localhost:{port}/ok"), "no entry of the grants names the host"),
+    ] {
+        let (status, told) = ask(&client, &json!({"url": url})).await;
+        assert!(status == 400 && told.contains(text), "{url}: {told}");
+    }
+    assert_eq!(host.outside_refusals("fetches", "address", "refused"), 2);
+    assert!(outside.asked().is_empty());
+    drop(watch);
     host.stop().await;
 }
 

@@ -15,7 +15,7 @@ use tidegate::{
     interface::Endpoint,
     message::{self, Answer, Done, Event, ModuleName, Outcome, Payload},
     registry::{Change, DeployError, Deployed, Version},
-    telemetry::{ByCode, ByModule, ByOutcome, ByRefusal, DropReason},
+    telemetry::{ByCode, ByModule, ByOutcome, ByRefusal, DropReason, OutsideRefusal},
     worker::Record,
 };
 
@@ -221,6 +221,17 @@ impl Host {
     pub fn sends_refused(&self, module: &str) -> u64 {
         let by = ByModule { module: module.to_owned() };
         self.app.metrics().sends_refused.get_or_create(&by).get()
+    }
+
+    /// How often the guard judged requests to servers outside not to be granted: for a reason, with an action.
+    pub fn outside_refusals(
+        &self,
+        module: &str,
+        reason: &'static str,
+        action: &'static str,
+    ) -> u64 {
+        let by = OutsideRefusal { module: module.to_owned(), reason, action };
+        self.app.metrics().outside_refusals.get_or_create(&by).get()
     }
 
     /// How many WebSockets were closed with a code.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     capability::{
         Grants, Lent,
-        outside::Clients,
+        outside::{Clients, RefusalCounts},
         sessions::Changes,
         store::{CommitError, Transaction},
     },
@@ -103,6 +103,8 @@ pub struct Usage {
     pub host_calls: u64,
     /// Sends that the host refused.
     pub sends_refused: u64,
+    /// Those among them that the guard of requests to servers outside refused.
+    pub outside_refusals: RefusalCounts,
     /// Keys that it read in the store.
     pub keys_read: usize,
     /// Keys that it wrote there.
@@ -117,6 +119,7 @@ impl Usage {
         self.memory_peak = self.memory_peak.max(thrown_away.memory_peak);
         self.host_calls += thrown_away.host_calls;
         self.sends_refused += thrown_away.sends_refused;
+        self.outside_refusals.add_all(&thrown_away.outside_refusals);
     }
 }
 
@@ -233,6 +236,8 @@ pub(super) struct Effects {
     pub(super) sessions: Changes,
     /// Sends that the host refused.
     pub(super) sends_refused: u64,
+    /// Those among them that the guard of requests to servers outside refused.
+    pub(super) outside_refusals: RefusalCounts,
     /// Whether it has flushed.
     pub(super) has_flushed: bool,
     /// Whether it has changed something that a second run would change again.
@@ -477,7 +482,7 @@ pub(super) fn finish(
     let entries = run.outbox.take();
     let state = run.state.take();
     let job = run.job.take();
-    let Effects { transaction, sessions, sends_refused, is_final, .. } =
+    let Effects { transaction, sessions, sends_refused, outside_refusals, is_final, .. } =
         mem::take(&mut run.effects);
     let sessions = (fault.is_none() && !sessions.is_empty()).then(|| Box::new(sessions));
     let is_final = is_final || run.http.take().is_some_and(|calls| calls.has_sent());
@@ -488,6 +493,7 @@ pub(super) fn finish(
         messages: run.outbox.total,
         host_calls: run.calls.calls,
         sends_refused,
+        outside_refusals,
         keys_read: transaction.as_ref().map_or(0, Transaction::keys_read),
         keys_written: transaction.as_ref().map_or(0, Transaction::keys_written),
     };

@@ -407,7 +407,7 @@ impl Registry {
         let table = RouteTable::build(&declared)?;
         let (owners, mut lasting) = (Arc::clone(table.owners()), Arc::clone(table.lasting()));
         let mut fetchers = HashMap::new();
-        for version in versions.values().filter(|it| !it.grants.outside.destinations.is_empty()) {
+        for version in versions.values().filter(|it| it.grants.outside.is_open()) {
             let channel = ChannelName::of_fetches(&version.name);
             Arc::make_mut(&mut lasting).insert(channel.clone(), version.grants.outside.lasting());
             fetchers.insert(channel, version.name.clone());

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     engine::Fault,
     registry::Rest,
-    telemetry::{ByModule, ByOutcome},
+    telemetry::{ByModule, ByOutcome, OutsideRefusal},
 };
 
 /// Counts a run and says what went wrong in it. Its fault counts for the breaker if it is the last run of its
@@ -29,6 +29,11 @@ pub(super) fn report(
     if record.usage.sends_refused > 0 {
         let by = ByModule { module: module.clone() };
         metrics.sends_refused.get_or_create(&by).inc_by(record.usage.sends_refused);
+    }
+    for (reason, count) in record.usage.outside_refusals.iter() {
+        let module = module.clone();
+        let by = OutsideRefusal { module, reason: reason.label(), action: "refused" };
+        metrics.outside_refusals.get_or_create(&by).inc_by(count);
     }
     metrics.invocations.get_or_create(&ByOutcome { module, outcome }).inc();
     host_log::write(record);

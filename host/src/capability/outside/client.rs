@@ -25,14 +25,15 @@ use tokio_rustls::rustls::{
 };
 
 use super::{
-    AnswerBody, Destinations, Failure, FailureReason, Fetch, Fetched, OutsideGrant, Refusal,
-    Target,
+    AnswerBody, Failure, FailureReason, Fetch, Fetched, OutsideGrant, Refusal, Target,
+    counted::CountedGuard,
     redirect::{self, RedirectError},
     resolver::{CheckedResolver, Unresolved, resolving_for},
 };
 use crate::{
     capability::Grants,
     message::{CorrelationId, ModuleName},
+    telemetry::Metrics,
 };
 
 /// How long a connection waits for the next request.
@@ -75,13 +76,14 @@ pub struct Clients {
     /// Those of active versions, with the grants that they were made for. Locked for single operations only.
     made: Mutex<HashMap<ModuleName, (Arc<Grants>, Client)>>,
     waiting: WaitingRuntime,
+    metrics: Arc<Metrics>,
 }
 
 impl Clients {
     /// Trusts the authorities of a file, in PEM form; none for those of the system.
-    pub fn new(roots: Option<&Path>) -> Result<Self, RootsError> {
+    pub fn new(roots: Option<&Path>, metrics: Arc<Metrics>) -> Result<Self, RootsError> {
         let roots = roots.map(read_roots).transpose()?;
-        Ok(Self { roots, ..Self::default() })
+        Ok(Self { roots, metrics, ..Self::default() })
     }
 
     /// Returns the client of a module with these grants.
@@ -92,7 +94,8 @@ impl Clients {
         {
             return Ok(client.clone());
         }
-        let client = Client::new(&grants.outside, self.tls())?;
+        let guard = CountedGuard::new(Some(module), &grants.outside, Arc::clone(&self.metrics));
+        let client = Client::new(&grants.outside, guard, self.tls())?;
         // Nobody else has the grants of a version that is gone.
         made.retain(|_, (of, _)| Arc::strong_count(of) > 1);
         made.insert(module.clone(), (Arc::clone(grants), client.clone()));
@@ -101,7 +104,8 @@ impl Clients {
 
     /// Makes a client that shares connections with no module.
     pub fn alone(&self, grant: &OutsideGrant) -> Result<Client, ClientError> {
-        Client::new(grant, self.tls())
+        let guard = CountedGuard::new(None, grant, Arc::clone(&self.metrics));
+        Client::new(grant, guard, self.tls())
     }
 
     fn tls(&self) -> ClientConfig {
@@ -186,15 +190,19 @@ pub struct Client {
     http: reqwest::Client,
     /// For runs: HTTP/1.1, and bodies as they come.
     plain: reqwest::Client,
-    destinations: Arc<Destinations>,
+    guard: Arc<CountedGuard>,
     timeout: Duration,
     response_bytes: usize,
 }
 
 impl Client {
-    fn new(grant: &OutsideGrant, tls: ClientConfig) -> Result<Self, ClientError> {
-        let destinations = Arc::new(grant.destinations.clone());
-        let resolver = Arc::new(CheckedResolver::new(Arc::clone(&destinations)));
+    fn new(
+        grant: &OutsideGrant,
+        guard: CountedGuard,
+        tls: ClientConfig,
+    ) -> Result<Self, ClientError> {
+        let guard = Arc::new(guard);
+        let resolver = Arc::new(CheckedResolver::new(Arc::clone(&guard)));
         let builder = |mut tls: ClientConfig, protocols: &[&[u8]]| {
             tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
             reqwest::Client::builder()
@@ -213,7 +221,7 @@ impl Client {
         let plain = builder(tls, &[b"http/1.1"]).http1_only();
         let plain = plain.no_gzip().no_brotli().no_deflate().build()?;
         let (timeout, response_bytes) = (grant.timeout, grant.response_bytes);
-        Ok(Self { http, plain, destinations, timeout, response_bytes })
+        Ok(Self { http, plain, guard, timeout, response_bytes })
     }
 
     /// How long an attempt may take.
@@ -223,7 +231,7 @@ impl Client {
 
     /// Scheme, host and port of a request; none for one that is refused.
     pub fn server(&self, fetch: &Fetch) -> Option<String> {
-        Some(self.destinations.check(&fetch.url).ok()?.origin().to_string())
+        self.guard.server(&fetch.url)
     }
 
     /// Makes one attempt at a request, which ends at a moment at the latest. Dropping the future ends the attempt; the
@@ -253,7 +261,7 @@ impl Client {
             + Send
             + 'static,
     {
-        let target = self.destinations.check(&request.uri().to_string())?;
+        let target = self.guard.check(&request.uri().to_string())?;
         let (mut parts, body) = request.into_parts();
         parts.headers.remove(header::HOST);
         let body = reqwest::Body::wrap(Shareable(Mutex::new(Box::pin(body))));
@@ -270,7 +278,7 @@ impl Client {
     async fn follow(&self, mut fetch: Fetch) -> Result<Fetched, SendError> {
         let mut hops = 0;
         loop {
-            let target = self.destinations.check(&fetch.url)?;
+            let target = self.guard.check(&fetch.url)?;
             let response = self.ask(&target, &fetch).await?;
             let Some(location) = redirect::location(&response) else {
                 return self.read(response).await;

@@ -76,7 +76,8 @@ impl DocumentUrl {
 
     /// What its client may do.
     pub fn grant(&self, timeout: Duration, bytes: usize) -> OutsideGrant {
-        OutsideGrant { destinations: self.destinations.clone(), timeout, response_bytes: bytes }
+        let destinations = self.destinations.clone();
+        OutsideGrant { destinations, timeout, response_bytes: bytes, is_dry_run: false }
     }
 }
 

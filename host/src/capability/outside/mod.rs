@@ -5,6 +5,7 @@
 //! of the module name.
 
 mod client;
+mod counted;
 mod document;
 mod fetch;
 mod fetched;
@@ -20,8 +21,8 @@ pub use client::{Client, ClientError, Clients, ForwardError, RootsError};
 pub use document::{Document, DocumentError, DocumentUrl, DocumentUrlError};
 pub use fetch::{Fetch, FetchError, RETRIES_MAX};
 pub use fetched::{Failure, FailureReason, Fetched};
-pub use grant::OutsideGrant;
+pub use grant::{Admitted, OutsideGrant};
 pub use guard::{
     AddressRange, Destination, DestinationError, DestinationProblem, Destinations, Host, Origin,
-    Refusal, Scheme, Target, UrlProblem,
+    Refusal, RefusalCounts, RefusalReason, Scheme, Target, UrlProblem,
 };

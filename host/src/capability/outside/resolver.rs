@@ -10,7 +10,7 @@ use std::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 
-use super::{Destinations, Target};
+use super::{Target, counted::CountedGuard};
 
 tokio::task_local! {
     /// The request that the task makes. The library tells a resolver the name alone, and grants speak of ports.
@@ -40,19 +40,19 @@ const AT_ONCE_MAX: usize = 32;
 /// not resolved again for it.
 #[derive(Debug)]
 pub(super) struct CheckedResolver {
-    destinations: Arc<Destinations>,
+    guard: Arc<CountedGuard>,
     turns: Arc<Semaphore>,
 }
 
 impl CheckedResolver {
-    pub(super) fn new(destinations: Arc<Destinations>) -> Self {
-        Self { destinations, turns: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
+    pub(super) fn new(guard: Arc<CountedGuard>) -> Self {
+        Self { guard, turns: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
     }
 }
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (destinations, turns) = (Arc::clone(&self.destinations), Arc::clone(&self.turns));
+        let (guard, turns) = (Arc::clone(&self.guard), Arc::clone(&self.turns));
         let target = TARGET.try_with(Target::clone);
         Box::pin(async move {
             let target = target.map_err(|_| NoTarget)?;
@@ -65,7 +65,7 @@ impl Resolve for CheckedResolver {
                 found
             });
             let found = found.await?.map_err(Unresolved)?.into_iter();
-            let checked = destinations.check_addresses(&target, found)?;
+            let checked = guard.check_addresses(&target, found)?;
             // The client puts the port in.
             let addresses = checked.into_iter().map(|address| SocketAddr::new(address, 0));
             Ok(Box::new(addresses) as Addrs)

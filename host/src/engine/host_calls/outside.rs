@@ -61,10 +61,11 @@ impl<'a> OutsideCalls<'a> {
         }
         (fetch.body, fetch.value) = (Bytes::from(body), Bytes::from(value));
         check_later(&fetch.then, lent, "the result comes").map_err(FetchError::Forbidden)?;
-        let target = lent.grants.outside.destinations.check(&fetch.url).map_err(|refusal| {
+        let admitted = lent.grants.outside.check(&fetch.url).map_err(|refusal| {
+            self.effects.outside_refusals.add(refusal.reason());
             FetchError::Forbidden(format!("{refusal} (modules.{}.grants.http)", lent.module))
         })?;
-        if Uri::try_from(target.url().as_str()).is_err() {
+        if Uri::try_from(admitted.target.url().as_str()).is_err() {
             let rule = "the URL has characters that a request cannot have; write them as %XX";
             return Err(FetchError::Invalid(rule.to_owned()));
         }

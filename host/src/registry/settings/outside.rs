@@ -29,6 +29,9 @@ pub(super) struct WrittenFetch {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     response_bytes: Option<Size>,
+    /// Whether requests are made that no entry of `grants.http` allows. They are counted, and told in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<bool>,
 }
 
 impl WrittenFetch {
@@ -51,6 +54,7 @@ impl WrittenFetch {
                 self.response_bytes,
                 below.response_bytes,
             )?,
+            is_dry_run: self.dry_run.unwrap_or(below.is_dry_run),
         })
     }
 }

@@ -23,5 +23,5 @@ pub use destination::Destination;
 pub use destinations::Destinations;
 pub use origin::{Host, Origin, Scheme};
 pub use parse::{DestinationError, DestinationProblem};
-pub use refusal::{Refusal, UrlProblem};
+pub use refusal::{Refusal, RefusalCounts, RefusalReason, UrlProblem};
 pub use target::Target;

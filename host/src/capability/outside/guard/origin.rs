@@ -52,7 +52,7 @@ pub enum Host {
 
 impl Host {
     /// Whether it is this machine, whoever answers for names: a loopback address, or a name for those.
-    pub(in super::super) fn is_of_this_machine(&self) -> bool {
+    pub(in crate::capability::outside) fn is_of_this_machine(&self) -> bool {
         match self {
             Self::Name(_) => self.is_localhost(),
             Self::Address(address) => address.is_loopback(),
@@ -60,7 +60,7 @@ impl Host {
     }
 
     /// Whether RFC 6761 keeps the name for loopback addresses: `localhost`, or a name below it.
-    pub(super) fn is_localhost(&self) -> bool {
+    pub(in crate::capability::outside) fn is_localhost(&self) -> bool {
         match self {
             Self::Name(name) => name == "localhost" || name.ends_with(".localhost"),
             Self::Address(_) => false,

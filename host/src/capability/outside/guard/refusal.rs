@@ -121,18 +121,84 @@ pub enum UrlProblem {
     HostName,
 }
 
-impl Refusal {
-    /// Returns the reason in one word, for labels of metrics: `url`, `scheme`, `credentials`, `host`,
-    /// `port` or `address`. The words never change.
-    pub const fn reason(&self) -> &'static str {
+/// The part of a call that a [`Refusal`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// The URL as a whole.
+    Url,
+    /// Its scheme.
+    Scheme,
+    /// A user name or a password in it.
+    Credentials,
+    /// Its host.
+    Host,
+    /// Its port.
+    Port,
+    /// An address of its host.
+    Address,
+}
+
+impl RefusalReason {
+    /// Every reason.
+    pub const ALL: [Self; 6] =
+        [Self::Url, Self::Scheme, Self::Credentials, Self::Host, Self::Port, Self::Address];
+
+    /// The value of the label `reason` of `tidegate_outside_refusals_total`. It never changes.
+    pub const fn label(self) -> &'static str {
         match self {
-            Self::Url(_) => "url",
-            Self::OtherScheme | Self::Scheme { .. } => "scheme",
-            Self::Credentials { .. } => "credentials",
-            Self::Host { .. } => "host",
-            Self::Port { .. } | Self::PortZero { .. } => "port",
-            Self::Address { .. } | Self::Localhost { .. } | Self::NoAddress { .. } => "address",
+            Self::Url => "url",
+            Self::Scheme => "scheme",
+            Self::Credentials => "credentials",
+            Self::Host => "host",
+            Self::Port => "port",
+            Self::Address => "address",
         }
+    }
+}
+
+/// How often calls were refused, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefusalCounts([u64; RefusalReason::ALL.len()]);
+
+impl RefusalCounts {
+    /// Counts a refusal.
+    pub fn add(&mut self, reason: RefusalReason) {
+        if let Some(count) = self.0.get_mut(reason as usize) {
+            *count += 1;
+        }
+    }
+
+    /// Adds other counts.
+    pub fn add_all(&mut self, other: &Self) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count += more;
+        }
+    }
+
+    /// Returns the reasons that were counted, each with its number.
+    pub fn iter(&self) -> impl Iterator<Item = (RefusalReason, u64)> {
+        RefusalReason::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+    }
+}
+
+impl Refusal {
+    /// Returns the part of the call that the refusal is about.
+    pub const fn reason(&self) -> RefusalReason {
+        match self {
+            Self::Url(_) => RefusalReason::Url,
+            Self::OtherScheme | Self::Scheme { .. } => RefusalReason::Scheme,
+            Self::Credentials { .. } => RefusalReason::Credentials,
+            Self::Host { .. } => RefusalReason::Host,
+            Self::Port { .. } | Self::PortZero { .. } => RefusalReason::Port,
+            Self::Address { .. } | Self::Localhost { .. } | Self::NoAddress { .. } => {
+                RefusalReason::Address
+            }
+        }
+    }
+
+    /// Whether the grants alone are in the way: an entry for the name would do. Nothing is said about addresses.
+    pub const fn is_of_grants(&self) -> bool {
+        matches!(self, Self::Host { .. } | Self::Scheme { .. } | Self::Port { .. })
     }
 
     /// Returns the entries that would allow the call at the place where it was refused. Empty if no grant

@@ -142,7 +142,7 @@ fn check(entries: &[&str], url: &str, addresses: &[&str]) -> Result<Vec<IpAddr>,
     let destinations = granted(entries);
     let target = destinations.check(url).unwrap();
     let addresses = addresses.iter().map(|text| address(text));
-    destinations.check_addresses(&target, addresses).map_err(|refusal| refusal.reason())
+    destinations.check_addresses(&target, addresses).map_err(|refusal| refusal.reason().label())
 }
 
 #[test]
