@@ -5,7 +5,8 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 
 pub use crate::consumers::{
-    Access, ClaimValue, Consumer, Entry, Guards, Schedule, Trigger, access, check, mount, schedule,
+    Access, ClaimValue, Consumer, Entry, Guards, Presence, Schedule, Trigger, access, check, mount,
+    presence, schedule,
 };
 pub use crate::host::consumer::Failure;
 pub use crate::host::types::{Event, PathParam};
@@ -224,7 +225,7 @@ mod guest {
     use std::collections::BTreeMap;
 
     use crate::Consumers;
-    use crate::consumers::{ClaimValue, Entry, Guards, Schedule, Trigger};
+    use crate::consumers::{ClaimValue, Entry, Guards, Presence, Schedule, Trigger};
     use crate::host::consumer::{self, Failure};
     use crate::host::types::{Event, Header, Invocation};
 
@@ -268,6 +269,8 @@ mod guest {
         user: Option<&'static str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         claims: Option<BTreeMap<&'static str, &'static [ClaimValue]>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        presence: Option<Presence>,
     }
 
     /// A MessagePack map by consumer, of maps of declarations.
@@ -278,8 +281,9 @@ mod guest {
                 schedule: entry.schedule,
                 user: entry.access.map(|access| access.user),
                 claims: claims.map(|it| it.iter().copied().collect()),
+                presence: entry.presence,
             };
-            (declared.schedule.is_some() || declared.user.is_some())
+            (declared.schedule.is_some() || declared.user.is_some() || declared.presence.is_some())
                 .then_some((entry.name, declared))
         };
         let declared: BTreeMap<_, _> = consumers.entries().iter().filter_map(declared).collect();

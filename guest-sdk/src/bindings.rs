@@ -55,6 +55,15 @@ pub mod holding {
     });
 }
 
+/// The members of groups, which version 0.1.1 adds. A module that does not ask does not import it.
+pub mod meeting {
+    wit_bindgen::generate!({
+        path: "wit/0.1.1",
+        world: "meeting",
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
 /// The data of modules, which version 0.1.1 adds. A module that does not use it does not import it.
 pub mod storing {
     wit_bindgen::generate!({

@@ -6,7 +6,7 @@ use crate::host::types::{Event, Invocation};
 
 mod check;
 
-pub use check::{access, check, mount, schedule};
+pub use check::{access, check, mount, presence, schedule};
 
 /// The consumers of a module. [`export!`](crate::export) makes a function that returns it.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +54,8 @@ pub struct Entry {
     pub trigger: Trigger,
     /// When it is run by the clock.
     pub schedule: Option<Schedule>,
+    /// Which groups it hears of.
+    pub presence: Option<Presence>,
     /// Its demands on the user.
     pub access: Option<Access>,
     pub run: fn(Context, Event) -> Result<(), Failure>,
@@ -82,6 +84,20 @@ pub struct Schedule {
     pub expression: &'static str,
     pub zone: &'static str,
     pub missed: &'static str,
+}
+
+/// Which groups tell a consumer, or its clients, who comes and goes. The host reads it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Presence {
+    pub groups: &'static [&'static str],
+    /// Times are in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leave_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<u64>,
 }
 
 /// The demands of a consumer on the user. The host checks it before it runs the consumer.

@@ -28,6 +28,7 @@ mod logging;
 mod online;
 mod outside;
 mod payload;
+mod presence;
 mod problem;
 mod request;
 mod response;
@@ -64,6 +65,7 @@ pub use frame::{Close, Frame, FromFrame};
 pub use group::Group;
 pub use online::{OnlineError, UserConnections};
 pub use outside::{Answer, Fetch, FetchError, FetchFailure, Fetched};
+pub use presence::{Member, Members, PresenceChange, PresenceError};
 pub use problem::Problem;
 pub use request::Request;
 pub use response::{IntoReply, Json, Reply, Response};
@@ -92,6 +94,8 @@ pub use tidegate_sdk_macros::claims;
 pub use tidegate_sdk_macros::export;
 #[doc = include_str!("docs/http.md")]
 pub use tidegate_sdk_macros::http;
+#[doc = include_str!("docs/presence.md")]
+pub use tidegate_sdk_macros::presence;
 #[doc = include_str!("docs/schedule.md")]
 pub use tidegate_sdk_macros::schedule;
 #[doc = include_str!("docs/user.md")]

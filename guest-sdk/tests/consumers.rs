@@ -23,6 +23,8 @@ mod logging;
 mod machine;
 #[path = "consumers/outbox.rs"]
 mod outbox;
+#[path = "consumers/presence.rs"]
+mod presence;
 #[path = "consumers/routes.rs"]
 mod routes;
 #[path = "consumers/sse.rs"]

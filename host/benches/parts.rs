@@ -15,11 +15,11 @@ use tidegate::{
         Lent,
         store::{EmbeddedStore, Key, Quota, Store, Transaction, Value},
     },
-    engine::{Engine, Entry, Instance, Job, Limits, Outlet, Program, Stopped, Task},
+    engine::{Engine, Entry, Instance, Job, Limits, MembersUnread, Outlet, Program, Stopped, Task},
     layer::{ChannelLayer, Dispatch, LayerConfig, MemoryLayer},
     message::{
-        ChannelName, Content, CorrelationId, Event, EventKind, GroupName, Message, ModuleName,
-        PathParam, ProcessTag, Protocol, Scope,
+        ChannelName, Content, CorrelationId, Event, EventKind, GroupName, MemberKey, MembersPage,
+        Message, ModuleName, PathParam, ProcessTag, Protocol, Scope,
     },
     routing::{
         Declared, Guards, Head, OnFault, Pattern, Policy, Resolution, RouteSpec, RouteTable,
@@ -38,6 +38,15 @@ impl Outlet for Nowhere {
     }
 
     fn stored(&self) {}
+
+    async fn members(
+        &self,
+        _: &GroupName,
+        _: Option<&MemberKey>,
+        _: usize,
+    ) -> Result<MembersPage, MembersUnread> {
+        Ok(MembersPage::default())
+    }
 
     async fn send(&self, _: Vec<Entry>) -> Result<(), Stopped> {
         Ok(())
@@ -102,6 +111,7 @@ fn invocation(c: &mut Criterion) {
             process: ProcessTag::random(),
             store: Arc::clone(&store),
             sessions: None,
+            presence: None,
         },
         outlet: Arc::clone(&outlet),
         on_long: || (),

@@ -9,10 +9,10 @@ use tidegate::{
         Directory, Grants, Lent,
         store::{EmbeddedStore, Store},
     },
-    engine::{Engine, Entry, Fault, Job, Limits, Outlet, Program, Stopped, Task},
+    engine::{Engine, Entry, Fault, Job, Limits, MembersUnread, Outlet, Program, Stopped, Task},
     message::{
-        ChannelName, CorrelationId, Event, EventKind, GroupName, ModuleName, PathParam, ProcessTag,
-        Protocol, Reply, Scope,
+        ChannelName, CorrelationId, Event, EventKind, GroupName, MemberKey, MembersPage,
+        ModuleName, PathParam, ProcessTag, Protocol, Reply, Scope,
     },
 };
 
@@ -25,6 +25,15 @@ impl Outlet for Nowhere {
     }
 
     fn stored(&self) {}
+
+    async fn members(
+        &self,
+        _: &GroupName,
+        _: Option<&MemberKey>,
+        _: usize,
+    ) -> Result<MembersPage, MembersUnread> {
+        Ok(MembersPage::default())
+    }
 
     async fn send(&self, _: Vec<Entry>) -> Result<(), Stopped> {
         Ok(())
@@ -95,6 +104,7 @@ impl Stage {
                 process: ProcessTag::random(),
                 store: Arc::clone(&self.store),
                 sessions: None,
+                presence: None,
             },
             outlet: Arc::new(Nowhere),
             on_long: || (),

@@ -60,6 +60,7 @@ mod online;
 mod order;
 mod outgoing;
 mod packaging;
+mod presence;
 mod probation;
 mod prose;
 mod proxies;

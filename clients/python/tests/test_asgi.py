@@ -316,6 +316,7 @@ async def test_while_redis_is_away_requests_are_refused(own_site: Site) -> None:
         ({"text": "x"}, [{"type": "websocket.accept"}, {"type": "websocket.send", "text": "x"}]),
         ({"accept": True, "close": 4000}, [{"type": "websocket.accept"}, {"type": "websocket.close", "code": 4000}]),
         ({"accept": False}, [{"type": "websocket.deny"}]),
+        ({"type": "presence", "text": "{}"}, [{"type": "websocket.send", "text": '{"presence":{}}'}]),
         ({"close": True}, [{"type": "websocket.close", "code": 1000}]),
         ({"content": b"x", "more_content": True}, [{"type": "http.response.body", "body": b"x", "more_body": True}]),
         ({"status": 200, "headers": [["A", "b"]], "content": b"x"},
@@ -331,7 +332,8 @@ def test_forms_of_channels_1_are_understood(
 @pytest.mark.parametrize(
     "message",
     [{}, {"type": "chat.message"}, {"type": "websocket.send"}, {"type": "websocket.send", "text": b"x"},
-     {"type": "http.response"}, {"type": 7}, {"other": 1}, {"type": "websocket.close", "code": "x"}],
+     {"type": "http.response"}, {"type": "presence"}, {"type": 7}, {"other": 1},
+     {"type": "websocket.close", "code": "x"}],
 )  # fmt: skip
 def test_a_message_without_meaning_is_refused(message: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="."):

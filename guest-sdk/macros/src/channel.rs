@@ -181,6 +181,7 @@ fn entry(
                 name: #consumer_name,
                 prefix: "",
                 schedule: ::core::option::Option::None,
+                presence: ::core::option::Option::None,
                 access: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Channel {
                     name: #channel,

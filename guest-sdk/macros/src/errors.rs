@@ -48,6 +48,7 @@ pub(crate) fn broken_entry(consumer: &TokenStream) -> TokenStream {
                 name: ::core::stringify!(#consumer),
                 prefix: "",
                 schedule: ::core::option::Option::None,
+                presence: ::core::option::Option::None,
                 access: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Channel {
                     name: ::core::stringify!(#consumer),

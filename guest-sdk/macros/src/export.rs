@@ -8,6 +8,7 @@ use syn::{Attribute, LitStr, Path, Token};
 use crate::access::Access;
 use crate::errors::Errors;
 use crate::path;
+use crate::presence::Presence;
 use crate::schedule::Schedule;
 
 /// What stands between commas.
@@ -47,6 +48,7 @@ struct Mounted {
     consumer: Path,
     prefix: String,
     schedule: Option<Schedule>,
+    presence: Option<Presence>,
     access: Access,
 }
 
@@ -68,7 +70,7 @@ pub(crate) fn expand(input: &TokenStream) -> TokenStream {
     if mounted.is_empty() {
         return errors.finish(&TokenStream::new());
     }
-    let entries = mounted.iter().map(|Mounted { consumer, prefix, schedule, access }| {
+    let entries = mounted.iter().map(|Mounted { consumer, prefix, schedule, presence, access }| {
         let mounted = quote_spanned! {name(consumer)=>
             ::tidegate_sdk::__private::mount(
                 <#consumer as ::tidegate_sdk::__private::Consumer>::ENTRY,
@@ -81,13 +83,21 @@ pub(crate) fn expand(input: &TokenStream) -> TokenStream {
                 ::tidegate_sdk::__private::schedule(#mounted, #schedule)
             },
         };
+        let mounted = match presence {
+            None => mounted,
+            Some(presence) => quote_spanned! {name(consumer)=>
+                ::tidegate_sdk::__private::presence(#mounted, #presence)
+            },
+        };
         if access.is_empty() {
             return mounted;
         }
         quote_spanned!(name(consumer)=> ::tidegate_sdk::__private::access(#mounted, #access))
     });
     // A host that knows no declarations refuses a module that exports some: only modules that need them do.
-    let component = match mounted.iter().any(|it| it.schedule.is_some() || !it.access.is_empty()) {
+    let declares =
+        |it: &Mounted| it.schedule.is_some() || it.presence.is_some() || !it.access.is_empty();
+    let component = match mounted.iter().any(declares) {
         true => quote!(::tidegate_sdk::__export_component!(declarations);),
         false => quote!(::tidegate_sdk::__export_component!();),
     };
@@ -128,14 +138,22 @@ fn collect(
         let mut access = around.clone();
         match item {
             Item::Consumer { declared, consumer } => {
-                let schedule = declarations(&declared, &mut access, errors);
-                mounted.push(Mounted { consumer, prefix: outer.to_owned(), schedule, access });
+                let (schedule, presence) = declarations(&declared, &mut access, errors);
+                let prefix = outer.to_owned();
+                mounted.push(Mounted { consumer, prefix, schedule, presence, access });
             }
             Item::Group { declared, prefix, items: Items(items) } => {
-                if declarations(&declared, &mut access, errors).is_some() {
+                let (schedule, presence) = declarations(&declared, &mut access, errors);
+                if schedule.is_some() {
                     errors.push(
                         prefix.span(),
                         "a schedule is of one consumer: write it before its name",
+                    );
+                }
+                if presence.is_some() {
+                    errors.push(
+                        prefix.span(),
+                        "presence is told to one consumer: write it before its name",
                     );
                 }
                 check_prefix(&prefix, errors);
@@ -149,22 +167,30 @@ fn collect(
     }
 }
 
-/// Reads what stands before a consumer or a prefix, and returns the schedule.
+/// Reads what stands before a consumer or a prefix, and returns the schedule and what is said of presence.
 fn declarations(
     declared: &[Attribute],
     access: &mut Access,
     errors: &mut Errors,
-) -> Option<Schedule> {
-    let mut schedule = None;
+) -> (Option<Schedule>, Option<Presence>) {
+    let (mut schedule, mut presence) = (None, None);
     for attribute in declared {
         if access.take(attribute, errors) {
             continue;
         }
-        if !attribute.path().is_ident("schedule") {
+        if attribute.path().is_ident("presence") {
+            if presence.is_some() {
+                errors.at(
+                    attribute,
+                    "what it hears of presence is said already: name all groups in one place",
+                );
+            }
+            presence = Presence::read(attribute, errors);
+        } else if !attribute.path().is_ident("schedule") {
             errors.at(
                 attribute,
                 "before a consumer in export! stands #[user], #[claims(role = \"admin\")], \
-                 #[schedule(\"@daily\")] or nothing",
+                 #[schedule(\"@daily\")], #[presence(\"room.*\")] or nothing",
             );
         } else if schedule.is_some() {
             errors.at(attribute, "a consumer has one schedule: let two channels do the same work");
@@ -172,7 +198,7 @@ fn declarations(
             schedule = Schedule::read(attribute, errors);
         }
     }
-    schedule
+    (schedule, presence)
 }
 
 fn check_prefix(literal: &LitStr, errors: &mut Errors) {

@@ -14,6 +14,7 @@ mod function;
 mod guards;
 mod http;
 mod path;
+mod presence;
 mod schedule;
 mod websocket;
 
@@ -39,6 +40,12 @@ pub fn channel(attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn schedule(attribute: TokenStream, item: TokenStream) -> TokenStream {
     schedule::misplaced(&attribute.into(), &item.into()).into()
+}
+
+#[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
+#[proc_macro_attribute]
+pub fn presence(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    presence::misplaced(&attribute.into(), &item.into()).into()
 }
 
 #[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]

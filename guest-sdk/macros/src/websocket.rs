@@ -114,6 +114,7 @@ fn entry(
                 name: #name,
                 prefix: "",
                 schedule: ::core::option::Option::None,
+                presence: ::core::option::Option::None,
                 access: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Websocket {
                     path: #text,

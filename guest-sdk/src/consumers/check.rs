@@ -4,7 +4,7 @@
     reason = "const code has no iterators, and a panic is its error"
 )]
 
-use super::{Access, Entry, Guards, Schedule, Trigger};
+use super::{Access, Entry, Guards, Presence, Schedule, Trigger};
 
 /// Puts a prefix before the consumer's path.
 #[doc(hidden)]
@@ -27,6 +27,14 @@ pub const fn schedule(mut entry: Entry, schedule: Schedule) -> Entry {
         "a schedule sends a message to the channel of a consumer: put #[channel(\"reports.make\")] on it"
     );
     entry.schedule = Some(schedule);
+    entry
+}
+
+/// Declares which groups tell the consumer, or its clients, who comes and goes.
+#[doc(hidden)]
+#[must_use]
+pub const fn presence(mut entry: Entry, presence: Presence) -> Entry {
+    entry.presence = Some(presence);
     entry
 }
 

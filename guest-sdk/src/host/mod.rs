@@ -7,6 +7,7 @@ pub(crate) use crate::bindings::{
     fetching::tidegate::channels::outside,
     holding::tidegate::channels::sessions,
     knowing::tidegate::channels::users,
+    meeting::tidegate::channels::presence,
     reaching::tidegate::channels::online,
     storing::tidegate::channels::{store, timers},
     telling::tidegate::channels::invocation,
@@ -48,7 +49,7 @@ mod native;
 pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
-    Host, InvocationHost, OnlineHost, OutgoingHost, OutsideHost, SessionHost, StoreHost, TimerHost,
-    connection, consumer, invocation, layer, log, machine, online, outgoing, outside, reply,
-    sessions, store, timers, types, users, with_host,
+    Host, InvocationHost, OnlineHost, OutgoingHost, OutsideHost, PresenceHost, SessionHost,
+    StoreHost, TimerHost, connection, consumer, invocation, layer, log, machine, online, outgoing,
+    outside, presence, reply, sessions, store, timers, types, users, with_host,
 };

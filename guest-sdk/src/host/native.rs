@@ -14,6 +14,7 @@ pub(crate) mod invocation;
 pub(crate) mod online;
 pub(crate) mod outgoing;
 pub(crate) mod outside;
+pub(crate) mod presence;
 pub(crate) mod sessions;
 pub(crate) mod store;
 pub(crate) mod timers;
@@ -24,6 +25,7 @@ pub(crate) use invocation::InvocationHost;
 pub(crate) use online::OnlineHost;
 pub(crate) use outgoing::OutgoingHost;
 pub(crate) use outside::OutsideHost;
+pub(crate) use presence::PresenceHost;
 pub(crate) use sessions::SessionHost;
 pub(crate) use store::StoreHost;
 pub(crate) use timers::TimerHost;
@@ -31,7 +33,14 @@ use types::{Frame, Handshake, Response, Scope, StreamPart};
 
 /// What a test host does for a consumer. One method for each import of the contract.
 pub(crate) trait Host:
-    StoreHost + TimerHost + OutsideHost + OutgoingHost + InvocationHost + OnlineHost + SessionHost
+    StoreHost
+    + TimerHost
+    + OutsideHost
+    + OutgoingHost
+    + InvocationHost
+    + OnlineHost
+    + PresenceHost
+    + SessionHost
 {
     fn send(&mut self, channel: &str, content: &[u8]) -> Result<(), layer::SendError>;
     fn send_later(

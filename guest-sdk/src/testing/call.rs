@@ -27,6 +27,7 @@ use super::{Fault, LogLine, SharedWorld};
 mod invocation;
 mod online;
 mod outside;
+mod presence;
 mod sessions;
 mod store;
 mod timers;
@@ -42,6 +43,8 @@ pub(super) fn settle(world: &SharedWorld) {
         let job = world.borrow_mut().queue.pop_front();
         match job {
             Some(job) => run(world, &job),
+            // What is to be announced may have consumers of its own.
+            None if world.borrow_mut().announce() => {}
             None => return,
         }
     }
@@ -179,6 +182,8 @@ struct Call {
     transaction: Option<Transaction>,
     /// What it asks for of sessions.
     changes: sessions::Changes,
+    /// Parts of lists of members that were read.
+    members_reads: u32,
     /// Whether a second run would do something twice.
     is_final: bool,
 }
@@ -200,6 +205,7 @@ impl Call {
             state: None,
             transaction: None,
             changes: sessions::Changes::default(),
+            members_reads: 0,
             is_final: false,
         }
     }
@@ -332,6 +338,7 @@ fn size(item: &Item) -> usize {
         | Item::SendLater { content, .. }
         | Item::GroupSend { content, .. }
         | Item::UserSend { content, .. } => content.len(),
+        Item::Present { key, facts, .. } => key.len() + facts.len(),
         Item::GroupAdd { .. } | Item::GroupDiscard { .. } => 0,
         Item::Reply(Reply::Send(Frame::Text(text))) => text.len(),
         Item::Reply(Reply::Send(Frame::Binary(bytes)) | Reply::Chunk(bytes)) => bytes.len(),

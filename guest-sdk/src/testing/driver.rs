@@ -70,6 +70,13 @@ impl Driver for TestHost {
 
     fn receive(&mut self, name: &str) -> Result<Received, String> {
         let socket = self.socket(name)?;
+        // A client waits, as long as it takes for what is to come later.
+        for _ in 0..PATIENCE.as_secs() {
+            if socket.has_frames() || socket.closed().is_some() {
+                break;
+            }
+            self.advance(Duration::from_secs(1));
+        }
         match (socket.receive(), socket.closed()) {
             (Some(frame), _) => Ok(Received::Frame(frame)),
             (None, Some(close)) => Ok(Received::Close(close)),

@@ -21,6 +21,7 @@ mod forms;
 mod http;
 mod outside;
 mod panics;
+mod presence;
 mod routes;
 mod rules;
 mod sessions;
@@ -235,6 +236,16 @@ impl TestHost {
         let world = self.world.borrow();
         let members = world.groups.get(&*group.into().full_name(&world.module));
         members.into_iter().flatten().cloned().collect()
+    }
+
+    /// The keys of the members that are present in a group, in their order. See
+    /// [`Context::present`](crate::Context::present).
+    #[must_use]
+    pub fn members<'a>(&self, group: impl Into<Group<'a>>) -> Vec<String> {
+        let world = self.world.borrow();
+        let group = group.into().full_name(&world.module);
+        let page = world.presence.page(&group, None, usize::MAX);
+        page.members.into_iter().map(|member| member.key).collect()
     }
 
     /// What was sent to a group so far.

@@ -50,6 +50,17 @@ impl Value {
         };
         1 + inner.unwrap_or(0)
     }
+
+    /// Whether JSON has the value, too.
+    pub(super) fn is_json(&self) -> bool {
+        match self {
+            Self::List(values) => values.iter().all(Self::is_json),
+            Self::Map(entries) => entries.iter().all(|(_, value)| value.is_json()),
+            Self::Float(number) => number.is_finite(),
+            Self::Bytes(_) => false,
+            Self::Nil | Self::Bool(_) | Self::Int(_) | Self::Text(_) => true,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Value {

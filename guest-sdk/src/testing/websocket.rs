@@ -180,6 +180,10 @@ impl TestSocket {
         self.send(serde_json::to_string(value).expect("a test's value can be written as JSON"));
     }
 
+    pub(super) fn has_frames(&self) -> bool {
+        self.with(|websocket| !websocket.frames.is_empty())
+    }
+
     /// The next message, if one has come.
     #[must_use]
     pub fn receive(&self) -> Option<Frame> {

@@ -8,13 +8,14 @@ use crate::Close;
 use crate::consumers::{Consumers, Entry, Trigger};
 use crate::host::outgoing::{Answered, Failed};
 use crate::host::outside::Request;
-use crate::host::types::{ChannelMessage, Event, HttpDisconnect, WebsocketDisconnect};
+use crate::host::types::{ChannelMessage, Event, Frame, HttpDisconnect, WebsocketDisconnect};
 
 use super::connection::{Connection, Kind, Phase};
 use super::data::{Changes, Data, TimerWrite};
 use super::delivery::Delivery;
 use super::forms::{self, Reply};
 use super::outside::Waiting;
+use super::presence::{Announcement, Presences, Rule};
 use super::sessions;
 use super::{Fault, LogLine, Sent};
 
@@ -66,6 +67,7 @@ pub(super) enum Item {
     GroupDiscard { group: String, channel: String },
     GroupSend { group: String, content: Vec<u8> },
     UserSend { user: String, content: Vec<u8> },
+    Present { group: String, channel: String, key: String, facts: Vec<u8> },
     Reply(Reply),
 }
 
@@ -90,6 +92,7 @@ pub(super) struct World {
     pub(super) epoch: SystemTime,
     pub(super) connections: BTreeMap<String, Connection>,
     pub(super) groups: BTreeMap<String, BTreeSet<String>>,
+    pub(super) presence: Presences,
     pub(super) queue: VecDeque<Job>,
     pub(super) now: Duration,
     /// By the time and the order of sending.
@@ -127,6 +130,7 @@ impl World {
             epoch: SystemTime::now(),
             connections: BTreeMap::new(),
             groups: BTreeMap::new(),
+            presence: Presences::default(),
             queue: VecDeque::new(),
             now: Duration::ZERO,
             later: BTreeMap::new(),
@@ -203,6 +207,10 @@ impl World {
                     if let Some(members) = self.groups.get_mut(&group) {
                         members.remove(&channel);
                     }
+                    self.presence.leave(&group, &channel, self.now);
+                }
+                Item::Present { group, channel, key, facts } => {
+                    self.present(&group, &channel, (&key, &facts));
                 }
                 Item::GroupSend { group, content } => {
                     self.group_send(group, &content, &job.correlation);
@@ -312,6 +320,50 @@ impl World {
         }
     }
 
+    fn present(&mut self, group: &str, channel: &str, member: (&str, &[u8])) {
+        self.group_add(group.to_owned(), channel.to_owned());
+        if !self.is_alive(channel) {
+            return;
+        }
+        let name = group.strip_prefix(&*self.module).and_then(|it| it.strip_prefix('.'));
+        let rule = Rule::of(self.consumers, name);
+        let list = self.presence.join((group, rule), channel, member, self.now);
+        if let Some(list) = list {
+            self.tell_client(channel, &list);
+        }
+    }
+
+    /// Tells a client who is in a group, as JSON.
+    fn tell_client(&mut self, channel: &str, json: &str) {
+        let is_http = |it: &Connection| matches!(it.kind, Kind::Http(_));
+        let reply = match self.connections.get(channel).is_some_and(is_http) {
+            true => Reply::Chunk(format!("event: presence\ndata: {json}\n\n").into()),
+            false => Reply::Send(Frame::Text(format!("{{\"presence\":{json}}}"))),
+        };
+        self.reply(channel, reply, true);
+    }
+
+    /// Announces who came to groups and left them. Returns whether there was anything to announce.
+    pub(super) fn announce(&mut self) -> bool {
+        let announced = self.presence.announce(self.now);
+        let has_some = !announced.is_empty();
+        for Announcement { group, for_clients, for_channels } in announced {
+            if let Some(json) = for_clients {
+                let members = self.groups.get(&group).cloned().unwrap_or_default();
+                for member in members.iter().filter(|member| member.contains('!')) {
+                    self.tell_client(member, &json);
+                }
+            }
+            if let Some((message, channels)) = for_channels {
+                let correlation = self.next_id();
+                for channel in channels {
+                    self.send(channel, message.clone(), &correlation);
+                }
+            }
+        }
+        has_some
+    }
+
     fn is_alive(&self, channel: &str) -> bool {
         self.connections.get(channel).is_some_and(|connection| match &connection.kind {
             Kind::Http(http) => !http.is_complete && !http.has_left,
@@ -392,6 +444,7 @@ impl World {
     }
 
     pub(super) fn leave_groups(&mut self, channel: &str) {
+        self.presence.leave_all(channel, self.now);
         for members in self.groups.values_mut() {
             members.remove(channel);
         }
@@ -429,6 +482,15 @@ impl World {
                 Some((http.hold.as_ref()?.until, channel.clone()))
             })
             .min();
+        let held = hold.as_ref().map(|(due, _)| *due);
+        let others = message.map(|(due, _)| due).into_iter().chain(held);
+        if let Some(due) = self.presence.due()
+            && due <= end
+            && others.min().is_none_or(|other| due < other)
+        {
+            self.now = due;
+            return true;
+        }
         match (message, hold) {
             (Some((due, number)), hold)
                 if due <= end && hold.as_ref().is_none_or(|(until, _)| due <= *until) =>

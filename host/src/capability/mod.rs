@@ -8,6 +8,7 @@ mod addressing;
 mod directories;
 mod environment;
 pub mod outside;
+pub mod presence;
 pub mod schedule;
 pub mod sessions;
 pub mod store;
@@ -20,6 +21,7 @@ pub use environment::Environment;
 
 use self::{
     outside::OutsideGrant,
+    presence::PresenceRules,
     sessions::Sessions,
     store::{Store, StoreGrant, Transaction},
 };
@@ -59,6 +61,8 @@ pub struct Lent {
     pub store: Arc<dyn Store>,
     /// The sessions of the host; none if it keeps none.
     pub sessions: Option<Arc<Sessions>>,
+    /// How groups of the module announce who comes and goes; none if it declares nothing about that.
+    pub presence: Option<Arc<PresenceRules>>,
 }
 
 impl Lent {

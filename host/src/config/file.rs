@@ -122,6 +122,7 @@ pub(super) struct RawLayer {
     pub(super) expiry: Option<Span>,
     pub(super) group_expiry: Option<Span>,
     pub(super) groups_per_connection: Option<Cap>,
+    pub(super) presence_members: Option<usize>,
     pub(super) inbox_bytes: Option<Size>,
     pub(super) delayed_messages: Option<usize>,
     pub(super) total_bytes: Option<Size>,

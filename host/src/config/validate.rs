@@ -195,6 +195,11 @@ fn layer(raw: &RawLayer, message_bytes: usize) -> Checked<LayerConfig> {
             raw.groups_per_connection,
             d.groups_per_connection,
         )?,
+        presence_members: at_least_one(
+            "layer.presence_members",
+            raw.presence_members,
+            d.presence_members,
+        )?,
         inbox_bytes: size("layer.inbox_bytes", raw.inbox_bytes, d.inbox_bytes)?,
         delayed_messages: at_least_one(
             "layer.delayed_messages",

@@ -52,6 +52,19 @@ pub(super) mod telling {
     });
 }
 
+/// The members of groups, which version 0.1.1 adds.
+pub(super) mod meeting {
+    wasmtime::component::bindgen!({
+        path: "wit/0.1.1",
+        world: "meeting",
+        imports: {
+            "tidegate:channels/presence.members": async | trappable,
+            "tidegate:channels/presence.member-count": async | trappable,
+            default: trappable,
+        },
+    });
+}
+
 /// The user of a connection, which version 0.1.1 adds.
 pub(super) mod knowing {
     wasmtime::component::bindgen!({

@@ -31,6 +31,7 @@ const IMPORTS: &[&str] = &[
     "log",
     "online",
     "outside",
+    "presence",
     "reply",
     "sessions",
     "store",

@@ -1,14 +1,17 @@
 //! Declarations of a module about its consumers, besides routes: read once for each version, and
 //! checked key by key.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::log;
 use crate::{
-    capability::schedule::{Missed, Schedule},
+    capability::{
+        presence::{Audience, PresenceDeclaration, PresenceRules},
+        schedule::{Missed, Schedule},
+    },
     message::{Content, ContentError},
     routing::{Access, ClaimRule, ClaimValue, RouteSpec, Trigger},
 };
@@ -22,6 +25,8 @@ pub struct ConsumerDeclarations {
     pub schedule: Option<Schedule>,
     /// Its demands on the user.
     pub access: Option<Arc<Access>>,
+    /// How groups announce to it, or to its clients, who comes and goes.
+    pub presence: Option<PresenceDeclaration>,
 }
 
 /// Checks the value of a key, as MessagePack, and keeps it for a consumer with a trigger. The error is the
@@ -46,6 +51,10 @@ const KEYS: &[(&str, Keep<ConsumerDeclarations>)] = &[
         // Nobody has claims but a user.
         access.is_required = true;
         access.claims = claims;
+        Ok(())
+    }),
+    ("presence", |kept, trigger, value| {
+        kept.presence = Some(presence(trigger, value)?);
         Ok(())
     }),
 ];
@@ -150,29 +159,80 @@ fn schedule(trigger: &Trigger, value: &[u8]) -> Result<Schedule, String> {
     Schedule::parse(&expression, zone, missed).map_err(|error| error.to_string())
 }
 
+/// A declaration of presence. Times are in milliseconds.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Announced {
+    groups: Groups,
+    leave_after: Option<u64>,
+    interval: Option<u64>,
+    list: Option<usize>,
+}
+
+/// A name, or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Groups {
+    One(String),
+    Several(Vec<String>),
+}
+
+fn presence(trigger: &Trigger, value: &[u8]) -> Result<PresenceDeclaration, String> {
+    let Announced { groups, leave_after, interval, list } =
+        rmp_serde::from_slice(value).map_err(|error| {
+            format!(
+                "{error}; give a map with `groups`, a text or a list of them, and perhaps the numbers \
+                 `leave_after`, `interval` and `list`"
+            )
+        })?;
+    let groups = match groups {
+        Groups::One(name) => vec![name],
+        Groups::Several(names) => names,
+    };
+    let audience = match trigger {
+        Trigger::Channel { channel, .. } => Audience::Channel(channel.clone()),
+        Trigger::Http { .. } | Trigger::Websocket { .. } => Audience::Clients,
+    };
+    let times = (leave_after.map(Duration::from_millis), interval.map(Duration::from_millis));
+    PresenceDeclaration::new(&groups, audience, times, list).map_err(|error| error.to_string())
+}
+
 /// The declarations of a module, by consumer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Declarations(BTreeMap<Arc<str>, ConsumerDeclarations>);
+pub struct Declarations {
+    by_consumer: BTreeMap<Arc<str>, ConsumerDeclarations>,
+    presence: Option<Arc<PresenceRules>>,
+}
 
 impl Declarations {
     /// Checks the bytes that `declare` returned.
     pub(super) fn check(bytes: Bytes, routes: &[RouteSpec]) -> Result<Self, DeclarationError> {
-        decode(bytes, routes, KEYS).map(Self)
+        let by_consumer = decode(bytes, routes, KEYS)?;
+        let declared = |it: &ConsumerDeclarations| it.presence.clone();
+        let presence = PresenceRules::of(by_consumer.values().filter_map(declared)).map(Arc::new);
+        Ok(Self { by_consumer, presence })
     }
 
     /// Returns the declarations about a consumer.
     pub fn consumer(&self, name: &str) -> Option<&ConsumerDeclarations> {
-        self.0.get(name)
+        self.by_consumer.get(name)
     }
 
     /// Returns what consumers ask of users.
     pub fn access(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Access>)> {
-        self.0.iter().filter_map(|(name, declared)| Some((name, declared.access.as_ref()?)))
+        let of = self.by_consumer.iter();
+        of.filter_map(|(name, declared)| Some((name, declared.access.as_ref()?)))
     }
 
     /// Returns the consumers that are run by the clock.
     pub fn schedules(&self) -> impl Iterator<Item = (&Arc<str>, &Schedule)> {
-        self.0.iter().filter_map(|(name, declared)| Some((name, declared.schedule.as_ref()?)))
+        let of = self.by_consumer.iter();
+        of.filter_map(|(name, declared)| Some((name, declared.schedule.as_ref()?)))
+    }
+
+    /// Returns how groups announce who comes and goes, if anything is declared of that.
+    pub const fn presence(&self) -> Option<&Arc<PresenceRules>> {
+        self.presence.as_ref()
     }
 }
 
@@ -283,179 +343,4 @@ fn in_words<T>(keys: &[(&'static str, Keep<T>)]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::{
-        message::ChannelName,
-        routing::{Guards, Pattern},
-    };
-
-    /// Stands for what a later host may know.
-    #[derive(Debug, Default, PartialEq)]
-    struct Later {
-        guard: Option<String>,
-        most: Option<u32>,
-    }
-
-    const LATER: &[(&str, Keep<Later>)] = &[
-        ("guard", |later, _, value| {
-            later.guard = rmp_serde::from_slice(value).map_err(|_| "give a text".to_owned())?;
-            Ok(())
-        }),
-        ("most", |later, _, value| match rmp_serde::from_slice(value) {
-            Ok(most @ 1..=10) => {
-                later.most = Some(most);
-                Ok(())
-            }
-            _ => Err("give a number from 1 to 10".to_owned()),
-        }),
-    ];
-
-    fn routes() -> Vec<RouteSpec> {
-        let route = |name: &str| {
-            let channel = ChannelName::parse(name).unwrap();
-            RouteSpec {
-                consumer: name.into(),
-                trigger: Trigger::Channel { channel, retries: None },
-            }
-        };
-        vec![route("chat"), route("work")]
-    }
-
-    fn packed(value: &serde_json::Value) -> Bytes {
-        rmp_serde::to_vec_named(value).unwrap().into()
-    }
-
-    fn refused(value: &serde_json::Value) -> String {
-        decode(packed(value), &routes(), LATER).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn what_is_declared_is_kept_by_consumer() {
-        let value = json!({ "work": { "most": 3 }, "chat": { "guard": "user", "most": 10 } });
-        let declared = decode(packed(&value), &routes(), LATER).unwrap();
-        assert_eq!(declared["chat"], Later { guard: Some("user".into()), most: Some(10) });
-        assert_eq!(declared["work"], Later { guard: None, most: Some(3) });
-    }
-
-    #[test]
-    fn each_broken_rule_is_named_with_the_consumer_the_key_and_the_fix() {
-        for (value, message) in [
-            (
-                json!({ "chat": { "gaurd": "user" } }),
-                "it declares \"gaurd\" of consumer \"chat\", and this host knows guard, most; leave the \
-                 key out, or deploy it to a host that knows it",
-            ),
-            (
-                json!({ "chat": { "most": 11 } }),
-                "most of consumer \"chat\" is not valid: give a number from 1 to 10",
-            ),
-            (
-                json!({ "other": { "most": 1 } }),
-                "it declares something of consumer \"other\", which its routes do not have; they have \
-                 chat, work",
-            ),
-            (
-                json!({ "chat": ["guard"] }),
-                "what it declares of consumer \"chat\" is malformed: the content is not a map; send a \
-                 map with text keys; give a map of keys",
-            ),
-            (
-                json!(["chat"]),
-                "its declarations are malformed: the content is not a map; send a map with text keys; \
-                 `declare` returns a MessagePack map of consumers, and each value is a map of keys",
-            ),
-        ] {
-            assert_eq!(refused(&value), message);
-        }
-    }
-
-    #[test]
-    fn names_of_a_files_making_stand_in_one_line() {
-        for value in [json!({ "a\nb": {} }), json!({ "chat": { "a\nb": 1 } })] {
-            let message = refused(&value);
-            assert!(message.contains(r"a\nb") && !message.contains('\n'), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_schedule_is_kept_or_refused_with_the_rule() {
-        let check = |value| Declarations::check(packed(&value), &routes());
-        let value = json!({ "work": { "schedule": { "expression": "30 3 * * *" } } });
-        let declared = check(value).unwrap();
-        let expected = Schedule::parse("30 3 * * *", "UTC", Missed::Once).unwrap();
-        let [(name, kept)] = declared.schedules().collect::<Vec<_>>()[..] else { panic!() };
-        assert_eq!((&**name, kept), ("work", &expected));
-        for (schedule, rule) in [
-            (json!({ "expression": "30 3" }), "write minute, hour"),
-            (
-                json!({ "expression": "@daily", "zone": "Europe/Berln" }),
-                "did you mean Europe/Berlin",
-            ),
-            (json!({ "expression": "@daily", "missed": "twice" }), "\"once\" or \"skip\""),
-            (json!({ "expression": "@daily", "zoned": "UTC" }), "unknown field `zoned`"),
-            (json!({ "zone": "UTC" }), "missing field `expression`"),
-            (json!("@daily"), "give a map"),
-        ] {
-            let error = check(json!({ "work": { "schedule": schedule } })).unwrap_err().to_string();
-            let begin = "schedule of consumer \"work\" is not valid: ";
-            assert!(error.starts_with(begin) && error.contains(rule), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_is_asked_of_a_user_is_kept_or_refused_with_the_rule() {
-        let pattern = Pattern::parse("/").unwrap();
-        let trigger = Trigger::Websocket { path: pattern, guards: Guards::default() };
-        let mut routes = routes();
-        routes.push(RouteSpec { consumer: "room".into(), trigger });
-        let check = |value| Declarations::check(packed(&value), &routes);
-        let text = |text: &str| ClaimValue::Text(text.to_owned());
-        let rule = |name: &str, values| ClaimRule { name: name.to_owned(), values };
-        for (declared, is_required, claims) in [
-            (json!({ "user": "required" }), true, vec![]),
-            (json!({ "user": "optional" }), false, vec![]),
-            (
-                json!({ "claims": { "role": "admin" } }),
-                true,
-                vec![rule("role", vec![text("admin")])],
-            ),
-            (
-                json!({ "claims": { "a": [1, "b", true] }, "user": "optional" }),
-                true,
-                vec![rule("a", vec![ClaimValue::Integer(1), text("b"), ClaimValue::Bool(true)])],
-            ),
-        ] {
-            let kept = check(json!({ "room": declared })).unwrap();
-            let expected = Arc::new(Access { is_required, claims });
-            assert_eq!(kept.consumer("room").unwrap().access, Some(expected), "{declared}");
-        }
-        for (consumer, declared, rule) in [
-            ("work", json!({ "user": "required" }), "this one has a channel"),
-            ("work", json!({ "claims": { "a": 1 } }), "this one has a channel"),
-            ("room", json!({ "user": true }), "\"required\" or \"optional\""),
-            ("room", json!({ "user": "needed" }), "\"required\" or \"optional\""),
-            ("room", json!({ "claims": {} }), "1 to 32"),
-            ("room", json!({ "claims": { "a": [] } }), "1 to 32"),
-            ("room", json!({ "claims": { "a": null } }), "1 to 32"),
-            ("room", json!({ "claims": { "a": 1.5 } }), "1 to 32"),
-            ("room", json!({ "claims": ["a"] }), "1 to 32"),
-        ] {
-            let error = check(json!({ consumer: declared })).unwrap_err().to_string();
-            assert!(error.contains("is not valid: ") && error.contains(rule), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_host_names_the_keys_that_it_knows_and_takes_maps_without_any() {
-        let value = json!({ "chat": { "guard": "user" } });
-        let error = Declarations::check(packed(&value), &routes()).unwrap_err().to_string();
-        assert!(error.contains("this host knows schedule, user, claims;"), "{error}");
-        let declared = Declarations::check(packed(&json!({ "chat": {} })), &routes()).unwrap();
-        assert_eq!(declared.consumer("chat"), Some(&ConsumerDeclarations::default()));
-        assert_eq!(declared.consumer("work"), None);
-        assert_eq!(Declarations::check(packed(&json!({})), &routes()), Ok(Declarations::default()));
-    }
-}
+mod tests;

@@ -240,6 +240,8 @@ pub(super) struct Effects {
     pub(super) outside_refusals: RefusalCounts,
     /// Whether it has flushed.
     pub(super) has_flushed: bool,
+    /// Parts of lists of members that it has read.
+    pub(super) members_reads: u32,
     /// Whether it has changed something that a second run would change again.
     pub(super) is_final: bool,
 }

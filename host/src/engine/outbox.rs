@@ -10,7 +10,10 @@ use crate::{
         Lent,
         store::{DueTime, Parcel, Transaction},
     },
-    message::{ChannelName, Content, CorrelationId, GroupName, Reply, seal_relayed},
+    message::{
+        ChannelName, Content, CorrelationId, GroupName, Member, MemberKey, MembersPage, Present,
+        Reply, seal_relayed,
+    },
 };
 
 /// One thing to do when the consumer has returned.
@@ -53,6 +56,15 @@ pub enum Entry {
         /// The message.
         content: Content,
     },
+    /// Make a connection a member of a group, and present in it.
+    Present {
+        /// The group.
+        group: GroupName,
+        /// The connection.
+        connection: ChannelName,
+        /// As whom.
+        present: Box<Present>,
+    },
     /// Answer the event's own connection.
     Reply(Reply),
 }
@@ -64,6 +76,7 @@ impl Entry {
             Self::Send { channel, .. } | Self::SendLater { channel, .. } => channel.as_str(),
             Self::GroupAdd { group, .. }
             | Self::GroupDiscard { group, .. }
+            | Self::Present { group, .. }
             | Self::GroupSend { group, .. } => group.as_str(),
             Self::Reply(_) => "",
         }
@@ -75,6 +88,10 @@ impl Entry {
             | Self::SendLater { content, .. }
             | Self::GroupSend { content, .. } => content.as_bytes().len(),
             Self::Reply(reply) => reply.cost(),
+            Self::Present { present, .. } => {
+                let Member { key, facts } = &present.member;
+                key.as_str().len() + facts.as_bytes().len()
+            }
             Self::GroupAdd { .. } | Self::GroupDiscard { .. } => 0,
         }
     }
@@ -94,6 +111,7 @@ fn is_stored(entry: &Entry, lent: &Lent) -> bool {
         Entry::GroupAdd { .. }
         | Entry::GroupDiscard { .. }
         | Entry::GroupSend { .. }
+        | Entry::Present { .. }
         | Entry::Reply(_) => false,
     }
 }
@@ -184,6 +202,11 @@ pub enum FlushReason {
     Refused(String),
 }
 
+/// The members of a group could not be read. Reading them later may work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MembersUnread(pub String);
+
 /// Where a flush stopped.
 #[derive(Debug)]
 pub struct Stopped {
@@ -212,4 +235,13 @@ pub trait Outlet: Send + Sync {
 
     /// Takes notice that a commit of the run has stored messages to be relayed.
     fn stored(&self);
+
+    /// Reads a part of the members of a group, 0 of them for their number alone. The run waits for it; dropping the
+    /// future does no harm.
+    async fn members(
+        &self,
+        group: &GroupName,
+        after: Option<&MemberKey>,
+        limit: usize,
+    ) -> Result<MembersPage, MembersUnread>;
 }

@@ -88,11 +88,12 @@ impl Engine {
 
 fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     use bindings::{
-        additions, fetching, holding, knowing, reaching, storing, telling, tidegate::channels,
+        additions, fetching, holding, knowing, meeting, reaching, storing, telling,
+        tidegate::channels,
     };
     use host_calls::{
         ConnectionCalls, InvocationCalls, LayerCalls, LogCalls, OnlineCalls, OutsideCalls,
-        ReplyCalls, SessionCalls, StoreCalls, TimerCalls, UserCalls,
+        PresenceCalls, ReplyCalls, SessionCalls, StoreCalls, TimerCalls, UserCalls,
     };
     channels::types::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)?;
     channels::layer::add_to_linker::<_, LayerCalls<'static>>(linker, Run::layer_calls)?;
@@ -129,6 +130,10 @@ fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     holding::tidegate::channels::sessions::add_to_linker::<_, SessionCalls<'static>>(
         linker,
         Run::session_calls,
+    )?;
+    meeting::tidegate::channels::presence::add_to_linker::<_, PresenceCalls<'static>>(
+        linker,
+        Run::presence_calls,
     )?;
     additions::tidegate::channels::declared::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)
 }

@@ -19,7 +19,7 @@ use crate::{
     layer::Recipient,
     message::{
         Answer, ChannelName, Content, CorrelationId, Gap, InboxEntry, LocalName, Reply,
-        replies_from,
+        replies_from, stream_replies_from,
     },
     outage::Outage,
     telemetry::DropReason,
@@ -162,8 +162,12 @@ fn hand_out(hub: &Arc<Hub>, entry: InboxEntry, readers: &mut Readers) -> Vec<Loc
             if !mailboxes.is_empty()
                 && let Some(replies) = read_forms(hub, &content, from_group, correlation)
             {
+                let for_streams = stream_replies_from(&content)
+                    .map(|replies| replies.into_iter().map(SharedReply::from).collect());
+                let for_streams: &Arc<[SharedReply]> = for_streams.as_ref().unwrap_or(&replies);
                 for mailbox in mailboxes {
-                    let mail = Mail::Message { replies: Arc::clone(&replies), from_group };
+                    let replies = if mailbox.is_of_socket() { &replies } else { for_streams };
+                    let mail = Mail::Message { replies: Arc::clone(replies), from_group };
                     if !readers.remember(&mailbox, mailbox.deliver(mail)) {
                         hub.metrics.dropped(DropReason::ClientTooSlow);
                     }

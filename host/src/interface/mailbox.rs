@@ -141,6 +141,11 @@ impl Mailbox {
         Self { limit, shared, takes_answers: false, waiting: Mutex::default() }
     }
 
+    /// Whether it is that of a WebSocket.
+    pub(super) const fn is_of_socket(&self) -> bool {
+        self.takes_answers
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,6 +10,7 @@ mod conformance;
 mod dispatch;
 mod error;
 mod memory;
+mod presence;
 mod question;
 mod redis;
 mod waiting;
@@ -37,7 +38,8 @@ pub use waiting::{Moved, Waiting, WaitingId, WaitingPage};
 
 use crate::message::{
     Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, Lasting,
-    LocalName, Message, MessageId, ModuleName, NodeName, Online, Receipt, Settled, UserLimit,
+    LocalName, MemberKey, MembersPage, Message, MessageId, ModuleName, NodeName, Online, Present,
+    Receipt, Settled, UserLimit,
 };
 
 /// How long a message waits in a channel that delivers at least once.
@@ -57,6 +59,8 @@ pub struct LayerConfig {
     pub group_expiry: Duration,
     /// Groups that one connection is a member of.
     pub groups_per_connection: Option<usize>,
+    /// Members that are present in one group.
+    pub presence_members: usize,
     /// Bytes of data that wait in a node's inbox.
     pub inbox_bytes: usize,
     /// Messages that wait to be sent later.
@@ -73,6 +77,7 @@ impl Default for LayerConfig {
             expiry: Duration::from_secs(60),
             group_expiry: Duration::from_secs(86_400),
             groups_per_connection: Some(100),
+            presence_members: 100_000,
             inbox_bytes: 64 * 1024 * 1024,
             delayed_messages: 10_000,
             total_bytes: 256 * 1024 * 1024,
@@ -213,6 +218,31 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// Workers call it for consumers, before the replies of the same event are sent. They make a failed join again
     /// if its error is transient, and otherwise refuse the connection.
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError>;
+
+    /// Makes a connection a member of a group and present in it, or changes the facts of its member. The
+    /// connection gets a list of the members where the rule says that clients are told. Beyond
+    /// [`LayerConfig::presence_members`], or the connections that one member may have, the connection is in the group
+    /// and not present, which is counted.
+    ///
+    /// Workers call it for consumers, as [`group_add`](Self::group_add), and make it again likewise. What ends the
+    /// membership ends the presence, too.
+    async fn present(
+        &self,
+        group: &GroupName,
+        connection: &ChannelName,
+        present: &Present,
+    ) -> Result<(), SendError>;
+
+    /// Returns the members of a group whose keys come after one, in the order of their keys: up to `limit`, 0 for
+    /// their number alone. Parts are of different moments.
+    ///
+    /// Workers call it for consumers, the admin API for operators.
+    async fn members(
+        &self,
+        group: &GroupName,
+        after: Option<&MemberKey>,
+        limit: usize,
+    ) -> Result<MembersPage, LayerError>;
 
     /// Ends a membership, if there is one. Workers call it for consumers.
     async fn group_discard(

@@ -49,6 +49,20 @@ pub fn replies_from(content: &Content) -> Result<Vec<Reply>, FormError> {
     }
 }
 
+/// How all contents begin that tell who comes and goes in a group: a map of two, the type first.
+const PRESENCE: &[u8] = b"\x82\xa4type\xa8presence";
+
+/// The same for a stream of server-sent events, if a message has another form there than for a WebSocket.
+pub fn stream_replies_from(content: &Content) -> Option<Vec<Reply>> {
+    if !content.as_bytes().starts_with(PRESENCE) {
+        return None;
+    }
+    let (_, text) = content.entries().find(|(key, _)| *key == "text")?;
+    let text: &str = rmp_serde::from_slice(text).ok()?;
+    // JSON has no line breaks.
+    Some(vec![Reply::StreamChunk(format!("event: presence\ndata: {text}\n\n").into())])
+}
+
 fn typed(kind: &str, fields: &mut Fields) -> Result<Vec<Reply>, FormError> {
     Ok(match kind {
         "websocket.accept" => vec![Reply::Accept(Handshake {
@@ -63,6 +77,11 @@ fn typed(kind: &str, fields: &mut Fields) -> Result<Vec<Reply>, FormError> {
                 return Err(FormError::Key("reason"));
             }
             vec![Reply::Close(Close { code, reason })]
+        }
+        // Who comes and goes in a group, as clients of WebSockets get it.
+        "presence" => {
+            let text = fields.text("text")?.ok_or(FormError::Key("text"))?;
+            vec![Reply::Send(Frame::Text(format!("{{\"presence\":{text}}}")))]
         }
         "http.response" => {
             let head = fields.head()?.ok_or(FormError::Key("status"))?;
@@ -290,6 +309,22 @@ mod tests {
         for (map, expected) in table {
             assert_eq!(replies(map.clone()).as_ref(), Ok(&expected), "{map:?}");
         }
+    }
+
+    #[test]
+    fn presence_has_a_form_for_each_protocol() {
+        let map = vec![("type", Value::from("presence")), ("text", "{\"count\":1}".into())];
+        assert_eq!(replies(map.clone()), Ok(vec![text("{\"presence\":{\"count\":1}}")]));
+        let content = |map: Vec<(&str, Value)>| {
+            let entries = map.into_iter().map(|(key, value)| (Value::from(key), value)).collect();
+            let mut bytes = Vec::new();
+            rmpv::encode::write_value(&mut bytes, &Value::Map(entries)).unwrap();
+            Content::parse(bytes.into()).unwrap()
+        };
+        let event = Reply::StreamChunk("event: presence\ndata: {\"count\":1}\n\n".into());
+        assert_eq!(stream_replies_from(&content(map)), Some(vec![event]));
+        let other = content(vec![("type", "websocket.send".into()), ("text", "x".into())]);
+        assert_eq!(stream_replies_from(&other), None);
     }
 
     #[test]

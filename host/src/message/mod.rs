@@ -11,6 +11,7 @@ mod message_id;
 mod names;
 mod online;
 mod outcome;
+mod presence;
 mod relayed;
 mod reply;
 mod scope;
@@ -22,12 +23,16 @@ pub use content::{Content, ContentError};
 pub use correlation::CorrelationId;
 pub use durable::{Lasting, Receipt, Settled};
 pub use event::{Close, Event, EventKind, Frame, Message, Payload};
-pub use forms::{CloseError, FormError, replies_from};
+pub use forms::{CloseError, FormError, replies_from, stream_replies_from};
 pub use inbox::{Answer, Done, Gap, InboxEntry};
 pub use message_id::{MessageId, MessageIdError};
 pub use names::{ChannelName, GroupName, LocalName, ModuleName, NameError, NodeName};
 pub use online::{Beyond, Entered, Online, UserLimit};
 pub use outcome::{HostAnswer, Outcome};
+pub use presence::{
+    CONNECTIONS_PER_MEMBER_MAX, FACTS_BYTES_MAX, Facts, MEMBER_KEY_BYTES_MAX, MEMBERS_PER_READ_MAX,
+    Member, MemberError, MemberKey, MembersPage, PresenceRule, Present,
+};
 pub use relayed::{
     ProcessTag, Relayed, RelayedError, seal as seal_relayed, seal_as as seal_relayed_as,
 };

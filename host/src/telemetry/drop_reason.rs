@@ -52,6 +52,8 @@ reasons! {
     Unread = "unread",
     /// A membership beyond the groups that a connection may have.
     TooManyGroups = "too_many_groups",
+    /// A presence beyond the members of a group, or the connections of a member.
+    PresenceFull = "presence_full",
     /// A message larger than the layer takes.
     TooLarge = "too_large",
     /// A message or group operation that the layer could not take.

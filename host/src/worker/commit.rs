@@ -207,7 +207,11 @@ fn fallback(attempt: &Attempt, finished: &Finished, job: Job) -> Option<(Arc<Ver
     }
     let deadline = left.min(fallback.limits.deadline);
     let limits = Arc::new(Limits { deadline, ..(*fallback.limits).clone() });
-    let lent = Lent { grants: Arc::clone(&fallback.grants), ..job.lent };
+    let lent = Lent {
+        grants: Arc::clone(&fallback.grants),
+        presence: fallback.declarations.presence().cloned(),
+        ..job.lent
+    };
     let job = Job { consumer, limits, lent, ..job };
     Some((fallback, job))
 }

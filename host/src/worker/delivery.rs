@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{fallback_reply::FallbackReply, relay::Relay};
 use crate::{
     capability::store::Note,
-    engine::{Entry, FlushReason, Outlet, Stopped},
+    engine::{Entry, FlushReason, MembersUnread, Outlet, Stopped},
     layer::{ChannelLayer, SendError},
     message::{
-        Answer, ChannelName, Content, CorrelationId, Done, GroupName, LocalName, Message,
-        MessageId, ModuleName, NodeName, Outcome, Receipt, Reply, Settled,
+        Answer, ChannelName, Content, CorrelationId, Done, GroupName, LocalName, MemberKey,
+        MembersPage, Message, MessageId, ModuleName, NodeName, Outcome, Receipt, Reply, Settled,
     },
     routing::FULL_CHANNEL_TIMEOUT,
     telemetry::{Metrics, WarnLimit},
@@ -142,6 +142,9 @@ impl Delivery {
                     .await
                     .map(drop)
             }
+            Entry::Present { group, connection, present } => {
+                self.means.layer.present(group, connection, present).await
+            }
             Entry::Reply(_) => Ok(()),
         }
     }
@@ -238,12 +241,16 @@ impl Delivery {
 impl Delivery {
     /// Whether a failed join is tried again.
     fn waits_for(failed: &Entry, started: Instant) -> bool {
-        matches!(failed, Entry::GroupAdd { .. }) && started.elapsed() < JOIN_RETRY_TIMEOUT
+        let is_join = matches!(failed, Entry::GroupAdd { .. } | Entry::Present { .. });
+        is_join && started.elapsed() < JOIN_RETRY_TIMEOUT
     }
 
     /// Whether the entry is a join of the connection that sent the event.
     fn is_own_join(&self, failed: &Entry) -> bool {
-        let Entry::GroupAdd { channel, .. } = failed else { return false };
+        let (Entry::GroupAdd { channel, .. } | Entry::Present { connection: channel, .. }) = failed
+        else {
+            return false;
+        };
         let Some(origin) = &self.origin else { return false };
         *channel == ChannelName::of_connection(&origin.node, &origin.local)
     }
@@ -308,7 +315,7 @@ const fn noun(entry: &Entry) -> &'static str {
         Entry::Send { .. } | Entry::Reply(_) => "a message",
         Entry::SendLater { .. } => "a delayed message",
         Entry::GroupSend { .. } => "a message to a group",
-        Entry::GroupAdd { .. } => "the joining of a group",
+        Entry::GroupAdd { .. } | Entry::Present { .. } => "the joining of a group",
         Entry::GroupDiscard { .. } => "the leaving of a group",
     }
 }
@@ -322,6 +329,16 @@ impl Outlet for Delivery {
     async fn connections_of(&self, user: &GroupName) -> Result<usize, String> {
         let online = self.means.layer.connections_of(user, 0).await;
         online.map(|online| online.count).map_err(|error| error.to_string())
+    }
+
+    async fn members(
+        &self,
+        group: &GroupName,
+        after: Option<&MemberKey>,
+        limit: usize,
+    ) -> Result<MembersPage, MembersUnread> {
+        let read = self.means.layer.members(group, after, limit).await;
+        read.map_err(|error| MembersUnread(error.to_string()))
     }
 
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped> {

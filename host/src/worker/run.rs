@@ -117,6 +117,7 @@ impl Runner {
                 process: self.shared.means.relay.process(),
                 store: Arc::clone(&self.shared.store),
                 sessions: self.shared.sessions.clone(),
+                presence: version.declarations.presence().cloned(),
             },
             outlet: Arc::<Delivery>::clone(&delivery),
             on_long: priority::demote,

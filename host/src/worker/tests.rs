@@ -25,8 +25,9 @@ use crate::{
     },
     message::{
         Answer, ChannelName, Content, CorrelationId, Done, Entered, Event, EventKind, Frame,
-        GroupName, Handshake, InboxEntry, LocalName, Message, ModuleName, NodeName, Online,
-        Outcome, Payload, ProcessTag, Receipt, Reply, Scope, Settled, UserLimit, seal_relayed,
+        GroupName, Handshake, InboxEntry, LocalName, MemberKey, MembersPage, Message, ModuleName,
+        NodeName, Online, Outcome, Payload, Present, ProcessTag, Receipt, Reply, Scope, Settled,
+        UserLimit, seal_relayed,
     },
 };
 
@@ -122,6 +123,22 @@ impl ChannelLayer for ScriptedLayer {
             Ok(_) => Err(self.join_error.clone().into()),
             Err(_) => Ok(()),
         }
+    }
+    async fn present(
+        &self,
+        group: &GroupName,
+        connection: &ChannelName,
+        _: &Present,
+    ) -> Result<(), SendError> {
+        self.group_add(group, connection).await
+    }
+    async fn members(
+        &self,
+        _: &GroupName,
+        _: Option<&MemberKey>,
+        _: usize,
+    ) -> Result<MembersPage, LayerError> {
+        Ok(MembersPage::default())
     }
     async fn group_discard(&self, _: &GroupName, _: &ChannelName) -> Result<(), LayerError> {
         Ok(())

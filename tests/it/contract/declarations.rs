@@ -76,8 +76,8 @@ async fn unknown_or_unreadable_declarations_are_refused_and_the_version_before_s
     for (declare, said) in [
         (
             bytes(&json!({ "work": { "guard": "user" } })),
-            "it declares \"guard\" of consumer \"work\", and this host knows schedule, user, claims; \
-             leave the key out, or deploy it to a host that knows it",
+            "it declares \"guard\" of consumer \"work\", and this host knows schedule, user, claims, \
+             presence; leave the key out, or deploy it to a host that knows it",
         ),
         (
             bytes(

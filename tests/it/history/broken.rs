@@ -15,8 +15,8 @@ use tidegate::{
         Waiting, WaitingId, WaitingPage,
     },
     message::{
-        Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, Message,
-        NodeName, Online, Receipt, Settled, UserLimit,
+        Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, MemberKey,
+        MembersPage, Message, NodeName, Online, Present, Receipt, Settled, UserLimit,
     },
 };
 
@@ -145,6 +145,24 @@ impl ChannelLayer for Broken {
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {
         self.inner.group_add(group, channel).await
+    }
+
+    async fn present(
+        &self,
+        group: &GroupName,
+        connection: &ChannelName,
+        present: &Present,
+    ) -> Result<(), SendError> {
+        self.inner.present(group, connection, present).await
+    }
+
+    async fn members(
+        &self,
+        group: &GroupName,
+        after: Option<&MemberKey>,
+        limit: usize,
+    ) -> Result<MembersPage, LayerError> {
+        self.inner.members(group, after, limit).await
     }
 
     async fn group_discard(

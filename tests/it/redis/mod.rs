@@ -9,6 +9,7 @@ mod faults;
 mod fetches;
 pub(crate) mod mixed;
 mod online;
+mod presence;
 mod processes;
 mod python;
 mod retries;

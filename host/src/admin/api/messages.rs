@@ -15,7 +15,7 @@ use super::{
 use crate::{
     admin::State,
     layer::{GroupSent, LayerError, SendError},
-    message::{ChannelName, Content, CorrelationId, GroupName, Message},
+    message::{ChannelName, Content, CorrelationId, Message},
     shutdown::Drain,
 };
 
@@ -91,14 +91,7 @@ pub(super) async fn send(call: Call) -> Result<Answer, Box<Problem>> {
     ),
 )]
 pub(super) async fn group_send(call: Call) -> Result<Answer, Box<Problem>> {
-    let name = call.params.first().map(String::as_str).unwrap_or_default();
-    let group = GroupName::parse(name)
-        .map_err(|error| Problem::bad("name", format!("{name:?} is not a group: {error}")))?;
-    if group.is_reserved() {
-        let text = format!("{group} is one of the host's own groups; send to another group");
-        return Err(Problem::new(StatusCode::FORBIDDEN, "reserved", text));
-    }
-    call.may_send_to_group(&group)?;
+    let group = call.group()?;
     let sending = Sending::read(call, &format!("group {group}")).await?;
     let (content, correlation) = (sending.content.clone(), CorrelationId::random());
     let layer = Arc::clone(&sending.state.layer);

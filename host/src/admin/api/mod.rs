@@ -8,6 +8,7 @@ mod body;
 mod connections;
 mod data;
 mod dead_letters;
+mod members;
 mod messages;
 mod modules;
 mod once;
@@ -148,6 +149,7 @@ async fn call(
         Operation::DeleteVersion => modules::delete_version(call).await,
         Operation::Deploy => modules::deploy(call).await,
         Operation::Drain => Ok(read::drain(&call)),
+        Operation::GroupMembers => members::list(&call).await,
         Operation::GroupSend => messages::group_send(call).await,
         Operation::Layer => read::layer(&call).await,
         Operation::List => Ok(modules::list(&call)),
@@ -250,12 +252,19 @@ impl Call {
         Err(Problem::new(StatusCode::FORBIDDEN, "module", text))
     }
 
-    /// The same for a group.
-    fn may_send_to_group(&self, group: &GroupName) -> Result<(), Box<Problem>> {
-        let Some(covered) = self.holder.modules() else { return Ok(()) };
+    /// The group that the path names. Refuses those of the host, and those that a limited token does not cover.
+    fn group(&self) -> Result<GroupName, Box<Problem>> {
+        let name = self.params.first().map(String::as_str).unwrap_or_default();
+        let group = GroupName::parse(name)
+            .map_err(|error| Problem::bad("name", format!("{name:?} is not a group: {error}")))?;
+        if group.is_reserved() {
+            let text = format!("{group} is one of the host's own groups; name another group");
+            return Err(Problem::new(StatusCode::FORBIDDEN, "reserved", text));
+        }
+        let Some(covered) = self.holder.modules() else { return Ok(group) };
         let names = covered.iter().filter_map(|name| ModuleName::parse(name).ok());
         if names.into_iter().any(|module| group.belongs_to(&module)) {
-            return Ok(());
+            return Ok(group);
         }
         let text = format!(
             "the token is for the groups of the modules {}, which begin with NAME., and not for \

@@ -10,8 +10,8 @@ use utoipa::{
 };
 
 use super::{
-    connections, data, dead_letters, messages, modules, operations::resolve, problem::Problem,
-    read, settings, stream, timers, tokens,
+    connections, data, dead_letters, members, messages, modules, operations::resolve,
+    problem::Problem, read, settings, stream, timers, tokens,
 };
 
 /// Names of modules.
@@ -30,7 +30,7 @@ const PROBLEM: &str = "#/components/schemas/Problem";
         modules::list, modules::show, modules::deploy, modules::delete, modules::delete_version,
         modules::activate, modules::rollback, modules::routes, settings::get, settings::set,
         settings::patch, data::list, data::usage, data::get, data::set, data::delete, data::export,
-        data::import, messages::send, messages::group_send, timers::list, timers::cancel,
+        data::import, messages::send, messages::group_send, members::list, timers::list, timers::cancel,
         connections::list, connections::show, connections::close_one, connections::close,
         dead_letters::channels, dead_letters::list, dead_letters::show, dead_letters::run,
         dead_letters::drop_one, dead_letters::run_all, dead_letters::drop_all,

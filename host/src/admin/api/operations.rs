@@ -35,6 +35,7 @@ pub(super) enum Operation {
     DeleteVersion,
     Deploy,
     Drain,
+    GroupMembers,
     GroupSend,
     Layer,
     List,
@@ -89,7 +90,7 @@ const fn row(
 }
 
 /// All operations. `openapi.json` is for everybody.
-pub(super) const OPERATIONS: [Row; 43] = {
+pub(super) const OPERATIONS: [Row; 44] = {
     use Operation as O;
     use Reach::{Covered, Module, Process};
     use Role::{Admin, Deploy, Look, Send};
@@ -119,6 +120,7 @@ pub(super) const OPERATIONS: [Row; 43] = {
         row(DELETE, "modules/{name}/data/value", O::DataDelete, Deploy, Module),
         row(POST, "channels/{channel}/messages", O::Send, Send, Covered),
         row(POST, "groups/{group}/messages", O::GroupSend, Send, Covered),
+        row(GET, "groups/{group}/members", O::GroupMembers, Look, Covered),
         row(GET, "connections", O::Connections, Look, Covered),
         row(POST, "connections/close", O::Close, Send, Covered),
         row(GET, "connections/{connection}", O::ConnectionShow, Look, Covered),

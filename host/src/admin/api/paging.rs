@@ -16,6 +16,7 @@ const LIMIT_MAX: usize = 1_000;
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// Those that follow another page.
+    #[param(min_length = 1)]
     pub(super) cursor: Option<String>,
     /// At most so many, 100 if it is not given; a page may have fewer.
     #[param(minimum = 1, maximum = 1000)]

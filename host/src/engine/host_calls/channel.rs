@@ -1,6 +1,36 @@
-//! The rule about channels of others, for all calls that name one.
+//! The rules about channels and groups of others, for all calls that name one.
 
-use crate::{capability::Lent, message::ChannelName};
+use crate::{
+    capability::Lent,
+    message::{ChannelName, GroupName},
+};
+
+/// Why a run may not use a name.
+pub(super) enum NotUsable {
+    /// It breaks a rule.
+    Invalid(String),
+    /// It belongs to somebody else.
+    Forbidden(String),
+}
+
+/// Checks the name of a group: one of the module's own, or one that is granted.
+pub(super) fn group(name: &str, lent: &Lent) -> Result<GroupName, NotUsable> {
+    let group = GroupName::parse(name)
+        .map_err(|error| NotUsable::Invalid(format!("group {name:?}: {error}")))?;
+    if group.is_reserved() {
+        return Err(NotUsable::Forbidden(format!(
+            "group {name} is one of the host's own; `online` reaches the connections of a user"
+        )));
+    }
+    if !lent.may_use(&group) {
+        let module = &lent.module;
+        return Err(NotUsable::Forbidden(format!(
+            "group {name} is not this module's; its groups start with `{module}.`, and others \
+             are granted by modules.{module}.grants.groups = [\"{name}\"]"
+        )));
+    }
+    Ok(group)
+}
 
 /// Says why a run may not have a message sent to a channel, and which setting grants it.
 pub(super) fn not_granted(channel: &ChannelName, lent: &Lent) -> String {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use wasmtime::component::HasData;
 
-use super::channel::not_granted;
+use super::channel::{self, NotUsable, not_granted};
 use crate::{
     capability::Lent,
     engine::{
@@ -92,22 +92,10 @@ impl LayerCalls<'_> {
     }
 
     fn group(&self, name: &str) -> Result<GroupName, SendError> {
-        let group = GroupName::parse(name)
-            .map_err(|error| SendError::InvalidName(format!("group {name:?}: {error}")))?;
-        let lent = self.lent()?;
-        if group.is_reserved() {
-            return Err(SendError::Forbidden(format!(
-                "group {name} is one of the host's own; `online` reaches the connections of a user"
-            )));
-        }
-        if !lent.may_use(&group) {
-            let module = &lent.module;
-            return Err(SendError::Forbidden(format!(
-                "group {name} is not this module's; its groups start with `{module}.`, and others \
-                 are granted by modules.{module}.grants.groups = [\"{name}\"]"
-            )));
-        }
-        Ok(group)
+        channel::group(name, self.lent()?).map_err(|error| match error {
+            NotUsable::Invalid(rule) => SendError::InvalidName(rule),
+            NotUsable::Forbidden(rule) => SendError::Forbidden(rule),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What every channel layer must do. A backend runs all of it with [`conformance_cases`].
+//! What every channel layer must do. A backend runs all of it with [`conformance_cases`] and [`presence_cases`].
 //!
 //! The cases are those of asgiref's suite and what it left open: order, concurrent readers, fairness,
 //! exact expiry, renewal of memberships, the longest names, the largest message, sending later.
@@ -9,6 +9,7 @@ mod inboxes;
 mod lasting;
 mod later;
 mod online;
+mod presence;
 mod waiting;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use tokio::time::{advance, timeout};
 
 pub(super) use self::{
-    channels::*, groups::*, inboxes::*, lasting::*, later::*, online::*, waiting::*,
+    channels::*, groups::*, inboxes::*, lasting::*, later::*, online::*, presence::*, waiting::*,
 };
 use super::{Capacities, ChannelLayer, Dispatch, LastingChannels, LayerConfig, Owners, Received};
 use crate::{
@@ -75,6 +76,7 @@ pub(super) fn config() -> LayerConfig {
         expiry: Duration::from_secs(60),
         group_expiry: Duration::from_secs(600),
         groups_per_connection: Some(3),
+        presence_members: 20,
         inbox_bytes: 2_000,
         delayed_messages: 10,
         total_bytes: 4_000,
@@ -159,6 +161,30 @@ macro_rules! conformance_cases {
     };
 }
 pub(super) use conformance_cases;
+
+/// The cases of presence, given to another macro. They wait for many things, so they run apart from cases that say how
+/// soon something is.
+macro_rules! presence_cases {
+    ($with:ident! $how:tt) => {
+        $with! {
+            $how
+            a_member_with_three_connections_is_one_and_leaves_with_its_last
+            a_connection_may_become_another_member
+            clients_get_a_list_and_then_what_changes
+            who_comes_back_in_time_causes_nothing
+            a_channel_is_told_who_comes_and_goes
+            who_came_and_left_between_two_announcements_stays_with_nobody
+            who_got_a_count_gets_a_list_once_there_may_be_one
+            a_module_in_a_group_of_another_leaves_its_rule_as_it_is
+            beyond_the_list_clients_get_the_count_and_later_a_list_again
+            members_come_in_parts_and_in_order
+            a_group_holds_so_many_members_and_a_member_so_many_connections
+            a_closed_inbox_takes_its_members_along
+            random_joins_and_leaves_are_those_of_a_model
+        }
+    };
+}
+pub(super) use presence_cases;
 
 fn channel(name: &str) -> ChannelName {
     ChannelName::parse(name).unwrap()

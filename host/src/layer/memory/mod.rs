@@ -1,7 +1,9 @@
 //! The layer of one process: bounded queues in memory, nothing is serialized.
 
+mod announcing;
 mod groups;
 mod inboxes;
+mod presence;
 mod queues;
 mod waiting;
 
@@ -22,6 +24,7 @@ use tokio::{
 use self::{
     groups::{Groups, TooMany},
     inboxes::Inboxes,
+    presence::Presences,
     queues::{Popped, Queues, Returned},
 };
 use super::{
@@ -31,7 +34,8 @@ use super::{
 use crate::{
     message::{
         Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, LocalName,
-        Message, MessageId, ModuleName, NodeName, Online, Payload, Receipt, Settled, UserLimit,
+        MemberKey, MembersPage, Message, MessageId, ModuleName, NodeName, Online, Payload, Present,
+        Receipt, Settled, UserLimit,
     },
     telemetry::{DropReason, Metrics},
 };
@@ -42,11 +46,12 @@ pub struct MemoryLayer {
     config: LayerConfig,
     metrics: Arc<Metrics>,
     // Each lock is held for a few operations on maps, never across an await. Only that of a dispatch is
-    // taken under one of these.
+    // taken under one of these, and those of groups and inboxes under that of presence.
     queues: Mutex<Queues>,
     /// The workers.
     dispatches: ArcSwap<Vec<Weak<Dispatch>>>,
     groups: Mutex<Groups>,
+    presence: Mutex<Presences>,
     inboxes: Mutex<Inboxes>,
     /// Told when something is due earlier than was known.
     earlier: Notify,
@@ -70,6 +75,7 @@ impl MemoryLayer {
         Self {
             queues: Mutex::new(Queues::new(&config)),
             groups: Mutex::new(Groups::new(&config)),
+            presence: Mutex::new(Presences::new(config.presence_members)),
             inboxes: Mutex::new(Inboxes::new(config.inbox_bytes)),
             config,
             metrics,
@@ -109,6 +115,26 @@ impl MemoryLayer {
         self.metrics.messages_sent.inc();
         self.hand_over(queues, now);
         Ok(())
+    }
+
+    /// Makes a channel a member of a group. False if it is a connection of a node that is not known.
+    fn add(&self, group: &GroupName, channel: &ChannelName) -> Result<bool, SendError> {
+        let is_new = lock(&self.groups)
+            .add(group, channel, Instant::now())
+            .map_err(|TooMany { limit }| SendError::TooManyGroups { limit })?;
+        if is_new && let Some((node, local)) = channel.connection() {
+            // Told after it is one: the node ends it at once if the connection is over. A node that is
+            // not known, or has no room to look, gets no members.
+            let joined = InboxEntry::Joined(local);
+            let mut inboxes = lock(&self.inboxes);
+            if !inboxes.put(&node, joined, &self.metrics) {
+                let is_full = inboxes.is_open(&node);
+                drop(inboxes);
+                lock(&self.groups).discard(group, channel);
+                return if is_full { Err(LayerError::InboxFull(node).into()) } else { Ok(false) };
+            }
+        }
+        Ok(true)
     }
 
     /// Hands over to the workers as far as their demand goes.
@@ -235,8 +261,9 @@ impl ChannelLayer for MemoryLayer {
             tokio::pin!(earlier);
             earlier.as_mut().enable();
             self.promote(Instant::now());
-            let next = lock(&self.queues).earliest();
-            wait(earlier, next).await;
+            self.announce().await;
+            let next = [lock(&self.queues).earliest(), lock(&self.presence).earliest()];
+            wait(earlier, next.into_iter().flatten().min()).await;
         }
     }
 
@@ -259,27 +286,25 @@ impl ChannelLayer for MemoryLayer {
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {
-        let is_new = lock(&self.groups)
-            .add(group, channel, Instant::now())
-            .map_err(|TooMany { limit }| SendError::TooManyGroups { limit })?;
-        if !is_new {
-            return Ok(());
-        }
-        if let Some((node, local)) = channel.connection() {
-            // Told after it is one: the node ends it at once if the connection is over. A node that is
-            // not known, or has no room to look, gets no members.
-            let joined = InboxEntry::Joined(local);
-            let mut inboxes = lock(&self.inboxes);
-            if !inboxes.put(&node, joined, &self.metrics) {
-                let is_full = inboxes.is_open(&node);
-                drop(inboxes);
-                lock(&self.groups).discard(group, channel);
-                if is_full {
-                    return Err(LayerError::InboxFull(node).into());
-                }
-            }
-        }
-        Ok(())
+        self.add(group, channel).map(drop)
+    }
+
+    async fn present(
+        &self,
+        group: &GroupName,
+        connection: &ChannelName,
+        present: &Present,
+    ) -> Result<(), SendError> {
+        self.join_as_member(group, connection, present)
+    }
+
+    async fn members(
+        &self,
+        group: &GroupName,
+        after: Option<&MemberKey>,
+        limit: usize,
+    ) -> Result<MembersPage, LayerError> {
+        Ok(lock(&self.presence).page(group, after, limit))
     }
 
     async fn group_discard(
@@ -288,11 +313,13 @@ impl ChannelLayer for MemoryLayer {
         channel: &ChannelName,
     ) -> Result<(), LayerError> {
         lock(&self.groups).discard(group, channel);
+        self.of_presence(|presence, now| presence.leave(group, channel, now));
         Ok(())
     }
 
     async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError> {
         lock(&self.groups).leave_all(connection);
+        self.of_presence(|presence, now| presence.leave_all(connection, now));
         Ok(())
     }
 
@@ -407,6 +434,7 @@ impl ChannelLayer for MemoryLayer {
     async fn close_inbox(&self, node: &NodeName) {
         lock(&self.inboxes).close(node);
         lock(&self.groups).forget_node(node);
+        self.of_presence(|presence, now| presence.forget_node(node, now));
     }
 
     async fn probe(&self) -> Result<(), LayerError> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::layer::conformance::{
-    Paused, Subject, config, conformance_cases, fairness_cases, one_test_each,
+    Paused, Subject, config, conformance_cases, fairness_cases, one_test_each, presence_cases,
 };
 use crate::{layer::LastingChannels, message::Lasting, shutdown::Drain};
 
@@ -17,6 +17,7 @@ fn subject() -> std::future::Ready<Subject> {
 
 conformance_cases!(one_test_each! [tokio::test(start_paused = true); subject()]);
 fairness_cases!(one_test_each! [tokio::test(start_paused = true); subject()]);
+presence_cases!(one_test_each! [tokio::test(start_paused = true); subject()]);
 
 fn content(bytes: usize) -> Content {
     let mut map = vec![0x81, 0xa1, b'b', 0xc6];

@@ -12,7 +12,7 @@ use crate::{
     layer::{GroupSent, LayerError, SendError},
     message::{
         Beyond, ChannelName, Content, CorrelationId, Entered, GroupName, Message, NodeName, Online,
-        UserLimit,
+        Present, UserLimit,
     },
     redis::{Link, micros},
     telemetry::DropReason,
@@ -26,6 +26,7 @@ impl Shared {
         &self,
         group: &GroupName,
         channel: &ChannelName,
+        present: Option<&Present>,
     ) -> Result<(), SendError> {
         let Some((node, local)) = channel.connection() else {
             let link = self.link(group.as_str())?;
@@ -38,7 +39,9 @@ impl Shared {
         // After the registration, so that the entry is before any message to the group. Where the group's
         // partition does not know the node, the put tells whether the node is gone.
         let count = registered.unwrap_or(0);
-        let put = self.put(&node, &Parcel::Join { local, group: group.clone(), count }).await;
+        let (group_name, present) = (group.clone(), present.cloned());
+        let parcel = Parcel::Join { local, group: group_name, count, present };
+        let put = self.put(&node, &parcel).await;
         // The registration of a first member is undone. Others may rely on a later one.
         if count == 1 && matches!(put, Ok(Put::Full | Put::Gone)) {
             self.deregister(&node, vec![(group.clone(), count)]).await?;
@@ -78,6 +81,7 @@ impl Shared {
         match self.node(&name) {
             Some(node) => {
                 self.release(&node, node.leave_all(&local)).await;
+                self.tell_presence(&node).await;
                 Ok(())
             }
             None => self.deliver(&name, &Parcel::LeaveAll { local }).await.map(drop),

@@ -34,7 +34,8 @@ pub(super) enum Put {
 
 impl Shared {
     pub(super) async fn open_inbox(&self, node: &NodeName) -> Result<(), LayerError> {
-        let known = Arc::new(Node::new(node.clone(), self.config.groups_per_connection));
+        let known =
+            Arc::new(Node::new(node.clone(), self.config.groups_per_connection, self.links.len()));
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone(), known);
         for partition in 0..self.links.len() {
             self.renew(partition, false).await?;
@@ -104,6 +105,9 @@ impl Shared {
                     }
                 }
             }
+            // Before a run of the same connection can look for itself.
+            self.tell_presence(&node).await;
+            arrived.extend(self.owed_lists(&node).await);
             let enough = self.config.inbox_bytes / UNTOLD_SHARE;
             if let Some(untold) = node.took(&taken, enough) {
                 self.tell_taken(name, &untold);
@@ -149,14 +153,21 @@ impl Shared {
             }
             // Not registered where the group is: the join is sent again when the lease is renewed there.
             Parcel::Join { count: 0, .. } => None,
-            Parcel::Join { local, group, count } => match node.join(local.clone(), group, count) {
-                Joined::Member => Some(InboxEntry::Joined(local)),
-                Joined::TooMany(emptied) => {
-                    self.metrics.dropped(DropReason::TooManyGroups);
-                    self.release(node, emptied.into_iter().collect()).await;
-                    None
+            Parcel::Join { local, group, count, present } => {
+                match node.join(local.clone(), group.clone(), count) {
+                    Joined::Member => {
+                        if let Some(present) = present {
+                            node.presence.join(&local, &group, present);
+                        }
+                        Some(InboxEntry::Joined(local))
+                    }
+                    Joined::TooMany(emptied) => {
+                        self.metrics.dropped(DropReason::TooManyGroups);
+                        self.release(node, emptied.into_iter().collect()).await;
+                        None
+                    }
                 }
-            },
+            }
             Parcel::Leave { local, group } => {
                 let emptied = node.leave(&local, &group);
                 self.release(node, emptied.into_iter().collect()).await;
@@ -193,7 +204,7 @@ impl Shared {
     }
 
     pub(super) async fn close_inbox(&self, node: &NodeName) {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        let known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
         for (link, registrations) in self.links.iter().zip(&self.registrations) {
             let _changing = registrations.changing.lock().await;
             let mut call = self.scripts.close.key(&link.keys.base);
@@ -208,6 +219,9 @@ impl Shared {
                     }
                 }
             }
+        }
+        if known.is_some_and(|node| node.presence.is_used()) {
+            self.let_members_go().await;
         }
     }
 }

@@ -9,6 +9,8 @@ mod channels;
 mod groups;
 mod inbox;
 mod node;
+mod presence;
+mod present;
 mod probe;
 mod questions;
 mod reading;
@@ -53,7 +55,8 @@ use super::{
 use crate::{
     message::{
         Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, LocalName,
-        Message, NodeName, Online, Payload, Receipt, Settled, UserLimit,
+        MemberKey, MembersPage, Message, NodeName, Online, Payload, Present, Receipt, Settled,
+        UserLimit,
     },
     redis::{Link, Redis, RedisFailure, partition_of},
     shutdown::Drain,
@@ -90,6 +93,8 @@ struct Shared {
     nodes: Mutex<HashMap<NodeName, Arc<Node>>>,
     /// Notified of a message that is due sooner than the next known one.
     due: Notify,
+    /// Notified of each partition where something of presence may be due.
+    announcing: Vec<Notify>,
     /// The last seen state of each partition's store. Locked for single operations only.
     seen: Vec<Mutex<Seen>>,
     /// The registrations of this process in each partition.
@@ -131,6 +136,7 @@ impl RedisLayer {
         let shared = Arc::new(Shared {
             seen: links.iter().map(|_| Mutex::default()).collect(),
             registrations: links.iter().map(|_| Registrations::default()).collect(),
+            announcing: links.iter().map(|_| Notify::new()).collect(),
             config,
             lease,
             metrics,
@@ -152,6 +158,8 @@ impl RedisLayer {
             drain.spawn_until_stopped("redis leases", renewing);
             let promoting = upkeep::promote(Arc::clone(&shared), partition);
             drain.spawn_until_stopped("redis later", promoting);
+            let announcing = presence::announce(Arc::clone(&shared), partition);
+            drain.spawn_until_stopped("redis presence", announcing);
         }
         Ok(Self { shared })
     }
@@ -273,7 +281,25 @@ impl ChannelLayer for RedisLayer {
     }
 
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), SendError> {
-        self.shared.group_add(group, channel).await
+        self.shared.group_add(group, channel, None).await
+    }
+
+    async fn present(
+        &self,
+        group: &GroupName,
+        connection: &ChannelName,
+        present: &Present,
+    ) -> Result<(), SendError> {
+        self.shared.group_add(group, connection, Some(present)).await
+    }
+
+    async fn members(
+        &self,
+        group: &GroupName,
+        after: Option<&MemberKey>,
+        limit: usize,
+    ) -> Result<MembersPage, LayerError> {
+        self.shared.members(group, after, limit).await
     }
 
     async fn group_discard(

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::{Semaphore, watch};
 
-use super::{reading::Reading, wire::Taken};
+use super::{present::NodePresence, reading::Reading, wire::Taken};
 use crate::{
     layer::Respondent,
     message::{Gap, GroupName, InboxEntry, LocalName, NodeName},
@@ -45,6 +45,7 @@ pub(super) struct Node {
     /// Bytes that were read of the inbox and not reported yet.
     untold: Mutex<Taken>,
     pub(super) reading: Reading,
+    pub(super) presence: NodePresence,
     /// Gaps that the reader of the inbox has not seen yet.
     gaps: Mutex<Vec<InboxEntry>>,
     /// The partitions that know the node, and since which turn of theirs.
@@ -87,7 +88,7 @@ pub(super) enum Joined {
 }
 
 impl Node {
-    pub(super) fn new(name: NodeName, per_connection: Option<usize>) -> Self {
+    pub(super) fn new(name: NodeName, per_connection: Option<usize>, partitions: usize) -> Self {
         Self {
             name,
             per_connection,
@@ -96,6 +97,7 @@ impl Node {
             heard: watch::Sender::new(0),
             untold: Mutex::default(),
             reading: Reading::default(),
+            presence: NodePresence::new(partitions),
             gaps: Mutex::default(),
             known: Mutex::default(),
             answering: OnceLock::new(),
@@ -130,6 +132,9 @@ impl Node {
         let locals: Vec<_> = meant.map(|(local, _)| local.clone()).collect();
         let emptied = locals.iter().flat_map(|local| members.leave_all(local)).collect();
         drop(members);
+        for local in &locals {
+            self.presence.leave_all(local);
+        }
         let missed = InboxEntry::Missed { members: locals, gap };
         self.gaps.lock().unwrap_or_else(PoisonError::into_inner).push(missed);
         emptied
@@ -183,6 +188,7 @@ impl Node {
     }
 
     pub(super) fn leave(&self, local: &LocalName, group: &GroupName) -> Option<Emptied> {
+        self.presence.leave(local, group);
         let mut members = self.members();
         if let Some(of_local) = members.memberships.get_mut(local) {
             of_local.remove(group);
@@ -194,6 +200,7 @@ impl Node {
     }
 
     pub(super) fn leave_all(&self, local: &LocalName) -> Vec<Emptied> {
+        self.presence.leave_all(local);
         self.members().leave_all(local)
     }
 
@@ -285,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_last_to_leave_empties_a_group_up_to_the_count_that_was_read() {
-        let node = Node::new(NodeName::random(), Some(1));
+        let node = Node::new(NodeName::random(), Some(1), 1);
         let (one, two) = (LocalName::random(), LocalName::random());
         let group = |name: &str| GroupName::parse(name).unwrap();
         assert_eq!(node.join(one.clone(), group("g"), 1), Joined::Member);
@@ -300,7 +307,7 @@ mod tests {
 
     #[test]
     fn who_may_have_missed_something_is_no_member_any_more() {
-        let node = Node::new(NodeName::random(), None);
+        let node = Node::new(NodeName::random(), None, 1);
         let (one, two) = (LocalName::random(), LocalName::random());
         let group = |name: &str| GroupName::parse(name).unwrap();
         for (local, name) in [(&one, "g"), (&one, "h"), (&two, "h")] {

@@ -9,4 +9,5 @@ crate::redis::declare_scripts! {
     enter exit online
     upkeep close statistics probe
     give_answer take_answer
+    presence presence_members
 }

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Shared, node::Node, wire::VERSION};
+use super::{Shared, node::Node, presence, wire::VERSION};
 use crate::{
     layer::LayerError,
     message::{CorrelationId, Gap},
@@ -86,7 +86,7 @@ pub(super) async fn promote(shared: Arc<Shared>, partition: usize) {
 }
 
 /// The return value of `promote.lua`.
-type Promoted = (i64, u64, u64, u64, u64, u64, u64, u64, u64, u64);
+type Promoted = (i64, u64, u64, u64, u64, u64, u64, u64, u64, u64, i64);
 
 /// The return value of `upkeep.lua`: layout, epoch, nodes that were unknown, how many entries had expired, turn,
 /// whether the store is older than it was, nodes whose lease has ended with their open WebSockets, nodes of
@@ -180,6 +180,10 @@ impl Shared {
             }
             let owed = node.take_owed(|group| self.partition_of(group.as_str()) == partition);
             self.release(node, owed).await;
+            if everything {
+                node.presence.tell_all_again(partition);
+            }
+            self.tell_presence_in(node, partition).await;
         }
         // Last: leases matter more.
         for set in self.receivers.reading() {
@@ -272,7 +276,7 @@ impl Shared {
     async fn promote(&self, partition: usize) -> Result<Option<Duration>, LayerError> {
         let Some(link) = self.links.get(partition) else { return Ok(None) };
         let call = self.scripts.promote.key(&link.keys.base);
-        let (wait, expired, full, gone, inbox_full, unreadable, again, dead, lost, turn): Promoted =
+        let (wait, expired, full, gone, inbox_full, unreadable, again, dead, lost, turn, other): Promoted =
             link.call(&call).await?;
         if let Some(mut seen) = self.seen(partition) {
             seen.turn = seen.turn.max(turn);
@@ -289,7 +293,14 @@ impl Shared {
         ] {
             self.metrics.dropped_many(reason, count);
         }
-        // Rounded up to a whole millisecond, so that the message is due then.
-        Ok(u64::try_from(wait).ok().map(|micros| Duration::from_millis(micros / 1_000 + 1)))
+        let presence = presence::span(other);
+        if presence.is_some_and(|span| span.is_zero())
+            && let Some(announcing) = self.announcing.get(partition)
+        {
+            announcing.notify_one();
+        }
+        // Rounded up to a whole millisecond, so that it is due then.
+        let next = presence::span(wait).into_iter().chain(presence.filter(|span| !span.is_zero()));
+        Ok(next.min().map(|span| span + Duration::from_millis(1)))
     }
 }

@@ -33,6 +33,12 @@ def replies_from(message: Message) -> list[Message]:
     kind = message.get("type")
     if kind is None:
         return [checked(reply) for reply in _channels_1(message)]
+    if kind == "presence":
+        # Who comes and goes in a group: a text message of a WebSocket.
+        text = message.get("text")
+        if not isinstance(text, str):
+            raise ValueError("text has the wrong type")
+        return [{"type": "websocket.send", "text": f'{{"presence":{text}}}'}]
     if kind not in _TYPES:
         raise ValueError(f"a connection takes no message of type {kind!r}")
     return [checked(message)]

@@ -261,5 +261,7 @@ local function forget_node(node)
     redis.call('HDEL', base .. 'sockets', node)
     redis.call('HDEL', base .. 'since', node)
     redis.call('ZREM', base .. 'nodes', node)
+    -- Its connections are present in groups no longer.
+    redis.call('ZADD', base .. 'presence', 'XX', now, '@' .. node)
     return true
 end

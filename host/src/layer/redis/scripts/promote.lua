@@ -1,6 +1,7 @@
 -- Sends the messages that are due, and those again whose worker is gone or whose pause is over.
 -- Returns {microseconds until the next one or -1, expired, full, gone, inboxes that were full,
--- unreadable, sent again, not to be done, not to be done and without room, turn}.
+-- unreadable, sent again, not to be done, not to be done and without room, turn, microseconds until `presence`
+-- has something to do or -1}.
 even_without_memory()
 local queue, kept = base .. 'later', base .. 'later:messages'
 local expired, full, gone, inbox_full, unreadable = 0, 0, 0, 0, 0
@@ -67,4 +68,6 @@ for _, key in ipairs({ queue, leased }) do
     local left = first and math.max(0, tonumber(first) - now) or -1
     if left >= 0 and (wait < 0 or left < wait) then wait = left end
 end
-return { wait, expired, full, gone, inbox_full, unreadable, again, dead, lost, take_turn() }
+local first = redis.call('ZRANGE', base .. 'presence', 0, 0, 'WITHSCORES')[2]
+local presence = first and math.max(0, tonumber(first) - now) or -1
+return { wait, expired, full, gone, inbox_full, unreadable, again, dead, lost, take_turn(), presence }

@@ -9,7 +9,7 @@ use super::{
     server::{RedisCluster, RedisSentinel, RedisServer},
     subject,
 };
-use crate::layer::conformance::{conformance_cases, fairness_cases};
+use crate::layer::conformance::{conformance_cases, fairness_cases, presence_cases};
 
 /// Adds each case to a set of tasks that return the names of the cases.
 macro_rules! spawn_each {
@@ -48,6 +48,9 @@ async fn one_server_does_what_a_layer_must() {
     conformance_cases!(spawn_each![set, server.url()]);
     fairness_cases!(spawn_each![set, server.url()]);
     assert_all_passed(set).await;
+    let mut set = JoinSet::new();
+    presence_cases!(spawn_each![set, server.url()]);
+    assert_all_passed(set).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,6 +60,9 @@ async fn valkey_does_what_a_layer_must() {
     let mut set = JoinSet::new();
     conformance_cases!(spawn_each![set, server.url()]);
     fairness_cases!(spawn_each![set, server.url()]);
+    assert_all_passed(set).await;
+    let mut set = JoinSet::new();
+    presence_cases!(spawn_each![set, server.url()]);
     assert_all_passed(set).await;
 }
 
@@ -68,6 +74,9 @@ async fn independent_shards_do_what_a_layer_must() {
     let mut set = JoinSet::new();
     conformance_cases!(spawn_each![set, url]);
     assert_all_passed(set).await;
+    let mut set = JoinSet::new();
+    presence_cases!(spawn_each![set, url]);
+    assert_all_passed(set).await;
     assert!(servers.iter().all(|server| !server.keys().is_empty()), "each holds something");
 }
 
@@ -78,6 +87,9 @@ async fn a_master_behind_sentinel_does_what_a_layer_must() {
     conformance_cases!(spawn_each![set, servers.url()]);
     fairness_cases!(spawn_each![set, servers.url()]);
     assert_all_passed(set).await;
+    let mut set = JoinSet::new();
+    presence_cases!(spawn_each![set, servers.url()]);
+    assert_all_passed(set).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,6 +97,9 @@ async fn a_cluster_does_what_a_layer_must_and_each_master_holds_keys() {
     let servers = RedisCluster::start();
     let mut set = JoinSet::new();
     conformance_cases!(spawn_each![set, servers.url()]);
+    assert_all_passed(set).await;
+    let mut set = JoinSet::new();
+    presence_cases!(spawn_each![set, servers.url()]);
     assert_all_passed(set).await;
     for master in &servers.masters {
         assert!(!master.keys().is_empty(), "each master holds something");

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Blob, WireError, encode, message::parse, reply::WireReply};
+use super::{Blob, WireError, encode, message::parse, presence::WirePresent, reply::WireReply};
 use crate::message::{
     Answer, ChannelName, Content, CorrelationId, Done, GroupName, LocalName, NodeName, Outcome,
-    Reply,
+    Present, Reply,
 };
 
 /// An entry of an inbox.
@@ -18,8 +18,8 @@ pub(in super::super) enum Parcel {
     Group { group: GroupName, content: Content, correlation: CorrelationId },
     /// An answer of a worker to an event.
     Answer(Answer),
-    /// A connection is a member now. The count is that of the node's registration.
-    Join { local: LocalName, group: GroupName, count: u64 },
+    /// A connection is a member now, and perhaps present. The count is that of the node's registration.
+    Join { local: LocalName, group: GroupName, count: u64, present: Option<Present> },
     /// A connection leaves a group.
     Leave { local: LocalName, group: GroupName },
     /// A connection leaves all groups.
@@ -40,14 +40,43 @@ pub(in super::super) struct Taken {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum WireParcel {
-    Message { to: String, content: Blob, correlation: String },
-    Group { group: String, content: Blob, correlation: String },
-    Answer { to: String, order: u64, replies: Vec<WireReply>, done: Option<WireDone> },
-    Join { local: String, group: String, count: u64 },
-    Leave { local: String, group: String },
-    LeaveAll { local: String },
-    Probe { number: u64 },
-    Ask { id: String, question: Blob },
+    Message {
+        to: String,
+        content: Blob,
+        correlation: String,
+    },
+    Group {
+        group: String,
+        content: Blob,
+        correlation: String,
+    },
+    Answer {
+        to: String,
+        order: u64,
+        replies: Vec<WireReply>,
+        done: Option<WireDone>,
+    },
+    Join {
+        local: String,
+        group: String,
+        count: u64,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        present: Option<WirePresent>,
+    },
+    Leave {
+        local: String,
+        group: String,
+    },
+    LeaveAll {
+        local: String,
+    },
+    Probe {
+        number: u64,
+    },
+    Ask {
+        id: String,
+        question: Blob,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -109,12 +138,13 @@ impl Parcel {
                 (kind, wire)
             }
             // It counts, too: a node must have room for joins.
-            Self::Join { local, group, count } => (
+            Self::Join { local, group, count, present } => (
                 MESSAGE,
                 WireParcel::Join {
                     local: local.to_string(),
                     group: group.to_string(),
                     count: *count,
+                    present: present.as_ref().map(WirePresent::from),
                 },
             ),
             Self::Leave { local, group } => {
@@ -167,9 +197,12 @@ impl Parcel {
                 let done = done.map(WireDone::into_done).transpose()?;
                 Self::Answer(Answer { to: local(node, &to)?, order, replies, done })
             }
-            WireParcel::Join { local: joins, group, count } => {
-                Self::Join { local: local(node, &joins)?, group: name(&group)?, count }
-            }
+            WireParcel::Join { local: joins, group, count, present } => Self::Join {
+                local: local(node, &joins)?,
+                group: name(&group)?,
+                count,
+                present: present.map(WirePresent::into_present).transpose()?,
+            },
             WireParcel::Leave { local: leaves, group } => {
                 Self::Leave { local: local(node, &leaves)?, group: name(&group)? }
             }

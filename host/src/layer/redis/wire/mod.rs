@@ -8,6 +8,7 @@ mod event;
 pub mod fuzzing;
 mod inbox;
 mod message;
+mod presence;
 mod reply;
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 pub(super) use self::{
     inbox::{Parcel, Taken},
     message::{Envelope, open, seal, times},
+    presence::{pack_rule, unpack_rule},
 };
 use crate::message::Blob;
 

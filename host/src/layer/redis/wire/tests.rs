@@ -8,9 +8,10 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::*;
 use crate::message::{
-    Answer, ChannelName, Close, Content, CorrelationId, Done, Event, EventKind, Frame, GroupName,
-    Handshake, Header, LocalName, Message, NodeName, Outcome, PathParam, Payload, Protocol, Reply,
-    Response, ResponseHead, Scope, Session, SessionData, SessionKey, SessionLookup, User,
+    Answer, ChannelName, Close, Content, CorrelationId, Done, Event, EventKind, Facts, Frame,
+    GroupName, Handshake, Header, LocalName, Member, MemberKey, Message, NodeName, Outcome,
+    PathParam, Payload, PresenceRule, Present, Protocol, Reply, Response, ResponseHead, Scope,
+    Session, SessionData, SessionKey, SessionLookup, User,
 };
 
 /// The golden entries that `docs/redis.md` gives to writers of peers.
@@ -34,6 +35,20 @@ fn node() -> NodeName {
 
 fn local(name: &str) -> LocalName {
     ChannelName::parse(&format!("{}!{name}", node())).unwrap().connection().unwrap().1
+}
+
+fn present() -> Present {
+    let facts = Facts::parse(Bytes::from_static(b"\x81\xa1n\x02")).unwrap();
+    let member = Member { key: MemberKey::parse("ada").unwrap(), facts };
+    let rule = PresenceRule {
+        leave_after: Duration::from_secs(10),
+        interval: Duration::from_secs(1),
+        listed_max: 100,
+        clients: true,
+        channels: vec![ChannelName::parse("chat.changes").unwrap()],
+        is_stand_in: false,
+    };
+    Present { member, rule }
 }
 
 fn scope(protocol: Protocol) -> Scope {
@@ -130,7 +145,19 @@ fn parcels() -> Vec<(&'static str, Parcel)> {
             Parcel::Message { to: local("one"), content: content.clone(), correlation: id() },
         ),
         ("inbox group", Parcel::Group { group: group.clone(), content, correlation: id() }),
-        ("inbox join", Parcel::Join { local: local("one"), group: group.clone(), count: 7 }),
+        (
+            "inbox join",
+            Parcel::Join { local: local("one"), group: group.clone(), count: 7, present: None },
+        ),
+        (
+            "inbox join of a member",
+            Parcel::Join {
+                local: local("one"),
+                group: group.clone(),
+                count: 8,
+                present: Some(present()),
+            },
+        ),
         ("inbox leave", Parcel::Leave { local: local("one"), group }),
         ("inbox leave_all", Parcel::LeaveAll { local: local("one") }),
         ("inbox probe", Parcel::Probe { number: 9 }),
@@ -436,7 +463,8 @@ fn some_parcel() -> impl Strategy<Value = Parcel> {
         (locals(), group(), any::<u64>()).prop_map(|(local, group, count)| Parcel::Join {
             local,
             group,
-            count
+            count,
+            present: None
         }),
         (locals(), group()).prop_map(|(local, group)| Parcel::Leave { local, group }),
         locals().prop_map(|local| Parcel::LeaveAll { local }),

@@ -1,0 +1,134 @@
+//! `#[presence("room.*", leave_after = "5s", interval = "1s", list = 100)]` before a consumer in `export!`.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::parse::ParseStream;
+use syn::{Attribute, Ident, ItemFn, LitInt, LitStr, Token};
+
+use crate::errors::Errors;
+
+/// How it is written.
+const FORM: &str =
+    "write #[presence(\"room.*\", leave_after = \"5s\", interval = \"1s\", list = 100)]";
+
+/// The groups and options of the attribute. Times are in milliseconds.
+#[derive(Default)]
+pub(crate) struct Presence {
+    groups: Vec<LitStr>,
+    leave_after: Option<u64>,
+    interval: Option<u64>,
+    list: Option<u64>,
+}
+
+impl Presence {
+    pub(crate) fn read(attribute: &Attribute, errors: &mut Errors) -> Option<Self> {
+        match attribute.parse_args_with(Self::parse) {
+            Ok(presence) if presence.groups.is_empty() => {
+                errors.at(attribute, format!("it names no group; {FORM}"));
+                None
+            }
+            Ok(presence) => {
+                for group in &presence.groups {
+                    check_group(group, errors);
+                }
+                Some(presence)
+            }
+            Err(error) => {
+                errors.push(error.span(), format!("{error}; {FORM}"));
+                None
+            }
+        }
+    }
+
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut presence = Self::default();
+        while !input.is_empty() {
+            if let Some(group) = input.parse::<Option<LitStr>>()? {
+                presence.groups.push(group);
+            } else {
+                let option: Ident = input.parse()?;
+                input.parse::<Token![=]>()?;
+                let before = match option.to_string().as_str() {
+                    "leave_after" => presence.leave_after.replace(span(&input.parse()?)?),
+                    "interval" => presence.interval.replace(span(&input.parse()?)?),
+                    "list" => presence.list.replace(input.parse::<LitInt>()?.base10_parse()?),
+                    _ => {
+                        let message = "the options are `leave_after`, `interval` and `list`";
+                        return Err(syn::Error::new(option.span(), message));
+                    }
+                };
+                if before.is_some() {
+                    return Err(syn::Error::new(option.span(), "this option is there already"));
+                }
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(presence)
+    }
+}
+
+/// Milliseconds of a text such as `10s`.
+fn span(literal: &LitStr) -> syn::Result<u64> {
+    let text = literal.value();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..) {
+        Some("ms") => Some(1),
+        Some("s") => Some(1_000),
+        Some("m") => Some(60_000),
+        _ => None,
+    };
+    let span = digits.parse::<u64>().ok().zip(unit);
+    span.and_then(|(number, unit)| number.checked_mul(unit)).ok_or_else(|| {
+        syn::Error::new(literal.span(), "give a time as \"500ms\", \"10s\" or \"5m\"")
+    })
+}
+
+fn check_group(group: &LitStr, errors: &mut Errors) {
+    let text = group.value();
+    let name = text.strip_suffix('*').unwrap_or(&text);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.is_empty() || !name.chars().all(is_name) {
+        let message = "a group is named by a-z A-Z 0-9 . _ - without the module's part, with `*` at the end for all \
+                       that begin so";
+        errors.push(group.span(), message);
+    }
+}
+
+/// An item with the attribute above it.
+pub(crate) fn misplaced(attribute: &TokenStream, item: &TokenStream) -> TokenStream {
+    let name =
+        syn::parse2::<ItemFn>(item.clone()).ok().map(|function| function.sig.ident.to_string());
+    let name = name.as_deref().unwrap_or("Room");
+    let mut errors = Errors::default();
+    let at = if attribute.is_empty() { item } else { attribute };
+    errors.at(
+        at,
+        format!(
+            "presence stands in export!, before the name of a consumer: \
+             export! {{ #[presence(\"room.*\")] {name} }}"
+        ),
+    );
+    errors.finish(item)
+}
+
+impl ToTokens for Presence {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Self { groups, leave_after, interval, list } = self;
+        let optional = |value: &Option<u64>| match value {
+            Some(value) => quote!(::core::option::Option::Some(#value)),
+            None => quote!(::core::option::Option::None),
+        };
+        let (leave_after, interval, list) =
+            (optional(leave_after), optional(interval), optional(list));
+        tokens.extend(quote! {
+            ::tidegate_sdk::__private::Presence {
+                groups: &[#(#groups),*],
+                leave_after: #leave_after,
+                interval: #interval,
+                list: #list,
+            }
+        });
+    }
+}
