@@ -80,6 +80,7 @@ export interface Socket extends Typed<SocketEvents> {
   send(data: Data): void;
   sendJson(value: unknown): void;
   stream(name: string): Stream;
+  presence<Facts = unknown>(group?: string): Presence<Facts>;
   close(code?: number, reason?: string): void;
 }
 export const Socket: { new (url: string | URL, options?: Options): Socket };
@@ -88,6 +89,14 @@ export interface Stream extends Typed<{ message: MessageEvent }> {
   readonly name: string;
   send(payload: unknown): void;
   close(): void;
+}
+
+export interface Presence<Facts = unknown>
+  extends Typed<{ change: Event & { joined: string[]; updated: string[]; left: string[] } }> {
+  readonly members: Map<string, Facts>;
+  readonly count: number;
+  readonly current: boolean;
+  readonly listed: boolean;
 }
 
 export class SendError extends Error {

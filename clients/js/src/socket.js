@@ -7,6 +7,7 @@ import { SendError } from "./errors.js";
 import { SocketEvent } from "./events.js";
 import { settings } from "./options.js";
 import { platform } from "./platform.js";
+import { Presence, decode } from "./presence.js";
 import { Queue, size } from "./queue.js";
 import { Streams } from "./streams.js";
 import { EXPIRED, offered, Question } from "./token.js";
@@ -32,6 +33,8 @@ export class Socket extends EventTarget {
   #queue;
   /** @type {Streams | undefined} */
   #streams = undefined;
+  /** Collections of members, by group. @type {Map<string | undefined, Presence>} */
+  #presences = new Map();
   /** @type {Connection | undefined} */
   #connection = undefined;
   /** @type {Question | undefined} */
@@ -138,6 +141,19 @@ export class Socket extends EventTarget {
   }
 
   /**
+   * The members of a group, always the same collection for a group. Without a group those of any group that the
+   * host tells of, for a socket that is in one.
+   *
+   * @param {string} [group] the name in full, with the module's part
+   * @returns {Presence}
+   */
+  presence(group) {
+    let presence = this.#presences.get(group);
+    if (!presence) this.#presences.set(group, (presence = new Presence()));
+    return presence;
+  }
+
+  /**
    * Closes for good. `end` follows; at once if no connection is open.
    *
    * @param {number} [code] 1000, or from 3000 to 4999
@@ -228,6 +244,9 @@ export class Socket extends EventTarget {
 
   /** @param {MessageEvent} event */
   #received({ data, origin }) {
+    const told = this.#presences.size > 0 ? decode(data) : undefined;
+    const presence = told && (this.#presences.get(told.group) ?? this.#presences.get(undefined));
+    if (presence) return presence.receive(told);
     if (!this.#streams) {
       this.dispatchEvent(new MessageEvent("message", { data, origin }));
       return;
@@ -249,6 +268,7 @@ export class Socket extends EventTarget {
     if (opened && openFor >= this.#settings.stableAfter) this.#failures = 0;
     this.#failures += 1;
     this.#connection = undefined;
+    for (const presence of this.#presences.values()) presence.lose();
     const closing = this.#state === "closing";
     this.#state = "waiting";
     if (opened) this.#fire("close", { code, reason, wasClean });
