@@ -1,6 +1,7 @@
 //! Examples and the page of the admin listener as people see them, in a real browser.
 
 mod control;
+mod cursors;
 mod page;
 mod users;
 

@@ -122,8 +122,8 @@ async fn the_cases_of_every_example_hold_on_the_host() {
     let examples = examples();
     let names: Vec<_> = examples.iter().map(|(name, _)| name.as_str()).collect();
     for expected in [
-        "account", "auction", "chat", "echo", "hello", "home", "jobs", "live", "longpoll",
-        "members", "notify", "ticker", "trouble", "units",
+        "account", "auction", "chat", "cursors", "echo", "hello", "home", "jobs", "live",
+        "longpoll", "members", "notify", "ticker", "trouble", "units",
     ] {
         assert!(names.contains(&expected), "{names:?}");
     }
@@ -152,5 +152,21 @@ fn every_example_has_a_page_that_explains_it() {
     for (name, path) in examples() {
         let text = fs::read_to_string(path.join("README.md")).unwrap();
         assert!(text.starts_with("# "), "{name}");
+    }
+}
+
+#[test]
+fn examples_that_serve_the_javascript_client_have_all_its_files() {
+    let root = tests::root();
+    let entries = fs::read_dir(root.join("clients/js/src")).unwrap();
+    let files: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".js"))
+        .collect();
+    for serving in ["chat/src/files.rs", "cursors/src/files.rs", "javascript/chat/files.js"] {
+        let text = fs::read_to_string(root.join("examples").join(serving)).unwrap();
+        for file in &files {
+            assert!(text.contains(&format!("\"{file}\"")), "{serving} does not serve {file}");
+        }
     }
 }

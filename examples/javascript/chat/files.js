@@ -14,6 +14,7 @@ import presence from "../../../clients/js/src/presence.js?text";
 import queue from "../../../clients/js/src/queue.js?text";
 import socket from "../../../clients/js/src/socket.js?text";
 import streams from "../../../clients/js/src/streams.js?text";
+import token from "../../../clients/js/src/token.js?text";
 import css from "../../chat/src/page/page.css?text";
 import script from "../../chat/src/page/page.js?text";
 
@@ -34,6 +35,7 @@ export const client = tagged({
   "queue.js": queue,
   "socket.js": socket,
   "streams.js": streams,
+  "token.js": token,
 });
 
 /**
