@@ -145,9 +145,10 @@ impl Compiler {
     }
 }
 
-/// Texts of a child without memory: of Rust's allocator, which aborts, of a mapping, and of a buffer that could not
-/// grow.
-const OUT_OF_MEMORY: &[&str] = &["memory allocation of", "os error 12", "out of memory"];
+/// Texts of a child without memory: of Rust's allocator, which aborts, of a mapping, of a buffer that could not grow, and
+/// of a thread whose stack found no room, which `pthread_create` tells as EAGAIN.
+const OUT_OF_MEMORY: &[&str] =
+    &["memory allocation of", "os error 12", "out of memory", "code: 11, kind: WouldBlock"];
 
 /// Codes of refusals that the child writes.
 const OUT_OF_TIME: &str = "time";
@@ -230,6 +231,10 @@ mod tests {
             (6, "memory allocation of 4096 bytes failed"),
             (1 << 8, "Cannot allocate memory (os error 12)"),
             (1 << 8, "out of memory"),
+            (
+                101 << 8,
+                "ThreadPoolBuildError { kind: IOError(Os { code: 11, kind: WouldBlock, message: \"..\" }) }",
+            ),
         ] {
             let error = outcome(raw, reason);
             assert!(matches!(error, LoadError::CompileMemory { .. }), "{reason}: {error}");
