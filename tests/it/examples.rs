@@ -163,7 +163,7 @@ fn examples_that_serve_the_javascript_client_have_all_its_files() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.ends_with(".js"))
         .collect();
-    for serving in ["chat/src/files.rs", "cursors/src/files.rs", "javascript/chat/files.js"] {
+    for serving in ["client-files/src/lib.rs", "javascript/chat/files.js"] {
         let text = fs::read_to_string(root.join("examples").join(serving)).unwrap();
         for file in &files {
             assert!(text.contains(&format!("\"{file}\"")), "{serving} does not serve {file}");

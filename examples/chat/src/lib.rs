@@ -1,17 +1,18 @@
 //! A chat with rooms: a page, and a WebSocket on the same path.
 
+use client_files::{CLIENT, Files, files};
 use serde::{Deserialize, Serialize};
 use tidegate_sdk::{
     Close, Frame, Handshake, Json, Request, Response, Result, Socket, State, Websocket, export,
     http, websocket,
 };
 
-mod files;
 mod text;
 
 use text::{ConnectionId, Line, Name, Room};
 
 const PAGE: &str = include_str!("page/page.html");
+const PAGE_FILES: Files = files!["page/", "page.css" "page.js"];
 
 #[http("GET /chat")]
 fn lobby() -> Response {
@@ -31,12 +32,12 @@ fn page() -> Response {
 
 #[http("GET /chat/page/{file}")]
 fn page_file(request: &Request, file: String) -> Response {
-    files::serve(files::PAGE, &file, request)
+    client_files::serve(PAGE_FILES, &file, request)
 }
 
 #[http("GET /chat/tidegate/{file}")]
 fn client_file(request: &Request, file: String) -> Response {
-    files::serve(files::CLIENT, &file, request)
+    client_files::serve(CLIENT, &file, request)
 }
 
 /// A connection to a room.

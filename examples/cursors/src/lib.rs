@@ -1,5 +1,6 @@
 //! A shared drawing: who is there, where their pointers are, and what they draw.
 
+use client_files::{CLIENT, Files, files};
 use serde::{Deserialize, Serialize};
 use tidegate_sdk::{
     Frame, Handshake, Json, Request, Response, Result, Socket, State, Websocket, export, http,
@@ -7,11 +8,11 @@ use tidegate_sdk::{
 };
 
 mod board;
-mod files;
 
 use board::{Board, Key, Name, Point, Stroke};
 
 const PAGE: &str = include_str!("page/page.html");
+const PAGE_FILES: Files = files!["page/", "page.css" "page.js"];
 
 #[http("GET /cursors")]
 fn first() -> Response {
@@ -31,12 +32,12 @@ fn page() -> Response {
 
 #[http("GET /cursors/page/{file}")]
 fn page_file(request: &Request, file: String) -> Response {
-    files::serve(files::PAGE, &file, request)
+    client_files::serve(PAGE_FILES, &file, request)
 }
 
 #[http("GET /cursors/tidegate/{file}")]
 fn client_file(request: &Request, file: String) -> Response {
-    files::serve(files::CLIENT, &file, request)
+    client_files::serve(CLIENT, &file, request)
 }
 
 /// A connection to a board.

@@ -71,7 +71,7 @@ pub struct Job {
 
 impl Job {
     /// The event that it is run for, if it is one.
-    pub(super) fn event(&self) -> Option<&Event> {
+    pub fn event(&self) -> Option<&Event> {
         match &self.task {
             Task::Event(event) => Some(event),
             Task::Message { .. } => None,

@@ -38,5 +38,5 @@ pub use relayed::{
 };
 pub use reply::{Handshake, Header, HeaderError, Reply, Response, ResponseHead, check_headers};
 pub use scope::{PathParam, Protocol, Scope};
-pub use session::{Session, SessionData, SessionKey, SessionLookup};
+pub use session::{SESSION_ENDED, SIGNED_OUT, Session, SessionData, SessionKey, SessionLookup};
 pub use user::{CLAIMS_BYTES_MAX, USER_ID_BYTES_MAX, User, UserError};

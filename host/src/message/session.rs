@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+/// The close code of a socket whose token has expired, or whose session is over: to RFC 6455 it is private.
+pub const SIGNED_OUT: u16 = 4401;
+/// The reason of a close for the latter.
+pub const SESSION_ENDED: &str = "the session has ended";
+
 /// The name of a session's record: SHA-256 of the id, which the browser alone has.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionKey(pub [u8; 32]);

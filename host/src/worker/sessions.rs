@@ -1,34 +1,22 @@
 //! Does what a run has asked for of sessions: when it has committed, and before its answer leaves.
 
-use std::{
-    sync::LazyLock,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
 use crate::{
     capability::sessions::{Applied, Changes, SignInOrigin},
-    engine::{Entry, Fault, Finished, Job, Task},
-    message::{Content, Event, GroupName, Header, Reply, SessionKey, SessionLookup},
+    engine::{Entry, Fault, Finished, Job},
+    message::{
+        Close, Event, GroupName, Header, Reply, SESSION_ENDED, SIGNED_OUT, SessionKey,
+        SessionLookup, User,
+    },
     telemetry::ByReason,
 };
 
 /// How long it may take where the deadline of the run leaves less.
 const CHANGE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
-/// The close code of sockets whose session is over: that of sockets whose token has expired.
-const SESSION_ENDED: u16 = 4401;
-
-/// What closes the sockets of a session.
-static CLOSE: LazyLock<Content> = LazyLock::new(|| {
-    let close = json!({
-        "type": "websocket.close", "code": SESSION_ENDED, "reason": "the session has ended"
-    });
-    let close = close.as_object().map(Content::from_json);
-    close.and_then(Result::ok).expect("a map of texts and a small number is content")
-});
 
 /// Fails a run whose cookie would not reach the browser. Called before its commit.
 pub(super) fn check(finished: &mut Finished) {
@@ -71,12 +59,9 @@ pub(super) async fn apply(shared: &Shared, finished: &mut Finished, deadline: In
 
 async fn make(job: &Job, changes: Changes) -> Result<Applied, Fault> {
     let Some(sessions) = &job.lent.sessions else { return Ok(Applied::default()) };
-    let event = match &job.task {
-        Task::Event(event) => Some(&**event),
-        Task::Message { .. } => None,
-    };
+    let event = job.event();
     let own = event.and_then(|it| it.scope.session.as_ref()).and_then(SessionLookup::session);
-    let user = event.and_then(|it| it.scope.user.as_deref()).map(crate::message::User::id);
+    let user = event.and_then(|it| it.scope.user.as_deref()).map(User::id);
     let origin = event.map(origin).unwrap_or_default();
     let applied = sessions.apply(changes, own, user, origin, SystemTime::now()).await;
     applied.map_err(|error| Fault::Store(error.to_string()))
@@ -91,7 +76,8 @@ fn origin(event: &Event) -> SignInOrigin {
 
 /// Closes the sockets of a session, in whatever process they are.
 async fn close(shared: &Shared, key: SessionKey, job: &Job) {
-    let (group, content) = (GroupName::of_session(&key), CLOSE.clone());
+    let content = Close::new(SIGNED_OUT, SESSION_ENDED).content();
+    let group = GroupName::of_session(&key);
     if let Err(error) = shared.layer.group_send(&group, content, job.correlation).await {
         tracing::warn!(
             %error, correlation = %job.correlation,

@@ -15,7 +15,7 @@ _OUTSIDE = re.compile(r"[^a-zA-Z0-9._!-]", re.ASCII)
 _RULE = f"a name has 1 to {NAME_BYTES} of a-z A-Z 0-9 . _ -"
 # Channels of events: workers of Tidegate read them, and drop a message that is not an event.
 _RESERVED = ("http.", "websocket.")
-# Groups of the connections of users and sessions: the host alone knows who is in them.
+# Groups of the connections of users and sessions: the host alone adds connections to them and sends to them.
 _HOST_GROUPS = ("_user.", "_session.")
 
 

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use super::{
-    Identity, Listed, Record, SESSIONS_PER_USER_MAX, Sessions, SignInOrigin, index_key, record_key,
-    seconds, store_error,
+    Identity, Listed, Record, SESSIONS_PER_USER_MAX, SessionId, Sessions, SignInOrigin, index_key,
+    record_key, seconds, store_error,
 };
 use crate::{
     capability::store::{Key, StoreError, WRITES_MAX, Write, commit_surely},
@@ -128,7 +128,7 @@ impl Sessions {
             if !writes.is_empty() {
                 self.write(writes).await?;
             }
-            applied.cookie = Some(self.set_cookie(None, self.config.lifetime));
+            applied.cookie = Some(self.set_cookie(None));
             return Ok(applied);
         };
         if let Some(user) = &user {
@@ -138,10 +138,11 @@ impl Sessions {
         let expires = self.expires(now);
         let record =
             Record { user, data, created: now_seconds, used: now_seconds, expires, origin };
-        let (key, record, cookie) = self.begin(record);
-        writes.extend(self.writes_of(key, &record, now)?);
+        let id = SessionId::random();
+        writes.extend(self.writes_of(id.key(), &record, now)?);
         self.write(writes).await?;
-        applied.cookie = Some(self.set_cookie(Some(&cookie), self.config.lifetime));
+        let cookie = self.config.keys.sign(&id, expires);
+        applied.cookie = Some(self.set_cookie(Some(&cookie)));
         Ok(applied)
     }
 

@@ -112,8 +112,8 @@ impl CookieKeys {
         BASE64URL_NOPAD.encode(&cookie)
     }
 
-    /// Reads a cookie. Returns the name of the session's record, and when the session ends.
-    pub(super) fn open(&self, cookie: &str, now: u64) -> Result<(SessionKey, u64), CookieError> {
+    /// Reads a cookie. Returns the name of the session's record.
+    pub(super) fn open(&self, cookie: &str, now: u64) -> Result<SessionKey, CookieError> {
         // Before it is read as a whole.
         if cookie.len() != COOKIE_CHARS {
             return Err(CookieError::Form);
@@ -126,12 +126,11 @@ impl CookieKeys {
             return Err(CookieError::Signature);
         }
         let (expires, id) = of.split_first_chunk().ok_or(CookieError::Form)?;
-        let expires = u64::from_be_bytes(*expires);
-        if now >= expires {
+        if now >= u64::from_be_bytes(*expires) {
             return Err(CookieError::Expired);
         }
         let id = SessionId(id.try_into().map_err(|_| CookieError::Form)?);
-        Ok((id.key(), expires))
+        Ok(id.key())
     }
 }
 

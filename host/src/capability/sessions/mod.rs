@@ -111,7 +111,7 @@ impl Sessions {
 
     /// Reads a cookie. Nothing is read from the store.
     pub fn open_cookie(&self, cookie: &str, now: SystemTime) -> Result<SessionKey, CookieError> {
-        self.config.keys.open(cookie, seconds(now)).map(|(key, _)| key)
+        self.config.keys.open(cookie, seconds(now))
     }
 
     /// Looks a session up. None: it has ended. One read.
@@ -201,16 +201,9 @@ impl Sessions {
         Commit { writes, ..Commit::new(RunId::random(), Quota::NONE) }
     }
 
-    /// A new session with a new id, and its cookie.
-    fn begin(&self, record: Record) -> (SessionKey, Record, String) {
-        let id = SessionId::random();
-        let cookie = self.config.keys.sign(&id, record.expires);
-        (id.key(), record, cookie)
-    }
-
     /// The field that gives a browser a cookie, or takes it away.
-    fn set_cookie(&self, cookie: Option<&str>, lifetime: Duration) -> String {
-        let SessionConfig { cookie: name, is_secure, .. } = &self.config;
+    fn set_cookie(&self, cookie: Option<&str>) -> String {
+        let SessionConfig { cookie: name, is_secure, lifetime, .. } = &self.config;
         let secure = if *is_secure { "; Secure" } else { "" };
         let (value, seconds) = cookie.map_or(("", 0), |cookie| (cookie, lifetime.as_secs()));
         format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")

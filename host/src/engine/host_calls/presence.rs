@@ -116,15 +116,9 @@ impl PresenceCalls<'_> {
         &mut self,
         name: &str,
         cursor: Option<String>,
-        limit: u32,
+        limit: usize,
     ) -> Result<MembersPage, PresenceError> {
         let group = self.reading(name)?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        if limit > MEMBERS_PER_READ_MAX {
-            return Err(PresenceError::Invalid(format!(
-                "a part of a list has 1 to {MEMBERS_PER_READ_MAX} members, not {limit}"
-            )));
-        }
         let after = cursor.map(|cursor| MemberKey::parse(&cursor)).transpose();
         let after = after.map_err(|_| {
             PresenceError::Invalid("the cursor is none that a list of members returned".to_owned())
@@ -155,8 +149,10 @@ impl Host for PresenceCalls<'_> {
     }
 
     async fn members(&mut self, group: String, cursor: Option<String>, limit: u32) -> Answer<Page> {
-        if limit == 0 {
-            let rule = format!("a part of a list has 1 to {MEMBERS_PER_READ_MAX} members, not 0");
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if !(1..=MEMBERS_PER_READ_MAX).contains(&limit) {
+            let rule =
+                format!("a part of a list has 1 to {MEMBERS_PER_READ_MAX} members, not {limit}");
             return Ok(Err(PresenceError::Invalid(rule)));
         }
         let read = self.read(&group, cursor, limit).await;

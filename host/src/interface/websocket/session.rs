@@ -12,7 +12,6 @@ use hyper::{Response, StatusCode};
 use tokio::time::Instant;
 
 use super::end::End;
-
 use crate::{
     capability::sessions::Sessions,
     interface::{
@@ -20,7 +19,10 @@ use crate::{
         http::{ResponseBody, plain},
         users::{Refused, Users},
     },
-    message::{ChannelName, CorrelationId, GroupName, Scope, Session, SessionLookup},
+    message::{
+        ChannelName, CorrelationId, GroupName, SESSION_ENDED, SIGNED_OUT, Scope, Session,
+        SessionLookup,
+    },
 };
 
 /// The session of a connection, if there is one.
@@ -57,9 +59,6 @@ pub(super) async fn follow(
     }
 }
 
-/// The close code when the token of the user has expired, or the session is over: to RFC 6455 it is private.
-const SIGNED_OUT: u16 = 4401;
-
 /// Notes that the session of an open socket is used.
 pub(super) struct Renewal {
     /// None: there is no session.
@@ -85,7 +84,7 @@ impl Renewal {
     /// How the socket ends when its token has expired, or its session is over.
     pub(super) fn over(&self) -> End {
         let is_session = self.of.is_some();
-        let reason = if is_session { "the session has ended" } else { "the token has expired" };
+        let reason = if is_session { SESSION_ENDED } else { "the token has expired" };
         End::host(SIGNED_OUT, reason)
     }
 

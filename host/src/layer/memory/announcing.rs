@@ -1,5 +1,7 @@
 //! Presence in the layer of one process: joins, lists for those who join, and announcements.
 
+use std::sync::atomic::Ordering;
+
 use tokio::time::Instant;
 
 use super::{
@@ -14,7 +16,7 @@ use crate::{
 
 impl MemoryLayer {
     /// Changes who is present, and tells the clock if something is due earlier by that.
-    pub(super) fn of_presence<T>(&self, change: impl FnOnce(&mut Presences, Instant) -> T) -> T {
+    fn of_presence<T>(&self, change: impl FnOnce(&mut Presences, Instant) -> T) -> T {
         let mut presence = lock(&self.presence);
         let before = presence.earliest();
         let outcome = change(&mut presence, Instant::now());
@@ -26,12 +28,20 @@ impl MemoryLayer {
         outcome
     }
 
+    /// Ends presence. Where nobody ever was present no lock is taken: groups without members cost nothing more.
+    pub(super) fn end_presence(&self, end: impl FnOnce(&mut Presences, Instant)) {
+        if self.has_presence.load(Ordering::Acquire) {
+            self.of_presence(end);
+        }
+    }
+
     pub(super) fn join_as_member(
         &self,
         group: &GroupName,
         connection: &ChannelName,
         present: &Present,
     ) -> Result<(), SendError> {
+        self.has_presence.store(true, Ordering::Release);
         // As one: nothing is announced in between, so that the list comes before what changes it.
         let (entered, added) = self.of_presence(|presence, now| {
             let entered = presence.join(group, connection, present, now);

@@ -9,7 +9,7 @@ mod waiting;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -52,6 +52,8 @@ pub struct MemoryLayer {
     dispatches: ArcSwap<Vec<Weak<Dispatch>>>,
     groups: Mutex<Groups>,
     presence: Mutex<Presences>,
+    /// Whether any connection ever was present in a group.
+    has_presence: AtomicBool,
     inboxes: Mutex<Inboxes>,
     /// Told when something is due earlier than was known.
     earlier: Notify,
@@ -76,6 +78,7 @@ impl MemoryLayer {
             queues: Mutex::new(Queues::new(&config)),
             groups: Mutex::new(Groups::new(&config)),
             presence: Mutex::new(Presences::new(config.presence_members)),
+            has_presence: AtomicBool::new(false),
             inboxes: Mutex::new(Inboxes::new(config.inbox_bytes)),
             config,
             metrics,
@@ -313,13 +316,13 @@ impl ChannelLayer for MemoryLayer {
         channel: &ChannelName,
     ) -> Result<(), LayerError> {
         lock(&self.groups).discard(group, channel);
-        self.of_presence(|presence, now| presence.leave(group, channel, now));
+        self.end_presence(|presence, now| presence.leave(group, channel, now));
         Ok(())
     }
 
     async fn leave_all(&self, connection: &ChannelName) -> Result<(), LayerError> {
         lock(&self.groups).leave_all(connection);
-        self.of_presence(|presence, now| presence.leave_all(connection, now));
+        self.end_presence(|presence, now| presence.leave_all(connection, now));
         Ok(())
     }
 
@@ -434,7 +437,7 @@ impl ChannelLayer for MemoryLayer {
     async fn close_inbox(&self, node: &NodeName) {
         lock(&self.inboxes).close(node);
         lock(&self.groups).forget_node(node);
-        self.of_presence(|presence, now| presence.forget_node(node, now));
+        self.end_presence(|presence, now| presence.forget_node(node, now));
     }
 
     async fn probe(&self) -> Result<(), LayerError> {

@@ -34,7 +34,7 @@ def replies_from(message: Message) -> list[Message]:
     if kind is None:
         return [checked(reply) for reply in _channels_1(message)]
     if kind == "presence":
-        # Who comes and goes in a group: a text message of a WebSocket.
+        # Members that joined a group or left it: a text message of a WebSocket.
         text = message.get("text")
         if not isinstance(text, str):
             raise ValueError("text has the wrong type")

@@ -1,28 +1,29 @@
-//! Files that the browser loads: those of the page, and the JavaScript client as it is published.
+//! Files that browsers load from the examples: those of a page, and the JavaScript client as it is published.
 
 use std::hash::{DefaultHasher, Hasher as _};
 
 use tidegate_sdk::{Request, Response};
 
 /// Names and contents.
-pub(crate) type Files = &'static [(&'static str, &'static str)];
+pub type Files = &'static [(&'static str, &'static str)];
 
+/// Names of files in a folder, with their contents. The folder is relative to the file that the macro stands in.
+#[macro_export]
 macro_rules! files {
     ($folder:literal, $($name:literal)*) => {
         &[$(($name, include_str!(concat!($folder, $name)))),*]
     };
 }
 
-pub(crate) const PAGE: Files = files!["page/", "page.css" "page.js"];
-
-pub(crate) const CLIENT: Files = files![
+/// The JavaScript client.
+pub const CLIENT: Files = files![
     "../../../clients/js/src/",
     "codes.js" "connection.js" "delay.js" "errors.js" "events.js" "index.js" "options.js"
     "platform.js" "presence.js" "queue.js" "socket.js" "streams.js" "token.js"
 ];
 
 /// The file of that name. The browser keeps it, and asks each time whether it is still the same.
-pub(crate) fn serve(files: Files, name: &str, request: &Request) -> Response {
+pub fn serve(files: Files, name: &str, request: &Request) -> Response {
     let Some((_, text)) = files.iter().find(|(file, _)| *file == name) else {
         return Response::text("There is no such file.\n").status(404);
     };
