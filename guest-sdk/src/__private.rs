@@ -5,8 +5,8 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 
 pub use crate::consumers::{
-    Access, ClaimValue, Consumer, Entry, Guards, Presence, Schedule, Trigger, access, check, mount,
-    presence, schedule,
+    Access, ClaimValue, Consumer, Entry, Guards, Presence, Remembering, Schedule, Trigger, access,
+    check, history, mount, presence, schedule,
 };
 pub use crate::host::consumer::Failure;
 pub use crate::host::types::{Event, PathParam};
@@ -225,7 +225,7 @@ mod guest {
     use std::collections::BTreeMap;
 
     use crate::Consumers;
-    use crate::consumers::{ClaimValue, Entry, Guards, Presence, Schedule, Trigger};
+    use crate::consumers::{ClaimValue, Entry, Guards, Presence, Remembering, Schedule, Trigger};
     use crate::host::consumer::{self, Failure};
     use crate::host::types::{Event, Header, Invocation};
 
@@ -271,6 +271,16 @@ mod guest {
         claims: Option<BTreeMap<&'static str, &'static [ClaimValue]>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         presence: Option<Presence>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        history: BTreeMap<&'static str, Kept>,
+    }
+
+    /// How much of a group is kept.
+    #[derive(serde::Serialize)]
+    struct Kept {
+        messages: u64,
+        age: u64,
+        bytes: u64,
     }
 
     /// A MessagePack map by consumer, of maps of declarations.
@@ -282,9 +292,17 @@ mod guest {
                 user: entry.access.map(|access| access.user),
                 claims: claims.map(|it| it.iter().copied().collect()),
                 presence: entry.presence,
+                history: (entry.histories.iter())
+                    .map(|&Remembering { pattern, messages, age, bytes }| {
+                        (pattern, Kept { messages, age, bytes })
+                    })
+                    .collect(),
             };
-            (declared.schedule.is_some() || declared.user.is_some() || declared.presence.is_some())
-                .then_some((entry.name, declared))
+            let declares = declared.schedule.is_some()
+                || declared.user.is_some()
+                || declared.presence.is_some()
+                || !declared.history.is_empty();
+            declares.then_some((entry.name, declared))
         };
         let declared: BTreeMap<_, _> = consumers.entries().iter().filter_map(declared).collect();
         rmp_serde::to_vec_named(&declared).expect("maps of texts can be written")

@@ -64,6 +64,15 @@ pub mod meeting {
     });
 }
 
+/// Groups that are remembered, which version 0.1.1 adds. A module that has none does not import it.
+pub mod remembering {
+    wit_bindgen::generate!({
+        path: "wit/0.1.1",
+        world: "remembering",
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
 /// The data of modules, which version 0.1.1 adds. A module that does not use it does not import it.
 pub mod storing {
     wit_bindgen::generate!({

@@ -6,7 +6,7 @@ use crate::host::types::{Event, Invocation};
 
 mod check;
 
-pub use check::{access, check, mount, presence, schedule};
+pub use check::{access, check, history, mount, presence, schedule};
 
 /// The consumers of a module. [`export!`](crate::export) makes a function that returns it.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +58,8 @@ pub struct Entry {
     pub presence: Option<Presence>,
     /// Its demands on the user.
     pub access: Option<Access>,
+    /// Groups of the module that are remembered.
+    pub histories: &'static [Remembering],
     pub run: fn(Context, Event) -> Result<(), Failure>,
 }
 
@@ -84,6 +86,17 @@ pub struct Schedule {
     pub expression: &'static str,
     pub zone: &'static str,
     pub missed: &'static str,
+}
+
+/// Groups that are remembered, and how much of each. The host reads it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembering {
+    pub pattern: &'static str,
+    pub messages: u64,
+    /// In seconds.
+    pub age: u64,
+    pub bytes: u64,
 }
 
 /// Which groups tell a consumer, or its clients, who comes and goes. The host reads it.

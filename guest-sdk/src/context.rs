@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::host::{connection, invocation, layer, log, machine, reply, types};
+use crate::host::{connection, history, invocation, layer, log, machine, reply, types};
 use crate::response::Answer;
 use crate::{
-    Fetch, FetchError, FlushError, Group, Reply, ReplyError, Response, Scope, SendError, Session,
-    Sessions, Store, Stored, Timer, TimerError, User, UserConnections,
+    Fetch, FetchError, FlushError, Group, History, HistoryError, Position, Reply, ReplyError,
+    Response, Scope, SendError, Session, Sessions, Since, Store, Stored, Timer, TimerError, User,
+    UserConnections,
 };
 use crate::{payload, timer};
 
@@ -266,6 +267,38 @@ impl Context {
     pub fn group_add<'a>(&mut self, group: impl Into<Group<'a>>) -> Result<(), SendError> {
         let channel = self.reply_channel().ok_or(SendError::NoConnection)?;
         Ok(layer::group_add(&group.into().full_name(self.module()), channel)?)
+    }
+
+    /// Makes this connection a member of a group that is remembered, from a place on: the host sends it all that it
+    /// has missed, in order and once, or tells it that messages are gone. What it gets from the group carries
+    /// positions; see [`#[history]`](macro@crate::history). One that has joined so already stays as it is.
+    ///
+    /// # Errors
+    /// When the event has no connection, the group is not remembered, or the host refuses the name.
+    pub fn group_join<'a>(
+        &mut self,
+        group: impl Into<Group<'a>>,
+        since: Since,
+    ) -> Result<(), HistoryError> {
+        let Since { position, latest } = since;
+        let group = group.into().full_name(self.module());
+        Ok(history::join(&group, position.as_ref().map(Position::as_str), latest)?)
+    }
+
+    /// The last position in a group that the client says it has: the part behind the colon of
+    /// `after=GROUP:POSITION` in its query, else a lone `after=POSITION`, else the header field `last-event-id`,
+    /// which browsers send for a stream of events. The JavaScript client sends it. It may be any text; the host
+    /// checks it.
+    #[must_use]
+    pub fn last_position<'a>(&self, group: impl Into<Group<'a>>) -> Option<Position> {
+        let group = group.into().full_name(self.module());
+        crate::history::said(self.scope()?, &group)
+    }
+
+    /// The history of a group that is remembered.
+    #[must_use]
+    pub fn history<'a>(&self, group: impl Into<Group<'a>>) -> History {
+        History::new(group.into().full_name(self.module()).into_owned())
     }
 
     /// Makes any channel a member of a group.

@@ -22,6 +22,7 @@ mod export;
 mod extract;
 mod frame;
 mod group;
+mod history;
 mod host;
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod logging;
@@ -63,6 +64,7 @@ pub use extract::{Multipart, Part};
 pub use extract::{SignatureScheme, Signed, Webhook};
 pub use frame::{Close, Frame, FromFrame};
 pub use group::Group;
+pub use history::{History, HistoryError, Page, Position, Remembered, Since};
 pub use online::{OnlineError, UserConnections};
 pub use outside::{Answer, Fetch, FetchError, FetchFailure, Fetched};
 pub use presence::{Member, Members, PresenceChange, PresenceError};
@@ -92,6 +94,8 @@ pub use tidegate_sdk_macros::channel;
 pub use tidegate_sdk_macros::claims;
 #[doc = include_str!("docs/export.md")]
 pub use tidegate_sdk_macros::export;
+#[doc = include_str!("docs/history.md")]
+pub use tidegate_sdk_macros::history;
 #[doc = include_str!("docs/http.md")]
 pub use tidegate_sdk_macros::http;
 #[doc = include_str!("docs/presence.md")]

@@ -318,6 +318,7 @@ impl Config {
         keeping.spawn_until_stopped("sweep of the store", store::sweep_for_ever(swept));
         let store = self.store(redis.as_ref())?;
         let deployments = self.deployments(store, &keeping, &metrics).await?;
+        layer.lend_histories(deployments.registry().histories());
         let serving = Drain::new(Handle::current());
         let asked = Drain::new(Handle::current());
         let token = AdminToken::open(&self.data_dir)

@@ -138,6 +138,12 @@ pub struct Metrics {
     pub store_conflicts: Family<ByModule, Counter>,
     /// Runs of messages that another run had done before, by module: nothing of them counts.
     pub store_repeats: Family<ByModule, Counter>,
+    /// Joins of groups that are remembered: `new` without a position, `complete`, and `gap` where messages were gone.
+    pub history_joins: Family<ByReason, Counter>,
+    /// Connections that were told that messages of a group are gone.
+    pub history_gaps: Counter,
+    /// Reads of histories for members that lacked a message.
+    pub history_fills: Counter,
     /// Messages that schedules have sent.
     pub schedule_messages: Family<ByModule, Counter>,
     /// Time from the moment of a schedule until its message was stored.
@@ -220,6 +226,9 @@ impl Metrics {
             store_commits: Family::default(),
             store_conflicts: Family::default(),
             store_repeats: Family::default(),
+            history_joins: Family::default(),
+            history_gaps: Counter::default(),
+            history_fills: Counter::default(),
             schedule_messages: Family::default(),
             schedule_lag: histogram(),
             fetches: Family::default(),
@@ -251,6 +260,25 @@ impl Metrics {
         metrics.register_auth();
         metrics.register_losses();
         metrics
+    }
+
+    fn register_histories(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "history_joins",
+            "Joins of groups that are remembered: without a position, from one, and with a gap",
+            self.history_joins.clone(),
+        );
+        r.register(
+            "history_gaps",
+            "Connections that were told that messages of a group are gone",
+            self.history_gaps.clone(),
+        );
+        r.register(
+            "history_fills",
+            "Reads of histories for members that lacked a message",
+            self.history_fills.clone(),
+        );
     }
 
     fn register_store(&mut self) {
@@ -309,6 +337,7 @@ impl Metrics {
 
     fn register(&mut self) {
         self.register_store();
+        self.register_histories();
         self.register_schedules();
         self.register_fetches();
         let r = &mut self.registry;

@@ -69,6 +69,7 @@ mod readme;
 mod recipes;
 mod redis;
 mod reload;
+mod remembered;
 mod retries;
 mod routes;
 mod schedules;

@@ -64,6 +64,11 @@ impl FaultProxy {
         Self { address, network, accepted, accepting }
     }
 
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The URL of database 0 of the Redis server behind it.
     pub fn url(&self) -> String {
         format!("redis://{}/0", self.address)

@@ -37,16 +37,34 @@ impl Socket {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, Response<Option<Vec<u8>>>> {
+        match Self::connect(address, path, headers).await {
+            Ok(socket) => Ok(socket),
+            Err(Error::Http(response)) => Err(*response),
+            Err(error) => panic!("{path}: {error}"),
+        }
+    }
+
+    /// Opens a WebSocket, unless the server is gone or goes meanwhile.
+    pub async fn open_unless_gone(address: SocketAddr, path: &str) -> Option<Self> {
+        match Self::connect(address, path, &[]).await {
+            Ok(socket) => Some(socket),
+            Err(Error::Http(response)) => panic!("{path}: {}", response.status()),
+            Err(_) => None,
+        }
+    }
+
+    async fn connect(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, Error> {
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
         }
-        match must("an answer to the handshake", connect_async(request)).await {
-            Ok((stream, response)) => Ok(Self { stream, response }),
-            Err(Error::Http(response)) => Err(*response),
-            Err(error) => panic!("{path}: {error}"),
-        }
+        let (stream, response) = must("an answer to the handshake", connect_async(request)).await?;
+        Ok(Self { stream, response })
     }
 
     /// Sends a text message.

@@ -182,6 +182,7 @@ fn entry(
                 prefix: "",
                 schedule: ::core::option::Option::None,
                 presence: ::core::option::Option::None,
+                histories: &[],
                 access: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Channel {
                     name: #channel,

@@ -49,6 +49,7 @@ pub(crate) fn broken_entry(consumer: &TokenStream) -> TokenStream {
                 prefix: "",
                 schedule: ::core::option::Option::None,
                 presence: ::core::option::Option::None,
+                histories: &[],
                 access: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Channel {
                     name: ::core::stringify!(#consumer),

@@ -7,6 +7,7 @@ use syn::{Attribute, LitStr, Path, Token};
 
 use crate::access::Access;
 use crate::errors::Errors;
+use crate::history::History;
 use crate::path;
 use crate::presence::Presence;
 use crate::schedule::Schedule;
@@ -50,6 +51,15 @@ struct Mounted {
     schedule: Option<Schedule>,
     presence: Option<Presence>,
     access: Access,
+    histories: Vec<History>,
+}
+
+/// What stands before one consumer.
+#[derive(Default)]
+struct OfOne {
+    schedule: Option<Schedule>,
+    presence: Option<Presence>,
+    histories: Vec<History>,
 }
 
 pub(crate) fn expand(input: &TokenStream) -> TokenStream {
@@ -70,7 +80,8 @@ pub(crate) fn expand(input: &TokenStream) -> TokenStream {
     if mounted.is_empty() {
         return errors.finish(&TokenStream::new());
     }
-    let entries = mounted.iter().map(|Mounted { consumer, prefix, schedule, presence, access }| {
+    let entries = mounted.iter().map(|it| {
+        let Mounted { consumer, prefix, schedule, presence, histories, access } = it;
         let mounted = quote_spanned! {name(consumer)=>
             ::tidegate_sdk::__private::mount(
                 <#consumer as ::tidegate_sdk::__private::Consumer>::ENTRY,
@@ -89,14 +100,24 @@ pub(crate) fn expand(input: &TokenStream) -> TokenStream {
                 ::tidegate_sdk::__private::presence(#mounted, #presence)
             },
         };
+        let mounted = match histories.is_empty() {
+            true => mounted,
+            false => quote_spanned! {name(consumer)=>
+                ::tidegate_sdk::__private::history(#mounted, &[#(#histories),*])
+            },
+        };
         if access.is_empty() {
             return mounted;
         }
         quote_spanned!(name(consumer)=> ::tidegate_sdk::__private::access(#mounted, #access))
     });
     // A host that knows no declarations refuses a module that exports some: only modules that need them do.
-    let declares =
-        |it: &Mounted| it.schedule.is_some() || it.presence.is_some() || !it.access.is_empty();
+    let declares = |it: &Mounted| {
+        it.schedule.is_some()
+            || it.presence.is_some()
+            || !it.histories.is_empty()
+            || !it.access.is_empty()
+    };
     let component = match mounted.iter().any(declares) {
         true => quote!(::tidegate_sdk::__export_component!(declarations);),
         false => quote!(::tidegate_sdk::__export_component!();),
@@ -138,22 +159,29 @@ fn collect(
         let mut access = around.clone();
         match item {
             Item::Consumer { declared, consumer } => {
-                let (schedule, presence) = declarations(&declared, &mut access, errors);
+                let OfOne { schedule, presence, histories } =
+                    declarations(&declared, &mut access, errors);
                 let prefix = outer.to_owned();
-                mounted.push(Mounted { consumer, prefix, schedule, presence, access });
+                mounted.push(Mounted { consumer, prefix, schedule, presence, histories, access });
             }
             Item::Group { declared, prefix, items: Items(items) } => {
-                let (schedule, presence) = declarations(&declared, &mut access, errors);
-                if schedule.is_some() {
+                let of_one = declarations(&declared, &mut access, errors);
+                if of_one.schedule.is_some() {
                     errors.push(
                         prefix.span(),
                         "a schedule is of one consumer: write it before its name",
                     );
                 }
-                if presence.is_some() {
+                if of_one.presence.is_some() {
                     errors.push(
                         prefix.span(),
                         "presence is told to one consumer: write it before its name",
+                    );
+                }
+                if !of_one.histories.is_empty() {
+                    errors.push(
+                        prefix.span(),
+                        "a history is declared before the name of a consumer: no path has a part in it",
                     );
                 }
                 check_prefix(&prefix, errors);
@@ -167,18 +195,16 @@ fn collect(
     }
 }
 
-/// Reads what stands before a consumer or a prefix, and returns the schedule and what is said of presence.
-fn declarations(
-    declared: &[Attribute],
-    access: &mut Access,
-    errors: &mut Errors,
-) -> (Option<Schedule>, Option<Presence>) {
-    let (mut schedule, mut presence) = (None, None);
+/// Reads what stands before a consumer or a prefix, and returns what only a consumer has.
+fn declarations(declared: &[Attribute], access: &mut Access, errors: &mut Errors) -> OfOne {
+    let OfOne { mut schedule, mut presence, mut histories } = OfOne::default();
     for attribute in declared {
         if access.take(attribute, errors) {
             continue;
         }
-        if attribute.path().is_ident("presence") {
+        if attribute.path().is_ident("history") {
+            histories.extend(History::read(attribute, errors));
+        } else if attribute.path().is_ident("presence") {
             if presence.is_some() {
                 errors.at(
                     attribute,
@@ -190,7 +216,7 @@ fn declarations(
             errors.at(
                 attribute,
                 "before a consumer in export! stands #[user], #[claims(role = \"admin\")], \
-                 #[schedule(\"@daily\")], #[presence(\"room.*\")] or nothing",
+                 #[schedule(\"@daily\")], #[presence(\"room.*\")], #[history(\"room.*\")] or nothing",
             );
         } else if schedule.is_some() {
             errors.at(attribute, "a consumer has one schedule: let two channels do the same work");
@@ -198,7 +224,7 @@ fn declarations(
             schedule = Schedule::read(attribute, errors);
         }
     }
-    (schedule, presence)
+    OfOne { schedule, presence, histories }
 }
 
 fn check_prefix(literal: &LitStr, errors: &mut Errors) {

@@ -254,6 +254,7 @@ fn entry(
                 prefix: "",
                 schedule: ::core::option::Option::None,
                 presence: ::core::option::Option::None,
+                histories: &[],
                 access: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Http {
                     methods: &[#(#methods),*],

@@ -11,7 +11,9 @@ mod channel;
 mod errors;
 mod export;
 mod function;
+mod group_pattern;
 mod guards;
+mod history;
 mod http;
 mod path;
 mod presence;
@@ -40,6 +42,12 @@ pub fn channel(attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn schedule(attribute: TokenStream, item: TokenStream) -> TokenStream {
     schedule::misplaced(&attribute.into(), &item.into()).into()
+}
+
+#[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
+#[proc_macro_attribute]
+pub fn history(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    history::misplaced(&attribute.into(), &item.into()).into()
 }
 
 #[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]

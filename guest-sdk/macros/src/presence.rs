@@ -6,6 +6,7 @@ use syn::parse::ParseStream;
 use syn::{Attribute, Ident, ItemFn, LitInt, LitStr, Token};
 
 use crate::errors::Errors;
+use crate::group_pattern;
 
 /// How it is written.
 const FORM: &str =
@@ -28,8 +29,9 @@ impl Presence {
                 None
             }
             Ok(presence) => {
-                for group in &presence.groups {
-                    check_group(group, errors);
+                for error in presence.groups.iter().filter_map(|it| group_pattern::check(it).err())
+                {
+                    errors.push(error.span(), error.to_string());
                 }
                 Some(presence)
             }
@@ -83,17 +85,6 @@ fn span(literal: &LitStr) -> syn::Result<u64> {
     span.and_then(|(number, unit)| number.checked_mul(unit)).ok_or_else(|| {
         syn::Error::new(literal.span(), "give a time as \"500ms\", \"10s\" or \"5m\"")
     })
-}
-
-fn check_group(group: &LitStr, errors: &mut Errors) {
-    let text = group.value();
-    let name = text.strip_suffix('*').unwrap_or(&text);
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if text.is_empty() || !name.chars().all(is_name) {
-        let message = "a group is named by a-z A-Z 0-9 . _ - without the module's part, with `*` at the end for all \
-                       that begin so";
-        errors.push(group.span(), message);
-    }
 }
 
 /// An item with the attribute above it.

@@ -115,6 +115,7 @@ fn entry(
                 prefix: "",
                 schedule: ::core::option::Option::None,
                 presence: ::core::option::Option::None,
+                histories: &[],
                 access: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Websocket {
                     path: #text,

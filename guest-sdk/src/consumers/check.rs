@@ -4,7 +4,7 @@
     reason = "const code has no iterators, and a panic is its error"
 )]
 
-use super::{Access, Entry, Guards, Presence, Schedule, Trigger};
+use super::{Access, Entry, Guards, Presence, Remembering, Schedule, Trigger};
 
 /// Puts a prefix before the consumer's path.
 #[doc(hidden)]
@@ -47,6 +47,14 @@ pub const fn access(mut entry: Entry, access: Access) -> Entry {
         "a message of a channel has no user: put #[user] and #[claims] on consumers of HTTP and WebSockets"
     );
     entry.access = Some(access);
+    entry
+}
+
+/// Declares which groups are remembered.
+#[doc(hidden)]
+#[must_use]
+pub const fn history(mut entry: Entry, histories: &'static [Remembering]) -> Entry {
+    entry.histories = histories;
     entry
 }
 

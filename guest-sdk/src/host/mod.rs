@@ -9,6 +9,7 @@ pub(crate) use crate::bindings::{
     knowing::tidegate::channels::users,
     meeting::tidegate::channels::presence,
     reaching::tidegate::channels::online,
+    remembering::tidegate::channels::history,
     storing::tidegate::channels::{store, timers},
     telling::tidegate::channels::invocation,
     tidegate::channels::{connection, layer, log, reply, types},
@@ -49,7 +50,8 @@ mod native;
 pub(crate) use native::is_running;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{
-    Host, InvocationHost, OnlineHost, OutgoingHost, OutsideHost, PresenceHost, SessionHost,
-    StoreHost, TimerHost, connection, consumer, invocation, layer, log, machine, online, outgoing,
-    outside, presence, reply, sessions, store, timers, types, users, with_host,
+    HistoryHost, Host, InvocationHost, OnlineHost, OutgoingHost, OutsideHost, PresenceHost,
+    SessionHost, StoreHost, TimerHost, connection, consumer, history, invocation, layer, log,
+    machine, online, outgoing, outside, presence, reply, sessions, store, timers, types, users,
+    with_host,
 };

@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub(crate) mod history;
 pub(crate) mod invocation;
 pub(crate) mod online;
 pub(crate) mod outgoing;
@@ -21,6 +22,7 @@ pub(crate) mod timers;
 pub(crate) mod types;
 pub(crate) mod users;
 
+pub(crate) use history::HistoryHost;
 pub(crate) use invocation::InvocationHost;
 pub(crate) use online::OnlineHost;
 pub(crate) use outgoing::OutgoingHost;
@@ -40,6 +42,7 @@ pub(crate) trait Host:
     + InvocationHost
     + OnlineHost
     + PresenceHost
+    + HistoryHost
     + SessionHost
 {
     fn send(&mut self, channel: &str, content: &[u8]) -> Result<(), layer::SendError>;

@@ -24,6 +24,7 @@ use super::rules;
 use super::world::{Item, Job, JobFacts};
 use super::{Fault, LogLine, SharedWorld};
 
+mod history;
 mod invocation;
 mod online;
 mod outside;
@@ -339,7 +340,7 @@ fn size(item: &Item) -> usize {
         | Item::GroupSend { content, .. }
         | Item::UserSend { content, .. } => content.len(),
         Item::Present { key, facts, .. } => key.len() + facts.len(),
-        Item::GroupAdd { .. } | Item::GroupDiscard { .. } => 0,
+        Item::GroupAdd { .. } | Item::GroupJoin { .. } | Item::GroupDiscard { .. } => 0,
         Item::Reply(Reply::Send(Frame::Text(text))) => text.len(),
         Item::Reply(Reply::Send(Frame::Binary(bytes)) | Reply::Chunk(bytes)) => bytes.len(),
         Item::Reply(Reply::Respond(response)) => response.body.len(),

@@ -35,6 +35,11 @@ pub(super) struct Http {
     pub(super) hold: Option<Hold>,
     /// The client left before the response was complete.
     pub(super) has_left: bool,
+    /// Where it stands in the history of a group.
+    position: Option<String>,
+    has_gap: bool,
+    /// Parts of a stream of events that came before its head.
+    early: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -63,7 +68,15 @@ pub(super) enum Phase {
 }
 
 impl Http {
-    pub(super) fn answer(&mut self, response: Response) {
+    pub(super) fn answer(&mut self, mut response: Response) {
+        if let Some(position) = &self.position {
+            let header =
+                |name: &str, value: &str| Header { name: name.into(), value: value.into() };
+            response.headers.push(header("tidegate-position", position));
+            if self.has_gap {
+                response.headers.push(header("tidegate-complete", "false"));
+            }
+        }
         self.head = Some((response.status, response.headers));
         self.body = response.body;
         self.is_complete = true;
@@ -75,7 +88,12 @@ impl Http {
         }
         match (reply, &self.head) {
             (Reply::Respond(response), None) => self.answer(response),
-            (Reply::Start(head), None) => self.head = Some((head.status, head.headers)),
+            (Reply::Start(head), None) => {
+                self.head = Some((head.status, head.headers));
+                if self.is_event_stream() {
+                    self.body.extend(std::mem::take(&mut self.early).concat());
+                }
+            }
             (Reply::Chunk(chunk), Some(_)) => self.body.extend(chunk),
             (Reply::End, Some(_)) => self.is_complete = true,
             (Reply::Hold { timeout, fallback }, _) => {
@@ -91,6 +109,52 @@ impl Http {
     pub(super) fn after_consumer(&mut self) {
         if self.head.is_some() && self.hold.is_none() {
             self.is_complete = true;
+        }
+        if self.head.is_none() && self.hold.is_some() && self.has_gap {
+            // It must not wait for the next message.
+            self.answer(crate::Response::new(204).0);
+        }
+    }
+
+    fn is_event_stream(&self) -> bool {
+        let is_kind = |header: &Header| {
+            header.name == "content-type" && header.value.starts_with(b"text/event-stream")
+        };
+        self.head.as_ref().is_some_and(|(_, headers)| headers.iter().any(is_kind))
+    }
+
+    /// Notes from where on it gets all messages of a group.
+    pub(super) fn stand(&mut self, group: &str, position: String, complete: bool) {
+        let event = match complete {
+            true => format!("id: {position}\n\n"),
+            false => format!("event: tidegate-gap\nid: {position}\ndata: {group}\n\n"),
+        };
+        self.position = Some(position);
+        self.has_gap |= !complete;
+        self.stream_event(event.into_bytes());
+    }
+
+    fn stream_event(&mut self, event: Vec<u8>) {
+        if self.head.is_none() {
+            self.early.push(event);
+        } else if self.is_event_stream() && !self.is_complete {
+            self.body.extend(event);
+        }
+    }
+
+    /// Notes the position of a message. Returns what is left to do of it.
+    pub(super) fn numbered(&mut self, reply: Reply, position: &str) -> Option<Reply> {
+        match reply {
+            Reply::Chunk(chunk) if self.head.is_none() || self.is_event_stream() => {
+                self.stream_event([format!("id: {position}\n").into_bytes(), chunk].concat());
+                None
+            }
+            reply => {
+                if !self.is_complete {
+                    self.position = Some(position.to_owned());
+                }
+                Some(reply)
+            }
         }
     }
 

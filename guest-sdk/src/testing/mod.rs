@@ -18,6 +18,7 @@ mod data;
 mod delivery;
 mod driver;
 mod forms;
+mod history;
 mod http;
 mod outside;
 mod panics;

@@ -14,6 +14,7 @@ use super::connection::{Connection, Kind, Phase};
 use super::data::{Changes, Data, TimerWrite};
 use super::delivery::Delivery;
 use super::forms::{self, Reply};
+use super::history::Histories;
 use super::outside::Waiting;
 use super::presence::{Announcement, Presences, Rule};
 use super::sessions;
@@ -64,6 +65,7 @@ pub(super) enum Item {
     Send { channel: String, content: Vec<u8> },
     SendLater { channel: String, content: Vec<u8>, delay: u64 },
     GroupAdd { group: String, channel: String },
+    GroupJoin { group: String, channel: String, after: Option<String>, latest: u32 },
     GroupDiscard { group: String, channel: String },
     GroupSend { group: String, content: Vec<u8> },
     UserSend { user: String, content: Vec<u8> },
@@ -93,6 +95,8 @@ pub(super) struct World {
     pub(super) connections: BTreeMap<String, Connection>,
     pub(super) groups: BTreeMap<String, BTreeSet<String>>,
     pub(super) presence: Presences,
+    /// What groups remember.
+    pub(super) histories: Histories,
     pub(super) queue: VecDeque<Job>,
     pub(super) now: Duration,
     /// By the time and the order of sending.
@@ -131,6 +135,7 @@ impl World {
             connections: BTreeMap::new(),
             groups: BTreeMap::new(),
             presence: Presences::default(),
+            histories: Histories::default(),
             queue: VecDeque::new(),
             now: Duration::ZERO,
             later: BTreeMap::new(),
@@ -202,8 +207,14 @@ impl World {
                     let later = Later { timer: None, channel, content, correlation, again: None };
                     self.wait(due, later);
                 }
-                Item::GroupAdd { group, channel } => self.group_add(group, channel),
+                Item::GroupAdd { group, channel } => {
+                    self.group_add(group, channel);
+                }
+                Item::GroupJoin { group, channel, after, latest } => {
+                    self.group_join(&group, &channel, (after.as_deref(), latest));
+                }
                 Item::GroupDiscard { group, channel } => {
+                    self.unfollow(&channel, Some(&group));
                     if let Some(members) = self.groups.get_mut(&group) {
                         members.remove(&channel);
                     }
@@ -311,13 +322,15 @@ impl World {
         }
     }
 
-    fn group_add(&mut self, group: String, channel: String) {
+    /// Returns whether the channel is a member now.
+    pub(super) fn group_add(&mut self, group: String, channel: String) -> bool {
         let is_gone = channel.contains('!') && !self.is_alive(&channel);
         if is_gone {
             self.drops.push(format!("{group}: {channel} is gone"));
         } else {
             self.groups.entry(group).or_default().insert(channel);
         }
+        !is_gone
     }
 
     fn present(&mut self, group: &str, channel: &str, member: (&str, &[u8])) {
@@ -388,9 +401,17 @@ impl World {
 
     pub(super) fn group_send(&mut self, group: String, content: &[u8], correlation: &str) {
         let members = self.groups.get(&group).cloned().unwrap_or_default();
+        let position = self.remember(&group, content);
         for member in members {
-            let first = Delivery::first(self.next_id());
-            self.deliver(&member, content, correlation, first, true);
+            match &position {
+                Some(position) if self.follows(&group, &member) => {
+                    self.deliver_numbered(&member, &group, position, content);
+                }
+                _ => {
+                    let first = Delivery::first(self.next_id());
+                    self.deliver(&member, content, correlation, first, true);
+                }
+            }
         }
         self.group_sent.push((group, Sent(content.to_owned())));
     }
@@ -445,6 +466,7 @@ impl World {
 
     pub(super) fn leave_groups(&mut self, channel: &str) {
         self.presence.leave_all(channel, self.now);
+        self.unfollow(channel, None);
         for members in self.groups.values_mut() {
             members.remove(channel);
         }

@@ -25,7 +25,7 @@ use self::{
     sessions::Sessions,
     store::{Store, StoreGrant, Transaction},
 };
-use crate::message::{ChannelName, GroupName, Lasting, ModuleName, ProcessTag};
+use crate::message::{ChannelName, GroupName, HistoryBounds, Lasting, ModuleName, ProcessTag};
 
 /// The capabilities that a module is granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Grants {
     pub store: StoreGrant,
     /// The servers outside that it may reach.
     pub outside: OutsideGrant,
+    /// What the histories of its groups may take.
+    pub history: HistoryBounds,
     /// Whether it may sign users in and out.
     pub sessions: bool,
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::message::{ChannelName, GroupName, MEMBERS_PER_READ_MAX, ModuleName, PresenceRule};
+use crate::message::{
+    ChannelName, GroupName, GroupPattern, GroupPatternError, MEMBERS_PER_READ_MAX, ModuleName,
+    PresenceRule,
+};
 
 /// The longest that a member without connections may stay.
 const LEAVE_AFTER_MAX: Duration = Duration::from_secs(3600);
@@ -10,16 +13,6 @@ const LEAVE_AFTER_MAX: Duration = Duration::from_secs(3600);
 const INTERVALS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 /// The patterns of one declaration, at most.
 const PATTERNS_MAX: usize = 32;
-/// As long as the name of a group.
-const PATTERN_BYTES_MAX: usize = 99;
-
-/// Groups of a module, by their names without the module's part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Pattern {
-    One(String),
-    /// All that begin so.
-    Beginning(String),
-}
 
 /// The audience of a declaration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +26,7 @@ pub enum Audience {
 /// The declaration of one consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresenceDeclaration {
-    patterns: Vec<Pattern>,
+    patterns: Vec<GroupPattern>,
     audience: Audience,
     leave_after: Duration,
     interval: Duration,
@@ -47,12 +40,9 @@ pub enum PresenceRuleError {
     /// There are no patterns, or too many.
     #[error("give 1 to {PATTERNS_MAX} names of groups")]
     Patterns,
-    /// A pattern cannot be the name of a group.
-    #[error(
-        "{0:?} is no name of a group: give 1 to {PATTERN_BYTES_MAX} of a-z A-Z 0-9 . _ - without the module's part, \
-         and `*` at its end for all that begin so"
-    )]
-    Pattern(String),
+    /// A pattern names no groups.
+    #[error("pattern {0:?}: {1}")]
+    Pattern(String, GroupPatternError),
     /// A member would stay too long.
     #[error("`leave_after` is {LEAVE_AFTER_MAX:?} at most")]
     LeaveAfter,
@@ -62,29 +52,6 @@ pub enum PresenceRuleError {
     /// The list would be too long.
     #[error("`list` is {MEMBERS_PER_READ_MAX} at most")]
     Listed,
-}
-
-impl Pattern {
-    fn parse(text: &str) -> Result<Self, PresenceRuleError> {
-        let (name, is_beginning) = match text.strip_suffix('*') {
-            Some(start) => (start, true),
-            None => (text, false),
-        };
-        let is_name = name.len() <= PATTERN_BYTES_MAX
-            && name.bytes().all(|it| it.is_ascii_alphanumeric() || b"._-".contains(&it));
-        match (is_name, is_beginning) {
-            (true, true) => Ok(Self::Beginning(name.to_owned())),
-            (true, false) if !name.is_empty() => Ok(Self::One(name.to_owned())),
-            _ => Err(PresenceRuleError::Pattern(text.to_owned())),
-        }
-    }
-
-    fn fits(&self, name: &str) -> bool {
-        match self {
-            Self::One(one) => one == name,
-            Self::Beginning(start) => name.starts_with(start.as_str()),
-        }
-    }
 }
 
 impl PresenceDeclaration {
@@ -98,9 +65,12 @@ impl PresenceDeclaration {
         if groups.is_empty() || groups.len() > PATTERNS_MAX {
             return Err(PresenceRuleError::Patterns);
         }
+        let pattern = |text: &String| {
+            text.parse().map_err(|error| PresenceRuleError::Pattern(text.clone(), error))
+        };
         let default = PresenceRule::default();
         let declared = Self {
-            patterns: groups.iter().map(|it| Pattern::parse(it)).collect::<Result<_, _>>()?,
+            patterns: groups.iter().map(pattern).collect::<Result<_, _>>()?,
             audience,
             leave_after: leave_after.unwrap_or(default.leave_after),
             interval: interval.unwrap_or(default.interval),
@@ -133,9 +103,9 @@ impl PresenceRules {
     /// How a group announces who comes and goes. Where several declarations are about it, the longest times and the
     /// longest list hold.
     pub fn rule(&self, module: &ModuleName, group: &GroupName) -> PresenceRule {
-        let name = group.as_str().strip_prefix(module.as_str()).and_then(|it| it.strip_prefix('.'));
+        let name = group.within(module);
         let fits = |it: &&PresenceDeclaration| {
-            name.is_some_and(|name| it.patterns.iter().any(|pattern| pattern.fits(name)))
+            name.is_some_and(|name| it.patterns.iter().any(|pattern| pattern.matches(name)))
         };
         let mut declared = self.0.iter().filter(fits);
         let Some(first) = declared.next() else { return PresenceRule::default() };
@@ -205,9 +175,9 @@ mod tests {
         };
         assert_eq!(new(&["*"], (seconds(0), None), Some(0)), Ok(()));
         assert_eq!(new(&[], (None, None), None), Err(PresenceRuleError::Patterns));
-        for wrong in ["", "a*b", "a b", "*a", "a!b"] {
-            let error = PresenceRuleError::Pattern(wrong.to_owned());
-            assert_eq!(new(&[wrong], (None, None), None), Err(error));
+        for wrong in ["", "a*", "a*b", "a b", "*a", "a!b"] {
+            let error = new(&[wrong], (None, None), None).unwrap_err();
+            assert!(matches!(&error, PresenceRuleError::Pattern(text, _) if text == wrong));
         }
         let a = &["a"][..];
         assert_eq!(new(a, (seconds(3601), None), None), Err(PresenceRuleError::LeaveAfter));

@@ -86,6 +86,18 @@ pub(super) mod reaching {
     });
 }
 
+/// Groups that are remembered, which version 0.1.1 adds.
+pub(super) mod remembering {
+    wasmtime::component::bindgen!({
+        path: "wit/0.1.1",
+        world: "remembering",
+        imports: {
+            "tidegate:channels/history.read": async | trappable,
+            default: trappable,
+        },
+    });
+}
+
 /// Signing in and out of a browser, which version 0.1.1 adds.
 pub(super) mod holding {
     wasmtime::component::bindgen!({

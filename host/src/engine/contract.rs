@@ -26,6 +26,7 @@ const PACKAGE: &str = "tidegate:channels/";
 const IMPORTS: &[&str] = &[
     "connection",
     "declared",
+    "history",
     "invocation",
     "layer",
     "log",

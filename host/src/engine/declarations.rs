@@ -1,6 +1,8 @@
 //! Declarations of a module about its consumers, besides routes: read once for each version, and
 //! checked key by key.
 
+mod history;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -12,7 +14,7 @@ use crate::{
         presence::{Audience, PresenceDeclaration, PresenceRules},
         schedule::{Missed, Schedule},
     },
-    message::{Content, ContentError},
+    message::{Content, ContentError, GroupPattern, HistoryRule},
     routing::{Access, ClaimRule, ClaimValue, RouteSpec, Trigger},
 };
 
@@ -27,6 +29,8 @@ pub struct ConsumerDeclarations {
     pub access: Option<Arc<Access>>,
     /// How groups announce to it, or to its clients, who comes and goes.
     pub presence: Option<PresenceDeclaration>,
+    /// Groups of its module that are remembered.
+    pub histories: Vec<(GroupPattern, HistoryRule)>,
 }
 
 /// Checks the value of a key, as MessagePack, and keeps it for a consumer with a trigger. The error is the
@@ -55,6 +59,10 @@ const KEYS: &[(&str, Keep<ConsumerDeclarations>)] = &[
     }),
     ("presence", |kept, trigger, value| {
         kept.presence = Some(presence(trigger, value)?);
+        Ok(())
+    }),
+    ("history", |kept, _, value| {
+        kept.histories = history::read(value)?;
         Ok(())
     }),
 ];
@@ -208,9 +216,15 @@ impl Declarations {
     /// Checks the bytes that `declare` returned.
     pub(super) fn check(bytes: Bytes, routes: &[RouteSpec]) -> Result<Self, DeclarationError> {
         let by_consumer = decode(bytes, routes, KEYS)?;
+        history::check_once(&by_consumer)?;
         let declared = |it: &ConsumerDeclarations| it.presence.clone();
         let presence = PresenceRules::of(by_consumer.values().filter_map(declared)).map(Arc::new);
         Ok(Self { by_consumer, presence })
+    }
+
+    /// Returns the groups that are remembered.
+    pub fn histories(&self) -> impl Iterator<Item = &(GroupPattern, HistoryRule)> {
+        self.by_consumer.values().flat_map(|declared| &declared.histories)
     }
 
     /// Returns the declarations about a consumer.

@@ -116,6 +116,19 @@ pub enum LoadError {
         /// Bytes there are.
         limit: u64,
     },
+    /// It declares histories that are larger than the module may have in all.
+    #[error(
+        "it declares {bytes} bytes of history for each group {pattern}, and all groups of the module may have \
+         {limit} together; declare less, or raise modules.NAME.history.bytes"
+    )]
+    HistoryTooLarge {
+        /// The groups.
+        pattern: String,
+        /// The bytes declared.
+        bytes: usize,
+        /// The bytes allowed.
+        limit: usize,
+    },
     /// Asking for its consumers failed.
     #[error("its routes could not be read: {0}")]
     Routes(Fault),
@@ -241,7 +254,9 @@ impl LoadError {
             Self::Feature { .. } => "feature",
             Self::Contract(error) => error.code(),
             Self::Exports(_) => "exports",
-            Self::Declare(_) | Self::Declarations(_) => "declarations",
+            Self::Declare(_) | Self::Declarations(_) | Self::HistoryTooLarge { .. } => {
+                "declarations"
+            }
             Self::NoAuth { .. } => "auth",
             Self::ForbiddenImport { .. } | Self::HttpNotGranted | Self::Imports(_) => "imports",
             Self::RouteBytes { .. } => "too-many-routes",
@@ -261,6 +276,7 @@ impl LoadError {
         match self {
             Self::TooMany { found, limit, .. } => Some((*found, *limit)),
             Self::InitialMemory { bytes, limit } => Some((*bytes, *limit)),
+            Self::HistoryTooLarge { bytes, limit, .. } => Some((*bytes as u64, *limit as u64)),
             _ => None,
         }
     }

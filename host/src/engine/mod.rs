@@ -47,8 +47,8 @@ pub use load_error::LoadError;
 pub use log::LogLines;
 pub(crate) use log::escape;
 pub use outbox::{
-    Entry, FlushReason, MembersUnread, Outbox, Outlet, Stopped, has_messages_to_store,
-    store_messages,
+    Entry, FlushReason, HistoryFailure, MembersUnread, Outbox, Outlet, Stopped,
+    has_messages_to_store, store_messages,
 };
 pub(crate) use pool::WARM_PER_SLOT;
 pub use pool::{Engine, EngineError};

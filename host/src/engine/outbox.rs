@@ -11,8 +11,8 @@ use crate::{
         store::{DueTime, Parcel, Transaction},
     },
     message::{
-        ChannelName, Content, CorrelationId, GroupName, Member, MemberKey, MembersPage, Present,
-        Reply, seal_relayed,
+        After, ChannelName, Content, CorrelationId, GroupName, Member, MemberKey, MembersPage,
+        Page, Present, Reply, Start, seal_relayed,
     },
 };
 
@@ -41,6 +41,15 @@ pub enum Entry {
         group: GroupName,
         /// The channel.
         channel: ChannelName,
+    },
+    /// Make a connection a member of a group that sees positions.
+    GroupJoin {
+        /// The group.
+        group: GroupName,
+        /// The connection's channel.
+        channel: ChannelName,
+        /// From where on.
+        start: Start,
     },
     /// End a membership.
     GroupDiscard {
@@ -75,6 +84,7 @@ impl Entry {
         match self {
             Self::Send { channel, .. } | Self::SendLater { channel, .. } => channel.as_str(),
             Self::GroupAdd { group, .. }
+            | Self::GroupJoin { group, .. }
             | Self::GroupDiscard { group, .. }
             | Self::Present { group, .. }
             | Self::GroupSend { group, .. } => group.as_str(),
@@ -92,7 +102,7 @@ impl Entry {
                 let Member { key, facts } = &present.member;
                 key.as_str().len() + facts.as_bytes().len()
             }
-            Self::GroupAdd { .. } | Self::GroupDiscard { .. } => 0,
+            Self::GroupAdd { .. } | Self::GroupJoin { .. } | Self::GroupDiscard { .. } => 0,
         }
     }
 }
@@ -109,6 +119,7 @@ fn is_stored(entry: &Entry, lent: &Lent) -> bool {
         // A connection does not outlive its process.
         Entry::SendLater { channel, .. } => !channel.is_reply_channel(),
         Entry::GroupAdd { .. }
+        | Entry::GroupJoin { .. }
         | Entry::GroupDiscard { .. }
         | Entry::GroupSend { .. }
         | Entry::Present { .. }
@@ -207,6 +218,20 @@ pub enum FlushReason {
 #[error("{0}")]
 pub struct MembersUnread(pub String);
 
+/// Why a history is not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HistoryFailure {
+    /// The group has none.
+    #[error(
+        "group {0} is not remembered; its module declares that it is, as #[history(\"room.*\")] does in Rust"
+    )]
+    NotRemembered(GroupName),
+    /// The layer cannot be reached.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
 /// Where a flush stopped.
 #[derive(Debug)]
 pub struct Stopped {
@@ -244,4 +269,19 @@ pub trait Outlet: Send + Sync {
         after: Option<&MemberKey>,
         limit: usize,
     ) -> Result<MembersPage, MembersUnread>;
+
+    /// Whether a group is remembered. None is where there is no layer.
+    fn keeps_history(&self, _group: &GroupName) -> bool {
+        false
+    }
+
+    /// Reads the history of a group while the run waits. Dropping the future does nothing.
+    async fn history(
+        &self,
+        group: &GroupName,
+        _after: After,
+        _limit: usize,
+    ) -> Result<Page, HistoryFailure> {
+        Err(HistoryFailure::NotRemembered(group.clone()))
+    }
 }

@@ -88,12 +88,12 @@ impl Engine {
 
 fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     use bindings::{
-        additions, fetching, holding, knowing, meeting, reaching, storing, telling,
+        additions, fetching, holding, knowing, meeting, reaching, remembering, storing, telling,
         tidegate::channels,
     };
     use host_calls::{
-        ConnectionCalls, InvocationCalls, LayerCalls, LogCalls, OnlineCalls, OutsideCalls,
-        PresenceCalls, ReplyCalls, SessionCalls, StoreCalls, TimerCalls, UserCalls,
+        ConnectionCalls, HistoryCalls, InvocationCalls, LayerCalls, LogCalls, OnlineCalls,
+        OutsideCalls, PresenceCalls, ReplyCalls, SessionCalls, StoreCalls, TimerCalls, UserCalls,
     };
     channels::types::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)?;
     channels::layer::add_to_linker::<_, LayerCalls<'static>>(linker, Run::layer_calls)?;
@@ -134,6 +134,10 @@ fn add_host_calls(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     meeting::tidegate::channels::presence::add_to_linker::<_, PresenceCalls<'static>>(
         linker,
         Run::presence_calls,
+    )?;
+    remembering::tidegate::channels::history::add_to_linker::<_, HistoryCalls<'static>>(
+        linker,
+        Run::history_calls,
     )?;
     additions::tidegate::channels::declared::add_to_linker::<_, HasSelf<Run>>(linker, |run| run)
 }

@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     layer::SendError,
-    message::{Close, Done, Event, EventKind, Gap, Message, Outcome, Payload, Reply, Scope},
+    message::{
+        Close, Done, Event, EventKind, Gap, GroupName, Message, Outcome, Payload, Position, Reply,
+        Scope,
+    },
     routing::Route,
     telemetry::{ByReason, DropReason},
 };
@@ -30,6 +33,10 @@ pub(super) enum Happening {
     Frame(EncodedFrame),
     /// Anything else for the client.
     Reply(Reply),
+    /// A reply to a request that sees positions, and the place behind it.
+    Numbered(Position, Reply),
+    /// A request gets all messages of a group from there on.
+    From(Standing),
     /// The event in flight is over.
     Done(Outcome),
     /// The event in flight will never be over.
@@ -42,6 +49,17 @@ pub(super) enum Happening {
     Closed(Close),
     /// The interface server stops.
     Drain,
+}
+
+/// From where on a request gets all messages of a group.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) group: GroupName,
+    pub(super) position: Position,
+    /// Whether nothing is missing before it.
+    pub(super) is_complete: bool,
+    /// The bytes that it took in the mailbox.
+    pub(super) cost: usize,
 }
 
 /// The state of the talk. Knows no socket.
@@ -204,6 +222,15 @@ impl Conversation {
             match self.replies.next() {
                 Some(SharedReply::Frame(frame)) => return Poll::Ready(Happening::Frame(frame)),
                 Some(SharedReply::Other(reply)) => return Poll::Ready(Happening::Reply(reply)),
+                Some(SharedReply::Numbered(position, reply)) => {
+                    return Poll::Ready(Happening::Numbered(position, reply));
+                }
+                Some(from @ SharedReply::From { .. }) => {
+                    let cost = from.cost();
+                    let SharedReply::From { group, position, is_complete } = from else { continue };
+                    let standing = Standing { group, position, is_complete, cost };
+                    return Poll::Ready(Happening::From(standing));
+                }
                 None => {}
             }
             if !self.is_busy()
@@ -293,7 +320,8 @@ impl Conversation {
                     self.written(frame.cost());
                     self.hub.metrics.dropped(DropReason::ConnectionGone);
                 }
-                Happening::Reply(reply) => {
+                Happening::From(standing) => self.written(standing.cost),
+                Happening::Reply(reply) | Happening::Numbered(_, reply) => {
                     self.written(reply.cost());
                     match reply {
                         // The consumer is told of the end.

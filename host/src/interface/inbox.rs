@@ -14,6 +14,7 @@ use tokio::{
 use super::{
     Hub, drain,
     mailbox::{Delivered, Mail, Mailbox, SharedReply},
+    positions::{self, Numbered},
 };
 use crate::{
     layer::Recipient,
@@ -153,6 +154,29 @@ fn hand_out(hub: &Arc<Hub>, entry: InboxEntry, readers: &mut Readers) -> Vec<Loc
                 return vec![local];
             }
         }
+        InboxEntry::Numbered { to, group, position, content, correlation } => {
+            let (mailboxes, gone) = hub.connections.mailboxes(to);
+            for _ in &gone {
+                hub.metrics.dropped(DropReason::ConnectionGone);
+            }
+            if !mailboxes.is_empty()
+                && let Some(replies) = read_forms(hub, &content, true, correlation)
+            {
+                let mut numbered = Numbered::new(group, position, replies);
+                deliver_to(hub, readers, &mailboxes, |mailbox| numbered.mail(mailbox));
+            }
+            return gone;
+        }
+        InboxEntry::From { to, group, position, is_complete } => {
+            let (mailboxes, gone) = hub.connections.mailboxes(to);
+            if !is_complete {
+                hub.metrics.history_gaps.inc_by(mailboxes.len() as u64);
+            }
+            deliver_to(hub, readers, &mailboxes, |mailbox| {
+                positions::from(mailbox, &group, position, is_complete)
+            });
+            return gone;
+        }
         InboxEntry::Message { to, content, from_group, correlation } => {
             let (mailboxes, gone) = hub.connections.mailboxes(to);
             for _ in &gone {
@@ -162,16 +186,16 @@ fn hand_out(hub: &Arc<Hub>, entry: InboxEntry, readers: &mut Readers) -> Vec<Loc
             if !mailboxes.is_empty()
                 && let Some(replies) = read_forms(hub, &content, from_group, correlation)
             {
-                let for_streams = stream_replies_from(&content)
-                    .map(|replies| replies.into_iter().map(SharedReply::from).collect());
-                let for_streams: &Arc<[SharedReply]> = for_streams.as_ref().unwrap_or(&replies);
-                for mailbox in mailboxes {
+                let shared = |replies: Vec<Reply>| -> Arc<[SharedReply]> {
+                    replies.into_iter().map(SharedReply::from).collect()
+                };
+                let for_streams = stream_replies_from(&content).map(shared);
+                let replies = shared(replies);
+                let for_streams = for_streams.as_ref().unwrap_or(&replies);
+                deliver_to(hub, readers, &mailboxes, |mailbox| {
                     let replies = if mailbox.is_of_socket() { &replies } else { for_streams };
-                    let mail = Mail::Message { replies: Arc::clone(replies), from_group };
-                    if !readers.remember(&mailbox, mailbox.deliver(mail)) {
-                        hub.metrics.dropped(DropReason::ClientTooSlow);
-                    }
-                }
+                    Mail::Message { replies: Arc::clone(replies), from_group }
+                });
             }
             if from_group {
                 return gone;
@@ -179,6 +203,20 @@ fn hand_out(hub: &Arc<Hub>, entry: InboxEntry, readers: &mut Readers) -> Vec<Loc
         }
     }
     Vec::new()
+}
+
+/// Puts mail into mailboxes, and counts what does not fit.
+fn deliver_to(
+    hub: &Hub,
+    readers: &mut Readers,
+    mailboxes: &[Arc<Mailbox>],
+    mut mail: impl FnMut(&Mailbox) -> Mail,
+) {
+    for mailbox in mailboxes {
+        if !readers.remember(mailbox, mailbox.deliver(mail(mailbox))) {
+            hub.metrics.dropped(DropReason::ClientTooSlow);
+        }
+    }
 }
 
 /// Messages to groups may be missing. Members are ended at the pace of the drain, so that they do not all
@@ -222,14 +260,14 @@ fn read_forms(
     content: &Content,
     from_group: bool,
     correlation: CorrelationId,
-) -> Option<Arc<[SharedReply]>> {
+) -> Option<Vec<Reply>> {
     match replies_from(content) {
         Ok(mut replies) => {
             if from_group {
                 // Being a member is not being let in.
                 replies.retain(|reply| !matches!(reply, Reply::Accept(_) | Reply::Deny));
             }
-            Some(replies.into_iter().map(SharedReply::from).collect())
+            Some(replies)
         }
         Err(error) => {
             tracing::warn!(%error, %correlation, "a message to a reply channel is dropped");

@@ -10,7 +10,7 @@ use super::{
     encoded::EncodedFrame,
     unsent::{Kept, Unsent},
 };
-use crate::message::{Close, Done, Gap, Reply};
+use crate::message::{Close, Done, Gap, GroupName, Position, Reply};
 
 /// Bytes of answers that one run may flush for a WebSocket before its client has taken the first; what
 /// a run sends without a flush fits as a whole.
@@ -49,7 +49,14 @@ pub(super) enum SharedReply {
     Frame(EncodedFrame),
     /// Anything else.
     Other(Reply),
+    /// One for a request that sees positions, and the place behind it.
+    Numbered(Position, Reply),
+    /// From where on a request gets all messages of a group.
+    From { group: GroupName, position: Position, is_complete: bool },
 }
+
+/// What it takes to say from where on a request gets all messages of a group.
+const FROM_BYTES: usize = 256;
 
 impl From<Reply> for SharedReply {
     fn from(reply: Reply) -> Self {
@@ -65,7 +72,8 @@ impl SharedReply {
     pub(super) fn cost(&self) -> usize {
         match self {
             Self::Frame(frame) => frame.cost(),
-            Self::Other(reply) => reply.cost(),
+            Self::Other(reply) | Self::Numbered(_, reply) => reply.cost(),
+            Self::From { .. } => FROM_BYTES,
         }
     }
 }

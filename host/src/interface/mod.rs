@@ -20,6 +20,7 @@ mod limits_log;
 mod mailbox;
 mod online;
 mod pace;
+mod positions;
 mod proxies;
 mod registration;
 mod roster;

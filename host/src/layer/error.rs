@@ -1,7 +1,7 @@
 //! Why a layer does not do what it is asked to.
 
 use crate::{
-    message::{ChannelName, NodeName},
+    message::{ChannelName, GroupName, NodeName},
     telemetry::DropReason,
 };
 
@@ -85,6 +85,11 @@ pub enum LayerError {
     /// The store does not know a node, or not all of its groups, until it is registered again.
     #[error("the channel layer is not available: {0}")]
     NotRegistered(String),
+    /// A group is not remembered.
+    #[error(
+        "group {0} is not remembered; its module declares that it is, as #[history(\"room.*\")] does in Rust"
+    )]
+    NotRemembered(GroupName),
     /// An event was sent to a connection. Connections take messages only.
     #[error("an event was sent to reply channel {0}; send a message")]
     EventToConnection(ChannelName),
@@ -114,6 +119,7 @@ impl LayerError {
             | Self::NoInbox(_)
             | Self::EventToConnection(_)
             | Self::NotAnId(_)
+            | Self::NotRemembered(_)
             | Self::Stopped => false,
         }
     }

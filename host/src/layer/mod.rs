@@ -9,6 +9,7 @@ mod capacity;
 mod conformance;
 mod dispatch;
 mod error;
+mod histories;
 mod memory;
 mod presence;
 mod question;
@@ -28,6 +29,7 @@ use bytes::Bytes;
 pub use capacity::{BUILT_IN, Capacities, PatternError};
 pub use dispatch::{Dispatch, Feeding};
 pub use error::{LayerError, SendError};
+pub use histories::{Histories, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX};
 pub use memory::MemoryLayer;
 pub use question::{Respondent, Unanswered};
 pub use redis::RedisLayer;
@@ -37,9 +39,9 @@ pub use redis::fuzzing;
 pub use waiting::{Moved, Waiting, WaitingId, WaitingPage};
 
 use crate::message::{
-    Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, Lasting,
-    LocalName, MemberKey, MembersPage, Message, MessageId, ModuleName, NodeName, Online, Present,
-    Receipt, Settled, UserLimit,
+    After, Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, Lasting,
+    LocalName, MemberKey, MembersPage, Message, MessageId, ModuleName, NodeName, Online, Page,
+    Present, Receipt, Settled, Start, UserLimit,
 };
 
 /// How long a message waits in a channel that delivers at least once.
@@ -128,6 +130,14 @@ pub struct GroupSent {
     pub reached: usize,
     /// Those that missed it since they were full.
     pub missed: usize,
+}
+
+impl GroupSent {
+    /// Counts one that it went to, or that missed it.
+    fn count(&mut self, is_reached: bool) {
+        let count = if is_reached { &mut self.reached } else { &mut self.missed };
+        *count += 1;
+    }
 }
 
 /// How full a layer is.
@@ -280,6 +290,42 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         content: Content,
         correlation: CorrelationId,
     ) -> Result<GroupSent, SendError>;
+
+    /// Lends what says which groups are remembered. The application lends it once, before anything is served; a
+    /// process that only sends lends none.
+    fn lend_histories(&self, _histories: &Histories) {}
+
+    /// Whether a group is remembered. Workers call it for consumers that join or read a history.
+    fn keeps_history(&self, _group: &GroupName) -> bool {
+        false
+    }
+
+    /// Makes a connection a member of a group that sees positions, and sends it what it has missed: all messages
+    /// behind its position, in order and once, or that they are not all there. One that sees positions already stays
+    /// as it is. Of a group that is not remembered any more it is a member like others.
+    ///
+    /// Workers call it for consumers, as [`group_add`](Self::group_add).
+    async fn group_join(
+        &self,
+        group: &GroupName,
+        channel: &ChannelName,
+        _start: &Start,
+    ) -> Result<(), SendError> {
+        self.group_add(group, channel).await
+    }
+
+    /// Reads the history of a group: what came after a position, oldest first, or the latest messages. At most
+    /// `limit` messages, fewer if they are large.
+    ///
+    /// Workers call it while a consumer waits.
+    async fn history(
+        &self,
+        group: &GroupName,
+        _after: After,
+        _limit: usize,
+    ) -> Result<Page, LayerError> {
+        Err(LayerError::NotRemembered(group.clone()))
+    }
 
     /// Makes a node known, so that its connections can be reached. An interface server calls it once, before it
     /// accepts connections.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Content, CorrelationId, LocalName, Outcome, Reply};
+use super::{Content, CorrelationId, GroupName, LocalName, Outcome, Position, Reply};
 
 /// One entry of a node's inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,30 @@ pub enum InboxEntry {
         from_group: bool,
         /// The id of the event that led to it.
         correlation: CorrelationId,
+    },
+    /// A message to a group that is remembered, for members that see positions.
+    Numbered {
+        /// The connections, by their local names.
+        to: Vec<LocalName>,
+        /// The group.
+        group: GroupName,
+        /// The place behind the message.
+        position: Position,
+        /// The message.
+        content: Content,
+        /// The id of the event that led to it.
+        correlation: CorrelationId,
+    },
+    /// Members that see positions get all messages of a group behind this one.
+    From {
+        /// The connections, by their local names.
+        to: Vec<LocalName>,
+        /// The group.
+        group: GroupName,
+        /// The place.
+        position: Position,
+        /// Whether nothing is missing that came before it and behind their last position.
+        is_complete: bool,
     },
     /// What the worker says about the event that a connection has in flight.
     Answer(Answer),
@@ -89,7 +113,10 @@ impl InboxEntry {
             Self::Message { content, to, .. } => {
                 content.as_bytes().len() + to.len() * size_of::<LocalName>()
             }
-            Self::Joined(_) | Self::Missed { .. } => size_of::<Self>(),
+            Self::Numbered { content, to, .. } => {
+                content.as_bytes().len() + to.len() * size_of::<LocalName>() + size_of::<Position>()
+            }
+            Self::Joined(_) | Self::Missed { .. } | Self::From { .. } => size_of::<Self>(),
             Self::Answer(answer) => answer.replies.iter().map(Reply::cost).sum(),
         }
     }

@@ -6,6 +6,8 @@ mod correlation;
 mod durable;
 mod event;
 mod forms;
+mod group_pattern;
+mod history;
 mod inbox;
 mod message_id;
 mod names;
@@ -24,6 +26,11 @@ pub use correlation::CorrelationId;
 pub use durable::{Lasting, Receipt, Settled};
 pub use event::{Close, Event, EventKind, Frame, Message, Payload};
 pub use forms::{CloseError, FormError, replies_from, stream_replies_from};
+pub use group_pattern::{GroupPattern, GroupPatternError};
+pub use history::{
+    After, Epoch, HistoryBounds, HistoryRule, ModuleHistories, Page, Position, PositionError,
+    Remembered, Start,
+};
 pub use inbox::{Answer, Done, Gap, InboxEntry};
 pub use message_id::{MessageId, MessageIdError};
 pub use names::{ChannelName, GroupName, LocalName, ModuleName, NameError, NodeName};

@@ -174,7 +174,12 @@ impl GroupName {
 
     /// Whether the group belongs to a module: its name starts with the module's and a dot.
     pub fn belongs_to(&self, module: &ModuleName) -> bool {
-        self.0.strip_prefix(module.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        self.within(module).is_some()
+    }
+
+    /// The name behind the part of the module that the group belongs to.
+    pub fn within(&self, module: &ModuleName) -> Option<&str> {
+        self.0.strip_prefix(module.as_str())?.strip_prefix('.')
     }
 }
 

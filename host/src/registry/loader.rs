@@ -134,6 +134,12 @@ impl Loader {
         if let (true, Some((consumer, _))) = (self.knows_nobody, declarations.access().next()) {
             return Err(LoadError::NoAuth { consumer: consumer.to_string() });
         }
+        let bounds = settings.grants.history;
+        let too_large = declarations.histories().find(|(_, rule)| rule.bytes > bounds.bytes);
+        if let Some((pattern, rule)) = too_large {
+            let (pattern, bytes, limit) = (pattern.to_string(), rule.bytes, bounds.bytes);
+            return Err(LoadError::HistoryTooLarge { pattern, bytes, limit });
+        }
         let declarations = Arc::new(declarations);
         Ok(Candidate {
             name,

@@ -36,7 +36,8 @@ pub use self::{
 use crate::{
     capability::{Grants, schedule::Schedule},
     engine::{Declarations, Limits, Program},
-    message::{ChannelName, Lasting, ModuleName, UserLimit},
+    layer::Histories,
+    message::{ChannelName, Lasting, ModuleHistories, ModuleName, UserLimit},
     routing::{Access, Declared, Policy, RouteError, RouteSpec, RouteTable, Routes, Trigger},
 };
 
@@ -116,6 +117,13 @@ impl Version {
                 Trigger::Http { .. } | Trigger::Websocket { .. } => None,
             }
         })
+    }
+
+    /// The groups that it has remembered, if there are some.
+    fn histories(&self) -> Option<ModuleHistories> {
+        let mut rules = self.declarations.histories().cloned().peekable();
+        rules.peek()?;
+        Some(ModuleHistories::new(rules, self.grants.history))
     }
 
     /// The routes that it declares.
@@ -230,6 +238,7 @@ pub(crate) enum Report {
 pub struct Registry {
     active: ArcSwap<Modules>,
     routes: Routes,
+    histories: Histories,
     changed: watch::Sender<u64>,
     /// One change at a time.
     turn: Mutex<()>,
@@ -256,6 +265,7 @@ impl Registry {
         let registry = Self {
             active: ArcSwap::default(),
             routes: Routes::default(),
+            histories: Histories::default(),
             changed: watch::Sender::new(0),
             turn: Mutex::default(),
             reports,
@@ -274,6 +284,11 @@ impl Registry {
     /// Returns the active routes, for interface servers.
     pub const fn routes(&self) -> &Routes {
         &self.routes
+    }
+
+    /// Returns the groups that the active modules have remembered, for the layer.
+    pub const fn histories(&self) -> &Histories {
+        &self.histories
     }
 
     /// Subscribes to changes of the active modules.
@@ -413,6 +428,11 @@ impl Registry {
             fetchers.insert(channel, version.name.clone());
         }
         let fetchers = Arc::new(fetchers);
+        let histories = versions
+            .values()
+            .filter_map(|version| Some((version.name.clone(), version.histories()?)));
+        // Before a consumer runs that counts on them.
+        self.histories.replace(histories);
         // Workers first: they must know every consumer that a new route leads to.
         self.active.store(Arc::new(Modules { versions, owners, lasting, fetchers }));
         self.routes.replace(table);

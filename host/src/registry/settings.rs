@@ -4,6 +4,7 @@
 //! in JSON.
 
 mod grants;
+mod history;
 mod outside;
 mod store;
 
@@ -13,7 +14,9 @@ use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use self::{grants::WrittenGrants, outside::WrittenFetch, store::WrittenStore};
+use self::{
+    grants::WrittenGrants, history::WrittenHistory, outside::WrittenFetch, store::WrittenStore,
+};
 
 use crate::{
     capability::Grants,
@@ -112,6 +115,8 @@ pub struct Written {
     store: WrittenStore,
     #[serde(skip_serializing_if = "WrittenFetch::is_empty", deserialize_with = "by_name")]
     fetch: WrittenFetch,
+    #[serde(skip_serializing_if = "WrittenHistory::is_empty", deserialize_with = "by_name")]
+    history: WrittenHistory,
     #[serde(skip_serializing_if = "WrittenGrants::is_empty", deserialize_with = "by_name")]
     grants: WrittenGrants,
 }
@@ -193,6 +198,7 @@ impl Written {
             grants: Grants {
                 store: self.store.over(&grants.store, &key("store"))?,
                 outside: self.fetch.over(&grants.outside, &key("fetch"))?,
+                history: self.history.over(grants.history, &key("history"))?,
                 ..grants
             },
         })

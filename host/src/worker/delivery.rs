@@ -14,11 +14,12 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{fallback_reply::FallbackReply, relay::Relay};
 use crate::{
     capability::store::Note,
-    engine::{Entry, FlushReason, MembersUnread, Outlet, Stopped},
-    layer::{ChannelLayer, SendError},
+    engine::{Entry, FlushReason, HistoryFailure, MembersUnread, Outlet, Stopped},
+    layer::{ChannelLayer, LayerError, SendError},
     message::{
-        Answer, ChannelName, Content, CorrelationId, Done, GroupName, LocalName, MemberKey,
-        MembersPage, Message, MessageId, ModuleName, NodeName, Outcome, Receipt, Reply, Settled,
+        After, Answer, ChannelName, Content, CorrelationId, Done, GroupName, LocalName, MemberKey,
+        MembersPage, Message, MessageId, ModuleName, NodeName, Outcome, Page, Receipt, Reply,
+        Settled,
     },
     routing::FULL_CHANNEL_TIMEOUT,
     telemetry::{Metrics, WarnLimit},
@@ -131,6 +132,9 @@ impl Delivery {
                 self.means.layer.send_later(channel, message, *delay).await
             }
             Entry::GroupAdd { group, channel } => self.means.layer.group_add(group, channel).await,
+            Entry::GroupJoin { group, channel, start } => {
+                self.means.layer.group_join(group, channel, start).await
+            }
             Entry::GroupDiscard { group, channel } => {
                 Ok(self.means.layer.group_discard(group, channel).await?)
             }
@@ -241,13 +245,18 @@ impl Delivery {
 impl Delivery {
     /// Whether a failed join is tried again.
     fn waits_for(failed: &Entry, started: Instant) -> bool {
-        let is_join = matches!(failed, Entry::GroupAdd { .. } | Entry::Present { .. });
+        let is_join = matches!(
+            failed,
+            Entry::GroupAdd { .. } | Entry::GroupJoin { .. } | Entry::Present { .. }
+        );
         is_join && started.elapsed() < JOIN_RETRY_TIMEOUT
     }
 
     /// Whether the entry is a join of the connection that sent the event.
     fn is_own_join(&self, failed: &Entry) -> bool {
-        let (Entry::GroupAdd { channel, .. } | Entry::Present { connection: channel, .. }) = failed
+        let (Entry::GroupAdd { channel, .. }
+        | Entry::GroupJoin { channel, .. }
+        | Entry::Present { connection: channel, .. }) = failed
         else {
             return false;
         };
@@ -315,7 +324,9 @@ const fn noun(entry: &Entry) -> &'static str {
         Entry::Send { .. } | Entry::Reply(_) => "a message",
         Entry::SendLater { .. } => "a delayed message",
         Entry::GroupSend { .. } => "a message to a group",
-        Entry::GroupAdd { .. } | Entry::Present { .. } => "the joining of a group",
+        Entry::GroupAdd { .. } | Entry::GroupJoin { .. } | Entry::Present { .. } => {
+            "the joining of a group"
+        }
         Entry::GroupDiscard { .. } => "the leaving of a group",
     }
 }
@@ -339,6 +350,23 @@ impl Outlet for Delivery {
     ) -> Result<MembersPage, MembersUnread> {
         let read = self.means.layer.members(group, after, limit).await;
         read.map_err(|error| MembersUnread(error.to_string()))
+    }
+
+    fn keeps_history(&self, group: &GroupName) -> bool {
+        self.means.layer.keeps_history(group)
+    }
+
+    async fn history(
+        &self,
+        group: &GroupName,
+        after: After,
+        limit: usize,
+    ) -> Result<Page, HistoryFailure> {
+        let read = self.means.layer.history(group, after, limit).await;
+        read.map_err(|error| match error {
+            LayerError::NotRemembered(group) => HistoryFailure::NotRemembered(group),
+            error => HistoryFailure::Unavailable(error.to_string()),
+        })
     }
 
     async fn send(&self, entries: Vec<Entry>) -> Result<(), Stopped> {

@@ -75,7 +75,7 @@ async fn an_import_that_the_host_does_not_know_is_refused_with_the_version_that_
         "import tidegate:channels/archive@0.1.2;",
     );
     let said = "it imports tidegate:channels/archive@0.1.2, which this host does not know: of \
-                tidegate:channels up to 0.1.1 it offers connection, declared, invocation, layer, log, online, outside, presence, reply, sessions, store, timers, types, users; \
+                tidegate:channels up to 0.1.1 it offers connection, declared, history, invocation, layer, log, online, outside, presence, reply, sessions, store, timers, types, users; \
                 deploy it to a host that speaks 0.1.2, or build it without what needs this";
     refused(&host.admin(), later.build(), "imports", said).await;
     let misnamed = archive(

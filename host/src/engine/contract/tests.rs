@@ -111,13 +111,13 @@ fn what_the_host_does_not_know_is_refused_with_the_version_that_may() {
         (
             import("tidegate:channels/archive@0.1.2"),
             "it imports tidegate:channels/archive@0.1.2, which this host does not know: of \
-             tidegate:channels up to 0.1.1 it offers connection, declared, invocation, layer, log, online, outside, presence, reply, sessions, store, timers, types, users; \
+             tidegate:channels up to 0.1.1 it offers connection, declared, history, invocation, layer, log, online, outside, presence, reply, sessions, store, timers, types, users; \
              deploy it to a host that speaks 0.1.2, or build it without what needs this",
         ),
         (
             import("tidegate:channels/archive@0.1.0").map(drop).map(|()| true),
             "it imports tidegate:channels/archive@0.1.0, which this host does not know: of \
-             tidegate:channels up to 0.1.1 it offers connection, declared, invocation, layer, log, online, outside, presence, reply, sessions, store, timers, types, users; \
+             tidegate:channels up to 0.1.1 it offers connection, declared, history, invocation, layer, log, online, outside, presence, reply, sessions, store, timers, types, users; \
              build it against the WIT of this host",
         ),
         (

@@ -169,7 +169,7 @@ fn what_is_declared_of_presence_is_kept_or_refused_with_the_rule() {
         (json!("room"), "give a map with `groups`"),
         (json!({}), "missing field `groups`"),
         (json!({ "groups": [] }), "1 to 32"),
-        (json!({ "groups": ["a b"] }), "\"a b\" is no name of a group"),
+        (json!({ "groups": ["a b"] }), "pattern \"a b\": ' ' at byte 1"),
         (json!({ "groups": "a", "leave_after": 3_600_001 }), "`leave_after` is"),
         (json!({ "groups": "a", "interval": 1 }), "`interval` is"),
         (json!({ "groups": "a", "list": 1_001 }), "`list` is"),
@@ -182,10 +182,28 @@ fn what_is_declared_of_presence_is_kept_or_refused_with_the_rule() {
 }
 
 #[test]
+fn groups_that_are_remembered_are_kept_and_a_pattern_stands_once() {
+    let check = |value| Declarations::check(packed(&value), &routes());
+    let rooms = json!({ "room.*": { "messages": 5 } });
+    let declared = check(json!({ "chat": { "history": rooms }, "work": {} })).unwrap();
+    let [(pattern, rule)] = declared.histories().collect::<Vec<_>>()[..] else { panic!() };
+    assert_eq!((pattern.to_string().as_str(), rule.messages), ("room.*", 5));
+    let twice = json!({ "chat": { "history": rooms }, "work": { "history": rooms } });
+    let error = check(twice).unwrap_err().to_string();
+    assert!(
+        error.contains("history of consumer \"work\" is not valid: pattern \"room.*\""),
+        "{error}"
+    );
+}
+
+#[test]
 fn the_host_names_the_keys_that_it_knows_and_takes_maps_without_any() {
     let value = json!({ "chat": { "guard": "user" } });
     let error = Declarations::check(packed(&value), &routes()).unwrap_err().to_string();
-    assert!(error.contains("this host knows schedule, user, claims, presence;"), "{error}");
+    assert!(
+        error.contains("this host knows schedule, user, claims, presence, history;"),
+        "{error}"
+    );
     let declared = Declarations::check(packed(&json!({ "chat": {} })), &routes()).unwrap();
     assert_eq!(declared.consumer("chat"), Some(&ConsumerDeclarations::default()));
     assert_eq!(declared.consumer("work"), None);

@@ -3,6 +3,7 @@
 mod channel;
 mod connection;
 mod filesystem;
+mod history;
 mod http;
 mod invocation;
 mod layer;
@@ -19,6 +20,7 @@ pub(super) mod wasi;
 
 pub(super) use connection::ConnectionCalls;
 pub(super) use filesystem::watch_changes;
+pub(super) use history::HistoryCalls;
 pub(super) use http::HttpCalls;
 pub(super) use invocation::InvocationCalls;
 pub(super) use layer::LayerCalls;

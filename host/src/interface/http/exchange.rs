@@ -8,7 +8,10 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::{Response, StatusCode, body::Frame};
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{self, Aborted, ResponseBody, plain};
+use super::{
+    answer::{self, Aborted, ResponseBody, plain},
+    place::Place,
+};
 use crate::{
     interface::{
         Hub,
@@ -37,6 +40,8 @@ pub(super) struct Exchange {
     stopping: bool,
     /// Whether somebody closed the connections of its user while its consumer ran.
     closed: bool,
+    /// Where it stands in the history of a group.
+    place: Place,
 }
 
 /// The request waits without a slot.
@@ -108,6 +113,7 @@ impl Exchange {
             expected,
             stopping: false,
             closed: false,
+            place: Place::default(),
         }
     }
 
@@ -121,7 +127,8 @@ impl Exchange {
     /// The response, whose body may go on for long.
     pub(super) async fn response(mut self, id: CorrelationId) -> Response<ResponseBody> {
         match self.first().await {
-            First::Whole(response, kept) => {
+            First::Whole(mut response, kept) => {
+                self.place.mark(&mut response.head);
                 self.finish().await;
                 let mut whole =
                     answer::with_head(response.head, answer::counted(response.body, kept));
@@ -140,6 +147,7 @@ impl Exchange {
                 answer::with_head(head, answer::empty())
             }
             First::Stream(head) => {
+                self.place.begin_stream(&head);
                 let parts = stream::unfold(Some(self), |exchange| async {
                     let mut exchange = exchange?;
                     match exchange.chunk().await {
@@ -174,7 +182,7 @@ impl Exchange {
         use StatusCode as S;
         loop {
             let Some(happening) = self.next().await else { return self.late() };
-            match happening {
+            match self.placed(happening) {
                 Happening::Reply(reply @ Reply::Respond(_)) => {
                     let kept = self.answered(Some(reply.cost()));
                     let Reply::Respond(response) = reply else { continue };
@@ -195,7 +203,20 @@ impl Exchange {
                     }
                     self.closed = true;
                 }
-                Happening::Reply(other) => self.misfit(other.cost()),
+                // The head of a stream may follow.
+                early @ Happening::Numbered(_, Reply::StreamChunk(_)) => self.place.keep(early),
+                Happening::From(standing) => {
+                    self.place.from(&standing);
+                    self.place.keep(Happening::From(standing));
+                    if self.is_held()
+                        && let Some(response) = self.place.gap()
+                    {
+                        return First::Whole(response, None);
+                    }
+                }
+                Happening::Reply(other) | Happening::Numbered(_, other) => {
+                    self.misfit(other.cost());
+                }
                 Happening::Frame(frame) => self.misfit(frame.cost()),
                 Happening::Done(Outcome::Ok) if self.hold.is_some() => {
                     if self.stopping {
@@ -203,6 +224,9 @@ impl Exchange {
                     }
                     if self.closed {
                         return self.late();
+                    }
+                    if let Some(response) = self.place.gap() {
+                        return First::Whole(response, None);
                     }
                 }
                 Happening::Done(outcome) => return unanswered(outcome),
@@ -231,20 +255,43 @@ impl Exchange {
         }
     }
 
+    /// Notes where a response stands, and makes it one like others.
+    fn placed(&mut self, happening: Happening) -> Happening {
+        match happening {
+            Happening::Numbered(position, reply @ (Reply::Respond(_) | Reply::StreamStart(_))) => {
+                self.place.at(position);
+                Happening::Reply(reply)
+            }
+            other => other,
+        }
+    }
+
     /// The next part of a streamed body; none at its end.
     async fn chunk(&mut self) -> Result<Option<Bytes>, Aborted> {
         loop {
-            let Some(happening) = self.next().await else { return Ok(None) };
+            let happening = match self.place.early() {
+                Some(early) => early,
+                None => match self.next().await {
+                    Some(happening) => happening,
+                    None => return Ok(None),
+                },
+            };
             match happening {
                 Happening::Reply(Reply::StreamChunk(chunk)) => {
-                    let Some(conversation) = &self.conversation else { return Ok(None) };
-                    let kept = conversation.keep(Reply::StreamChunk(chunk.clone()).cost());
-                    return Ok(Some(match kept {
-                        Some(kept) => kept.around(chunk),
-                        None => chunk,
-                    }));
+                    let cost = Reply::StreamChunk(chunk.clone()).cost();
+                    return Ok(Some(self.counted(chunk, cost)));
                 }
-                Happening::Reply(Reply::StreamEnd) => return Ok(None),
+                Happening::Numbered(position, Reply::StreamChunk(chunk)) => {
+                    let cost = Reply::StreamChunk(chunk.clone()).cost();
+                    return Ok(Some(self.counted(self.place.event(position, chunk), cost)));
+                }
+                Happening::From(standing) => match self.place.standing(&standing) {
+                    Some(chunk) => return Ok(Some(self.counted(chunk, standing.cost))),
+                    None => self.written(standing.cost),
+                },
+                Happening::Reply(Reply::StreamEnd) | Happening::Numbered(_, Reply::StreamEnd) => {
+                    return Ok(None);
+                }
                 Happening::Reply(Reply::Hold { timeout, fallback }) => {
                     if self.hold(timeout, fallback).await.is_err() {
                         return Err(Aborted);
@@ -256,7 +303,9 @@ impl Exchange {
                     }
                     self.closed = true;
                 }
-                Happening::Reply(other) => self.misfit(other.cost()),
+                Happening::Reply(other) | Happening::Numbered(_, other) => {
+                    self.misfit(other.cost());
+                }
                 Happening::Frame(frame) => self.misfit(frame.cost()),
                 Happening::Done(Outcome::Ok)
                     if self.hold.is_none() || self.stopping || self.closed =>
@@ -277,6 +326,20 @@ impl Exchange {
                     }
                 }
             }
+        }
+    }
+
+    /// A part of the body, whose bytes count until they are written.
+    fn counted(&self, chunk: Bytes, cost: usize) -> Bytes {
+        match self.conversation.as_ref().and_then(|conversation| conversation.keep(cost)) {
+            Some(kept) => kept.around(chunk),
+            None => chunk,
+        }
+    }
+
+    fn written(&self, cost: usize) {
+        if let Some(conversation) = &self.conversation {
+            conversation.written(cost);
         }
     }
 

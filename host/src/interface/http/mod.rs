@@ -6,6 +6,7 @@ mod body;
 mod directory;
 mod exchange;
 mod files;
+mod place;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 

@@ -273,8 +273,12 @@ impl Pending {
                     self.early.push(frame);
                     continue;
                 }
-                Happening::Reply(other) => {
+                Happening::Reply(other) | Happening::Numbered(_, other) => {
                     conversation.misfit(other.cost());
+                    continue;
+                }
+                Happening::From(standing) => {
+                    conversation.misfit(standing.cost);
                     continue;
                 }
                 Happening::Done(outcome) => undecided(outcome),

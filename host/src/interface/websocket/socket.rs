@@ -361,7 +361,11 @@ impl Socket {
                 self.outbound.push(frame);
                 Ok(())
             }
-            Happening::Reply(reply) => self.reply(reply),
+            Happening::Reply(reply) | Happening::Numbered(_, reply) => self.reply(reply),
+            Happening::From(standing) => {
+                self.conversation.misfit(standing.cost);
+                Ok(())
+            }
             Happening::Done(outcome) => self.done(outcome),
             Happening::Lost => match self.conversation.route.policy.on_fault {
                 // Whether it is in its groups is not known of one whose handshake was lost.
@@ -481,7 +485,8 @@ impl Socket {
                     self.conversation.written(frame.cost());
                     self.conversation.hub.metrics.dropped(DropReason::ConnectionGone);
                 }
-                Happening::Reply(reply) => {
+                Happening::From(standing) => self.conversation.written(standing.cost),
+                Happening::Reply(reply) | Happening::Numbered(_, reply) => {
                     self.conversation.written(reply.cost());
                     self.conversation.hub.metrics.dropped(DropReason::ConnectionGone);
                     if let Reply::Close(_) = reply {

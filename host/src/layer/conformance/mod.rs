@@ -5,6 +5,7 @@
 
 mod channels;
 mod groups;
+mod histories;
 mod inboxes;
 mod lasting;
 mod later;
@@ -19,7 +20,8 @@ use bytes::Bytes;
 use tokio::time::{advance, timeout};
 
 pub(super) use self::{
-    channels::*, groups::*, inboxes::*, lasting::*, later::*, online::*, presence::*, waiting::*,
+    channels::*, groups::*, histories::*, inboxes::*, lasting::*, later::*, online::*, presence::*,
+    waiting::*,
 };
 use super::{Capacities, ChannelLayer, Dispatch, LastingChannels, LayerConfig, Owners, Received};
 use crate::{
@@ -146,6 +148,16 @@ macro_rules! conformance_cases {
             the_oldest_connections_of_a_user_make_room_for_a_new_one
             the_group_of_a_user_does_not_count_among_those_of_a_connection
             connections_of_users_end_with_their_node
+            who_joins_from_a_position_gets_all_behind_it_in_order_and_once
+            a_position_that_the_history_does_not_have_is_told_as_a_gap
+            a_history_keeps_so_many_messages_for_so_long
+            a_history_is_read_page_by_page
+            who_reads_groups_without_messages_pushes_out_none_that_has_some
+            what_is_too_much_to_catch_up_with_is_told_as_a_gap
+            members_of_either_kind_get_each_message_once
+            concurrent_senders_leave_no_hole_and_nothing_out_of_order
+            a_member_that_leaves_gets_nothing_more
+            a_group_that_is_not_remembered_has_no_history
             room_is_told_when_a_full_channel_is_read
             statistics_tell_depth_and_age
             a_probe_counts_as_sent_and_as_received

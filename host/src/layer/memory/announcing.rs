@@ -79,7 +79,7 @@ impl MemoryLayer {
             let correlation = CorrelationId::random();
             let mut is_missed = false;
             for content in change.client_messages() {
-                let sent = self.group_send(&change.group, content, correlation).await;
+                let sent = self.tell(&change.group, &content, correlation);
                 is_missed |= sent.is_ok_and(|sent| sent.missed > 0);
             }
             for channel in &change.rule.channels {

@@ -15,6 +15,10 @@ use crate::{
 #[derive(Debug, Default)]
 struct Group {
     connections: HashMap<NodeName, HashSet<LocalName>>,
+    /// Those that see positions; none of them is above.
+    following: HashMap<NodeName, HashSet<LocalName>>,
+    /// The nodes whose followers missed a message since the last that they got.
+    gaps: HashSet<NodeName>,
     /// Named channels, with the moment their membership ends.
     named: HashMap<ChannelName, Instant>,
     /// Of the group of a user: its connections, by the order in which they came.
@@ -32,6 +36,8 @@ fn oldest(came: &HashMap<ChannelName, u64>, count: usize) -> Vec<ChannelName> {
 #[derive(Debug, Default)]
 pub(super) struct Members {
     pub(super) connections: Vec<(NodeName, Vec<LocalName>)>,
+    /// Connections that see positions.
+    pub(super) following: Vec<(NodeName, Vec<LocalName>)>,
     pub(super) named: Vec<ChannelName>,
 }
 
@@ -39,6 +45,17 @@ pub(super) struct Members {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TooMany {
     pub(super) limit: usize,
+}
+
+/// What a connection that is to see positions was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// No member.
+    New,
+    /// A member without positions.
+    Plain,
+    /// One that sees them.
+    Following,
 }
 
 #[derive(Debug)]
@@ -73,20 +90,14 @@ impl Groups {
         channel: &ChannelName,
         now: Instant,
     ) -> Result<bool, TooMany> {
-        self.sweep_now_and_then(now);
-        if let (Some(limit), Some(joined)) = (self.per_connection, self.memberships.get(channel))
-            && channel.connection().is_some()
-            && !name.is_reserved()
-            && joined.len() >= limit
-            && joined.iter().filter(|name| !name.is_reserved()).count() >= limit
-            && !joined.contains(name)
-        {
-            return Err(TooMany { limit });
-        }
+        self.check_room(name, channel, now)?;
         let group = self.groups.entry(name.clone()).or_default();
         match channel.connection() {
             Some((node, local)) => {
-                group.connections.entry(node).or_default().insert(local);
+                // Who sees positions goes on to.
+                if !group.following.get(&node).is_some_and(|locals| locals.contains(&local)) {
+                    group.connections.entry(node).or_default().insert(local);
+                }
             }
             None => {
                 group.named.insert(channel.clone(), now + self.expiry);
@@ -133,6 +144,59 @@ impl Groups {
         Online { count: came.len(), some: came.keys().take(most).cloned().collect() }
     }
 
+    /// Makes a connection a member that sees positions.
+    pub(super) fn follow(
+        &mut self,
+        name: &GroupName,
+        channel: &ChannelName,
+        now: Instant,
+    ) -> Result<Joined, TooMany> {
+        self.check_room(name, channel, now)?;
+        let group = self.groups.entry(name.clone()).or_default();
+        if let Some((node, local)) = channel.connection() {
+            take_out(&mut group.connections, &node, &local);
+            if !group.following.entry(node).or_default().insert(local) {
+                return Ok(Joined::Following);
+            }
+        }
+        let is_new = self.memberships.entry(channel.clone()).or_default().insert(name.clone());
+        Ok(if is_new { Joined::New } else { Joined::Plain })
+    }
+
+    fn check_room(
+        &mut self,
+        name: &GroupName,
+        channel: &ChannelName,
+        now: Instant,
+    ) -> Result<(), TooMany> {
+        self.sweep_now_and_then(now);
+        if let (Some(limit), Some(joined)) = (self.per_connection, self.memberships.get(channel))
+            && channel.connection().is_some()
+            && !name.is_reserved()
+            && joined.len() >= limit
+            && joined.iter().filter(|name| !name.is_reserved()).count() >= limit
+            && !joined.contains(name)
+        {
+            return Err(TooMany { limit });
+        }
+        Ok(())
+    }
+
+    /// Whether followers of a group missed a message on a node since the last that they got.
+    pub(super) fn has_gap(&self, name: &GroupName, node: &NodeName) -> bool {
+        self.groups.get(name).is_some_and(|group| group.gaps.contains(node))
+    }
+
+    /// Notes whether they missed one now.
+    pub(super) fn note_gap(&mut self, name: &GroupName, node: &NodeName, has_gap: bool) {
+        let Some(group) = self.groups.get_mut(name) else { return };
+        if has_gap {
+            group.gaps.insert(node.clone());
+        } else {
+            group.gaps.remove(node);
+        }
+    }
+
     pub(super) fn discard(&mut self, name: &GroupName, channel: &ChannelName) {
         if let Some(groups) = self.memberships.get_mut(channel) {
             groups.remove(name);
@@ -153,15 +217,13 @@ impl Groups {
         let Some(group) = self.groups.get_mut(name) else { return };
         group.named.remove(channel);
         group.came.remove(channel);
-        if let Some((node, local)) = channel.connection()
-            && let Some(locals) = group.connections.get_mut(&node)
-        {
-            locals.remove(&local);
-            if locals.is_empty() {
-                group.connections.remove(&node);
+        if let Some((node, local)) = channel.connection() {
+            take_out(&mut group.connections, &node, &local);
+            if take_out(&mut group.following, &node, &local) {
+                group.gaps.remove(&node);
             }
         }
-        if group.connections.is_empty() && group.named.is_empty() {
+        if group.connections.is_empty() && group.following.is_empty() && group.named.is_empty() {
             self.groups.remove(name);
         }
     }
@@ -175,20 +237,21 @@ impl Groups {
             self.discard(name, &channel);
         }
         let Some(group) = self.groups.get(name) else { return Members::default() };
-        let locals = |locals: &HashSet<LocalName>| locals.iter().cloned().collect();
+        let by_node = |nodes: &HashMap<NodeName, HashSet<LocalName>>| {
+            let locals = |locals: &HashSet<LocalName>| locals.iter().cloned().collect();
+            nodes.iter().map(|(node, set)| (node.clone(), locals(set))).collect()
+        };
         Members {
-            connections: group
-                .connections
-                .iter()
-                .map(|(node, set)| (node.clone(), locals(set)))
-                .collect(),
+            connections: by_node(&group.connections),
+            following: by_node(&group.following),
             named: group.named.keys().cloned().collect(),
         }
     }
 
     pub(super) fn members_on(&self, node: &NodeName, name: &GroupName) -> Vec<LocalName> {
-        let locals = self.groups.get(name).and_then(|group| group.connections.get(node));
-        locals.map(|locals| locals.iter().cloned().collect()).unwrap_or_default()
+        let Some(group) = self.groups.get(name) else { return Vec::new() };
+        let of_either_kind = [&group.connections, &group.following];
+        of_either_kind.into_iter().filter_map(|nodes| nodes.get(node)).flatten().cloned().collect()
     }
 
     /// The groups of a channel, by name.
@@ -225,4 +288,19 @@ impl Groups {
     pub(super) fn count(&self) -> usize {
         self.groups.len()
     }
+}
+
+/// Takes a connection out. Returns whether it was the last of its node.
+fn take_out(
+    nodes: &mut HashMap<NodeName, HashSet<LocalName>>,
+    node: &NodeName,
+    local: &LocalName,
+) -> bool {
+    let Some(locals) = nodes.get_mut(node) else { return false };
+    locals.remove(local);
+    let is_last = locals.is_empty();
+    if is_last {
+        nodes.remove(node);
+    }
+    is_last
 }

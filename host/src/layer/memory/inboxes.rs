@@ -65,12 +65,12 @@ impl Inboxes {
             return false;
         };
         let bytes = match entry {
-            InboxEntry::Message { .. } | InboxEntry::Joined(_) | InboxEntry::Missed { .. } => {
-                &mut inbox.message_bytes
-            }
             InboxEntry::Answer(_) => &mut inbox.answer_bytes,
+            _ => &mut inbox.message_bytes,
         };
-        let fits = *bytes + entry.len() <= self.limit;
+        // A gap is told of whatever there is.
+        let is_gap = matches!(entry, InboxEntry::From { is_complete: false, .. });
+        let fits = is_gap || *bytes + entry.len() <= self.limit;
         if !fits {
             metrics.dropped(DropReason::InboxFull);
             let InboxEntry::Answer(Answer { replies, done: Some(done), .. }) = &mut entry else {
@@ -83,6 +83,28 @@ impl Inboxes {
         inbox.entries.push(entry);
         inbox.arrived.notify_waiters();
         fits
+    }
+
+    /// Adds all of some entries that are no answers, or none. False if they were dropped.
+    pub(super) fn put_all(
+        &mut self,
+        node: &NodeName,
+        entries: Vec<InboxEntry>,
+        metrics: &Metrics,
+    ) -> bool {
+        let Some(inbox) = self.inboxes.get_mut(node) else {
+            metrics.dropped(DropReason::ConnectionGone);
+            return false;
+        };
+        let bytes: usize = entries.iter().map(InboxEntry::len).sum();
+        if inbox.message_bytes + bytes > self.limit {
+            metrics.dropped(DropReason::InboxFull);
+            return false;
+        }
+        inbox.message_bytes += bytes;
+        inbox.entries.extend(entries);
+        inbox.arrived.notify_waiters();
+        true
     }
 
     /// Lends a node that takes answers by a call.

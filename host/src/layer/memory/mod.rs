@@ -3,13 +3,18 @@
 mod announcing;
 mod groups;
 mod inboxes;
+mod logs;
 mod presence;
 mod queues;
+mod remembering;
 mod waiting;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
@@ -24,18 +29,20 @@ use tokio::{
 use self::{
     groups::{Groups, TooMany},
     inboxes::Inboxes,
+    logs::Logs,
     presence::Presences,
     queues::{Popped, Queues, Returned},
 };
 use super::{
-    ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, LostAtStop, Moved, Owners,
-    Recipient, Respondent, SendError, Statistics, Unanswered, Waiting, WaitingId, WaitingPage,
+    ChannelLayer, Dispatch, GroupSent, Histories, LayerConfig, LayerError, LostAtStop, Moved,
+    Owners, Recipient, Respondent, SendError, Statistics, Unanswered, Waiting, WaitingId,
+    WaitingPage,
 };
 use crate::{
     message::{
-        Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, LocalName,
-        MemberKey, MembersPage, Message, MessageId, ModuleName, NodeName, Online, Payload, Present,
-        Receipt, Settled, UserLimit,
+        After, Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry,
+        LocalName, MemberKey, MembersPage, Message, MessageId, ModuleName, NodeName, Online, Page,
+        Payload, Present, Receipt, Settled, Start, UserLimit,
     },
     telemetry::{DropReason, Metrics},
 };
@@ -45,8 +52,9 @@ use crate::{
 pub struct MemoryLayer {
     config: LayerConfig,
     metrics: Arc<Metrics>,
-    // Each lock is held for a few operations on maps, never across an await. Only that of a dispatch is
-    // taken under one of these, and those of groups and inboxes under that of presence.
+    // Each lock is held for a few operations on maps, never across an await. Under one of these that of a
+    // dispatch is taken, under that of presence those of groups and inboxes, and under that of the groups those
+    // of the logs and the inboxes.
     queues: Mutex<Queues>,
     /// The workers.
     dispatches: ArcSwap<Vec<Weak<Dispatch>>>,
@@ -55,6 +63,12 @@ pub struct MemoryLayer {
     /// Whether any connection ever was present in a group.
     has_presence: AtomicBool,
     inboxes: Mutex<Inboxes>,
+    /// The histories of groups that are remembered.
+    logs: Mutex<Logs>,
+    /// Which groups are.
+    histories: OnceLock<Histories>,
+    /// The last change of those that is known.
+    known_changes: AtomicU64,
     /// Told when something is due earlier than was known.
     earlier: Notify,
     /// Told when a queue that was full has room.
@@ -80,12 +94,62 @@ impl MemoryLayer {
             presence: Mutex::new(Presences::new(config.presence_members)),
             has_presence: AtomicBool::new(false),
             inboxes: Mutex::new(Inboxes::new(config.inbox_bytes)),
+            logs: Mutex::default(),
+            histories: OnceLock::new(),
+            known_changes: AtomicU64::new(0),
             config,
             metrics,
             dispatches: ArcSwap::default(),
             earlier: Notify::new(),
             room: Notify::new(),
         }
+    }
+
+    /// Sends a message to the members of a group. Nobody remembers it.
+    fn tell(
+        &self,
+        group: &GroupName,
+        content: &Content,
+        correlation: CorrelationId,
+    ) -> Result<GroupSent, SendError> {
+        self.check_size(content.as_bytes().len())?;
+        let sent = self.send_to_nodes(group, content, correlation);
+        Ok(self.send_to_named(sent, content, correlation))
+    }
+
+    /// Sends a message of a group to the named channels that are its members, and counts them.
+    fn send_to_named(
+        &self,
+        (mut sent, named): (GroupSent, Vec<ChannelName>),
+        content: &Content,
+        correlation: CorrelationId,
+    ) -> GroupSent {
+        for channel in named {
+            let put = self.put(&channel, Message::custom(content.clone(), correlation));
+            if put.is_err() {
+                self.metrics.dropped(DropReason::GroupChannelFull);
+            }
+            sent.count(put.is_ok());
+        }
+        sent
+    }
+
+    /// Sends a message to the connections of a group. Returns the named channels that are left to send to.
+    fn send_to_nodes(
+        &self,
+        group: &GroupName,
+        content: &Content,
+        correlation: CorrelationId,
+    ) -> (GroupSent, Vec<ChannelName>) {
+        let members = lock(&self.groups).members(group, Instant::now());
+        let mut sent = GroupSent::default();
+        // Followers of a group that its module does not have remembered any more are members like all others.
+        for (node, to) in members.connections.into_iter().chain(members.following) {
+            let content = content.clone();
+            let entry = InboxEntry::Message { to, content, from_group: true, correlation };
+            sent.count(lock(&self.inboxes).put(&node, entry, &self.metrics));
+        }
+        (sent, members.named)
     }
 
     fn check_size(&self, bytes: usize) -> Result<(), SendError> {
@@ -350,29 +414,45 @@ impl ChannelLayer for MemoryLayer {
         content: Content,
         correlation: CorrelationId,
     ) -> Result<GroupSent, SendError> {
-        self.check_size(content.as_bytes().len())?;
-        let members = lock(&self.groups).members(group, Instant::now());
-        let mut sent = GroupSent::default();
-        for (node, to) in members.connections {
-            let entry =
-                InboxEntry::Message { to, content: content.clone(), from_group: true, correlation };
-            if lock(&self.inboxes).put(&node, entry, &self.metrics) {
-                sent.reached += 1;
-            } else {
-                sent.missed += 1;
+        match self.kept(group) {
+            Some(kept) => {
+                self.check_size(content.as_bytes().len())?;
+                let sent = self.send_remembered(group, &content, correlation, &kept);
+                Ok(self.send_to_named(sent, &content, correlation))
             }
+            None => self.tell(group, &content, correlation),
         }
-        for channel in members.named {
-            let message = Message::custom(content.clone(), correlation);
-            match self.put(&channel, message) {
-                Ok(()) => sent.reached += 1,
-                Err(_) => {
-                    self.metrics.dropped(DropReason::GroupChannelFull);
-                    sent.missed += 1;
-                }
-            }
+    }
+
+    fn lend_histories(&self, histories: &Histories) {
+        // Once: a process has one registry.
+        drop(self.histories.set(histories.clone()));
+    }
+
+    fn keeps_history(&self, group: &GroupName) -> bool {
+        self.kept(group).is_some()
+    }
+
+    async fn group_join(
+        &self,
+        group: &GroupName,
+        channel: &ChannelName,
+        start: &Start,
+    ) -> Result<(), SendError> {
+        match self.kept(group) {
+            Some(kept) => self.join_remembered(group, channel, start, &kept),
+            None => self.group_add(group, channel).await,
         }
-        Ok(sent)
+    }
+
+    async fn history(
+        &self,
+        group: &GroupName,
+        after: After,
+        limit: usize,
+    ) -> Result<Page, LayerError> {
+        let kept = self.kept(group).ok_or_else(|| LayerError::NotRemembered(group.clone()))?;
+        Ok(self.read_history(group, after, limit, &kept))
     }
 
     async fn open_inbox(&self, node: &NodeName) -> Result<(), LayerError> {

@@ -12,7 +12,7 @@ use crate::{
     layer::{GroupSent, LayerError, SendError},
     message::{
         Beyond, ChannelName, Content, CorrelationId, Entered, GroupName, Message, NodeName, Online,
-        Present, UserLimit,
+        Position, Present, UserLimit,
     },
     redis::{Link, micros},
     telemetry::DropReason,
@@ -20,6 +20,9 @@ use crate::{
 
 /// Groups that one command names.
 const GROUPS_PER_CALL: usize = 500;
+
+/// Names of the nodes and of the channels that get a message to a group.
+pub(super) type Members = (Vec<String>, Vec<String>);
 
 impl Shared {
     pub(super) async fn group_add(
@@ -40,11 +43,22 @@ impl Shared {
         // partition does not know the node, the put tells whether the node is gone.
         let count = registered.unwrap_or(0);
         let (group_name, present) = (group.clone(), present.cloned());
-        let parcel = Parcel::Join { local, group: group_name, count, present };
-        let put = self.put(&node, &parcel).await;
+        let parcel = Parcel::Join { local, group: group_name, count, present, since: None };
+        self.put_join(&node, parcel, registered).await
+    }
+
+    /// Tells a node of a member, after it was registered for the group.
+    pub(super) async fn put_join(
+        &self,
+        node: &NodeName,
+        parcel: Parcel,
+        registered: Option<u64>,
+    ) -> Result<(), SendError> {
+        let put = self.put(node, &parcel).await;
+        let Parcel::Join { group, count, .. } = parcel else { return Ok(()) };
         // The registration of a first member is undone. Others may rely on a later one.
         if count == 1 && matches!(put, Ok(Put::Full | Put::Gone)) {
-            self.deregister(&node, vec![(group.clone(), count)]).await?;
+            self.deregister(node, vec![(group.clone(), count)]).await?;
         }
         match put? {
             Put::Taken if registered.is_some() => Ok(()),
@@ -52,7 +66,7 @@ impl Shared {
                 let error = format!("node {node} has not renewed its lease where group {group} is");
                 Err(LayerError::NotRegistered(error).into())
             }
-            Put::Full => Err(LayerError::InboxFull(node).into()),
+            Put::Full => Err(LayerError::InboxFull(node.clone()).into()),
             Put::Gone => {
                 self.metrics.dropped(DropReason::ConnectionGone);
                 Ok(())
@@ -168,13 +182,39 @@ impl Shared {
         content: Content,
         correlation: CorrelationId,
     ) -> Result<GroupSent, SendError> {
+        let Some(kept) = self.kept(group) else {
+            return self.send_to_members(group, content, correlation).await;
+        };
+        self.check_size(content.as_bytes().len())?;
+        let (members, position) = self.remember(group, &content, &kept).await?;
+        self.send_to(members, (group, Some(position)), content, correlation).await
+    }
+
+    /// Sends a message to the members of a group. Nobody remembers it.
+    pub(super) async fn send_to_members(
+        &self,
+        group: &GroupName,
+        content: Content,
+        correlation: CorrelationId,
+    ) -> Result<GroupSent, SendError> {
         self.check_size(content.as_bytes().len())?;
         let link = self.link(group.as_str())?;
         let mut call = self.scripts.members.key(&link.keys.base);
         call.arg(group.as_str());
-        let (nodes, channels): (Vec<String>, Vec<String>) = link.call(&call).await?;
+        let members: Members = link.call(&call).await?;
+        self.send_to(members, (group, None), content, correlation).await
+    }
+
+    async fn send_to(
+        &self,
+        (nodes, channels): Members,
+        (group, position): (&GroupName, Option<Position>),
+        content: Content,
+        correlation: CorrelationId,
+    ) -> Result<GroupSent, SendError> {
         let mut sent = GroupSent::default();
-        let parcel = Parcel::Group { group: group.clone(), content: content.clone(), correlation };
+        let (group, of) = (group.clone(), content.clone());
+        let parcel = Parcel::Group { group, content: of, correlation, position };
         // All at once: they are in different inboxes, and the answers come together.
         let nodes = nodes.iter().filter_map(|name| NodeName::parse(name).ok());
         let delivering = nodes.map(|node| {

@@ -8,6 +8,7 @@ use std::{
 use super::{
     Shared, error_of_item, no_partition,
     node::{Joined, Node},
+    reading::Popping,
     wire::{Parcel, Taken},
 };
 use crate::{
@@ -36,10 +37,14 @@ impl Shared {
     pub(super) async fn open_inbox(&self, node: &NodeName) -> Result<(), LayerError> {
         let known =
             Arc::new(Node::new(node.clone(), self.config.groups_per_connection, self.links.len()));
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone(), known);
+        self.nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(node.clone(), Arc::clone(&known));
         for partition in 0..self.links.len() {
             self.renew(partition, false).await?;
         }
+        self.follow_histories(&known);
         Ok(())
     }
 
@@ -84,10 +89,21 @@ impl Shared {
 
     pub(super) async fn read_inbox(&self, name: &NodeName) -> Result<Vec<InboxEntry>, LayerError> {
         let node = self.node(name).ok_or_else(|| LayerError::NoInbox(name.clone()))?;
-        let link = self.link(name.as_str())?;
+        let link = self.shared_link(name.as_str())?;
         loop {
-            let popped =
-                link.pop(&link.keys.inbox(name.as_str()), ENTRIES_PER_POP, POP_TIMEOUT).await;
+            let mut popping = node.popping.lock().await;
+            let key = || link.keys.inbox(name.as_str());
+            let pop = || Popping::new(link, key(), ENTRIES_PER_POP, POP_TIMEOUT);
+            let Some(popped) = popping.get_or_insert_with(pop).or(&node.filled).await else {
+                drop(popping);
+                let entries = node.following().take();
+                if entries.is_empty() {
+                    continue;
+                }
+                return Ok(entries);
+            };
+            *popping = None;
+            drop(popping);
             // The server may go on with a pop whose answer nobody reads.
             let entries =
                 popped.inspect_err(|_| node.reading.failed(POP_TIMEOUT + link.patience()))?;
@@ -98,6 +114,14 @@ impl Shared {
             let (mut taken, mut arrived) = (Taken::default(), node.take_gaps());
             for entry in entries {
                 match Parcel::open(&entry, name, &mut taken) {
+                    Ok(
+                        parcel @ (Parcel::Group { .. }
+                        | Parcel::Join { .. }
+                        | Parcel::Leave { .. }
+                        | Parcel::LeaveAll { .. }),
+                    ) => {
+                        self.sequence(&node, parcel, &mut arrived).await;
+                    }
                     Ok(parcel) => arrived.extend(self.hand_over(&node, parcel).await),
                     Err(error) => {
                         tracing::warn!(%error, "an entry of the inbox is dropped");
@@ -139,13 +163,13 @@ impl Shared {
     }
 
     /// Applies an entry of an inbox, and returns it if it is for connections of this process.
-    async fn hand_over(&self, node: &Node, parcel: Parcel) -> Option<InboxEntry> {
+    pub(super) async fn hand_over(&self, node: &Node, parcel: Parcel) -> Option<InboxEntry> {
         match parcel {
             Parcel::Answer(answer) => Some(InboxEntry::Answer(answer)),
             Parcel::Message { to, content, correlation } => {
                 Some(InboxEntry::Message { to: vec![to], content, from_group: false, correlation })
             }
-            Parcel::Group { group, content, correlation } => {
+            Parcel::Group { group, content, correlation, .. } => {
                 let to = node.members_of(&group);
                 let message = InboxEntry::Message { to, content, from_group: true, correlation };
                 matches!(&message, InboxEntry::Message { to, .. } if !to.is_empty())
@@ -153,7 +177,7 @@ impl Shared {
             }
             // Not registered where the group is: the join is sent again when the lease is renewed there.
             Parcel::Join { count: 0, .. } => None,
-            Parcel::Join { local, group, count, present } => {
+            Parcel::Join { local, group, count, present, .. } => {
                 match node.join(local.clone(), group.clone(), count) {
                     Joined::Member => {
                         if let Some(present) = present {
@@ -161,9 +185,8 @@ impl Shared {
                         }
                         Some(InboxEntry::Joined(local))
                     }
-                    Joined::TooMany(emptied) => {
-                        self.metrics.dropped(DropReason::TooManyGroups);
-                        self.release(node, emptied.into_iter().collect()).await;
+                    too_many @ Joined::TooMany(_) => {
+                        self.refuse_join(node, too_many).await;
                         None
                     }
                 }
@@ -188,6 +211,13 @@ impl Shared {
         }
     }
 
+    /// Counts a join of a connection that is a member of as many groups as it may be.
+    pub(super) async fn refuse_join(&self, node: &Node, joined: Joined) {
+        let Joined::TooMany(emptied) = joined else { return };
+        self.metrics.dropped(DropReason::TooManyGroups);
+        self.release(node, emptied.into_iter().collect()).await;
+    }
+
     /// Reports the room of entries that were read. Runs in the background; if it fails, the room comes back
     /// when the inbox is empty.
     fn tell_taken(&self, node: &NodeName, taken: &Taken) {
@@ -205,6 +235,9 @@ impl Shared {
 
     pub(super) async fn close_inbox(&self, node: &NodeName) {
         let known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        if let Some(node) = &known {
+            node.lacking.notify_one();
+        }
         for (link, registrations) in self.links.iter().zip(&self.registrations) {
             let _changing = registrations.changing.lock().await;
             let mut call = self.scripts.close.key(&link.keys.base);

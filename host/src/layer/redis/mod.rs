@@ -6,7 +6,9 @@
 
 mod batch;
 mod channels;
+mod following;
 mod groups;
+mod histories;
 mod inbox;
 mod node;
 mod presence;
@@ -16,6 +18,7 @@ mod questions;
 mod reading;
 mod receive;
 mod scripts;
+mod sequence;
 mod upkeep;
 mod waiting;
 mod wire;
@@ -26,7 +29,7 @@ mod tests;
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicUsize},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -49,14 +52,14 @@ use self::{
     wire::Parcel,
 };
 use super::{
-    ChannelLayer, Dispatch, GroupSent, LayerConfig, LayerError, Moved, Respondent, SendError,
-    Statistics, Unanswered, Waiting, WaitingId, WaitingPage,
+    ChannelLayer, Dispatch, GroupSent, Histories, LayerConfig, LayerError, Moved, Respondent,
+    SendError, Statistics, Unanswered, Waiting, WaitingId, WaitingPage,
 };
 use crate::{
     message::{
-        Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry, LocalName,
-        MemberKey, MembersPage, Message, NodeName, Online, Payload, Present, Receipt, Settled,
-        UserLimit,
+        After, Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry,
+        LocalName, MemberKey, MembersPage, Message, NodeName, Online, Page, Payload, Present,
+        Receipt, Settled, Start, UserLimit,
     },
     redis::{Link, Redis, RedisFailure, partition_of},
     shutdown::Drain,
@@ -91,6 +94,10 @@ struct Shared {
     source: Source,
     /// The nodes of this process. Locked for single operations only.
     nodes: Mutex<HashMap<NodeName, Arc<Node>>>,
+    /// Which groups are remembered.
+    histories: OnceLock<Histories>,
+    /// For tasks that do not keep it.
+    itself: Weak<Shared>,
     /// Notified of a message that is due sooner than the next known one.
     due: Notify,
     /// Notified of each partition where something of presence may be due.
@@ -133,7 +140,9 @@ impl RedisLayer {
             lease,
             capacities: config.capacities.clone(),
         };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new_cyclic(|itself| Shared {
+            histories: OnceLock::new(),
+            itself: Weak::clone(itself),
             seen: links.iter().map(|_| Mutex::default()).collect(),
             registrations: links.iter().map(|_| Registrations::default()).collect(),
             announcing: links.iter().map(|_| Notify::new()).collect(),
@@ -184,8 +193,11 @@ impl Shared {
     }
 
     fn link(&self, name: &str) -> Result<&Link, LayerError> {
-        let link = self.links.get(self.partition_of(name));
-        link.map(|link| &**link).ok_or_else(no_partition)
+        self.shared_link(name).map(|link| &**link)
+    }
+
+    fn shared_link(&self, name: &str) -> Result<&Arc<Link>, LayerError> {
+        self.links.get(self.partition_of(name)).ok_or_else(no_partition)
     }
 
     fn nodes(&self) -> Vec<Arc<Node>> {
@@ -334,6 +346,33 @@ impl ChannelLayer for RedisLayer {
         correlation: CorrelationId,
     ) -> Result<GroupSent, SendError> {
         self.shared.group_send(group, content, correlation).await
+    }
+
+    fn lend_histories(&self, histories: &Histories) {
+        // Once: a process has one registry.
+        drop(self.shared.histories.set(histories.clone()));
+    }
+
+    fn keeps_history(&self, group: &GroupName) -> bool {
+        self.shared.kept(group).is_some()
+    }
+
+    async fn group_join(
+        &self,
+        group: &GroupName,
+        channel: &ChannelName,
+        start: &Start,
+    ) -> Result<(), SendError> {
+        self.shared.group_join(group, channel, start).await
+    }
+
+    async fn history(
+        &self,
+        group: &GroupName,
+        after: After,
+        limit: usize,
+    ) -> Result<Page, LayerError> {
+        self.shared.history(group, after, limit).await
     }
 
     async fn open_inbox(&self, node: &NodeName) -> Result<(), LayerError> {

@@ -8,9 +8,15 @@ use std::{
     },
 };
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{present::NodePresence, reading::Reading, wire::Taken};
+use super::{
+    following::Following,
+    present::NodePresence,
+    reading::{Popping, Reading},
+    sequence::Sequence,
+    wire::Taken,
+};
 use crate::{
     layer::Respondent,
     message::{Gap, GroupName, InboxEntry, LocalName, NodeName},
@@ -46,6 +52,14 @@ pub(super) struct Node {
     untold: Mutex<Taken>,
     pub(super) reading: Reading,
     pub(super) presence: NodePresence,
+    /// The pop that is under way.
+    pub(super) popping: tokio::sync::Mutex<Option<Popping>>,
+    /// Members that see positions. `members` may be locked under it.
+    following: Mutex<Following>,
+    /// Notified of entries that came from histories.
+    pub(super) filled: Notify,
+    /// Notified when a history may be due to be asked, and when the node is closed.
+    pub(super) lacking: Notify,
     /// Gaps that the reader of the inbox has not seen yet.
     gaps: Mutex<Vec<InboxEntry>>,
     /// The partitions that know the node, and since which turn of theirs.
@@ -98,6 +112,10 @@ impl Node {
             untold: Mutex::default(),
             reading: Reading::default(),
             presence: NodePresence::new(partitions),
+            popping: tokio::sync::Mutex::default(),
+            following: Mutex::default(),
+            filled: Notify::new(),
+            lacking: Notify::new(),
             gaps: Mutex::default(),
             known: Mutex::default(),
             answering: OnceLock::new(),
@@ -107,6 +125,10 @@ impl Node {
 
     fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn following(&self) -> MutexGuard<'_, Following> {
+        self.following.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts bytes that were read of the inbox. Returns those to report, once they are enough.
@@ -130,8 +152,16 @@ impl Node {
         let memberships = members.memberships.iter();
         let meant = memberships.filter(|(_, groups)| groups.iter().any(&is_meant));
         let locals: Vec<_> = meant.map(|(local, _)| local.clone()).collect();
+        let groups_of =
+            |local: &LocalName| (local.clone(), members.memberships.get(local).cloned());
+        let left: Vec<_> = locals.iter().map(groups_of).collect();
         let emptied = locals.iter().flat_map(|local| members.leave_all(local)).collect();
         drop(members);
+        let mut following = self.following();
+        for (local, groups) in left {
+            groups.into_iter().flatten().for_each(|group| following.leave(&local, &group));
+        }
+        drop(following);
         for local in &locals {
             self.presence.leave_all(local);
         }
@@ -189,6 +219,7 @@ impl Node {
 
     pub(super) fn leave(&self, local: &LocalName, group: &GroupName) -> Option<Emptied> {
         self.presence.leave(local, group);
+        self.following().leave(local, group);
         let mut members = self.members();
         if let Some(of_local) = members.memberships.get_mut(local) {
             of_local.remove(group);
@@ -201,7 +232,33 @@ impl Node {
 
     pub(super) fn leave_all(&self, local: &LocalName) -> Vec<Emptied> {
         self.presence.leave_all(local);
+        let groups = self.followed_by(local);
+        groups.iter().for_each(|group| self.following().leave(local, group));
         self.members().leave_all(local)
+    }
+
+    /// The groups of a connection, if anybody here sees positions.
+    fn followed_by(&self, local: &LocalName) -> Vec<GroupName> {
+        if self.following().is_empty() {
+            return Vec::new();
+        }
+        let members = self.members();
+        members.memberships.get(local).into_iter().flatten().cloned().collect()
+    }
+
+    /// The members of a group that do not see positions.
+    pub(super) fn members_beside(
+        &self,
+        group: &GroupName,
+        sequence: Option<&Sequence>,
+    ) -> Vec<LocalName> {
+        let members = self.members();
+        let Some(Group { locals, .. }) = members.groups.get(group) else { return Vec::new() };
+        match sequence {
+            Some(sequence) if sequence.len() >= locals.len() => Vec::new(),
+            Some(sequence) => locals.iter().filter(|local| !sequence.has(local)).cloned().collect(),
+            None => locals.iter().cloned().collect(),
+        }
     }
 
     pub(super) fn members_of(&self, group: &GroupName) -> Vec<LocalName> {

@@ -196,7 +196,8 @@ impl Shared {
     async fn tell(&self, change: &Change) -> bool {
         let (correlation, mut is_missed) = (CorrelationId::random(), false);
         for content in change.client_messages() {
-            let sent = self.group_send(&change.group, content, correlation).await;
+            // The history of a group is of messages that were sent to it.
+            let sent = self.send_to_members(&change.group, content, correlation).await;
             is_missed |= sent.map_or(true, |sent| sent.missed > 0);
         }
         for channel in &change.rule.channels {

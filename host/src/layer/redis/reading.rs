@@ -2,11 +2,42 @@
 //! and a pop whose caller has given up may still take some.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::redis::{Link, RedisFailure};
+
+/// A pop that is under way. Its caller may turn to something else meanwhile: dropping it would lose what it
+/// takes.
+pub(super) struct Popping(Pin<Box<dyn Future<Output = Popped> + Send>>);
+
+type Popped = Result<Vec<Vec<u8>>, RedisFailure>;
+
+impl fmt::Debug for Popping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Popping").finish()
+    }
+}
+
+impl Popping {
+    pub(super) fn new(link: &Arc<Link>, key: String, most: usize, timeout: Duration) -> Self {
+        let link = Arc::clone(link);
+        Self(Box::pin(async move { link.pop(&key, most, timeout).await }))
+    }
+
+    /// Waits for the entries. Returns none if there is something else to look at.
+    pub(super) async fn or(&mut self, other: &Notify) -> Option<Popped> {
+        tokio::select! {
+            popped = &mut self.0 => Some(popped),
+            () = other.notified() => None,
+        }
+    }
+}
 
 /// Compares the number of entries put into an inbox with the number read of it.
 #[derive(Debug, Default)]

@@ -65,8 +65,9 @@ async fn an_interface_server_is_killed_while_its_sockets_are_in_groups() {
     within(3, "its lease is over", async { while nodes() != "1" {} }).await;
     let node = site.redis.run(&["--raw", "ZRANGE", "tidegate:{0}:nodes", "0", "0"]);
     for key in site.redis.keys() {
+        let kinds = ["inbox:", "bytes:", "registrations:"];
         let is_of_node =
-            ["inbox:", "bytes:", "registrations:"].iter().any(|kind| key.contains(kind));
+            kinds.iter().any(|kind| key.starts_with(&format!("tidegate:{{0}}:{kind}")));
         assert!(!is_of_node || key.ends_with(&node), "{key} is left");
         if key.contains(":group:") {
             assert_eq!(site.redis.run(&["HLEN", &key]), "1", "only the other is a member");

@@ -246,6 +246,137 @@ local function forget_connections(node, group)
     end
 end
 
+-- The nodes and the named channels that are members of a group; what is over is swept.
+local function members_of(group)
+    local key = base .. 'group:' .. group
+    local fields = redis.call('HGETALL', key)
+    local nodes, channels, swept = {}, {}, false
+    for i = 1, #fields, 2 do
+        local kind, name = string.match(fields[i], '^(%a+) (.+)$')
+        if kind == 'node' and is_alive(name) then
+            nodes[#nodes + 1] = name
+        elseif kind == 'channel' and (tonumber(fields[i + 1]) or 0) > now then
+            channels[#channels + 1] = name
+        else
+            redis.call('HDEL', key, fields[i])
+            swept = true
+        end
+    end
+    if swept then forget_if_empty(group) end
+    return nodes, channels
+end
+
+-- What it takes to keep a message of a group beside its content, and the bytes before the content: when it was
+-- sent.
+local REMEMBERED, SENT = 64, 8
+
+-- Forgets the history of a group.
+local function forget_history(module, group)
+    redis.call('DEL', base .. 'history:' .. group, base .. 'position:' .. group)
+    redis.call('ZREM', base .. 'remembered:' .. module, group)
+    local key = base .. 'history:bytes:' .. module
+    local held = tonumber(redis.call('HGET', key, group)) or 0
+    redis.call('HDEL', key, group)
+    if held > 0 and redis.call('HINCRBY', key, '', -held) <= 0 then redis.call('HDEL', key, '') end
+end
+
+-- Notes the bytes of a group's history among those of its module.
+local function weigh(module, group, bytes)
+    local key = base .. 'history:bytes:' .. module
+    local held = tonumber(redis.call('HGET', key, group)) or 0
+    if bytes ~= held then
+        redis.call('HSET', key, group, bytes)
+        redis.call('HINCRBY', key, '', bytes - held)
+    end
+end
+
+-- In `remembered:`, groups that nobody has sent to are so much before those that somebody has.
+local UNSENT = 2 ^ 52
+
+-- Forgets the history of a module's group that was sent to longest ago, but for one. False if there is none.
+local function forget_oldest(module, but)
+    for _, group in ipairs(redis.call('ZRANGE', base .. 'remembered:' .. module, 0, 1)) do
+        if group ~= but then
+            forget_history(module, group)
+            return true
+        end
+    end
+    return false
+end
+
+-- The history of a group, without what is beyond its rule: {module, messages, age in microseconds, bytes, groups
+-- of the module, bytes of them, a new epoch}. It begins anew where the store is another one than before. Returns
+-- the epoch, the offset of the last message, messages and bytes that are kept.
+local function open_history(group, rule)
+    local module, list, place = rule.module, base .. 'history:' .. group, base .. 'position:' .. group
+    local all, keep = base .. 'remembered:' .. module, math.ceil(rule.age / 1000) + LAST_RESORT
+    -- What nobody has used for so long has no keys any more.
+    local oldest = redis.call('ZRANGE', all, 0, 0)[1]
+    if oldest and redis.call('EXISTS', base .. 'position:' .. oldest) == 0 then forget_history(module, oldest) end
+    local store = redis.call('GET', base .. 'epoch') or ''
+    local state = redis.call('HMGET', place, 'epoch', 'last', 'store')
+    local epoch, last = state[1], tonumber(state[2])
+    if not epoch or not last or state[3] ~= store then
+        forget_history(module, group)
+        epoch, last = rule.epoch, 0
+        redis.call('HSET', place, 'epoch', epoch, 'last', 0, 'store', store)
+    end
+    local length = redis.call('LLEN', list)
+    local bytes = length > 0 and tonumber(redis.call('HGET', base .. 'history:bytes:' .. module, group)) or 0
+    while length > 0 do
+        local head = redis.call('LINDEX', list, 0)
+        local is_old = #head < SENT or struct.unpack('>I8', head) + rule.age <= now
+        if not is_old and length <= rule.messages and bytes <= rule.bytes then break end
+        redis.call('LPOP', list)
+        length, bytes = length - 1, bytes - #head + SENT - REMEMBERED
+    end
+    redis.call('ZADD', all, 'NX', now - UNSENT, group)
+    weigh(module, group, bytes)
+    while redis.call('ZCARD', all) > rule.groups and forget_oldest(module, group) do end
+    for _, key in ipairs({ list, place, all, base .. 'history:bytes:' .. module }) do keep_for(key, keep) end
+    return epoch, last, length, bytes
+end
+
+-- The rule of a group as arguments have it, from one on.
+local function rule_at(i)
+    return {
+        module = ARGV[i], messages = tonumber(ARGV[i + 1]), age = tonumber(ARGV[i + 2]),
+        bytes = tonumber(ARGV[i + 3]), groups = tonumber(ARGV[i + 4]), all_bytes = tonumber(ARGV[i + 5]),
+        epoch = ARGV[i + 6],
+    }
+end
+
+-- A part of a history: behind a position, or the latest messages where that is not there. Returns {epoch, offset
+-- before the first message, offset of the group's last message, whether nothing is missing, {content, ...}}.
+local function page_of(group, rule, after_epoch, after_offset, latest, limit, limit_bytes)
+    local epoch, last, length = open_history(group, rule)
+    local list, floor = base .. 'history:' .. group, last - length
+    local is_there = after_epoch == epoch and after_offset >= floor and after_offset <= last
+    local from, contents, bytes = after_offset, {}, 0
+    if not is_there then
+        -- From the end, as many as fit.
+        from = last
+        while last - from < latest and from > floor do
+            local cost = #redis.call('LINDEX', list, from - floor - 1) - SENT + REMEMBERED
+            if bytes + cost > limit_bytes then break end
+            from, bytes = from - 1, bytes + cost
+        end
+    end
+    bytes = 0
+    local at, is_full = from - floor, false
+    while not is_full and at < length and #contents < limit do
+        for _, entry in ipairs(redis.call('LRANGE', list, at, at + 63)) do
+            bytes = bytes + #entry - SENT + REMEMBERED
+            is_full = #contents >= limit or (bytes > limit_bytes and #contents > 0)
+            if is_full then break end
+            contents[#contents + 1] = string.sub(entry, SENT + 1)
+        end
+        at = at + 64
+    end
+    local is_complete = (is_there or after_epoch == '') and 1 or 0
+    return { epoch, from, last, is_complete, contents }
+end
+
 -- Ends all that a node has in this partition, some of it if there is very much. Returns whether
 -- that was all.
 local function forget_node(node)

@@ -4,6 +4,7 @@ mod batches;
 mod clocks;
 mod cost;
 mod documented;
+mod histories;
 mod topologies;
 
 use std::{sync::Arc, time::Duration};

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Blob, WireError, encode, message::parse, presence::WirePresent, reply::WireReply};
+use crate::layer::histories::entries_of_join;
 use crate::message::{
-    Answer, ChannelName, Content, CorrelationId, Done, GroupName, LocalName, NodeName, Outcome,
-    Present, Reply,
+    Answer, ChannelName, Content, CorrelationId, Done, GroupName, InboxEntry, LocalName, NodeName,
+    Outcome, Position, Present, Reply,
 };
 
 /// An entry of an inbox.
@@ -15,11 +16,24 @@ pub(in super::super) enum Parcel {
     /// For one connection.
     Message { to: LocalName, content: Content, correlation: CorrelationId },
     /// For all connections of the node that are members of a group.
-    Group { group: GroupName, content: Content, correlation: CorrelationId },
+    Group {
+        group: GroupName,
+        content: Content,
+        correlation: CorrelationId,
+        /// The place behind the message, if the group is remembered.
+        position: Option<Position>,
+    },
     /// An answer of a worker to an event.
     Answer(Answer),
     /// A connection is a member now, and perhaps present. The count is that of the node's registration.
-    Join { local: LocalName, group: GroupName, count: u64, present: Option<Present> },
+    Join {
+        local: LocalName,
+        group: GroupName,
+        count: u64,
+        present: Option<Present>,
+        /// For one that sees positions.
+        since: Option<Since>,
+    },
     /// A connection leaves a group.
     Leave { local: LocalName, group: GroupName },
     /// A connection leaves all groups.
@@ -28,6 +42,34 @@ pub(in super::super) enum Parcel {
     Probe { number: u64 },
     /// A process asks for something that only the node knows.
     Ask { id: CorrelationId, question: Bytes },
+}
+
+/// From where on a member that sees positions gets all messages of its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Since {
+    pub(in super::super) position: Position,
+    /// Whether nothing is missing before it.
+    pub(in super::super) is_complete: bool,
+    /// The messages behind the position that are there already.
+    pub(in super::super) missed: Vec<Content>,
+}
+
+impl Since {
+    /// The place behind what is there already.
+    pub(in super::super) const fn end(&self) -> Position {
+        let offset = self.position.offset + self.missed.len() as u64;
+        Position { epoch: self.position.epoch, offset }
+    }
+
+    /// Returns the entries that a connection gets when it joins.
+    pub(in super::super) fn entries(
+        self,
+        local: &LocalName,
+        group: &GroupName,
+    ) -> impl Iterator<Item = InboxEntry> {
+        let Self { position, is_complete, missed } = self;
+        entries_of_join(local, group, (position, is_complete), missed)
+    }
 }
 
 /// Bytes of each kind that the entries took that were read of an inbox.
@@ -49,6 +91,10 @@ enum WireParcel {
         group: String,
         content: Blob,
         correlation: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        epoch: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        offset: Option<u64>,
     },
     Answer {
         to: String,
@@ -62,6 +108,8 @@ enum WireParcel {
         count: u64,
         #[serde(skip_serializing_if = "Option::is_none", default)]
         present: Option<WirePresent>,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        since: Option<WireSince>,
     },
     Leave {
         local: String,
@@ -77,6 +125,14 @@ enum WireParcel {
         id: String,
         question: Blob,
     },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WireSince {
+    epoch: String,
+    offset: u64,
+    complete: bool,
+    missed: Vec<Blob>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -119,12 +175,14 @@ impl Parcel {
                     correlation: correlation.to_string(),
                 },
             ),
-            Self::Group { group, content, correlation } => (
+            Self::Group { group, content, correlation, position } => (
                 MESSAGE,
                 WireParcel::Group {
                     group: group.to_string(),
                     content: Blob(content.as_bytes().clone()),
                     correlation: correlation.to_string(),
+                    epoch: position.map(|position| position.epoch.to_string()),
+                    offset: position.map(|position| position.offset),
                 },
             ),
             Self::Answer(answer) => {
@@ -138,13 +196,14 @@ impl Parcel {
                 (kind, wire)
             }
             // It counts, too: a node must have room for joins.
-            Self::Join { local, group, count, present } => (
+            Self::Join { local, group, count, present, since } => (
                 MESSAGE,
                 WireParcel::Join {
                     local: local.to_string(),
                     group: group.to_string(),
                     count: *count,
                     present: present.as_ref().map(WirePresent::from),
+                    since: since.as_ref().map(WireSince::from),
                 },
             ),
             Self::Leave { local, group } => {
@@ -184,10 +243,14 @@ impl Parcel {
                 content: parse(content.0)?,
                 correlation: id("correlation", &correlation)?,
             },
-            WireParcel::Group { group, content, correlation } => Self::Group {
+            WireParcel::Group { group, content, correlation, epoch, offset } => Self::Group {
                 group: name(&group)?,
                 content: parse(content.0)?,
                 correlation: id("correlation", &correlation)?,
+                position: match (epoch, offset) {
+                    (Some(epoch), Some(offset)) => Some(position(&epoch, offset)?),
+                    _ => None,
+                },
             },
             WireParcel::Answer { to, order, replies: wire, done } => {
                 let mut replies: Vec<Reply> = Vec::with_capacity(wire.len());
@@ -197,11 +260,12 @@ impl Parcel {
                 let done = done.map(WireDone::into_done).transpose()?;
                 Self::Answer(Answer { to: local(node, &to)?, order, replies, done })
             }
-            WireParcel::Join { local: joins, group, count, present } => Self::Join {
+            WireParcel::Join { local: joins, group, count, present, since } => Self::Join {
                 local: local(node, &joins)?,
                 group: name(&group)?,
                 count,
                 present: present.map(WirePresent::into_present).transpose()?,
+                since: since.map(WireSince::into_since).transpose()?,
             },
             WireParcel::Leave { local: leaves, group } => {
                 Self::Leave { local: local(node, &leaves)?, group: name(&group)? }
@@ -230,6 +294,33 @@ fn name(text: &str) -> Result<GroupName, WireError> {
 
 fn id(field: &'static str, text: &str) -> Result<CorrelationId, WireError> {
     text.parse().map_err(|error| WireError::field(field)(&error))
+}
+
+fn position(epoch: &str, offset: u64) -> Result<Position, WireError> {
+    let text = format!("{epoch}-{offset}");
+    text.parse().map_err(|error| WireError::field("offset")(&error))
+}
+
+impl From<&Since> for WireSince {
+    fn from(since: &Since) -> Self {
+        Self {
+            epoch: since.position.epoch.to_string(),
+            offset: since.position.offset,
+            complete: since.is_complete,
+            missed: since.missed.iter().map(|it| Blob(it.as_bytes().clone())).collect(),
+        }
+    }
+}
+
+impl WireSince {
+    fn into_since(self) -> Result<Since, WireError> {
+        let missed = self.missed.into_iter().map(|content| parse(content.0));
+        Ok(Since {
+            position: position(&self.epoch, self.offset)?,
+            is_complete: self.complete,
+            missed: missed.collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 impl From<&Done> for WireDone {

@@ -15,7 +15,7 @@ mod reply;
 mod tests;
 
 pub(super) use self::{
-    inbox::{Parcel, Taken},
+    inbox::{Parcel, Since, Taken},
     message::{Envelope, open, seal, times},
     presence::{pack_rule, unpack_rule},
 };

@@ -10,8 +10,8 @@ use super::*;
 use crate::message::{
     Answer, ChannelName, Close, Content, CorrelationId, Done, Event, EventKind, Facts, Frame,
     GroupName, Handshake, Header, LocalName, Member, MemberKey, Message, NodeName, Outcome,
-    PathParam, Payload, PresenceRule, Present, Protocol, Reply, Response, ResponseHead, Scope,
-    Session, SessionData, SessionKey, SessionLookup, User,
+    PathParam, Payload, Position, PresenceRule, Present, Protocol, Reply, Response, ResponseHead,
+    Scope, Session, SessionData, SessionKey, SessionLookup, User,
 };
 
 /// The golden entries that `docs/redis.md` gives to writers of peers.
@@ -49,6 +49,10 @@ fn present() -> Present {
         is_stand_in: false,
     };
     Present { member, rule }
+}
+
+fn position() -> Position {
+    "0123456789abcdef-41".parse().unwrap()
 }
 
 fn scope(protocol: Protocol) -> Scope {
@@ -133,21 +137,37 @@ fn messages() -> Vec<(&'static str, Message)> {
     ]
 }
 
-fn parcels() -> Vec<(&'static str, Parcel)> {
+/// Entries about groups, with and without what a remembered one has.
+fn of_groups() -> Vec<(&'static str, Parcel)> {
     let (group, content) = (GroupName::parse("chat.lobby").unwrap(), content(b"\x81\xa1n\x01"));
-    let head = || ResponseHead { status: StatusCode::OK, headers: vec![header("x-a", "1")] };
-    let response = || Response { head: head(), body: Bytes::from_static(b"body") };
-    let done = |outcome| Done { outcome, state: Some(Bytes::from_static(b"\x80")), activation: 2 };
-    let hold = Reply::Hold { timeout: Duration::from_secs(25), fallback: Some(response()) };
     vec![
         (
-            "inbox message",
-            Parcel::Message { to: local("one"), content: content.clone(), correlation: id() },
+            "inbox group",
+            Parcel::Group {
+                group: group.clone(),
+                content: content.clone(),
+                correlation: id(),
+                position: None,
+            },
         ),
-        ("inbox group", Parcel::Group { group: group.clone(), content, correlation: id() }),
+        (
+            "inbox group that is remembered",
+            Parcel::Group {
+                group: group.clone(),
+                content: content.clone(),
+                correlation: id(),
+                position: Some(position()),
+            },
+        ),
         (
             "inbox join",
-            Parcel::Join { local: local("one"), group: group.clone(), count: 7, present: None },
+            Parcel::Join {
+                local: local("one"),
+                group: group.clone(),
+                count: 7,
+                present: None,
+                since: None,
+            },
         ),
         (
             "inbox join of a member",
@@ -156,8 +176,40 @@ fn parcels() -> Vec<(&'static str, Parcel)> {
                 group: group.clone(),
                 count: 8,
                 present: Some(present()),
+                since: None,
             },
         ),
+        (
+            "inbox join from a position",
+            Parcel::Join {
+                local: local("one"),
+                group,
+                count: 7,
+                present: None,
+                since: Some(Since {
+                    position: position(),
+                    is_complete: true,
+                    missed: vec![content],
+                }),
+            },
+        ),
+    ]
+}
+
+fn parcels() -> Vec<(&'static str, Parcel)> {
+    let mut parcels = of_groups();
+    parcels.extend(of_connections());
+    parcels
+}
+
+fn of_connections() -> Vec<(&'static str, Parcel)> {
+    let (group, content) = (GroupName::parse("chat.lobby").unwrap(), content(b"\x81\xa1n\x01"));
+    let head = || ResponseHead { status: StatusCode::OK, headers: vec![header("x-a", "1")] };
+    let response = || Response { head: head(), body: Bytes::from_static(b"body") };
+    let done = |outcome| Done { outcome, state: Some(Bytes::from_static(b"\x80")), activation: 2 };
+    let hold = Reply::Hold { timeout: Duration::from_secs(25), fallback: Some(response()) };
+    vec![
+        ("inbox message", Parcel::Message { to: local("one"), content, correlation: id() }),
         ("inbox leave", Parcel::Leave { local: local("one"), group }),
         ("inbox leave_all", Parcel::LeaveAll { local: local("one") }),
         ("inbox probe", Parcel::Probe { number: 9 }),
@@ -432,6 +484,18 @@ fn some_reply() -> impl Strategy<Value = Reply> {
     ]
 }
 
+fn some_position() -> impl Strategy<Value = Position> {
+    ("[0-9a-f]{16}", 0..1_u64 << 53)
+        .prop_map(|(epoch, offset)| Position { epoch: epoch.parse().unwrap(), offset })
+}
+
+fn some_since() -> impl Strategy<Value = Since> {
+    (some_position(), any::<bool>(), 0..3_usize).prop_map(|(position, is_complete, missed)| {
+        let missed = vec![content(b"\x81\xa1n\x01"); missed];
+        Since { position, is_complete, missed }
+    })
+}
+
 fn some_parcel() -> impl Strategy<Value = Parcel> {
     let outcome = prop_oneof![
         Just(Outcome::Ok),
@@ -452,20 +516,23 @@ fn some_parcel() -> impl Strategy<Value = Parcel> {
             content,
             correlation
         }),
-        (group(), content(), some_id()).prop_map(|(group, content, correlation)| Parcel::Group {
-            group,
-            content,
-            correlation
-        }),
+        (group(), content(), some_id(), option::of(some_position())).prop_map(
+            |(group, content, correlation, position)| {
+                Parcel::Group { group, content, correlation, position }
+            }
+        ),
         (locals(), any::<u64>(), vec(some_reply(), 0..4), option::of(done)).prop_map(
             |(to, order, replies, done)| Parcel::Answer(Answer { to, order, replies, done })
         ),
-        (locals(), group(), any::<u64>()).prop_map(|(local, group, count)| Parcel::Join {
-            local,
-            group,
-            count,
-            present: None
-        }),
+        (locals(), group(), any::<u64>(), option::of(some_since())).prop_map(
+            |(local, group, count, since)| Parcel::Join {
+                local,
+                group,
+                count,
+                present: None,
+                since
+            }
+        ),
         (locals(), group()).prop_map(|(local, group)| Parcel::Leave { local, group }),
         locals().prop_map(|local| Parcel::LeaveAll { local }),
         any::<u64>().prop_map(|number| Parcel::Probe { number }),
