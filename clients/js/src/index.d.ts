@@ -52,7 +52,8 @@ export interface Platform {
 
 export interface SocketEvents {
   open: Event;
-  message: MessageEvent;
+  message: MessageEvent & { group?: string; position?: string };
+  gap: Event & { group: string; position: string };
   close: Event & { code: number; reason: string; wasClean: boolean };
   reconnecting: Event & { attempt: number; delay: number; code: number; reason: string };
   error: Event & { error: unknown; data?: unknown };
@@ -80,6 +81,8 @@ export interface Socket extends Typed<SocketEvents> {
   send(data: Data): void;
   sendJson(value: unknown): void;
   stream(name: string): Stream;
+  position(group: string): string | undefined;
+  forget(group: string): void;
   presence<Facts = unknown>(group?: string): Presence<Facts>;
   close(code?: number, reason?: string): void;
 }

@@ -7,6 +7,7 @@ import { SendError } from "./errors.js";
 import { SocketEvent } from "./events.js";
 import { settings } from "./options.js";
 import { platform } from "./platform.js";
+import { Positions } from "./positions.js";
 import { Presence, decode } from "./presence.js";
 import { Queue, size } from "./queue.js";
 import { Streams } from "./streams.js";
@@ -19,7 +20,10 @@ import { EXPIRED, offered, Question } from "./token.js";
  *
  * - `open`: a connection is open, the first or another one. What the server knew of an earlier one
  *   is gone, so this is the place to join again.
- * - `message`: `data`, as with a WebSocket. Not once `stream` was called.
+ * - `message`: `data`, as with a WebSocket; `group` and `position` for one of a group that the host
+ *   remembers. Not once `stream` was called.
+ * - `gap`: messages of a group that the host remembers are gone; `group`, `position` (from where on
+ *   all come again).
  * - `close`: a connection that was open ended; `code`, `reason`, `wasClean`.
  * - `reconnecting`: the next attempt is due; `attempt`, `delay` (ms), `code`, `reason`.
  * - `error`: a message belongs to no stream, `shouldReconnect` threw, or there is no token; `error`,
@@ -31,6 +35,7 @@ export class Socket extends EventTarget {
   #settings;
   #platform;
   #queue;
+  #positions = new Positions();
   /** @type {Streams | undefined} */
   #streams = undefined;
   /** Collections of members, by group. @type {Map<string | undefined, Presence>} */
@@ -141,6 +146,26 @@ export class Socket extends EventTarget {
   }
 
   /**
+   * The place behind the last message of a group that the host remembers. The next connection names
+   * it, so that the host can send what was missed.
+   *
+   * @param {string} group the whole name, as messages have it
+   * @returns {string | undefined}
+   */
+  position(group) {
+    return this.#positions.get(group);
+  }
+
+  /**
+   * Forgets the position in a group, for one that the page has left.
+   *
+   * @param {string} group
+   */
+  forget(group) {
+    this.#positions.forget(group);
+  }
+
+  /**
    * The members of a group, always the same collection for a group. Without a group those of any group that the
    * host tells of, for a socket that is in one.
    *
@@ -210,7 +235,8 @@ export class Socket extends EventTarget {
 
   /** @param {string | string[]} protocols */
   #open(protocols) {
-    this.#connection = new Connection(this.#url, protocols, this.#settings, this.#platform, {
+    const url = this.#positions.address(this.#url);
+    this.#connection = new Connection(url, protocols, this.#settings, this.#platform, {
       opened: () => this.#opened(),
       received: (event) => this.#received(event),
       over: (ending) => this.#over(ending),
@@ -243,12 +269,19 @@ export class Socket extends EventTarget {
   }
 
   /** @param {MessageEvent} event */
-  #received({ data, origin }) {
+  #received({ data: received, origin }) {
+    const opened = this.#positions.open(received);
+    const { group, position, gap, data } = opened ?? { data: received };
+    if (opened && data === undefined) {
+      if (gap) this.#fire("gap", { group, position });
+      return;
+    }
     const told = this.#presences.size > 0 ? decode(data) : undefined;
     const presence = told && (this.#presences.get(told.group) ?? this.#presences.get(undefined));
     if (presence) return presence.receive(told);
     if (!this.#streams) {
-      this.dispatchEvent(new MessageEvent("message", { data, origin }));
+      const event = new MessageEvent("message", { data, origin });
+      this.dispatchEvent(Object.assign(event, { group, position }));
       return;
     }
     try {

@@ -55,7 +55,7 @@ export class World {
   /** A socket whose events are noted. */
   connect(options = {}, url = "ws://host/path") {
     const socket = new Socket(url, { ...options, platform: this.platform() });
-    for (const type of ["open", "message", "close", "reconnecting", "error", "end"]) {
+    for (const type of ["open", "message", "gap", "close", "reconnecting", "error", "end"]) {
       socket.addEventListener(type, (event) => this.events.push(event));
     }
     return socket;

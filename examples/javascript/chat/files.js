@@ -10,6 +10,7 @@ import events from "../../../clients/js/src/events.js?text";
 import index from "../../../clients/js/src/index.js?text";
 import options from "../../../clients/js/src/options.js?text";
 import platform from "../../../clients/js/src/platform.js?text";
+import positions from "../../../clients/js/src/positions.js?text";
 import presence from "../../../clients/js/src/presence.js?text";
 import queue from "../../../clients/js/src/queue.js?text";
 import socket from "../../../clients/js/src/socket.js?text";
@@ -31,6 +32,7 @@ export const client = tagged({
   "index.js": index,
   "options.js": options,
   "platform.js": platform,
+  "positions.js": positions,
   "presence.js": presence,
   "queue.js": queue,
   "socket.js": socket,

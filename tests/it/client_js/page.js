@@ -9,7 +9,7 @@ class Watched extends Socket {
 
   constructor(path, options) {
     super(path, options);
-    for (const type of ["open", "message", "close", "reconnecting", "error", "end"]) {
+    for (const type of ["open", "message", "gap", "close", "reconnecting", "error", "end"]) {
       this.addEventListener(type, (event) => {
         const { code, reason, attempt, delay, data, unsent, error } = event;
         this.events.push({ type, code, reason, attempt, delay, data, unsent, error: error?.name });
