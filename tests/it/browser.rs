@@ -7,7 +7,8 @@ mod users;
 
 use std::time::Duration;
 
-use tests::{Browser, Driver, Host, example, must};
+use serde_json::json;
+use tests::{Browser, Driver, FaultProxy, Host, Network, example, must};
 
 /// Waits until the chat shows a text in its log.
 pub(crate) async fn shows(browser: &Browser, text: &str) {
@@ -50,6 +51,42 @@ async fn a_line_typed_in_one_window_appears_in_the_other_while_a_neighbour_loops
     shows(&ann, "Bob left").await;
     bob.close().await;
     ann.close().await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_was_offline_shows_each_line_that_it_has_missed_once() {
+    let host = Host::builder().example("chat").start().await;
+    let network = FaultProxy::before(host.address().port()).await;
+    let driver = Driver::start().await;
+    let ann = driver.browse("ann", &format!("http://{}/chat/tide", host.address())).await;
+    let bob = driver.browse("bob", &format!("http://{}/chat/tide", network.address())).await;
+    join(&ann, "Ann").await;
+    join(&bob, "Bob").await;
+    say(&ann, "line 0").await;
+    shows(&bob, "line 0").await;
+    network.set(Network::Cut);
+    shows(&bob, "connection lost").await;
+    for number in 1..=5 {
+        say(&ann, &format!("line {number}")).await;
+        shows(&ann, &format!("line {number}")).await;
+    }
+    network.set(Network::Works);
+    shows(&bob, "line 5").await;
+    say(&ann, "line 6").await;
+    shows(&bob, "line 6").await;
+    let lines =
+        "return [...document.querySelectorAll('#log .theirs')].map((it) => it.textContent);";
+    let expected: Vec<_> = (0..=6).map(|number| format!("Ann: line {number}")).collect();
+    assert_eq!(bob.run(lines).await, json!(expected));
+    // Who comes later is shown the same.
+    let carl = driver.browse("carl", &format!("http://{}/chat/tide", host.address())).await;
+    join(&carl, "Carl").await;
+    shows(&carl, "line 6").await;
+    assert_eq!(carl.run(lines).await, json!(expected));
+    for window in [ann, bob, carl] {
+        window.close().await;
+    }
     host.stop().await;
 }
 

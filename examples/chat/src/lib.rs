@@ -3,14 +3,16 @@
 use client_files::{CLIENT, Files, files};
 use serde::{Deserialize, Serialize};
 use tidegate_sdk::{
-    Close, Frame, Handshake, Json, Request, Response, Result, Socket, State, Websocket, export,
-    http, websocket,
+    Close, Frame, Handshake, Json, Request, Response, Result, Since, Socket, State, Websocket,
+    export, http, websocket,
 };
 
 mod text;
 
 use text::{ConnectionId, Line, Name, Room};
 
+/// The lines of a room that are kept, and shown to who joins.
+const LINES: u32 = 100;
 const PAGE: &str = include_str!("page/page.html");
 const PAGE_FILES: Files = files!["page/", "page.css" "page.js"];
 
@@ -64,6 +66,9 @@ enum Incoming {
         name: String,
         #[serde(default)]
         id: Option<String>,
+        /// Whether it knows positions, and wants the lines that it has missed.
+        #[serde(default)]
+        remember: bool,
     },
     Say {
         text: String,
@@ -104,7 +109,9 @@ impl Websocket for Chat {
 
     fn receive(&self, socket: &mut Socket<Member>, incoming: Self::Incoming) -> Result<()> {
         let outcome = match incoming {
-            Ok(Json(Incoming::Join { name, id })) => self.join(socket, &name, id.as_deref())?,
+            Ok(Json(Incoming::Join { name, id, remember })) => {
+                self.join(socket, &name, id.as_deref(), remember)?
+            }
             Ok(Json(Incoming::Say { text })) => self.say(socket, &text)?,
             Err(_) => Err("Please send JSON like {\"type\": \"say\", \"text\": \"Hello\"}."),
         };
@@ -126,7 +133,13 @@ impl Websocket for Chat {
 type Answer = std::result::Result<(), &'static str>;
 
 impl Chat {
-    fn join(&self, socket: &mut Socket<Member>, name: &str, id: Option<&str>) -> Result<Answer> {
+    fn join(
+        &self,
+        socket: &mut Socket<Member>,
+        name: &str,
+        id: Option<&str>,
+        remember: bool,
+    ) -> Result<Answer> {
         if socket.state().is_some() {
             return Ok(Err("You have a name already."));
         }
@@ -137,8 +150,14 @@ impl Chat {
         let notice = Frame::json(&Outgoing::Joined { who: &who })?;
         socket.set_state(who)?;
         // First in, then the notice: whoever joins sees it too, and knows that it worked.
-        socket.group_add(self.room.group())?;
-        socket.group_send(self.room.group(), &notice)?;
+        let group = self.room.group();
+        if remember {
+            let since = Since::position(socket.last_position(&group));
+            socket.group_join(&group, since.or_latest(LINES))?;
+        } else {
+            socket.group_add(&group)?;
+        }
+        socket.group_send(&group, &notice)?;
         Ok(Ok(()))
     }
 
@@ -155,4 +174,11 @@ impl Chat {
     }
 }
 
-export! { lobby, room, page_file, client_file, Chat }
+export! {
+    lobby,
+    room,
+    page_file,
+    client_file,
+    #[history("room.*", messages = 100, age = "24h", bytes = "1MiB")]
+    Chat,
+}

@@ -2,12 +2,22 @@
 
 use tidegate_sdk::testing::{TestHost, cases};
 
-#[test]
-fn cases_hold_natively() {
+fn hold(json: &str) {
     let mut host = TestHost::new(chat::consumers()).named("chat");
-    if let Err(error) = cases::run(include_str!("../cases.json"), &mut host) {
+    if let Err(error) = cases::run(json, &mut host) {
         panic!("{error}");
     }
     assert_eq!(host.faults(), []);
     assert_eq!(host.drops(), Vec::<String>::new());
+}
+
+#[test]
+fn cases_hold_natively() {
+    hold(include_str!("../cases.json"));
+}
+
+/// Apart, since the chats in Python and JavaScript share the other cases and remember nothing.
+#[test]
+fn who_comes_later_is_shown_the_last_lines() {
+    hold(include_str!("remembered.json"));
 }

@@ -51,8 +51,11 @@ function group({ params }) {
   return `room.${params.room}`;
 }
 
-/** The keys of what a client may say, after its type. */
-const KEYS = { join: ["name", "id"], say: ["text"] };
+/**
+ * The keys of what a client may say, after its type. With `remember` the page asks for lines that it has missed: this chat
+ * keeps none, and sends those that come.
+ */
+const KEYS = { join: ["name", "id", "remember"], say: ["text"] };
 
 /**
  * @param {string | Uint8Array} message

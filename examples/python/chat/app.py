@@ -57,6 +57,8 @@ class Join:
     type: Literal["join"]
     name: str
     id: str | None = None
+    remember: bool = False
+    """The page asks for lines that it has missed. This chat keeps none, and sends those that come."""
 
 
 @strict

@@ -89,14 +89,24 @@ const handlers = {
   },
 };
 
+/// With `remember` the server sends what was missed since the last line that the client had.
+function join() {
+  socket.sendJson({ type: "join", name, id, remember: true });
+}
+
 function connect() {
   say("connecting …");
   socket = new Socket(path);
   // Each connection is a new one to the server, which knows no name yet.
-  socket.addEventListener("open", () => socket.sendJson({ type: "join", name, id }));
+  socket.addEventListener("open", join);
   socket.addEventListener("message", ({ data }) => {
     const message = JSON.parse(data);
     handlers[message.type]?.(message);
+  });
+  // The last lines of the room follow.
+  socket.addEventListener("gap", () => {
+    $("log").replaceChildren();
+    show("notice", "", "earlier lines are gone");
   });
   socket.addEventListener("close", leave);
   socket.addEventListener("reconnecting", ({ code, delay }) => {
@@ -119,7 +129,7 @@ $("join-form").addEventListener("submit", (event) => {
   if (!name) return complain("Please say your name.");
   $("join").disabled = true;
   if (!socket) connect();
-  else if (socket.state === "open") socket.sendJson({ type: "join", name, id });
+  else if (socket.state === "open") join();
 });
 
 $("say-form").addEventListener("submit", (event) => {
