@@ -17,7 +17,7 @@ STEP := @scripts/timed-step
 # Steps run one after the other, even with -j: cargo uses all cores by itself, and a red step stops
 # the rest.
 .NOTPARALLEL:
-.PHONY: help demo dist build check-hour examples test unit lint docs fmt bench bench-fetches bench-paired bench-python bench-redis \
+.PHONY: help demo dist build check-hour examples test unit lint docs fmt bench bench-capabilities bench-fetches bench-paired bench-python bench-redis \
 	findings setup
 
 help: ## List the targets
@@ -82,6 +82,9 @@ bench: examples ## Run the benchmarks
 
 bench-fetches: examples ## Run the benchmarks of requests to servers outside
 	$(STEP) "benchmarks of requests to servers outside" cargo bench --locked --package tests --bench fetches
+
+bench-capabilities: examples ## Run each capability beside a consumer or a group without it
+	$(STEP) "benchmarks of capabilities" cargo bench --locked --package tests --bench capabilities
 
 bench-redis: examples ## Run the benchmarks of the layer on Redis
 	$(STEP) "benchmarks over Redis" cargo bench --locked --package tests --bench redis

@@ -10,14 +10,37 @@ use std::{
 };
 
 use tests::Socket;
+use tokio::runtime::Runtime;
+
+use crate::load::ROUND;
 
 /// Handshakes at the same time.
 const HANDSHAKES: usize = 50;
 /// Messages that are under way at the same time.
 const UNDER_WAY: usize = 16;
-const TEXT: &str = "the tide comes in, and everybody hears of it";
+pub(crate) const TEXT: &str = "the tide comes in, and everybody hears of it";
 
-/// Sockets in the group `watch` of the guest `actor`, which joins and sends as its clients say.
+/// Where the sockets are opened, and what they say.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) member: String,
+    pub(crate) sender: String,
+    pub(crate) says: String,
+    /// Whether a member is told something when it has joined.
+    pub(crate) is_greeted: bool,
+}
+
+impl Stage {
+    async fn join(&self, address: SocketAddr) -> Socket {
+        let mut member = Socket::open(address, &self.member).await;
+        if self.is_greeted {
+            member.text().await;
+        }
+        member
+    }
+}
+
+/// Members of a group.
 #[derive(Debug)]
 pub(crate) struct Audience {
     sender: Socket,
@@ -25,23 +48,24 @@ pub(crate) struct Audience {
     first: Socket,
     members: u64,
     received: Arc<AtomicU64>,
+    says: String,
 }
 
 impl Audience {
-    pub(crate) async fn gather(address: SocketAddr, members: usize) -> Self {
+    pub(crate) async fn gather(address: SocketAddr, members: usize, stage: &Stage) -> Self {
         let received = Arc::new(AtomicU64::new(0));
         let mut open = 1;
         while open < members {
             let some = HANDSHAKES.min(members - open);
-            let some = (0..some).map(|_| Socket::open(address, "/watch"));
+            let some = (0..some).map(|_| stage.join(address));
             for member in futures_util::future::join_all(some).await {
                 tests::background(listen(member, Arc::clone(&received)));
                 open += 1;
             }
         }
-        let first = Socket::open(address, "/watch").await;
-        let sender = Socket::open(address, "/actor").await;
-        Self { sender, first, members: members as u64, received }
+        let first = stage.join(address).await;
+        let sender = Socket::open(address, &stage.sender).await;
+        Self { sender, first, members: members as u64, received, says: stage.says.clone() }
     }
 
     /// Sends for a while. Returns deliveries in a second, and how many there were.
@@ -70,7 +94,7 @@ impl Audience {
     }
 
     async fn send(&mut self) {
-        self.sender.send(format!("publish watch {TEXT}")).await;
+        self.sender.send(self.says.clone()).await;
     }
 }
 
@@ -80,5 +104,19 @@ async fn listen(mut member: Socket, received: Arc<AtomicU64>) {
         if message.is_text() {
             received.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// Sends to members of a group, who stay from round to round, and gives rate and number of deliveries.
+pub(crate) fn broadcast(
+    clients: &Runtime,
+    members: usize,
+    stage: Stage,
+) -> impl FnMut(SocketAddr) -> (f64, f64) {
+    let mut gathered = None;
+    move |address| {
+        let audience = gathered
+            .get_or_insert_with(|| clients.block_on(Audience::gather(address, members, &stage)));
+        clients.block_on(audience.broadcast(ROUND))
     }
 }
