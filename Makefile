@@ -54,9 +54,9 @@ unit: examples ## Run the tests alone (`scripts/setup tests` installs what they 
 	$(STEP) "test the Python SDK" $(SERVED) scripts/test-sdk-python
 
 check-hour: SETUP := tests
-check-hour: setup examples ## Check for an hour that no moment of a schedule is missed or doubled
-	$(STEP) "schedules for an hour" env TIDEGATE_CHECK_SECONDS=3600 cargo nextest run --locked --profile hour \
-		--package tests --test it -E 'test(while_three_processes_are_killed_in_turn)'
+check-hour: setup examples ## Check for an hour that no moment of a schedule and no message of a group is missed or doubled
+	$(STEP) "schedules and groups for an hour" env TIDEGATE_CHECK_SECONDS=3600 cargo nextest run --locked --profile hour \
+		--package tests --test it -E 'test(while_three_processes_are_killed_in_turn) or test(clients_that_come_and_go)'
 
 lint: ## Check the format, and run clippy
 	$(STEP) "format" scripts/format --check

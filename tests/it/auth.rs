@@ -12,6 +12,7 @@ use tidegate::{
     registry::DeployError,
     telemetry::ByReason,
 };
+use tokio::sync::Semaphore;
 
 use crate::{TIDEGATE, unrouted::Peer};
 
@@ -209,16 +210,20 @@ async fn two_hundred_sockets_whose_tokens_end_together_all_come_back_and_none_is
     let host = Host::builder().guest("users").section(&section).compiler(TIDEGATE).start().await;
     let address = host.address();
     let end = token_for("ada", &json!({}), 0);
+    // As many events as a channel has room for wait for a slot.
+    let handshakes = Arc::new(Semaphore::new(50));
     let mut sockets = tokio::task::JoinSet::new();
     for number in 0..200 {
-        let first = bearer(&end);
+        let (first, handshakes) = (bearer(&end), Arc::clone(&handshakes));
+        let open = async move |authorization: String| {
+            let _permit = handshakes.acquire().await.unwrap();
+            let fields = [("authorization", &*authorization)];
+            Socket::try_open(address, "/room", &fields).await.unwrap()
+        };
         sockets.spawn(async move {
-            let opened = Socket::try_open(address, "/room", &[("authorization", &first)]).await;
-            let mut socket = opened.unwrap();
+            let mut socket = open(first).await;
             assert_eq!(socket.closed().await.0, 4401);
-            let fresh = bearer(&token_for("ada", &json!({}), 3_600));
-            let opened = Socket::try_open(address, "/room", &[("authorization", &fresh)]).await;
-            let mut socket = opened.unwrap();
+            let mut socket = open(bearer(&token_for("ada", &json!({}), 3_600))).await;
             socket.send(format!("{number}")).await;
             assert!(socket.text().await.starts_with(&format!("ada  true: {number} ")));
         });

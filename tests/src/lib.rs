@@ -81,6 +81,20 @@ pub async fn give_up<T>(task: tokio::task::JoinHandle<T>) {
     assert!(must("it is dropped", task).await.is_err(), "it was done");
 }
 
+/// The same code as another file, for deployments: a custom section with a number is behind it.
+pub fn numbered(file: &Path, number: u32) -> Vec<u8> {
+    let mut wasm = std::fs::read(file).unwrap();
+    wasm.extend([0, 6, 1, b'n']);
+    wasm.extend(number.to_le_bytes());
+    wasm
+}
+
+/// How long a checker goes on: some seconds, or `TIDEGATE_CHECK_SECONDS`, as `make check-hour` says.
+pub fn check_span() -> Duration {
+    let seconds = std::env::var("TIDEGATE_CHECK_SECONDS").ok();
+    Duration::from_secs(seconds.map_or(15, |seconds| seconds.parse().unwrap()))
+}
+
 /// Allows this process as many descriptors as it may have, for tests with many connections: both ends
 /// of each are here.
 pub fn raise_descriptor_limit() {

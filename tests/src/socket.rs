@@ -44,13 +44,9 @@ impl Socket {
         }
     }
 
-    /// Opens a WebSocket, unless the server is gone or goes meanwhile.
-    pub async fn open_unless_gone(address: SocketAddr, path: &str) -> Option<Self> {
-        match Self::connect(address, path, &[]).await {
-            Ok(socket) => Some(socket),
-            Err(Error::Http(response)) => panic!("{path}: {}", response.status()),
-            Err(_) => None,
-        }
+    /// Opens a WebSocket, unless the server is gone, goes meanwhile or lets nobody in now.
+    pub async fn open_if_served(address: SocketAddr, path: &str) -> Option<Self> {
+        Self::connect(address, path, &[]).await.ok()
     }
 
     async fn connect(

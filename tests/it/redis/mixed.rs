@@ -14,7 +14,7 @@ use std::{
 use tests::{
     Process, Socket, background, guest,
     history::{History, Promise, Stamp, Step, Violation},
-    must,
+    must, numbered,
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_tungstenite::tungstenite::Message;
@@ -244,14 +244,6 @@ async fn stop(process: Process) {
     assert_eq!(process.wait().await, Some(0));
 }
 
-/// The guest, as another file.
-fn version(number: u8) -> Vec<u8> {
-    let mut wasm = std::fs::read(guest("actor")).unwrap();
-    // A custom section with a name of one byte.
-    wasm.extend([0, 2, 1, b'0' + number]);
-    wasm
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_is_replaced_by_another_under_load_and_nothing_is_lost_doubled_or_turned_around()
 {
@@ -278,7 +270,7 @@ async fn a_release_is_replaced_by_another_under_load_and_nothing_is_lost_doubled
         until_ready(&[&next]).await;
         let former = std::mem::replace(&mut moved, next);
         moving.replace(former, &moved).await;
-        moved.api().done("PUT", "modules/actor", version(number)).await;
+        moved.api().done("PUT", "modules/actor", numbered(&guest("actor"), number)).await;
         go_on().await;
     }
     tokio::join!(staying.end(), moving.end());

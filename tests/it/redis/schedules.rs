@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tests::{Client, Socket, guest, must};
+use tests::{Client, Socket, check_span, guest, must};
 
 use super::Site;
 use crate::schedules::seconds;
@@ -24,12 +24,6 @@ async fn each_moment_comes_once_among_processes_of_which_one_is_killed() {
         .await;
 }
 
-/// How long processes are killed in turn: some seconds, or `TIDEGATE_CHECK_SECONDS`, as `make check-hour` says.
-fn span() -> Duration {
-    let seconds = std::env::var("TIDEGATE_CHECK_SECONDS").ok();
-    Duration::from_secs(seconds.map_or(15, |seconds| seconds.parse().unwrap()))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn no_moment_is_missed_or_doubled_while_three_processes_are_killed_in_turn() {
     let site = Site::new(&[("scheduled", guest("scheduled"))]);
@@ -42,7 +36,7 @@ async fn no_moment_is_missed_or_doubled_while_three_processes_are_killed_in_turn
     let (client, mut watch) =
         (Client::new(interface.address), Socket::open(interface.address, "/watch").await);
     let (began, mut kills) = (Instant::now(), 0);
-    while began.elapsed() < span() {
+    while began.elapsed() < check_span() {
         for _ in 0..5 {
             watch.text().await;
         }
@@ -64,7 +58,7 @@ async fn no_moment_is_missed_or_doubled_while_three_processes_are_killed_in_turn
     })
     .await;
     let (count, _) = seconds(&client).await;
-    assert!(Duration::from_secs(count as u64) > span(), "{count} moments, {kills} kills");
+    assert!(Duration::from_secs(count as u64) > check_span(), "{count} moments, {kills} kills");
     #[expect(clippy::print_stderr, reason = "the result of an hour")]
     {
         eprintln!("{count} moments, none missed, none doubled; {kills} processes killed");

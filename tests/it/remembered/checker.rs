@@ -1,15 +1,22 @@
 //! Random clients of a remembered group, and what each of them must have got: all, in order and once, or a gap.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
+    ops::Range,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
-use tests::{Client, Process, RedisServer, Socket, background, guest, must};
+use tempfile::TempDir;
+use tests::{
+    Client, FaultProxy, Network, Process, RedisServer, Socket, background, check_span, guest, must,
+    numbered,
+};
 
 use super::Told as Frame;
 use crate::TIDEGATE;
@@ -83,7 +90,8 @@ impl Checker {
         for (position, text) in &self.texts {
             places.entry(text).or_default().push(position);
         }
-        for text in places.keys().filter(|text| !said.iter().any(|said| said == **text)) {
+        let said: BTreeSet<&str> = said.iter().map(String::as_str).collect();
+        for text in places.keys().filter(|text| !said.contains(**text)) {
             self.problems.push(format!("{text:?} was never said"));
         }
         for (text, at) in places.iter().filter(|(_, at)| at.len() > 1) {
@@ -116,10 +124,11 @@ async fn live(
             let addresses = addresses.lock().unwrap();
             addresses.get(dice.below(addresses.len())).copied().unwrap()
         };
-        let after = position.as_ref().map(|it| format!("?after=remembering.room.blue:{it}"));
-        let path = format!("/room/blue{}", after.unwrap_or_default());
-        // Its process may have been killed.
-        let Some(mut socket) = Socket::open_unless_gone(address, &path).await else { continue };
+        let after = position.as_ref().map(|it| format!("&after=remembering.room.long:{it}"));
+        // The latest in place of what is gone: the last line may have been said.
+        let path = format!("/room/long?latest=1{}", after.unwrap_or_default());
+        // Its process may be gone, or cut off.
+        let Some(mut socket) = Socket::open_if_served(address, &path).await else { continue };
         // After so many messages its network is gone, unless nothing more is said.
         let mut patience = 1 + dice.below(40);
         while patience > 0 || is_over.load(Ordering::Relaxed) {
@@ -141,102 +150,218 @@ async fn live(
 }
 
 /// Says lines by turns through these processes while clients come and go. Returns what was said.
-async fn talk(
-    addresses: &Arc<Mutex<Vec<SocketAddr>>>,
-    said: &mut Vec<String>,
-    (from, to): (usize, usize),
-) {
-    let speaking = (0..4).map(|speaker| {
-        let addresses = Arc::clone(addresses);
+async fn talk(addresses: &[SocketAddr], (round, numbers): (usize, Range<usize>)) -> Vec<String> {
+    let speaking = (0..SPEAKERS).map(|speaker| {
+        let (addresses, numbers) = (addresses.to_vec(), numbers.clone());
         background(async move {
             let mut said = Vec::new();
-            for number in from..to {
-                let address = {
-                    let addresses = addresses.lock().unwrap();
-                    addresses.get((number + speaker) % addresses.len()).copied().unwrap()
-                };
-                let line = format!("{speaker}.{number}");
+            for number in numbers {
+                let address = addresses.get((number + speaker) % addresses.len()).copied().unwrap();
+                let line = format!("{round}.{speaker}.{number}");
                 said.push(line.clone());
-                let client = Client::new(address);
-                client.request("POST", "/room/blue", &[], line).await;
+                let reply = Client::new(address).request("POST", "/room/long", &[], line).await;
+                assert_eq!(reply.status, 200);
             }
             said
         })
     });
+    let mut said = Vec::new();
     for speaker in speaking.collect::<Vec<_>>() {
         said.extend(must("all is said", speaker).await.unwrap());
     }
+    said
 }
 
-fn arguments(redis: Option<&RedisServer>, settings: &str) -> Vec<String> {
-    let mut arguments = vec!["--config".to_owned(), settings.to_owned()];
-    if let Some(redis) = redis {
-        arguments.extend(["--layer".to_owned(), redis.url()]);
+const SETTINGS: &str = "[interface]\nconnections_per_address = 'off'\nconnections_per_second = 'off'\n\
+                        [drain]\ngrace = '2s'\n";
+const CLIENTS: u64 = 12;
+const SPEAKERS: usize = 4;
+/// Lines of each speaker before a fault, while there is one, and after it.
+const LINES: usize = 15;
+
+fn last_line(round: usize) -> String {
+    format!("round {round} is over")
+}
+
+/// What happens to a process in a round.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Killed,
+    CutOff,
+    Deployed,
+    Drained,
+}
+
+/// A process that serves, and the network between it and Redis.
+struct Serving {
+    process: Process,
+    network: Option<FaultProxy>,
+}
+
+impl Serving {
+    async fn start(redis: Option<&RedisServer>, settings: &Path) -> Self {
+        let network = match redis {
+            Some(redis) => Some(FaultProxy::before(redis.port()).await),
+            None => None,
+        };
+        let (file, url) = (settings.display().to_string(), network.as_ref().map(FaultProxy::url));
+        let module = format!("remembering={}", guest("remembering").display());
+        let mut arguments = vec!["--config", &*file, "--module", &*module];
+        arguments.extend(url.iter().flat_map(|url| ["--layer", url]));
+        Self { process: Process::serve(TIDEGATE, &arguments).await, network }
     }
-    let module = format!("remembering={}", guest("remembering").display());
-    arguments.extend(["--module".to_owned(), module]);
-    arguments
 }
 
-async fn process(arguments: &[String]) -> Process {
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    Process::serve(TIDEGATE, &arguments).await
+/// Processes that serve, one after the other of which has a fault.
+struct Site {
+    redis: Option<RedisServer>,
+    directory: TempDir,
+    serving: VecDeque<Serving>,
+    rounds: usize,
+    deployments: u32,
+    /// Where clients connect.
+    addresses: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
-const SETTINGS: &str = "[interface]\nconnections_per_address = 'off'\n";
-
-/// Runs clients and speakers; between two talks one of several processes is killed.
-async fn check(redis: Option<RedisServer>, processes: usize) {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("tidegate.toml");
-    std::fs::write(&file, SETTINGS).unwrap();
-    let arguments = arguments(redis.as_ref(), &file.display().to_string());
-    let mut serving = Vec::new();
-    for _ in 0..processes {
-        serving.push(process(&arguments).await);
+impl Site {
+    async fn start(redis: Option<RedisServer>, processes: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("tidegate.toml"), SETTINGS).unwrap();
+        let addresses = Arc::new(Mutex::new(Vec::new()));
+        let mut site = Self {
+            redis,
+            directory,
+            serving: VecDeque::new(),
+            rounds: 0,
+            deployments: 0,
+            addresses,
+        };
+        for _ in 0..processes {
+            site.add().await;
+        }
+        site
     }
-    let addresses = Arc::new(Mutex::new(serving.iter().map(|it| it.address).collect::<Vec<_>>()));
-    let (is_over, last) = (Arc::new(AtomicBool::new(false)), "that was all");
-    let clients: Vec<_> = (0..12)
+
+    async fn add(&mut self) {
+        let settings = self.directory.path().join("tidegate.toml");
+        self.serving.push_back(Serving::start(self.redis.as_ref(), &settings).await);
+        self.note_addresses();
+    }
+
+    fn note_addresses(&self) {
+        *self.addresses.lock().unwrap() = self.known();
+    }
+
+    fn known(&self) -> Vec<SocketAddr> {
+        self.serving.iter().map(|it| it.process.address).collect()
+    }
+
+    /// Does something to the first process, and has the others spoken through meanwhile. Returns what was said.
+    async fn suffer(&mut self, fault: Fault) -> Vec<String> {
+        let lines = (self.rounds, LINES..2 * LINES);
+        match fault {
+            Fault::Killed | Fault::Drained => {
+                self.add().await;
+                let gone = self.serving.pop_front().unwrap().process;
+                self.note_addresses();
+                let signal = if matches!(fault, Fault::Killed) { "KILL" } else { "TERM" };
+                gone.signal(signal).await;
+                let addresses = self.known();
+                let (said, _) = tokio::join!(talk(&addresses, lines), gone.wait());
+                said
+            }
+            Fault::CutOff => {
+                let cut = self.serving.pop_front().unwrap();
+                let network = cut.network.as_ref().unwrap();
+                network.set(Network::Cut);
+                let said = talk(&self.known(), lines).await;
+                network.set(Network::Works);
+                self.serving.push_back(cut);
+                said
+            }
+            Fault::Deployed => {
+                let addresses = self.known();
+                self.deployments += 1;
+                let file = numbered(&guest("remembering"), self.deployments);
+                let first = self.serving.front().unwrap().process.api();
+                let deploying = first.done("PUT", "modules/remembering", file);
+                tokio::join!(talk(&addresses, lines), deploying).0
+            }
+        }
+    }
+}
+
+/// How often clients were told something, and how often of a gap.
+#[derive(Debug, Default)]
+struct Count {
+    messages: usize,
+    gaps: usize,
+}
+
+/// Runs clients and speakers, with a fault in between, and checks all that the clients were told.
+async fn round(site: &mut Site, fault: Fault, count: &mut Count) {
+    let is_over = Arc::new(AtomicBool::new(false));
+    // Who comes first may hear the last line of the round before.
+    let mut said = vec![last_line(site.rounds)];
+    site.rounds += 1;
+    let last = last_line(site.rounds);
+    let clients: Vec<_> = (0..CLIENTS)
         .map(|seed| {
-            let (addresses, is_over) = (Arc::clone(&addresses), Arc::clone(&is_over));
-            background(async move { live((seed, addresses), is_over, last).await })
+            let (addresses, is_over) = (Arc::clone(&site.addresses), Arc::clone(&is_over));
+            let last = last.clone();
+            background(async move { live((seed, addresses), is_over, &last).await })
         })
         .collect();
-    let mut said = Vec::new();
-    talk(&addresses, &mut said, (0, 40)).await;
-    if processes > 1 {
-        let killed = serving.remove(0);
-        addresses.lock().unwrap().remove(0);
-        killed.signal("KILL").await;
-        killed.wait().await;
-        talk(&addresses, &mut said, (40, 80)).await;
-    }
+    said.extend(talk(&site.known(), (site.rounds, 0..LINES)).await);
+    said.extend(site.suffer(fault).await);
+    said.extend(talk(&site.known(), (site.rounds, 2 * LINES..3 * LINES)).await);
     is_over.store(true, Ordering::Relaxed);
-    let address = addresses.lock().unwrap().first().copied().unwrap();
-    let client = Client::new(address);
-    said.push(last.to_owned());
-    assert_eq!(client.request("POST", "/room/blue", &[], last).await.status, 200);
+    let address = site.known().last().copied().unwrap();
+    said.push(last.clone());
+    let reply = Client::new(address).request("POST", "/room/long", &[], last).await;
+    assert_eq!(reply.status, 200);
     let mut checker = Checker::default();
     let mut ends = Vec::new();
     for (number, client) in clients.into_iter().enumerate() {
         let told = must("a client hears the last line", client).await.unwrap();
         ends.extend(checker.client(&format!("client {number}"), &told));
+        let of = |what: fn(&Told) -> bool| told.iter().filter(|told| what(told)).count();
+        count.messages += of(|told| matches!(told, Told::Message { .. }));
+        count.gaps += of(|told| matches!(told, Told::From { complete: false, .. }));
     }
     checker.said(&said);
-    assert!(checker.problems.is_empty(), "{:#?}", checker.problems);
-    assert!(ends.iter().all(|end| Some(end) == ends.first()), "{ends:?}");
+    assert!(checker.problems.is_empty(), "{fault:?}: {:#?}", checker.problems);
+    assert!(ends.iter().all(|end| Some(end) == ends.first()), "{fault:?}: {ends:?}");
     assert!(checker.texts.len() > said.len() / 2, "the clients have heard of it");
+}
+
+/// Goes on with one fault after the other. Returns how often a client was told of a gap.
+async fn check(mut site: Site, faults: &[Fault]) -> usize {
+    let (began, mut count) = (Instant::now(), Count::default());
+    for fault in faults.iter().cycle() {
+        round(&mut site, *fault, &mut count).await;
+        if site.rounds >= faults.len() && began.elapsed() >= check_span() {
+            break;
+        }
+    }
+    #[expect(clippy::print_stderr, reason = "the result of an hour")]
+    {
+        let (Count { messages, gaps }, rounds) = (&count, site.rounds);
+        eprintln!("{rounds} faults, {messages} messages in order and once, {gaps} gaps told");
+    }
+    count.gaps
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_come_and_go_miss_nothing_without_a_gap() {
-    check(None, 1).await;
+    check(Site::start(None, 1).await, &[Fault::Deployed, Fault::Killed, Fault::Drained]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_come_and_go_over_redis_miss_nothing_when_a_process_is_killed() {
-    check(Some(RedisServer::start()), 2).await;
+async fn clients_that_come_and_go_over_redis_miss_nothing_through_kills_cuts_and_deployments() {
+    let site = Site::start(Some(RedisServer::start()), 3).await;
+    let faults = [Fault::Killed, Fault::CutOff, Fault::Deployed, Fault::Drained];
+    assert_eq!(check(site, &faults).await, 0, "Redis has all");
 }
 
 /// A client that was told all of five messages, over two connections.

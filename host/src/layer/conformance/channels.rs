@@ -2,14 +2,17 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::{Reader, Subject, channel, content, content_of, group, id, message, numbers};
+use super::{Reader, Subject, channel, content, content_of, group, id, message, numbered, numbers};
 use crate::{
     layer::SendError,
     message::{Content, Message, ModuleName, Payload},
@@ -106,16 +109,22 @@ pub(in super::super) async fn a_message_may_say_how_long_it_waits(subject: Subje
 
 pub(in super::super) async fn concurrent_readers_lose_and_double_nothing(subject: Subject) {
     let Subject { layer, .. } = &subject;
+    let are_all_sent = Arc::new(AtomicBool::new(false));
     let mut readers = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let layer = Arc::clone(layer);
+        let (layer, are_all_sent) = (Arc::clone(layer), Arc::clone(&are_all_sent));
         readers.spawn(async move {
             let (reader, mut got) = (Reader::of(&["a", "b"]), Vec::new());
-            while let Ok(next) = timeout(Duration::from_secs(5), reader.next(&layer)).await {
-                got.push(next);
+            loop {
+                let is_last = are_all_sent.load(Ordering::Acquire);
+                // It stops by itself: a reader that is dropped may have taken something.
+                let received = reader.receive(&*layer, Duration::from_secs(5)).await;
+                if is_last && received.is_empty() {
+                    return got;
+                }
+                got.extend(received.into_iter().map(numbered));
                 tokio::task::yield_now().await;
             }
-            got
         });
     }
     for number in 0..100 {
@@ -125,6 +134,7 @@ pub(in super::super) async fn concurrent_readers_lose_and_double_nothing(subject
             }
         }
     }
+    are_all_sent.store(true, Ordering::Release);
     let all: Vec<_> = readers.join_all().await.into_iter().flatten().collect();
     assert_eq!(all.len(), 200);
     assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), 200);

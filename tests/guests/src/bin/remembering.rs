@@ -172,6 +172,7 @@ fn join(cx: &mut Context, group: String) -> Result<Reply> {
 export! {
     #[history("room.*", messages = 5)]
     Room,
+    #[history("room.long", messages = 1000)]
     Plain,
     #[history("kept.*")]
     Crowd,
