@@ -104,6 +104,24 @@ def test_two_fresh_instances_draw_different_numbers(host: Host) -> None:
     assert one[1] != other[1]
 
 
+def test_who_is_present_is_told_until_the_last_connection_ends(host: Host) -> None:
+    driver = ServedDriver(host.port)
+    driver.open("changes", CaseHandshake("/s/changes"))
+    driver.open("ada", CaseHandshake("/s/board/one/ada"))
+    while json.loads(str(driver.receive("changes")))[0] != ["ada"]:
+        pass
+    driver.close("ada", 1000)
+    assert json.loads(str(driver.receive("changes"))) == [[], [], ["ada"], 0]
+    driver.open("eve", CaseHandshake("/s/board/two/eve"))
+    for _ in range(2):
+        driver.receive("eve")
+    driver.send("eve", "in alerts.all")
+    refused = str(driver.receive("eve"))
+    assert refused.startswith("ForbiddenPresence: ")
+    assert "modules.python.grants.groups" in refused
+    driver.reset()
+
+
 def test_a_timer_sends_its_message_when_it_is_due(host: Host) -> None:
     driver = ServedDriver(host.port)
     driver.open("watcher", CaseHandshake("/s/timers"))

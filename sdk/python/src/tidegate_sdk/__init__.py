@@ -13,13 +13,18 @@ from tidegate_sdk.errors import (
     Forbidden,
     ForbiddenFetch,
     ForbiddenKeys,
+    ForbiddenPresence,
     InvalidCall,
     InvalidContent,
     InvalidFetch,
     InvalidName,
+    InvalidPresence,
     InvalidReply,
     NewerSchema,
     NoConnection,
+    NoUser,
+    PresenceError,
+    PresenceUnavailable,
     ReplyError,
     SendError,
     StateTooLarge,
@@ -37,7 +42,9 @@ from tidegate_sdk.extract import Cookies, Form, FromRequest, Header, Json, Query
 from tidegate_sdk.fetched import Answer, Fetched, FetchFailure
 from tidegate_sdk.frame import Chunk, Close, Message
 from tidegate_sdk.http_consumers import http
+from tidegate_sdk.members import Member, Members
 from tidegate_sdk.multipart import Multipart, Part
+from tidegate_sdk.presences import PresenceChange, presence
 from tidegate_sdk.response import HttpError, Problem, Response
 from tidegate_sdk.schedules import Tick, schedule
 from tidegate_sdk.scope import Request, Scope
@@ -63,6 +70,7 @@ __all__ = [
     "Forbidden",
     "ForbiddenFetch",
     "ForbiddenKeys",
+    "ForbiddenPresence",
     "Form",
     "FromRequest",
     "Group",
@@ -73,14 +81,21 @@ __all__ = [
     "InvalidContent",
     "InvalidFetch",
     "InvalidName",
+    "InvalidPresence",
     "InvalidReply",
     "Json",
     "Level",
+    "Member",
+    "Members",
     "Message",
     "Multipart",
     "NewerSchema",
     "NoConnection",
+    "NoUser",
     "Part",
+    "PresenceChange",
+    "PresenceError",
+    "PresenceUnavailable",
     "Problem",
     "Query",
     "Reply",
@@ -108,6 +123,7 @@ __all__ = [
     "claims",
     "export",
     "http",
+    "presence",
     "schedule",
     "sse",
     "strict",

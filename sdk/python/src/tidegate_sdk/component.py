@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports import consumer
-from wit_world.imports import connection, invocation, layer, log, outside, reply, store, timers, users
+from wit_world.imports import connection, invocation, layer, log, outside, presence, reply, store, timers, users
 
 from tidegate_sdk import declarations, entries, errors, wire
 from tidegate_sdk.exports import Consumers
@@ -158,6 +158,12 @@ def _refused(error: Any) -> NoReturn:
             raise errors.InvalidFetch(text)
         case outside.FetchError_Forbidden(text):
             raise errors.ForbiddenFetch(text)
+        case presence.PresenceError_Invalid(text):
+            raise errors.InvalidPresence(text)
+        case presence.PresenceError_Forbidden(text):
+            raise errors.ForbiddenPresence(text)
+        case presence.PresenceError_Unavailable(text):
+            raise errors.PresenceUnavailable(text)
         case other:
             raise errors.TimerError(str(getattr(other, "value", other)))
 
@@ -202,6 +208,26 @@ class ComponentHost:
             layer.group_send(group, content)
         except Err as error:
             _refused(error)
+
+    def present(self, group: str, channel: str, key: str, facts: bytes) -> None:
+        try:
+            presence.present(group, channel, key, facts)
+        except Err as error:
+            _refused(error)
+
+    def members(self, group: str, cursor: str | None, limit: int) -> wire.Members:
+        try:
+            page = presence.members(group, cursor, limit)
+        except Err as error:
+            _refused(error)
+        return wire.Members([(member.key, member.facts) for member in page.members], page.count, page.cursor)
+
+    def member_count(self, group: str) -> int:
+        try:
+            count: int = presence.member_count(group)
+        except Err as error:
+            _refused(error)
+        return count
 
     def flush(self) -> None:
         try:

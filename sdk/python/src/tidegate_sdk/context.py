@@ -6,20 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, overload
 
 from tidegate_sdk import fetch as fetches
+from tidegate_sdk import members as membership
 from tidegate_sdk.checks import checked_headers, milliseconds, need_bytes, need_text
 from tidegate_sdk.codec import jsons
-from tidegate_sdk.errors import NoConnection
+from tidegate_sdk.errors import NoConnection, NoUser
 from tidegate_sdk.fetched import Answer
 from tidegate_sdk.frame import Message, encode
+from tidegate_sdk.members import Members
 from tidegate_sdk.response import Response
 from tidegate_sdk.scope import Scope
 from tidegate_sdk.store import Store
 from tidegate_sdk.timers import Timers
 from tidegate_sdk.users import User, from_wire
 from tidegate_sdk.wire import Host, Invocation
+
+T = TypeVar("T")
 
 Level = Literal["trace", "debug", "info", "warn", "error"]
 _LEVELS = ("trace", "debug", "info", "warn", "error")
@@ -196,6 +200,70 @@ class Context:
     def group_send_json(self, group: str | Group, value: Any) -> None:
         """Sends a text message that holds `value` as JSON to every member of a group."""
         self.group_send(group, jsons.dumps(value))
+
+    def present(self, group: str | Group, key: str, facts: Any = None, channel: str | None = None) -> None:
+        """Makes this connection, or the channel of one, a member of a group, as `group_add` does, and present in it.
+
+        It is present as the member of a key, a text of 1 to 256 bytes without control characters. All connections with
+        one key are one member: three tabs of a browser are one member, which leaves with the last of them. `facts` is a
+        dataclass or a dict, at most 1 KiB, of values that JSON has, too; without it there are none. Calling it again
+        changes them. The decorator `presence` says who hears of it.
+
+        Raises `NoConnection` for an event without a connection, and `PresenceError` when the host refuses the group,
+        the channel, the key or the facts.
+
+        >>> from tidegate_sdk import Socket, export, websocket
+        >>> from tidegate_sdk.testing import TestHost
+        >>> @websocket("/board/{name}")
+        ... class Board:
+        ...     name: str
+        ...     def connect(self, socket: Socket[None]) -> None:
+        ...         socket.present("board", self.name, {"colour": "blue"})
+        ...     def receive(self, socket: Socket[None], text: str) -> None:
+        ...         socket.send(str(socket.member_count("board")))
+        >>> host = TestHost(export(Board))
+        >>> one, two = host.websocket("/board/ada"), host.websocket("/board/ada")
+        >>> one.send("how many?")
+        >>> one.receive()
+        '1'
+        """
+        member = self._member(channel, "present(group, key, facts, channel)")
+        membership.present(self._host, self._full(group), member, key, facts)
+
+    def present_user(self, group: str | Group, facts: Any = None) -> None:
+        """The same with the id of the `user` as the key, so that all connections of a user are one member.
+
+        Raises `NoUser` when there is none.
+        """
+        if self.user is None:
+            raise NoUser
+        self.present(group, self.user.id, facts)
+
+    @overload
+    def members(
+        self, group: str | Group, *, cursor: str | None = None, limit: int = 100
+    ) -> Members[dict[str, Any]]: ...
+    @overload
+    def members(
+        self, group: str | Group, kind: type[T], *, cursor: str | None = None, limit: int = 100
+    ) -> Members[T]: ...
+    def members(
+        self, group: str | Group, kind: Any = dict[str, Any], *, cursor: str | None = None, limit: int = 100
+    ) -> Members[Any]:
+        """Lists the members of a group in the order of their keys, with their facts read as a type.
+
+        It lists up to `limit` of them, which is at most 1,000. The `cursor` of a part gets the next one; the first has
+        none. Parts are of different moments, and the outbox of the run is in none: this connection is there from its
+        next event on. A member whose last connection has ended is there until it has left. A run reads 100 parts.
+
+        Raises `PresenceError` when the host refuses the call or the layer does not answer, and `Unreadable` when facts
+        do not read.
+        """
+        return membership.listed(self._host, self._full(group), kind, cursor, limit)
+
+    def member_count(self, group: str | Group) -> int:
+        """Counts the members of a group. Errors as `members`."""
+        return self._host.member_count(self._full(group))
 
     def flush(self) -> None:
         """Commits the writes to the store, then sends the outbox now, replies included.
@@ -404,11 +472,11 @@ class Context:
             return need_text("the name of a group", group.name)
         return f"{self.module}.{need_text('the name of a group', group)}"
 
-    def _member(self, channel: str | None) -> str:
+    def _member(self, channel: str | None, call: str = "group_add(group, channel)") -> str:
         if channel is not None:
             return need_text("the name of a channel", channel)
         if self._reply_channel is None:
-            raise NoConnection
+            raise NoConnection(call)
         return self._reply_channel
 
 

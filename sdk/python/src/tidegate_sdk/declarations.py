@@ -10,6 +10,9 @@ from tidegate_sdk.codec import messagepack
 from tidegate_sdk.entries import Entry
 from tidegate_sdk.errors import ConsumerError
 
+_HAS = {"schedule": "has a schedule", "user": "asks for a user", "presence": "has @presence"}
+"""What it means for a consumer that a key is declared."""
+
 
 class WorldError(ConsumerError):
     """The component exports `declarations` and has none, or the other way round.
@@ -46,6 +49,8 @@ def _of(entry: Entry) -> dict[str, Any]:
         declared["user"] = "required" if entry.access.is_required else "optional"
         if entry.access.claims:
             declared["claims"] = {claim.name: list(claim.values) for claim in entry.access.claims}
+    if entry.presence is not None:
+        declared["presence"] = dataclasses.asdict(entry.presence)
     return declared
 
 
@@ -56,13 +61,12 @@ def check_world(entries: Sequence[Entry], is_exported: bool) -> None:
     """
     declaring = next((entry for entry in entries if _of(entry)), None)
     if declaring is not None and not is_exported:
-        has = "has a schedule" if declaring.schedule is not None else "asks for a user"
         raise WorldError(
-            f"{declaring.name} ({declaring.place}) {has}, and this component does not export `declarations`: build it "
-            "with `tidegate-sdk build`, which chooses the world"
+            f"{declaring.name} ({declaring.place}) {_HAS[next(iter(_of(declaring)))]}, and this component does not "
+            "export `declarations`: build it with `tidegate-sdk build`, which chooses the world"
         )
     if declaring is None and is_exported:
         raise WorldError(
-            "this component exports `declarations`, and no consumer has a schedule or asks for a user: build it with "
-            "`tidegate-sdk build`, which chooses the world"
+            "this component exports `declarations`, and no consumer has a schedule, asks for a user or has @presence: "
+            "build it with `tidegate-sdk build`, which chooses the world"
         )

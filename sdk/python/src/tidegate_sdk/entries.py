@@ -12,6 +12,7 @@ from tidegate_sdk.wire import Event, Host, Invocation
 MARK = "__tidegate_consumer__"
 SCHEDULE = "__tidegate_schedule__"
 ACCESS = "__tidegate_access__"
+PRESENCE = "__tidegate_presence__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,18 @@ class Schedule:
     missed: str = "once"
 
 
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """How groups announce who comes and goes, to the clients in them or to a channel. Times are in milliseconds."""
+
+    groups: tuple[str, ...]
+    """Names of groups without the module's part, with `*` in place of all behind the last dot."""
+    leave_after: int
+    interval: int
+    list: int
+    """The most members of which clients get a list."""
+
+
 ClaimValue = str | int | bool
 
 
@@ -100,6 +113,7 @@ class Entry:
     schedule: Schedule | None = None
     access: Access | None = None
     """What it asks of the user. None: nothing, and the host does not look for one."""
+    presence: Presence | None = None
 
     def under(self, prefix: str) -> Entry:
         """The same consumer, its path behind a prefix. Under a prefix, `/` is the prefix itself."""

@@ -75,8 +75,8 @@ class TooLarge(SendError):
 class NoConnection(SendError):
     """The event came from a channel of the application, so there is no connection of its own."""
 
-    def __init__(self) -> None:
-        super().__init__("this event has no connection: name the channel, as in group_add(group, channel)")
+    def __init__(self, call: str) -> None:
+        super().__init__(f"this event has no connection: name the channel, as in {call}")
 
 
 class FlushError(Exception):
@@ -168,6 +168,29 @@ class UnreadableValue(StoreError):
 
 class TimerError(Exception):
     """A timer was not set or not cancelled; the text says which rule it breaks, or whose the channel is."""
+
+
+class PresenceError(Exception):
+    """A connection was not made present, or the members of a group are not known."""
+
+
+class InvalidPresence(PresenceError):
+    """The call breaks a rule; the text says which. Trying again gives the same answer."""
+
+
+class ForbiddenPresence(PresenceError):
+    """The group belongs to somebody else; the text says to whom."""
+
+
+class PresenceUnavailable(PresenceError):
+    """The layer does not answer. Trying again later may work."""
+
+
+class NoUser(PresenceError):
+    """Nobody is signed in, or the consumer asks for no user."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no user: put @user before the consumer, or name the member with present")
 
 
 class FetchError(Exception):

@@ -15,6 +15,7 @@ _METHOD = re.compile(r"[A-Za-z0-9-]+")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NAME = re.compile(r"[A-Za-z0-9._-]*")
+_NAME_MAX = 99
 
 
 def place_of(thing: Any) -> str:
@@ -168,6 +169,22 @@ def schedule_parts(expression: Any, zone: Any, missed: Any) -> Schedule:
             f"{missed!r}"
         )
     return Schedule(expression, zone, missed)
+
+
+def group_pattern(pattern: Any, what: str) -> str:
+    """The name of a group in a declaration, or all whose names begin alike, checked."""
+    if not isinstance(pattern, str):
+        raise fail(f'{what} names groups, which are texts, as in "room.*", and not {pattern!r}')
+    rest = pattern.removesuffix("*")
+    stands = rest in ("", pattern) or rest.endswith(".")
+    if not pattern or not stands or not _NAME.fullmatch(rest):
+        raise fail(
+            f"{what}: {pattern!r} names no groups: write the name of a group without the module's in front, of "
+            "a-z A-Z 0-9 . _ -, or `*` in place of all behind its last dot"
+        )
+    if len(pattern) > _NAME_MAX:
+        raise fail(f"{what}: the name of a group has at most {_NAME_MAX} bytes, {pattern[:20]!r}... has {len(pattern)}")
+    return pattern
 
 
 def check_plain(function: Callable[..., Any], what: str) -> None:

@@ -19,11 +19,14 @@ from tidegate_sdk import (
     FetchError,
     FetchFailed,
     Form,
+    Group,
     Handshake,
     Header,
     HttpError,
     Json,
     Multipart,
+    PresenceChange,
+    PresenceError,
     Problem,
     Query,
     Reply,
@@ -37,6 +40,7 @@ from tidegate_sdk import (
     channel,
     export,
     http,
+    presence,
     schedule,
     strict,
     user,
@@ -459,6 +463,59 @@ class FetchWatch:
         return ["fetches"]
 
 
+# Presence.
+
+
+@presence("board.*", leave_after="0s", interval="100ms")
+@websocket("/s/board/{board}/{name}")
+class Board:
+    board: str
+    name: str
+
+    def connect(self, socket: Socket[None]) -> None:
+        socket.present(f"board.{self.board}", self.name, {"at": [1, 2.5, None, True], "name": self.name})
+
+    def receive(self, socket: Socket[None], text: str) -> None:
+        group = f"board.{self.board}"
+        try:
+            match text.split():
+                case ["key", key]:
+                    socket.present(group, key * 257)
+                case ["facts", size]:
+                    socket.present(group, self.name, {"x": "x" * int(size)})
+                case ["bytes"]:
+                    socket.present(group, self.name, {"x": [b"\0"]})
+                case ["in", other]:
+                    socket.present(Group(other), self.name)
+                case ["channel", name]:
+                    socket.present(group, self.name, channel=name)
+                case ["list", limit, *cursor]:
+                    socket.members(group, cursor="" if cursor else None, limit=int(limit))
+                case _:
+                    for _ in range(101):
+                        socket.member_count(group)
+        except PresenceError as error:
+            socket.send(f"{type(error).__name__}: {error}")
+
+
+@http("GET /s/members")
+def members(cx: Context) -> list[Any]:
+    part = cx.members("board.one", limit=1)
+    return [[(it.key, it.facts) for it in part.members], part.count, part.cursor, cx.member_count("board.one")]
+
+
+@presence("board.one", leave_after="0s", interval="100ms")
+@channel("s.members")
+def members_changed(cx: Context, change: PresenceChange[dict[str, Any]]) -> None:
+    cx.group_send_json("changes", [list(change.joined), list(change.updated), change.left, change.count])
+
+
+@websocket("/s/changes")
+class ChangeWatch:
+    def groups(self) -> list[str]:
+        return ["changes"]
+
+
 # A user.
 
 
@@ -481,6 +538,7 @@ def show(cx: Context, name: str) -> str:
 Consumer = export(
     number, typed, rest, search, order, form, files, header, cookie, problem, guarded, unguarded, stream, hold, answers,
     held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, Fragile, book, seats, clear, timer, due,
-    TimerWatch, second, SecondWatch, ask, ask_now, fetched, FetchWatch, me,
+    TimerWatch, second, SecondWatch, ask, ask_now, fetched, FetchWatch, Board, members,
+    members_changed, ChangeWatch, me,
     {"/s/pages": [index, show]},
 )  # fmt: skip

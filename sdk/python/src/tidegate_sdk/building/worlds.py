@@ -19,7 +19,7 @@ ENTRY = "tidegate_declaring_entry"
 """Names the module that componentize-py gets for a world with `declarations`. It has what both exports need."""
 
 _PACKAGE = "tidegate_sdk"
-_DECLARING = {"schedule", "user", "claims", "*"}
+_DECLARING = {"schedule", "user", "claims", "presence", "*"}
 """Names of the package by which a module declares something."""
 _WAITING = "fetch_now"
 """The method of a context by which a run waits for a server outside."""
@@ -30,7 +30,7 @@ class Needs:
     """What the code of a module needs of its world, as far as its files tell."""
 
     is_declaring: bool = False
-    """It imports `schedule`, `user` or `claims`. The component checks it, and raises a `WorldError` if it does not."""
+    """It imports a decorator of `_DECLARING`. The component checks it, and raises a `WorldError` if it does not."""
     is_waiting: bool = False
     """It names `fetch_now`. A host refuses such a module without a grant."""
 

@@ -9,7 +9,7 @@ from tidegate_sdk.errors import StateUnreadable
 from tidegate_sdk.faults import RunEnded
 from tidegate_sdk.frame import Close
 from tidegate_sdk.scope import Request, Scope
-from tidegate_sdk.testing import fetch_rules, forms, rules, store_rules
+from tidegate_sdk.testing import fetch_rules, forms, presence_rules, rules, store_rules
 from tidegate_sdk.testing.connection import Http, Websocket
 from tidegate_sdk.testing.data import Conflict, Timer, Transaction, View, WrongType
 from tidegate_sdk.testing.world import Fault, Item, Job, LogLine, Waiting, World
@@ -22,6 +22,7 @@ from tidegate_sdk.wire import (
     Headers,
     HttpDisconnect,
     Invocation,
+    Members,
     Page,
     User,
     Value,
@@ -44,8 +45,10 @@ class _Conflicted(RunEnded):
 
 def settle(world: World) -> None:
     """Runs events until none is left."""
-    while world.queue:
-        _run(world, world.queue.popleft())
+    # What is announced may have consumers of its own.
+    while world.queue or world.announce():
+        if world.queue:
+            _run(world, world.queue.popleft())
 
 
 def _run(world: World, job: Job) -> None:
@@ -97,6 +100,8 @@ class Call:
         self._answer: Literal["none", "streaming", "done"] = "none"
         self._state: bytes | None = None
         self._transaction: Transaction | None = None
+        self._lists = 0
+        """Parts of lists of members that were read."""
         self.is_final: bool = False
         """Whether a second run would do something twice."""
 
@@ -243,6 +248,35 @@ class Call:
         self._may_use(group)
         rules.content(content)
         self._put("group-send", (group, content), len(content))
+
+    def present(self, group: str, channel: str, key: str, facts: bytes) -> None:
+        self._may_be_in(group)
+        presence_rules.connection(channel)
+        presence_rules.key(key)
+        presence_rules.facts(facts)
+        self._put("present", (group, channel, key, facts), len(facts))
+
+    def members(self, group: str, cursor: str | None, limit: int) -> Members:
+        presence_rules.limit(limit)
+        presence_rules.cursor(cursor)
+        return self._listed(group, cursor, limit)
+
+    def member_count(self, group: str) -> int:
+        return self._listed(group, None, 0).count
+
+    def _listed(self, group: str, cursor: str | None, limit: int) -> Members:
+        self._may_be_in(group)
+        self._lists += 1
+        presence_rules.reads(self._lists)
+        return self._world.members.page(group, cursor, limit)
+
+    def _may_be_in(self, group: str) -> None:
+        try:
+            self._may_use(group)
+        except errors.Forbidden as error:
+            raise errors.ForbiddenPresence(str(error)) from None
+        except errors.InvalidName as error:
+            raise errors.InvalidPresence(str(error)) from None
 
     def flush(self) -> None:
         changes = self._transaction is not None and self._transaction.changes_something

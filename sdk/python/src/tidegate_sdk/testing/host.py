@@ -238,6 +238,10 @@ class TestHost:
         """The channels in a group."""
         return sorted(self._world.groups.get(self._full(group), {}))
 
+    def members(self, group: str | Group) -> list[str]:
+        """The keys of the members that are present in a group, in their order. See `Context.present`."""
+        return [key for key, _ in self._world.members.page(self._full(group), None, None).members]
+
     def group_messages(self, group: str | Group) -> list[Sent]:
         """The messages that were sent to a group so far."""
         return [sent for to, sent in self._world.group_sent if to == self._full(group)]

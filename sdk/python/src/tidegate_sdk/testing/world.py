@@ -15,6 +15,7 @@ from tidegate_sdk.entries import ChannelTrigger, Entry, HttpTrigger
 from tidegate_sdk.exports import Consumers
 from tidegate_sdk.frame import Close
 from tidegate_sdk.testing import forms
+from tidegate_sdk.testing import members as membership
 from tidegate_sdk.testing.connection import Connection, Http, Websocket
 from tidegate_sdk.testing.data import Data
 from tidegate_sdk.testing.delivery import Delivery
@@ -121,6 +122,8 @@ class World:
     """Milliseconds since the test began."""
     connections: dict[str, Connection] = field(default_factory=dict)
     groups: dict[str, dict[str, None]] = field(default_factory=dict)
+    members: membership.Groups = field(default_factory=membership.Groups)
+    """The members that are present in groups."""
     queue: deque[Job] = field(default_factory=deque)
     fetches: list[Waiting] = field(default_factory=list)
     sent: list[tuple[str, Sent]] = field(default_factory=list)
@@ -182,6 +185,9 @@ class World:
                 case "group-discard":
                     group, channel = about
                     self.groups.get(group, {}).pop(channel, None)
+                    self.members.leave(channel, self.now, group)
+                case "present":
+                    self._present(*about)
                 case "group-send":
                     group, content = about
                     self.group_send(group, content, correlation)
@@ -245,6 +251,36 @@ class World:
         else:
             self.groups.setdefault(group, {})[channel] = None
 
+    def _present(self, group: str, channel: str, key: str, facts: bytes) -> None:
+        self._group_add(group, channel)
+        if not self._is_alive(channel):
+            return
+        is_own = group.startswith(f"{self.module}.")
+        # How members of a group of another module are announced is up to that module.
+        rule = membership.rule(self.consumers.entries, group.removeprefix(f"{self.module}.") if is_own else None)
+        listing = self.members.join(group, rule, channel, key, facts, self.now)
+        if listing is not None:
+            self._tell(channel, listing)
+
+    def _tell(self, channel: str, told: str) -> None:
+        """Tells a client who is in a group, as JSON."""
+        is_http = isinstance(self.connections.get(channel), Http)
+        event = forms.Part(f"event: presence\ndata: {told}\n\n".encode())
+        self.reply(channel, event if is_http else forms.Send(f'{{"presence":{told}}}'), from_group=True)
+
+    def announce(self) -> bool:
+        """Announces who came to groups and left them. Returns whether there was anything to announce."""
+        found = self.members.announce(self.now)
+        for it in found:
+            if it.for_clients is not None:
+                for member in sorted(self.groups.get(it.group, {})):
+                    if "!" in member:
+                        self._tell(member, it.for_clients)
+            if it.for_channels is not None:
+                for channel in it.channels:
+                    self.send(channel, it.for_channels, self.next_id())
+        return bool(found)
+
     def _is_alive(self, channel: str) -> bool:
         connection = self.connections.get(channel)
         return connection is not None and connection.is_alive
@@ -282,8 +318,9 @@ class World:
         self.queue.append(Job(websocket.entry, event, channel, self.next_id()))
 
     def leave_groups(self, channel: str) -> None:
-        for members in self.groups.values():
-            members.pop(channel, None)
+        self.members.leave(channel, self.now)
+        for channels in self.groups.values():
+            channels.pop(channel, None)
 
     def http_left(self, channel: str) -> None:
         """The client of a request goes away."""
@@ -305,6 +342,11 @@ class World:
             if isinstance(connection, Http) and connection.hold is not None and connection.is_alive
         ]
         message, hold = min(self._later, default=None), min(holds, default=None)
+        change = self.members.due()
+        others = [at[0] for at in (message, hold) if at is not None]
+        if change is not None and change <= end and all(change < other for other in others):
+            self.now = change
+            return True
         if message is not None and message[0] <= end and (hold is None or message[0] <= hold[0]):
             self.now = message[0]
             later = self._later.pop(message)
