@@ -16,7 +16,7 @@ fn cases_hold_natively() {
     hold(include_str!("../cases.json"));
 }
 
-/// Apart, since the chats in Python and JavaScript share the other cases and remember nothing.
+/// Apart, since the chat in JavaScript shares the other cases and remembers nothing.
 #[test]
 fn who_comes_later_is_shown_the_last_lines() {
     hold(include_str!("remembered.json"));

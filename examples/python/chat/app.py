@@ -6,7 +6,10 @@ from typing import Literal
 from files import CLIENT, PAGE, serve
 from text import Refused, Room, connection_id, line, name
 
-from tidegate_sdk import Json, Request, Response, Socket, Unreadable, export, http, strict, websocket
+from tidegate_sdk import Json, Request, Response, Socket, Unreadable, export, history, http, strict, websocket
+
+LINES = 100
+"""The lines of a room that are kept, and shown to who joins."""
 
 
 @http("GET /chat")
@@ -58,7 +61,7 @@ class Join:
     name: str
     id: str | None = None
     remember: bool = False
-    """The page asks for lines that it has missed. This chat keeps none, and sends those that come."""
+    """Whether it knows positions, and wants the lines that it has missed."""
 
 
 @strict
@@ -68,6 +71,7 @@ class Say:
     text: str
 
 
+@history("room.*", messages=LINES, age="24h", bytes="1MiB")
 @websocket("/chat/{room}")
 class Chat:
     """A connection to a room."""
@@ -96,8 +100,12 @@ class Chat:
         member = Member(name(wish.name), None if wish.id is None else connection_id(wish.id))
         socket.state = member
         # First in, then the notice: the new member sees it too, and knows that it worked.
-        socket.group_add(self.room.group)
-        socket.group_send_json(self.room.group, member.notice("joined"))
+        group = self.room.group
+        if wish.remember:
+            socket.group_join(group, after=socket.last_position(group), latest=LINES)
+        else:
+            socket.group_add(group)
+        socket.group_send_json(group, member.notice("joined"))
 
     def say(self, socket: Socket[Member | None], said: Say) -> None:
         if socket.state is None:

@@ -15,11 +15,11 @@ EXAMPLES = REPOSITORY / "examples"
 
 @dataclass(frozen=True)
 class Example:
-    """A module, its cases, and the directories that its build has on the path besides its own."""
+    """A module, its files of cases, and the directories that its build has on the path besides its own."""
 
     name: str
     file: Path
-    cases: Path
+    cases: tuple[Path, ...]
     directories: tuple[Path, ...] = ()
 
     @property
@@ -41,17 +41,18 @@ class Example:
         return sys.modules[name]
 
 
-def _example(name: str, *directories: Path) -> Example:
-    return Example(name, EXAMPLES / "python" / name / "app.py", EXAMPLES / name / "cases.json", directories)
+def _example(name: str, *directories: Path, more: tuple[str, ...] = ()) -> Example:
+    cases = tuple(EXAMPLES / name / file for file in ("cases.json", *more))
+    return Example(name, EXAMPLES / "python" / name / "app.py", cases, directories)
 
 
 ALL = [
     _example("hello"),
     _example("echo"),
-    _example("chat", EXAMPLES / "chat/src", REPOSITORY / "clients/js"),
+    _example("chat", EXAMPLES / "chat/src", REPOSITORY / "clients/js", more=("tests/remembered.json",)),
     _example("jobs", EXAMPLES / "jobs/src"),
     _example("auction", EXAMPLES / "auction/src"),
     _example("members"),
-    Example("rooms", EXAMPLES / "python/rooms/app.py", EXAMPLES / "django-chat/cases.json"),
-    Example("surface", TESTS / "guest/surface.py", TESTS / "guest/cases.json"),
+    Example("rooms", EXAMPLES / "python/rooms/app.py", (EXAMPLES / "django-chat/cases.json",)),
+    Example("surface", TESTS / "guest/surface.py", (TESTS / "guest/cases.json",)),
 ]

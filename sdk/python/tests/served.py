@@ -42,6 +42,9 @@ class Template(Consumers):
 Consumer = export({lists}, Template)
 """
 
+# Cases of the chat name its groups in full.
+MODULE = "chat"
+
 COMMAND = str(Path(sys.executable).with_name("tidegate-sdk"))
 
 
@@ -94,13 +97,14 @@ class Host:
             # Tests make one fault after the other in a module that is to go on.
             "[breaker]\nenabled = false\n"
             f'[auth.tests]\nalgorithms = ["HS256"]\nsecret = "{SECRET}"\n'
-            f"[modules.python]\ngrants.http = {json.dumps(self._reaching)}\nlimits.fuel = 20_000_000_000\n"
+            f"[modules.{MODULE}]\ngrants.http = {json.dumps(self._reaching)}\nlimits.fuel = 20_000_000_000\n"
         )
         self.log = self._directory / "log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    os.environ["TIDEGATE"], "serve", "--config", str(settings), "--module", f"python={self.component}",
+                    os.environ["TIDEGATE"], "serve", "--config", str(settings),
+                    "--module", f"{MODULE}={self.component}",
                     "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", str(self._data),
                 ],
                 stdout=subprocess.PIPE,
@@ -125,7 +129,7 @@ class Host:
     def routes(self) -> list[str]:
         """The lines of `tidegate routes` for the component, which is compiled already."""
         settings = str(self._directory / "tidegate.toml")
-        command = [os.environ["TIDEGATE"], "routes", "--config", settings, "--module", f"python={self.component}"]
+        command = [os.environ["TIDEGATE"], "routes", "--config", settings, "--module", f"{MODULE}={self.component}"]
         done = subprocess.run([*command, "--data-dir", str(self._data)], capture_output=True, text=True, check=True)
         return done.stdout.splitlines()
 

@@ -16,7 +16,8 @@ from tidegate_sdk.testing.cases import Cases, TestHostDriver
 @pytest.mark.parametrize("example", ALL, ids=lambda it: it.name)
 def test_cases_hold_natively(example: Example) -> None:
     host = TestHost(example.load().Consumer, example.name)
-    Cases(example.cases).run(TestHostDriver(host))
+    for file in example.cases:
+        Cases(file).run(TestHostDriver(host))
     assert [fault for fault in host.faults if "ValueError: boom" not in fault.text] == []
     assert host.drops == []
 

@@ -26,7 +26,8 @@ pytestmark = pytest.mark.skipif("TIDEGATE" not in os.environ, reason="TIDEGATE d
 
 @pytest.mark.parametrize("example", ALL, ids=lambda it: it.name)
 def test_cases_hold_on_a_host(host: Host, example: Example) -> None:
-    Cases(example.cases).run(ServedDriver(host.port))
+    for file in example.cases:
+        Cases(file).run(ServedDriver(host.port))
 
 
 # The texts of faults, by the name of the mistake.
@@ -118,7 +119,7 @@ def test_who_is_present_is_told_until_the_last_connection_ends(host: Host) -> No
     driver.send("eve", "in alerts.all")
     refused = str(driver.receive("eve"))
     assert refused.startswith("ForbiddenPresence: ")
-    assert "modules.python.grants.groups" in refused
+    assert "modules.chat.grants.groups" in refused
     driver.reset()
 
 
@@ -148,7 +149,7 @@ def test_the_routes_of_a_module_have_its_schedule_with_the_next_moment(host: Hos
     assert "next" not in other
 
 
-GRANT = "(modules.python.grants.http)"
+GRANT = "(modules.chat.grants.http)"
 
 
 def ask(driver: ServedDriver, **asked: Any) -> CaseResponse:

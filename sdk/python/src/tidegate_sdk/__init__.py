@@ -12,11 +12,15 @@ from tidegate_sdk.errors import (
     FlushError,
     Forbidden,
     ForbiddenFetch,
+    ForbiddenHistory,
     ForbiddenKeys,
     ForbiddenPresence,
+    HistoryError,
+    HistoryUnavailable,
     InvalidCall,
     InvalidContent,
     InvalidFetch,
+    InvalidHistory,
     InvalidName,
     InvalidPresence,
     InvalidReply,
@@ -41,10 +45,12 @@ from tidegate_sdk.exports import Consumers, export
 from tidegate_sdk.extract import Cookies, Form, FromRequest, Header, Json, Query
 from tidegate_sdk.fetched import Answer, Fetched, FetchFailure
 from tidegate_sdk.frame import Chunk, Close, Message
+from tidegate_sdk.histories import history
 from tidegate_sdk.http_consumers import http
 from tidegate_sdk.members import Member, Members
 from tidegate_sdk.multipart import Multipart, Part
 from tidegate_sdk.presences import PresenceChange, presence
+from tidegate_sdk.remembered import History, HistoryPage, Remembered
 from tidegate_sdk.response import HttpError, Problem, Response
 from tidegate_sdk.schedules import Tick, schedule
 from tidegate_sdk.scope import Request, Scope
@@ -69,6 +75,7 @@ __all__ = [
     "FlushError",
     "Forbidden",
     "ForbiddenFetch",
+    "ForbiddenHistory",
     "ForbiddenKeys",
     "ForbiddenPresence",
     "Form",
@@ -76,10 +83,15 @@ __all__ = [
     "Group",
     "Handshake",
     "Header",
+    "History",
+    "HistoryError",
+    "HistoryPage",
+    "HistoryUnavailable",
     "HttpError",
     "InvalidCall",
     "InvalidContent",
     "InvalidFetch",
+    "InvalidHistory",
     "InvalidName",
     "InvalidPresence",
     "InvalidReply",
@@ -98,6 +110,7 @@ __all__ = [
     "PresenceUnavailable",
     "Problem",
     "Query",
+    "Remembered",
     "Reply",
     "ReplyError",
     "Request",
@@ -122,6 +135,7 @@ __all__ = [
     "channel",
     "claims",
     "export",
+    "history",
     "http",
     "presence",
     "schedule",

@@ -12,7 +12,19 @@ from typing import Any, NoReturn
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports import consumer
-from wit_world.imports import connection, invocation, layer, log, outside, presence, reply, store, timers, users
+from wit_world.imports import (
+    connection,
+    history,
+    invocation,
+    layer,
+    log,
+    outside,
+    presence,
+    reply,
+    store,
+    timers,
+    users,
+)
 
 from tidegate_sdk import declarations, entries, errors, wire
 from tidegate_sdk.exports import Consumers
@@ -164,6 +176,12 @@ def _refused(error: Any) -> NoReturn:
             raise errors.ForbiddenPresence(text)
         case presence.PresenceError_Unavailable(text):
             raise errors.PresenceUnavailable(text)
+        case history.HistoryError_Invalid(text):
+            raise errors.InvalidHistory(text)
+        case history.HistoryError_Forbidden(text):
+            raise errors.ForbiddenHistory(text)
+        case history.HistoryError_Unavailable(text):
+            raise errors.HistoryUnavailable(text)
         case other:
             raise errors.TimerError(str(getattr(other, "value", other)))
 
@@ -228,6 +246,20 @@ class ComponentHost:
         except Err as error:
             _refused(error)
         return count
+
+    def history_read(self, group: str, after: str | None, limit: int) -> wire.HistoryPage:
+        try:
+            page = history.read(group, after, limit)
+        except Err as error:
+            _refused(error)
+        messages = [wire.Remembered(message.position, message.content) for message in page.messages]
+        return wire.HistoryPage(messages, page.position, page.complete, page.more)
+
+    def history_join(self, group: str, after: str | None, latest: int) -> None:
+        try:
+            history.join(group, after, latest)
+        except Err as error:
+            _refused(error)
 
     def flush(self) -> None:
         try:

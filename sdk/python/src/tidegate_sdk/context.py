@@ -10,12 +10,13 @@ from typing import Any, Literal, TypeVar, overload
 
 from tidegate_sdk import fetch as fetches
 from tidegate_sdk import members as membership
-from tidegate_sdk.checks import checked_headers, milliseconds, need_bytes, need_text
+from tidegate_sdk.checks import checked_headers, milliseconds, need_bytes, need_int, need_text
 from tidegate_sdk.codec import jsons
 from tidegate_sdk.errors import NoConnection, NoUser
 from tidegate_sdk.fetched import Answer
 from tidegate_sdk.frame import Message, encode
 from tidegate_sdk.members import Members
+from tidegate_sdk.remembered import History, said
 from tidegate_sdk.response import Response
 from tidegate_sdk.scope import Scope
 from tidegate_sdk.store import Store
@@ -200,6 +201,33 @@ class Context:
     def group_send_json(self, group: str | Group, value: Any) -> None:
         """Sends a text message that holds `value` as JSON to every member of a group."""
         self.group_send(group, jsons.dumps(value))
+
+    def group_join(self, group: str | Group, *, after: str | None = None, latest: int = 0) -> None:
+        """Makes this connection a member of a group that is remembered, from a place on.
+
+        `after` is a position, such as `last_position`. The host sends the connection all messages behind it, in order
+        and once, and then what comes. If some of them are gone, or they are too many, it tells the client so, and sends
+        the `latest` messages, at most 1,000. Without `after` it sends these, too. What the connection gets from the
+        group carries positions; the decorator `history` says more. One that has joined so already stays as it is.
+
+        Raises `HistoryError` when the event has no connection, the group is not remembered, or the host refuses the
+        name.
+        """
+        position = None if after is None else need_text("a position", after)
+        self._host.history_join(self._full(group), position, need_int("`latest`", latest))
+
+    def last_position(self, group: str | Group) -> str | None:
+        """The last position in a group that the client says it has.
+
+        It is the part behind the colon of `after=GROUP:POSITION` in the query, else a lone `after=POSITION`, else the
+        header field `last-event-id`, which browsers send for a stream of events. The JavaScript client sends it. It may
+        be any text; the host checks it. None: the client names none.
+        """
+        return None if self.scope is None else said(self.scope, self._full(group))
+
+    def history(self, group: str | Group) -> History:
+        """The history of a group that is remembered."""
+        return History(self._host, self._full(group))
 
     def present(self, group: str | Group, key: str, facts: Any = None, channel: str | None = None) -> None:
         """Makes this connection, or the channel of one, a member of a group, as `group_add` does, and present in it.

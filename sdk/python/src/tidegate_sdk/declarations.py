@@ -10,7 +10,12 @@ from tidegate_sdk.codec import messagepack
 from tidegate_sdk.entries import Entry
 from tidegate_sdk.errors import ConsumerError
 
-_HAS = {"schedule": "has a schedule", "user": "asks for a user", "presence": "has @presence"}
+_HAS = {
+    "schedule": "has a schedule",
+    "user": "asks for a user",
+    "presence": "has @presence",
+    "history": "has @history",
+}
 """What it means for a consumer that a key is declared."""
 
 
@@ -51,6 +56,10 @@ def _of(entry: Entry) -> dict[str, Any]:
             declared["claims"] = {claim.name: list(claim.values) for claim in entry.access.claims}
     if entry.presence is not None:
         declared["presence"] = dataclasses.asdict(entry.presence)
+    if entry.histories:
+        declared["history"] = {
+            it.pattern: {"messages": it.messages, "age": it.age, "bytes": it.bytes} for it in entry.histories
+        }
     return declared
 
 
@@ -67,6 +76,6 @@ def check_world(entries: Sequence[Entry], is_exported: bool) -> None:
         )
     if declaring is None and is_exported:
         raise WorldError(
-            "this component exports `declarations`, and no consumer has a schedule, asks for a user or has @presence: "
-            "build it with `tidegate-sdk build`, which chooses the world"
+            "this component exports `declarations`, and no consumer has a schedule, asks for a user or has @presence "
+            "or @history: build it with `tidegate-sdk build`, which chooses the world"
         )

@@ -13,6 +13,7 @@ MARK = "__tidegate_consumer__"
 SCHEDULE = "__tidegate_schedule__"
 ACCESS = "__tidegate_access__"
 PRESENCE = "__tidegate_presence__"
+HISTORY = "__tidegate_history__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,18 @@ class Presence:
     """The most members of which clients get a list."""
 
 
+@dataclass(frozen=True, slots=True)
+class Remembering:
+    """Groups that are remembered, and how much of each."""
+
+    pattern: str
+    """The name of a group without the module's part, with `*` in place of all behind the last dot."""
+    messages: int
+    age: int
+    """Seconds."""
+    bytes: int
+
+
 ClaimValue = str | int | bool
 
 
@@ -114,6 +127,7 @@ class Entry:
     access: Access | None = None
     """What it asks of the user. None: nothing, and the host does not look for one."""
     presence: Presence | None = None
+    histories: tuple[Remembering, ...] = ()
 
     def under(self, prefix: str) -> Entry:
         """The same consumer, its path behind a prefix. Under a prefix, `/` is the prefix itself."""

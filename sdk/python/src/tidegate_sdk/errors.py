@@ -193,6 +193,22 @@ class NoUser(PresenceError):
         super().__init__("there is no user: put @user before the consumer, or name the member with present")
 
 
+class HistoryError(Exception):
+    """A history was not read, or a connection did not join a group that is remembered."""
+
+
+class InvalidHistory(HistoryError):
+    """The call breaks a rule, or the group is not remembered; the text says which."""
+
+
+class ForbiddenHistory(HistoryError):
+    """The group belongs to another module; the text says which setting grants it."""
+
+
+class HistoryUnavailable(HistoryError):
+    """The layer cannot be reached. Trying again later may work."""
+
+
 class FetchError(Exception):
     """A request was refused, and the host does not make it. Trying again gives the same answer."""
 

@@ -13,7 +13,18 @@ from typing import Any, ClassVar
 from tidegate_sdk import declarations, eager, faults, logs, overlaps, routes
 from tidegate_sdk.access import Guarded, joined
 from tidegate_sdk.codec.readers import reader
-from tidegate_sdk.entries import ACCESS, MARK, PRESENCE, SCHEDULE, Access, ChannelTrigger, Entry, Mark, Schedule
+from tidegate_sdk.entries import (
+    ACCESS,
+    HISTORY,
+    MARK,
+    PRESENCE,
+    SCHEDULE,
+    Access,
+    ChannelTrigger,
+    Entry,
+    Mark,
+    Schedule,
+)
 from tidegate_sdk.errors import ConsumerError
 from tidegate_sdk.wire import Event, Host, Invocation
 
@@ -121,8 +132,9 @@ def _guarded(thing: Mapping[str, Any], entries: Iterator[Entry]) -> Iterator[Ent
 def _compiled(thing: Any) -> Entry:
     mark = _mark(thing)
     try:
-        entry = _asking(_scheduled(mark.compile(), vars(thing).get(SCHEDULE)), vars(thing).get(ACCESS))
-        return dataclasses.replace(entry, presence=vars(thing).get(PRESENCE))
+        marks = vars(thing)
+        entry = _asking(_scheduled(mark.compile(), marks.get(SCHEDULE)), marks.get(ACCESS))
+        return dataclasses.replace(entry, presence=marks.get(PRESENCE), histories=marks.get(HISTORY, ()))
     except ConsumerError as error:
         text = str(error)
         raise ConsumerError(text if mark.place in text else f"{thing.__name__} ({mark.place}): {text}") from None
@@ -188,7 +200,7 @@ def check_forgotten(consumers: Sequence[Any]) -> None:
         for name, other in list(namespace.items()):
             is_own = getattr(other, "__module__", None) == namespace.get("__name__")
             marks = getattr(other, "__dict__", {})
-            if not {MARK, SCHEDULE, ACCESS, PRESENCE}.isdisjoint(marks) and is_own and id(other) not in known:
+            if not {MARK, SCHEDULE, ACCESS, PRESENCE, HISTORY}.isdisjoint(marks) and is_own and id(other) not in known:
                 mark = marks.get(MARK)
                 place = mark.place if isinstance(mark, Mark) else routes.place_of(other)
                 raise ConsumerError(f"{place}: `{name}` is not in export(...): add it, or remove its decorator")

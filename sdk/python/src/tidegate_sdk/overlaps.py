@@ -15,10 +15,11 @@ def check(entries: list[Entry]) -> None:
     for position, entry in enumerate(entries):
         for earlier in entries[:position]:
             _compare(entry, earlier)
+            _compare_histories(entry, earlier)
 
 
 def _compare(this: Entry, earlier: Entry) -> None:
-    both = f"`{earlier.name}` ({earlier.place}) and `{this.name}` ({this.place})"
+    both = _both(this, earlier)
     if this.name == earlier.name:
         raise ConsumerError(f"{both} have the same name: rename one of them")
     one, other = this.trigger, earlier.trigger
@@ -36,6 +37,17 @@ def _compare(this: Entry, earlier: Entry) -> None:
         raise ConsumerError(
             f"{both} take the same requests: give one of them another path, another method, or guards of its own"
         )
+
+
+def _compare_histories(this: Entry, earlier: Entry) -> None:
+    for pattern in {it.pattern for it in this.histories} & {it.pattern for it in earlier.histories}:
+        raise ConsumerError(
+            f'{_both(this, earlier)} have @history("{pattern}"), and nobody could say which counts: write it once'
+        )
+
+
+def _both(this: Entry, earlier: Entry) -> str:
+    return f"`{earlier.name}` ({earlier.place}) and `{this.name}` ({this.place})"
 
 
 def _conflict(one: Guards, other: Guards) -> bool:

@@ -28,6 +28,7 @@ A stream is started, put into a group and held; then its events come from elsewh
 A stream ends when the hold is over, after at most 1 hour, when the host stops, or when the client reads too slowly.
 Then a browser connects again and names the last id that it saw. Events that were sent meanwhile are lost, unless the
 consumer sends them again: start the stream, join the group, `flush`, and then send the events after `last_event_id`.
+A group with `history` does so by itself, for a stream that joins it with `Context.group_join`.
 """
 
 from __future__ import annotations

@@ -118,6 +118,25 @@ class Members:
 
 
 @dataclass(slots=True)
+class Remembered:
+    """A message of a history."""
+
+    position: str
+    """The place behind it."""
+    content: bytes
+
+
+@dataclass(slots=True)
+class HistoryPage:
+    """A part of a history."""
+
+    messages: list[Remembered]
+    position: str
+    complete: bool
+    more: bool
+
+
+@dataclass(slots=True)
 class Asked:
     """A request that a run waits for."""
 
@@ -140,6 +159,8 @@ class Host(Protocol):
     def present(self, group: str, channel: str, key: str, facts: bytes) -> None: ...
     def members(self, group: str, cursor: str | None, limit: int) -> Members: ...
     def member_count(self, group: str) -> int: ...
+    def history_read(self, group: str, after: str | None, limit: int) -> HistoryPage: ...
+    def history_join(self, group: str, after: str | None, latest: int) -> None: ...
     def flush(self) -> None: ...
     def respond(self, status: int, headers: Headers, body: bytes) -> None: ...
     def stream_start(self, status: int, headers: Headers) -> None: ...

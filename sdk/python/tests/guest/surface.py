@@ -22,6 +22,7 @@ from tidegate_sdk import (
     Group,
     Handshake,
     Header,
+    HistoryError,
     HttpError,
     Json,
     Multipart,
@@ -39,6 +40,7 @@ from tidegate_sdk import (
     User,
     channel,
     export,
+    history,
     http,
     presence,
     schedule,
@@ -516,6 +518,43 @@ class ChangeWatch:
         return ["changes"]
 
 
+# Groups that are remembered.
+
+
+@history("kept.*", messages=3, age="10m", bytes="64KiB")
+@websocket("/s/kept/{name}")
+class Kept:
+    name: str
+
+    def connect(self, socket: Socket[None]) -> None:
+        group = f"kept.{self.name}"
+        socket.group_join(group, after=socket.last_position(group), latest=2)
+
+    def receive(self, socket: Socket[None], frame: str | bytes) -> None:
+        socket.group_send(f"kept.{self.name}", frame)
+
+
+@http("GET /s/history/{group}")
+def read_history(cx: Context, request: Request, group: str) -> list[Any]:
+    limit, after = int(request.query("limit") or 100), request.query("after")
+    kept = cx.history(Group(group[1:]) if group.startswith("=") else group)
+    try:
+        page = kept.latest(limit) if after is None else kept.after(after, limit)
+    except HistoryError as error:
+        return [type(error).__name__, str(error)]
+    texts = [str(message.frame) for message in page.messages]
+    return [texts, page.is_complete, page.has_more, page.position]
+
+
+@http("POST /s/history/{group}")
+def join_history(cx: Context, group: str) -> str:
+    try:
+        cx.group_join(group, latest=1001)
+    except HistoryError as error:
+        return f"{type(error).__name__}: {error}\n"
+    return "joined\n"
+
+
 # A user.
 
 
@@ -539,6 +578,6 @@ Consumer = export(
     number, typed, rest, search, order, form, files, header, cookie, problem, guarded, unguarded, stream, hold, answers,
     held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, Fragile, book, seats, clear, timer, due,
     TimerWatch, second, SecondWatch, ask, ask_now, fetched, FetchWatch, Board, members,
-    members_changed, ChangeWatch, me,
+    members_changed, ChangeWatch, Kept, read_history, join_history, me,
     {"/s/pages": [index, show]},
 )  # fmt: skip

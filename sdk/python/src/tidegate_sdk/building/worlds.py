@@ -19,7 +19,7 @@ ENTRY = "tidegate_declaring_entry"
 """Names the module that componentize-py gets for a world with `declarations`. It has what both exports need."""
 
 _PACKAGE = "tidegate_sdk"
-_DECLARING = {"schedule", "user", "claims", "presence", "*"}
+_DECLARING = {"schedule", "user", "claims", "presence", "history", "*"}
 """Names of the package by which a module declares something."""
 _WAITING = "fetch_now"
 """The method of a context by which a run waits for a server outside."""

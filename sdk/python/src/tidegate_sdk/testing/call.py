@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from tidegate_sdk import errors
+from tidegate_sdk.entries import Remembering
 from tidegate_sdk.errors import StateUnreadable
 from tidegate_sdk.faults import RunEnded
 from tidegate_sdk.frame import Close
 from tidegate_sdk.scope import Request, Scope
-from tidegate_sdk.testing import fetch_rules, forms, presence_rules, rules, store_rules
+from tidegate_sdk.testing import fetch_rules, forms, histories, presence_rules, rules, store_rules
 from tidegate_sdk.testing.connection import Http, Websocket
 from tidegate_sdk.testing.data import Conflict, Timer, Transaction, View, WrongType
 from tidegate_sdk.testing.world import Fault, Item, Job, LogLine, Waiting, World
@@ -20,6 +21,7 @@ from tidegate_sdk.wire import (
     Fetch,
     Frame,
     Headers,
+    HistoryPage,
     HttpDisconnect,
     Invocation,
     Members,
@@ -277,6 +279,38 @@ class Call:
             raise errors.ForbiddenPresence(str(error)) from None
         except errors.InvalidName as error:
             raise errors.InvalidPresence(str(error)) from None
+
+    def history_read(self, group: str, after: str | None, limit: int) -> HistoryPage:
+        rule = self._remembering(group)
+        if not 1 <= limit <= histories.MESSAGES_MAX:
+            raise errors.InvalidHistory(
+                f"a page has 1 to {histories.MESSAGES_MAX} messages; this call asks for {limit}"
+            )
+        return self._world.histories.read(group, rule, after, limit, self._world.now)
+
+    def history_join(self, group: str, after: str | None, latest: int) -> None:
+        self._remembering(group)
+        if latest > histories.MESSAGES_MAX:
+            raise errors.InvalidHistory(
+                f"a join sends at most the latest {histories.MESSAGES_MAX} messages, not {latest}"
+            )
+        if self._job.connection is None:
+            raise errors.InvalidHistory("a message on a channel has no connection of its own that could join")
+        self._put("group-join", (group, self._job.connection, after, latest))
+
+    def _remembering(self, group: str) -> Remembering:
+        try:
+            self._may_use(group)
+        except errors.Forbidden as error:
+            raise errors.ForbiddenHistory(str(error)) from None
+        except errors.InvalidName as error:
+            raise errors.InvalidHistory(str(error)) from None
+        rule = self._world.remembering(group)
+        if rule is None:
+            raise errors.InvalidHistory(
+                f'group {group} is not remembered; declare it, as @history("room.*") does beside a consumer'
+            )
+        return rule
 
     def flush(self) -> None:
         changes = self._transaction is not None and self._transaction.changes_something

@@ -28,13 +28,23 @@ class Http:
     """Until when, and what comes then."""
     has_left: bool = False
     user: User | None = None
+    position: str | None = None
+    """Where it stands in the history of a group."""
+    has_gap: bool = False
+    """Whether messages before that place are missing."""
+    early: bytes = b""
+    """Parts of a stream of events that came before its head."""
 
     @property
     def is_alive(self) -> bool:
         return not self.is_complete and not self.has_left
 
     def answer(self, response: Respond) -> None:
-        self.head = Start(response.status, response.headers)
+        headers = list(response.headers)
+        if self.position is not None:
+            headers.append(("tidegate-position", self.position.encode()))
+            headers += [("tidegate-complete", b"false")] if self.has_gap else []
+        self.head = Start(response.status, headers)
         self.body = response.body
         self.is_complete = True
 
@@ -46,6 +56,8 @@ class Http:
                 self.answer(reply)
             case Start() if self.head is None:
                 self.head = reply
+                if self._is_event_stream:
+                    self.body, self.early = self.early, b""
             case Part() if self.head is not None:
                 self.body += reply.body
             case End() if self.head is not None:
@@ -59,6 +71,37 @@ class Http:
         """Ends a stream that is not held, when the consumer has returned."""
         if self.head is not None and self.hold is None:
             self.is_complete = True
+        if self.head is None and self.hold is not None and self.has_gap:
+            # It must not wait for the next message.
+            self.answer(Respond(204, [], b""))
+
+    @property
+    def _is_event_stream(self) -> bool:
+        fields = self.head.headers if self.head else []
+        return any(name == "content-type" and value.startswith(b"text/event-stream") for name, value in fields)
+
+    def stand(self, group: str, position: str, is_complete: bool) -> None:
+        """Notes from where on it gets all messages of a group."""
+        self.position = position
+        self.has_gap = self.has_gap or not is_complete
+        event = f"id: {position}\n\n"
+        self._add(event if is_complete else f"event: tidegate-gap\nid: {position}\ndata: {group}\n\n")
+
+    def take_numbered(self, reply: Reply, position: str) -> bool:
+        """Notes the position of a message. Returns whether nothing is left to do of it."""
+        if isinstance(reply, Part) and (self.head is None or self._is_event_stream):
+            self._add(f"id: {position}\n".encode() + reply.body)
+            return True
+        if not self.is_complete:
+            self.position = position
+        return False
+
+    def _add(self, event: str | bytes) -> None:
+        data = event.encode() if isinstance(event, str) else event
+        if self.head is None:
+            self.early += data
+        elif self._is_event_stream and self.is_alive:
+            self.body += data
 
     def expire(self) -> None:
         """A hold is over."""

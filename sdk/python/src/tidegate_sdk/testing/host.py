@@ -242,6 +242,13 @@ class TestHost:
         """The keys of the members that are present in a group, in their order. See `Context.present`."""
         return [key for key, _ in self._world.members.page(self._full(group), None, None).members]
 
+    def forget(self, group: str | Group) -> None:
+        """Forgets the history of a group, as a host does that has no room for it, or that is started again.
+
+        A client that comes back from a position before that is told that messages are gone.
+        """
+        self._world.histories.forget(self._full(group))
+
     def group_messages(self, group: str | Group) -> list[Sent]:
         """The messages that were sent to a group so far."""
         return [sent for to, sent in self._world.group_sent if to == self._full(group)]

@@ -11,14 +11,15 @@ from typing import Any
 
 from tidegate_sdk.codec import messagepack
 from tidegate_sdk.codec.readers import reader
-from tidegate_sdk.entries import ChannelTrigger, Entry, HttpTrigger
+from tidegate_sdk.entries import ChannelTrigger, Entry, HttpTrigger, Remembering
 from tidegate_sdk.exports import Consumers
 from tidegate_sdk.frame import Close
-from tidegate_sdk.testing import forms
+from tidegate_sdk.testing import forms, histories
 from tidegate_sdk.testing import members as membership
 from tidegate_sdk.testing.connection import Connection, Http, Websocket
 from tidegate_sdk.testing.data import Data
 from tidegate_sdk.testing.delivery import Delivery
+from tidegate_sdk.testing.histories import Histories
 from tidegate_sdk.wire import ChannelMessage, Event, Fetch, Headers, HttpDisconnect, WebsocketDisconnect
 
 _NOT_GRANTED = "/dev/null/not-granted"
@@ -124,6 +125,8 @@ class World:
     groups: dict[str, dict[str, None]] = field(default_factory=dict)
     members: membership.Groups = field(default_factory=membership.Groups)
     """The members that are present in groups."""
+    histories: Histories = field(default_factory=Histories)
+    """What groups remember."""
     queue: deque[Job] = field(default_factory=deque)
     fetches: list[Waiting] = field(default_factory=list)
     sent: list[tuple[str, Sent]] = field(default_factory=list)
@@ -182,8 +185,11 @@ class World:
                     self.later(self.now + delay, channel, content, correlation)
                 case "group-add":
                     self._group_add(*about)
+                case "group-join":
+                    self._group_join(*about)
                 case "group-discard":
                     group, channel = about
+                    self.histories.unfollow(channel, group)
                     self.groups.get(group, {}).pop(channel, None)
                     self.members.leave(channel, self.now, group)
                 case "present":
@@ -229,27 +235,69 @@ class World:
         self._wait(self.now + delivery.pause, again)
 
     def group_send(self, group: str, content: bytes, correlation: str) -> None:
+        remembering = self.remembering(group)
+        position = None if remembering is None else self.histories.remember(group, remembering, content, self.now)
         for member in sorted(self.groups.get(group, {})):
-            self._deliver(member, content, correlation, Delivery(self.next_id()), from_group=True)
+            if position is not None and self.histories.follows(group, member):
+                self._deliver_numbered(member, group, position, content)
+            else:
+                self._deliver(member, content, correlation, Delivery(self.next_id()), from_group=True)
         self.group_sent.append((group, Sent(content)))
 
     def _deliver(self, channel: str, content: bytes, correlation: str, delivery: Delivery, from_group: bool) -> None:
         if "!" in channel:
-            try:
-                replies = forms.replies(content)
-            except ValueError as error:
-                self.drops.append(f"{channel}: {error}")
-                return
-            for reply in replies:
+            for reply in self._replies(channel, content):
                 self.reply(channel, reply, from_group)
         elif (entry := self.owner(channel)) is not None:
             self.queue.append(Job(entry, ChannelMessage(channel, content), None, correlation, delivery))
 
-    def _group_add(self, group: str, channel: str) -> None:
+    def _group_add(self, group: str, channel: str) -> bool:
+        """Returns whether the channel is a member now."""
         if "!" in channel and not self._is_alive(channel):
             self.drops.append(f"{group}: {channel} is gone")
+            return False
+        self.groups.setdefault(group, {})[channel] = None
+        return True
+
+    def remembering(self, group: str) -> Remembering | None:
+        """How much is kept of a group. None: it is not remembered."""
+        return histories.rule(self.consumers.entries, self.module, group)
+
+    def _group_join(self, group: str, channel: str, after: str | None, latest: int) -> None:
+        """Makes a connection a member that sees positions, and sends it what it has missed."""
+        rule = self.remembering(group)
+        if rule is None or self.histories.follows(group, channel) or not self._group_add(group, channel):
+            return
+        start, page = self.histories.missed(group, rule, after, latest, self.now)
+        self.histories.follow(group, channel)
+        connection = self.connections[channel]
+        if isinstance(connection, Http):
+            connection.stand(group, start, page.complete)
         else:
-            self.groups.setdefault(group, {})[channel] = None
+            self.reply(channel, forms.Send(histories.stands(group, start, page.complete)), from_group=True)
+        for message in page.messages:
+            self._deliver_numbered(channel, group, message.position, message.content)
+
+    def _deliver_numbered(self, channel: str, group: str, position: str, content: bytes) -> None:
+        """Sends a message with its position to a member that sees them."""
+        connection = self.connections[channel]
+        for reply in self._replies(channel, content):
+            if isinstance(connection, Http):
+                if not connection.take_numbered(reply, position):
+                    self.reply(channel, reply, from_group=True)
+            elif isinstance(reply, forms.Send):
+                frame = histories.numbered(group, position, reply.frame)
+                self.reply(channel, forms.Send(frame), from_group=True)
+            else:
+                self.reply(channel, reply, from_group=True)
+
+    def _replies(self, channel: str, content: bytes) -> list[forms.Reply]:
+        """The replies that a message to a connection stands for."""
+        try:
+            return forms.replies(content)
+        except ValueError as error:
+            self.drops.append(f"{channel}: {error}")
+            return []
 
     def _present(self, group: str, channel: str, key: str, facts: bytes) -> None:
         self._group_add(group, channel)
@@ -319,6 +367,7 @@ class World:
 
     def leave_groups(self, channel: str) -> None:
         self.members.leave(channel, self.now)
+        self.histories.unfollow(channel)
         for channels in self.groups.values():
             channels.pop(channel, None)
 
