@@ -92,12 +92,15 @@ class Host:
 
     def __enter__(self) -> Self:
         settings = self._directory / "tidegate.toml"
+        (self._directory / "sessions.secret").write_text(SECRET)
         settings.write_text(
             '[upload]\ncompile_time = "5m"\n[layer]\nretry_pause = "10ms"\n'
             # Tests make one fault after the other in a module that is to go on.
             "[breaker]\nenabled = false\n"
             f'[auth.tests]\nalgorithms = ["HS256"]\nsecret = "{SECRET}"\n'
-            f"[modules.{MODULE}]\ngrants.http = {json.dumps(self._reaching)}\nlimits.fuel = 20_000_000_000\n"
+            f'[sessions]\nsecrets = {{ file = "{self._directory}/sessions.secret" }}\n'
+            f"[modules.{MODULE}]\ngrants.sessions = true\ngrants.http = {json.dumps(self._reaching)}\n"
+            "limits.fuel = 20_000_000_000\n"
         )
         self.log = self._directory / "log"
         with self.log.open("wb") as log:

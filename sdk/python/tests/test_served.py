@@ -242,6 +242,42 @@ def test_a_token_that_no_longer_counts_lets_nobody_in_and_one_that_does_tells_it
     assert timedelta(minutes=50) < left <= timedelta(hours=1)
 
 
+def test_a_browser_signs_in_and_out_and_keeps_a_basket(host: Host) -> None:
+    driver = ServedDriver(host.port)
+
+    def asked(path: str, cookie: str = "", method: str = "POST") -> CaseResponse:
+        fields = {"user-agent": "tests"} | ({"cookie": cookie} if cookie else {})
+        return driver.request(CaseRequest(method, f"/s/{path}", fields, b""))
+
+    def cookie(response: CaseResponse) -> str:
+        return dict(response.headers)["set-cookie"].partition(";")[0]
+
+    def shown(of: str) -> Any:
+        return json.loads(asked("session", of, "GET").body)
+
+    guest = cookie(asked("session/put/rope"))
+    assert shown(guest)[:2] == [None, ["rope"]]
+    signed_in = asked("login/ada", guest)
+    assert (signed_in.status, signed_in.body) == (200, b"welcome\n")
+    ada = cookie(signed_in)
+    assert shown(ada) == ["ada", ["rope"], [[True, "127.0.0.1", "tests", True]]]
+    assert shown(guest)[:2] == [None, []]
+    assert asked("session/put/oar", ada).body == b'["rope","oar"]'
+    other = cookie(asked("login/ada"))
+    assert asked("login/ada").body == b"True\n"
+    assert asked("session/end/ada", ada).body == b"done\n"
+    assert (shown(other)[0], shown(ada)[0]) == (None, "ada")
+    for path, text in (
+        ("session/name/a", "InvalidSession: "),
+        ("session/claims/x", "InvalidSession: "),
+        ("session/one/x", "InvalidSession: an id of a session is"),
+    ):
+        assert asked(path, ada).body.decode().startswith(text)
+    assert asked("unguarded", ada).body == b"NoSession\n"
+    assert asked("session/out/x", ada).status == 200
+    assert shown(ada) == [None, [], []]
+
+
 DECLARATIONS = b"tidegate:channels/declarations@"
 
 

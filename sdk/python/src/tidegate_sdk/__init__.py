@@ -15,6 +15,7 @@ from tidegate_sdk.errors import (
     ForbiddenHistory,
     ForbiddenKeys,
     ForbiddenPresence,
+    ForbiddenSession,
     HistoryError,
     HistoryUnavailable,
     InvalidCall,
@@ -24,13 +25,17 @@ from tidegate_sdk.errors import (
     InvalidName,
     InvalidPresence,
     InvalidReply,
+    InvalidSession,
     NewerSchema,
     NoConnection,
+    NoSession,
     NoUser,
     PresenceError,
     PresenceUnavailable,
     ReplyError,
     SendError,
+    SessionError,
+    SessionsUnavailable,
     StateTooLarge,
     StateUnreadable,
     StoreError,
@@ -54,8 +59,10 @@ from tidegate_sdk.remembered import History, HistoryPage, Remembered
 from tidegate_sdk.response import HttpError, Problem, Response
 from tidegate_sdk.schedules import Tick, schedule
 from tidegate_sdk.scope import Request, Scope
+from tidegate_sdk.sessions import Session, Sessions, SignedIn
 from tidegate_sdk.socket import Handshake, Socket
 from tidegate_sdk.store import Store, StoreView
+from tidegate_sdk.throttle import Throttle
 from tidegate_sdk.timers import Timers
 from tidegate_sdk.users import User
 from tidegate_sdk.websocket_consumers import websocket
@@ -78,6 +85,7 @@ __all__ = [
     "ForbiddenHistory",
     "ForbiddenKeys",
     "ForbiddenPresence",
+    "ForbiddenSession",
     "Form",
     "FromRequest",
     "Group",
@@ -95,6 +103,7 @@ __all__ = [
     "InvalidName",
     "InvalidPresence",
     "InvalidReply",
+    "InvalidSession",
     "Json",
     "Level",
     "Member",
@@ -103,6 +112,7 @@ __all__ = [
     "Multipart",
     "NewerSchema",
     "NoConnection",
+    "NoSession",
     "NoUser",
     "Part",
     "PresenceChange",
@@ -117,6 +127,11 @@ __all__ = [
     "Response",
     "Scope",
     "SendError",
+    "Session",
+    "SessionError",
+    "Sessions",
+    "SessionsUnavailable",
+    "SignedIn",
     "Socket",
     "StateTooLarge",
     "StateUnreadable",
@@ -124,6 +139,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "StoreView",
+    "Throttle",
     "Tick",
     "TimerError",
     "Timers",

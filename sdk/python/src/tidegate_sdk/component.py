@@ -21,6 +21,7 @@ from wit_world.imports import (
     outside,
     presence,
     reply,
+    sessions,
     store,
     timers,
     users,
@@ -182,6 +183,14 @@ def _refused(error: Any) -> NoReturn:
             raise errors.ForbiddenHistory(text)
         case history.HistoryError_Unavailable(text):
             raise errors.HistoryUnavailable(text)
+        case sessions.SessionError_Invalid(text):
+            raise errors.InvalidSession(text)
+        case sessions.SessionError_NoSession(text):
+            raise errors.NoSession(text)
+        case sessions.SessionError_Forbidden(text):
+            raise errors.ForbiddenSession(text)
+        case sessions.SessionError_Unavailable(text):
+            raise errors.SessionsUnavailable(text)
         case other:
             raise errors.TimerError(str(getattr(other, "value", other)))
 
@@ -327,6 +336,48 @@ class ComponentHost:
     def current_user(self) -> wire.User | None:
         user = users.current()
         return None if user is None else wire.User(user.id, user.claims, user.expires)
+
+    def session_current(self) -> wire.Session | None:
+        session = sessions.current()
+        return None if session is None else wire.Session(session.key, session.expires)
+
+    def session_begin(self) -> wire.Session:
+        try:
+            session = sessions.begin()
+        except Err as error:
+            _refused(error)
+        return wire.Session(session.key, session.expires)
+
+    def session_sign_in(self, user: str, claims: bytes) -> None:
+        try:
+            sessions.sign_in(user, claims)
+        except Err as error:
+            _refused(error)
+
+    def session_sign_out(self) -> None:
+        try:
+            sessions.sign_out()
+        except Err as error:
+            _refused(error)
+
+    def sessions_of(self, user: str) -> list[wire.SignedIn]:
+        try:
+            found = sessions.list_of(user)
+        except Err as error:
+            _refused(error)
+        return [wire.SignedIn(it.id, it.is_own, it.created, it.used, it.expires, it.address, it.agent) for it in found]
+
+    def session_end(self, user: str, id: str) -> None:
+        try:
+            sessions.end(user, id)
+        except Err as error:
+            _refused(error)
+
+    def session_end_all(self, user: str, *, but_own: bool) -> None:
+        try:
+            sessions.end_all(user, but_own)
+        except Err as error:
+            _refused(error)
 
     def get_state(self) -> bytes | None:
         state: bytes | None = connection.get_state()

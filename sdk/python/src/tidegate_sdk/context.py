@@ -19,6 +19,7 @@ from tidegate_sdk.members import Members
 from tidegate_sdk.remembered import History, said
 from tidegate_sdk.response import Response
 from tidegate_sdk.scope import Scope
+from tidegate_sdk.sessions import Session, Sessions
 from tidegate_sdk.store import Store
 from tidegate_sdk.timers import Timers
 from tidegate_sdk.users import User, from_wire
@@ -336,6 +337,18 @@ class Context:
     def store(self) -> Store:
         """The data of the module, which this run reads and writes as one transaction."""
         return Store(self._host)
+
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions of the host: signing in and out."""
+        return Sessions(self._host)
+
+    def session(self, kind: type[T]) -> Session[T]:
+        """What the module keeps for the session of the connection, as a type.
+
+        A consumer of HTTP can take it as a parameter, `Session[Basket]`.
+        """
+        return Session(self._host, kind)
 
     @property
     def timers(self) -> Timers:

@@ -89,7 +89,7 @@ class FlushError(Exception):
             {
                 "channel-full": f"channel `{channel}` is full",
                 "unavailable": f"no layer to send to `{channel}`: {text}",
-                "refused": f"`{channel}`: {text}",
+                "refused": f"`{channel}`: {text}" if channel else text,
             }[reason]
         )
         self.index = index
@@ -191,6 +191,26 @@ class NoUser(PresenceError):
 
     def __init__(self) -> None:
         super().__init__("there is no user: put @user before the consumer, or name the member with present")
+
+
+class SessionError(Exception):
+    """Nothing was done with a session."""
+
+
+class InvalidSession(SessionError):
+    """The call breaks a rule; the text says which. Trying again gives the same answer."""
+
+
+class NoSession(SessionError):
+    """There is no session here, and none can begin; the text says why. Trying again gives the same answer."""
+
+
+class ForbiddenSession(SessionError):
+    """The module may not do this; the text says what grants it. Trying again gives the same answer."""
+
+
+class SessionsUnavailable(SessionError):
+    """The sessions cannot be read now; the text says why."""
 
 
 class HistoryError(Exception):

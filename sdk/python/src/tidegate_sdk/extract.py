@@ -15,6 +15,8 @@ from tidegate_sdk.context import Context
 from tidegate_sdk.errors import ConsumerError, Unreadable
 from tidegate_sdk.response import HttpError, Response
 from tidegate_sdk.scope import Request, Scope, pairs
+from tidegate_sdk.sessions import Session
+from tidegate_sdk.sessions import check as check_session
 from tidegate_sdk.users import User
 
 T = TypeVar("T")
@@ -148,6 +150,10 @@ def taker(hint: Any, what: str) -> Take:
         return lambda _, cx: _user(cx)
     if set(get_args(hint)) == {User, type(None)}:
         return lambda _, cx: cx.user
+    if get_origin(hint) is Session:
+        kind = get_args(hint)[0]
+        check_session(kind, what)
+        return lambda _, cx: cx.session(kind)
     for marker in getattr(hint, "__metadata__", ()):
         made = _marked(marker, get_args(hint)[0])
         if made is not None:
@@ -157,8 +163,8 @@ def taker(hint: Any, what: str) -> Take:
         return lambda request, cx: hint.from_request(request, cx)
     raise ConsumerError(
         f"{what}: `{name_of(hint)}` cannot be taken from a request, and its name is not in the path. Take Context, "
-        "Request, Json[...], Query[...], Form[...], Multipart, Cookies, User, Annotated[str, Header(...)], or a class "
-        "with `from_request`"
+        "Request, Json[...], Query[...], Form[...], Multipart, Cookies, User, Session[...], "
+        "Annotated[str, Header(...)], or a class with `from_request`"
     )
 
 

@@ -137,6 +137,29 @@ class HistoryPage:
 
 
 @dataclass(slots=True)
+class Session:
+    """A session that is open."""
+
+    key: str
+    """Names what the module keeps for it."""
+    expires: int
+    """Seconds since 1970."""
+
+
+@dataclass(slots=True)
+class SignedIn:
+    """A session in which a user is signed in. Moments are in seconds since 1970."""
+
+    id: str
+    is_own: bool
+    created: int
+    used: int
+    expires: int
+    address: str
+    agent: str
+
+
+@dataclass(slots=True)
 class Asked:
     """A request that a run waits for."""
 
@@ -174,6 +197,13 @@ class Host(Protocol):
     def message_id(self) -> str | None: ...
     def attempt(self) -> int: ...
     def current_user(self) -> User | None: ...
+    def session_current(self) -> Session | None: ...
+    def session_begin(self) -> Session: ...
+    def session_sign_in(self, user: str, claims: bytes) -> None: ...
+    def session_sign_out(self) -> None: ...
+    def sessions_of(self, user: str) -> list[SignedIn]: ...
+    def session_end(self, user: str, id: str) -> None: ...
+    def session_end_all(self, user: str, *, but_own: bool) -> None: ...
     def get_state(self) -> bytes | None: ...
     def set_state(self, state: bytes) -> None: ...
     def log(self, level: str, message: str) -> None: ...

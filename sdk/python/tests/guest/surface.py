@@ -34,7 +34,10 @@ from tidegate_sdk import (
     Request,
     Response,
     SendError,
+    Session,
+    SessionError,
     Socket,
+    Throttle,
     Tick,
     Unreadable,
     User,
@@ -555,6 +558,66 @@ def join_history(cx: Context, group: str) -> str:
     return "joined\n"
 
 
+# Sessions.
+
+
+@dataclass
+class Basket:
+    items: list[str] = field(default_factory=list)
+
+
+TRIES = Throttle("tries", 2, timedelta(hours=1))
+
+
+@http("POST /login/{name}")
+def login(cx: Context, name: str) -> Any:
+    wait = TRIES.count(cx, name)
+    if wait is not None:
+        return 429, f"{0 < wait <= 3600}\n"
+    cx.sessions.sign_in(name, {"role": "member"})
+    return "welcome\n"
+
+
+@http("POST /session/{what}/{about}")
+def session_work(cx: Context, what: str, about: str, session: Session[Basket]) -> Any:
+    try:
+        match what:
+            case "put":
+                with session.update() as basket:
+                    basket.items.append(about)
+                return basket.items
+            case "out":
+                cx.sessions.sign_out()
+            case "end":
+                cx.sessions.end_others(about)
+            case "all":
+                cx.sessions.end_all(about)
+            case "one":
+                cx.sessions.end("ada", about)
+            case "name":
+                cx.sessions.sign_in(about * 300)
+            case _:
+                cx.sessions.sign_in("ada", {"a": "x" * 5000})
+    except SessionError as error:
+        return 409, f"{type(error).__name__}: {error}\n"
+    return "done\n"
+
+
+@http("GET /session")
+def session_shown(cx: Context, user: User | None, session: Session[Basket]) -> list[Any]:
+    listed = [(it.is_own, it.address, it.agent, it.created <= it.used < it.expires) for it in cx.sessions.of("ada")]
+    return [user.id if user else None, session.get().items, listed]
+
+
+@http("POST /s/unguarded")
+def unguarded_login(cx: Context) -> str:
+    try:
+        cx.sessions.sign_in("ada")
+    except SessionError as error:
+        return f"{type(error).__name__}\n"
+    return "welcome\n"
+
+
 # A user.
 
 
@@ -579,5 +642,6 @@ Consumer = export(
     held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, Fragile, book, seats, clear, timer, due,
     TimerWatch, second, SecondWatch, ask, ask_now, fetched, FetchWatch, Board, members,
     members_changed, ChangeWatch, Kept, read_history, join_history, me,
-    {"/s/pages": [index, show]},
+    unguarded_login, {"/s/pages": [index, show]},
+    user(optional=True)({"/s": [login, session_work, session_shown]}),
 )  # fmt: skip

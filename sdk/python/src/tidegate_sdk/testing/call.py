@@ -13,6 +13,7 @@ from tidegate_sdk.scope import Request, Scope
 from tidegate_sdk.testing import fetch_rules, forms, histories, presence_rules, rules, store_rules
 from tidegate_sdk.testing.connection import Http, Websocket
 from tidegate_sdk.testing.data import Conflict, Timer, Transaction, View, WrongType
+from tidegate_sdk.testing.session_calls import SessionCalls
 from tidegate_sdk.testing.world import Fault, Item, Job, LogLine, Waiting, World
 from tidegate_sdk.wire import (
     Asked,
@@ -26,6 +27,8 @@ from tidegate_sdk.wire import (
     Invocation,
     Members,
     Page,
+    Session,
+    SignedIn,
     User,
     Value,
     WebsocketConnect,
@@ -102,6 +105,7 @@ class Call:
         self._answer: Literal["none", "streaming", "done"] = "none"
         self._state: bytes | None = None
         self._transaction: Transaction | None = None
+        self._sessions = SessionCalls(world, job)
         self._lists = 0
         """Parts of lists of members that were read."""
         self.is_final: bool = False
@@ -112,6 +116,7 @@ class Call:
         invocation = Invocation(self._world.module, self._job.entry.name, self._job.correlation)
         try:
             self._world.consumers.run(self, invocation, self._event)
+            self._sessions.check_answer(self._outbox)
         except (Failed, StateUnreadable, _Limit):
             # Of a run that failed the host asks only whether what it read still holds.
             self._change_data()
@@ -122,6 +127,7 @@ class Call:
 
     def succeed(self) -> None:
         """The run is over without a fault."""
+        self._sessions.apply(self._outbox)
         self._commit_outbox()
         connection = self._connection()
         if isinstance(connection, Websocket):
@@ -313,6 +319,9 @@ class Call:
         return rule
 
     def flush(self) -> None:
+        if not self._sessions.is_empty:
+            rule = "the run has asked for something of sessions, which is done when it returns; flush before, or return"
+            raise errors.FlushError(0, "", "refused", rule)
         changes = self._transaction is not None and self._transaction.changes_something
         try:
             self._commit_data()
@@ -422,6 +431,27 @@ class Call:
     def current_user(self) -> User | None:
         connection = self._connection()
         return connection.user if connection else None
+
+    def session_current(self) -> Session | None:
+        return self._sessions.current()
+
+    def session_begin(self) -> Session:
+        return self._sessions.begin(self.is_final)
+
+    def session_sign_in(self, user: str, claims: bytes) -> None:
+        self._sessions.sign_in(user, claims, self.is_final)
+
+    def session_sign_out(self) -> None:
+        self._sessions.sign_out()
+
+    def sessions_of(self, user: str) -> list[SignedIn]:
+        return self._sessions.of(user)
+
+    def session_end(self, user: str, id: str) -> None:
+        self._sessions.end(user, id)
+
+    def session_end_all(self, user: str, *, but_own: bool) -> None:
+        self._sessions.end_all(user, but_own)
 
     def get_state(self) -> bytes | None:
         connection = self._connection()

@@ -59,6 +59,11 @@ class TestResponse:
         return next((value for known, value in self.headers if known.lower() == name.lower()), None)
 
     @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that it sets, for `cookies` of the next request. Those that it takes away are left out."""
+        return _cookies(self.headers)
+
+    @property
     def body(self) -> bytes:
         """The body so far. Empty for a request with method HEAD."""
         return b"" if self._http.scope.method == "HEAD" else self._http.body
@@ -81,6 +86,12 @@ class TestResponse:
         head = self._http.head
         assert head is not None, "the request is not answered yet: it is on hold"
         return head.status, head.headers
+
+
+def _cookies(headers: list[tuple[str, str]]) -> dict[str, str]:
+    found = [value for name, value in headers if name.lower() == "set-cookie"]
+    pairs = [value.partition(";")[0].partition("=") for value in found if "max-age=0" not in value.lower()]
+    return {name: value for name, _, value in pairs}
 
 
 class TestSocket:
@@ -118,6 +129,13 @@ class TestSocket:
         accepted = self._websocket.accepted
         fields = accepted.headers if accepted else []
         return next((value.decode(errors="replace") for it, value in fields if it.lower() == name.lower()), None)
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that the handshake's response sets, as those of `TestResponse`."""
+        accepted = self._websocket.accepted
+        fields = accepted.headers if accepted else []
+        return _cookies([(name, value.decode(errors="replace")) for name, value in fields])
 
     @property
     def closed(self) -> Close | None:

@@ -10,6 +10,7 @@ from tidegate_sdk.entries import Entry
 from tidegate_sdk.frame import Close
 from tidegate_sdk.scope import Scope
 from tidegate_sdk.testing.forms import Accept, Deny, End, Hold, Part, Reply, Respond, Send, Start
+from tidegate_sdk.testing.sessions import Lookup
 from tidegate_sdk.wire import Frame, User
 
 TIMED_OUT = Respond(504, [("content-type", b"text/plain; charset=utf-8")], b"timed out\n")
@@ -28,6 +29,8 @@ class Http:
     """Until when, and what comes then."""
     has_left: bool = False
     user: User | None = None
+    session: Lookup | None = None
+    """None: nobody looked for one."""
     position: str | None = None
     """Where it stands in the history of a group."""
     has_gap: bool = False
@@ -129,6 +132,8 @@ class Websocket:
     waiting: list[Reply] = field(default_factory=list)
     """Messages of the layer that came before the handshake was answered."""
     user: User | None = None
+    session: Lookup | None = None
+    """None: nobody looked for one."""
 
     @property
     def is_alive(self) -> bool:

@@ -34,7 +34,7 @@ class TestHost:
 
     `module` is the name under which the module is deployed, `granted` are channels and groups of others that it may
     use, `environment` its variables and secrets, `directories` what it is granted of this machine, by the name that it
-    has for each, and `at` the time that `Context.now` tells at first.
+    has for each, and `at` the time that `Context.now` tells at first. `granted_sessions` lets it sign users in and out.
 
     `reaching` are the servers outside that it may reach, as `grants.http` has them: `api.example.com`,
     `*.example.com`, `localhost:3000`, also with a scheme before them. Networks are not compared here.
@@ -49,6 +49,7 @@ class TestHost:
         *,
         granted: Sequence[str] = (),
         granted_data: Sequence[str] = (),
+        granted_sessions: bool = False,
         reaching: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         directories: Mapping[str, str | Path] | None = None,
@@ -59,6 +60,7 @@ class TestHost:
         if isinstance(reaching, str):
             raise TypeError(f"`reaching` is a list of servers: [{reaching!r}]")
         self._world = World(consumers, module, set(granted), set(granted_data), list(reaching))
+        self._world.signs_in = granted_sessions
         self._world.environment.update(environment or {})
         for guest, directory in (directories or {}).items():
             if not guest.startswith("/"):
@@ -74,9 +76,10 @@ class TestHost:
         *,
         signed_in: str | None = None,
         claims: Any = None,
+        cookies: Mapping[str, str] | None = None,
     ) -> TestResponse:
         """Sends a GET request."""
-        return self.request("GET", path, headers=headers, signed_in=signed_in, claims=claims)
+        return self.request("GET", path, headers=headers, signed_in=signed_in, claims=claims, cookies=cookies)
 
     def request(
         self,
@@ -88,19 +91,22 @@ class TestHost:
         headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] | None = None,
         signed_in: str | None = None,
         claims: Any = None,
+        cookies: Mapping[str, str] | None = None,
     ) -> TestResponse:
         """Sends an HTTP request. The path may have a query. With `json` the body is that value, and its type is set.
 
         `signed_in` is the id of the user, as a token tells it, and `claims` are the user's: a dict or a dataclass.
+        `cookies` are those of a browser, as `TestResponse.cookies` has them.
         """
         user = users.user(signed_in, claims)
-        fields = _fields(headers)
+        fields = _with_cookies(_fields(headers), cookies)
         if json is not None:
             fields.append(("content-type", b"application/json"))
             body = jsons.dumps(json)
         if not any(name.lower() == "host" for name, _ in fields):
             fields.insert(0, ("host", b"localhost"))
         world = self._world
+        fields, user, session = world.look_up(fields, user)
         identity = world.next_id()
         channel = f"test!{identity}"
         scope = _scope(Scope, channel, "http", method, path, fields)
@@ -119,6 +125,7 @@ class TestHost:
             data = body.encode() if isinstance(body, str) else body
             event = _scope(Request, channel, "http", method, path, fields, body=data, path_params=found.params)
             http.entry, http.scope, http.user = found.entry, event, admitted
+            http.session = None if found.entry.access is None else session
             world.queue.append(Job(found.entry, event, channel, identity))
             settle(world)
         elif isinstance(found, router.WrongMethod):
@@ -138,14 +145,18 @@ class TestHost:
         headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] | None = None,
         signed_in: str | None = None,
         claims: Any = None,
+        cookies: Mapping[str, str] | None = None,
     ) -> TestSocket:
-        """Asks for a WebSocket. Raises `Denied` when the handshake is turned down. Users are those of `request`."""
-        user = users.user(signed_in, claims)
+        """Asks for a WebSocket. Raises `Denied` when the handshake is turned down.
+
+        Users and cookies are those of `request`.
+        """
         world = self._world
+        fields, user, session = world.look_up(_with_cookies(_fields(headers), cookies), users.user(signed_in, claims))
         identity = world.next_id()
         channel = f"test!{identity}"
         facts = {"subprotocols": tuple(subprotocols)}
-        scope = _scope(Scope, channel, "ws", "GET", path, _fields(headers), **facts)
+        scope = _scope(Scope, channel, "ws", "GET", path, fields, **facts)
         try:
             found = router.websocket(world.consumers.entries, scope)
         except router.BadPath:
@@ -155,8 +166,9 @@ class TestHost:
         admitted = users.admit(found.entry, user)
         if isinstance(admitted, int):
             raise Denied(admitted)
-        scope = _scope(Scope, channel, "ws", "GET", path, _fields(headers), path_params=found.params, **facts)
-        websocket = Websocket(found.entry, scope, user=admitted)
+        scope = _scope(Scope, channel, "ws", "GET", path, fields, path_params=found.params, **facts)
+        looked_up = None if found.entry.access is None else session
+        websocket = Websocket(found.entry, scope, user=admitted, session=looked_up)
         world.connections[channel] = websocket
         world.queue.append(Job(found.entry, WebsocketConnect(scope), channel, identity))
         settle(world)
@@ -298,6 +310,12 @@ class TestHost:
 def _fields(headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] | None) -> Headers:
     pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
     return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+
+
+def _with_cookies(fields: Headers, cookies: Mapping[str, str] | None) -> Headers:
+    """Header fields as the host gives them, with cookies."""
+    more = [("cookie", f"{name}={value}".encode()) for name, value in (cookies or {}).items()]
+    return scope_headers([*fields, *more])
 
 
 def _text(status: int, text: str, *fields: tuple[str, bytes]) -> Respond:

@@ -19,12 +19,16 @@ def user(identity: str | None, claims: Any) -> User | None:
         if claims is not None:
             raise ValueError('claims are those of a user: give `signed_in`, too, as in signed_in="ada"')
         return None
+    return checked(identity, messagepack.message({} if claims is None else claims))
+
+
+def checked(identity: str, claims: bytes) -> User:
+    """A user with claims, a MessagePack map. `ValueError` when the host would not take one of them."""
     if not 1 <= len(identity.encode()) <= _ID_MAX or any(ord(it) < 32 or 127 <= ord(it) < 160 for it in identity):
         raise ValueError(f"{identity!r} is not 1 to {_ID_MAX} bytes without control characters")
-    packed = messagepack.message({} if claims is None else claims)
-    if len(packed) > _CLAIMS_MAX:
-        raise ValueError(f"the claims have {len(packed)} bytes; at most {_CLAIMS_MAX} are taken")
-    return User(identity, packed, None)
+    if len(claims) > _CLAIMS_MAX:
+        raise ValueError(f"the claims have {len(claims)} bytes; at most {_CLAIMS_MAX} are taken")
+    return User(identity, claims, None)
 
 
 def admit(entry: Entry, user: User | None) -> User | int | None:

@@ -20,7 +20,8 @@ from tidegate_sdk.testing.connection import Connection, Http, Websocket
 from tidegate_sdk.testing.data import Data
 from tidegate_sdk.testing.delivery import Delivery
 from tidegate_sdk.testing.histories import Histories
-from tidegate_sdk.wire import ChannelMessage, Event, Fetch, Headers, HttpDisconnect, WebsocketDisconnect
+from tidegate_sdk.testing.sessions import Lookup, Sessions, take_cookie
+from tidegate_sdk.wire import ChannelMessage, Event, Fetch, Headers, HttpDisconnect, User, WebsocketDisconnect
 
 _NOT_GRANTED = "/dev/null/not-granted"
 
@@ -112,6 +113,9 @@ class World:
     granted_data: set[str] = field(default_factory=set)
     reachable: list[str] = field(default_factory=list)
     """The servers that the module may reach."""
+    signs_in: bool = False
+    """Whether it may sign users in and out."""
+    sessions: Sessions = field(default_factory=Sessions)
     prepared: list[tuple[str, tuple[int, Headers, bytes] | str]] = field(default_factory=list)
     """Answers, or reasons of failures, to requests that runs wait for, by method and URL."""
     data: Data = field(default_factory=Data)
@@ -140,6 +144,14 @@ class World:
     def clock(self) -> float:
         """The time that consumers see, in seconds since 1970."""
         return self.epoch + self.now / 1000
+
+    def look_up(self, fields: Headers, user: User | None) -> tuple[Headers, User | None, Lookup | None]:
+        """Takes the cookie of a session out of a request. Nobody looks at it who has brought a user besides."""
+        others, id = take_cookie(fields)
+        if user is not None:
+            return others, user, None
+        found = self.sessions.find(id, int(self.clock()))
+        return others, found.user if found else None, Lookup(id if found else None)
 
     def path(self, path: str) -> str:
         """The path on this machine for a path of the module."""
