@@ -10,8 +10,7 @@ import { checkName } from "./route.js";
 /** @typedef {import("./types.js").Consumer} Consumer */
 
 /**
- * @typedef {{ name: string, prefix: string, trigger: import("./types.js").Trigger,
- *   run: Consumer["run"], schedule?: Consumer["schedule"], access?: Consumer["access"] }} Entry
+ * @typedef {Consumer & { readonly name: string, readonly prefix: string }} Entry
  */
 
 /** A module's consumers; `app` makes it. */
@@ -95,17 +94,12 @@ function checkPrefix(prefix) {
  * @returns {Entry}
  */
 function entry(name, listed, prefix, outer) {
-  const consumer = /** @type {Partial<Consumer> | null | undefined} */ (listed);
-  if (
-    typeof consumer !== "object" ||
-    consumer?.trigger === undefined ||
-    consumer.run === undefined
-  ) {
+  if (!isConsumer(listed)) {
     throw new DeclarationError(
       `consumer \`${name}\` is ${kind(listed)}: give what http, websocket or channel returns`,
     );
   }
-  const { trigger, run, schedule } = consumer;
+  const { trigger } = listed;
   if (trigger.tag === "channel") {
     if (prefix)
       throw new DeclarationError(
@@ -115,10 +109,19 @@ function entry(name, listed, prefix, outer) {
       throw new DeclarationError(
         `consumer \`${name}\` of a channel has no user: list it outside of guarded()`,
       );
-    return { name, prefix, trigger, run, schedule };
+    return { ...listed, name, prefix };
   }
-  const access = joined(outer, consumer.access, `consumer \`${name}\``);
-  return { name, prefix, trigger: mounted(trigger, prefix), run, access };
+  const access = joined(outer, listed.access, `consumer \`${name}\``);
+  return { ...listed, name, prefix, trigger: mounted(trigger, prefix), access };
+}
+
+/**
+ * @param {unknown} listed
+ * @returns {listed is Consumer}
+ */
+function isConsumer(listed) {
+  const consumer = /** @type {Partial<Consumer> | null | undefined} */ (listed);
+  return typeof consumer === "object" && !!consumer?.trigger && !!consumer.run;
 }
 
 /**

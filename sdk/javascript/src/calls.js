@@ -1,6 +1,15 @@
 /** Calls of the host whose refusals become errors of the SDK. */
 
-import { FetchError, FetchFailed, FlushError, ReplyError, SendError, StoreError, TimerError } from "./errors.js";
+import {
+  FetchError,
+  FetchFailed,
+  FlushError,
+  PresenceError,
+  ReplyError,
+  SendError,
+  StoreError,
+  TimerError,
+} from "./errors.js";
 
 /** @typedef {{ tag: string, val?: any }} Refusal */
 
@@ -36,17 +45,51 @@ export function sending(call) {
 }
 
 /**
- * @param {() => void} call
- * @throws {ReplyError}
+ * Throws an error of a class where the host refuses with a word and a text.
+ *
+ * @template T
+ * @param {new (code: any, message: string) => Error} Refused
+ * @param {() => T} call
+ * @returns {T}
  */
-export function replying(call) {
+function refusedAs(Refused, call) {
   try {
-    call();
+    return call();
   } catch (error) {
     const refusal = payload(error);
     if (refusal?.tag === undefined) throw error;
-    throw new ReplyError(refusal.tag, String(refusal.val));
+    throw new Refused(refusal.tag, String(refusal.val));
   }
+}
+
+/** @param {() => void} call @throws {ReplyError} */
+export function replying(call) {
+  refusedAs(ReplyError, call);
+}
+
+/** @template T @param {() => T} call @returns {T} @throws {StoreError} */
+export function storing(call) {
+  return refusedAs(StoreError, call);
+}
+
+/** @param {() => void} call @throws {TimerError} */
+export function timing(call) {
+  refusedAs(TimerError, call);
+}
+
+/** @param {() => void} call @throws {FetchError} */
+export function fetching(call) {
+  refusedAs(FetchError, call);
+}
+
+/** @template T @param {() => T} call @returns {T} @throws {FetchFailed} */
+export function waiting(call) {
+  return refusedAs(FetchFailed, call);
+}
+
+/** @template T @param {() => T} call @returns {T} @throws {PresenceError} */
+export function meeting(call) {
+  return refusedAs(PresenceError, call);
 }
 
 /**
@@ -70,66 +113,6 @@ export function keeping(call, size) {
       default:
         throw error;
     }
-  }
-}
-
-/**
- * @template T
- * @param {() => T} call
- * @returns {T}
- * @throws {StoreError}
- */
-export function storing(call) {
-  try {
-    return call();
-  } catch (error) {
-    const refusal = payload(error);
-    if (refusal?.tag === undefined) throw error;
-    throw new StoreError(refusal.tag, String(refusal.val));
-  }
-}
-
-/**
- * @param {() => void} call
- * @throws {TimerError}
- */
-export function timing(call) {
-  try {
-    call();
-  } catch (error) {
-    const refusal = payload(error);
-    if (refusal?.tag === undefined) throw error;
-    throw new TimerError(refusal.tag, String(refusal.val));
-  }
-}
-
-/**
- * @param {() => void} call
- * @throws {FetchError}
- */
-export function fetching(call) {
-  try {
-    call();
-  } catch (error) {
-    const refusal = payload(error);
-    if (refusal?.tag === undefined) throw error;
-    throw new FetchError(refusal.tag, String(refusal.val));
-  }
-}
-
-/**
- * @template T
- * @param {() => T} call
- * @returns {T}
- * @throws {FetchFailed}
- */
-export function waiting(call) {
-  try {
-    return call();
-  } catch (error) {
-    const failure = payload(error);
-    if (failure?.tag === undefined) throw error;
-    throw new FetchFailed(failure.tag, String(failure.val));
   }
 }
 

@@ -1,11 +1,12 @@
 /** What every consumer can do: send, join groups, log, and facts of the run. */
 
 import { bytes, milliseconds, text } from "./bytes.js";
-import { flushing, replying, sending } from "./calls.js";
+import { flushing, meeting, replying, sending } from "./calls.js";
 import { packMessage } from "./content.js";
-import { SendError } from "./errors.js";
+import { PresenceError, SendError } from "./errors.js";
 import { ask, askNow } from "./fetch.js";
 import { fullName } from "./group.js";
+import * as presence from "./presence.js";
 import { Hold, Response, Streamed } from "./response.js";
 import { Scope } from "./scope.js";
 import { Store } from "./store.js";
@@ -189,6 +190,90 @@ export class Context {
   groupSend(group, message) {
     const content = packMessage(message, "groupSend");
     sending(() => this.#run.host.groupSend(fullName(group, this.module), content));
+  }
+
+  /**
+   * Makes a connection a member of a group, as `groupAdd` does, and present in it as the member of a key. All
+   * connections with one key are one member: three tabs of a browser are one, which leaves with the last of
+   * them. Calling it again changes the facts, or the key.
+   *
+   * ```js
+   * socket.present("board", socket.params.name, { colour: "blue" });
+   * ```
+   *
+   * The option `presence` of a consumer says who is told.
+   *
+   * @param {string | Group} group
+   * @param {string} key text of 1 to 256 bytes without control characters
+   * @param {object} [facts] an object of at most 1 KiB, of values that JSON has, too
+   * @param {string} [channel] the own connection if not given
+   * @throws {PresenceError} the event has no connection, or the host refuses a value
+   * @throws {TypeError} a value has the wrong type
+   */
+  present(group, key, facts = {}, channel) {
+    const host = this.#meeting;
+    if (channel === undefined && this.#replyChannel === undefined) {
+      throw new PresenceError(
+        "no-connection",
+        "this event has no connection: name the reply channel of one, as in present(group, key, facts, channel)",
+      );
+    }
+    const member = this.#member(channel, "present");
+    presence.present(host, fullName(group, this.module), member, key, facts);
+  }
+
+  /**
+   * The same with the id of the user as the key, so that all connections of a user are one member.
+   *
+   * @param {string | Group} group
+   * @param {object} [facts]
+   * @throws {PresenceError} there is no user, or as `present`
+   */
+  presentUser(group, facts) {
+    const { user } = this;
+    if (user) return this.present(group, user.id, facts);
+    throw new PresenceError(
+      "no-user",
+      'there is no user: give the consumer the option user: "required", or name the member with present',
+    );
+  }
+
+  /**
+   * Lists the members of a group in the order of their keys: 1,000 at most. The cursor of a part gets the
+   * next one. Parts are of different moments, and what is in the outbox is in none: this connection is there
+   * from its next event on. A member whose last connection has ended is there until it has left. A run reads
+   * 100 parts at most, counts among them.
+   *
+   * @template [F=any]
+   * @param {string | Group} group
+   * @param {{ cursor?: string | undefined, limit?: number }} [options] without a cursor from the beginning;
+   *   `limit` is 1 to 1,000
+   * @returns {import("./types.js").Members<F>}
+   * @throws {PresenceError} the host refuses the call, or the layer does not answer
+   * @throws {TypeError | RangeError} a value has the wrong type, or the limit is out of range
+   */
+  members(group, options = {}) {
+    return presence.members(this.#meeting, fullName(group, this.module), options);
+  }
+
+  /**
+   * Counts the members of a group.
+   *
+   * @param {string | Group} group
+   * @returns {number}
+   * @throws {PresenceError} as `members`
+   */
+  memberCount(group) {
+    const host = this.#meeting;
+    return meeting(() => host.memberCount(fullName(group, this.module)));
+  }
+
+  get #meeting() {
+    const found = this.#run.host.meeting;
+    if (found) return found;
+    throw new Error(
+      "the build has not found presence in the code: write `cx.present(...)`, `cx.members(...)` and the like, with a dot",
+    );
   }
 
   /**

@@ -175,6 +175,25 @@ export class FetchError extends Error {
   }
 }
 
+/** @typedef {"invalid" | "forbidden" | "unavailable" | "no-connection" | "no-user"} PresenceErrorCode */
+
+/**
+ * A connection was not made present in a group, or the members of a group are not known. `unavailable` may
+ * work later; all others give the same answer again.
+ */
+export class PresenceError extends Error {
+  /**
+   * @param {PresenceErrorCode} code
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message);
+    this.name = "PresenceError";
+    /** @type {PresenceErrorCode} */
+    this.code = code;
+  }
+}
+
 /** A request that a run waited for has no answer; `cx.fetchNow` throws it. */
 export class FetchFailed extends Error {
   /**

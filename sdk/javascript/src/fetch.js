@@ -5,6 +5,7 @@ import { fetching, waiting } from "./calls.js";
 import { pack } from "./content.js";
 import { FetchError } from "./errors.js";
 import { Answer } from "./fetched.js";
+import { knownOptions } from "./options.js";
 import { fields, json as toJson } from "./response.js";
 
 /** @typedef {import("./types.js").FetchOptions} FetchOptions */
@@ -45,7 +46,7 @@ export function ask(host, url, options) {
  * @returns {Answer}
  */
 export function askNow(host, url, options) {
-  checkNames(options, NOW_OPTIONS, "fetchNow");
+  knownOptions(options, NOW_OPTIONS, "fetchNow");
   const request = readParts(url, options);
   const { status, headers, body } = waiting(() => host.send(request));
   return new Answer(status, headers, body);
@@ -104,21 +105,7 @@ function checkOptions(options) {
       'the result goes nowhere: name a channel, as in then: "shop.charged", and list a consumer of it',
     );
   }
-  checkNames(options, OPTIONS, "fetch");
-}
-
-/**
- * @param {object} options
- * @param {string[]} known
- * @param {string} what
- * @throws {TypeError} an option does not exist
- */
-function checkNames(options, known, what) {
-  if (typeof options !== "object" || options === null)
-    throw new TypeError(`the options of ${what} are ${kind(options)}: give an object`);
-  const other = Object.keys(options).find((name) => !known.includes(name));
-  if (other !== undefined)
-    throw new TypeError(`${what} has no option \`${other}\`; there are ${known.join(", ")}`);
+  knownOptions(options, OPTIONS, "fetch");
 }
 
 /**

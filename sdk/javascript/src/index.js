@@ -16,6 +16,7 @@ export {
   FetchFailed,
   FlushError,
   HttpError,
+  PresenceError,
   Problem,
   ReplyError,
   SendError,
@@ -50,7 +51,11 @@ export { User } from "./user.js";
 /** @typedef {import("./types.js").FetchOptions} FetchOptions */
 /** @typedef {import("./types.js").Handshake} Handshake */
 /** @typedef {import("./types.js").Level} Level */
+/** @template [F=any] @typedef {import("./types.js").Member<F>} Member */
+/** @template [F=any] @typedef {import("./types.js").Members<F>} Members */
 /** @typedef {import("./types.js").Message} Message */
+/** @typedef {import("./types.js").Presence} Presence */
+/** @template [F=any] @typedef {import("./types.js").PresenceChange<F>} PresenceChange */
 /** @typedef {import("./types.js").ResponseInit} ResponseInit */
 /** @typedef {import("./types.js").Schedule} Schedule */
 /** @template T @typedef {import("./types.js").Shape<T>} Shape */

@@ -83,8 +83,32 @@ export interface Access {
     claims?: Record<string, ClaimValue | readonly ClaimValue[]>;
 }
 
+/**
+ * Groups of the module, without the module's part; `*` alone or behind the last dot stands for all that begin so. The
+ * host tells who comes to them and leaves: the clients that are in them, or the channel of the consumer.
+ */
+export interface Presence {
+    /** A name, or up to 32. */
+    groups: string | readonly string[];
+    /**
+     * How long a member without connections stays, in milliseconds: 10,000 if not given, at most an hour. A browser that
+     * loads its page again within it is no change.
+     */
+    leaveAfter?: number;
+    /** The time between two announcements, in milliseconds: 1,000 if not given, 100 to 60,000. */
+    interval?: number;
+    /** The most members of which clients get a list: 100 if not given, at most 1,000. Beyond, they get the count. */
+    list?: number;
+}
+
+/** What a consumer declares about groups. Where several consumers name one, the longest times and the longest list hold. */
+export interface OfGroups {
+    /** Whose clients are told who comes and goes: names of groups, or names and more. */
+    presence?: string | readonly string[] | Presence;
+}
+
 /** Options of an HTTP consumer. */
-export interface HttpOptions<Readers> extends Guards, Access {
+export interface HttpOptions<Readers> extends Guards, Access, OfGroups {
     /** Readers of path parameters. */
     params?: Readers;
     /** Runs when the client leaves before the response is complete. */
@@ -118,7 +142,8 @@ export type Handshake =
     undefined | void | boolean | { subprotocol?: string; headers?: HeaderFields };
 
 /** A consumer of WebSocket connections. Each method may run in a fresh instance. */
-export interface WebsocketConsumer<Path extends string, Readers, State, I> extends Guards, Access {
+export interface WebsocketConsumer<Path extends string, Readers, State, I>
+    extends Guards, Access, OfGroups {
     /** Readers of path parameters. */
     params?: Readers;
     /** The state of a new connection, at most 16 KiB. It gives the type of `socket.state`. */
@@ -174,6 +199,50 @@ export interface ScheduledOptions extends ChannelOptions {
 export interface FetchedOptions extends ChannelOptions {
     /** The consumer gets each message as a Fetched. One that is not the result of a request is a fault. */
     fetched: true;
+}
+
+/** Options of a consumer of a channel that is told who comes to groups and leaves them. */
+export interface PresenceOptions extends ChannelOptions {
+    /** The groups: names, or names and more. */
+    presence: string | readonly string[] | Presence;
+}
+
+/**
+ * The members that came to a group and left it, by their keys. A member is in one of the three. With many changes at once
+ * there is more than one message of a version. `F` is the type of their facts.
+ */
+export interface PresenceChange<F = any> {
+    /** The name of the group, the module's part included. */
+    readonly group: string;
+    /** The version that the message before led to. Where it is higher than that one's `version`, a message is missing. */
+    readonly from: number;
+    /** The version that this message leads to. Each is higher than the one before, also when the group was empty in between. */
+    readonly version: number;
+    /** All members of the group. */
+    readonly count: number;
+    /** Members that came, with their facts. */
+    readonly joined: Readonly<Record<string, F>>;
+    /** Members whose facts changed. */
+    readonly updated: Readonly<Record<string, F>>;
+    /** Members that left. */
+    readonly left: readonly string[];
+}
+
+/** A member of a group. */
+export interface Member<F = any> {
+    key: string;
+    /** The facts that it gave last. */
+    facts: F;
+}
+
+/** A part of the members of a group. */
+export interface Members<F = any> {
+    /** Members, in the order of their keys. */
+    members: Member<F>[];
+    /** All members of the group. */
+    count: number;
+    /** Where the list goes on; `undefined` at its end. */
+    cursor: string | undefined;
 }
 
 /**
@@ -247,6 +316,8 @@ export interface Consumer {
     readonly schedule?: Required<Schedule> | undefined;
     /** What it asks of the user, if anything. */
     readonly access?: WireAccess | undefined;
+    /** Groups of which somebody is told who comes and goes. */
+    readonly presence?: WirePresence | undefined;
     /** Runs it. May return a promise. */
     readonly run: (run: Run, event: WireEvent) => unknown;
 }
@@ -317,6 +388,9 @@ export interface WireAccess {
     claims: Record<string, ClaimValue[]>;
 }
 
+/** The option `presence`, checked, with what holds where nothing was given. */
+export type WirePresence = Required<Presence> & { groups: string[] };
+
 export interface WireUser {
     id: string;
     /** A MessagePack map. */
@@ -383,6 +457,8 @@ export interface Host {
     telling: TellingHost | undefined;
     /** Who somebody is. None where no consumer asks for it. */
     knowing: KnowingHost | undefined;
+    /** The members of groups. None where the build has not found its names in the code. */
+    meeting: MeetingHost | undefined;
 }
 
 export interface WireFetch {
@@ -407,6 +483,13 @@ export interface TellingHost {
 /** What the host knows of the user. */
 export interface KnowingHost {
     currentUser(): WireUser | undefined;
+}
+
+/** What the host knows of the members of groups. Facts are MessagePack maps. */
+export interface MeetingHost {
+    present(group: string, channel: string, key: string, facts: Uint8Array): void;
+    members(group: string, cursor: string | undefined, limit: number): Members<Uint8Array>;
+    memberCount(group: string): number;
 }
 
 /** A request that a run waits for. */

@@ -104,6 +104,11 @@ test("a module imports the store and requests where its code names them", async 
     ['(_, { fetch }) => (fetch("http://a", { then: "a" }), "")', "fetching"],
     ["(_, cx) => `${cx.messageId} ${cx.attempt}`", "knowing-messages"],
     ['(_, cx) => cx.fetchNow("http://a").text()', "outgoing"],
+    ['(_, cx) => (cx.present("a", "b"), "")', "meeting"],
+    ['(_, cx) => (cx["presentUser"]("a"), "")', "meeting"],
+    ['(_, cx) => String(cx?.memberCount("a"))', "meeting"],
+    ['(_, cx) => cx["members"]("a").members.length + ""', "meeting"],
+    ["(_, cx) => { const team = { members: [1], present: true }; return team.members; }", undefined],
     ["() => { const store = `timer`; return store; /* cx.store, cx.fetch */ }", undefined],
     ["() => { const fetch = (fetched) => fetched; return fetch(`fetch`); }", undefined],
   ])) {
@@ -115,6 +120,7 @@ test("a module imports the store and requests where its code names them", async 
     for (const name of ["store", "timers"]) assert.equal(imports(name), part === "storing", code);
     assert.equal(imports("outside"), part === "fetching", code);
     assert.equal(imports("invocation"), part === "knowing-messages", code);
+    assert.equal(imports("presence"), part === "meeting", code);
     assert.equal(bundled.code.includes('"wasx:http/'), part === "outgoing", code);
   }
 });
@@ -178,6 +184,11 @@ const declaring = [
     "a property of the same name, and no schedule",
     'const train = { schedule: "late" };\nexport default app({ a: http("GET /a", () => train.schedule) });',
     [["declaring"], BOTH.slice(0, 1)],
+  ],
+  [
+    "presence in groups",
+    'export default app({ a: channel("a", { presence: "room.*" }, (_, cx) => cx.info(`${cx.memberCount("room.a")}`)) });',
+    [["meeting", "declaring"], BOTH],
   ],
   [
     "a user",

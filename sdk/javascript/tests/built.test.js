@@ -31,7 +31,7 @@ describe(
       /** @type {Record<string, string>} */
       const modules = {};
       const sources = Object.entries(examples).map(([name, file]) => [name, source(name, file)]);
-      for (const name of ["surface", "keeping", "scheduled", "fetching", "users"])
+      for (const name of ["surface", "keeping", "scheduled", "fetching", "users", "present"])
         sources.push([name, fileURLToPath(new URL(`${name}.js`, import.meta.url))]);
       await Promise.all(
         sources.map(async ([name = "", entry = ""]) => {
@@ -94,6 +94,59 @@ describe(
         assert.match(String(moment), /:\d\d\.000Z$/);
         assert.ok(Date.parse(String(moment)) <= Date.now());
       }
+    });
+
+    test("clients, a channel and consumers are told who is in a group", async () => {
+      const board = driver(host.address);
+      const open = (/** @type {string} */ name) =>
+        board.open(name, { path: `/present/board/a/${name}`, subprotocols: [], headers: {}, user: undefined });
+      /** @type {(name: string) => Promise<any>} */
+      const next = async (name) => {
+        const received = await board.receive(name);
+        assert.ok("frame" in received, JSON.stringify(received));
+        return JSON.parse(String(received.frame));
+      };
+      /** @type {(name: string, call: string, ...args: unknown[]) => Promise<any>} */
+      const asks = async (name, call, ...args) => {
+        await board.send(name, JSON.stringify({ call, args }));
+        for (;;) {
+          const answer = await next(name);
+          if (!answer.presence) return answer;
+        }
+      };
+      await open("ada");
+      const list = await next("ada");
+      assert.deepEqual(list.presence.members, { ada: {} });
+      await open("bob");
+      for (let joined; joined?.bob === undefined; ) joined = (await next("ada")).presence.joined;
+      assert.deepEqual(await asks("bob", "present", "board.a", "bob", { at: [1, 2.5] }), { returned: null });
+      for (let updated; updated === undefined; ) updated = (await next("ada")).presence.updated;
+      assert.deepEqual(await getJson("/present/here/a"), {
+        count: 2,
+        members: {
+          members: [
+            { key: "ada", facts: {} },
+            { key: "bob", facts: { at: [1, 2.5] } },
+          ],
+          count: 2,
+        },
+      });
+      const { returned } = await asks("ada", "members", "board.a", { limit: 1 });
+      assert.deepEqual([returned.members.length, returned.cursor], [1, "ada"]);
+      for (const [args, code, message] of /** @type {[unknown[], string | undefined, RegExp][]} */ ([
+        [["board.a", ""], "invalid", /^the key of a member has 1 to 256 bytes/],
+        [["board.a", "ada", { x: "x".repeat(1024) }], "invalid", /at most 1024 are taken$/],
+        [[{ full: "foreign.room" }, "ada"], "forbidden", /foreign\.room/],
+        [["board.a", 7], undefined, /^the key of a member is the number 7: give text$/],
+      ])) {
+        const answer = await asks("ada", "present", ...args);
+        assert.equal(answer.code, code, JSON.stringify(answer));
+        assert.match(answer.message, message);
+      }
+      await board.close("bob", 1000);
+      for (let left; left === undefined; ) left = (await next("ada")).presence.left;
+      await host.logged('"count":1,"joined":{},"updated":{},"left":["bob"]');
+      await board.reset();
     });
 
     test("the routes of a module have its schedules with the next moments", async () => {

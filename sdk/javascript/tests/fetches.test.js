@@ -343,7 +343,7 @@ test("the option `fetched` is true, and stands beside no schedule", () => {
   });
   assert.throws(() => wrong("a", { fetched: true, schedule: { expression: "@daily" } }, () => {}), {
     name: "DeclarationError",
-    message: /has a schedule or takes the results of requests: make two channels, one for each/,
+    message: /has a schedule, takes the results of requests, or is told of presence: make two channels/,
   });
 });
 

@@ -1,6 +1,6 @@
 /** What the types refuse. The type check fails where one of these lines is no error. */
 
-import type { Answer, Fetched } from "@tidegate/sdk";
+import type { Answer, Fetched, Member, PresenceChange } from "@tidegate/sdk";
 import { Frame, Response, Tick, app, channel, guarded, http, integer, websocket } from "@tidegate/sdk";
 
 interface Picture {
@@ -103,6 +103,39 @@ app({
     twice: channel("twice", { schedule: { expression: "@daily", missed: "twice" } }, () => {}),
     // @ts-expect-error: a request has no schedule
     asked: http("GET /asked", { schedule: { expression: "@daily" } }, () => ""),
+    changes: channel("changes", { presence: "room.*", retries: 2 }, (change: PresenceChange<Picture>, cx) => {
+        for (const [key, { id }] of Object.entries(change.joined)) cx.info(`${key} ${id.toFixed()}`);
+        // @ts-expect-error: who left has no facts
+        const left: Record<string, Picture> = change.left;
+        // @ts-expect-error: a picture has no title
+        cx.info(`${left} ${change.updated.ada?.title}`);
+    }),
+    // @ts-expect-error: a channel gets changes, or ticks
+    nightly: channel("nightly", { presence: "*", schedule: { expression: "@daily" } }, () => {}),
+    // @ts-expect-error: the option is `leaveAfter`
+    leaves: http("GET /leaves", { presence: { groups: "*", leave_after: 5 } }, () => ""),
+    // @ts-expect-error: times are numbers
+    slow: http("GET /slow", { presence: { groups: "*", interval: "1s" } }, () => ""),
+    board: websocket("/board/{name}", {
+        presence: { groups: ["room.*"], leaveAfter: 5000, interval: 100, list: 3 },
+        connect(socket) {
+            socket.present("room.a", socket.params.name, { id: 1 });
+            // @ts-expect-error: facts are an object
+            socket.presentUser("room.a", "blue");
+            // @ts-expect-error: a member has a key
+            socket.present("room.a");
+        },
+        receive(socket) {
+            const { members, count, cursor } = socket.members<Picture>("room.a", { limit: 10 });
+            const [first] = members;
+            const member: Member<Picture> | undefined = first;
+            socket.members("room.a", { cursor });
+            // @ts-expect-error: the option is `cursor`
+            socket.members("room.a", { after: "ada" });
+            // @ts-expect-error: a member has facts
+            socket.send(`${member?.id} ${count} ${socket.memberCount("room.a")}`);
+        },
+    }),
     socket: websocket("/socket/{room}", {
         state: () => ({ lines: 0 }),
         incoming: "text",

@@ -39,6 +39,7 @@ const HOSTS = [
   ["outgoing", "component/outgoing.js"],
   ["knowing-messages", "component/telling.js"],
   ["knowing-users", "component/knowing.js"],
+  ["meeting", "component/meeting.js"],
 ];
 
 /**

@@ -8,8 +8,8 @@ import { transform } from "esbuild";
 /** @typedef {import("./world.js").Part} Part */
 
 /**
- * The properties that name a part: those of the context for the store, the timers, requests and messages, and the
- * options of consumers that are run by the clock or ask for a user.
+ * The properties that name a part: those of the context for the store, the timers, requests, messages and members, and
+ * the options by which consumers declare something.
  *
  * @type {[Part, string[]][]}
  */
@@ -18,11 +18,14 @@ const PARTS = [
   ["fetching", ["fetch"]],
   ["outgoing", ["fetchNow"]],
   ["knowing-messages", ["messageId", "attempt"]],
-  ["declaring", ["schedule", "user", "claims"]],
+  ["meeting", ["present", "presentUser", "members", "memberCount"]],
+  ["declaring", ["schedule", "user", "claims", "presence"]],
   ["knowing-users", ["user", "claims"]],
 ];
 /** Many files name a property `user`. The option has one of two values. */
 const ASKS = /(["'`])(required|optional)\1/;
+/** Much has properties of these names. Those of the context are called. */
+const CALLED = ["present", "members"];
 const NAMES = PARTS.flatMap(([, names]) => names).join("|");
 const PROPERTIES = new RegExp(`^(${NAMES})$`);
 const MENTIONS = new RegExp(NAMES);
@@ -61,13 +64,24 @@ async function named(path) {
   const text = await readFile(path, "utf8");
   if (!MENTIONS.test(text)) return [];
   // esbuild is asked to rename these properties, and tells which it has met.
-  const { mangleCache } = await transform(text, {
+  const { code, mangleCache } = await transform(text, {
     loader,
     mangleProps: PROPERTIES,
     mangleQuoted: true,
     mangleCache: {},
     logLevel: "silent",
   });
-  const met = Object.keys(mangleCache);
-  return ASKS.test(text) ? met : met.filter((name) => name !== "user");
+  return Object.entries(mangleCache).flatMap(([name, renamed]) => {
+    if (name === "user" && !ASKS.test(text)) return [];
+    return CALLED.includes(name) && !calls(String(renamed)).test(code) ? [] : [name];
+  });
+}
+
+/**
+ * A call of a property, in code that esbuild has written.
+ *
+ * @param {string} name
+ */
+function calls(name) {
+  return new RegExp(`\\.${name.replaceAll("$", "\\$")}(\\?\\.)?\\(`);
 }

@@ -23,7 +23,8 @@ export const WORLD = "built";
 /**
  * A part that not every module has: a world of `tidegate:channels@0.1.1`, or with `outgoing` what of WASI makes requests.
  *
- * @typedef {"storing" | "fetching" | "outgoing" | "knowing-messages" | import("../component/declarations.js").Decided} Part
+ * @typedef {"storing" | "fetching" | "outgoing" | "knowing-messages" | "meeting"
+ *   | import("../component/declarations.js").Decided} Part
  */
 
 /**

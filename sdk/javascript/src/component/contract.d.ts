@@ -57,6 +57,16 @@ declare module "tidegate:channels/invocation@0.1.1" {
     export const messageId: () => string | null;
 }
 
+declare module "tidegate:channels/presence@0.1.1" {
+    type Meeting = import("../types.js").MeetingHost;
+    type Members = ReturnType<Meeting["members"]>;
+    export const present: Meeting["present"];
+    export const members: (
+        ...of: Parameters<Meeting["members"]>
+    ) => Omit<Members, "cursor"> & { cursor: string | null };
+    export const memberCount: Meeting["memberCount"];
+}
+
 declare module "tidegate:channels/users@0.1.1" {
     type User = import("../types.js").WireUser;
     export const current: () => (Omit<User, "expires"> & { expires: number | null }) | null;

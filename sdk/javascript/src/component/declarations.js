@@ -26,7 +26,7 @@ export const DECIDED = ["declaring", "knowing-users"];
  */
 export function checkWorld(app, given) {
   const asks = app.entries.some(({ access }) => access);
-  const declares = asks || app.entries.some(({ schedule }) => schedule);
+  const declares = app.entries.some(declarationsOf);
   const needed = DECIDED.filter((part) => (part === "declaring" ? declares : asks));
   if (needed.join() !== DECIDED.filter((part) => given.includes(part)).join())
     throw new Error(`${MISFIT} ${needed.join(" ") || "nothing"}`);
@@ -46,10 +46,23 @@ export function declarations(app) {
   };
 }
 
-/** @param {import("../app.js").Entry} entry */
-function declarationsOf({ schedule, access }) {
-  if (schedule) return { schedule };
+/**
+ * @param {import("../app.js").Entry} entry
+ * @returns {object | undefined} `undefined` where there are none
+ */
+function declarationsOf({ schedule, access, presence }) {
+  const declared = { schedule, ...accessOf(access), presence: presence && presenceOf(presence) };
+  return Object.values(declared).some(Boolean) ? declared : undefined;
+}
+
+/** @param {import("../app.js").Entry["access"]} access */
+function accessOf(access) {
   if (!access) return undefined;
   const { user = "required", claims } = access;
   return Object.keys(claims).length > 0 ? { user, claims } : { user };
+}
+
+/** @param {import("../types.js").WirePresence} presence */
+function presenceOf({ leaveAfter, ...others }) {
+  return { ...others, leave_after: leaveAfter };
 }

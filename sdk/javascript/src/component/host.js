@@ -43,6 +43,7 @@ export const host = {
   fetching: undefined,
   outgoing: undefined,
   knowing: undefined,
+  meeting: undefined,
   telling: undefined,
   variable: (name) => getEnvironment().find(([known]) => known === name)?.[1],
 };

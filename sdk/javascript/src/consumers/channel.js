@@ -5,6 +5,7 @@ import { unpack } from "../content.js";
 import { Context } from "../context.js";
 import { DeclarationError } from "../errors.js";
 import { readFetched } from "../fetched.js";
+import { readPresence } from "../presence.js";
 import { checkName, readOptions } from "../route.js";
 import { readSchedule, readTick } from "../schedule.js";
 
@@ -86,6 +87,26 @@ const RETRIES_MAX = 100;
  * @returns {Consumer}
  */
 /**
+ * Makes a consumer of a channel that is told who comes to groups and leaves them: it gets each
+ * `PresenceChange`.
+ *
+ * ```js
+ * channel("board.changes", { presence: "board.*" }, ({ group, joined, left }, cx) => {
+ *   for (const key of Object.keys(joined)) cx.info(`${key} came to ${group}`);
+ *   for (const key of left) cx.info(`${key} left ${group}`);
+ * });
+ * ```
+ *
+ * Others may send to the channel, too; what they send arrives as it is.
+ *
+ * @template [F=any]
+ * @overload
+ * @param {string} name
+ * @param {import("../types.js").PresenceOptions} options
+ * @param {import("../types.js").ChannelHandler<import("../types.js").PresenceChange<F>>} handler
+ * @returns {Consumer}
+ */
+/**
  * @param {string} name 1 to 99 of `a-z A-Z 0-9 . _ -`
  * @param {any} optionsOrHandler
  * @param {any} [handlerAfterOptions]
@@ -104,14 +125,21 @@ export function channel(name, optionsOrHandler, handlerAfterOptions) {
   const given = typeof optionsOrHandler === "function" ? {} : optionsOrHandler;
   if (typeof handler !== "function")
     throw new DeclarationError(`${what}: the handler is ${kind(handler)}: give a function`);
-  const options = readOptions(given, ["retries", "schedule", "fetched"], what);
+  const options = readOptions(given, ["retries", "schedule", "fetched", "presence"], what);
   const { retries, fetched = false } = options;
   if (retries !== undefined) integer(retries, `${what}: retries`, 0, RETRIES_MAX);
   const schedule = readSchedule(options.schedule, what);
-  checkFetched(fetched, schedule, what);
+  checkFetched(fetched, what);
+  const presence = readPresence(options.presence, what);
+  if ([schedule, fetched, presence].filter(Boolean).length > 1) {
+    throw new DeclarationError(
+      `${what}: a consumer has a schedule, takes the results of requests, or is told of presence: make two channels, one for each`,
+    );
+  }
   return {
     trigger: { tag: "channel", val: { name, retries } },
     schedule,
+    presence,
     run(run, event) {
       if (event.tag !== "channel-message")
         throw new Error(`the consumer is made for a channel and not for ${event.tag}`);
@@ -129,19 +157,13 @@ function asItIs(message) {
 
 /**
  * @param {unknown} fetched
- * @param {unknown} schedule
  * @param {string} what
  * @throws {DeclarationError}
  */
-function checkFetched(fetched, schedule, what) {
+function checkFetched(fetched, what) {
   if (typeof fetched !== "boolean") {
     throw new DeclarationError(
       `${what}: fetched is ${kind(fetched)}: give true for a consumer of the results of requests`,
-    );
-  }
-  if (fetched && schedule) {
-    throw new DeclarationError(
-      `${what}: a consumer has a schedule or takes the results of requests: make two channels, one for each`,
     );
   }
 }

@@ -7,6 +7,7 @@ import { isPlain } from "../content.js";
 import { Context } from "../context.js";
 import { DeclarationError, HttpError } from "../errors.js";
 import { BadParam, checkReaders, readParams } from "../params.js";
+import { readPresence } from "../presence.js";
 import { Request } from "../request.js";
 import { Hold, Response, Streamed } from "../response.js";
 import { checkFunction, checkPath, readGuards, readOptions, readRoute } from "../route.js";
@@ -15,7 +16,7 @@ import { after } from "../settle.js";
 /** @typedef {import("../types.js").Consumer} Consumer */
 /** @typedef {import("../types.js").Host} Host */
 
-const OPTIONS = ["params", "host", "headers", ...ACCESS_OPTIONS, "disconnect"];
+const OPTIONS = ["params", "host", "headers", ...ACCESS_OPTIONS, "presence", "disconnect"];
 
 /**
  * Makes a consumer of HTTP requests.
@@ -80,6 +81,7 @@ export function http(route, optionsOrHandler, handlerAfterOptions) {
       val: { methods, path, guards, disconnect: options.disconnect !== undefined },
     },
     access: readAccess(options, what),
+    presence: readPresence(options.presence, what),
     run(run, event) {
       switch (event.tag) {
         case "http-request":

@@ -5,6 +5,7 @@ import { bytes, integer, kind, text } from "../bytes.js";
 import { DeclarationError, HttpError } from "../errors.js";
 import { Close } from "../messages.js";
 import { BadParam, checkReaders, readParams } from "../params.js";
+import { readPresence } from "../presence.js";
 import { Response, fields } from "../response.js";
 import { checkFunction, checkPath, readGuards, readOptions } from "../route.js";
 import { Scope } from "../scope.js";
@@ -23,6 +24,7 @@ const OPTIONS = [
   "host",
   "headers",
   ...ACCESS_OPTIONS,
+  "presence",
   "schema",
   "incoming",
   ...FUNCTIONS,
@@ -70,6 +72,7 @@ export function websocket(path, consumer) {
   return {
     trigger: { tag: "websocket", val: { path, guards: readGuards(declared, what) } },
     access: readAccess(declared, what),
+    presence: readPresence(declared.presence, what),
     run(run, event) {
       switch (event.tag) {
         case "websocket-connect":

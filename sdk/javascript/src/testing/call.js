@@ -4,6 +4,7 @@ import { Fault, handle, neverSettles } from "../handle.js";
 import { isPromise } from "../settle.js";
 import { Http, Websocket, textResponse } from "./connection.js";
 import { Fetching } from "./fetching.js";
+import { Meeting } from "./meeting.js";
 import { locate } from "./places.js";
 import * as rules from "./rules.js";
 import { Storing } from "./storing.js";
@@ -98,6 +99,11 @@ class Call {
       messageId: () => job.delivery?.id,
       attempt: () => job.delivery?.attempt ?? 1,
     };
+    this.meeting = new Meeting(
+      world,
+      (group) => this.#mayUse(group),
+      (item) => this.#put(item),
+    );
     this.knowing = { currentUser: () => this.#connection?.user };
   }
 
@@ -173,6 +179,8 @@ class Call {
   #mayUse(group) {
     rules.checkName(group);
     const { module, granted } = this.world;
+    if (group.startsWith("_user."))
+      rules.refuse("forbidden", `group ${group} is one of the host's own; name a group of module ${module}`);
     if (!group.startsWith(`${module}.`) && !granted.has(group))
       rules.refuse("forbidden", `group ${group} is not under ${module}.`);
   }
@@ -365,6 +373,7 @@ class Call {
 /** @param {Item} item */
 function size(item) {
   if ("content" in item) return item.content.length;
+  if (item.is === "present") return item.facts.length;
   if (item.is !== "reply") return 0;
   const { reply } = item;
   if (reply.is === "send") return Buffer.byteLength(/** @type {string} */ (reply.frame.val));

@@ -90,8 +90,11 @@ export class TestHost {
    */
   #settle = () => {
     this.#settling = this.#settling.then(async () => {
-      for (let job = this.#world.queue.shift(); job; job = this.#world.queue.shift())
-        await run(this.#world, job);
+      // What is announced may have consumers of its own.
+      do {
+        for (let job = this.#world.queue.shift(); job; job = this.#world.queue.shift())
+          await run(this.#world, job);
+      } while (this.#world.announce());
     });
     return this.#settling;
   };
@@ -265,6 +268,17 @@ export class TestHost {
    */
   group(group) {
     return [...(this.#world.groups.get(fullName(group, this.#world.module)) ?? [])].sort();
+  }
+
+  /**
+   * The keys of the members that are present in a group, in their order.
+   *
+   * @param {string | Group} group
+   * @returns {string[]}
+   */
+  members(group) {
+    const name = fullName(group, this.#world.module);
+    return this.#world.presence.page(name, undefined, Infinity).members.map(({ key }) => key);
   }
 
   /**

@@ -56,6 +56,21 @@ export function refuse(tag, val) {
   throw refusal({ tag, val });
 }
 
+/**
+ * Runs a check whose refusals have words of their own where there is but `invalid`, besides `forbidden`.
+ *
+ * @param {() => void} check
+ * @param {string} [before] what stands before the text
+ */
+export function asInvalid(check, before = "") {
+  try {
+    check();
+  } catch (error) {
+    const { tag, val } = payloadOf(error);
+    refuse(tag === "forbidden" ? tag : "invalid", before + val);
+  }
+}
+
 /** @param {string} text */
 export function checkName(text) {
   const size = Buffer.byteLength(text);

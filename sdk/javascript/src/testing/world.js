@@ -4,6 +4,7 @@ import { Websocket, Http } from "./connection.js";
 import { Data } from "./data.js";
 import { pauseAfter } from "./delivery.js";
 import { readReplies } from "./forms.js";
+import { Presences } from "./presence.js";
 import { refusal } from "./rules.js";
 
 /** @typedef {import("../app.js").App} App */
@@ -25,6 +26,7 @@ import { refusal } from "./rules.js";
  *   | { is: "group-add", group: string, channel: string }
  *   | { is: "group-discard", group: string, channel: string }
  *   | { is: "group-send", group: string, content: Uint8Array }
+ *   | { is: "present", group: string, channel: string, key: string, facts: Uint8Array }
  *   | { is: "reply", reply: Reply }} Item
  */
 
@@ -62,6 +64,7 @@ export class World {
   connections = new Map();
   /** @type {Map<string, Set<string>>} */
   groups = new Map();
+  presence = new Presences();
   /** @type {Job[]} */
   queue = [];
   /** The time when the clock stands at zero, in milliseconds since 1970. */
@@ -146,7 +149,10 @@ export class World {
         return this.#groupAdd(item.group, item.channel);
       case "group-discard":
         this.groups.get(item.group)?.delete(item.channel);
+        this.presence.leave(item.group, item.channel, this.now);
         return undefined;
+      case "present":
+        return this.#present(item);
       case "group-send":
         return this.#groupSend(item.group, item.content, correlation);
       case "reply":
@@ -264,6 +270,51 @@ export class World {
     this.groups.set(group, members.add(channel));
   }
 
+  /** @param {Extract<Item, { is: "present" }>} item */
+  #present(item) {
+    const { group, channel } = item;
+    this.#groupAdd(group, channel);
+    if (!this.connections.get(channel)?.isAlive) return;
+    const { entries } = this.app;
+    const list = this.presence.join(item, { entries, module: this.module, now: this.now });
+    if (list !== undefined) this.#tellClient(channel, list);
+  }
+
+  /**
+   * Tells a client who is in a group.
+   *
+   * @param {string} channel
+   * @param {string} json
+   */
+  #tellClient(channel, json) {
+    const isHttp = this.connections.get(channel) instanceof Http;
+    /** @type {Reply} */
+    const reply = isHttp
+      ? { is: "chunk", chunk: Buffer.from(`event: presence\ndata: ${json}\n\n`) }
+      : { is: "send", frame: { tag: "text", val: `{"presence":${json}}` } };
+    this.reply(channel, reply, true);
+  }
+
+  /**
+   * Announces who came to groups and left them.
+   *
+   * @returns {boolean} whether there was anything to announce
+   */
+  announce() {
+    const announced = this.presence.announce(this.now);
+    for (const { group, forClients, forChannels } of announced) {
+      if (forClients !== undefined) {
+        const members = [...(this.groups.get(group) ?? [])].sort();
+        for (const member of members.filter((it) => it.includes("!")))
+          this.#tellClient(member, forClients);
+      }
+      const correlation = this.nextId();
+      for (const channel of forChannels?.channels ?? [])
+        this.send(channel, /** @type {any} */ (forChannels).content, correlation);
+    }
+    return announced.length > 0;
+  }
+
   /**
    * @param {string} group
    * @param {Uint8Array} content
@@ -327,6 +378,7 @@ export class World {
 
   /** @param {string} channel */
   leaveGroups(channel) {
+    this.presence.leaveAll(channel, this.now);
     for (const members of this.groups.values()) members.delete(channel);
   }
 
@@ -360,6 +412,11 @@ export class World {
     this.#later.sort((a, b) => a.due - b.due || a.number - b.number);
     const [message] = this.#later;
     const hold = this.#nextHold();
+    const presence = this.presence.due;
+    if (presence <= end && presence < Math.min(message?.due ?? Infinity, hold?.until ?? Infinity)) {
+      this.now = presence;
+      return true;
+    }
     if (message && message.due <= end && (!hold || message.due <= hold.until)) {
       this.#later.shift();
       this.now = message.due;
