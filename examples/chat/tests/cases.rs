@@ -16,7 +16,7 @@ fn cases_hold_natively() {
     hold(include_str!("../cases.json"));
 }
 
-/// Apart, since the chat in JavaScript shares the other cases and remembers nothing.
+/// Apart, since a host of its own has nothing to remember before.
 #[test]
 fn who_comes_later_is_shown_the_last_lines() {
     hold(include_str!("remembered.json"));

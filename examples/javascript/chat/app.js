@@ -6,6 +6,10 @@ import page from "../../chat/src/page/page.html?text";
 import { client, pages, serve } from "./files.js";
 import { Wrong, readId, readLine, readName, readRoom } from "./text.js";
 
+/** The lines of a room that are kept, and shown to who joins. */
+const LINES = 100;
+const DAY = 24 * 3_600_000;
+
 const showPage = () =>
   Response.html(page, {
     headers: {
@@ -23,6 +27,7 @@ const clientFile = http("GET /chat/tidegate/{file}", (request) => serve(client, 
 
 const chat = websocket("/chat/{room}", {
   params: { room: readRoom },
+  history: { "room.*": { messages: LINES, age: DAY, bytes: 2 ** 20 } },
   // There is none before the client has said its name.
   state: () => /** @type {Member | null} */ (null),
 
@@ -51,15 +56,12 @@ function group({ params }) {
   return `room.${params.room}`;
 }
 
-/**
- * The keys of what a client may say, after its type. With `remember` the page asks for lines that it has missed: this chat
- * keeps none, and sends those that come.
- */
+/** The keys of what a client may say, after its type. With `remember` it knows positions, and wants lines that it has missed. */
 const KEYS = { join: ["name", "id", "remember"], say: ["text"] };
 
 /**
  * @param {string | Uint8Array} message
- * @returns {{ type: string, name?: unknown, id?: unknown, text?: unknown }}
+ * @returns {{ type: string, name?: unknown, id?: unknown, remember?: boolean, text?: unknown }}
  * @throws {Wrong}
  */
 function read(message) {
@@ -76,7 +78,8 @@ function read(message) {
   if (
     typeof message !== "string" ||
     !known ||
-    !Object.keys(fields).every((key) => known.includes(key))
+    !Object.keys(fields).every((key) => known.includes(key)) ||
+    !["undefined", "boolean"].includes(typeof fields.remember)
   ) {
     throw new Wrong('Please send JSON like {"type": "say", "text": "Hello"}.');
   }
@@ -85,7 +88,7 @@ function read(message) {
 
 /**
  * @param {import("@tidegate/sdk").Socket<{ room: string }, Member | null>} socket
- * @param {{ name?: unknown, id?: unknown }} said
+ * @param {{ name?: unknown, id?: unknown, remember?: boolean }} said
  */
 function join(socket, said) {
   if (socket.state) throw new Wrong("You have a name already.");
@@ -94,8 +97,10 @@ function join(socket, said) {
   const who = id === undefined ? { name } : { name, id };
   socket.setState(who);
   // First in, then the notice: whoever joins sees it too, and knows that it worked.
-  socket.groupAdd(group(socket));
-  socket.groupSendJson(group(socket), { type: "joined", ...who });
+  const room = group(socket);
+  if (said.remember) socket.groupJoin(room, { after: socket.lastPosition(room), latest: LINES });
+  else socket.groupAdd(room);
+  socket.groupSendJson(room, { type: "joined", ...who });
 }
 
 /**

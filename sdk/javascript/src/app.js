@@ -4,6 +4,7 @@ import { Guarded, joined } from "./access.js";
 import { kind } from "./bytes.js";
 import { DeclarationError } from "./errors.js";
 import { checkApart } from "./apart.js";
+import { checkOnce } from "./history.js";
 import { checkName } from "./route.js";
 
 /** @typedef {import("./types.js").Consumers} Consumers */
@@ -49,6 +50,7 @@ export function app(consumers) {
   if (entries.length === 0)
     throw new DeclarationError("app() lists no consumer: give { name: http(...) }");
   checkApart(entries);
+  checkOnce(entries);
   return new App(entries);
 }
 

@@ -4,6 +4,7 @@ import {
   FetchError,
   FetchFailed,
   FlushError,
+  HistoryError,
   PresenceError,
   ReplyError,
   SendError,
@@ -85,6 +86,11 @@ export function fetching(call) {
 /** @template T @param {() => T} call @returns {T} @throws {FetchFailed} */
 export function waiting(call) {
   return refusedAs(FetchFailed, call);
+}
+
+/** @template T @param {() => T} call @returns {T} @throws {HistoryError} */
+export function remembering(call) {
+  return refusedAs(HistoryError, call);
 }
 
 /** @template T @param {() => T} call @returns {T} @throws {PresenceError} */

@@ -6,6 +6,7 @@ import { packMessage } from "./content.js";
 import { PresenceError, SendError } from "./errors.js";
 import { ask, askNow } from "./fetch.js";
 import { fullName } from "./group.js";
+import * as history from "./history.js";
 import * as presence from "./presence.js";
 import { Hold, Response, Streamed } from "./response.js";
 import { Scope } from "./scope.js";
@@ -166,6 +167,59 @@ export class Context {
   groupAdd(group, channel) {
     const member = this.#member(channel, "groupAdd");
     sending(() => this.#run.host.groupAdd(fullName(group, this.module), member));
+  }
+
+  /**
+   * Makes this connection a member of a group that is remembered, from a place on: the host sends it all that
+   * it has missed, in order and once, or tells it that messages are gone. What it gets from the group carries
+   * positions. One that has joined so already stays as it is.
+   *
+   * ```js
+   * socket.groupJoin("room.blue", { after: socket.lastPosition("room.blue"), latest: 100 });
+   * ```
+   *
+   * The option `history` of a consumer says which groups are remembered.
+   *
+   * @param {string | Group} group
+   * @param {import("./types.js").Since} [since] from now on if not given
+   * @throws {import("./errors.js").HistoryError} the event has no connection, the group is not remembered, or the
+   *   host refuses its name
+   * @throws {TypeError | RangeError} a value has the wrong type, or `latest` is out of range
+   */
+  groupJoin(group, since = {}) {
+    history.join(this.#remembering, fullName(group, this.module), since);
+  }
+
+  /**
+   * The last position in a group that the client says it has: the part behind the colon of
+   * `after=GROUP:POSITION` in its query, else a lone `after=POSITION`, else the header field `last-event-id`,
+   * which browsers send for a stream of events. The JavaScript client sends it. It may be any text: the host
+   * checks it.
+   *
+   * @param {string | Group} group
+   * @returns {string | undefined}
+   */
+  lastPosition(group) {
+    const name = fullName(group, this.module);
+    const { scope } = this;
+    return scope && history.said(scope, name);
+  }
+
+  /**
+   * The history of a group that is remembered.
+   *
+   * @param {string | Group} group
+   */
+  history(group) {
+    return new history.History(this.#remembering, fullName(group, this.module));
+  }
+
+  get #remembering() {
+    const { remembering } = this.#run.host;
+    if (remembering) return remembering;
+    throw new Error(
+      "the build has not found history in the code: write `cx.groupJoin(...)` and `cx.history(...)`, with a dot",
+    );
   }
 
   /**

@@ -194,6 +194,25 @@ export class PresenceError extends Error {
   }
 }
 
+/** @typedef {"invalid" | "forbidden" | "unavailable"} HistoryErrorCode */
+
+/**
+ * A group was not joined from a position, or its history not read. `unavailable` may work later; all others give the
+ * same answer again.
+ */
+export class HistoryError extends Error {
+  /**
+   * @param {HistoryErrorCode} code
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message);
+    this.name = "HistoryError";
+    /** @type {HistoryErrorCode} */
+    this.code = code;
+  }
+}
+
 /** A request that a run waited for has no answer; `cx.fetchNow` throws it. */
 export class FetchFailed extends Error {
   /**

@@ -15,6 +15,7 @@ export {
   FetchError,
   FetchFailed,
   FlushError,
+  HistoryError,
   HttpError,
   PresenceError,
   Problem,
@@ -26,6 +27,7 @@ export {
   notFound,
 } from "./errors.js";
 export { Group } from "./group.js";
+export { History } from "./history.js";
 export { Chunk, Close, Frame } from "./messages.js";
 export { integer } from "./params.js";
 export { Query } from "./query.js";
@@ -50,13 +52,17 @@ export { User } from "./user.js";
 /** @typedef {import("./types.js").FetchNowOptions} FetchNowOptions */
 /** @typedef {import("./types.js").FetchOptions} FetchOptions */
 /** @typedef {import("./types.js").Handshake} Handshake */
+/** @template [M=any] @typedef {import("./types.js").HistoryPage<M>} HistoryPage */
+/** @typedef {import("./types.js").HistoryRule} HistoryRule */
 /** @typedef {import("./types.js").Level} Level */
 /** @template [F=any] @typedef {import("./types.js").Member<F>} Member */
 /** @template [F=any] @typedef {import("./types.js").Members<F>} Members */
 /** @typedef {import("./types.js").Message} Message */
 /** @typedef {import("./types.js").Presence} Presence */
 /** @template [F=any] @typedef {import("./types.js").PresenceChange<F>} PresenceChange */
+/** @template [M=any] @typedef {import("./types.js").Remembered<M>} Remembered */
 /** @typedef {import("./types.js").ResponseInit} ResponseInit */
 /** @typedef {import("./types.js").Schedule} Schedule */
+/** @typedef {import("./types.js").Since} Since */
 /** @template T @typedef {import("./types.js").Shape<T>} Shape */
 /** @typedef {import("./bytes.js").Bytes} Bytes */

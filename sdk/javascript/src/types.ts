@@ -101,10 +101,60 @@ export interface Presence {
     list?: number;
 }
 
+/** How much of a group is remembered. What is beyond any of the numbers is gone. */
+export interface HistoryRule {
+    /** Messages: 100 if not given, 1 to 10,000. */
+    messages?: number;
+    /** For how long, in milliseconds: an hour if not given, a second to 30 days, in whole seconds rounded up. */
+    age?: number;
+    /** Bytes of them: 262,144 if not given, 1,024 to 16,777,216. */
+    bytes?: number;
+}
+
+/** What a consumer of any kind declares about groups that are remembered. */
+export interface Remembering {
+    /**
+     * Groups of the module that the host remembers, without the module's part; `*` alone or behind the last dot stands for
+     * all that begin so. Names, or an object that says how much of each is kept. Of those that match a group the most
+     * exact one counts.
+     */
+    history?: string | readonly string[] | Readonly<Record<string, HistoryRule>>;
+}
+
 /** What a consumer declares about groups. Where several consumers name one, the longest times and the longest list hold. */
-export interface OfGroups {
+export interface OfGroups extends Remembering {
     /** Whose clients are told who comes and goes: names of groups, or names and more. */
     presence?: string | readonly string[] | Presence;
+}
+
+/** From where on a connection gets the messages of a group. */
+export interface Since {
+    /**
+     * The position that its client had last, such as `cx.lastPosition` has. If messages behind it are gone, the client is
+     * told so. From now on if not given.
+     */
+    after?: string | undefined;
+    /** So many of the latest messages come first where there is no position, or messages behind it are gone: 1,000 at most. */
+    latest?: number;
+}
+
+/** A message of a history. `M` is its type. */
+export interface Remembered<M = any> {
+    /** The place behind the message. */
+    position: string;
+    /** The message as it was sent; a Frame has `type`, and `text` or `bytes`. */
+    message: M;
+}
+
+/** A part of a history, oldest first and without holes. */
+export interface HistoryPage<M = any> {
+    messages: Remembered<M>[];
+    /** The place behind the last message; without one the place that was asked for, or the end of the history. */
+    position: string;
+    /** Whether nothing is missing behind the position that was asked for. */
+    isComplete: boolean;
+    /** Whether the history goes on behind `position`. */
+    hasMore: boolean;
 }
 
 /** Options of an HTTP consumer. */
@@ -168,7 +218,7 @@ export interface WebsocketConsumer<Path extends string, Readers, State, I>
 }
 
 /** Options of a consumer of a channel. */
-export interface ChannelOptions {
+export interface ChannelOptions extends Remembering {
     /** How often a message is run again after a fault, at most 100. Without it each message is run at most once. */
     retries?: number;
 }
@@ -318,6 +368,8 @@ export interface Consumer {
     readonly access?: WireAccess | undefined;
     /** Groups of which somebody is told who comes and goes. */
     readonly presence?: WirePresence | undefined;
+    /** Groups that are remembered. */
+    readonly history?: WireHistory | undefined;
     /** Runs it. May return a promise. */
     readonly run: (run: Run, event: WireEvent) => unknown;
 }
@@ -391,6 +443,9 @@ export interface WireAccess {
 /** The option `presence`, checked, with what holds where nothing was given. */
 export type WirePresence = Required<Presence> & { groups: string[] };
 
+/** The option `history`, checked, with what holds where nothing was given. Ages are in seconds. */
+export type WireHistory = Record<string, Required<HistoryRule>>;
+
 export interface WireUser {
     id: string;
     /** A MessagePack map. */
@@ -459,6 +514,8 @@ export interface Host {
     knowing: KnowingHost | undefined;
     /** The members of groups. None where the build has not found its names in the code. */
     meeting: MeetingHost | undefined;
+    /** Groups that are remembered. None where the build has not found its names in the code. */
+    remembering: RememberingHost | undefined;
 }
 
 export interface WireFetch {
@@ -490,6 +547,19 @@ export interface MeetingHost {
     present(group: string, channel: string, key: string, facts: Uint8Array): void;
     members(group: string, cursor: string | undefined, limit: number): Members<Uint8Array>;
     memberCount(group: string): number;
+}
+
+export interface WirePage {
+    messages: { position: string; content: Uint8Array }[];
+    position: string;
+    complete: boolean;
+    more: boolean;
+}
+
+/** The host's groups that are remembered. */
+export interface RememberingHost {
+    read(group: string, after: string | undefined, limit: number): WirePage;
+    join(group: string, after: string | undefined, latest: number): void;
 }
 
 /** A request that a run waits for. */

@@ -108,6 +108,8 @@ test("a module imports the store and requests where its code names them", async 
     ['(_, cx) => (cx["presentUser"]("a"), "")', "meeting"],
     ['(_, cx) => String(cx?.memberCount("a"))', "meeting"],
     ['(_, cx) => cx["members"]("a").members.length + ""', "meeting"],
+    ['(_, cx) => (cx.groupJoin("a", { after: cx.lastPosition("a") }), "")', "remembering"],
+    ['(_, cx) => cx.lastPosition("a") ?? ""', undefined],
     ["(_, cx) => { const team = { members: [1], present: true }; return team.members; }", undefined],
     ["() => { const store = `timer`; return store; /* cx.store, cx.fetch */ }", undefined],
     ["() => { const fetch = (fetched) => fetched; return fetch(`fetch`); }", undefined],
@@ -121,6 +123,7 @@ test("a module imports the store and requests where its code names them", async 
     assert.equal(imports("outside"), part === "fetching", code);
     assert.equal(imports("invocation"), part === "knowing-messages", code);
     assert.equal(imports("presence"), part === "meeting", code);
+    assert.equal(imports("history"), part === "remembering", code);
     assert.equal(bundled.code.includes('"wasx:http/'), part === "outgoing", code);
   }
 });
@@ -189,6 +192,26 @@ const declaring = [
     "presence in groups",
     'export default app({ a: channel("a", { presence: "room.*" }, (_, cx) => cx.info(`${cx.memberCount("room.a")}`)) });',
     [["meeting", "declaring"], BOTH],
+  ],
+  [
+    "groups that are remembered, of which nothing is read",
+    'export default app({ a: channel("a", { history: "room.*" }, () => {}) });',
+    [["declaring"], BOTH],
+  ],
+  [
+    "groups that are remembered, and read",
+    'export default app({ a: http("GET /a", { history: "a" }, (_, cx) => cx.history("a").latest(1).position) });',
+    [["remembering", "declaring"], BOTH],
+  ],
+  [
+    "a history of another module",
+    'export default app({ a: http("GET /a", (_, cx) => cx.history("a").latest(1).position) });',
+    [["remembering", "declaring"], BOTH.slice(0, 1)],
+  ],
+  [
+    "a property of the name `history`",
+    'const browser = { history: [1] };\nexport default app({ a: http("GET /a", () => `${browser.history}`) });',
+    [["declaring"], BOTH.slice(0, 1)],
   ],
   [
     "a user",

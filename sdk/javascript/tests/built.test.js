@@ -31,7 +31,7 @@ describe(
       /** @type {Record<string, string>} */
       const modules = {};
       const sources = Object.entries(examples).map(([name, file]) => [name, source(name, file)]);
-      for (const name of ["surface", "keeping", "scheduled", "fetching", "users", "present"])
+      for (const name of ["surface", "keeping", "scheduled", "fetching", "users", "present", "remembering"])
         sources.push([name, fileURLToPath(new URL(`${name}.js`, import.meta.url))]);
       await Promise.all(
         sources.map(async ([name = "", entry = ""]) => {
@@ -58,7 +58,7 @@ describe(
 
     for (const name of Object.keys(examples)) {
       test(`${name} passes its cases`, async () => {
-        await runCases(await cases(name), driver(host.address));
+        for (const text of await cases(name)) await runCases(text, driver(host.address));
       });
     }
 
@@ -147,6 +147,65 @@ describe(
       for (let left; left === undefined; ) left = (await next("ada")).presence.left;
       await host.logged('"count":1,"joined":{},"updated":{},"left":["bob"]');
       await board.reset();
+    });
+
+    test("who comes back to a group that is remembered gets what it has missed", async () => {
+      const room = driver(host.address);
+      const open = (/** @type {string} */ name, query = "") =>
+        room.open(name, { path: `/remembering/room/a${query}`, subprotocols: [], headers: {}, user: undefined });
+      const send = (/** @type {string} */ name, /** @type {object} */ asked) =>
+        room.send(name, JSON.stringify(asked));
+      /** @type {(name: string) => Promise<any>} */
+      const next = async (name) => {
+        const received = await room.receive(name);
+        assert.ok("frame" in received, JSON.stringify(received));
+        return JSON.parse(String(received.frame));
+      };
+      const say = (/** @type {string} */ text) =>
+        fetch(`${host.address}/remembering/say/a/${text}`, { method: "POST" });
+      await open("ada");
+      await send("ada", { join: {} });
+      assert.deepEqual([(await next("ada")).tidegate, await say("one").then(({ ok }) => ok)], ["from", true]);
+      const one = await next("ada");
+      assert.deepEqual([one.tidegate, one.group, one.text], ["message", "remembering.room.a", "one"]);
+      await send("ada", { say: { bytes: [1, 255] } });
+      assert.equal((await next("ada")).base64, "Af8=");
+      await room.close("ada", 1000);
+      await say("two");
+      await open("back", `?after=remembering.room.a:${one.position}`);
+      await send("back", { join: { latest: 3 } });
+      const from = await next("back");
+      assert.deepEqual([from.position, from.complete], [one.position, true]);
+      assert.deepEqual([(await next("back")).base64, (await next("back")).text], ["Af8=", "two"]);
+      await open("lost", "?after=nowhere");
+      await send("lost", { join: { latest: 1 } });
+      assert.equal((await next("lost")).complete, false);
+      const { text, position } = await next("lost");
+      assert.equal(text, "two");
+      const page = await getJson(`/remembering/page/a?behind=${one.position}`);
+      assert.deepEqual(
+        [page.messages.length, page.messages[1].message.text, page.position, page.isComplete, page.hasMore],
+        [2, "two", position, true, false],
+      );
+      for (const [call, args, code, message] of /** @type {[string, unknown[], string | undefined, RegExp][]} */ ([
+        ["groupJoin", ["other"], "invalid", /^group remembering\.other is not remembered/],
+        ["latest", [{ full: "foreign.room" }], "forbidden", /foreign\.room/],
+        ["after", ["room.a", 7], undefined, /^the position of after is the number 7: give text$/],
+      ])) {
+        await send("back", { call, args });
+        const answer = await next("back");
+        assert.equal(answer.code, code, JSON.stringify(answer));
+        assert.match(answer.message, message);
+      }
+      const held = fetch(`${host.address}/remembering/held?after=nowhere`);
+      const gap = await held;
+      assert.deepEqual([gap.status, gap.headers.get("tidegate-complete")], [204, "false"]);
+      const waiting = fetch(`${host.address}/remembering/held?after=${gap.headers.get("tidegate-position")}`);
+      await fetch(`${host.address}/remembering/answer/now`, { method: "POST" });
+      const answered = await waiting;
+      assert.deepEqual([answered.status, await answered.text()], [200, "now"]);
+      assert.equal(answered.headers.has("tidegate-complete"), false);
+      await room.reset();
     });
 
     test("the routes of a module have its schedules with the next moments", async () => {

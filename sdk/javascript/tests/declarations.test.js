@@ -21,7 +21,7 @@ const refused = [
   [() => wrong.http("GET /a"), /the handler is undefined: give a function/],
   [
     () => wrong.http("GET /a", { disconect: answer }, answer),
-    /there is no option `disconect`; there are params, host, headers, user, claims, presence, disconnect/,
+    /there is no option `disconect`; there are params, host, headers, user, claims, presence, history, disconnect/,
   ],
   [
     () => wrong.http("GET /a", { params: { b: Number } }, answer),

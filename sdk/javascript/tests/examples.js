@@ -23,7 +23,12 @@ export function source(name, file) {
   return fileURLToPath(new URL(`javascript/${name}/${file}`, EXAMPLES));
 }
 
-/** @param {string} name */
+/**
+ * The files of cases of an example.
+ *
+ * @param {string} name
+ */
 export function cases(name) {
-  return readFile(new URL(`${name}/cases.json`, EXAMPLES), "utf8");
+  const files = name === "chat" ? ["cases.json", "tests/remembered.json"] : ["cases.json"];
+  return Promise.all(files.map((file) => readFile(new URL(`${name}/${file}`, EXAMPLES), "utf8")));
 }

@@ -13,7 +13,7 @@ for (const [name, file] of Object.entries(examples)) {
   test(`${name} passes its cases natively`, async () => {
     const { default: app } = await import(pathToFileURL(source(name, file)).href);
     const host = new TestHost(app, { module: name });
-    await runCases(await cases(name), host);
+    for (const text of await cases(name)) await runCases(text, host);
     assert.deepEqual(host.faults, []);
   });
 }

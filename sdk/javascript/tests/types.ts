@@ -1,6 +1,6 @@
 /** What the types refuse. The type check fails where one of these lines is no error. */
 
-import type { Answer, Fetched, Member, PresenceChange } from "@tidegate/sdk";
+import type { Answer, Fetched, HistoryPage, Member, PresenceChange } from "@tidegate/sdk";
 import { Frame, Response, Tick, app, channel, guarded, http, integer, websocket } from "@tidegate/sdk";
 
 interface Picture {
@@ -136,6 +136,30 @@ app({
             socket.send(`${member?.id} ${count} ${socket.memberCount("room.a")}`);
         },
     }),
+    rooms: websocket("/kept/{room}", {
+        history: { "room.*": { messages: 100, age: 60_000, bytes: 1024 }, lobby: {} },
+        connect(socket) {
+            const after: string | undefined = socket.lastPosition("room.a");
+            socket.groupJoin("room.a", { after, latest: 100 });
+            // @ts-expect-error: the option is `latest`
+            socket.groupJoin("room.a", { orLatest: 100 });
+        },
+        receive(socket) {
+            const page: HistoryPage<Picture> = socket.history("room.a").latest(10);
+            const [first] = socket.history("room.a").after<Picture>(page.position).messages;
+            // @ts-expect-error: a picture has no title
+            socket.send(`${first?.message.title} ${first?.position.length} ${page.isComplete && page.hasMore}`);
+            // @ts-expect-error: a position is text
+            socket.history("room.a").after(7);
+        },
+    }),
+    // @ts-expect-error: an age is a number
+    aged: http("GET /aged", { history: { "room.*": { age: "24h" } } }, () => ""),
+    // @ts-expect-error: the key is `messages`
+    lines: channel("lines", { history: { "room.*": { message: 1 } } }, () => {}),
+    nights: channel("nights.kept", { history: ["a", "b"], schedule: { expression: "@daily" } }, (tick, cx) =>
+        cx.info(`${tick.due}`),
+    ),
     socket: websocket("/socket/{room}", {
         state: () => ({ lines: 0 }),
         incoming: "text",

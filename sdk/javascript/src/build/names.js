@@ -8,8 +8,9 @@ import { transform } from "esbuild";
 /** @typedef {import("./world.js").Part} Part */
 
 /**
- * The properties that name a part: those of the context for the store, the timers, requests, messages and members, and
- * the options by which consumers declare something.
+ * The properties that name a part: those of the context for the store, the timers, requests, messages, members and
+ * histories, and the options by which consumers declare something. Much has properties of the names with parentheses:
+ * those count where they are called.
  *
  * @type {[Part, string[]][]}
  */
@@ -18,15 +19,14 @@ const PARTS = [
   ["fetching", ["fetch"]],
   ["outgoing", ["fetchNow"]],
   ["knowing-messages", ["messageId", "attempt"]],
-  ["meeting", ["present", "presentUser", "members", "memberCount"]],
-  ["declaring", ["schedule", "user", "claims", "presence"]],
+  ["meeting", ["present()", "presentUser()", "members()", "memberCount()"]],
+  ["remembering", ["groupJoin()", "history()"]],
+  ["declaring", ["schedule", "user", "claims", "presence", "history"]],
   ["knowing-users", ["user", "claims"]],
 ];
 /** Many files name a property `user`. The option has one of two values. */
 const ASKS = /(["'`])(required|optional)\1/;
-/** Much has properties of these names. Those of the context are called. */
-const CALLED = ["present", "members"];
-const NAMES = PARTS.flatMap(([, names]) => names).join("|");
+const NAMES = PARTS.flatMap(([, names]) => names.map((name) => name.replace("()", ""))).join("|");
 const PROPERTIES = new RegExp(`^(${NAMES})$`);
 const MENTIONS = new RegExp(NAMES);
 
@@ -73,7 +73,7 @@ async function named(path) {
   });
   return Object.entries(mangleCache).flatMap(([name, renamed]) => {
     if (name === "user" && !ASKS.test(text)) return [];
-    return CALLED.includes(name) && !calls(String(renamed)).test(code) ? [] : [name];
+    return calls(String(renamed)).test(code) ? [name, `${name}()`] : [name];
   });
 }
 

@@ -67,6 +67,11 @@ declare module "tidegate:channels/presence@0.1.1" {
     export const memberCount: Meeting["memberCount"];
 }
 
+declare module "tidegate:channels/history@0.1.1" {
+    export const read: import("../types.js").RememberingHost["read"];
+    export const join: import("../types.js").RememberingHost["join"];
+}
+
 declare module "tidegate:channels/users@0.1.1" {
     type User = import("../types.js").WireUser;
     export const current: () => (Omit<User, "expires"> & { expires: number | null }) | null;

@@ -50,8 +50,9 @@ export function declarations(app) {
  * @param {import("../app.js").Entry} entry
  * @returns {object | undefined} `undefined` where there are none
  */
-function declarationsOf({ schedule, access, presence }) {
-  const declared = { schedule, ...accessOf(access), presence: presence && presenceOf(presence) };
+function declarationsOf({ schedule, access, presence, history }) {
+  const told = presence && presenceOf(presence);
+  const declared = { schedule, ...accessOf(access), presence: told, history };
   return Object.values(declared).some(Boolean) ? declared : undefined;
 }
 

@@ -44,6 +44,7 @@ export const host = {
   outgoing: undefined,
   knowing: undefined,
   meeting: undefined,
+  remembering: undefined,
   telling: undefined,
   variable: (name) => getEnvironment().find(([known]) => known === name)?.[1],
 };

@@ -5,6 +5,7 @@ import { unpack } from "../content.js";
 import { Context } from "../context.js";
 import { DeclarationError } from "../errors.js";
 import { readFetched } from "../fetched.js";
+import { readHistory } from "../history.js";
 import { readPresence } from "../presence.js";
 import { checkName, readOptions } from "../route.js";
 import { readSchedule, readTick } from "../schedule.js";
@@ -125,7 +126,7 @@ export function channel(name, optionsOrHandler, handlerAfterOptions) {
   const given = typeof optionsOrHandler === "function" ? {} : optionsOrHandler;
   if (typeof handler !== "function")
     throw new DeclarationError(`${what}: the handler is ${kind(handler)}: give a function`);
-  const options = readOptions(given, ["retries", "schedule", "fetched", "presence"], what);
+  const options = readOptions(given, ["retries", "schedule", "fetched", "presence", "history"], what);
   const { retries, fetched = false } = options;
   if (retries !== undefined) integer(retries, `${what}: retries`, 0, RETRIES_MAX);
   const schedule = readSchedule(options.schedule, what);
@@ -140,6 +141,7 @@ export function channel(name, optionsOrHandler, handlerAfterOptions) {
     trigger: { tag: "channel", val: { name, retries } },
     schedule,
     presence,
+    history: readHistory(options.history, what),
     run(run, event) {
       if (event.tag !== "channel-message")
         throw new Error(`the consumer is made for a channel and not for ${event.tag}`);

@@ -6,6 +6,7 @@ import { replying } from "../calls.js";
 import { isPlain } from "../content.js";
 import { Context } from "../context.js";
 import { DeclarationError, HttpError } from "../errors.js";
+import { readHistory } from "../history.js";
 import { BadParam, checkReaders, readParams } from "../params.js";
 import { readPresence } from "../presence.js";
 import { Request } from "../request.js";
@@ -16,7 +17,7 @@ import { after } from "../settle.js";
 /** @typedef {import("../types.js").Consumer} Consumer */
 /** @typedef {import("../types.js").Host} Host */
 
-const OPTIONS = ["params", "host", "headers", ...ACCESS_OPTIONS, "presence", "disconnect"];
+const OPTIONS = ["params", "host", "headers", ...ACCESS_OPTIONS, "presence", "history", "disconnect"];
 
 /**
  * Makes a consumer of HTTP requests.
@@ -82,6 +83,7 @@ export function http(route, optionsOrHandler, handlerAfterOptions) {
     },
     access: readAccess(options, what),
     presence: readPresence(options.presence, what),
+    history: readHistory(options.history, what),
     run(run, event) {
       switch (event.tag) {
         case "http-request":

@@ -3,6 +3,7 @@
 import { ACCESS_OPTIONS, readAccess } from "../access.js";
 import { bytes, integer, kind, text } from "../bytes.js";
 import { DeclarationError, HttpError } from "../errors.js";
+import { readHistory } from "../history.js";
 import { Close } from "../messages.js";
 import { BadParam, checkReaders, readParams } from "../params.js";
 import { readPresence } from "../presence.js";
@@ -25,6 +26,7 @@ const OPTIONS = [
   "headers",
   ...ACCESS_OPTIONS,
   "presence",
+  "history",
   "schema",
   "incoming",
   ...FUNCTIONS,
@@ -73,6 +75,7 @@ export function websocket(path, consumer) {
     trigger: { tag: "websocket", val: { path, guards: readGuards(declared, what) } },
     access: readAccess(declared, what),
     presence: readPresence(declared.presence, what),
+    history: readHistory(declared.history, what),
     run(run, event) {
       switch (event.tag) {
         case "websocket-connect":

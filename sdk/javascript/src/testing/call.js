@@ -6,6 +6,7 @@ import { Http, Websocket, textResponse } from "./connection.js";
 import { Fetching } from "./fetching.js";
 import { Meeting } from "./meeting.js";
 import { locate } from "./places.js";
+import { Remembering } from "./remembering.js";
 import * as rules from "./rules.js";
 import { Storing } from "./storing.js";
 import { Conflict } from "./transaction.js";
@@ -99,11 +100,10 @@ class Call {
       messageId: () => job.delivery?.id,
       attempt: () => job.delivery?.attempt ?? 1,
     };
-    this.meeting = new Meeting(
-      world,
-      (group) => this.#mayUse(group),
-      (item) => this.#put(item),
-    );
+    const mayUse = (/** @type {string} */ group) => this.#mayUse(group);
+    const put = (/** @type {Item} */ item) => this.#put(item);
+    this.meeting = new Meeting(world, mayUse, put);
+    this.remembering = new Remembering(world, job.connection, mayUse, put);
     this.knowing = { currentUser: () => this.#connection?.user };
   }
 

@@ -1,12 +1,14 @@
 /** One connection of the test host, and what replies do to it. */
 
+import { lossy } from "../bytes.js";
+
 /** @typedef {import("./forms.js").Reply} Reply */
 /** @typedef {import("../types.js").WireHeader} WireHeader */
 /** @typedef {import("../types.js").WireResponse} WireResponse */
 /** @typedef {import("../app.js").Entry} Entry */
 
-/** @param {string} text @returns {WireHeader[]} */
-const plainText = (text) => [{ name: "content-type", value: Buffer.from(text) }];
+/** @param {string} name @param {string} value @returns {WireHeader} */
+const field = (name, value) => ({ name, value: Buffer.from(value) });
 
 /**
  * @param {number} status
@@ -17,7 +19,7 @@ const plainText = (text) => [{ name: "content-type", value: Buffer.from(text) }]
 export function textResponse(status, body, headers = []) {
   return {
     status,
-    headers: [...plainText("text/plain; charset=utf-8"), ...headers],
+    headers: [field("content-type", "text/plain; charset=utf-8"), ...headers],
     body: Buffer.from(body),
   };
 }
@@ -35,6 +37,11 @@ export class Http {
   hold;
   /** @type {import("../types.js").WireUser | undefined} */
   user;
+  /** Where it stands in the history of a group. @type {string | undefined} */
+  #position;
+  #hasGap = false;
+  /** Parts of a stream of events that came before its head. @type {Uint8Array[]} */
+  #early = [];
 
   /**
    * @param {Entry | undefined} entry none for a request that found no consumer
@@ -51,7 +58,9 @@ export class Http {
 
   /** @param {WireResponse} response */
   answer({ status, headers, body }) {
-    this.head = { status, headers };
+    const places = this.#position === undefined ? [] : [field("tidegate-position", this.#position)];
+    if (this.#hasGap) places.push(field("tidegate-complete", "false"));
+    this.head = { status, headers: [...headers, ...places] };
     this.body = [body];
     this.isComplete = true;
   }
@@ -65,7 +74,7 @@ export class Http {
   apply(reply, _fromGroup, now) {
     if (!this.isAlive) return "the request is answered or gone";
     if (reply.is === "respond" && !this.head) this.answer(reply.response);
-    else if (reply.is === "start" && !this.head) this.head = reply.head;
+    else if (reply.is === "start" && !this.head) this.#start(reply.head);
     else if (reply.is === "chunk" && this.head) this.body.push(reply.chunk);
     else if (reply.is === "end" && this.head) this.isComplete = true;
     else if (reply.is === "hold")
@@ -74,9 +83,62 @@ export class Http {
     return undefined;
   }
 
+  /** @param {{ status: number, headers: WireHeader[] }} head */
+  #start(head) {
+    this.head = head;
+    if (this.#isEventStream) this.body.push(...this.#early.splice(0));
+  }
+
+  get #isEventStream() {
+    return (this.head?.headers ?? []).some(
+      ({ name, value }) =>
+        name.toLowerCase() === "content-type" && /^text\/event-stream/.test(lossy(value)),
+    );
+  }
+
+  /**
+   * Notes from where on it gets all messages of a group.
+   *
+   * @param {string} group
+   * @param {string} position
+   * @param {boolean} isComplete
+   */
+  stand(group, position, isComplete) {
+    this.#position = position;
+    this.#hasGap ||= !isComplete;
+    const place = `id: ${position}\n`;
+    this.#tell(isComplete ? `${place}\n` : `event: tidegate-gap\n${place}data: ${group}\n\n`);
+  }
+
+  /**
+   * Notes the position of a message.
+   *
+   * @param {Reply} reply
+   * @param {string} position
+   * @returns {Reply | undefined} what is left to do of it
+   */
+  numbered(reply, position) {
+    if (reply.is === "chunk" && (!this.head || this.#isEventStream)) {
+      this.#tell(`id: ${position}\n`, reply.chunk);
+      return undefined;
+    }
+    if (!this.isComplete) this.#position = position;
+    return reply;
+  }
+
+  /** @param {...(string | Uint8Array)} parts of an event of a stream */
+  #tell(...parts) {
+    const event = Buffer.concat(parts.map((part) => Buffer.from(part)));
+    if (!this.head) this.#early.push(event);
+    else if (this.#isEventStream && !this.isComplete) this.body.push(event);
+  }
+
   /** The consumer has returned. */
   afterConsumer() {
     if (this.head && !this.hold) this.isComplete = true;
+    // It must not wait for the next message.
+    if (!this.head && this.hold && this.#hasGap)
+      this.answer({ status: 204, headers: [], body: new Uint8Array() });
   }
 
   /** The hold is over. */

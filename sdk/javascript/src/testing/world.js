@@ -4,6 +4,7 @@ import { Websocket, Http } from "./connection.js";
 import { Data } from "./data.js";
 import { pauseAfter } from "./delivery.js";
 import { readReplies } from "./forms.js";
+import { Histories } from "./history.js";
 import { Presences } from "./presence.js";
 import { refusal } from "./rules.js";
 
@@ -24,6 +25,7 @@ import { refusal } from "./rules.js";
  * @typedef {{ is: "send", channel: string, content: Uint8Array }
  *   | { is: "send-later", channel: string, content: Uint8Array, delay: number }
  *   | { is: "group-add", group: string, channel: string }
+ *   | { is: "group-join", group: string, channel: string, after: string | undefined, latest: number }
  *   | { is: "group-discard", group: string, channel: string }
  *   | { is: "group-send", group: string, content: Uint8Array }
  *   | { is: "present", group: string, channel: string, key: string, facts: Uint8Array }
@@ -65,6 +67,7 @@ export class World {
   /** @type {Map<string, Set<string>>} */
   groups = new Map();
   presence = new Presences();
+  histories = new Histories(this);
   /** @type {Job[]} */
   queue = [];
   /** The time when the clock stands at zero, in milliseconds since 1970. */
@@ -147,7 +150,10 @@ export class World {
       }
       case "group-add":
         return this.#groupAdd(item.group, item.channel);
+      case "group-join":
+        return this.#groupJoin(item);
       case "group-discard":
+        this.histories.unfollow(item.channel, item.group);
         this.groups.get(item.group)?.delete(item.channel);
         this.presence.leave(item.group, item.channel, this.now);
         return undefined;
@@ -224,18 +230,30 @@ export class World {
    * @param {boolean} fromGroup
    */
   #deliver(channel, content, correlation, delivery, fromGroup) {
-    if (channel.includes("!")) {
-      try {
-        for (const reply of readReplies(content)) this.reply(channel, reply, fromGroup);
-      } catch (error) {
-        this.drops.push(`${channel}: ${/** @type {Error} */ (error).message}`);
-      }
-      return;
-    }
+    if (channel.includes("!")) return this.#replyEach(channel, content, (it) => it, fromGroup);
     const entry = this.owner(channel);
     if (!entry) return;
     const event = /** @type {const} */ ({ tag: "channel-message", val: { channel, content } });
     this.queue.push({ entry, event, connection: undefined, correlation, delivery });
+  }
+
+  /**
+   * Does to a connection what a message asks for.
+   *
+   * @param {string} channel
+   * @param {Uint8Array} content
+   * @param {(reply: Reply) => Reply | undefined} made what becomes of each
+   * @param {boolean} [fromGroup]
+   */
+  #replyEach(channel, content, made, fromGroup = true) {
+    try {
+      for (const asked of readReplies(content)) {
+        const reply = made(asked);
+        if (reply) this.reply(channel, reply, fromGroup);
+      }
+    } catch (error) {
+      this.drops.push(`${channel}: ${/** @type {Error} */ (error).message}`);
+    }
   }
 
   /**
@@ -268,6 +286,45 @@ export class World {
     }
     const members = this.groups.get(group) ?? new Set();
     this.groups.set(group, members.add(channel));
+  }
+
+  /**
+   * Makes a connection a member that sees positions, and sends it what it has missed.
+   *
+   * @param {Extract<Item, { is: "group-join" }>} item
+   */
+  #groupJoin(item) {
+    const { group, channel } = item;
+    if (this.histories.isFollowing(group, channel)) return;
+    this.#groupAdd(group, channel);
+    const connection = this.connections.get(channel);
+    if (!connection?.isAlive) return;
+    const missed = this.histories.follow(item);
+    if (!missed) return;
+    const { from, complete, messages } = missed;
+    if (connection instanceof Http) connection.stand(group, from, complete);
+    else this.reply(channel, enveloped("from", { group, position: from, complete }), true);
+    for (const { position, content } of messages)
+      this.#deliverNumbered(channel, group, position, content);
+  }
+
+  /**
+   * Sends a message with its position to a member that sees them.
+   *
+   * @param {string} channel
+   * @param {string} group
+   * @param {string} position
+   * @param {Uint8Array} content
+   */
+  #deliverNumbered(channel, group, position, content) {
+    this.#replyEach(channel, content, (reply) => {
+      const connection = this.connections.get(channel);
+      if (connection instanceof Http) return connection.numbered(reply, position);
+      if (reply.is !== "send") return reply;
+      const { tag, val } = reply.frame;
+      const sent = tag === "text" ? { text: val } : { base64: Buffer.from(val).toString("base64") };
+      return enveloped("message", { group, position, ...sent });
+    });
   }
 
   /** @param {Extract<Item, { is: "present" }>} item */
@@ -321,8 +378,12 @@ export class World {
    * @param {string} correlation
    */
   #groupSend(group, content, correlation) {
-    for (const member of [...(this.groups.get(group) ?? [])].sort())
-      this.#deliver(member, content, correlation, { id: this.nextId(), attempt: 1 }, true);
+    const position = this.histories.remember(group, content);
+    for (const member of [...(this.groups.get(group) ?? [])].sort()) {
+      if (position !== undefined && this.histories.isFollowing(group, member))
+        this.#deliverNumbered(member, group, position, content);
+      else this.#deliver(member, content, correlation, { id: this.nextId(), attempt: 1 }, true);
+    }
     this.groupSent.push({ to: group, content });
   }
 
@@ -378,6 +439,7 @@ export class World {
 
   /** @param {string} channel */
   leaveGroups(channel) {
+    this.histories.unfollow(channel);
     this.presence.leaveAll(channel, this.now);
     for (const members of this.groups.values()) members.delete(channel);
   }
@@ -443,6 +505,18 @@ export class World {
     );
     return held.sort((a, b) => a.until - b.until)[0];
   }
+}
+
+/**
+ * What a WebSocket is sent that sees positions.
+ *
+ * @param {"from" | "message"} kind
+ * @param {object} fields
+ * @returns {Reply}
+ */
+function enveloped(kind, fields) {
+  const val = JSON.stringify({ tidegate: kind, ...fields });
+  return { is: "send", frame: { tag: "text", val } };
 }
 
 /** @param {Http | Websocket} connection */
