@@ -8,6 +8,7 @@ import {
   PresenceError,
   ReplyError,
   SendError,
+  SessionError,
   StoreError,
   TimerError,
 } from "./errors.js";
@@ -93,6 +94,11 @@ export function remembering(call) {
   return refusedAs(HistoryError, call);
 }
 
+/** @template T @param {() => T} call @returns {T} @throws {SessionError} */
+export function holding(call) {
+  return refusedAs(SessionError, call);
+}
+
 /** @template T @param {() => T} call @returns {T} @throws {PresenceError} */
 export function meeting(call) {
   return refusedAs(PresenceError, call);
@@ -148,6 +154,6 @@ function flushText(channel, reason) {
     case "unavailable":
       return `no layer to send to \`${channel}\`: ${reason.val}`;
     default:
-      return `\`${channel}\`: ${reason.val}`;
+      return channel === "" ? reason.val : `\`${channel}\`: ${reason.val}`;
   }
 }

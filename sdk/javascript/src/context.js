@@ -10,7 +10,9 @@ import * as history from "./history.js";
 import * as presence from "./presence.js";
 import { Hold, Response, Streamed } from "./response.js";
 import { Scope } from "./scope.js";
+import { Session, Sessions } from "./session.js";
 import { Store } from "./store.js";
+import { Throttle } from "./throttle.js";
 import { Timer, sendAt } from "./timer.js";
 import { User } from "./user.js";
 
@@ -392,6 +394,57 @@ export class Context {
     return new Streamed();
   }
 
+  /**
+   * The sessions of the host: signing in and out. The consumer needs the option `user`, mostly `"optional"`.
+   *
+   * ```js
+   * cx.sessions().signIn(name, { role: "member" });
+   * ```
+   */
+  sessions() {
+    return new Sessions(this.#holding);
+  }
+
+  /**
+   * What the module keeps for the session of the connection, such as a basket. A module has one kind of data for
+   * it. The consumer needs the option `user`, mostly `"optional"`.
+   *
+   * ```js
+   * cx.session().update((basket = []) => [...basket, item]);
+   * ```
+   *
+   * @template [T=any]
+   * @param {import("./types.js").Shape<T>} [shape] how data of other versions is read
+   * @returns {Session<T>}
+   */
+  session(shape = {}) {
+    return new Session(this.#holding, this.store, this.#run.host.now(), shape);
+  }
+
+  /**
+   * A bound on how often something is tried, by a subject.
+   *
+   * ```js
+   * const wait = cx.throttle("login", { limit: 10, window: 900_000 }).count(name);
+   * if (wait > 0) return new Response("too many tries\n", { status: 429 });
+   * ```
+   *
+   * @param {string} name tells it from other throttles of the module
+   * @param {{ limit: number, window: number }} bound so many tries in so many milliseconds
+   * @throws {TypeError | RangeError} a value has the wrong type, or is out of range
+   */
+  throttle(name, bound) {
+    return new Throttle(this.store, this.#run.host.now(), name, bound);
+  }
+
+  get #holding() {
+    const { holding } = this.#run.host;
+    if (holding) return holding;
+    throw new Error(
+      "the build has not found sessions in the code: write `cx.sessions()` and `cx.session()`, with a dot",
+    );
+  }
+
   /** The data of the module: keys and values that outlive connections and versions. */
   get store() {
     return new Store(this.#storing);
@@ -493,7 +546,7 @@ export class Context {
     const { storing } = this.#run.host;
     if (storing) return storing;
     throw new Error(
-      "the build has not found the store in the code: write `cx.store`, `cx.timer` or `cx.sendAt`, with a dot",
+      "the build has not found the store in the code: write `cx.store`, `cx.timer`, `cx.sendAt`, `cx.session()` or `cx.throttle()`, with a dot",
     );
   }
 

@@ -213,6 +213,25 @@ export class HistoryError extends Error {
   }
 }
 
+/** @typedef {"invalid" | "no-session" | "forbidden" | "unavailable"} SessionErrorCode */
+
+/**
+ * Nothing was done with a session. `no-session`: there is none here, and none can begin. `unavailable` may work later;
+ * all others give the same answer again.
+ */
+export class SessionError extends Error {
+  /**
+   * @param {SessionErrorCode} code
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message);
+    this.name = "SessionError";
+    /** @type {SessionErrorCode} */
+    this.code = code;
+  }
+}
+
 /** A request that a run waited for has no answer; `cx.fetchNow` throws it. */
 export class FetchFailed extends Error {
   /**

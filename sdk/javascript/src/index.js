@@ -21,6 +21,7 @@ export {
   Problem,
   ReplyError,
   SendError,
+  SessionError,
   StoreError,
   TimerError,
   badRequest,
@@ -35,9 +36,11 @@ export { Request } from "./request.js";
 export { Hold, Response, Streamed } from "./response.js";
 export { Tick } from "./schedule.js";
 export { Scope } from "./scope.js";
+export { Session, Sessions } from "./session.js";
 export { Socket } from "./socket.js";
 export { Store, StoreView } from "./store.js";
 export * as sse from "./sse.js";
+export { Throttle } from "./throttle.js";
 export { Timer } from "./timer.js";
 export { User } from "./user.js";
 
@@ -63,6 +66,7 @@ export { User } from "./user.js";
 /** @template [M=any] @typedef {import("./types.js").Remembered<M>} Remembered */
 /** @typedef {import("./types.js").ResponseInit} ResponseInit */
 /** @typedef {import("./types.js").Schedule} Schedule */
+/** @typedef {import("./types.js").SignedIn} SignedIn */
 /** @typedef {import("./types.js").Since} Since */
 /** @template T @typedef {import("./types.js").Shape<T>} Shape */
 /** @typedef {import("./bytes.js").Bytes} Bytes */

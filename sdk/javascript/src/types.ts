@@ -387,6 +387,24 @@ export interface Shape<T> {
     migrate?: (schema: number, old: any) => T;
 }
 
+/** A session in which a user is signed in. */
+export interface SignedIn {
+    /** Names the session for `end`. It may be in a page: it lets nobody in. */
+    id: string;
+    /** Whether it is the session of the connection. */
+    isOwn: boolean;
+    /** When the user signed in. */
+    created: Date;
+    /** When the session was last used, within a minute. */
+    used: Date;
+    /** When the session ends in any case. */
+    expires: Date;
+    /** The address that the user signed in from. */
+    address: string;
+    /** What the browser called itself, up to 256 bytes: it may say anything. */
+    agent: string;
+}
+
 // The contract: wit/ has the meaning of each field.
 
 export interface WireHeader {
@@ -516,6 +534,8 @@ export interface Host {
     meeting: MeetingHost | undefined;
     /** Groups that are remembered. None where the build has not found its names in the code. */
     remembering: RememberingHost | undefined;
+    /** Sessions of browsers. None where the build has not found their names in the code. */
+    holding: HoldingHost | undefined;
 }
 
 export interface WireFetch {
@@ -547,6 +567,27 @@ export interface MeetingHost {
     present(group: string, channel: string, key: string, facts: Uint8Array): void;
     members(group: string, cursor: string | undefined, limit: number): Members<Uint8Array>;
     memberCount(group: string): number;
+}
+
+/** A session that is open. Its key names what the module keeps for it; it expires in seconds since 1970. */
+export interface WireSession {
+    key: string;
+    expires: number;
+}
+
+/** Moments are in seconds since 1970. */
+export type WireSignedIn = Omit<SignedIn, "created" | "used" | "expires"> &
+    Record<"created" | "used" | "expires", number>;
+
+/** The host's sessions of browsers. Claims are a MessagePack map. */
+export interface HoldingHost {
+    current(): WireSession | undefined;
+    begin(): WireSession;
+    signIn(user: string, claims: Uint8Array): WireSession;
+    signOut(): void;
+    listOf(user: string): WireSignedIn[];
+    end(user: string, id: string): void;
+    endAll(user: string, butOwn: boolean): void;
 }
 
 export interface WirePage {

@@ -110,6 +110,8 @@ test("a module imports the store and requests where its code names them", async 
     ['(_, cx) => cx["members"]("a").members.length + ""', "meeting"],
     ['(_, cx) => (cx.groupJoin("a", { after: cx.lastPosition("a") }), "")', "remembering"],
     ['(_, cx) => cx.lastPosition("a") ?? ""', undefined],
+    ['(_, cx) => (cx.sessions().signIn("ada"), "")', "holding-sessions"],
+    ['(request) => request.cookies.session ?? ""', undefined],
     ["(_, cx) => { const team = { members: [1], present: true }; return team.members; }", undefined],
     ["() => { const store = `timer`; return store; /* cx.store, cx.fetch */ }", undefined],
     ["() => { const fetch = (fetched) => fetched; return fetch(`fetch`); }", undefined],
@@ -124,6 +126,7 @@ test("a module imports the store and requests where its code names them", async 
     assert.equal(imports("invocation"), part === "knowing-messages", code);
     assert.equal(imports("presence"), part === "meeting", code);
     assert.equal(imports("history"), part === "remembering", code);
+    assert.equal(imports("sessions"), part === "holding-sessions", code);
     assert.equal(bundled.code.includes('"wasx:http/'), part === "outgoing", code);
   }
 });
@@ -192,6 +195,16 @@ const declaring = [
     "presence in groups",
     'export default app({ a: channel("a", { presence: "room.*" }, (_, cx) => cx.info(`${cx.memberCount("room.a")}`)) });',
     [["meeting", "declaring"], BOTH],
+  ],
+  [
+    "what is kept for a session",
+    'export default app({ a: http("GET /a", { user: "optional" }, (_, cx) => `${cx.session().get()}`) });',
+    [["storing", "holding-sessions", "declaring", "knowing-users"], BOTH],
+  ],
+  [
+    "a bound on how often something is tried",
+    'export default app({ a: http("GET /a", (_, cx) => `${cx.throttle("a", { limit: 1, window: 1000 }).count("a")}`) });',
+    [["storing"], BOTH.slice(0, 1)],
   ],
   [
     "groups that are remembered, of which nothing is read",

@@ -31,7 +31,7 @@ describe(
       /** @type {Record<string, string>} */
       const modules = {};
       const sources = Object.entries(examples).map(([name, file]) => [name, source(name, file)]);
-      for (const name of ["surface", "keeping", "scheduled", "fetching", "users", "present", "remembering"])
+      for (const name of ["surface", "keeping", "scheduled", "fetching", "users", "present", "remembering", "sessions"])
         sources.push([name, fileURLToPath(new URL(`${name}.js`, import.meta.url))]);
       await Promise.all(
         sources.map(async ([name = "", entry = ""]) => {
@@ -41,7 +41,12 @@ describe(
       );
       host = await serve(
         modules,
-        `[layer]\nretry_pause = "10ms"\n[modules.fetching]\ngrants.http = ["${server.address}"]\n`,
+        [
+          '[layer]\nretry_pause = "10ms"',
+          `[modules.fetching]\ngrants.http = ["${server.address}"]`,
+          '[sessions]\nsecrets = "a secret of 32 bytes, or of many more"',
+          "[modules.sessions]\ngrants.sessions = true\n",
+        ].join("\n"),
       );
     });
 
@@ -206,6 +211,55 @@ describe(
       assert.deepEqual([answered.status, await answered.text()], [200, "now"]);
       assert.equal(answered.headers.has("tidegate-complete"), false);
       await room.reset();
+    });
+
+    test("who signs in stays signed in, with what is kept for the session", async () => {
+      /** @type {(method: string, path: string, cookie?: string, json?: object) => Promise<Response>} */
+      const send = (method, path, cookie = "", json = undefined) =>
+        fetch(`${host.address}/sessions${path}`, {
+          method,
+          headers: cookie ? { cookie } : {},
+          body: json && JSON.stringify(json),
+        });
+      /** @type {(response: Promise<Response>) => Promise<any>} */
+      const json = async (response) => (await response).json();
+      const cookieOf = (/** @type {Response} */ response) =>
+        response.headers.get("set-cookie")?.split(";", 1)[0] ?? "";
+      /** @type {(cookie: string, call: string, ...args: unknown[]) => Promise<Response>} */
+      const calls = (cookie, call, ...args) => send("POST", "/call", cookie, { call, args });
+      const me = (/** @type {string} */ cookie) => json(send("GET", "/me", cookie));
+
+      const first = cookieOf(await send("POST", "/basket/rope"));
+      const cookie = cookieOf(await calls(first, "signIn", "ada", { role: "owner" }));
+      assert.match(cookie, /^__Host-session=./);
+      assert.notEqual(cookie, first);
+      assert.deepEqual(await me(cookie), { user: "ada", role: "owner", cookies: {}, basket: ["rope"] });
+      assert.equal((await me(first)).user, null);
+      const other = cookieOf(await calls("", "signIn", "ada"));
+      const { returned } = await json(calls(cookie, "of", "ada"));
+      assert.deepEqual(returned.map((/** @type {any} */ it) => it.isOwn).sort(), [false, true]);
+      assert.ok(Date.parse(returned[0].created) <= Date.now());
+      assert.equal((await calls(cookie, "endOthers", "ada")).status, 200);
+      assert.equal((await me(other)).user, null);
+      for (const [call, args, code, message] of /** @type {[string, unknown[], string | undefined, RegExp][]} */ ([
+        ["signIn", [""], "invalid", /^the id of a user/],
+        ["end", ["ada", "none"], "invalid", /^an id of a session is what/],
+        ["signIn", [7], undefined, /^the user of signIn is the number 7: give text$/],
+      ])) {
+        const answer = await json(calls(cookie, call, ...args));
+        assert.equal(answer.code, code, JSON.stringify(answer));
+        assert.match(answer.message, message);
+      }
+      const flushed = await json(send("POST", "/flush/after", cookie));
+      assert.match(flushed.message, /^the run has asked for something of sessions/);
+      const bare = await json(fetch(`${host.address}/bare`, { method: "POST" }));
+      assert.equal(bare.code, "no-session");
+      assert.equal((await send("POST", "/fail")).headers.get("set-cookie"), null);
+      const tries = [];
+      for (let i = 0; i < 3; i++) tries.push((await send("POST", "/tried/ada")).status);
+      assert.deepEqual(tries, [200, 200, 429]);
+      assert.equal((await calls(cookie, "signOut")).status, 200);
+      assert.equal((await me(cookie)).user, null);
     });
 
     test("the routes of a module have its schedules with the next moments", async () => {

@@ -136,6 +136,20 @@ app({
             socket.send(`${member?.id} ${count} ${socket.memberCount("room.a")}`);
         },
     }),
+    login: http("POST /login/{name}", { user: "optional" }, ({ params }, cx) => {
+        cx.sessions().signIn(params.name, { role: "member" });
+        const used: Date | undefined = cx.sessions().of(params.name)[0]?.used;
+        const basket: Picture[] = cx.session<Picture[]>().update((before = []) => [...before, { id: 1, next: "" }]);
+        // @ts-expect-error: there may be no data
+        const first: Picture[] = cx.session<Picture[]>().get();
+        const shaped = cx.session({ schema: 2, migrate: (_, old): Picture => old }).get();
+        // @ts-expect-error: claims are an object
+        cx.sessions().signIn(params.name, "member");
+        // @ts-expect-error: a throttle has a window
+        const wait: number = cx.throttle("login", { limit: 10 }).count(params.name);
+        // @ts-expect-error: a picture has no title
+        return `${used} ${basket.length} ${first.length} ${wait} ${shaped?.title}`;
+    }),
     rooms: websocket("/kept/{room}", {
         history: { "room.*": { messages: 100, age: 60_000, bytes: 1024 }, lobby: {} },
         connect(socket) {

@@ -41,6 +41,7 @@ const HOSTS = [
   ["knowing-users", "component/knowing.js"],
   ["meeting", "component/meeting.js"],
   ["remembering", "component/remembering.js"],
+  ["holding-sessions", "component/holding.js"],
 ];
 
 /**

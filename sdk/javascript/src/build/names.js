@@ -8,19 +8,20 @@ import { transform } from "esbuild";
 /** @typedef {import("./world.js").Part} Part */
 
 /**
- * The properties that name a part: those of the context for the store, the timers, requests, messages, members and
- * histories, and the options by which consumers declare something. Much has properties of the names with parentheses:
+ * The properties that name a part: those of the context for the store, the timers, requests, messages, members,
+ * histories and sessions, and the options by which consumers declare something. Much has properties of the names with parentheses:
  * those count where they are called.
  *
  * @type {[Part, string[]][]}
  */
 const PARTS = [
-  ["storing", ["store", "timer", "sendAt"]],
+  ["storing", ["store", "timer", "sendAt", "session()", "throttle()"]],
   ["fetching", ["fetch"]],
   ["outgoing", ["fetchNow"]],
   ["knowing-messages", ["messageId", "attempt"]],
   ["meeting", ["present()", "presentUser()", "members()", "memberCount()"]],
   ["remembering", ["groupJoin()", "history()"]],
+  ["holding-sessions", ["session()", "sessions()"]],
   ["declaring", ["schedule", "user", "claims", "presence", "history"]],
   ["knowing-users", ["user", "claims"]],
 ];

@@ -72,6 +72,17 @@ declare module "tidegate:channels/history@0.1.1" {
     export const join: import("../types.js").RememberingHost["join"];
 }
 
+declare module "tidegate:channels/sessions@0.1.1" {
+    type Holding = import("../types.js").HoldingHost;
+    export const current: () => import("../types.js").WireSession | null;
+    export const begin: Holding["begin"];
+    export const signIn: Holding["signIn"];
+    export const signOut: Holding["signOut"];
+    export const listOf: Holding["listOf"];
+    export const end: Holding["end"];
+    export const endAll: Holding["endAll"];
+}
+
 declare module "tidegate:channels/users@0.1.1" {
     type User = import("../types.js").WireUser;
     export const current: () => (Omit<User, "expires"> & { expires: number | null }) | null;

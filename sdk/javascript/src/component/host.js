@@ -45,6 +45,7 @@ export const host = {
   knowing: undefined,
   meeting: undefined,
   remembering: undefined,
+  holding: undefined,
   telling: undefined,
   variable: (name) => getEnvironment().find(([known]) => known === name)?.[1],
 };

@@ -4,6 +4,7 @@ import { Fault, handle, neverSettles } from "../handle.js";
 import { isPromise } from "../settle.js";
 import { Http, Websocket, textResponse } from "./connection.js";
 import { Fetching } from "./fetching.js";
+import { Holding } from "./holding.js";
 import { Meeting } from "./meeting.js";
 import { locate } from "./places.js";
 import { Remembering } from "./remembering.js";
@@ -103,6 +104,7 @@ class Call {
     const mayUse = (/** @type {string} */ group) => this.#mayUse(group);
     const put = (/** @type {Item} */ item) => this.#put(item);
     this.meeting = new Meeting(world, mayUse, put);
+    this.holding = new Holding(world, job, this.storing);
     this.remembering = new Remembering(world, job.connection, mayUse, put);
     this.knowing = { currentUser: () => this.#connection?.user };
   }
@@ -120,7 +122,7 @@ class Call {
     } catch (error) {
       throw storing.ended ?? storing.check() ?? error;
     }
-    const ended = storing.ended ?? storing.commit();
+    const ended = storing.ended ?? this.holding.check(this.#outbox) ?? storing.commit();
     if (ended) throw ended;
   }
 
@@ -179,7 +181,7 @@ class Call {
   #mayUse(group) {
     rules.checkName(group);
     const { module, granted } = this.world;
-    if (group.startsWith("_user."))
+    if (/^_(user|session)\./.test(group))
       rules.refuse("forbidden", `group ${group} is one of the host's own; name a group of module ${module}`);
     if (!group.startsWith(`${module}.`) && !granted.has(group))
       rules.refuse("forbidden", `group ${group} is not under ${module}.`);
@@ -222,6 +224,11 @@ class Call {
   }
 
   flush() {
+    if (this.holding.hasAsked) {
+      const val =
+        "the run has asked for something of sessions, which is done when it returns; flush before, or return";
+      throw rules.refusal({ index: 0, channel: "", reason: { tag: "refused", val } });
+    }
     this.storing.flush();
     this.storing.isFinal ||= this.#outbox.length > 0;
     this.#sendOut();
@@ -336,6 +343,7 @@ class Call {
 
   /** The consumer has returned. */
   succeed() {
+    this.holding.apply(this.#outbox);
     this.#sendOut();
     const connection = this.#connection;
     if (connection instanceof Http && this.#kind === "http-request") {

@@ -37,6 +37,8 @@ export class Http {
   hold;
   /** @type {import("../types.js").WireUser | undefined} */
   user;
+  /** None where nobody has looked. @type {import("./sessions.js").Lookup | undefined} */
+  session;
   /** Where it stands in the history of a group. @type {string | undefined} */
   #position;
   #hasGap = false;
@@ -166,6 +168,8 @@ export class Websocket {
   order = 0;
   /** @type {import("../types.js").WireUser | undefined} */
   user;
+  /** None where nobody has looked. @type {import("./sessions.js").Lookup | undefined} */
+  session;
   /** @type {import("../types.js").WireFrame[]} */
   frames = [];
   /** What came from the layer before the handshake was answered. @type {Reply[]} */

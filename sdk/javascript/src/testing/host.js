@@ -20,22 +20,27 @@ import { World } from "./world.js";
  * @property {string} [module] the name under which the module is deployed; `test` if not given
  * @property {string[]} [granted] channels and groups of others that the module may use
  * @property {string[]} [grantedData] other modules whose data the module may read
+ * @property {boolean} [grantedSessions] whether the module may sign users in and out, as `grants.sessions` says
  * @property {string[]} [reaching] servers outside that the module may reach, as `grants.http` has them:
  *   `api.example.com`, `*.example.com`, `localhost:3000`, also with a scheme before them. Networks are
  *   not compared here
  * @property {Record<string, string>} [environment] variables and secrets, for `cx.variable`
  * @property {Date} [at] the time that `cx.now` tells at first; that of the machine if not given
  *
+ * @typedef {{ readonly cookies: readonly string[] }} Cookies
+ *
  * @typedef {import("./users.js").SignedIn & RequestFields} RequestOptions
  * @typedef {import("./users.js").SignedIn & WebsocketFields} WebsocketOptions
  *
  * @typedef {object} RequestFields
  * @property {Record<string, string | string[]>} [headers] `host` is `localhost` if not given
+ * @property {Cookies} [cookiesOf] a response whose cookies are sent back, as a browser does
  * @property {import("../bytes.js").Bytes} [body]
  * @property {unknown} [json] a body, with its content type
  *
  * @typedef {object} WebsocketFields
  * @property {Record<string, string | string[]>} [headers]
+ * @property {Cookies} [cookiesOf] a response whose cookies are sent, as a browser does
  * @property {string[]} [subprotocols] the first is the client's favourite
  */
 
@@ -68,7 +73,7 @@ export class TestHost {
    */
   constructor(app, options = {}) {
     const { module = "test", granted = [], grantedData = [], reaching = [] } = options;
-    const { environment = {}, at } = options;
+    const { environment = {}, at, grantedSessions = false } = options;
     if (!isModule(module))
       throw new TypeError(`module ${JSON.stringify(module)}: its name has 1 to 63 of a-z 0-9 -`);
     if (!Array.isArray(reaching))
@@ -78,6 +83,7 @@ export class TestHost {
     world.module = module;
     world.granted = new Set(granted);
     world.grantedData = new Set(grantedData);
+    world.grantedSessions = grantedSessions;
     world.reachable = [...reaching];
     world.environment = new Map(Object.entries(environment));
     if (at) world.epoch = at.getTime();

@@ -15,7 +15,7 @@ import { admit, readUser, userRefusal } from "./users.js";
  * @param {Record<string, string | string[]>} fields
  * @returns {WireHeader[]}
  */
-export function headerFields(fields) {
+function headerFields(fields) {
   /** @type {WireHeader[]} */
   const headers = [];
   for (const [given, values] of Object.entries(fields)) {
@@ -26,6 +26,20 @@ export function headerFields(fields) {
       headers.push({ name, value: bytes(value, `the header field \`${name}\``) });
   }
   return headers;
+}
+
+/**
+ * Header fields of a request or handshake, with the cookies that a browser would send.
+ *
+ * @param {{ headers?: Record<string, string | string[]>, cookiesOf?: import("./host.js").Cookies }} options
+ * @returns {WireHeader[]}
+ */
+export function clientHeaders({ headers = {}, cookiesOf }) {
+  /** @type {Record<string, string | string[]>} */
+  const fields = { host: "localhost" };
+  for (const [name, value] of Object.entries(headers)) fields[name.toLowerCase()] = value;
+  const cookies = [fields.cookie ?? []].flat().concat(cookiesOf?.cookies ?? []);
+  return headerFields(cookies.length > 0 ? { ...fields, cookie: cookies } : fields);
 }
 
 /**
@@ -67,8 +81,8 @@ export function makeScope(replyChannel, method, scheme, target, headers) {
  * @returns {Promise<TestResponse>}
  */
 export async function send(world, settle, method, path, options) {
-  const user = readUser(options);
-  const headers = headerFields({ host: "localhost", ...options.headers });
+  const came = clientHeaders(options);
+  const { headers, user, session } = world.sessions.lookUp(came, readUser(options), world.seconds);
   let body = options.body === undefined ? new Uint8Array() : bytes(options.body, "the body");
   if (options.json !== undefined) {
     headers.push({ name: "content-type", value: bytes("application/json", "") });
@@ -86,6 +100,7 @@ export async function send(world, settle, method, path, options) {
     request.answer(userRefusal(admitted.status));
   } else if (found.is === "route") {
     request.user = admitted?.user;
+    if (found.entry.access) request.session = session;
     scope.pathParams = found.params;
     const event = /** @type {const} */ ({ tag: "http-request", val: { scope, body } });
     world.queue.push({ entry: found.entry, event, connection: channel, correlation });
@@ -157,6 +172,13 @@ export class TestResponse {
    */
   header(name) {
     return this.headers.find(([field]) => field.toLowerCase() === name.toLowerCase())?.[1];
+  }
+
+  /** The cookies that it sets, each as `name=value`. @returns {string[]} */
+  get cookies() {
+    return this.headers
+      .filter(([name]) => name.toLowerCase() === "set-cookie")
+      .map(([, value]) => value.split(";", 1)[0] ?? "");
   }
 
   /** The body so far. Empty for a request with method HEAD. @returns {Uint8Array} */

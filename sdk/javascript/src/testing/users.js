@@ -3,6 +3,7 @@
 import { kind } from "../bytes.js";
 import { pack, unpack, isPlain } from "../content.js";
 import { textResponse } from "./connection.js";
+import { refuse } from "./rules.js";
 
 /** @typedef {import("../types.js").WireUser} WireUser */
 /** @typedef {import("../types.js").ClaimValue} ClaimValue */
@@ -31,8 +32,7 @@ export function readUser({ signedIn, claims }) {
   }
   if (typeof signedIn !== "string")
     throw new TypeError(`signedIn is ${kind(signedIn)}: give the id of the user`);
-  const size = Buffer.byteLength(signedIn);
-  if (size < 1 || size > ID_MAX || CONTROL.test(signedIn)) {
+  if (!isId(signedIn)) {
     throw new RangeError(
       `${JSON.stringify(signedIn)} is not 1 to ${ID_MAX} bytes without control characters`,
     );
@@ -45,6 +45,28 @@ export function readUser({ signedIn, claims }) {
       `the claims have ${packed.length} bytes; at most ${CLAIMS_MAX} are taken`,
     );
   return { id: signedIn, claims: packed, expires: undefined };
+}
+
+/**
+ * Checks a user whom a consumer signs in.
+ *
+ * @param {string} id
+ * @param {Uint8Array} claims
+ */
+export function checkUser(id, claims) {
+  if (!isId(id)) {
+    const rule = `the id of a user has 1 to ${ID_MAX} bytes and no control characters`;
+    refuse("invalid", rule);
+  }
+  if (claims.length > CLAIMS_MAX) {
+    const rule = `the claims take ${claims.length} bytes as MessagePack; at most ${CLAIMS_MAX} are taken`;
+    refuse("invalid", rule);
+  }
+}
+
+/** @param {string} id */
+function isId(id) {
+  return id !== "" && Buffer.byteLength(id) <= ID_MAX && !CONTROL.test(id);
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { frame } from "../messages.js";
 import { Websocket } from "./connection.js";
-import { headerFields, makeScope } from "./http.js";
+import { clientHeaders, makeScope } from "./http.js";
 import { findWebsocket } from "./routes.js";
 import { admit, readUser } from "./users.js";
 
@@ -30,17 +30,12 @@ export class Denied extends Error {
  * @throws {Denied}
  */
 export async function connect(world, settle, path, options) {
-  const { headers = {}, subprotocols = [] } = options;
-  const user = readUser(options);
+  const { subprotocols = [] } = options;
+  const came = clientHeaders(options);
+  const { headers, user, session } = world.sessions.lookUp(came, readUser(options), world.seconds);
   const correlation = world.nextId();
   const channel = `test!${correlation}`;
-  const scope = makeScope(
-    channel,
-    "GET",
-    "ws",
-    path,
-    headerFields({ host: "localhost", ...headers }),
-  );
+  const scope = makeScope(channel, "GET", "ws", path, headers);
   scope.subprotocols = subprotocols;
   const found = findWebsocket(world.app.entries, scope);
   if (found.is !== "route") throw new Denied(403);
@@ -49,6 +44,7 @@ export async function connect(world, settle, path, options) {
   scope.pathParams = found.params;
   const socket = new Websocket(found.entry, scope);
   socket.user = admitted.user;
+  if (found.entry.access) socket.session = session;
   world.connections.set(channel, socket);
   const event = /** @type {const} */ ({ tag: "websocket-connect", val: { scope } });
   world.queue.push({ entry: found.entry, event, connection: channel, correlation });

@@ -7,6 +7,7 @@ import { readReplies } from "./forms.js";
 import { Histories } from "./history.js";
 import { Presences } from "./presence.js";
 import { refusal } from "./rules.js";
+import { SessionTable } from "./sessions.js";
 
 /** @typedef {import("../app.js").App} App */
 /** @typedef {import("../app.js").Entry} Entry */
@@ -47,6 +48,9 @@ export class World {
   granted = new Set();
   /** Modules whose data may be read. @type {Set<string>} */
   grantedData = new Set();
+  /** Whether the module may sign users in and out. */
+  grantedSessions = false;
+  sessions = new SessionTable();
   /** Servers outside that the module may reach. @type {string[]} */
   reachable = [];
   /** @type {Waiting[]} */
@@ -100,6 +104,22 @@ export class World {
   /** @returns {string} */
   nextId() {
     return (++this.#counter).toString(16).padStart(32, "0");
+  }
+
+  /** Seconds since 1970. */
+  get seconds() {
+    return Math.floor((this.epoch + this.now) / 1000);
+  }
+
+  /**
+   * Ends a session, and closes its WebSockets.
+   *
+   * @param {string} id
+   */
+  endSession(id) {
+    this.sessions.remove(id);
+    for (const [channel, { session }] of this.connections)
+      if (session?.id === id) this.close(channel, { code: 4401, reason: "the session has ended" });
   }
 
   /**
