@@ -374,7 +374,7 @@ class Call {
       world.close(channel, { code: failure.tag === "state-unreadable" ? 1012 : 1011, reason: "" });
       return;
     }
-    world.leaveGroups(channel);
+    world.groups.leave(channel);
   }
 }
 

@@ -100,7 +100,7 @@ export class TestHost {
       do {
         for (let job = this.#world.queue.shift(); job; job = this.#world.queue.shift())
           await run(this.#world, job);
-      } while (this.#world.announce());
+      } while (this.#world.groups.announce());
     });
     return this.#settling;
   };
@@ -273,7 +273,7 @@ export class TestHost {
    * @returns {string[]}
    */
   group(group) {
-    return [...(this.#world.groups.get(fullName(group, this.#world.module)) ?? [])].sort();
+    return this.#world.groups.channels(fullName(group, this.#world.module));
   }
 
   /**
@@ -284,7 +284,7 @@ export class TestHost {
    */
   members(group) {
     const name = fullName(group, this.#world.module);
-    return this.#world.presence.page(name, undefined, Infinity).members.map(({ key }) => key);
+    return this.#world.groups.presence.page(name, undefined, Infinity).members.map(({ key }) => key);
   }
 
   /**

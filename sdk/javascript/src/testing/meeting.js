@@ -5,12 +5,9 @@ import * as rules from "./rules.js";
 
 /** @typedef {import("../types.js").MeetingHost} MeetingHost */
 
-const KEY_BYTES_MAX = 256;
 const FACTS_BYTES_MAX = 1024;
 const MEMBERS_PER_READ_MAX = 1000;
 const READS_PER_RUN_MAX = 100;
-/** As the host has it: control characters of Unicode. */
-const CONTROL = /\p{Cc}/u;
 
 /** @implements {MeetingHost} */
 export class Meeting {
@@ -34,8 +31,8 @@ export class Meeting {
   present(group, channel, key, facts) {
     this.#mayUse(group);
     checkConnection(channel);
-    if (!isKey(key)) {
-      const rule = `the key of a member has 1 to ${KEY_BYTES_MAX} bytes and no control characters`;
+    if (!rules.isId(key)) {
+      const rule = `the key of a member has 1 to ${rules.ID_BYTES_MAX} bytes and no control characters`;
       rules.refuse("invalid", rule);
     }
     checkFacts(facts);
@@ -54,9 +51,9 @@ export class Meeting {
       const rule = `a run reads ${READS_PER_RUN_MAX} parts of lists of members; leave the rest to another run`;
       rules.refuse("invalid", rule);
     }
-    if (cursor !== undefined && !isKey(cursor))
+    if (cursor !== undefined && !rules.isId(cursor))
       rules.refuse("invalid", "the cursor is none that a list of members returned");
-    return this.#world.presence.page(group, cursor, limit);
+    return this.#world.groups.presence.page(group, cursor, limit);
   }
 
   /** @type {MeetingHost["memberCount"]} */
@@ -77,11 +74,6 @@ function checkConnection(channel) {
     "invalid",
     `${JSON.stringify(channel)} is no reply channel, and connections are present; give the reply channel of one`,
   );
-}
-
-/** @param {string} key */
-function isKey(key) {
-  return key !== "" && Buffer.byteLength(key) <= KEY_BYTES_MAX && !CONTROL.test(key);
 }
 
 /** @param {Uint8Array} facts */

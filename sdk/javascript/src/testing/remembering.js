@@ -28,7 +28,7 @@ export class Remembering {
   /** @param {string} group */
   #mayRemember(group) {
     rules.asInvalid(() => this.#mayUse(group));
-    if (this.#world.histories.rule(group)) return;
+    if (this.#world.groups.histories.rule(group)) return;
     rules.refuse(
       "invalid",
       `group ${group} is not remembered; a consumer of its module declares that it is, by the option history: "room.*"`,
@@ -42,7 +42,7 @@ export class Remembering {
       const rule = `a page has 1 to ${MESSAGES_MAX} messages; this call asks for ${limit}`;
       rules.refuse("invalid", rule);
     }
-    const page = this.#world.histories.page(group, after, limit);
+    const page = this.#world.groups.histories.page(group, after, limit);
     return /** @type {import("../types.js").WirePage} */ (page);
   }
 

@@ -14,6 +14,9 @@ export const OUTBOX_BYTES_MAX = 8 * 1024 * 1024;
 export const HOLD_MAX = 60 * 60 * 1000;
 export const DELAY_MAX = 24 * 60 * 60 * 1000;
 
+/** Of the id of a user, and of the key of a member. */
+export const ID_BYTES_MAX = 256;
+
 const NAME_MAX = 99;
 const REASON_MAX = 123;
 const DEPTH_MAX = 32;
@@ -87,6 +90,15 @@ export function checkName(text) {
       `name ${JSON.stringify(text)}: '${bad}' is not one of a-z A-Z 0-9 . _ -`,
     );
   }
+}
+
+/**
+ * Whether a text may be the id of a user, or the key of a member.
+ *
+ * @param {string} text
+ */
+export function isId(text) {
+  return text !== "" && Buffer.byteLength(text) <= ID_BYTES_MAX && !/\p{Cc}/u.test(text);
 }
 
 /**

@@ -3,14 +3,12 @@
 import { kind } from "../bytes.js";
 import { pack, unpack, isPlain } from "../content.js";
 import { textResponse } from "./connection.js";
-import { refuse } from "./rules.js";
+import { ID_BYTES_MAX, isId, refuse } from "./rules.js";
 
 /** @typedef {import("../types.js").WireUser} WireUser */
 /** @typedef {import("../types.js").ClaimValue} ClaimValue */
 
-const ID_MAX = 256;
 const CLAIMS_MAX = 4 * 1024;
-const CONTROL = /\p{Cc}/u;
 
 /**
  * The user of a request or a handshake.
@@ -34,7 +32,7 @@ export function readUser({ signedIn, claims }) {
     throw new TypeError(`signedIn is ${kind(signedIn)}: give the id of the user`);
   if (!isId(signedIn)) {
     throw new RangeError(
-      `${JSON.stringify(signedIn)} is not 1 to ${ID_MAX} bytes without control characters`,
+      `${JSON.stringify(signedIn)} is not 1 to ${ID_BYTES_MAX} bytes without control characters`,
     );
   }
   if (claims !== undefined && !isPlain(claims))
@@ -55,18 +53,13 @@ export function readUser({ signedIn, claims }) {
  */
 export function checkUser(id, claims) {
   if (!isId(id)) {
-    const rule = `the id of a user has 1 to ${ID_MAX} bytes and no control characters`;
+    const rule = `the id of a user has 1 to ${ID_BYTES_MAX} bytes and no control characters`;
     refuse("invalid", rule);
   }
   if (claims.length > CLAIMS_MAX) {
     const rule = `the claims take ${claims.length} bytes as MessagePack; at most ${CLAIMS_MAX} are taken`;
     refuse("invalid", rule);
   }
-}
-
-/** @param {string} id */
-function isId(id) {
-  return id !== "" && Buffer.byteLength(id) <= ID_MAX && !CONTROL.test(id);
 }
 
 /**

@@ -4,8 +4,7 @@ import { Websocket, Http } from "./connection.js";
 import { Data } from "./data.js";
 import { pauseAfter } from "./delivery.js";
 import { readReplies } from "./forms.js";
-import { Histories } from "./history.js";
-import { Presences } from "./presence.js";
+import { Groups } from "./groups.js";
 import { refusal } from "./rules.js";
 import { SessionTable } from "./sessions.js";
 
@@ -68,10 +67,7 @@ export class World {
   environment = new Map();
   /** @type {Map<string, Http | Websocket>} */
   connections = new Map();
-  /** @type {Map<string, Set<string>>} */
-  groups = new Map();
-  presence = new Presences();
-  histories = new Histories(this);
+  groups = new Groups(this);
   /** @type {Job[]} */
   queue = [];
   /** The time when the clock stands at zero, in milliseconds since 1970. */
@@ -169,18 +165,16 @@ export class World {
         return this.later(this.now + delay, channel, content, correlation);
       }
       case "group-add":
-        return this.#groupAdd(item.group, item.channel);
-      case "group-join":
-        return this.#groupJoin(item);
-      case "group-discard":
-        this.histories.unfollow(item.channel, item.group);
-        this.groups.get(item.group)?.delete(item.channel);
-        this.presence.leave(item.group, item.channel, this.now);
+        this.groups.add(item.group, item.channel);
         return undefined;
+      case "group-join":
+        return this.groups.join(item);
+      case "group-discard":
+        return this.groups.discard(item.group, item.channel);
       case "present":
-        return this.#present(item);
+        return this.groups.present(item);
       case "group-send":
-        return this.#groupSend(item.group, item.content, correlation);
+        return this.groups.send(item.group, item.content, correlation);
       case "reply":
         if (connection !== undefined) this.reply(connection, item.reply, false);
         return undefined;
@@ -238,7 +232,7 @@ export class World {
    * @param {import("./delivery.js").Delivery} [delivery] the first of a new message if not given
    */
   send(channel, content, correlation, delivery = { id: this.nextId(), attempt: 1 }) {
-    this.#deliver(channel, content, correlation, delivery, false);
+    this.deliver(channel, content, correlation, delivery, false);
     this.sent.push({ to: channel, content });
   }
 
@@ -249,8 +243,8 @@ export class World {
    * @param {import("./delivery.js").Delivery} delivery
    * @param {boolean} fromGroup
    */
-  #deliver(channel, content, correlation, delivery, fromGroup) {
-    if (channel.includes("!")) return this.#replyEach(channel, content, (it) => it, fromGroup);
+  deliver(channel, content, correlation, delivery, fromGroup) {
+    if (channel.includes("!")) return this.replyEach(channel, content, (it) => it, fromGroup);
     const entry = this.owner(channel);
     if (!entry) return;
     const event = /** @type {const} */ ({ tag: "channel-message", val: { channel, content } });
@@ -265,7 +259,7 @@ export class World {
    * @param {(reply: Reply) => Reply | undefined} made what becomes of each
    * @param {boolean} [fromGroup]
    */
-  #replyEach(channel, content, made, fromGroup = true) {
+  replyEach(channel, content, made, fromGroup = true) {
     try {
       for (const asked of readReplies(content)) {
         const reply = made(asked);
@@ -296,118 +290,6 @@ export class World {
   }
 
   /**
-   * @param {string} group
-   * @param {string} channel
-   */
-  #groupAdd(group, channel) {
-    if (channel.includes("!") && !this.connections.get(channel)?.isAlive) {
-      this.drops.push(`${group}: ${channel} is gone`);
-      return;
-    }
-    const members = this.groups.get(group) ?? new Set();
-    this.groups.set(group, members.add(channel));
-  }
-
-  /**
-   * Makes a connection a member that sees positions, and sends it what it has missed.
-   *
-   * @param {Extract<Item, { is: "group-join" }>} item
-   */
-  #groupJoin(item) {
-    const { group, channel } = item;
-    if (this.histories.isFollowing(group, channel)) return;
-    this.#groupAdd(group, channel);
-    const connection = this.connections.get(channel);
-    if (!connection?.isAlive) return;
-    const missed = this.histories.follow(item);
-    if (!missed) return;
-    const { from, complete, messages } = missed;
-    if (connection instanceof Http) connection.stand(group, from, complete);
-    else this.reply(channel, enveloped("from", { group, position: from, complete }), true);
-    for (const { position, content } of messages)
-      this.#deliverNumbered(channel, group, position, content);
-  }
-
-  /**
-   * Sends a message with its position to a member that sees them.
-   *
-   * @param {string} channel
-   * @param {string} group
-   * @param {string} position
-   * @param {Uint8Array} content
-   */
-  #deliverNumbered(channel, group, position, content) {
-    this.#replyEach(channel, content, (reply) => {
-      const connection = this.connections.get(channel);
-      if (connection instanceof Http) return connection.numbered(reply, position);
-      if (reply.is !== "send") return reply;
-      const { tag, val } = reply.frame;
-      const sent = tag === "text" ? { text: val } : { base64: Buffer.from(val).toString("base64") };
-      return enveloped("message", { group, position, ...sent });
-    });
-  }
-
-  /** @param {Extract<Item, { is: "present" }>} item */
-  #present(item) {
-    const { group, channel } = item;
-    this.#groupAdd(group, channel);
-    if (!this.connections.get(channel)?.isAlive) return;
-    const { entries } = this.app;
-    const list = this.presence.join(item, { entries, module: this.module, now: this.now });
-    if (list !== undefined) this.#tellClient(channel, list);
-  }
-
-  /**
-   * Tells a client who is in a group.
-   *
-   * @param {string} channel
-   * @param {string} json
-   */
-  #tellClient(channel, json) {
-    const isHttp = this.connections.get(channel) instanceof Http;
-    /** @type {Reply} */
-    const reply = isHttp
-      ? { is: "chunk", chunk: Buffer.from(`event: presence\ndata: ${json}\n\n`) }
-      : { is: "send", frame: { tag: "text", val: `{"presence":${json}}` } };
-    this.reply(channel, reply, true);
-  }
-
-  /**
-   * Announces who came to groups and left them.
-   *
-   * @returns {boolean} whether there was anything to announce
-   */
-  announce() {
-    const announced = this.presence.announce(this.now);
-    for (const { group, forClients, forChannels } of announced) {
-      if (forClients !== undefined) {
-        const members = [...(this.groups.get(group) ?? [])].sort();
-        for (const member of members.filter((it) => it.includes("!")))
-          this.#tellClient(member, forClients);
-      }
-      const correlation = this.nextId();
-      for (const channel of forChannels?.channels ?? [])
-        this.send(channel, /** @type {any} */ (forChannels).content, correlation);
-    }
-    return announced.length > 0;
-  }
-
-  /**
-   * @param {string} group
-   * @param {Uint8Array} content
-   * @param {string} correlation
-   */
-  #groupSend(group, content, correlation) {
-    const position = this.histories.remember(group, content);
-    for (const member of [...(this.groups.get(group) ?? [])].sort()) {
-      if (position !== undefined && this.histories.isFollowing(group, member))
-        this.#deliverNumbered(member, group, position, content);
-      else this.#deliver(member, content, correlation, { id: this.nextId(), attempt: 1 }, true);
-    }
-    this.groupSent.push({ to: group, content });
-  }
-
-  /**
    * Does something to a connection.
    *
    * @param {string} channel
@@ -424,7 +306,7 @@ export class World {
     const reason = connection.apply(reply, fromGroup, this.now);
     if (reason !== undefined) this.drops.push(`${channel}: ${reason}`);
     if (!wasClosed && isClosed(connection)) this.#websocketEnded(channel);
-    else if (!connection.isAlive) this.leaveGroups(channel);
+    else if (!connection.isAlive) this.groups.leave(channel);
   }
 
   /**
@@ -442,7 +324,7 @@ export class World {
 
   /** @param {string} channel */
   #websocketEnded(channel) {
-    this.leaveGroups(channel);
+    this.groups.leave(channel);
     const correlation = this.nextId();
     const socket = this.connections.get(channel);
     if (!(socket instanceof Websocket) || !socket.entry || socket.phase.is !== "closed") return;
@@ -457,13 +339,6 @@ export class World {
     });
   }
 
-  /** @param {string} channel */
-  leaveGroups(channel) {
-    this.histories.unfollow(channel);
-    this.presence.leaveAll(channel, this.now);
-    for (const members of this.groups.values()) members.delete(channel);
-  }
-
   /**
    * The client of an HTTP request goes away.
    *
@@ -473,7 +348,7 @@ export class World {
     const request = this.connections.get(channel);
     if (!(request instanceof Http) || !request.isAlive) return;
     request.hasLeft = true;
-    this.leaveGroups(channel);
+    this.groups.leave(channel);
     const { entry, scope } = request;
     if (entry?.trigger.tag !== "http" || !entry.trigger.val.disconnect) return;
     const { replyChannel, path, pathParams } = scope;
@@ -494,7 +369,7 @@ export class World {
     this.#later.sort((a, b) => a.due - b.due || a.number - b.number);
     const [message] = this.#later;
     const hold = this.#nextHold();
-    const presence = this.presence.due;
+    const presence = this.groups.presence.due;
     if (presence <= end && presence < Math.min(message?.due ?? Infinity, hold?.until ?? Infinity)) {
       this.now = presence;
       return true;
@@ -503,14 +378,14 @@ export class World {
       this.#later.shift();
       this.now = message.due;
       const { channel, content, correlation, again } = message;
-      if (again) this.#deliver(channel, content, correlation, again, false);
+      if (again) this.deliver(channel, content, correlation, again, false);
       else this.send(channel, content, correlation);
       return true;
     }
     if (hold && hold.until <= end) {
       this.now = hold.until;
       hold.request.expire();
-      this.leaveGroups(hold.request.scope.replyChannel);
+      this.groups.leave(hold.request.scope.replyChannel);
       return true;
     }
     this.now = end;
@@ -525,18 +400,6 @@ export class World {
     );
     return held.sort((a, b) => a.until - b.until)[0];
   }
-}
-
-/**
- * What a WebSocket is sent that sees positions.
- *
- * @param {"from" | "message"} kind
- * @param {object} fields
- * @returns {Reply}
- */
-function enveloped(kind, fields) {
-  const val = JSON.stringify({ tidegate: kind, ...fields });
-  return { is: "send", frame: { tag: "text", val } };
 }
 
 /** @param {Http | Websocket} connection */
