@@ -91,6 +91,7 @@ fn invocation(c: &mut Criterion) {
     let job = || Job {
         consumer: "hello".into(),
         correlation: scope.correlation,
+        trace: None,
         task: Task::Event(Box::new(Event {
             scope: Arc::clone(&scope),
             consumer: "hello".into(),

@@ -38,7 +38,7 @@ use crate::{
     },
     routing::RouteError,
     shutdown::Drain,
-    telemetry::Metrics,
+    telemetry::{Metrics, Traces, TracesError},
     worker::{self, Records, WorkerConfig, WorkerPool},
 };
 
@@ -87,6 +87,9 @@ pub enum StartError {
     /// The data of modules cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The data of modules in Redis cannot be used.
     #[error(transparent)]
     RedisStore(#[from] RedisStoreError),
@@ -285,6 +288,7 @@ pub struct App {
     data: Arc<dyn Store>,
     sessions: Option<Arc<Sessions>>,
     metrics: Arc<Metrics>,
+    traces: Traces,
     interface: Option<InterfaceServer>,
     admin: AdminServer,
     worker: Option<WorkerConfig>,
@@ -307,8 +311,15 @@ impl Config {
         built
     }
 
+    fn start_traces(&self, node: &NodeName, metrics: &Metrics) -> Result<Traces, TracesError> {
+        let start = |config| Traces::start(config, node.as_str(), &metrics.telemetry);
+        self.traces.as_ref().map_or_else(|| Ok(Traces::default()), start)
+    }
+
     async fn build_with(self, keeping: Drain) -> Result<App, StartError> {
         let metrics = Arc::new(Metrics::new());
+        let node = NodeName::random();
+        let traces = self.start_traces(&node, &metrics)?;
         let redis = self.open_redis().await?;
         let layer = self.layer(redis.as_ref(), &metrics).await?;
         let clock = Arc::clone(&layer);
@@ -338,14 +349,13 @@ impl Config {
             auth,
             sessions: sessions.clone(),
             metrics: Arc::clone(&metrics),
+            traces: traces.clone(),
+            node: node.clone(),
         };
         // A process without a place to listen is a worker.
-        let mut interface = match self.listen.is_empty() {
-            true => None,
-            false => Some(InterfaceServer::new(parts, self.tls)?),
-        };
+        let serve = || InterfaceServer::new(parts, self.tls);
+        let mut interface = (!self.listen.is_empty()).then(serve).transpose()?;
         let records = Arc::new(Records::default());
-        let node = interface.as_ref().map_or_else(NodeName::random, |it| it.node().clone());
         let questions = interface.as_ref().map(|_| QUESTIONS);
         let started = SystemTime::now();
         let (of, counts) = (Arc::clone(&deployments), Arc::clone(&metrics));
@@ -379,6 +389,7 @@ impl Config {
             data,
             sessions,
             metrics,
+            traces,
             interface,
             admin,
             worker,
@@ -414,6 +425,7 @@ impl App {
                     metrics: Arc::clone(&self.metrics),
                     records: Arc::clone(&self.records),
                     clients: Arc::clone(self.deployments.loader().engine().clients()),
+                    traces: self.traces.clone(),
                 };
                 let drain = Drain::new(Handle::current());
                 Some(WorkerPool::start(config, parts, drain).map_err(StartError::Slots)?)
@@ -433,6 +445,7 @@ impl App {
             records: self.records,
             layer: self.layer,
             metrics: self.metrics,
+            traces: self.traces,
             serving: self.serving,
             asked: self.asked,
             drain_delay: self.drain_delay,
@@ -453,6 +466,7 @@ pub struct RunningApp {
     records: Arc<Records>,
     layer: Arc<dyn ChannelLayer>,
     metrics: Arc<Metrics>,
+    traces: Traces,
     serving: Drain,
     /// Stopped when a client of the admin listener asks the process to stop.
     asked: Drain,
@@ -534,6 +548,8 @@ impl RunningApp {
                  Redis they outlive it"
             );
         }
+        // While its metrics can be read.
+        self.traces.finish().await;
         self.admin.stop();
         self.admin.finished().await;
         self.keeping.stop();

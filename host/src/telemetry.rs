@@ -5,6 +5,7 @@
 mod drop_reason;
 mod log;
 mod rate_limit;
+mod traces;
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
@@ -23,6 +24,10 @@ use prometheus_client::{
 };
 
 pub use rate_limit::WarnLimit;
+pub use traces::{
+    Attributes, ByLoss, BySignal, Line, Span, SpanKind, TelemetryCounts, Traces, TracesConfig,
+    TracesError, VariableError, began_before,
+};
 
 /// Labels of a count by reason.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -196,6 +201,8 @@ pub struct Metrics {
     pub queue_wait: Histogram,
     /// Time that consumers ran, in seconds.
     pub run_time: Histogram,
+    /// Spans, and lines of guests, that went to the collector or did not.
+    pub telemetry: TelemetryCounts,
     registry: Registry,
 }
 
@@ -254,11 +261,13 @@ impl Metrics {
             closes: Family::default(),
             queue_wait: histogram(),
             run_time: histogram(),
+            telemetry: TelemetryCounts::default(),
             registry: Registry::with_prefix("tidegate"),
         };
         metrics.register();
         metrics.register_auth();
         metrics.register_losses();
+        metrics.register_telemetry();
         metrics
     }
 
@@ -439,6 +448,20 @@ impl Metrics {
             "sockets_lost",
             "WebSockets of such servers: their disconnect does not run",
             self.sockets_lost.clone(),
+        );
+    }
+
+    fn register_telemetry(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "telemetry_sent",
+            "Spans, and lines of guests, that the collector took",
+            self.telemetry.sent.clone(),
+        );
+        r.register(
+            "telemetry_lost",
+            "Spans, and lines of guests, that the collector did not get, by reason",
+            self.telemetry.lost.clone(),
         );
     }
 

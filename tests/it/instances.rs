@@ -92,6 +92,7 @@ impl Stage {
         Job {
             consumer: consumer.into(),
             correlation: event.scope.correlation,
+            trace: None,
             task: Task::Event(Box::new(event)),
             message: None,
             attempt: 1,

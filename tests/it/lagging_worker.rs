@@ -19,7 +19,7 @@ async fn send(host: &Host, event: Event) {
     let channel = ChannelName::of_events(&event.kind, &module);
     let correlation = event.scope.correlation;
     let payload = Payload::Event(Box::new(event));
-    let message = Message { payload, correlation, id: None, expires_after: None };
+    let message = Message { payload, correlation, id: None, trace: None, expires_after: None };
     host.app().layer().send(&channel, message).await.unwrap();
 }
 

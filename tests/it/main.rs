@@ -81,6 +81,7 @@ mod stalls;
 mod starts;
 mod state;
 mod store;
+mod telemetry;
 mod ticker;
 mod timers;
 mod unrouted;

@@ -85,7 +85,7 @@ impl Peer {
     pub(crate) async fn send_to(&self, channel: &ChannelName, event: Event) {
         let correlation = event.scope.correlation;
         let payload = Payload::Event(Box::new(event));
-        let message = Message { payload, correlation, id: None, expires_after: None };
+        let message = Message { payload, correlation, id: None, trace: None, expires_after: None };
         self.host.app().layer().send(channel, message).await.unwrap();
     }
 

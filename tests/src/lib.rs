@@ -10,6 +10,7 @@
 mod admin;
 mod browser;
 mod client;
+mod collector;
 mod crates;
 mod develop;
 mod fault_proxy;
@@ -35,6 +36,7 @@ use std::{
 pub use admin::Admin;
 pub use browser::{Browser, Driver, ENTER, ESCAPE};
 pub use client::{Client, Reply, Streaming};
+pub use collector::{Collector, Got, Taking, attribute, hexadecimal, nanoseconds};
 pub use crates::{compiling, lock, native};
 pub use develop::Develop;
 pub use fault_proxy::{FaultProxy, Network};

@@ -32,7 +32,8 @@ pub struct Process {
 fn command(binary: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
     // What the tester's shell sets must not change a test.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_")) {
+    let is_ours = |name: &str| name.starts_with("TIDEGATE_") || name.starts_with("OTEL_");
+    for (name, _) in std::env::vars().filter(|(name, _)| is_ours(name)) {
         command.env_remove(name);
     }
     // A load balancer is what only the tests of the pause have.

@@ -65,10 +65,16 @@ impl Certificate {
 
     /// Serves with it, HTTP/1.1 alone.
     pub fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor_of(&[])
+    }
+
+    /// Serves with it what one of the protocols speaks; without any, what a client speaks that asks for none.
+    pub(crate) fn acceptor_of(&self, protocols: &[&str]) -> TlsAcceptor {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        let config = builder.with_single_cert(vec![self.der.clone()], key).unwrap();
+        let mut config = builder.with_single_cert(vec![self.der.clone()], key).unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
 

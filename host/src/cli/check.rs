@@ -4,13 +4,17 @@ use std::{io::Write as _, sync::Arc};
 
 use anyhow::Result;
 
-use super::{serve::check_log, settings::Settings};
+use super::{
+    serve::{check_log, traces},
+    settings::Settings,
+};
 use crate::{app::StartError, config::Config, interface::Endpoint, registry::Registry};
 
 /// Checks settings, modules, and the files and addresses that `serve` would open.
 pub(super) fn run(settings: Settings) -> Result<()> {
     let config = settings.read()?;
     check_log(&config.log)?;
+    traces()?;
     if let Some(tls) = &config.tls {
         tls.check().map_err(StartError::Tls)?;
     }

@@ -12,7 +12,7 @@ use crate::{
     interface::BindError,
     layer::{LayerError, SendError},
     shutdown::run_at_most,
-    telemetry::Log,
+    telemetry::{Log, TracesError},
 };
 
 /// The table, as `--help` shows it.
@@ -133,6 +133,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
         Some(StartError::Module(_)) => ExitStatus::Module,
         Some(StartError::Bind(_)) => ExitStatus::Address,
         Some(StartError::Tls(_) | StartError::KeyUrl(_)) => ExitStatus::Settings,
+        Some(StartError::Traces(TracesError::Exporter(_))) => ExitStatus::Settings,
         Some(StartError::Layer(error)) => of_layer(error),
         Some(_) => ExitStatus::Machine,
         None => ExitStatus::Unexpected,

@@ -14,7 +14,7 @@ use crate::{
     app::StartError,
     config::{Backend, Config, ConfigError},
     shutdown::Drain,
-    telemetry::{Log, LogFormat},
+    telemetry::{Log, LogFormat, TracesConfig, VariableError},
 };
 
 /// Serves until a signal.
@@ -23,7 +23,8 @@ pub(super) fn run(settings: Settings) -> Result<()> {
 }
 
 /// Serves with these settings until a signal.
-pub(super) fn run_with(config: Config) -> Result<()> {
+pub(super) fn run_with(mut config: Config) -> Result<()> {
+    config.traces = traces()?;
     let log = start_log(&config.log, config.log_format)?;
     let ended = run_logged(config);
     log.finish();
@@ -40,6 +41,12 @@ fn run_logged(config: Config) -> Result<()> {
         runtime.worker_threads(processors.div_ceil(4));
     }
     runtime.enable_all().build()?.block_on(serve(config))
+}
+
+/// Reads from the environment where spans, and lines of guests, go.
+pub(super) fn traces() -> Result<Option<TracesConfig>, ConfigError> {
+    let read = TracesConfig::from_environment();
+    read.map_err(|VariableError { name, rule }| ConfigError::new(&name, &rule))
 }
 
 /// Starts the log on standard error with the lines that a filter lets pass.

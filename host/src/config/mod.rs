@@ -25,7 +25,7 @@ use crate::{
     message::ModuleName,
     redis::RedisConfig,
     registry::ModuleSettings,
-    telemetry::LogFormat,
+    telemetry::{LogFormat, TracesConfig},
     worker::WorkerConfig,
 };
 
@@ -72,6 +72,8 @@ pub struct Config {
     pub log: String,
     /// The form of their lines.
     pub log_format: LogFormat,
+    /// How spans, and lines of guests, go to a collector; none: they do not. No setting: the variables `OTEL_*` say it.
+    pub traces: Option<TracesConfig>,
 }
 
 impl Config {

@@ -67,6 +67,7 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
         },
         log: raw.log.unwrap_or_else(|| "info".to_owned()),
         log_format: raw.log_format.unwrap_or_default(),
+        traces: None,
     })
 }
 

@@ -24,7 +24,7 @@ use crate::{
         sessions::Changes,
         store::{CommitError, Transaction},
     },
-    message::{ChannelName, Content, CorrelationId, Event, MessageId},
+    message::{Cause, ChannelName, Content, CorrelationId, Event, MessageId, TraceContext},
 };
 
 /// What a call into the host may copy besides a full outbox.
@@ -53,6 +53,8 @@ pub struct Job {
     pub consumer: Arc<str>,
     /// Follows the event.
     pub correlation: CorrelationId,
+    /// The span of the run, if it has one.
+    pub trace: Option<TraceContext>,
     /// What the consumer is run for.
     pub task: Task,
     /// The id of its message, if that has one.
@@ -70,6 +72,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// The cause of what the run sends.
+    pub fn cause(&self) -> Cause {
+        Cause { correlation: self.correlation, trace: self.trace }
+    }
+
     /// The event that it is run for, if it is one.
     pub fn event(&self) -> Option<&Event> {
         match &self.task {

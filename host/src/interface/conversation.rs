@@ -14,6 +14,7 @@ use super::{
     encoded::EncodedFrame,
     mailbox::{Mail, SharedReply},
     registration::Registration,
+    spans::Began,
     unsent::Kept,
 };
 use crate::{
@@ -68,6 +69,8 @@ pub(super) struct Conversation {
     pub(super) hub: Arc<Hub>,
     pub(super) route: Arc<Route>,
     pub(super) scope: Arc<Scope>,
+    /// The span of its request or handshake, if there are spans.
+    pub(super) trace: Option<Box<Began>>,
     registration: Registration,
     next_order: u64,
     in_flight: Option<InFlight>,
@@ -123,6 +126,7 @@ impl Conversation {
             hub: registration.hub(),
             route,
             scope,
+            trace: None,
             registration,
             next_order: 0,
             in_flight: None,
@@ -132,6 +136,12 @@ impl Conversation {
             activation: 0,
             missed: None,
         }
+    }
+
+    /// The same with the span of its request or handshake.
+    pub(super) fn traced(mut self, began: Option<Began>) -> Self {
+        self.trace = began.map(Box::new);
+        self
     }
 
     /// Whether the connection is to end when the event in flight is over.
@@ -185,6 +195,7 @@ impl Conversation {
             payload: Payload::Event(Box::new(event)),
             correlation: self.scope.correlation,
             id: None,
+            trace: self.trace.as_ref().map(|began| began.context()),
             expires_after: Some(self.route.policy.event_expiry),
         }
     }

@@ -24,9 +24,9 @@ use super::{
 };
 use crate::{
     layer::{LayerConfig, MemoryLayer},
-    message::{self, Scope},
+    message::{self, NodeName, Scope},
     routing::Routes,
-    telemetry::Metrics,
+    telemetry::{Metrics, Traces},
 };
 
 /// Nothing waits for anything, so no time passes.
@@ -54,7 +54,9 @@ impl Edge {
         let metrics = Arc::new(Metrics::default());
         let layer = Arc::new(MemoryLayer::new(LayerConfig::default(), Arc::clone(&metrics)));
         let config = InterfaceConfig::default();
-        let parts = Parts { config, layer, routes, auth: None, sessions: None, metrics };
+        let (traces, node) = (Traces::default(), NodeName::random());
+        let parts =
+            Parts { config, layer, routes, auth: None, sessions: None, metrics, traces, node };
         let server = runtime.block_on(async { InterfaceServer::new(parts, None) });
         let hub = server.expect("there is no certificate that could be wrong").hub;
         Self { runtime, hub }

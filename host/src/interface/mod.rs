@@ -26,6 +26,7 @@ mod registration;
 mod roster;
 mod serve;
 mod server;
+mod spans;
 mod strictness;
 mod tokens;
 mod transport;
@@ -59,7 +60,11 @@ pub use self::{
     websocket::{OriginError, OriginPolicy, OriginRule},
 };
 use crate::{
-    layer::ChannelLayer, message::NodeName, routing::Routes, shutdown::Drain, telemetry::Metrics,
+    layer::ChannelLayer,
+    message::NodeName,
+    routing::Routes,
+    shutdown::Drain,
+    telemetry::{Metrics, Traces},
 };
 
 /// The state that all connections share.
@@ -76,6 +81,7 @@ struct Hub {
     open_sockets: Arc<AtomicUsize>,
     lines: Lines,
     metrics: Arc<Metrics>,
+    traces: Traces,
     limits_log: LimitsLog,
     response_sizes: ResponseSizes,
     drain: Drain,

@@ -29,7 +29,7 @@ use crate::{
     message::NodeName,
     routing::Routes,
     shutdown::Drain,
-    telemetry::Metrics,
+    telemetry::{Metrics, Traces},
 };
 
 /// How long to wait after an accept that failed: the process may be out of descriptors.
@@ -70,17 +70,21 @@ pub struct Parts {
     pub sessions: Option<Arc<Sessions>>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Takes spans.
+    pub traces: Traces,
+    /// The name that the process is reached by.
+    pub node: NodeName,
 }
 
 impl InterfaceServer {
     /// Reads the certificate; nothing is listened on yet.
     pub fn new(parts: Parts, tls: Option<TlsConfig>) -> Result<Self, TlsError> {
         let certificates = tls.map(Certificates::load).transpose()?;
-        let Parts { config, layer, routes, auth, sessions, metrics } = parts;
+        let Parts { config, layer, routes, auth, sessions, metrics, traces, node } = parts;
         let hub = Hub {
             admission: Admission::new(&config.limits),
             config,
-            node: NodeName::random(),
+            node,
             layer,
             routes,
             users: Users::new(auth, sessions),
@@ -88,6 +92,7 @@ impl InterfaceServer {
             open_sockets: Arc::default(),
             lines: Lines::default(),
             metrics,
+            traces,
             limits_log: LimitsLog::default(),
             response_sizes: ResponseSizes::default(),
             drain: Drain::new(Handle::current()),
@@ -117,11 +122,6 @@ impl InterfaceServer {
     /// Where is listened, with the real ports.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
-    }
-
-    /// The name that the process is reached by.
-    pub fn node(&self) -> &NodeName {
-        &self.hub.node
     }
 
     /// Starts to accept.

@@ -16,6 +16,11 @@ impl CorrelationId {
     pub fn random() -> Self {
         Self(rand::random())
     }
+
+    /// Its bytes, in the order of its digits.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
 }
 
 impl FromStr for CorrelationId {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Content, CorrelationId, MessageId, Protocol, Scope};
+use super::{Cause, Content, CorrelationId, MessageId, Protocol, Scope, TraceContext};
 
 /// The content of one WebSocket message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,15 +133,18 @@ pub struct Message {
     pub correlation: CorrelationId,
     /// Its own, however often it is delivered. None: its sender gave none.
     pub id: Option<MessageId>,
+    /// The span that caused it; none if there are no spans.
+    pub trace: Option<TraceContext>,
     /// How long it may wait unread; the layer's own span if none.
     pub expires_after: Option<Duration>,
 }
 
 impl Message {
     /// A message for the application's own channels.
-    pub fn custom(content: Content, correlation: CorrelationId) -> Self {
+    pub fn custom(content: Content, cause: impl Into<Cause>) -> Self {
         let id = Some(MessageId::random());
-        Self { payload: Payload::Custom(content), correlation, id, expires_after: None }
+        let Cause { correlation, trace } = cause.into();
+        Self { payload: Payload::Custom(content), correlation, id, trace, expires_after: None }
     }
 
     /// The size that the layer's limit is compared with, in bytes.

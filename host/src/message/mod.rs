@@ -18,6 +18,7 @@ mod relayed;
 mod reply;
 mod scope;
 mod session;
+mod trace;
 mod user;
 
 pub(crate) use blob::Blob;
@@ -46,4 +47,5 @@ pub use relayed::{
 pub use reply::{Handshake, Header, HeaderError, Reply, Response, ResponseHead, check_headers};
 pub use scope::{PathParam, Protocol, Scope};
 pub use session::{SESSION_ENDED, SIGNED_OUT, Session, SessionData, SessionKey, SessionLookup};
+pub use trace::{Cause, TraceContext};
 pub use user::{CLAIMS_BYTES_MAX, USER_ID_BYTES_MAX, User, UserError};

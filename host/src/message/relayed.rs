@@ -95,6 +95,8 @@ impl Relayed {
                 payload: Payload::Custom(Content::parse(sealed.slice(HEADER..))?),
                 correlation: CorrelationId(u128::from_be_bytes(*correlation)),
                 id: Some(MessageId(u128::from_be_bytes(*id))),
+                // The form has no room for it that older processes pass over.
+                trace: None,
                 expires_after: None,
             },
         })

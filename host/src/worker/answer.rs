@@ -8,20 +8,19 @@ use super::{
     Record, Shared,
     delivery::{Delivery, Origin},
     fallback_reply::FallbackReply,
+    spans::Place,
 };
 use crate::{
     engine::{Entry, Fault, Finished},
-    message::{ChannelName, Done, Message, ModuleName, Outcome, Payload, Receipt},
+    layer::Received,
+    message::{Done, Outcome, Payload},
     telemetry::DropReason,
 };
 
 /// Makes the sender of a message's run.
-pub(super) fn delivery(
-    shared: &Shared,
-    message: &Message,
-    module: &ModuleName,
-    receipt: Option<(ChannelName, Receipt)>,
-) -> Delivery {
+pub(super) fn delivery(shared: &Shared, received: &Received) -> Delivery {
+    let Received { channel, module, message, waited, receipt, .. } = received;
+    let receipt = receipt.clone().map(|receipt| (channel.clone(), receipt));
     let origin = match &message.payload {
         Payload::Event(event) => {
             let words = (!event.wants_done).then(|| FallbackReply::about(&event.kind));
@@ -39,6 +38,7 @@ pub(super) fn delivery(
     Delivery {
         means: Arc::clone(&shared.means),
         correlation: message.correlation,
+        place: Place::of(&shared.traces, message, *waited),
         origin,
         receipt,
         module: module.clone(),

@@ -8,7 +8,9 @@ use std::{
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Record, RecordOutcome, Shared, access, answer, attempt::Attempt, sessions, verdict};
+use super::{
+    Record, RecordOutcome, Shared, access, answer, attempt::Attempt, sessions, spans, verdict,
+};
 use crate::{
     capability::{
         Lent,
@@ -240,6 +242,7 @@ fn record(
         messages_dropped: AtomicUsize::new(0),
     });
     verdict::report(shared, &record, version.activation, (attempt.pass, is_last));
+    spans::report(&shared.traces, &record, attempt.delivery.place, is_last);
     // Whoever gets the id must find the record.
     shared.records.add(Arc::clone(&record));
     record

@@ -11,7 +11,11 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{fallback_reply::FallbackReply, relay::Relay};
+use super::{
+    fallback_reply::FallbackReply,
+    relay::Relay,
+    spans::{self, Place},
+};
 use crate::{
     capability::store::Note,
     engine::{Entry, FlushReason, HistoryFailure, MembersUnread, Outlet, Stopped},
@@ -77,6 +81,8 @@ pub(super) struct Means {
 pub(super) struct Delivery {
     pub(super) means: Arc<Means>,
     pub(super) correlation: CorrelationId,
+    /// Its place in the trace, if there are spans.
+    pub(super) place: Option<Place>,
     /// None for a message on a channel of the application.
     pub(super) origin: Option<Origin>,
     /// The channel and what settles the message, if it delivers at least once.
@@ -124,11 +130,13 @@ impl Delivery {
     async fn send_one(&self, entry: &Entry) -> Result<(), SendError> {
         match entry {
             Entry::Send { channel, content } => {
-                let message = Message::custom(content.clone(), self.correlation);
+                let message =
+                    Message::custom(content.clone(), spans::cause(self.correlation, self.place));
                 self.means.layer.send(channel, message).await
             }
             Entry::SendLater { channel, content, delay } => {
-                let message = Message::custom(content.clone(), self.correlation);
+                let message =
+                    Message::custom(content.clone(), spans::cause(self.correlation, self.place));
                 self.means.layer.send_later(channel, message, *delay).await
             }
             Entry::GroupAdd { group, channel } => self.means.layer.group_add(group, channel).await,

@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 
-use super::{Shared, answer, delivery::Delivery};
+use super::{Shared, answer, delivery::Delivery, spans};
 use crate::{
     capability::{
         outside::{Client, Clients, FailureReason, Fetch, Fetched},
@@ -148,8 +148,7 @@ enum Next {
 }
 
 async fn serve(shared: &Shared, fetches: &Fetches, received: &Received) {
-    let receipt = received.receipt.clone().map(|receipt| (received.channel.clone(), receipt));
-    let delivery = answer::delivery(shared, &received.message, &received.module, receipt);
+    let delivery = answer::delivery(shared, received);
     let modules = shared.registry.snapshot();
     let next = match modules.version(&received.module) {
         Some(version) => of_version(shared, fetches, received, (version, &delivery)).await,
@@ -277,15 +276,20 @@ async fn send(
     until: Instant,
 ) -> Option<Fetched> {
     let _in_flight = InFlight::new(shared);
-    let sent = client.send(fetch, delivery.correlation, until);
+    let (began, of) = (Instant::now(), (delivery.correlation, delivery.place));
+    let sent = client.send(fetch, spans::cause(of.0, of.1), until);
     tokio::pin!(sent);
-    tokio::select! {
+    let fetched = tokio::select! {
         fetched = &mut sent => Some(fetched),
         () = shared.drain.stopping() => match fetch.retries {
             0 => Some(timeout(STOP_TIMEOUT, sent).await.unwrap_or(Fetched::Unknown)),
             _ => None,
         },
+    };
+    if let Some(fetched) = &fetched {
+        spans::fetched(&shared.traces, of, (fetch, fetched), began.elapsed());
     }
+    fetched
 }
 
 /// Counts a request as in flight.

@@ -32,7 +32,7 @@ pub(super) fn write(record: &Record) {
 }
 
 /// Returns the lines to show, the last of which may be cut, and the rest.
-fn split(text: &str) -> (Vec<&str>, &str) {
+pub(super) fn split(text: &str) -> (Vec<&str>, &str) {
     let (mut shown, mut rest, mut room) = (Vec::new(), text, TEXT_BYTES_MAX);
     while shown.len() < LINES_MAX && room > 0 && !rest.is_empty() {
         let line = rest.split('\n').next().unwrap_or_default();

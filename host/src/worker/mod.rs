@@ -22,6 +22,7 @@ mod run;
 mod schedules;
 mod sessions;
 mod slot;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -53,7 +54,7 @@ use crate::{
     layer::{ChannelLayer, Dispatch},
     registry::Registry,
     shutdown::Drain,
-    telemetry::Metrics,
+    telemetry::{Metrics, Traces},
 };
 
 /// How many slots, and when to stop running a module.
@@ -90,6 +91,7 @@ struct Shared {
     sessions: Option<Arc<Sessions>>,
     registry: Arc<Registry>,
     metrics: Arc<Metrics>,
+    traces: Traces,
     records: Arc<Records>,
     means: Arc<Means>,
     /// The first pause before a message whose consumer failed is redelivered.
@@ -126,6 +128,8 @@ pub struct Parts {
     pub records: Arc<Records>,
     /// The clients of modules that reach servers outside.
     pub clients: Arc<Clients>,
+    /// Takes spans, and lines of guests.
+    pub traces: Traces,
 }
 
 /// The slots of a process.
@@ -138,7 +142,7 @@ pub struct WorkerPool {
 impl WorkerPool {
     /// Starts the slots.
     pub fn start(config: &WorkerConfig, parts: Parts, drain: Drain) -> io::Result<Self> {
-        let Parts { layer, store, sessions, registry, metrics, records, clients } = parts;
+        let Parts { layer, store, sessions, registry, metrics, records, clients, traces } = parts;
         let fetches = config.fetches.as_ref().map(|config| Fetches::new(config, clients));
         let fetches = fetches.map(Arc::new);
         metrics.slots.set(i64::try_from(config.slots).unwrap_or(i64::MAX));
@@ -168,6 +172,7 @@ impl WorkerPool {
             sessions,
             registry,
             metrics,
+            traces,
             drain,
             threads: TaskTracker::new(),
         });

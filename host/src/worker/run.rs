@@ -52,9 +52,7 @@ impl Runner {
 
     /// Serves a message, from its receipt to its done mark.
     pub(super) async fn serve(&mut self, received: Received) {
-        let receipt = received.receipt.clone().map(|receipt| (received.channel.clone(), receipt));
-        let delivery =
-            Arc::new(answer::delivery(&self.shared, &received.message, &received.module, receipt));
+        let delivery = Arc::new(answer::delivery(&self.shared, &received));
         if received.module.is_unrouted() {
             return unrouted::send_on(
                 &self.shared.registry,
@@ -102,6 +100,7 @@ impl Runner {
         let job = Job {
             consumer,
             correlation: message.correlation,
+            trace: delivery.place.map(|place| place.context()),
             message: message.id.filter(|_| matches!(message.payload, Payload::Custom(_))),
             attempt: delivery.attempt(),
             task: match message.payload {

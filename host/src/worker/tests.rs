@@ -209,6 +209,7 @@ impl Stage {
             metrics: Arc::clone(&metrics),
             clients: Arc::default(),
             records: Arc::new(Records::default()),
+            traces: Traces::default(),
         };
         let pool = WorkerPool::start(&config, parts, Drain::new(Handle::current())).unwrap();
         Self { layer, answers, metrics, pool }
@@ -250,7 +251,7 @@ impl Stage {
         let received = Received {
             channel: ChannelName::parse("websocket.receive.m").unwrap(),
             module: ModuleName::parse("m").unwrap(),
-            message: Message { payload, correlation, id: None, expires_after: None },
+            message: Message { payload, correlation, id: None, trace: None, expires_after: None },
             waited: Duration::ZERO,
             receipt: None,
         };
@@ -314,6 +315,7 @@ async fn answer_after(failing_joins: usize, join_error: LayerError) -> (Answer, 
             relay: Relay::idle(&layer),
         }),
         correlation: CorrelationId::random(),
+        place: None,
         origin: Some(origin),
         receipt: None,
         module: ModuleName::unrouted(),

@@ -53,6 +53,7 @@ pub(super) async fn send_on(
         payload: Payload::Event(event),
         correlation: message.correlation,
         id: None,
+        trace: message.trace,
         expires_after: Some(left),
     };
     match delivery.means.layer.send(&channel, message.clone()).await {

@@ -2,10 +2,13 @@
 
 use std::{
     sync::{Arc, atomic::AtomicUsize},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
-use super::{Record, RecordOutcome, Shared};
+use super::{
+    Record, RecordOutcome, Shared,
+    spans::{self, Place},
+};
 use crate::{
     engine::{LogLines, Usage},
     message::{ChannelName, Message, ModuleName, Payload},
@@ -48,5 +51,7 @@ pub(super) fn note(
         channel = %record.channel, correlation = %record.correlation, kind = outcome,
         "{reason}"
     );
+    let place = Place::of(&shared.traces, message, Duration::ZERO);
+    spans::report(&shared.traces, &record, place, true);
     shared.records.add(Arc::new(record));
 }

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     capability::Grants,
-    message::{CorrelationId, ModuleName},
+    message::{Cause, ModuleName, TraceContext},
     telemetry::Metrics,
 };
 
@@ -236,10 +236,10 @@ impl Client {
 
     /// Makes one attempt at a request, which ends at a moment at the latest. Dropping the future ends the attempt; the
     /// server may have got the request.
-    pub async fn send(&self, fetch: &Fetch, correlation: CorrelationId, until: Instant) -> Fetched {
+    pub async fn send(&self, fetch: &Fetch, cause: Cause, until: Instant) -> Fetched {
         let mut fetch = fetch.clone();
         if !fetch.headers.contains_key(TRACE_PARENT) {
-            fetch.headers.insert(TRACE_PARENT, trace_parent(correlation));
+            fetch.headers.insert(TRACE_PARENT, trace_parent(cause));
         }
         let span = fetch.timeout.unwrap_or(self.timeout).min(self.timeout);
         match timeout_at(until.min(Instant::now() + span), self.follow(fetch)).await {
@@ -251,10 +251,12 @@ impl Client {
         }
     }
 
-    /// Makes a request of a run, which reads the answer as it comes. Redirects are the run's business.
+    /// Makes a request of a run, which reads the answer as it comes. Redirects are the run's business. `trace` names the span of
+    /// the run, if it has one, unless the run says something else.
     pub async fn forward<B>(
         &self,
         request: http::Request<B>,
+        trace: Option<Cause>,
     ) -> Result<http::Response<AnswerBody>, ForwardError>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>>
@@ -264,6 +266,9 @@ impl Client {
         let target = self.guard.check(&request.uri().to_string())?;
         let (mut parts, body) = request.into_parts();
         parts.headers.remove(header::HOST);
+        if let Some(cause) = trace {
+            parts.headers.entry(TRACE_PARENT).or_insert_with(|| trace_parent(cause));
+        }
         let body = reqwest::Body::wrap(Shareable(Mutex::new(Box::pin(body))));
         let request = self.plain.request(parts.method, target.url().clone());
         let request = request.headers(parts.headers).body(body).send();
@@ -345,10 +350,12 @@ impl<B: http_body::Body> http_body::Body for Shareable<B> {
     }
 }
 
-/// The correlation id is the id of the trace.
-fn trace_parent(correlation: CorrelationId) -> HeaderValue {
-    let text = format!("00-{correlation}-{:016x}-01", rand::random::<u64>().max(1));
-    HeaderValue::try_from(text).expect("hexadecimal digits may stand in a header field")
+/// Names the span that makes a request; without spans one that nobody else knows. The correlation id is the id of the
+/// trace.
+fn trace_parent(Cause { correlation, trace }: Cause) -> HeaderValue {
+    let span = trace.unwrap_or_else(|| TraceContext::random(true));
+    HeaderValue::try_from(span.trace_parent(correlation))
+        .expect("hexadecimal digits may stand in a header field")
 }
 
 /// Why a request was not answered.

@@ -97,7 +97,7 @@ impl Client {
         let fetch = Fetch::new("GET", of.url.clone(), fields, NO_CHANNEL)
             .expect("method, header field and channel are constants that keep the rules");
         let until = Instant::now() + self.timeout();
-        match self.send(&fetch, CorrelationId::random(), until).await {
+        match self.send(&fetch, CorrelationId::random().into(), until).await {
             Fetched::Answered { status: StatusCode::OK, headers, body } => {
                 let control = headers.get(header::CACHE_CONTROL);
                 let control = control.and_then(|value| value.to_str().ok());

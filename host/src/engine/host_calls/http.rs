@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{
 use crate::{
     capability::outside::{AnswerBody, Client, ClientError, Clients, FailureReason, ForwardError},
     engine::instance::Run,
+    message::Cause,
 };
 
 /// Bytes that the header fields of one message may take in memory.
@@ -43,7 +44,8 @@ impl WasiHttpView for Run {
             let mut context = WasiHttpCtx::new();
             context.set_field_size_limit(FIELDS_BYTES_MAX);
             let means = clients.as_ref().zip(job.as_ref()).and_then(|(clients, job)| {
-                Means::new(clients, clients.of(&job.lent.module, &job.lent.grants))
+                let client = clients.of(&job.lent.module, &job.lent.grants);
+                Means::new(clients, client, job.trace.map(|_| job.cause()))
             });
             Box::new(HttpCalls { context, hooks: Hooks { means, has_sent: false } })
         });
@@ -56,14 +58,20 @@ impl WasiHttpView for Run {
 struct Means {
     client: Client,
     runtime: Handle,
+    /// The span of the run, if it has one.
+    trace: Option<Cause>,
 }
 
 impl Means {
-    fn new(clients: &Arc<Clients>, client: Result<Client, ClientError>) -> Option<Self> {
+    fn new(
+        clients: &Arc<Clients>,
+        client: Result<Client, ClientError>,
+        trace: Option<Cause>,
+    ) -> Option<Self> {
         let client = client.inspect_err(|error| tracing::error!(%error, "no requests of runs"));
         let runtime = clients.waiting();
         let runtime = runtime.inspect_err(|error| tracing::error!(%error, "no requests of runs"));
-        Some(Self { client: client.ok()?, runtime: runtime.ok()? })
+        Some(Self { client: client.ok()?, runtime: runtime.ok()?, trace })
     }
 }
 
@@ -90,9 +98,10 @@ impl WasiHttpHooks for Hooks {
         self.has_sent = true;
         let means = self.means.clone();
         Box::new(async move {
-            let Means { client, runtime } = means.ok_or(Error::HttpRequestDenied)?;
+            let Means { client, runtime, trace } = means.ok_or(Error::HttpRequestDenied)?;
             let wait = options.and_then(|it| it.first_byte_timeout).unwrap_or(WAIT_MAX);
-            let mut sending = Sending(runtime.spawn(async move { client.forward(request).await }));
+            let mut sending =
+                Sending(runtime.spawn(async move { client.forward(request, trace).await }));
             let sent = timeout(wait, &mut sending.0).await;
             let sent = sent.map_err(|_| Error::ConnectionReadTimeout)?;
             let sent = sent.map_err(|error| Error::InternalError(Some(error.to_string())))?;

@@ -11,8 +11,15 @@ use hyper::{
 
 use crate::{
     interface::{
-        Hub, admission::Share, connection::Connection, limits_log::Reason, pace::StreamPace,
-        proxies::Origin, registration::Registration, strictness::Refusal,
+        Hub,
+        admission::Share,
+        connection::Connection,
+        limits_log::Reason,
+        pace::StreamPace,
+        proxies::Origin,
+        registration::Registration,
+        spans::{self, Traced},
+        strictness::Refusal,
     },
     message::{CorrelationId, Header, PathParam, Protocol, Scope},
     routing::{Files, decode, strip_root},
@@ -26,6 +33,8 @@ pub(in crate::interface) struct Arrival {
     /// Whether the client speaks TLS.
     pub(in crate::interface) secure: bool,
     pub(in crate::interface) correlation: CorrelationId,
+    /// Its span, if there are spans.
+    pub(in crate::interface) trace: Option<Traced>,
     /// What a proxy took off the path.
     prefix: String,
     /// Whether other clients share the connection.
@@ -48,12 +57,14 @@ impl Arrival {
         if ignored {
             hub.refuse(Reason::ForwardedHeader, client.ip());
         }
-        let correlation = request_id.unwrap_or_else(CorrelationId::random);
+        let (correlation, trace) =
+            spans::enter(hub, &connection.peer, request.headers(), request_id);
         Self {
             connection,
             client,
             secure,
             correlation,
+            trace,
             prefix,
             proxied,
             pace: StreamPace::current(),

@@ -19,10 +19,14 @@ use crate::{
         limits_log::Reason,
         online::{self, NotEntered},
         registration::Registration,
+        spans::Began,
         unsent::{Expected, Kept},
     },
     layer::SendError,
-    message::{self, CorrelationId, EventKind, HostAnswer, Outcome, Reply, ResponseHead, Scope},
+    message::{
+        self, CorrelationId, EventKind, HostAnswer, Outcome, Reply, ResponseHead, Scope,
+        TraceContext,
+    },
     routing::Route,
 };
 
@@ -115,6 +119,12 @@ impl Exchange {
             closed: false,
             place: Place::default(),
         }
+    }
+
+    /// The same with the span of the request.
+    pub(super) fn traced(mut self, trace: Option<TraceContext>) -> Self {
+        self.conversation = self.conversation.take().map(|it| it.traced(trace.map(Began::new)));
+        self
     }
 
     /// Sends the request. False if its channel is full.

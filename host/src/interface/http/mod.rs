@@ -32,6 +32,7 @@ use super::{
     limits_log::Reason,
     proxies::REQUEST_ID,
     registration::Registration,
+    spans::{self, Traced, Unanswered},
     strictness, websocket,
 };
 use crate::{
@@ -59,6 +60,11 @@ pub(super) async fn handle(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let persists = persists(&request);
     let is_socket = websocket::is_asked_for(&request);
+    let span = arrival.trace.clone().map(|trace| {
+        let (method, path) = (method.clone(), path.clone());
+        let asked = spans::Asked { correlation, method, path, client, is_socket, started };
+        Unanswered::new(Arc::clone(&hub), trace, asked)
+    });
     if !is_socket {
         take_turn(&hub, &arrival, &mut busy).await;
     }
@@ -79,6 +85,9 @@ pub(super) async fn handle(
     let is_open = is_socket && response.status().is_success();
     let status = if is_open { StatusCode::SWITCHING_PROTOCOLS } else { response.status() }.as_u16();
     access_log::response(&hub, (method.as_str(), &path, client), status, started, correlation);
+    if let Some(span) = span {
+        span.answered(status);
+    }
     Ok(response.map(|body| Guarded::new(body, pace, busy)))
 }
 
@@ -141,7 +150,7 @@ async fn answer(
     arrival: Arrival,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let id = arrival.correlation;
+    let (id, trace) = (arrival.correlation, arrival.trace.as_ref().map(Traced::context));
     let connection = Arc::clone(&arrival.connection);
     let Asked { route, scope, registration, body } = match ask(hub, arrival, request).await {
         Ok(asked) => asked,
@@ -160,7 +169,7 @@ async fn answer(
         }
         None => None,
     };
-    let mut exchange = Exchange::new(route, scope, registration, expected);
+    let mut exchange = Exchange::new(route, scope, registration, expected).traced(trace);
     match exchange.send(EventKind::HttpRequest(body)).await {
         Ok(true) => exchange.response(id).await,
         Ok(false) => {
@@ -191,6 +200,9 @@ pub(super) async fn ask(
         }
         Err(refused) => return Err(refused),
     };
+    if let Some(trace) = &arrival.trace {
+        trace.served_by(&route);
+    }
     let admitted = entry::admit(hub, &arrival, &request, (&route, Protocol::Http)).await?;
     let (head, incoming) = request.into_parts();
     let body = body::read(incoming, &head.headers, &hub.config).await;

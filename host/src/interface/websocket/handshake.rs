@@ -29,6 +29,7 @@ use crate::{
         online::{self, NotEntered},
         pace::StreamPace,
         registration::Registration,
+        spans::Began,
         strictness,
         transport::Paced,
     },
@@ -80,7 +81,8 @@ pub(in crate::interface) async fn open(
     };
     let Asked { route, scope, registration, accepting, upgrade } = asked;
     let (own, channel) = (session::of(&scope).cloned(), registration.channel.clone());
-    let conversation = Conversation::new(route, scope, registration);
+    let trace = arrival.trace.as_ref().map(|trace| Began::new(trace.context()));
+    let conversation = Conversation::new(route, scope, registration).traced(trace);
     if let Some(own) = own
         && let Err(response) = session::follow(hub, &channel, &own, id).await
     {
@@ -134,6 +136,9 @@ pub(in crate::interface) async fn ask(
         find(hub, arrival, &request).map_err(|(status, text)| refused(status, text))?;
     strictness::check_handshake(&mut request)
         .map_err(|refusal| Box::new(last(refusal, request.version(), id)))?;
+    if let Some(trace) = &arrival.trace {
+        trace.served_by(&route);
+    }
     let admitted = entry::admit(hub, arrival, &request, (&route, Protocol::Websocket)).await?;
     let upgrade = hyper::upgrade::on(&mut request);
     let request = request.map(drop);

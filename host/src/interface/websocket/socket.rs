@@ -113,6 +113,9 @@ impl Socket {
         let by_host = end.by == By::Host;
         let Conversation { hub, scope, .. } = &self.conversation;
         access_log::websocket_end(hub, scope, &end.close, end.by != By::Client);
+        if let Some(trace) = &self.conversation.trace {
+            trace.ended(hub, scope, &end.close);
+        }
         if end.by == By::Client {
             // After its close frame a client takes no others.
             self.outbound.clear();

@@ -103,6 +103,7 @@ impl Stage {
                 relay: Relay::idle(&self.layer),
             }),
             correlation: id,
+            place: None,
             origin: Some(Origin { node: self.node.clone(), local, order: 0, words }),
             receipt: None,
             module: ModuleName::unrouted(),
@@ -121,7 +122,8 @@ impl Stage {
         };
         let channel = ChannelName::of_unrouted(&event.kind);
         let payload = Payload::Event(Box::new(event));
-        let message = Message { payload, correlation: id, id: None, expires_after: None };
+        let message =
+            Message { payload, correlation: id, id: None, trace: None, expires_after: None };
         let module = ModuleName::unrouted();
         let received = Received { channel, module, message, waited, receipt: None };
         send_on(&self.registry, &self.drain, Arc::new(delivery), received).await;

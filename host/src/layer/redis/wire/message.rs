@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Blob, VERSION, WireError, encode, event::WireEvent};
-use crate::message::{Content, CorrelationId, Message, Payload};
+use crate::message::{Content, CorrelationId, Message, Payload, TraceContext};
 
 /// Bytes before the map: version, how often it was taken before, expiry, time of sending.
 pub(super) const HEADER: usize = 18;
@@ -17,6 +17,8 @@ struct WireMessage {
     correlation: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    traceparent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     event: Option<Box<WireEvent>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -31,7 +33,8 @@ pub(in super::super) fn seal(message: &Message) -> Vec<u8> {
     };
     let correlation = message.correlation.to_string();
     let id = message.id.map(|id| id.to_string());
-    encode(&WireMessage { correlation, id, event, content })
+    let traceparent = message.trace.map(|trace| trace.trace_parent(message.correlation));
+    encode(&WireMessage { correlation, id, traceparent, event, content })
 }
 
 /// A decoded entry of a channel.
@@ -70,7 +73,10 @@ pub(in super::super) fn open(entry: &[u8], now: u64) -> Result<Envelope, WireErr
     };
     // One that is not ours is no reason to lose the message.
     let id = wire.id.and_then(|id| id.parse().ok());
-    let message = Message { payload, correlation, id, expires_after: None };
+    // Nor is one of another trace.
+    let trace = wire.traceparent.and_then(|text| TraceContext::parse(&text));
+    let trace = trace.filter(|(of, _)| *of == correlation).map(|(_, trace)| trace);
+    let message = Message { payload, correlation, id, trace, expires_after: None };
     let waited = Duration::from_micros(now.saturating_sub(sent));
     Ok(Envelope { message, waited, attempt: u32::from(*attempt) })
 }

@@ -1,6 +1,6 @@
 //! Formats stay what they are, what is written is read back, and no bytes do harm.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, num::NonZeroU64, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -11,7 +11,7 @@ use crate::message::{
     Answer, ChannelName, Close, Content, CorrelationId, Done, Event, EventKind, Facts, Frame,
     GroupName, Handshake, Header, LocalName, Member, MemberKey, Message, NodeName, Outcome,
     PathParam, Payload, Position, PresenceRule, Present, Protocol, Reply, Response, ResponseHead,
-    Scope, Session, SessionData, SessionKey, SessionLookup, User,
+    Scope, Session, SessionData, SessionKey, SessionLookup, TraceContext, User,
 };
 
 /// The golden entries that `docs/redis.md` gives to writers of peers.
@@ -91,6 +91,7 @@ fn event(kind: EventKind) -> Message {
         payload: Payload::Event(Box::new(event)),
         correlation: id(),
         id: None,
+        trace: None,
         expires_after: None,
     }
 }
@@ -104,6 +105,9 @@ fn messages() -> Vec<(&'static str, Message)> {
     let custom =
         |message_id| Message { id: message_id, ..Message::custom(content(b"\x81\xa1n\x01"), id()) };
     let text = || Frame::Text("ä".to_owned());
+    let span = NonZeroU64::new(0x00f0_67aa_0ba9_02b7);
+    let trace = span.map(|span| TraceContext { span, sampled: true });
+    let with_span = |message: Message| Message { trace, ..message };
     let of_user = |mut message: Message| {
         let Payload::Event(event) = &mut message.payload else { panic!("an event") };
         let user = User::new("ada", content(b"\x81\xa1n\x01"), Some(1_800_000_000)).unwrap();
@@ -134,6 +138,8 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("channel http.disconnect of a session", of_session(event(EventKind::HttpDisconnect))),
         ("channel content", custom(None)),
         ("channel content of one that is redelivered", custom(Some(message_id))),
+        ("channel http.disconnect with a span", with_span(event(EventKind::HttpDisconnect))),
+        ("channel content with a span", with_span(custom(None))),
     ]
 }
 
@@ -301,6 +307,29 @@ fn one_of_each_kind_is_read_back() {
 }
 
 #[test]
+fn a_span_is_optional_and_one_that_does_not_count_loses_no_message() {
+    let message =
+        Message { trace: Some(TraceContext::random(true)), ..event(EventKind::HttpDisconnect) };
+    let without = Message { trace: None, ..message.clone() };
+    let with = |name: &str, value: &str| {
+        let mut map = rmpv::decode::read_value(&mut &seal(&message)[..]).unwrap();
+        let rmpv::Value::Map(fields) = &mut map else { panic!("a map") };
+        let at = fields.iter().position(|(name, _)| name.as_str() == Some("traceparent")).unwrap();
+        fields[at] = (name.into(), value.into());
+        let mut entry = entry(&message)[..message::HEADER].to_vec();
+        rmpv::encode::write_value(&mut entry, &map).unwrap();
+        open(&entry, 0).unwrap().message
+    };
+    let parent = message.trace.unwrap().trace_parent(id());
+    assert_eq!(with("traceparent", &parent), message);
+    // As it is for a process that does not know the field.
+    assert_eq!(with("what-comes", &parent), without);
+    assert_eq!(with("traceparent", "00-nonsense"), without);
+    let of_another = message.trace.unwrap().trace_parent(CorrelationId::random());
+    assert_eq!(with("traceparent", &of_another), without);
+}
+
+#[test]
 fn what_breaks_a_rule_is_refused_with_the_field() {
     let with = |field: &'static str, value: rmpv::Value| {
         let sealed = seal(&event(EventKind::HttpDisconnect));
@@ -455,7 +484,7 @@ fn some_event() -> impl Strategy<Value = Message> {
         let (scope, consumer) = (Arc::new(scope), consumer.into());
         let event = Event { scope, consumer, order, kind, state, activation, wants_done };
         let payload = Payload::Event(Box::new(event));
-        Message { payload, correlation, id: None, expires_after: None }
+        Message { payload, correlation, id: None, trace: None, expires_after: None }
     })
 }
 
