@@ -66,7 +66,7 @@ lint: ## Check the format, and run clippy
 		--manifest-path examples/Cargo.toml --workspace --all-targets -- -D warnings
 	$(STEP) "clippy on the test guests" $(NATIVE) clippy --locked \
 		--manifest-path tests/guests/Cargo.toml --workspace --all-targets -- -D warnings
-	$(STEP) "clippy on the fuzz targets" $(NATIVE) clippy --locked --no-default-features \
+	$(STEP) "clippy on the fuzz targets" cargo clippy --locked --no-default-features \
 		--manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 
 docs: ## Build the documentation of the crates, without warnings
