@@ -51,6 +51,21 @@ export function unpack(content) {
 }
 
 /**
+ * Why no module in JavaScript reads it.
+ *
+ * @param {Uint8Array} content
+ * @returns {string | undefined}
+ */
+export function unreadable(content) {
+  try {
+    unpack(content);
+    return undefined;
+  } catch (error) {
+    return /** @type {Error} */ (error).message;
+  }
+}
+
+/**
  * @param {unknown} value
  * @returns {value is { toMessage(): Record<string, unknown> }}
  */

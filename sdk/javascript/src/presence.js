@@ -2,7 +2,7 @@
 
 import { integer, kind, text } from "./bytes.js";
 import { meeting } from "./calls.js";
-import { isPlain, pack, unpack } from "./content.js";
+import { isPlain, pack, unpack, unreadable } from "./content.js";
 import { DeclarationError, PresenceError } from "./errors.js";
 import { knownOptions } from "./options.js";
 import { checkPatterns } from "./pattern.js";
@@ -96,11 +96,8 @@ function checkReadable(key, facts) {
       'the key of a member is "__proto__": put something in front, as in `name:${name}`',
     );
   }
-  try {
-    unpack(facts);
-  } catch (error) {
-    throw new PresenceError("invalid", `the facts of a member: ${/** @type {Error} */ (error).message}`);
-  }
+  const problem = unreadable(facts);
+  if (problem) throw new PresenceError("invalid", `the facts of a member: ${problem}`);
 }
 
 /**

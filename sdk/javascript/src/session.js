@@ -2,7 +2,8 @@
 
 import { kind, text } from "./bytes.js";
 import { holding } from "./calls.js";
-import { isPlain, pack } from "./content.js";
+import { isPlain, pack, unreadable } from "./content.js";
+import { SessionError } from "./errors.js";
 import { knownOptions } from "./options.js";
 import { isPromise } from "./settle.js";
 
@@ -45,6 +46,8 @@ export class Sessions {
     if (!isPlain(claims))
       throw new TypeError(`the claims of signIn are ${kind(claims)}: give an object such as { role: "member" }`);
     const packed = pack(claims, "the claims of signIn");
+    const problem = unreadable(packed);
+    if (problem) throw new SessionError("invalid", `the claims of signIn: ${problem}`);
     holding(() => this.#host.signIn(id, packed));
   }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Frame, app, channel, http, websocket } from "@tidegate/sdk";
+import { Close, Frame, app, channel, http, websocket } from "@tidegate/sdk";
 import { TestHost } from "@tidegate/sdk/testing";
 
 import { declarations } from "../src/component/declarations.js";
@@ -87,6 +87,34 @@ test("who has missed what is gone is told so, and gets the latest", async () => 
   await it.advance(60_000);
   assert.deepEqual(taken(await joined(it, `?after=${position(4)}`)), [from(5, false)]);
   assert.deepEqual(taken(await joined(it, `?after=${position(5)}`)), [from(5)]);
+});
+
+test("an end is for those who are there, and nobody who comes later is ended", async () => {
+  const room = websocket("/", {
+    history: "room",
+    incoming: "text",
+    receive(socket, text) {
+      if (text === "join") socket.groupJoin("room", { after: socket.lastPosition("room") });
+      else socket.groupSend("room", text === "end" ? new Close(4001) : Frame.text(text));
+    },
+  });
+  const it = new TestHost(app({ room }));
+  const ada = await it.websocket("/");
+  for (const text of ["join", "ahoy", "end"]) await ada.send(text);
+  const [, { position }] = taken(ada);
+  assert.equal(ada.closed?.code, 4001);
+  const again = await it.websocket(`/?after=${position}`);
+  await again.send("join");
+  assert.deepEqual([taken(again).map((it) => it.complete), again.closed], [[true], undefined]);
+});
+
+test("a history that is forgotten begins anew, and who comes back is told of a gap", async () => {
+  const it = host();
+  await say(it, "one", "two");
+  it.forget("room.a");
+  await say(it, "three");
+  const [place, ...messages] = taken(await joined(it, `?after=${group}:${position(1)}`));
+  assert.deepEqual([place.complete, place.position, messages], [false, position(1, 2), []]);
 });
 
 test("a join sends 256 KiB, and what is more counts as gone", async () => {

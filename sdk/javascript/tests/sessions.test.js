@@ -42,6 +42,7 @@ test("who signs in is known until signing out", async () => {
   assert.deepEqual([both.json().user, both.json().cookies], ["ada", { a: "1" }]);
   const logout = await calls(it, login, "signOut");
   assert.match(logout.header("set-cookie") ?? "", /^__Host-session=; Path=\/; Max-Age=0;/);
+  assert.deepEqual(logout.cookies, [], "the browser keeps none");
   assert.deepEqual(await me(it, login), nobody);
   assert.deepEqual((await calls(it, undefined, "signOut")).cookies, []);
   assert.deepEqual(it.faults, []);
@@ -228,6 +229,7 @@ const refused = [
   ["signIn", ["ada", "member"], "TypeError", /^the claims of signIn are text: give an object such as/],
   ["signIn", ["ada", null], "TypeError", /^the claims of signIn are null/],
   ["signIn", ["ada", { x: "x".repeat(4096) }], "invalid", /^the claims take 41\d\d bytes as MessagePack; at most 4096 are taken$/],
+  ["signIn", ["ada", JSON.parse('{"__proto__":1}')], "invalid", /^the claims of signIn: .*__proto__/],
   ["of", [null], "TypeError", /^the user of of is null: give text$/],
   ["end", ["ada"], "TypeError", /^the id of end is undefined: give text$/],
   ["end", [7, "x"], "TypeError", /^the user of end is the number 7/],

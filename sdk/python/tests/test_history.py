@@ -247,6 +247,9 @@ def test_a_group_has_members_of_both_kinds(host: TestHost) -> None:
     # A message that is none to a client has no envelope.
     ada.send("bye")
     ada.expect_close(4001)
+    # It is for those who are there: nobody who comes back is closed.
+    again = host.websocket(f"/room/blue?after=chat.room.blue:{data['position']}")
+    assert (stands(again), again.closed) == (data["position"], None)
     assert host.faults == []
 
 

@@ -284,7 +284,8 @@ def test_the_sessions_of_a_user_are_listed_and_end_one_by_one_or_together() -> N
     assert (last.agent, last.address, last.created, last.used) == ("one", "127.0.0.1", START, START)
     assert last.expires == START + MONTH
     host.request("POST", f"/app/end/ada/{found[0].id}")
-    host.request("POST", "/app/end/bob/nothing")
+    # The session of somebody else.
+    host.request("POST", f"/app/end/bob/{found[1].id}")
     assert [who(host, it) for it in (one, two, three, bob)].count("ada") == 2
     host.request("POST", "/app/end/ada/others", cookies=one)
     assert [who(host, it) for it in (one, two, three, bob)] == ["ada", "nobody", "nobody", "bob"]
@@ -387,6 +388,12 @@ wrong: Any = 7
         (lambda cx: cx.sessions.sign_in("ada", {1: 2}), InvalidSession, "a map has a key that is not text"),
         (lambda cx: cx.sessions.of(wrong), TypeError, "the id of a user has to be str, not int"),
         (lambda cx: cx.sessions.end("ada", wrong), TypeError, "the id of a session has to be str, not int"),
+        (lambda cx: cx.sessions.end("ada", "none"), InvalidSession, "an id of a session is what `list-of` gives"),
+        (
+            lambda cx: [cx.sessions.end_all("ada") for _ in range(101)],
+            InvalidSession,
+            "a run ends the sessions of at most 100 users",
+        ),
         (lambda cx: cx.sessions.end(wrong, "x"), TypeError, "the id of a user has to be str, not int"),
         (lambda cx: cx.sessions.end_all(wrong), TypeError, "the id of a user has to be str, not int"),
         (lambda cx: cx.sessions.end_others(wrong), TypeError, "the id of a user has to be str, not int"),

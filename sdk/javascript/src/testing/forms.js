@@ -40,6 +40,19 @@ export function readReplies(content) {
 }
 
 /**
+ * Whether a message is only for connections that are there now: histories do not keep it.
+ *
+ * @param {Uint8Array} content
+ */
+export function isForThosePresent(content) {
+  try {
+    return readReplies(content).every(({ is }) => ["accept", "deny", "close", "end"].includes(is));
+  } catch {
+    return false;
+  }
+}
+
+/**
  * @param {string} type
  * @param {Record<string, unknown>} fields
  * @returns {Reply[]}

@@ -1,6 +1,7 @@
 /** The groups of the test host: who is in them, who is present there, and what they remember. */
 
 import { Http } from "./connection.js";
+import { isForThosePresent } from "./forms.js";
 import { Histories } from "./history.js";
 import { Presences } from "./presence.js";
 
@@ -90,7 +91,7 @@ export class Groups {
    */
   send(group, content, correlation) {
     const world = this.#world;
-    const position = this.histories.remember(group, content);
+    const position = isForThosePresent(content) ? undefined : this.histories.remember(group, content);
     for (const member of this.channels(group)) {
       if (position !== undefined && this.histories.isFollowing(group, member))
         this.#deliverNumbered(member, group, position, content);

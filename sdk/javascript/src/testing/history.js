@@ -133,6 +133,8 @@ export class Histories {
   #world;
   /** @type {Map<string, Log>} */
   #logs = new Map();
+  /** How many histories have begun: each has an epoch of its own. */
+  #begun = 0;
   /** Channels by group. @type {Map<string, Set<string>>} */
   #following = new Map();
 
@@ -165,10 +167,15 @@ export class Histories {
   #log(group) {
     const rule = this.rule(group);
     if (!rule) return undefined;
-    const log = this.#logs.get(group) ?? new Log(this.#logs.size + 1);
+    const log = this.#logs.get(group) ?? new Log((this.#begun += 1));
     this.#logs.set(group, log);
     log.trim(rule, this.#world.now);
     return { log, rule };
+  }
+
+  /** @param {string} group */
+  forget(group) {
+    this.#logs.delete(group);
   }
 
   /**

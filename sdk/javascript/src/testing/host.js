@@ -288,6 +288,16 @@ export class TestHost {
   }
 
   /**
+   * Forgets the history of a group, as a host does that has no room for it, or that is started again. A client that comes
+   * back from a position before that is told that messages are gone.
+   *
+   * @param {string | Group} group
+   */
+  forget(group) {
+    this.#world.groups.histories.forget(fullName(group, this.#world.module));
+  }
+
+  /**
    * What was sent to a group so far.
    *
    * @param {string | Group} group

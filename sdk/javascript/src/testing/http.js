@@ -174,10 +174,10 @@ export class TestResponse {
     return this.headers.find(([field]) => field.toLowerCase() === name.toLowerCase())?.[1];
   }
 
-  /** The cookies that it sets, each as `name=value`. @returns {string[]} */
+  /** The cookies that a browser keeps of it, each as `name=value`. @returns {string[]} */
   get cookies() {
     return this.headers
-      .filter(([name]) => name.toLowerCase() === "set-cookie")
+      .filter(([name, value]) => name.toLowerCase() === "set-cookie" && !/;\s*max-age=0\s*(;|$)/i.test(value))
       .map(([, value]) => value.split(";", 1)[0] ?? "");
   }
 

@@ -270,18 +270,18 @@ class Context:
 
     @overload
     def members(
-        self, group: str | Group, *, cursor: str | None = None, limit: int = 100
+        self, group: str | Group, *, cursor: str | None = None, limit: int = 1000
     ) -> Members[dict[str, Any]]: ...
     @overload
     def members(
-        self, group: str | Group, kind: type[T], *, cursor: str | None = None, limit: int = 100
+        self, group: str | Group, kind: type[T], *, cursor: str | None = None, limit: int = 1000
     ) -> Members[T]: ...
     def members(
-        self, group: str | Group, kind: Any = dict[str, Any], *, cursor: str | None = None, limit: int = 100
+        self, group: str | Group, kind: Any = dict[str, Any], *, cursor: str | None = None, limit: int = 1000
     ) -> Members[Any]:
         """Lists the members of a group in the order of their keys, with their facts read as a type.
 
-        It lists up to `limit` of them, which is at most 1,000. The `cursor` of a part gets the next one; the first has
+        It lists up to `limit` of them, 1,000 at most. The `cursor` of a part gets the next one; the first has
         none. Parts are of different moments, and the outbox of the run is in none: this connection is there from its
         next event on. A member whose last connection has ended is there until it has left. A run reads 100 parts.
 

@@ -106,11 +106,11 @@ class History:
         self._host = host
         self._group = group
 
-    def latest(self, limit: int = 100) -> HistoryPage:
+    def latest(self, limit: int = 1000) -> HistoryPage:
         """The latest messages, at most `limit`, which is 1 to 1,000, and 256 KiB."""
         return self._read(None, limit)
 
-    def after(self, position: str, limit: int = 100) -> HistoryPage:
+    def after(self, position: str, limit: int = 1000) -> HistoryPage:
         """The messages behind a position, oldest first, at most `limit`, which is 1 to 1,000, and 256 KiB.
 
         Where some of them are gone, and for a text that is no position of the group, the page is not complete and has

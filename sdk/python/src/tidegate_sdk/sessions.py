@@ -119,7 +119,10 @@ class Sessions:
         return [_signed_in(it) for it in self._host.sessions_of(_user(user))]
 
     def end(self, user: str, id: str) -> None:
-        """Ends one session of a user, by its `SignedIn.id`. Without one, it does nothing."""
+        """Ends one session of a user, by its `SignedIn.id`. Without one, it does nothing.
+
+        Raises `InvalidSession` where the id is not one of a session.
+        """
         self._host.session_end(_user(user), need_text("the id of a session", id))
 
     def end_all(self, user: str) -> None:

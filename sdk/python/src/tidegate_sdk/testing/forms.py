@@ -69,6 +69,14 @@ def replies(content: bytes) -> list[Reply]:
         raise ValueError(str(error)) from None
 
 
+def is_for_those_present(content: bytes) -> bool:
+    """Whether a message is only for connections that are there now: histories do not keep it."""
+    try:
+        return all(isinstance(it, Accept | Deny | Close | End) for it in replies(content))
+    except ValueError:
+        return False
+
+
 def _typed(kind: str, fields: _Fields) -> list[Reply]:
     match kind:
         case "websocket.accept":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from tidegate_sdk import errors
@@ -11,6 +12,11 @@ from tidegate_sdk.testing import rules, sessions, users
 from tidegate_sdk.testing.connection import Connection
 from tidegate_sdk.testing.world import Item, Job, World
 from tidegate_sdk.wire import ChannelMessage, Failed, Session, SignedIn, User, WebsocketConnect
+
+
+_ENDS_MAX = 100
+"""So often a run ends sessions."""
+_ID = re.compile("[0-9a-f]{64}")
 
 
 class SessionCalls:
@@ -74,11 +80,18 @@ class SessionCalls:
 
     def end(self, user: str, id: str) -> None:
         self._check_grant()
-        self._ends.append((user, id, None))
+        if _ID.fullmatch(id) is None:
+            raise errors.InvalidSession("an id of a session is what `list-of` gives")
+        self._put((user, id, None))
 
     def end_all(self, user: str, but_own: bool) -> None:
         self._check_grant()
-        self._ends.append((user, None, self._id if but_own else None))
+        self._put((user, None, self._id if but_own else None))
+
+    def _put(self, ends: tuple[str, str | None, str | None]) -> None:
+        if len(self._ends) >= _ENDS_MAX:
+            raise errors.InvalidSession(f"a run ends the sessions of at most {_ENDS_MAX} users")
+        self._ends.append(ends)
 
     def check_answer(self, outbox: list[Item]) -> None:
         """Fails a run that begins a session and does not answer."""

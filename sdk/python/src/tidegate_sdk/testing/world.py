@@ -247,7 +247,7 @@ class World:
         self._wait(self.now + delivery.pause, again)
 
     def group_send(self, group: str, content: bytes, correlation: str) -> None:
-        remembering = self.remembering(group)
+        remembering = None if forms.is_for_those_present(content) else self.remembering(group)
         position = None if remembering is None else self.histories.remember(group, remembering, content, self.now)
         for member in sorted(self.groups.get(group, {})):
             if position is not None and self.histories.follows(group, member):
