@@ -29,6 +29,14 @@ pub(super) fn replies(content: &[u8]) -> Result<Vec<Reply>, String> {
     }
 }
 
+/// Whether a message is only for connections that are there now: histories do not keep it.
+pub(super) fn is_for_those_present(content: &[u8]) -> bool {
+    let sends_nothing = |reply: &Reply| {
+        matches!(reply, Reply::Accept(_) | Reply::Deny | Reply::Close(_) | Reply::End)
+    };
+    replies(content).is_ok_and(|replies| replies.iter().all(sends_nothing))
+}
+
 fn typed(kind: &str, fields: &mut Fields) -> Result<Vec<Reply>, String> {
     Ok(match kind {
         "websocket.accept" => vec![Reply::Accept(Handshake {

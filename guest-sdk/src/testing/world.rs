@@ -401,7 +401,10 @@ impl World {
 
     pub(super) fn group_send(&mut self, group: String, content: &[u8], correlation: &str) {
         let members = self.groups.get(&group).cloned().unwrap_or_default();
-        let position = self.remember(&group, content);
+        let position = match forms::is_for_those_present(content) {
+            true => None,
+            false => self.remember(&group, content),
+        };
         for member in members {
             match &position {
                 Some(position) if self.follows(&group, &member) => {

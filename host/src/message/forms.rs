@@ -49,6 +49,15 @@ pub fn replies_from(content: &Content) -> Result<Vec<Reply>, FormError> {
     }
 }
 
+/// Whether a message is only for connections that are there now: an end, or nothing that is sent. Whoever came later would be
+/// ended, too, and has no place behind it.
+pub fn is_for_those_present(content: &Content) -> bool {
+    let sends_nothing = |reply: &Reply| {
+        matches!(reply, Reply::Accept(_) | Reply::Deny | Reply::Close(_) | Reply::StreamEnd)
+    };
+    replies_from(content).is_ok_and(|replies| replies.iter().all(sends_nothing))
+}
+
 /// How all contents begin that tell who comes and goes in a group: a map of two, the type first.
 const PRESENCE: &[u8] = b"\x82\xa4type\xa8presence";
 

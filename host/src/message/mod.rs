@@ -26,7 +26,7 @@ pub use content::{Content, ContentError};
 pub use correlation::CorrelationId;
 pub use durable::{Lasting, Receipt, Settled};
 pub use event::{Close, Event, EventKind, Frame, Message, Payload};
-pub use forms::{CloseError, FormError, replies_from, stream_replies_from};
+pub use forms::{CloseError, FormError, is_for_those_present, replies_from, stream_replies_from};
 pub use group_pattern::{GroupPattern, GroupPatternError};
 pub use history::{
     After, Epoch, HistoryBounds, HistoryRule, ModuleHistories, Page, Position, PositionError,

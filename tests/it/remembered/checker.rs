@@ -144,7 +144,7 @@ async fn live(
             if is_last {
                 return told;
             }
-            patience -= 1;
+            patience = patience.saturating_sub(1);
         }
     }
 }

@@ -9,8 +9,8 @@ use super::{Subject, connection, content, content_of, group, id};
 use crate::{
     layer::{ChannelLayer, Histories, LayerError},
     message::{
-        After, GroupName, HistoryBounds, HistoryRule, InboxEntry, LocalName, ModuleHistories,
-        ModuleName, NodeName, Page, Position, Start,
+        After, Close, GroupName, HistoryBounds, HistoryRule, InboxEntry, LocalName,
+        ModuleHistories, ModuleName, NodeName, Page, Position, Start,
     },
 };
 
@@ -235,6 +235,77 @@ pub(in super::super) async fn what_is_too_much_to_catch_up_with_is_told_as_a_gap
     assert_eq!(told(layer, &node, &local, 1).await, [Told::From(at(start, 300), false)]);
     let page = history(layer, &group, After::Position(start), 1_000).await;
     assert!(page.is_complete && page.has_more() && page.messages.len() > 200, "{page:?}");
+}
+
+pub(in super::super) async fn a_module_that_is_full_takes_nothing_from_who_is_up_to_date(
+    subject: Subject,
+) {
+    let bounds = HistoryBounds { bytes: 16 * 1024, ..HistoryBounds::default() };
+    let rule = HistoryRule { messages: 100, age: Duration::from_secs(60), bytes: 8 * 1024 };
+    let histories = Histories::default();
+    let module = ModuleHistories::new([("*".parse().unwrap(), rule)], bounds);
+    histories.replace([(ModuleName::parse("m").unwrap(), module)]);
+    subject.layer.lend_histories(&histories);
+    let (layer, silent, spoken) = (&*subject.layer, group("m.silent"), group("m.spoken"));
+    let node = open_node(layer).await;
+    let (one, of_silent) = connection(&node);
+    let (other, of_spoken) = connection(&node);
+    layer.group_join(&silent, &one, &latest(0)).await.unwrap();
+    layer.group_join(&spoken, &other, &latest(0)).await.unwrap();
+    send(layer, &spoken, [1]).await;
+    let first = history(layer, &spoken, After::Nothing, 1).await.end();
+    // Some in each partition.
+    for number in 0..60 {
+        let busy = GroupName::parse(&format!("m.busy.{number}")).unwrap();
+        for _ in 0..8 {
+            layer.group_send(&busy, content_of(1_000), id()).await.unwrap();
+        }
+    }
+    // The messages are gone, and the place is not.
+    let page = history(layer, &spoken, After::Position(at(first, 0)), 5).await;
+    assert_eq!((page.is_complete, numbers(&page)), (false, vec![]));
+    let page = history(layer, &spoken, After::Position(first), 5).await;
+    assert_eq!((page.is_complete, numbers(&page)), (true, vec![]));
+    send(layer, &silent, [1]).await;
+    send(layer, &spoken, [2]).await;
+    let (mut of_one, mut of_other) = (Vec::new(), Vec::new());
+    while of_one.len() < 2 || of_other.len() < 3 {
+        for entry in layer.read_inbox(&node).await.unwrap() {
+            let (to, what) = match &entry {
+                InboxEntry::From { to, is_complete, .. } => (to, u8::from(!is_complete)),
+                InboxEntry::Numbered { to, content, .. } => {
+                    (to, 10 + content.as_bytes().last().unwrap())
+                }
+                _ => continue,
+            };
+            of_one.extend(to.contains(&of_silent).then_some(what));
+            of_other.extend(to.contains(&of_spoken).then_some(what));
+        }
+    }
+    assert_eq!((of_one, of_other), (vec![0, 11], vec![0, 11, 12]), "and nobody is told of a gap");
+}
+
+pub(in super::super) async fn an_end_is_for_those_who_are_there(subject: Subject) {
+    remember(&subject);
+    let (layer, group) = (&*subject.layer, group("m.g"));
+    let node = open_node(layer).await;
+    let (channel, local) = connection(&node);
+    layer.group_join(&group, &channel, &latest(0)).await.unwrap();
+    let end = Close::new(4000, "it is over").content();
+    layer.group_send(&group, end.clone(), id()).await.unwrap();
+    let told = loop {
+        let read = layer.read_inbox(&node).await.unwrap().into_iter();
+        let mut messages = read.filter_map(|entry| match entry {
+            InboxEntry::Message { to, content, .. } => Some((to, content)),
+            InboxEntry::Numbered { .. } => panic!("{entry:?}"),
+            _ => None,
+        });
+        if let Some(told) = messages.next() {
+            break told;
+        }
+    };
+    assert_eq!(told, (vec![local], end));
+    assert_eq!(numbers(&history(layer, &group, After::Nothing, 5).await), [0_u8; 0]);
 }
 
 pub(in super::super) async fn members_of_either_kind_get_each_message_once(subject: Subject) {

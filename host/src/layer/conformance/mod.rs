@@ -154,6 +154,8 @@ macro_rules! conformance_cases {
             a_history_is_read_page_by_page
             who_reads_groups_without_messages_pushes_out_none_that_has_some
             what_is_too_much_to_catch_up_with_is_told_as_a_gap
+            a_module_that_is_full_takes_nothing_from_who_is_up_to_date
+            an_end_is_for_those_who_are_there
             members_of_either_kind_get_each_message_once
             concurrent_senders_leave_no_hole_and_nothing_out_of_order
             a_member_that_leaves_gets_nothing_more

@@ -1,7 +1,7 @@
 //! What groups remember, in memory: the latest messages of each, bounded by its rule and by what its module may
 //! have in all.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use tokio::time::Instant;
 
@@ -25,8 +25,8 @@ struct Log {
     /// The latest messages without a hole, each with the moment of sending.
     messages: VecDeque<(Instant, Content)>,
     bytes: usize,
-    /// When it was sent to last, as a number that grows.
-    turn: u64,
+    /// When it was sent to last, as a number that grows. None: nobody has, or the messages are gone.
+    turn: Option<u64>,
 }
 
 /// The histories of a module.
@@ -34,7 +34,12 @@ struct Log {
 struct OfModule {
     logs: HashMap<GroupName, Log>,
     bytes: usize,
+    /// The last turn.
     turn: u64,
+    /// The groups that have one.
+    sent: BTreeMap<u64, GroupName>,
+    /// The others.
+    silent: BTreeSet<GroupName>,
 }
 
 /// All histories.
@@ -43,14 +48,15 @@ pub(super) struct Logs {
     modules: HashMap<ModuleName, OfModule>,
 }
 
-fn cost(content: &Content) -> usize {
+/// What it takes to keep a message.
+pub(super) fn cost(content: &Content) -> usize {
     content.as_bytes().len() + MESSAGE_OVERHEAD_BYTES
 }
 
 impl Log {
     fn new() -> Self {
         let (messages, epoch) = (VecDeque::new(), Epoch::random());
-        Self { epoch, last: 0, messages, bytes: 0, turn: 0 }
+        Self { epoch, last: 0, messages, bytes: 0, turn: None }
     }
 
     /// Forgets what is beyond the rule. Returns the bytes that this frees.
@@ -115,22 +121,49 @@ impl OfModule {
     /// The history of a group; a new one if there is none.
     fn log(&mut self, group: &GroupName, kept: &Kept, now: Instant) -> &mut Log {
         if !self.logs.contains_key(group) {
-            while self.logs.len() >= kept.bounds.groups && self.forget_oldest(None) {}
+            while self.logs.len() >= kept.bounds.groups && self.forget_oldest() {}
+            self.silent.insert(group.clone());
         }
-        self.turn += 1;
         let log = self.logs.entry(group.clone()).or_insert_with(Log::new);
         self.bytes -= log.trim(kept, now);
         log
     }
 
-    /// Forgets the history that was sent to longest ago. False if there is none but that of a group.
-    fn forget_oldest(&mut self, but: Option<&GroupName>) -> bool {
-        let others = self.logs.iter().filter(|(name, _)| Some(*name) != but);
-        let Some(oldest) = others.min_by_key(|(_, log)| log.turn).map(|(name, _)| name.clone())
-        else {
+    /// Notes that a group is sent to now.
+    fn is_sent_to(&mut self, group: &GroupName) {
+        self.turn += 1;
+        let Some(log) = self.logs.get_mut(group) else { return };
+        match log.turn.replace(self.turn) {
+            Some(before) => drop(self.sent.remove(&before)),
+            None => drop(self.silent.remove(group)),
+        }
+        self.sent.insert(self.turn, group.clone());
+    }
+
+    /// Forgets the history that was sent to longest ago. False if there is none.
+    fn forget_oldest(&mut self) -> bool {
+        let silent = self.silent.pop_first();
+        let Some(oldest) = silent.or_else(|| self.sent.pop_first().map(|(_, group)| group)) else {
             return false;
         };
         self.bytes -= self.logs.remove(&oldest).map_or(0, |log| log.bytes);
+        true
+    }
+
+    /// Forgets the messages of the group that was sent to longest ago, but for one, and keeps its place: who is up to
+    /// date misses nothing. False if there is none.
+    fn empty_oldest(&mut self, but: &GroupName) -> bool {
+        let oldest = self.sent.iter().find(|(_, group)| *group != but);
+        let Some((turn, group)) = oldest.map(|(turn, group)| (*turn, group.clone())) else {
+            return false;
+        };
+        self.sent.remove(&turn);
+        if let Some(log) = self.logs.get_mut(&group) {
+            log.turn = None;
+            log.messages.clear();
+            self.bytes -= std::mem::take(&mut log.bytes);
+        }
+        self.silent.insert(group);
         true
     }
 }
@@ -145,17 +178,17 @@ impl Logs {
         now: Instant,
     ) -> Position {
         let module = self.modules.entry(kept.module.clone()).or_default();
-        let turn = module.turn;
+        module.log(group, kept, now);
+        module.is_sent_to(group);
         let log = module.log(group, kept, now);
         log.last += 1;
-        log.turn = turn;
         let (before, position) = (log.bytes, Position { epoch: log.epoch, offset: log.last });
         log.messages.push_back((now, content.clone()));
         log.bytes += cost(content);
         log.trim(kept, now);
         let after = log.bytes;
         module.bytes = module.bytes + after - before;
-        while module.bytes > kept.bounds.bytes && module.forget_oldest(Some(group)) {}
+        while module.bytes > kept.bounds.bytes && module.empty_oldest(group) {}
         position
     }
 
@@ -164,6 +197,8 @@ impl Logs {
         self.modules.retain(|_, module| {
             let gone = module.logs.extract_if(|group, _| !histories.keeps(group));
             module.bytes -= gone.map(|(_, log)| log.bytes).sum::<usize>();
+            module.sent.retain(|_, group| module.logs.contains_key(group));
+            module.silent.retain(|group| module.logs.contains_key(group));
             !module.logs.is_empty()
         });
     }
@@ -247,9 +282,11 @@ mod tests {
             logs.append(&group("m.c"), &content(), &kept, now);
         }
         let module = &logs.modules[&kept.module];
-        assert_eq!((module.logs.len(), module.bytes), (1, 5 * EACH));
+        assert_eq!((module.logs.len(), module.bytes), (2, 5 * EACH));
         let page = logs.page(&group("m.a"), &after(first), 10, (&kept, now));
         assert!(!page.is_complete && page.messages.is_empty(), "{page:?}");
+        let page = logs.page(&group("m.a"), &after(page.end()), 10, (&kept, now));
+        assert!(page.is_complete, "its place is kept");
     }
 
     #[tokio::test(start_paused = true)]

@@ -42,7 +42,7 @@ use crate::{
     message::{
         After, Answer, ChannelName, Content, CorrelationId, Entered, GroupName, InboxEntry,
         LocalName, MemberKey, MembersPage, Message, MessageId, ModuleName, NodeName, Online, Page,
-        Payload, Present, Receipt, Settled, Start, UserLimit,
+        Payload, Present, Receipt, Settled, Start, UserLimit, is_for_those_present,
     },
     telemetry::{DropReason, Metrics},
 };
@@ -414,7 +414,7 @@ impl ChannelLayer for MemoryLayer {
         content: Content,
         correlation: CorrelationId,
     ) -> Result<GroupSent, SendError> {
-        match self.kept(group) {
+        match self.kept(group).filter(|_| !is_for_those_present(&content)) {
             Some(kept) => {
                 self.check_size(content.as_bytes().len())?;
                 let sent = self.send_remembered(group, &content, correlation, &kept);

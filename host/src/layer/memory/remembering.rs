@@ -9,17 +9,23 @@ use super::{
     MemoryLayer,
     groups::{Joined, TooMany},
     lock,
+    logs::cost,
 };
 use crate::{
     layer::{
         GroupSent, LayerError, SendError,
-        histories::{Kept, PAGE_MESSAGES_MAX, entries_of_join, outcome_of_join},
+        histories::{Kept, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, entries_of_join, outcome_of_join},
     },
     message::{
         After, ChannelName, Content, CorrelationId, GroupName, InboxEntry, Page, Position, Start,
     },
     telemetry::ByReason,
 };
+
+/// Whether a page is one message that is larger than pages are: a reader takes it, a client that joins does not.
+fn is_too_large(page: &Page) -> bool {
+    page.messages.iter().map(|message| cost(&message.content)).sum::<usize>() > PAGE_BYTES_MAX
+}
 
 impl MemoryLayer {
     pub(super) fn kept(&self, group: &GroupName) -> Option<Kept> {
@@ -99,7 +105,7 @@ impl MemoryLayer {
             return Ok(());
         }
         let page = lock(&self.logs).page(group, start, PAGE_MESSAGES_MAX, (kept, now));
-        let page = if page.has_more() {
+        let page = if page.has_more() || is_too_large(&page) {
             // All or nothing: what is too much to catch up with counts as gone.
             let start = Start { after: After::Unknown, ..*start };
             lock(&self.logs).page(group, &start, PAGE_MESSAGES_MAX, (kept, now))

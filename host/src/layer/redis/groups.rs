@@ -12,7 +12,7 @@ use crate::{
     layer::{GroupSent, LayerError, SendError},
     message::{
         Beyond, ChannelName, Content, CorrelationId, Entered, GroupName, Message, NodeName, Online,
-        Position, Present, UserLimit,
+        Position, Present, UserLimit, is_for_those_present,
     },
     redis::{Link, micros},
     telemetry::DropReason,
@@ -183,24 +183,33 @@ impl Shared {
         correlation: CorrelationId,
     ) -> Result<GroupSent, SendError> {
         let Some(kept) = self.kept(group) else {
-            return self.send_to_members(group, content, correlation).await;
+            let is_known = self.histories.get().is_some();
+            return self.send_to_members(group, content, correlation, is_known).await;
         };
+        if is_for_those_present(&content) {
+            return self.send_to_members(group, content, correlation, false).await;
+        }
         self.check_size(content.as_bytes().len())?;
         let (members, position) = self.remember(group, &content, &kept).await?;
         self.send_to(members, (group, Some(position)), content, correlation).await
     }
 
-    /// Sends a message to the members of a group. Nobody remembers it.
+    /// Sends a message to the members of a group. Nobody remembers it, nor what the group was sent before where it is
+    /// known not to be remembered any more.
     pub(super) async fn send_to_members(
         &self,
         group: &GroupName,
         content: Content,
         correlation: CorrelationId,
+        is_not_remembered: bool,
     ) -> Result<GroupSent, SendError> {
         self.check_size(content.as_bytes().len())?;
         let link = self.link(group.as_str())?;
         let mut call = self.scripts.members.key(&link.keys.base);
         call.arg(group.as_str());
+        if is_not_remembered {
+            call.arg(1);
+        }
         let members: Members = link.call(&call).await?;
         self.send_to(members, (group, None), content, correlation).await
     }

@@ -173,12 +173,13 @@ impl Shared {
                 }
             }
             Parcel::Join { local, group, count, since: Some(since), .. } if count > 0 => {
+                let mut following = node.following();
                 let joined = node.join(local.clone(), group.clone(), count);
                 if joined != Joined::Member {
+                    drop(following);
                     return self.refuse_join(node, joined).await;
                 }
                 arrived.push(InboxEntry::Joined(local.clone()));
-                let mut following = node.following();
                 if following.sequences.get(&group).is_some_and(|it| it.has(&local)) {
                     // A join that was made again since nobody knew whether it was done.
                     return;

@@ -148,6 +148,7 @@ impl Node {
     /// Takes the members of the groups in question out of all their groups, since messages may be missing.
     /// Returns the groups that have no members any more.
     pub(super) fn miss(&self, gap: Gap, is_meant: impl Fn(&GroupName) -> bool) -> Vec<Emptied> {
+        let mut following = self.following();
         let mut members = self.members();
         let memberships = members.memberships.iter();
         let meant = memberships.filter(|(_, groups)| groups.iter().any(&is_meant));
@@ -157,7 +158,6 @@ impl Node {
         let left: Vec<_> = locals.iter().map(groups_of).collect();
         let emptied = locals.iter().flat_map(|local| members.leave_all(local)).collect();
         drop(members);
-        let mut following = self.following();
         for (local, groups) in left {
             groups.into_iter().flatten().for_each(|group| following.leave(&local, &group));
         }
@@ -219,7 +219,8 @@ impl Node {
 
     pub(super) fn leave(&self, local: &LocalName, group: &GroupName) -> Option<Emptied> {
         self.presence.leave(local, group);
-        self.following().leave(local, group);
+        let mut following = self.following();
+        following.leave(local, group);
         let mut members = self.members();
         if let Some(of_local) = members.memberships.get_mut(local) {
             of_local.remove(group);
@@ -232,18 +233,15 @@ impl Node {
 
     pub(super) fn leave_all(&self, local: &LocalName) -> Vec<Emptied> {
         self.presence.leave_all(local);
-        let groups = self.followed_by(local);
-        groups.iter().for_each(|group| self.following().leave(local, group));
-        self.members().leave_all(local)
-    }
-
-    /// The groups of a connection, if anybody here sees positions.
-    fn followed_by(&self, local: &LocalName) -> Vec<GroupName> {
-        if self.following().is_empty() {
-            return Vec::new();
+        // Held over all of it, as over a join: nobody sees positions of a group that it is not in.
+        let mut following = self.following();
+        let mut members = self.members();
+        if !following.is_empty() {
+            for group in members.memberships.get(local).into_iter().flatten() {
+                following.leave(local, group);
+            }
         }
-        let members = self.members();
-        members.memberships.get(local).into_iter().flatten().cloned().collect()
+        members.leave_all(local)
     }
 
     /// The members of a group that do not see positions.

@@ -197,7 +197,7 @@ impl Shared {
         let (correlation, mut is_missed) = (CorrelationId::random(), false);
         for content in change.client_messages() {
             // The history of a group is of messages that were sent to it.
-            let sent = self.send_to_members(&change.group, content, correlation).await;
+            let sent = self.send_to_members(&change.group, content, correlation, false).await;
             is_missed |= sent.map_or(true, |sent| sent.missed > 0);
         }
         for channel in &change.rule.channels {

@@ -256,6 +256,7 @@ impl Sequence {
                 let correlation = CorrelationId::random();
                 self.deliver(message.offset, message.content, correlation, out);
             }
+            self.leave_other_epochs(out);
         }
         self.deliver_early(out);
         // What is still early came after the history was read.
@@ -267,6 +268,18 @@ impl Sequence {
         if before == (out.len(), self.position()) && self.due(now).is_some_and(|due| due <= now) {
             // The store is older than it was, which all are about to notice.
             self.retry = Some(now + RETRY);
+        }
+    }
+
+    /// Tells members that stand in an epoch that is over that messages are gone. They stand with the others then.
+    fn leave_other_epochs(&mut self, out: &mut Vec<InboxEntry>) {
+        let (epoch, end) = (self.epoch, self.position());
+        let of_others = self.apart.extract_if(|_, stands| stands.epoch != epoch);
+        let to: Vec<_> = of_others.map(|(local, _)| local).collect();
+        if !to.is_empty() {
+            self.current.extend(to.iter().cloned());
+            let group = self.group.clone();
+            out.push(InboxEntry::From { to, group, position: end, is_complete: false });
         }
     }
 

@@ -6,7 +6,9 @@ local node, group, epoch, offset = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local latest, limit, bytes, rule = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), rule_at(8)
 local count = is_alive(node) and join(node, group) or -1
 local page = page_of(group, rule, epoch, offset, latest, limit, bytes)
-if page[2] + #page[5] < page[3] then
+local missed = 0
+for _, content in ipairs(page[5]) do missed = missed + #content + REMEMBERED end
+if page[2] + #page[5] < page[3] or missed > bytes then
     -- All or nothing: what is too much to catch up with counts as gone.
     page = page_of(group, rule, '-', 0, latest, limit, bytes)
 end

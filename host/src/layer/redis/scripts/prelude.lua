@@ -285,7 +285,7 @@ local function weigh(module, group, bytes)
     local key = base .. 'history:bytes:' .. module
     local held = tonumber(redis.call('HGET', key, group)) or 0
     if bytes ~= held then
-        redis.call('HSET', key, group, bytes)
+        if bytes > 0 then redis.call('HSET', key, group, bytes) else redis.call('HDEL', key, group) end
         redis.call('HINCRBY', key, '', bytes - held)
     end
 end
@@ -298,6 +298,21 @@ local function forget_oldest(module, but)
     for _, group in ipairs(redis.call('ZRANGE', base .. 'remembered:' .. module, 0, 1)) do
         if group ~= but then
             forget_history(module, group)
+            return true
+        end
+    end
+    return false
+end
+
+-- Forgets the messages of a module's group that was sent to longest ago, but for one, and keeps its place: who is up to date
+-- misses nothing. False if there is none.
+local function empty_oldest(module, but)
+    local all = base .. 'remembered:' .. module
+    for _, group in ipairs(redis.call('ZRANGEBYSCORE', all, 0, '+inf', 'LIMIT', 0, 2)) do
+        if group ~= but then
+            redis.call('DEL', base .. 'history:' .. group)
+            redis.call('ZADD', all, now - UNSENT, group)
+            weigh(module, group, 0)
             return true
         end
     end

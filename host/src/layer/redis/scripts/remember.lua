@@ -11,6 +11,6 @@ weigh(rule.module, group, bytes + #content + REMEMBERED)
 open_history(group, rule)
 local key = base .. 'history:bytes:' .. rule.module
 while (tonumber(redis.call('HGET', key, '')) or 0) > rule.all_bytes do
-    if not forget_oldest(rule.module, group) then break end
+    if not empty_oldest(rule.module, group) then break end
 end
 return { nodes, channels, epoch, last }

@@ -140,6 +140,18 @@ async fn a_hole_that_the_history_does_not_have_is_told_as_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_join_of_an_epoch_that_is_over_is_told_as_a_gap_and_gets_what_follows() {
+    let other = |offset| Position { epoch: epoch(2), offset };
+    let mut node = Node::new();
+    let (one, late) = (LocalName::random(), LocalName::random());
+    node.sequence.join(one.clone(), other(3), node.now);
+    node.sequence.join(late.clone(), at(7), node.now);
+    assert_eq!(node.settle(&History { epoch: epoch(2), last: 3, kept: 100 }, 100), 1);
+    node.arrive(other(4));
+    assert_eq!((node.got(&one), node.got(&late)), (vec![4], vec![0, 4]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_epoch_is_told_as_a_gap_and_old_messages_are_dropped() {
     let (mut node, local) = Node::with_member();
     node.arrive(at(1));

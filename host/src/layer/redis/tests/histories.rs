@@ -24,7 +24,7 @@ fn content(number: u8) -> Content {
 /// A layer that has all groups of module `m` remembered.
 async fn remembering(server: &RedisServer) -> RedisLayer {
     let layer = layer(&server.url(), "h", LayerConfig::default()).await;
-    let rule = HistoryRule { messages: 5, age: Duration::from_secs(60), bytes: 64 * 1024 };
+    let rule = HistoryRule { messages: 5, age: Duration::from_secs(60), bytes: 1024 * 1024 };
     let of_module = ModuleHistories::new([("*".parse().unwrap(), rule)], HistoryBounds::default());
     let histories = Histories::default();
     histories.replace([(ModuleName::parse("m").unwrap(), of_module)]);
@@ -105,6 +105,47 @@ async fn a_message_that_never_arrives_is_read_from_the_history_and_keeps_its_pla
     }
     let expected: Vec<_> = (1..=4).map(|offset| (offset, true)).collect();
     assert_eq!(told(&layer, &node, 4).await, expected);
+}
+
+#[tokio::test]
+async fn one_message_that_is_too_large_to_catch_up_with_is_told_as_a_gap() {
+    let server = RedisServer::start();
+    let layer = remembering(&server).await;
+    send(&layer, 1).await;
+    let before = layer.history(&group(), After::Nothing, 5).await.unwrap().end();
+    let mut bytes = vec![0x81, 0xa1, b'b', 0xc6];
+    bytes.extend(300_000_u32.to_be_bytes());
+    bytes.extend(vec![0; 300_000]);
+    let large = Content::parse(bytes.into()).unwrap();
+    layer.group_send(&group(), large, CorrelationId::random()).await.unwrap();
+    let (node, _) = member(&layer, After::Position(before)).await;
+    let entries = layer.read_inbox(&node).await.unwrap();
+    let places = entries.into_iter().filter_map(|entry| match entry {
+        InboxEntry::From { position, is_complete, .. } => Some((position.offset, is_complete)),
+        InboxEntry::Numbered { .. } => panic!("it is too large"),
+        _ => None,
+    });
+    assert_eq!(places.collect::<Vec<_>>(), [(2, false)]);
+    // Whoever reads has room for one.
+    let page = layer.history(&group(), After::Position(before), 5).await.unwrap();
+    assert_eq!((page.messages.len(), page.is_complete), (1, true));
+}
+
+#[tokio::test]
+async fn what_was_sent_while_a_group_was_not_remembered_is_told_as_a_gap() {
+    let server = RedisServer::start();
+    let layer = remembering(&server).await;
+    send(&layer, 1).await;
+    let before = layer.history(&group(), After::Nothing, 5).await.unwrap().end();
+    // A version without the declaration, in another process.
+    let other = self::layer(&server.url(), "h", LayerConfig::default()).await;
+    other.group_send(&group(), content(2), CorrelationId::random()).await.unwrap();
+    // A program that knows nothing of modules changes nothing.
+    assert!(layer.history(&group(), After::Position(before), 5).await.unwrap().is_complete);
+    other.lend_histories(&Histories::default());
+    other.group_send(&group(), content(2), CorrelationId::random()).await.unwrap();
+    let page = layer.history(&group(), After::Position(before), 5).await.unwrap();
+    assert!(!page.is_complete && page.from.epoch != before.epoch, "{page:?}");
 }
 
 #[tokio::test]
