@@ -13,7 +13,11 @@ mod online;
 mod presence;
 mod waiting;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -237,6 +241,8 @@ struct Reader {
     held: HashMap<ModuleName, usize>,
     max: usize,
     ceiling: usize,
+    /// What came beside the message that was taken: a slot that a slow call asked for is asked for elsewhere, too.
+    beside: Mutex<VecDeque<Received>>,
 }
 
 impl Reader {
@@ -245,7 +251,14 @@ impl Reader {
         let module = |at: usize| ModuleName::parse(&format!("module-{at}")).unwrap();
         let owners: Owners = owned.map(|(at, name)| (channel(name), module(at))).collect();
         let owners = Arc::new(owners);
-        Self { owners, lasting: Arc::default(), held: HashMap::new(), max: 1, ceiling: 100 }
+        Self {
+            owners,
+            lasting: Arc::default(),
+            held: HashMap::new(),
+            max: 1,
+            ceiling: 100,
+            beside: Mutex::default(),
+        }
     }
 
     /// A worker with this demand.
@@ -280,7 +293,13 @@ impl Reader {
     }
 
     async fn take(&self, layer: &Arc<dyn ChannelLayer>) -> Received {
-        self.receive(&**layer, Duration::MAX).await.remove(0)
+        if let Some(beside) = self.beside.lock().unwrap().pop_front() {
+            return beside;
+        }
+        let mut received = self.receive(&**layer, Duration::MAX).await.into_iter();
+        let first = received.next().unwrap();
+        self.beside.lock().unwrap().extend(received);
+        first
     }
 
     async fn next(&self, layer: &Arc<dyn ChannelLayer>) -> (String, u8) {
