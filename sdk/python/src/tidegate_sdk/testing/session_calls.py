@@ -13,7 +13,6 @@ from tidegate_sdk.testing.connection import Connection
 from tidegate_sdk.testing.world import Item, Job, World
 from tidegate_sdk.wire import ChannelMessage, Failed, Session, SignedIn, User, WebsocketConnect
 
-
 _ENDS_MAX = 100
 """So often a run ends sessions."""
 _ID = re.compile("[0-9a-f]{64}")
