@@ -82,21 +82,19 @@ fn calls(clients: &Runtime, call: Call) -> impl FnMut(SocketAddr) -> (f64, f64) 
     })
 }
 
-/// A host with `hello` and guests.
-async fn host(guests: &[&str], redis: Option<&RedisServer>) -> Side {
+/// A host with `hello` and a guest.
+async fn host(guest: &str, redis: Option<&RedisServer>) -> Side {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tidegate.toml");
-    let modules = guests.iter().map(|name| {
-        let grants = if *name == "sessions" { "grants.sessions = true\n" } else { "" };
-        format!("[modules.{name}]\nfile = {:?}\n{grants}", tests::guest(name))
-    });
+    let grants = if guest == "sessions" { "grants.sessions = true\n" } else { "" };
     let settings = format!(
         "[interface]\nconnections_per_address = 'off'\nconnections_per_second = 'off'\n\
-         frames_per_second = 'off'\n{}{}[modules.hello]\nfile = {:?}\n{}",
+         frames_per_second = 'off'\n{}{}[modules.hello]\nfile = {:?}\n\
+         [modules.{guest}]\nfile = {:?}\n{grants}",
         auth_section(""),
         sessions_section(""),
         tests::example("hello"),
-        modules.collect::<String>(),
+        tests::guest(guest),
     );
     std::fs::write(&file, settings).unwrap();
     let (file, url) = (file.display().to_string(), redis.map(RedisServer::url));
@@ -116,12 +114,17 @@ fn main() {
 }
 
 fn layer(clients: &Runtime, layer: &str, redis: Option<&RedisServer>) {
-    let side = clients.block_on(host(&["users", "store", "remembering"], redis));
+    let side = |guest: &str| clients.block_on(host(guest, redis));
     let bearer = format!("Bearer {}", token("ada", &json!({ "role": "owner" })));
     let known = Call { method: "GET", path: "/me", fields: vec![("authorization", bearer)] };
-    beside_hello(clients, layer, &side, "a user by a token that was seen before", known);
+    beside_hello(clients, layer, &side("users"), "a user by a token that was seen before", known);
     let increment = Call { method: "POST", path: "/increment/k{client}", fields: Vec::new() };
-    beside_hello(clients, layer, &side, "one key read and written", increment);
+    beside_hello(clients, layer, &side("store"), "one key read and written", increment);
+    let sessions = side("sessions");
+    let call = clients.block_on(signed_in(sessions.address()));
+    beside_hello(clients, layer, &sessions, "a user by a session", call);
+    drop(sessions);
+    let remembering = side("remembering");
     for members in [100, 1_000] {
         let of = |kind: &str| {
             let group = format!("{kind}.{members}");
@@ -129,14 +132,10 @@ fn layer(clients: &Runtime, layer: &str, redis: Option<&RedisServer>) {
         };
         compare(
             &format!("Broadcast to {members}, {layer}, each delivery: group → remembered group"),
-            (&side, of("plain")),
-            (&side, of("kept")),
+            (&remembering, of("plain")),
+            (&remembering, of("kept")),
         );
     }
-    drop(side);
-    let side = clients.block_on(host(&["sessions"], redis));
-    let call = clients.block_on(signed_in(side.address()));
-    beside_hello(clients, layer, &side, "a user by a session", call);
 }
 
 /// A group of the guest `remembering`.
