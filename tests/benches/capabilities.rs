@@ -89,7 +89,7 @@ async fn host(guest: &str, redis: Option<&RedisServer>) -> Side {
     let grants = if guest == "sessions" { "grants.sessions = true\n" } else { "" };
     let settings = format!(
         "[interface]\nconnections_per_address = 'off'\nconnections_per_second = 'off'\n\
-         frames_per_second = 'off'\n{}{}[modules.hello]\nfile = {:?}\n\
+         frames_per_second = 'off'\nping_interval = '2h'\n{}{}[modules.hello]\nfile = {:?}\n\
          [modules.{guest}]\nfile = {:?}\n{grants}",
         auth_section(""),
         sessions_section(""),

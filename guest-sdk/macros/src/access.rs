@@ -3,9 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Ident, ItemFn, Lit, LitStr, Meta, Token};
+use syn::{Attribute, Ident, Lit, LitStr, Meta, Token};
 
-use crate::errors::Errors;
+use crate::errors::{self, Errors};
 
 /// The demands of a consumer on the user.
 #[derive(Clone, Default)]
@@ -155,18 +155,11 @@ impl Parse for Value {
 
 /// An item with the attribute above it.
 pub(crate) fn misplaced(what: &str, attribute: &TokenStream, item: &TokenStream) -> TokenStream {
-    let name =
-        syn::parse2::<ItemFn>(item.clone()).ok().map(|function| function.sig.ident.to_string());
-    let name = name.as_deref().unwrap_or("room");
-    let mut errors = Errors::default();
-    let at = if attribute.is_empty() { item } else { attribute };
-    errors.at(
-        at,
+    errors::misplaced(attribute, item, "room", |name| {
         format!(
             "it stands in export!, before the name of a consumer: export! {{ #[{what}] {name} }}"
-        ),
-    );
-    errors.finish(item)
+        )
+    })
 }
 
 impl ToTokens for Access {

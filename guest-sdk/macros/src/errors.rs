@@ -38,6 +38,22 @@ impl Errors {
     }
 }
 
+/// The item, and the error of an attribute that stands above it and not in `export!`. `message` gets the name of the item, or
+/// a usual one where the item has none.
+pub(crate) fn misplaced(
+    attribute: &TokenStream,
+    item: &TokenStream,
+    usual: &str,
+    message: impl FnOnce(&str) -> String,
+) -> TokenStream {
+    let function = syn::parse2::<syn::ItemFn>(item.clone()).ok();
+    let name = function.map(|function| function.sig.ident.to_string());
+    let mut errors = Errors::default();
+    let at = if attribute.is_empty() { item } else { attribute };
+    errors.at(at, message(name.as_deref().unwrap_or(usual)));
+    errors.finish(item)
+}
+
 /// The consumer's entry for `export!`, with nothing behind it: an error has been reported, and
 /// another one at `export!` would only distract.
 pub(crate) fn broken_entry(consumer: &TokenStream) -> TokenStream {

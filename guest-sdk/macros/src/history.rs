@@ -3,9 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::ParseStream;
-use syn::{Attribute, Ident, ItemFn, Lit, LitStr, Token};
+use syn::{Attribute, Ident, Lit, LitStr, Token};
 
-use crate::errors::Errors;
+use crate::errors::{self, Errors};
 use crate::group_pattern;
 
 /// Groups that are remembered, and how much of each. The host checks what the numbers may be.
@@ -85,18 +85,11 @@ fn number(value: &Lit, units: &[(&str, u64)]) -> syn::Result<u64> {
 
 /// An item with the attribute above it.
 pub(crate) fn misplaced(attribute: &TokenStream, item: &TokenStream) -> TokenStream {
-    let name =
-        syn::parse2::<ItemFn>(item.clone()).ok().map(|function| function.sig.ident.to_string());
-    let name = name.as_deref().unwrap_or("Room");
-    let mut errors = Errors::default();
-    let at = if attribute.is_empty() { item } else { attribute };
-    errors.at(
-        at,
+    errors::misplaced(attribute, item, "Room", |name| {
         format!(
             "it stands in export!, before the name of a consumer: export! {{ #[history(\"room.*\")] {name} }}"
-        ),
-    );
-    errors.finish(item)
+        )
+    })
 }
 
 impl ToTokens for History {

@@ -3,9 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::ParseStream;
-use syn::{Attribute, Ident, ItemFn, LitStr, Token};
+use syn::{Attribute, Ident, LitStr, Token};
 
-use crate::errors::Errors;
+use crate::errors::{self, Errors};
 
 /// What it says. The host reads expression and zone, with the nearest known name for one that it does not know.
 pub(crate) struct Schedule {
@@ -72,19 +72,12 @@ impl Schedule {
 
 /// An item with the attribute above it.
 pub(crate) fn misplaced(attribute: &TokenStream, item: &TokenStream) -> TokenStream {
-    let name =
-        syn::parse2::<ItemFn>(item.clone()).ok().map(|function| function.sig.ident.to_string());
-    let name = name.as_deref().unwrap_or("report");
-    let mut errors = Errors::default();
-    let at = if attribute.is_empty() { item } else { attribute };
-    errors.at(
-        at,
+    errors::misplaced(attribute, item, "report", |name| {
         format!(
             "a schedule stands in export!, before the name of a consumer of a channel: \
              export! {{ #[schedule(\"@daily\")] {name} }}"
-        ),
-    );
-    errors.finish(item)
+        )
+    })
 }
 
 fn check_expression(expression: &LitStr, errors: &mut Errors) {

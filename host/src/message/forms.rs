@@ -49,13 +49,18 @@ pub fn replies_from(content: &Content) -> Result<Vec<Reply>, FormError> {
     }
 }
 
+const NIL: &[u8] = b"\xc0";
+
 /// Whether a message is only for connections that are there now: an end, or nothing that is sent. Whoever came later would be
 /// ended, too, and has no place behind it.
 pub fn is_for_those_present(content: &Content) -> bool {
     let sends_nothing = |reply: &Reply| {
         matches!(reply, Reply::Accept(_) | Reply::Deny | Reply::Close(_) | Reply::StreamEnd)
     };
-    replies_from(content).is_ok_and(|replies| replies.iter().all(sends_nothing))
+    // Most messages are frames, of which nothing more needs to be read.
+    let is_frame = |(key, value): (&str, &[u8])| matches!(key, "text" | "bytes") && value != NIL;
+    !content.entries().any(is_frame)
+        && replies_from(content).is_ok_and(|replies| replies.iter().all(sends_nothing))
 }
 
 /// How all contents begin that tell who comes and goes in a group: a map of two, the type first.

@@ -129,11 +129,9 @@ impl OfModule {
         log
     }
 
-    /// Notes that a group is sent to now.
-    fn is_sent_to(&mut self, group: &GroupName) {
-        self.turn += 1;
-        let Some(log) = self.logs.get_mut(group) else { return };
-        match log.turn.replace(self.turn) {
+    /// Notes that a group is sent to in this turn, and that it had another one before.
+    fn is_sent_to(&mut self, group: &GroupName, before: Option<u64>) {
+        match before {
             Some(before) => drop(self.sent.remove(&before)),
             None => drop(self.silent.remove(group)),
         }
@@ -178,16 +176,18 @@ impl Logs {
         now: Instant,
     ) -> Position {
         let module = self.modules.entry(kept.module.clone()).or_default();
-        module.log(group, kept, now);
-        module.is_sent_to(group);
+        module.turn += 1;
+        let turn = module.turn;
         let log = module.log(group, kept, now);
         log.last += 1;
-        let (before, position) = (log.bytes, Position { epoch: log.epoch, offset: log.last });
+        let (turn_before, before) = (log.turn.replace(turn), log.bytes);
+        let position = Position { epoch: log.epoch, offset: log.last };
         log.messages.push_back((now, content.clone()));
         log.bytes += cost(content);
         log.trim(kept, now);
         let after = log.bytes;
         module.bytes = module.bytes + after - before;
+        module.is_sent_to(group, turn_before);
         while module.bytes > kept.bounds.bytes && module.empty_oldest(group) {}
         position
     }

@@ -91,45 +91,34 @@ struct Lines {
     logger: SdkLogger,
 }
 
+/// Makes the exporter of a signal. The exporters of the library and their builders have no trait for it in common.
+macro_rules! exporter {
+    ($exporter:ident, $batching:expr, $resource:expr) => {{
+        let (builder, timeout) = ($exporter::builder(), $batching.request_timeout);
+        let made = match $batching.protocol {
+            Protocol::Http => {
+                let builder = builder.with_http().with_protocol(Otlp::HttpBinary);
+                builder.with_http_client(client($batching)?).with_timeout(timeout).build()
+            }
+            Protocol::Grpc if $batching.is_secure => {
+                builder.with_tonic().with_tls_config(tls()).with_timeout(timeout).build()
+            }
+            Protocol::Grpc => builder.with_tonic().with_timeout(timeout).build(),
+        };
+        let refused = |error: ExporterBuildError| TracesError::Exporter(error.to_string());
+        made.map_err(refused).map(|mut exporter| {
+            exporter.set_resource($resource);
+            exporter
+        })
+    }};
+}
+
 impl Exporters {
     fn new(config: &TracesConfig, resource: &Resource) -> Result<Self, TracesError> {
-        let refused = |error: ExporterBuildError| TracesError::Exporter(error.to_string());
-        let spans = config.spans.as_ref().map(|batching| {
-            let (builder, timeout) = (SpanExporter::builder(), batching.request_timeout);
-            let mut exporter = match batching.protocol {
-                Protocol::Http => {
-                    let builder = builder.with_http().with_protocol(Otlp::HttpBinary);
-                    let builder = builder.with_http_client(client(batching)?);
-                    builder.with_timeout(timeout).build().map_err(refused)
-                }
-                Protocol::Grpc if batching.is_secure => {
-                    let builder = builder.with_tonic().with_tls_config(tls());
-                    builder.with_timeout(timeout).build().map_err(refused)
-                }
-                Protocol::Grpc => {
-                    builder.with_tonic().with_timeout(timeout).build().map_err(refused)
-                }
-            }?;
-            exporter.set_resource(resource);
-            Ok::<_, TracesError>(exporter)
-        });
+        let spans =
+            config.spans.as_ref().map(|batching| exporter!(SpanExporter, batching, resource));
         let lines = config.lines.as_ref().map(|batching| {
-            let (builder, timeout) = (LogExporter::builder(), batching.request_timeout);
-            let mut exporter = match batching.protocol {
-                Protocol::Http => {
-                    let builder = builder.with_http().with_protocol(Otlp::HttpBinary);
-                    let builder = builder.with_http_client(client(batching)?);
-                    builder.with_timeout(timeout).build().map_err(refused)
-                }
-                Protocol::Grpc if batching.is_secure => {
-                    let builder = builder.with_tonic().with_tls_config(tls());
-                    builder.with_timeout(timeout).build().map_err(refused)
-                }
-                Protocol::Grpc => {
-                    builder.with_tonic().with_timeout(timeout).build().map_err(refused)
-                }
-            }?;
-            exporter.set_resource(resource);
+            let exporter = exporter!(LogExporter, batching, resource)?;
             let logger = SdkLoggerProvider::builder().build().logger("tidegate");
             Ok::<_, TracesError>(Lines { exporter, logger })
         });
