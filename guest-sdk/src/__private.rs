@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 pub use crate::consumers::{
     Access, ClaimValue, Consumer, Entry, Guards, Presence, Remembering, Schedule, Trigger, access,
-    check, history, mount, presence, schedule,
+    check, history, mount, presence, resume, schedule,
 };
 pub use crate::host::consumer::Failure;
 pub use crate::host::types::{Event, PathParam};
@@ -273,6 +273,8 @@ mod guest {
         presence: Option<Presence>,
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         history: BTreeMap<&'static str, Kept>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resume: Option<u64>,
     }
 
     /// How much of a group is kept.
@@ -297,10 +299,12 @@ mod guest {
                         (pattern, Kept { messages, age, bytes })
                     })
                     .collect(),
+                resume: entry.resume,
             };
             let declares = declared.schedule.is_some()
                 || declared.user.is_some()
                 || declared.presence.is_some()
+                || declared.resume.is_some()
                 || !declared.history.is_empty();
             declares.then_some((entry.name, declared))
         };

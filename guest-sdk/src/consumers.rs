@@ -6,7 +6,7 @@ use crate::host::types::{Event, Invocation};
 
 mod check;
 
-pub use check::{access, check, history, mount, presence, schedule};
+pub use check::{access, check, history, mount, presence, resume, schedule};
 
 /// The consumers of a module. [`export!`](crate::export) makes a function that returns it.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +60,8 @@ pub struct Entry {
     pub access: Option<Access>,
     /// Groups of the module that are remembered.
     pub histories: &'static [Remembering],
+    /// For how many milliseconds a WebSocket is kept whose client was lost.
+    pub resume: Option<u64>,
     pub run: fn(Context, Event) -> Result<(), Failure>,
 }
 
@@ -86,6 +88,8 @@ pub struct Schedule {
     pub expression: &'static str,
     pub zone: &'static str,
     pub missed: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<&'static str>,
 }
 
 /// Groups that are remembered, and how much of each. The host reads it.

@@ -100,6 +100,8 @@ pub use tidegate_sdk_macros::history;
 pub use tidegate_sdk_macros::http;
 #[doc = include_str!("docs/presence.md")]
 pub use tidegate_sdk_macros::presence;
+#[doc = include_str!("docs/resume.md")]
+pub use tidegate_sdk_macros::resume;
 #[doc = include_str!("docs/schedule.md")]
 pub use tidegate_sdk_macros::schedule;
 #[doc = include_str!("docs/user.md")]

@@ -206,6 +206,7 @@ fn routes(c: &mut Criterion) {
             module: &module,
             routes: &specs,
             access: no_access.clone(),
+            resumes: std::collections::BTreeMap::new(),
             policy,
             files: &[],
             retries: &no_retries,

@@ -36,6 +36,13 @@ pub struct ByReason {
     pub reason: &'static str,
 }
 
+/// Labels of a count by result.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByResult {
+    /// A word from a fixed list.
+    pub result: &'static str,
+}
+
 /// Labels of a count by module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByModule {
@@ -185,6 +192,10 @@ pub struct Metrics {
     pub session_changes: Counter,
     /// Time that checking a token took, in seconds.
     pub auth_time: Histogram,
+    /// Clients that asked for a connection they had before, by what came of it.
+    pub resumes: Family<ByResult, Counter>,
+    /// Connections that are kept for clients that were lost.
+    pub lost_clients: Gauge,
     /// Connections that were ended since messages to their groups may have been missed, by what happened.
     pub gap_closes: Family<ByReason, Counter>,
     /// How often Redis was found to be older than it was.
@@ -253,6 +264,8 @@ impl Metrics {
             auth_refusals: Family::default(),
             session_changes: Counter::default(),
             auth_time: histogram(),
+            resumes: Family::default(),
+            lost_clients: Gauge::default(),
             gap_closes: Family::default(),
             store_went_back: Counter::default(),
             nodes_lost: Counter::default(),
@@ -433,6 +446,16 @@ impl Metrics {
 
     fn register_losses(&mut self) {
         let r = &mut self.registry;
+        r.register(
+            "resumes",
+            "Clients that asked for a connection they had before, by result",
+            self.resumes.clone(),
+        );
+        r.register(
+            "lost_clients",
+            "Connections that are kept for clients that were lost",
+            self.lost_clients.clone(),
+        );
         r.register(
             "gap_closes",
             "Connections ended since they may have missed messages to groups, by reason",

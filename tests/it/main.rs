@@ -70,6 +70,7 @@ mod recipes;
 mod redis;
 mod reload;
 mod remembered;
+mod resume;
 mod retries;
 mod routes;
 mod schedules;

@@ -46,7 +46,16 @@ impl Socket {
 
     /// Opens a WebSocket, unless the server is gone, goes meanwhile or lets nobody in now.
     pub async fn open_if_served(address: SocketAddr, path: &str) -> Option<Self> {
-        Self::connect(address, path, &[]).await.ok()
+        Self::open_if_let_in(address, path, &[]).await
+    }
+
+    /// The same with header fields.
+    pub async fn open_if_let_in(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Option<Self> {
+        Self::connect(address, path, headers).await.ok()
     }
 
     async fn connect(

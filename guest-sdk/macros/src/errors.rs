@@ -66,6 +66,7 @@ pub(crate) fn broken_entry(consumer: &TokenStream) -> TokenStream {
                 schedule: ::core::option::Option::None,
                 presence: ::core::option::Option::None,
                 histories: &[],
+                resume: ::core::option::Option::None,
                 access: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Channel {
                     name: ::core::stringify!(#consumer),

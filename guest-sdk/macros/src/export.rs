@@ -1,6 +1,6 @@
 //! `export! { hello, #[user] "/api" => { list, create }, #[schedule("@daily")] report }`.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, LitStr, Path, Token};
@@ -10,6 +10,7 @@ use crate::errors::Errors;
 use crate::history::History;
 use crate::path;
 use crate::presence::Presence;
+use crate::resume::Resume;
 use crate::schedule::Schedule;
 
 /// What stands between commas.
@@ -48,10 +49,8 @@ impl Parse for Items {
 struct Mounted {
     consumer: Path,
     prefix: String,
-    schedule: Option<Schedule>,
-    presence: Option<Presence>,
     access: Access,
-    histories: Vec<History>,
+    of_one: OfOne,
 }
 
 /// What stands before one consumer.
@@ -60,6 +59,51 @@ struct OfOne {
     schedule: Option<Schedule>,
     presence: Option<Presence>,
     histories: Vec<History>,
+    resume: Option<Resume>,
+}
+
+impl Mounted {
+    fn declares(&self) -> bool {
+        let OfOne { schedule, presence, histories, resume } = &self.of_one;
+        schedule.is_some()
+            || presence.is_some()
+            || !histories.is_empty()
+            || resume.is_some()
+            || !self.access.is_empty()
+    }
+
+    fn entry(&self) -> TokenStream {
+        let Self { consumer, prefix, access, of_one } = self;
+        let OfOne { schedule, presence, histories, resume } = of_one;
+        let mut entry = quote_spanned! {name(consumer)=>
+            ::tidegate_sdk::__private::mount(
+                <#consumer as ::tidegate_sdk::__private::Consumer>::ENTRY,
+                #prefix,
+            )
+        };
+        let mut declare = |what: &str, value: TokenStream| {
+            let what = Ident::new(what, Span::call_site());
+            entry = quote_spanned! {name(consumer)=>
+                ::tidegate_sdk::__private::#what(#entry, #value)
+            };
+        };
+        if let Some(schedule) = schedule {
+            declare("schedule", quote!(#schedule));
+        }
+        if let Some(presence) = presence {
+            declare("presence", quote!(#presence));
+        }
+        if !histories.is_empty() {
+            declare("history", quote!(&[#(#histories),*]));
+        }
+        if let Some(resume) = resume {
+            declare("resume", quote!(#resume));
+        }
+        if !access.is_empty() {
+            declare("access", quote!(#access));
+        }
+        entry
+    }
 }
 
 pub(crate) fn expand(input: &TokenStream) -> TokenStream {
@@ -80,45 +124,9 @@ pub(crate) fn expand(input: &TokenStream) -> TokenStream {
     if mounted.is_empty() {
         return errors.finish(&TokenStream::new());
     }
-    let entries = mounted.iter().map(|it| {
-        let Mounted { consumer, prefix, schedule, presence, histories, access } = it;
-        let mounted = quote_spanned! {name(consumer)=>
-            ::tidegate_sdk::__private::mount(
-                <#consumer as ::tidegate_sdk::__private::Consumer>::ENTRY,
-                #prefix,
-            )
-        };
-        let mounted = match schedule {
-            None => mounted,
-            Some(schedule) => quote_spanned! {name(consumer)=>
-                ::tidegate_sdk::__private::schedule(#mounted, #schedule)
-            },
-        };
-        let mounted = match presence {
-            None => mounted,
-            Some(presence) => quote_spanned! {name(consumer)=>
-                ::tidegate_sdk::__private::presence(#mounted, #presence)
-            },
-        };
-        let mounted = match histories.is_empty() {
-            true => mounted,
-            false => quote_spanned! {name(consumer)=>
-                ::tidegate_sdk::__private::history(#mounted, &[#(#histories),*])
-            },
-        };
-        if access.is_empty() {
-            return mounted;
-        }
-        quote_spanned!(name(consumer)=> ::tidegate_sdk::__private::access(#mounted, #access))
-    });
+    let entries = mounted.iter().map(Mounted::entry);
     // A host that knows no declarations refuses a module that exports some: only modules that need them do.
-    let declares = |it: &Mounted| {
-        it.schedule.is_some()
-            || it.presence.is_some()
-            || !it.histories.is_empty()
-            || !it.access.is_empty()
-    };
-    let component = match mounted.iter().any(declares) {
+    let component = match mounted.iter().any(Mounted::declares) {
         true => quote!(::tidegate_sdk::__export_component!(declarations);),
         false => quote!(::tidegate_sdk::__export_component!();),
     };
@@ -159,10 +167,8 @@ fn collect(
         let mut access = around.clone();
         match item {
             Item::Consumer { declared, consumer } => {
-                let OfOne { schedule, presence, histories } =
-                    declarations(&declared, &mut access, errors);
-                let prefix = outer.to_owned();
-                mounted.push(Mounted { consumer, prefix, schedule, presence, histories, access });
+                let of_one = declarations(&declared, &mut access, errors);
+                mounted.push(Mounted { consumer, prefix: outer.to_owned(), access, of_one });
             }
             Item::Group { declared, prefix, items: Items(items) } => {
                 let of_one = declarations(&declared, &mut access, errors);
@@ -184,6 +190,12 @@ fn collect(
                         "a history is declared before the name of a consumer: no path has a part in it",
                     );
                 }
+                if of_one.resume.is_some() {
+                    errors.push(
+                        prefix.span(),
+                        "the connections of one consumer are kept: write it before its name",
+                    );
+                }
                 check_prefix(&prefix, errors);
                 if items.is_empty() {
                     errors.push(prefix.span(), "nothing is under this prefix: list a consumer");
@@ -197,13 +209,18 @@ fn collect(
 
 /// Reads what stands before a consumer or a prefix, and returns what only a consumer has.
 fn declarations(declared: &[Attribute], access: &mut Access, errors: &mut Errors) -> OfOne {
-    let OfOne { mut schedule, mut presence, mut histories } = OfOne::default();
+    let OfOne { mut schedule, mut presence, mut histories, mut resume } = OfOne::default();
     for attribute in declared {
         if access.take(attribute, errors) {
             continue;
         }
         if attribute.path().is_ident("history") {
             histories.extend(History::read(attribute, errors));
+        } else if attribute.path().is_ident("resume") {
+            if resume.is_some() {
+                errors.at(attribute, "for how long its connections are kept is said already");
+            }
+            resume = Resume::read(attribute, errors);
         } else if attribute.path().is_ident("presence") {
             if presence.is_some() {
                 errors.at(
@@ -216,7 +233,8 @@ fn declarations(declared: &[Attribute], access: &mut Access, errors: &mut Errors
             errors.at(
                 attribute,
                 "before a consumer in export! stands #[user], #[claims(role = \"admin\")], \
-                 #[schedule(\"@daily\")], #[presence(\"room.*\")], #[history(\"room.*\")] or nothing",
+                 #[schedule(\"@daily\")], #[presence(\"room.*\")], #[history(\"room.*\")], \
+                 #[resume(\"2m\")] or nothing",
             );
         } else if schedule.is_some() {
             errors.at(attribute, "a consumer has one schedule: let two channels do the same work");
@@ -224,7 +242,7 @@ fn declarations(declared: &[Attribute], access: &mut Access, errors: &mut Errors
             schedule = Schedule::read(attribute, errors);
         }
     }
-    OfOne { schedule, presence, histories }
+    OfOne { schedule, presence, histories, resume }
 }
 
 fn check_prefix(literal: &LitStr, errors: &mut Errors) {

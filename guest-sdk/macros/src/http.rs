@@ -255,6 +255,7 @@ fn entry(
                 schedule: ::core::option::Option::None,
                 presence: ::core::option::Option::None,
                 histories: &[],
+                resume: ::core::option::Option::None,
                 access: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Http {
                     methods: &[#(#methods),*],

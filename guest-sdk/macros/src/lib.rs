@@ -17,7 +17,9 @@ mod history;
 mod http;
 mod path;
 mod presence;
+mod resume;
 mod schedule;
+mod span;
 mod websocket;
 
 #[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
@@ -54,6 +56,12 @@ pub fn history(attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn presence(attribute: TokenStream, item: TokenStream) -> TokenStream {
     presence::misplaced(&attribute.into(), &item.into()).into()
+}
+
+#[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]
+#[proc_macro_attribute]
+pub fn resume(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    resume::misplaced(&attribute.into(), &item.into()).into()
 }
 
 #[expect(missing_docs, reason = "documented at the re-export in tidegate-sdk")]

@@ -7,6 +7,7 @@ use syn::{Attribute, Ident, LitInt, LitStr, Token};
 
 use crate::errors::{self, Errors};
 use crate::group_pattern;
+use crate::span;
 
 /// How it is written.
 const FORM: &str =
@@ -51,8 +52,10 @@ impl Presence {
                 let option: Ident = input.parse()?;
                 input.parse::<Token![=]>()?;
                 let before = match option.to_string().as_str() {
-                    "leave_after" => presence.leave_after.replace(span(&input.parse()?)?),
-                    "interval" => presence.interval.replace(span(&input.parse()?)?),
+                    "leave_after" => {
+                        presence.leave_after.replace(span::milliseconds(&input.parse()?)?)
+                    }
+                    "interval" => presence.interval.replace(span::milliseconds(&input.parse()?)?),
                     "list" => presence.list.replace(input.parse::<LitInt>()?.base10_parse()?),
                     _ => {
                         let message = "the options are `leave_after`, `interval` and `list`";
@@ -69,22 +72,6 @@ impl Presence {
         }
         Ok(presence)
     }
-}
-
-/// Milliseconds of a text such as `10s`.
-fn span(literal: &LitStr) -> syn::Result<u64> {
-    let text = literal.value();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text.get(digits.len()..) {
-        Some("ms") => Some(1),
-        Some("s") => Some(1_000),
-        Some("m") => Some(60_000),
-        _ => None,
-    };
-    let span = digits.parse::<u64>().ok().zip(unit);
-    span.and_then(|(number, unit)| number.checked_mul(unit)).ok_or_else(|| {
-        syn::Error::new(literal.span(), "give a time as \"500ms\", \"10s\" or \"5m\"")
-    })
 }
 
 /// An item with the attribute above it.

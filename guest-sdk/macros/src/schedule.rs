@@ -12,13 +12,14 @@ pub(crate) struct Schedule {
     expression: LitStr,
     zone: String,
     missed: String,
+    overlap: Option<LitStr>,
 }
 
 impl Schedule {
     pub(crate) fn read(attribute: &Attribute, errors: &mut Errors) -> Option<Self> {
         let parsed = attribute.parse_args_with(|input: ParseStream<'_>| {
             let expression: LitStr = input.parse()?;
-            let (mut zone, mut missed) = (None, None);
+            let (mut zone, mut missed, mut overlap) = (None, None, None);
             while !input.is_empty() {
                 input.parse::<Token![,]>()?;
                 if input.is_empty() {
@@ -30,9 +31,10 @@ impl Schedule {
                 let kept = match option.to_string().as_str() {
                     "zone" => &mut zone,
                     "missed" => &mut missed,
+                    "overlap" => &mut overlap,
                     _ => {
-                        let message =
-                            "the options are `zone = \"Europe/Berlin\"` and `missed = \"skip\"`";
+                        let message = "the options are `zone = \"Europe/Berlin\"`, `missed = \"skip\"` and \
+                                       `overlap = \"skip\"`";
                         return Err(syn::Error::new(option.span(), message));
                     }
                 };
@@ -40,9 +42,9 @@ impl Schedule {
                     return Err(syn::Error::new(option.span(), "this option is there already"));
                 }
             }
-            Ok((expression, zone, missed))
+            Ok((expression, zone, missed, overlap))
         });
-        let (expression, zone, missed) = match parsed {
+        let (expression, zone, missed, overlap) = match parsed {
             Ok(parsed) => parsed,
             Err(error) => {
                 errors.push(
@@ -62,11 +64,18 @@ impl Schedule {
             let message = "`missed` is \"once\", which runs the last of the moments that were missed, or \"skip\"";
             errors.push(missed.span(), message);
         }
+        if let Some(overlap) = &overlap
+            && !matches!(overlap.value().as_str(), "skip" | "queue")
+        {
+            let message = "`overlap` is \"skip\", which leaves out a moment while the run before is not over, or \
+                           \"queue\", which has it wait; without it both run";
+            errors.push(overlap.span(), message);
+        }
         let or = |value: &Option<LitStr>, default: &str| {
             value.as_ref().map_or_else(|| default.to_owned(), LitStr::value)
         };
         let (zone, missed) = (or(&zone, "UTC"), or(&missed, "once"));
-        Some(Self { expression, zone, missed })
+        Some(Self { expression, zone, missed, overlap })
     }
 }
 
@@ -94,12 +103,17 @@ fn check_expression(expression: &LitStr, errors: &mut Errors) {
 
 impl ToTokens for Schedule {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self { expression, zone, missed } = self;
+        let Self { expression, zone, missed, overlap } = self;
+        let overlap = match overlap {
+            Some(overlap) => quote!(::core::option::Option::Some(#overlap)),
+            None => quote!(::core::option::Option::None),
+        };
         tokens.extend(quote! {
             ::tidegate_sdk::__private::Schedule {
                 expression: #expression,
                 zone: #zone,
                 missed: #missed,
+                overlap: #overlap,
             }
         });
     }

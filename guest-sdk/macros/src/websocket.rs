@@ -116,6 +116,7 @@ fn entry(
                 schedule: ::core::option::Option::None,
                 presence: ::core::option::Option::None,
                 histories: &[],
+                resume: ::core::option::Option::None,
                 access: ::core::option::Option::None,
                 trigger: ::tidegate_sdk::__private::Trigger::Websocket {
                     path: #text,

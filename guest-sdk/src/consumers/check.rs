@@ -58,6 +58,18 @@ pub const fn history(mut entry: Entry, histories: &'static [Remembering]) -> Ent
     entry
 }
 
+/// Declares for how many milliseconds a connection is kept whose client was lost.
+#[doc(hidden)]
+#[must_use]
+pub const fn resume(mut entry: Entry, window: u64) -> Entry {
+    assert!(
+        matches!(entry.trigger, Trigger::Websocket { .. }),
+        "only a WebSocket is there to come back to: put #[resume] on a consumer of WebSockets"
+    );
+    entry.resume = Some(window);
+    entry
+}
+
 /// Compares the consumer at `position` with those before it.
 #[doc(hidden)]
 pub const fn check(entries: &[Entry], position: usize) {

@@ -3,7 +3,7 @@
 
 mod history;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -31,6 +31,8 @@ pub struct ConsumerDeclarations {
     pub presence: Option<PresenceDeclaration>,
     /// Groups of its module that are remembered.
     pub histories: Vec<(GroupPattern, HistoryRule)>,
+    /// For how long its connections are kept for clients that were lost.
+    pub resume: Option<Duration>,
 }
 
 /// Checks the value of a key, as MessagePack, and keeps it for a consumer with a trigger. The error is the
@@ -65,10 +67,16 @@ const KEYS: &[(&str, Keep<ConsumerDeclarations>)] = &[
         kept.histories = history::read(value)?;
         Ok(())
     }),
+    ("resume", |kept, trigger, value| {
+        kept.resume = Some(resume(trigger, value)?);
+        Ok(())
+    }),
 ];
 
 /// The most claims that a consumer may ask for, and values of one.
 const CLAIM_RULES_MAX: usize = 32;
+/// For how long a consumer may ask to keep a connection whose client was lost.
+const RESUME_WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
 
 fn access(kept: &mut ConsumerDeclarations) -> &mut Access {
     let access = kept
@@ -205,6 +213,17 @@ fn presence(trigger: &Trigger, value: &[u8]) -> Result<PresenceDeclaration, Stri
     PresenceDeclaration::new(&groups, audience, times, list).map_err(|error| error.to_string())
 }
 
+/// For how long connections are kept.
+fn resume(trigger: &Trigger, value: &[u8]) -> Result<Duration, String> {
+    if !matches!(trigger, Trigger::Websocket { .. }) {
+        return Err("a consumer of WebSockets has it, and this is not such a consumer".to_owned());
+    }
+    let window = rmp_serde::from_slice(value).ok().map(Duration::from_millis);
+    window
+        .filter(|window| RESUME_WINDOW.contains(window))
+        .ok_or_else(|| "give a number of milliseconds, from 1,000 to 600,000".to_owned())
+}
+
 /// The declarations of a module, by consumer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declarations {
@@ -236,6 +255,12 @@ impl Declarations {
     pub fn access(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Access>)> {
         let of = self.by_consumer.iter();
         of.filter_map(|(name, declared)| Some((name, declared.access.as_ref()?)))
+    }
+
+    /// Returns for how long consumers keep connections whose clients were lost.
+    pub fn resumes(&self) -> impl Iterator<Item = (&Arc<str>, Duration)> {
+        let of = self.by_consumer.iter();
+        of.filter_map(|(name, declared)| Some((name, declared.resume?)))
     }
 
     /// Returns the consumers that are run by the clock.

@@ -60,6 +60,15 @@ impl Admission {
         (Place(Arc::clone(&self.open)), beyond)
     }
 
+    /// A place and a share for a connection that is kept while its client is away, and what it is beyond, if it is.
+    pub(super) fn keep(&self, client: IpAddr) -> ((Place, Share), Option<Reason>) {
+        let before = self.open.fetch_add(1, Ordering::Relaxed);
+        let too_many = self.limits.connections.is_some_and(|limit| before >= limit);
+        let (share, beyond) = self.share(client);
+        let beyond = if too_many { Some(Reason::Connections) } else { beyond };
+        ((Place(Arc::clone(&self.open)), share), beyond)
+    }
+
     /// A share of an address, and whether that is one too many.
     pub(super) fn share(&self, client: IpAddr) -> (Share, Option<Reason>) {
         let address = network_of(client);

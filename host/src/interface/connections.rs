@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{mailbox::Mailbox, roster::About};
-use crate::message::{LocalName, Protocol};
+use crate::message::{LocalName, Protocol, Scope};
 
 /// Parts of the connections, each with a lock of its own: a look at all of them holds one at a time.
 const SHARDS: usize = 64;
@@ -65,6 +65,13 @@ impl Connections {
     pub(super) fn describe(&self, local: &LocalName, about: About) {
         if let Some(entry) = self.shard(local).get_mut(local) {
             entry.about = Some(about);
+        }
+    }
+
+    /// Notes another scope of a connection that is known.
+    pub(super) fn moved(&self, local: &LocalName, scope: &Arc<Scope>) {
+        if let Some(Entry { about: Some(about), .. }) = self.shard(local).get_mut(local) {
+            about.scope = Arc::clone(scope);
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Hub,
+    admission::Share,
     encoded::EncodedFrame,
     mailbox::{Mail, SharedReply},
     registration::Registration,
@@ -20,8 +21,8 @@ use super::{
 use crate::{
     layer::SendError,
     message::{
-        Close, Done, Event, EventKind, Gap, GroupName, Message, Outcome, Payload, Position, Reply,
-        Scope,
+        Close, Done, Event, EventKind, Gap, GroupName, LocalName, Message, Outcome, Payload,
+        Position, Reply, Scope,
     },
     routing::Route,
     telemetry::{ByReason, DropReason},
@@ -69,6 +70,8 @@ pub(super) struct Conversation {
     pub(super) hub: Arc<Hub>,
     pub(super) route: Arc<Route>,
     pub(super) scope: Arc<Scope>,
+    /// The subprotocol of a WebSocket, if one was chosen.
+    pub(super) subprotocol: Option<String>,
     /// The span of its request or handshake, if there are spans.
     pub(super) trace: Option<Box<Began>>,
     registration: Registration,
@@ -126,6 +129,7 @@ impl Conversation {
             hub: registration.hub(),
             route,
             scope,
+            subprotocol: None,
             trace: None,
             registration,
             next_order: 0,
@@ -142,6 +146,19 @@ impl Conversation {
     pub(super) fn traced(mut self, began: Option<Began>) -> Self {
         self.trace = began.map(Box::new);
         self
+    }
+
+    /// The local name of the connection.
+    pub(super) const fn local(&self) -> &LocalName {
+        self.registration.local()
+    }
+
+    /// Goes on with a client that has come back: its address, user and session are those of now.
+    pub(super) fn moved(&mut self, now: Scope, share: Option<Share>) {
+        let Scope { client, server, user, session, .. } = now;
+        let scope = Scope { client, server, user, session, ..(*self.scope).clone() };
+        self.scope = Arc::new(scope);
+        self.registration.moved(&self.scope, share);
     }
 
     /// Whether the connection is to end when the event in flight is over.

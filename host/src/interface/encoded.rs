@@ -33,9 +33,19 @@ impl EncodedFrame {
         }
     }
 
-    /// Encodes a ping without content.
-    pub(super) fn ping() -> Self {
-        Self::of(OPCODE_PING, Bytes::new(), 0)
+    /// Encodes a ping. Its content, at most 125 bytes, comes back with the answer.
+    pub(super) fn ping(content: Bytes) -> Self {
+        Self::of(OPCODE_PING, content, 0)
+    }
+
+    /// The same frame, which adds nothing to what waits in a mailbox.
+    pub(super) fn uncounted(&self) -> Self {
+        Self { cost: 0, ..self.clone() }
+    }
+
+    /// Returns the bytes of its content.
+    pub(super) const fn content_len(&self) -> usize {
+        self.payload.len()
     }
 
     /// Takes bytes that are encoded already.
@@ -108,14 +118,14 @@ mod tests {
             let frames = [
                 EncodedFrame::new(Frame::Text(text.clone())),
                 EncodedFrame::new(Frame::Binary(binary.clone())),
-                EncodedFrame::ping(),
+                EncodedFrame::ping(Bytes::from_static(b"17")),
             ];
             assert_eq!(frames[0].cost(), Reply::Send(Frame::Text(text.clone())).cost());
             let wire = std::io::Cursor::new(frames.iter().flat_map(bytes).collect::<Vec<u8>>());
             let mut client = WebSocket::from_raw_socket(wire, Role::Client, None);
             assert_eq!(client.read().unwrap(), Message::Text(text.into()));
             assert_eq!(client.read().unwrap(), Message::Binary(binary));
-            assert_eq!(client.read().unwrap(), Message::Ping(Bytes::new()));
+            assert_eq!(client.read().unwrap(), Message::Ping(Bytes::from_static(b"17")));
         }
     }
 

@@ -46,6 +46,7 @@ use self::{
     limits_log::{LimitsLog, Reason},
     unsent::ResponseSizes,
     users::Users,
+    websocket::Returns,
 };
 pub(crate) use self::{admission::network_of, transport::read_out};
 pub use self::{
@@ -77,6 +78,8 @@ struct Hub {
     users: Users,
     admission: Admission,
     connections: Connections,
+    /// Connections whose clients may come back.
+    returns: Returns,
     /// WebSockets whose consumers are owed a `disconnect`.
     open_sockets: Arc<AtomicUsize>,
     lines: Lines,

@@ -23,7 +23,7 @@ pub(super) struct Registration {
     local: LocalName,
     pub(super) channel: ChannelName,
     pub(super) mailbox: Arc<Mailbox>,
-    _share: Option<Share>,
+    share: Option<Share>,
 }
 
 impl Registration {
@@ -53,13 +53,29 @@ impl Registration {
         }
         gauge(hub, protocol).inc();
         let channel = ChannelName::of_connection(&hub.node, &local);
-        Self { hub: Arc::clone(hub), protocol, local, channel, mailbox, _share: share }
+        Self { hub: Arc::clone(hub), protocol, local, channel, mailbox, share }
     }
 
     /// Notes what operators may know of the connection.
     pub(super) fn describe(&self, route: &Arc<Route>, scope: &Arc<Scope>) {
         let (route, scope, since) = (Arc::clone(route), Arc::clone(scope), SystemTime::now());
         self.hub.connections.describe(&self.local, About { route, scope, since });
+    }
+
+    /// Notes that its client has come back from elsewhere.
+    pub(super) fn moved(&mut self, scope: &Arc<Scope>, share: Option<Share>) {
+        self.hub.connections.moved(&self.local, scope);
+        self.share = share;
+    }
+
+    /// Gives up its share of what one address may have.
+    pub(super) fn take_share(&mut self) -> Option<Share> {
+        self.share.take()
+    }
+
+    /// The name in the channel of the connection.
+    pub(super) const fn local(&self) -> &LocalName {
+        &self.local
     }
 
     pub(super) fn hub(&self) -> Arc<Hub> {

@@ -21,6 +21,7 @@ use super::{
     },
     unsent::ResponseSizes,
     users::Users,
+    websocket::Returns,
 };
 use crate::{
     auth::Auth,
@@ -89,6 +90,7 @@ impl InterfaceServer {
             routes,
             users: Users::new(auth, sessions),
             connections: Connections::default(),
+            returns: Returns::default(),
             open_sockets: Arc::default(),
             lines: Lines::default(),
             metrics,

@@ -9,7 +9,10 @@ use std::{
 use hyper::header::{self, HeaderName, HeaderValue};
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::tokens::{SUBPROTOCOL_PREFIX, value_of};
+use super::{
+    tokens::{SUBPROTOCOL_PREFIX, value_of},
+    websocket::is_offer,
+};
 use crate::{
     auth::{Auth, TokenError},
     capability::{
@@ -124,10 +127,11 @@ impl Users {
                 .collect();
             scope.query_string = kept.join("&");
         }
-        if scope.subprotocols.iter().all(|name| !name.starts_with(SUBPROTOCOL_PREFIX)) {
+        let is_secret = |name: &str| name.starts_with(SUBPROTOCOL_PREFIX) || is_offer(name);
+        if !scope.subprotocols.iter().any(|name| is_secret(name)) {
             return;
         }
-        scope.subprotocols.retain(|name| !name.starts_with(SUBPROTOCOL_PREFIX));
+        scope.subprotocols.retain(|name| !is_secret(name));
         scope.headers.retain(|(name, _)| *name != header::SEC_WEBSOCKET_PROTOCOL);
         if let Ok(rest) = HeaderValue::try_from(scope.subprotocols.join(", "))
             && !rest.is_empty()

@@ -230,6 +230,12 @@ impl LocalName {
     pub fn random() -> Self {
         Self(CorrelationId::random().to_string().into())
     }
+
+    /// Reads the text of a name that [`random`](Self::random) made.
+    pub fn parse_random(text: &str) -> Option<Self> {
+        let id: CorrelationId = text.parse().ok()?;
+        Some(Self(id.to_string().into()))
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub mod store;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -136,6 +136,7 @@ impl Version {
             module: &self.name,
             routes: &self.routes,
             access: access(&self.declarations),
+            resumes: resumes(&self.declarations),
             policy: policy(&self.settings, self.activation),
             files: &self.settings.files,
             retries: &self.settings.retries,
@@ -147,6 +148,10 @@ fn access(declarations: &Declarations) -> BTreeMap<Arc<str>, Arc<Access>> {
     let of =
         |(consumer, access): (&Arc<str>, &Arc<Access>)| (Arc::clone(consumer), Arc::clone(access));
     declarations.access().map(of).collect()
+}
+
+fn resumes(declarations: &Declarations) -> BTreeMap<Arc<str>, Duration> {
+    declarations.resumes().map(|(consumer, window)| (Arc::clone(consumer), window)).collect()
 }
 
 fn policy(settings: &ModuleSettings, activation: u64) -> Policy {
@@ -337,6 +342,7 @@ impl Registry {
             module: &candidate.name,
             routes: &candidate.routes,
             access: access(&candidate.declarations),
+            resumes: resumes(&candidate.declarations),
             policy: policy(&candidate.settings, 0),
             files: &candidate.settings.files,
             retries: &candidate.settings.retries,

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use matchit::{InsertError, Router};
@@ -29,6 +30,8 @@ pub struct Route {
     pub access: Option<Arc<Access>>,
     /// Whether the consumer wants to know that an HTTP client left early.
     pub disconnect: bool,
+    /// For how long its WebSockets are kept whose clients were lost. None: they end at once.
+    pub resume: Option<Duration>,
     /// Where the module's events go.
     pub channels: Arc<EventChannels>,
     /// How the module's connections are treated.
@@ -44,6 +47,8 @@ pub struct Declared<'a> {
     pub routes: &'a [RouteSpec],
     /// Demands of consumers on users, by consumer.
     pub access: BTreeMap<Arc<str>, Arc<Access>>,
+    /// For how long consumers keep WebSockets whose clients were lost, by consumer.
+    pub resumes: BTreeMap<Arc<str>, Duration>,
     /// How its connections are treated.
     pub policy: Policy,
     /// Its directories of files.
@@ -243,6 +248,7 @@ impl Building {
                     pattern: pattern.clone(),
                     guards: guards.clone(),
                     access: declared.access.get(&spec.consumer).cloned(),
+                    resume: declared.resumes.get(&spec.consumer).copied(),
                     disconnect,
                     channels: Arc::clone(&channels),
                     policy: Arc::clone(&policy),

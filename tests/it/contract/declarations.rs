@@ -77,7 +77,7 @@ async fn unknown_or_unreadable_declarations_are_refused_and_the_version_before_s
         (
             bytes(&json!({ "work": { "guard": "user" } })),
             "it declares \"guard\" of consumer \"work\", and this host knows schedule, user, claims, \
-             presence, history; leave the key out, or deploy it to a host that knows it",
+             presence, history, resume; leave the key out, or deploy it to a host that knows it",
         ),
         (
             bytes(

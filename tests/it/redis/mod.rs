@@ -12,6 +12,7 @@ mod online;
 mod presence;
 mod processes;
 mod python;
+mod resume;
 mod retries;
 mod schedules;
 mod sentinel;

@@ -197,11 +197,37 @@ fn groups_that_are_remembered_are_kept_and_a_pattern_stands_once() {
 }
 
 #[test]
+fn connections_of_websockets_are_kept_for_a_second_to_ten_minutes() {
+    let trigger =
+        Trigger::Websocket { path: Pattern::parse("/").unwrap(), guards: Guards::default() };
+    let mut routes = routes();
+    routes.push(RouteSpec { consumer: "room".into(), trigger });
+    let check = |consumer: &str, value: serde_json::Value| {
+        Declarations::check(packed(&json!({ consumer: { "resume": value } })), &routes)
+    };
+    for window in [1_000, 600_000] {
+        let declared = check("room", window.into()).unwrap();
+        let resumes: Vec<_> = declared.resumes().collect();
+        assert_eq!(resumes, [(&Arc::from("room"), Duration::from_millis(window))]);
+    }
+    for (consumer, window, rule) in [
+        ("room", json!(999), "from 1,000 to 600,000"),
+        ("room", json!(600_001), "from 1,000 to 600,000"),
+        ("room", json!(-1), "from 1,000 to 600,000"),
+        ("room", json!("2m"), "from 1,000 to 600,000"),
+        ("work", json!(1_000), "a consumer of WebSockets has it"),
+    ] {
+        let error = check(consumer, window).unwrap_err().to_string();
+        assert!(error.contains("resume of consumer") && error.contains(rule), "{error}");
+    }
+}
+
+#[test]
 fn the_host_names_the_keys_that_it_knows_and_takes_maps_without_any() {
     let value = json!({ "chat": { "guard": "user" } });
     let error = Declarations::check(packed(&value), &routes()).unwrap_err().to_string();
     assert!(
-        error.contains("this host knows schedule, user, claims, presence, history;"),
+        error.contains("this host knows schedule, user, claims, presence, history, resume;"),
         "{error}"
     );
     let declared = Declarations::check(packed(&json!({ "chat": {} })), &routes()).unwrap();

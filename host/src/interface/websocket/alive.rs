@@ -64,6 +64,18 @@ impl Alive {
         self.pinged = None;
     }
 
+    /// Its client has come back, and its user expires then.
+    pub(super) fn comes_back(&mut self, expires: Option<Instant>) {
+        self.heard();
+        self.used();
+        self.expires = expires;
+    }
+
+    /// When its user expires, or its session ends.
+    pub(super) const fn expires(&self) -> Option<Instant> {
+        self.expires
+    }
+
     /// A message went in either direction.
     pub(super) fn used(&mut self) {
         self.used = Instant::now();

@@ -6,12 +6,19 @@ use super::metered::TooFast;
 use crate::{layer::SendError, message::Close};
 
 /// How a socket ended.
+#[derive(Debug)]
 pub(super) struct End {
     pub(super) close: Close,
     pub(super) by: By,
+    /// Whether the line was lost, and the client may come back.
+    pub(super) is_loss: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Clients that come back close with these codes: ours when nothing has come for too long, libraries that ping when
+/// nothing answers.
+const HEARD_NOTHING: [u16; 2] = [4408, 1011];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
     Client,
     Application,
@@ -20,12 +27,32 @@ pub(super) enum By {
 
 impl End {
     pub(super) fn host(code: u16, reason: impl Into<String>) -> Self {
-        Self { close: Close::new(code, reason), by: By::Host }
+        Self::by_host(Close::new(code, reason))
+    }
+
+    pub(super) const fn by_host(close: Close) -> Self {
+        Self { close, by: By::Host, is_loss: false }
+    }
+
+    /// The consumer closes it.
+    pub(super) const fn by_application(close: Close) -> Self {
+        Self { close, by: By::Application, is_loss: false }
+    }
+
+    /// The client closes it.
+    pub(super) fn by_client(close: Close) -> Self {
+        let is_loss = HEARD_NOTHING.contains(&close.code);
+        Self { close, by: By::Client, is_loss }
+    }
+
+    /// The host closes the line, and the client may come back.
+    pub(super) fn lost(self) -> Self {
+        Self { is_loss: true, ..self }
     }
 
     /// The connection ended without a close frame.
     pub(super) fn broken() -> Self {
-        Self { close: Close::new(1006, ""), by: By::Client }
+        Self { close: Close::new(1006, ""), by: By::Client, is_loss: true }
     }
 
     /// The client broke a rule of RFC 6455, or the connection broke.

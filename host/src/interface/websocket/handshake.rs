@@ -2,43 +2,44 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Version, body::Incoming, ext, header,
     upgrade::OnUpgrade,
 };
-use hyper_util::rt::TokioIo;
+use tokio::{
+    sync::oneshot,
+    time::{Duration, timeout},
+};
 use tokio_tungstenite::tungstenite::{
     self, error::ProtocolError, handshake::server::create_response_with_body,
 };
 
 use super::{
-    link::{Link, ReadAhead},
-    metered::Metered,
+    line::{Held, Line},
+    offer::Offer,
+    returns::{NotResumed, Return, Visitor},
     session,
     socket::Socket,
 };
 use crate::{
     interface::{
         Hub,
-        connection::{Busy, SocketPlace},
+        connection::SocketPlace,
         conversation::{Conversation, Happening},
         entry,
         http::{Arrival, ResponseBody, empty, last, plain},
         limits_log::Reason,
         online::{self, NotEntered},
-        pace::StreamPace,
         registration::Registration,
         spans::Began,
         strictness,
-        transport::Paced,
     },
     layer::SendError,
     message::{
         Close, CorrelationId, EventKind, Handshake, HostAnswer, Outcome, Protocol, Reply, Scope,
     },
     routing::{Found, Head, Resolution, Route},
-    telemetry::DropReason,
+    telemetry::{ByResult, DropReason},
 };
 
 /// Whether a request asks for a WebSocket: by `upgrade`, or over HTTP/2 by the extended `CONNECT` of
@@ -62,7 +63,12 @@ pub(in crate::interface) struct Asked {
     /// What an accepted one is answered with.
     accepting: Response<()>,
     upgrade: OnUpgrade,
+    /// What a client offers that may come back.
+    offer: Option<Offer>,
 }
+
+/// How long a handshake waits for the connection that its client has come back for.
+const RETURN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Answers a handshake; an accepted one goes on as a task of its own.
 pub(in crate::interface) async fn open(
@@ -79,7 +85,13 @@ pub(in crate::interface) async fn open(
         Ok(asked) => asked,
         Err(response) => return *response,
     };
-    let Asked { route, scope, registration, accepting, upgrade } = asked;
+    let held = Held::new(arrival.connection.begin(), place, arrival.pace.clone());
+    let comes_back = asked.offer.is_some();
+    let (asked, held) = match come_back(hub, asked, held).await {
+        Ok(response) => return response,
+        Err(begins) => *begins,
+    };
+    let Asked { route, scope, registration, accepting, upgrade, .. } = asked;
     let (own, channel) = (session::of(&scope).cloned(), registration.channel.clone());
     let trace = arrival.trace.as_ref().map(|trace| Began::new(trace.context()));
     let conversation = Conversation::new(route, scope, registration).traced(trace);
@@ -96,8 +108,7 @@ pub(in crate::interface) async fn open(
             plain(status, text, id)
         }
         Decision::Accept(handshake) => {
-            let open = Open { busy: arrival.connection.begin(), _place: place, pace: arrival.pace };
-            pending.accept(accepting, handshake, upgrade, open)
+            pending.accept(accepting, handshake, upgrade, (held, comes_back))
         }
     }
 }
@@ -149,8 +160,50 @@ pub(in crate::interface) async fn ask(
         scope.ok_or_else(|| refused(StatusCode::BAD_REQUEST, "the path is not UTF-8"))?;
     scope.subprotocols = subprotocols(request.headers());
     (scope.user, scope.session) = (admitted.user, admitted.session);
+    let offer = Offer::of(&scope.subprotocols);
     hub.users.hide_tokens(&mut scope);
-    Ok(Asked { route, scope, registration, accepting, upgrade })
+    Ok(Asked { route, scope, registration, accepting, upgrade, offer })
+}
+
+/// Answers the handshake of a client that has come back for its connection. Another one begins a connection.
+async fn come_back(
+    hub: &Arc<Hub>,
+    mut asked: Asked,
+    held: Held,
+) -> Result<Response<ResponseBody>, Box<(Asked, Held)>> {
+    let Some(Offer::Again(claim)) = asked.offer.take() else {
+        return Err(Box::new((asked, held)));
+    };
+    let (answer, answered) = oneshot::channel();
+    let (arrived, arriving) = oneshot::channel();
+    let visitor = Visitor { route: Arc::clone(&asked.route), scope: asked.scope.clone() };
+    hub.returns.bring(Return { claim, visitor, answer, arriving });
+    let resumed = match timeout(RETURN_PATIENCE, answered).await {
+        Ok(Ok(resumed)) => resumed,
+        _ => Err(NotResumed::Gone),
+    };
+    let result = resumed.as_ref().map_or_else(|why| why.word(), |_| "resumed");
+    hub.metrics.resumes.get_or_create(&ByResult { result }).inc();
+    let Ok(chosen) = resumed else { return Err(Box::new((asked, held))) };
+    let Asked { scope, mut registration, accepting, upgrade, .. } = asked;
+    let mut response = accepting.map(|()| empty());
+    if let Some(chosen) = chosen.filter(|chosen| scope.subprotocols.contains(chosen)) {
+        choose(&mut response, &chosen);
+    }
+    let (share, line_hub, client) = (registration.take_share(), Arc::clone(hub), scope.client.ip());
+    hub.drain.spawn("websocket of a client that has come back", async move {
+        if let Ok(io) = upgrade.await {
+            // Dropped, it ends: the connection is over meanwhile.
+            drop(arrived.send((Line::new(&line_hub, client, io, held), share)));
+        }
+    });
+    Ok(response)
+}
+
+fn choose(response: &mut Response<ResponseBody>, subprotocol: &str) {
+    if let Ok(value) = header::HeaderValue::from_str(subprotocol) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);
+    }
 }
 
 /// The route of a handshake, or the status in its place.
@@ -207,14 +260,6 @@ fn subprotocols(headers: &HeaderMap) -> Vec<String> {
         .map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
         .collect()
-}
-
-/// What an open WebSocket has of its connection.
-struct Open {
-    busy: Busy,
-    _place: SocketPlace,
-    /// Whether its stream waits for the client; none over HTTP/1.
-    pace: Option<Arc<StreamPace>>,
 }
 
 enum Decision {
@@ -305,20 +350,18 @@ impl Pending {
         accepting: Response<()>,
         handshake: Handshake,
         upgrade: OnUpgrade,
-        open: Open,
+        open: (Held, bool),
     ) -> Response<ResponseBody> {
         let mut response = accepting.map(|()| empty());
         for (name, value) in handshake.headers {
             response.headers_mut().append(name, value);
         }
-        let offered = self.conversation.as_ref().map(|it| &it.scope.subprotocols);
-        let chosen = handshake.subprotocol.unwrap_or_else(|| entry::SUBPROTOCOL.to_owned());
-        if offered.is_some_and(|offered| offered.contains(&chosen))
-            && let Ok(value) = header::HeaderValue::from_maybe_shared(Bytes::from(chosen))
-        {
-            response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);
-        }
-        if let Some(conversation) = self.conversation.take() {
+        if let Some(mut conversation) = self.conversation.take() {
+            let chosen = handshake.subprotocol.unwrap_or_else(|| entry::SUBPROTOCOL.to_owned());
+            if conversation.scope.subprotocols.contains(&chosen) {
+                choose(&mut response, &chosen);
+                conversation.subprotocol = Some(chosen);
+            }
             let early = std::mem::take(&mut self.early);
             let hub = Arc::clone(&conversation.hub);
             hub.drain.spawn("websocket", upgraded(upgrade, conversation, early, open));
@@ -357,24 +400,13 @@ async fn upgraded(
     upgrade: OnUpgrade,
     conversation: Conversation,
     early: Vec<Happening>,
-    open: Open,
+    (held, comes_back): (Held, bool),
 ) {
-    let io = match upgrade.await {
-        Ok(io) => TokioIo::new(io),
-        Err(_) => {
-            let gone = EventKind::WebsocketDisconnect(Close::new(1006, ""));
-            return conversation.end(Some(gone)).await;
-        }
+    let Ok(io) = upgrade.await else {
+        let gone = EventKind::WebsocketDisconnect(Close::new(1006, ""));
+        return conversation.end(Some(gone)).await;
     };
-    let (hub, client) = (Arc::clone(&conversation.hub), conversation.scope.client.ip());
-    let per_second = hub.config.limits.frames_per_second;
-    let io = ReadAhead::new(Paced::new(io, hub.config.timeouts.write));
-    let io = Metered::new(io, per_second, move || hub.refuse(Reason::FramesPerSecond, client));
-    let link = Link::new(io, conversation.hub.config.frame_bytes);
+    let line = Line::new(&conversation.hub, conversation.scope.client.ip(), io, held);
     // On the heap once, and not in each state of the task.
-    Box::new(Socket::new(conversation, early, open.busy)).run(Box::new(link)).await;
-    if let Some(pace) = open.pace {
-        // The task that writes for the stream may wait for a client that takes nothing.
-        pace.finish();
-    }
+    Box::new(Socket::new(conversation, early, comes_back)).run(line).await;
 }

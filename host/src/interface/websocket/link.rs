@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    future::poll_fn,
     io::{self, Read, Write},
     pin::Pin,
     task::{Context, Poll, Waker},
@@ -164,6 +165,29 @@ impl<S: AsyncRead + Unpin> Link<S> {
                 })
             }
         }
+    }
+
+    /// Writes what is left with the close frame, and waits for the client's.
+    pub(super) async fn shake_hands(&mut self, outbound: &mut Outbound)
+    where
+        S: AsyncWrite,
+    {
+        if self.write_all(outbound).await.is_err() {
+            return;
+        }
+        while let Some(Ok(_)) = poll_fn(|context| self.poll_next(context, outbound)).await {}
+        // The library has answered the client's close frame.
+        drop(self.write_all(outbound).await);
+    }
+
+    async fn write_all(&mut self, outbound: &mut Outbound) -> io::Result<()>
+    where
+        S: AsyncWrite,
+    {
+        while !outbound.is_idle() {
+            poll_fn(|context| outbound.poll_write(context, &mut self.io)).await?;
+        }
+        Ok(())
     }
 
     /// Puts a close frame behind what waits. Messages are still read, up to the client's close frame.

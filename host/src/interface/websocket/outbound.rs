@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use tokio::io::AsyncWrite;
 
 use crate::interface::encoded::EncodedFrame;
@@ -46,8 +47,8 @@ impl Outbound {
     }
 
     /// Asks the client for a sign of life.
-    pub(super) fn push_ping(&mut self) {
-        self.push(EncodedFrame::ping());
+    pub(super) fn push_ping(&mut self, content: Bytes) {
+        self.push(EncodedFrame::ping(content));
     }
 
     /// Takes whole frames that the library wrote. False if too many of them wait.
@@ -65,6 +66,11 @@ impl Outbound {
         self.frames.truncate(usize::from(self.sent > 0));
         self.cost = self.frames.front().map_or(0, EncodedFrame::cost);
         self.control_bytes = 0;
+    }
+
+    /// The bytes of the mailbox that the frames stand for, and those that are taken and not flushed.
+    pub(super) const fn cost(&self) -> usize {
+        self.cost + self.taken
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -81,11 +81,18 @@ impl Renewal {
         }
     }
 
+    /// Whether there is a session.
+    pub(super) const fn is_of_session(&self) -> bool {
+        self.of.is_some()
+    }
+
     /// How the socket ends when its token has expired, or its session is over.
     pub(super) fn over(&self) -> End {
-        let is_session = self.of.is_some();
-        let reason = if is_session { SESSION_ENDED } else { "the token has expired" };
-        End::host(SIGNED_OUT, reason)
+        if self.is_of_session() {
+            return End::host(SIGNED_OUT, SESSION_ENDED);
+        }
+        // The client may come back with another token.
+        End::host(SIGNED_OUT, "the token has expired").lost()
     }
 
     /// How often it is to be noted. None: never.

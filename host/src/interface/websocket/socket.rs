@@ -10,29 +10,28 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::{Instant, Sleep, sleep_until, timeout_at},
+    sync::oneshot::error::RecvError,
+    time::{Instant, Sleep, sleep_until},
 };
-use tokio_tungstenite::tungstenite::{
-    self, Message,
-    protocol::{CloseFrame, frame::coding::CloseCode},
-};
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::{
     alive::{Alive, Due},
     end::{By, End},
+    line::{Line, Wire, part},
     link::Link,
     outbound::Outbound,
+    resume::{Resumption, plain_greeting},
+    returns::{Arrived, Return},
     session::Renewal,
 };
 use crate::{
     interface::{
         access_log,
-        connection::Busy,
         connections::CountedSocket,
         conversation::{Conversation, Happening},
+        encoded::EncodedFrame,
         limits_log::Reason,
-        read_out,
     },
     layer::SendError,
     message::{Close, EventKind, Frame, HostAnswer, Outcome, Reply},
@@ -46,26 +45,26 @@ type Sending = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 
 /// An open WebSocket.
 pub(super) struct Socket {
-    conversation: Conversation,
-    outbound: Outbound,
+    pub(super) conversation: Conversation,
+    pub(super) outbound: Outbound,
+    /// What lets its client come back. None where the client does not ask for that, or its consumer does not allow it.
+    pub(super) resumption: Option<Box<Resumption>>,
     /// Frames that wait for their turn.
     backlog: VecDeque<Frame>,
     backlog_bytes: usize,
     /// An event that waits for room in its channel.
     sending: Option<Sending>,
-    renewal: Renewal,
+    pub(super) renewal: Renewal,
     /// What a group message that came before the handshake was decided asks for.
     ending: Option<End>,
-    alive: Alive,
+    pub(super) alive: Alive,
     /// Whether the client takes nothing more.
     is_over: bool,
-    /// The connection below is in use as long as this is.
-    _busy: Busy,
     _counted: CountedSocket,
 }
 
 /// The next step of an open WebSocket.
-enum Step {
+pub(super) enum Step {
     /// Bytes have gone to the client, or there are more for it: look at everything again.
     Again,
     Happening(Happening),
@@ -77,18 +76,34 @@ enum Step {
     /// It is time to look whether the client is alive.
     Look,
     Broken(io::Error),
+    /// A client asks for this connection.
+    Return(Box<Return>),
+    /// The line of a client that has come back is there, or will not be.
+    Arrived(Result<Arrived, RecvError>),
 }
 
 impl Socket {
-    pub(super) fn new(conversation: Conversation, early: Vec<Happening>, busy: Busy) -> Self {
+    /// A socket after its handshake. `early` came before that was decided. `comes_back` says that the client asks to be
+    /// able to come back.
+    pub(super) fn new(conversation: Conversation, early: Vec<Happening>, comes_back: bool) -> Self {
         let config = &conversation.hub.config;
         let renewal = Renewal::new(&conversation.hub, &conversation.scope);
         let expires = renewal.end_of(&conversation.hub.users, &conversation.scope);
         let alive = Alive::new(&config.liveness, expires, renewal.interval());
         let counted = CountedSocket::new(&conversation.hub.open_sockets);
+        let window = conversation.route.resume.filter(|_| comes_back);
+        let resumption = window.map(|window| {
+            Box::new(Resumption::new(&conversation.hub, conversation.local(), window))
+        });
+        let mut outbound = Outbound::default();
+        if comes_back {
+            let greeting = resumption.as_ref().map_or_else(plain_greeting, |it| it.greeting());
+            outbound.push(greeting);
+        }
         let mut session = Self {
             conversation,
-            outbound: Outbound::default(),
+            outbound,
+            resumption,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             sending: None,
@@ -96,7 +111,6 @@ impl Socket {
             ending: None,
             alive,
             is_over: false,
-            _busy: busy,
             _counted: counted,
         };
         session.ending = early.into_iter().find_map(|early| session.on(early).err());
@@ -104,11 +118,9 @@ impl Socket {
     }
 
     /// Serves the socket to its end, and tells the consumer.
-    pub(super) async fn run<S>(mut self: Box<Self>, mut link: Box<Link<S>>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let end = self.talk(&mut link).await;
+    pub(super) async fn run(mut self: Box<Self>, line: Line) {
+        let mut line = Some(line);
+        let end = self.talk(&mut line).await;
         self.is_over = true;
         let by_host = end.by == By::Host;
         let Conversation { hub, scope, .. } = &self.conversation;
@@ -116,22 +128,17 @@ impl Socket {
         if let Some(trace) = &self.conversation.trace {
             trace.ended(hub, scope, &end.close);
         }
-        if end.by == By::Client {
-            // After its close frame a client takes no others.
-            self.outbound.clear();
-        } else {
-            let (code, reason) =
-                (CloseCode::from(end.close.code), end.close.reason.as_str().into());
-            link.close(CloseFrame { code, reason }, &mut self.outbound);
-        }
-        let until = Instant::now() + self.conversation.hub.config.timeouts.close;
-        // A client that takes no more must not keep the connection.
-        drop(timeout_at(until, self.shake_hands(&mut link)).await);
-        if end.is_violation() {
-            // Otherwise it may never see the close frame.
-            drop(timeout_at(until, read_out(link.io())).await);
-        }
-        drop(link);
+        // Nobody comes back to a connection that is over.
+        self.resumption = None;
+        let until = Instant::now() + hub.config.timeouts.close;
+        let outbound = std::mem::take(&mut self.outbound);
+        let held = match line {
+            Some(Line { link, held }) => {
+                part(link, outbound, &end, until).await;
+                Some(held)
+            }
+            None => None,
+        };
         if end.by == By::Client {
             self.serve_backlog().await;
         }
@@ -151,12 +158,10 @@ impl Socket {
             }
         }
         self.conversation.end(Some(EventKind::WebsocketDisconnect(end.close))).await;
+        drop(held);
     }
 
-    async fn talk<S>(&mut self, link: &mut Link<S>) -> End
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    async fn talk(&mut self, line: &mut Option<Line>) -> End {
         if let Some(end) = self.ending.take() {
             return end;
         }
@@ -171,7 +176,7 @@ impl Socket {
             {
                 look.as_mut().reset(lost_at);
             }
-            let step = poll_fn(|context| self.poll_step(context, link, look.as_mut())).await;
+            let step = poll_fn(|context| self.poll_step(context, line, look.as_mut())).await;
             let done = match step {
                 Step::Again => Ok(()),
                 Step::Happening(happening) => self.on(happening),
@@ -193,24 +198,35 @@ impl Socket {
                     self.count_stall(&error);
                     Err(End::broken())
                 }
+                Step::Return(back) => {
+                    self.on_return(*back, line);
+                    look.as_mut().reset(self.next_look());
+                    Ok(())
+                }
+                Step::Arrived(arrived) => {
+                    self.on_arrived(arrived, line);
+                    look.as_mut().reset(self.next_look());
+                    Ok(())
+                }
             };
             if let Err(end) = done {
-                return end;
+                if let Err(end) = self.lose(end, line) {
+                    return end;
+                }
+                look.as_mut().reset(self.next_look());
             }
         }
     }
 
     /// Polls for the next step. All mail is taken before it is written, so that one call writes all of it.
     /// Frames of the client come last.
-    fn poll_step<S>(
+    fn poll_step(
         &mut self,
         context: &mut Context<'_>,
-        link: &mut Link<S>,
+        line: &mut Option<Line>,
         look: Pin<&mut Sleep>,
-    ) -> Poll<Step>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    ) -> Poll<Step> {
+        let Some(Line { link, .. }) = line else { return self.poll_lost(context, look) };
         let takes_mail = self.outbound.has_room();
         if takes_mail && let Poll::Ready(happening) = self.conversation.poll_next(context) {
             return Poll::Ready(Step::Happening(happening));
@@ -232,13 +248,8 @@ impl Socket {
         {
             return Poll::Ready(Step::Happening(happening));
         }
-        if let Some(sending) = &mut self.sending
-            && let Poll::Ready(sent) = sending.as_mut().poll(context)
-        {
-            return Poll::Ready(Step::Sent(sent));
-        }
-        if let Poll::Ready(is_open) = self.renewal.poll(context) {
-            return Poll::Ready(Step::Renewed(is_open));
+        if let Poll::Ready(step) = self.poll_inside(context) {
+            return Poll::Ready(step);
         }
         if self.has_room()
             && let Poll::Ready(frame) = link.poll_next(context, &mut self.outbound)
@@ -252,15 +263,26 @@ impl Socket {
         look.poll(context).map(|()| Step::Look)
     }
 
+    /// Polls for what needs no line.
+    pub(super) fn poll_inside(&mut self, context: &mut Context<'_>) -> Poll<Step> {
+        if let Some(sending) = &mut self.sending
+            && let Poll::Ready(sent) = sending.as_mut().poll(context)
+        {
+            return Poll::Ready(Step::Sent(sent));
+        }
+        if let Poll::Ready(is_open) = self.renewal.poll(context) {
+            return Poll::Ready(Step::Renewed(is_open));
+        }
+        let Some(resumption) = &mut self.resumption else { return Poll::Pending };
+        resumption.poll_return(context).map(|back| Step::Return(Box::new(back)))
+    }
+
     /// Writes what waits; returns the bytes of the mailbox that have gone.
-    fn poll_write<S>(
+    fn poll_write(
         &mut self,
         context: &mut Context<'_>,
-        link: &mut Link<S>,
-    ) -> Poll<io::Result<usize>>
-    where
-        S: AsyncWrite + Unpin,
-    {
+        link: &mut Link<Wire>,
+    ) -> Poll<io::Result<usize>> {
         let mut all = 0;
         while !self.outbound.is_idle() {
             match self.outbound.poll_write(context, link.io()) {
@@ -278,7 +300,7 @@ impl Socket {
 
     /// Returns the moment of the next look at a socket on which nothing happens.
     fn next_look(&self) -> Instant {
-        let next = self.alive.next();
+        let next = self.next_look_at_lost().unwrap_or_else(|| self.alive.next());
         self.conversation.lost_at().map_or(next, |lost_at| next.min(lost_at))
     }
 
@@ -288,17 +310,20 @@ impl Socket {
             let lost = self.conversation.lose();
             self.on(lost)?;
         }
+        if self.is_lost() {
+            return self.look_at_lost();
+        }
         match self.alive.due(self.has_room()) {
             None => Ok(()),
             Some(Due::Ping) => {
-                self.outbound.push_ping();
+                self.ping();
                 Ok(())
             }
             Some(Due::Dead) => {
                 self.refuse(Reason::PingTime);
                 // What waits for a client that is gone will not be taken.
                 self.outbound.clear();
-                Err(End::host(1013, "a ping was not answered in time"))
+                Err(End::host(1013, "a ping was not answered in time").lost())
             }
             Some(Due::Idle) => Err(End::host(1001, "nothing was said for too long")),
             Some(Due::Old) => Err(End::host(1001, "the connection is too old")),
@@ -308,6 +333,35 @@ impl Socket {
                 Ok(())
             }
         }
+    }
+
+    /// Asks the client for a sign of life, and what it has got.
+    fn ping(&mut self) {
+        let content = self.resumption.as_mut().map(|it| it.ask()).unwrap_or_default();
+        self.outbound.push_ping(content);
+    }
+
+    /// Sends a message to the client, or keeps it for one that was lost.
+    fn push(&mut self, frame: EncodedFrame) -> Result<(), End> {
+        self.alive.used();
+        let Some(resumption) = &mut self.resumption else {
+            self.outbound.push(frame);
+            return Ok(());
+        };
+        resumption.keep(&frame);
+        if resumption.lost.is_some() {
+            self.conversation.written(frame.cost());
+            return match resumption.is_hopeless() {
+                true => Err(End::host(1013, "too much waits for this client")),
+                false => Ok(()),
+            };
+        }
+        let asks = resumption.wants_sign();
+        self.outbound.push(frame);
+        if asks {
+            self.ping();
+        }
+        Ok(())
     }
 
     /// Counts a client that took nothing for too long.
@@ -359,11 +413,7 @@ impl Socket {
 
     fn on(&mut self, happening: Happening) -> Result<(), End> {
         match happening {
-            Happening::Frame(frame) => {
-                self.alive.used();
-                self.outbound.push(frame);
-                Ok(())
-            }
+            Happening::Frame(frame) => self.push(frame),
             Happening::Reply(reply) | Happening::Numbered(_, reply) => self.reply(reply),
             Happening::From(standing) => {
                 self.conversation.misfit(standing.cost);
@@ -382,7 +432,7 @@ impl Socket {
             }
             // The JavaScript client comes back soon, each at another time.
             Happening::Missed => Err(End::host(1012, "messages to a group may be missing")),
-            Happening::Closed(close) => Err(End { close, by: By::Host }),
+            Happening::Closed(close) => Err(End::by_host(close)),
             Happening::Drain => Err(End::host(1001, "the server goes away")),
         }
     }
@@ -390,7 +440,7 @@ impl Socket {
     fn reply(&mut self, reply: Reply) -> Result<(), End> {
         let cost = reply.cost();
         match reply {
-            Reply::Close(close) => return Err(End { close, by: By::Application }),
+            Reply::Close(close) => return Err(End::by_application(close)),
             // Let in already: Channels 1 says to ignore these.
             Reply::Accept(_) | Reply::Deny => self.conversation.written(cost),
             _ => self.conversation.misfit(cost),
@@ -424,10 +474,16 @@ impl Socket {
                     || Close::new(1005, ""),
                     |frame| Close::new(frame.code.into(), frame.reason.as_str()),
                 );
-                return Err(End { close, by: By::Client });
+                return Err(End::by_client(close));
+            }
+            Some(Ok(Message::Pong(content))) => {
+                if let Some(resumption) = &mut self.resumption {
+                    resumption.answered(&content);
+                }
+                return Ok(());
             }
             // The library answers pings.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
+            Some(Ok(Message::Ping(_) | Message::Frame(_))) => return Ok(()),
             Some(Err(error)) => {
                 let end = End::of(&error);
                 if end.close.code == 1009 {
@@ -438,33 +494,11 @@ impl Socket {
             None => return Err(End::broken()),
         };
         self.alive.used();
+        if let Some(resumption) = &mut self.resumption {
+            resumption.read += 1;
+        }
         self.backlog_bytes += frame.len();
         self.backlog.push_back(frame);
-        Ok(())
-    }
-
-    /// Writes what is left with the close frame, and waits for the client's. Frames that still come
-    /// are not served.
-    async fn shake_hands<S>(&mut self, link: &mut Link<S>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        if self.write_all(link).await.is_err() {
-            return;
-        }
-        let outbound = &mut self.outbound;
-        while let Some(Ok(_)) = poll_fn(|context| link.poll_next(context, outbound)).await {}
-        // The library has answered the client's close frame.
-        drop(self.write_all(link).await);
-    }
-
-    async fn write_all<S>(&mut self, link: &mut Link<S>) -> io::Result<()>
-    where
-        S: AsyncWrite + Unpin,
-    {
-        while !self.outbound.is_idle() {
-            poll_fn(|context| self.outbound.poll_write(context, link.io())).await?;
-        }
         Ok(())
     }
 

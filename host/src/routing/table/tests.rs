@@ -66,6 +66,7 @@ fn build(modules: &[(&str, Vec<RouteSpec>)]) -> Result<RouteTable, RouteError> {
             module,
             routes,
             access: BTreeMap::new(),
+            resumes: BTreeMap::new(),
             policy: policy.clone(),
             files: &[],
             retries: &no_retries,

@@ -55,6 +55,7 @@ impl Stage {
             module: &module,
             routes: &routes,
             access: BTreeMap::new(),
+            resumes: BTreeMap::new(),
             policy,
             files: &[],
             retries: &retries,
