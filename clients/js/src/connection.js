@@ -7,7 +7,7 @@ const IDLE = 4408;
 
 /**
  * @typedef {object} Owner
- * @property {() => void} opened it is open
+ * @property {(first?: MessageEvent) => void} opened it is open; with the first message, if it was waited for
  * @property {(event: MessageEvent) => void} received a message came
  * @property {(ending: { code: number, reason: string, wasClean: boolean }) => void} over it ended;
  *   said once, and nothing is said after it
@@ -27,18 +27,20 @@ export class Connection {
   /**
    * @param {string} url
    * @param {string | string[]} protocols
+   * @param {boolean} waits whether it counts as open only once a message has come
    * @param {import("./options.js").Settings} settings
    * @param {import("./platform.js").Platform} platform
    * @param {Owner} owner
    */
-  constructor(url, protocols, settings, platform, owner) {
+  constructor(url, protocols, waits, settings, platform, owner) {
     this.#settings = settings;
     this.#platform = platform;
     this.#owner = owner;
     this.#socket = new platform.WebSocket(url, protocols);
     this.#socket.binaryType = settings.binaryType;
-    this.#socket.onopen = () => this.#opened();
+    this.#socket.onopen = () => waits || this.#opened();
     this.#socket.onmessage = (event) => {
+      if (this.#openedAt === undefined) return this.#opened(event);
       this.#heardAt = platform.now();
       owner.received(event);
     };
@@ -100,12 +102,13 @@ export class Connection {
     socket.close(sent);
   }
 
-  #opened() {
+  /** @param {MessageEvent} [first] */
+  #opened(first) {
     const { now, clearTimeout } = this.#platform;
     clearTimeout(this.#timer);
     this.#openedAt = this.#heardAt = now();
     if (this.#settings.idleTimeout > 0) this.#listen(this.#settings.idleTimeout);
-    this.#owner.opened();
+    this.#owner.opened(first);
   }
 
   /**

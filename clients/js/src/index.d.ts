@@ -21,6 +21,8 @@ export interface Options {
   protocols?: string | string[];
   /** Gives the token of the user, before each attempt; nothing for none. */
   token?: (how: { fresh: boolean }) => Token | Promise<Token>;
+  /** Whether a connection that was lost goes on where it stopped, if the host lets it. */
+  resume?: boolean;
   binaryType?: BinaryType;
   first?: number;
   longest?: number;
@@ -51,7 +53,7 @@ export interface Platform {
 }
 
 export interface SocketEvents {
-  open: Event;
+  open: Event & { resumed: boolean };
   message: MessageEvent & { group?: string; position?: string };
   gap: Event & { group: string; position: string };
   close: Event & { code: number; reason: string; wasClean: boolean };
@@ -104,7 +106,7 @@ export interface Presence<Facts = unknown>
 
 export class SendError extends Error {
   private constructor();
-  readonly reason: "not-open" | "queue-full" | "ended";
+  readonly reason: "not-open" | "queue-full" | "ended" | "lost";
 }
 export class FrameError extends Error {
   private constructor();

@@ -7,6 +7,7 @@
  * @property {string | string[]} protocols subprotocols to offer
  * @property {import("./token.js").TokenSource | undefined} token gives the token of the user, before each
  *   attempt
+ * @property {boolean} resume whether a connection that was lost goes on where it stopped, if the host lets it
  * @property {BinaryType} binaryType as the WebSocket's own, but `arraybuffer` by default
  * @property {number} first the longest that the first pause may be
  * @property {number} longest the longest that any pause may be
@@ -17,7 +18,7 @@
  * @property {number} openTimeout a handshake that takes longer has failed; 0 waits without end
  * @property {number} idleTimeout a connection on which nothing comes for so long is dead; 0 is off
  * @property {number} queueMessages messages that may wait for a connection; 0 is off
- * @property {number} queueBytes bytes of them
+ * @property {number} queueBytes bytes of them, and with `resume` of the sent messages that are kept
  * @property {((ending: Ending) => boolean | undefined) | undefined} shouldReconnect decides in
  *   place of the close code; `undefined` leaves it to the code
  */
@@ -37,6 +38,7 @@
 const DEFAULTS = Object.freeze({
   protocols: [],
   token: undefined,
+  resume: false,
   binaryType: "arraybuffer",
   first: 1_000,
   longest: 30_000,
@@ -81,6 +83,7 @@ export function settings(given) {
   if (all.token !== undefined && typeof all.token !== "function") {
     throw new TypeError("tidegate: token is a function, which gives the token before each attempt");
   }
+  if (typeof all.resume !== "boolean") throw new TypeError("tidegate: resume is true or false");
   for (const name of TIMES) within(name, all[name], 0, LONGEST_TIMER);
   within("first", all.first, 1, all.longest);
   within("later", all.later, 0, LONGEST_TIMER - all.longest);

@@ -35,6 +35,7 @@ export class Presence extends EventTarget {
   #count = 0;
   #version = -1;
   #current = false;
+  #isConnected = true;
   #listed = false;
   /** Parts of a message that is not complete. @type {any[]} */
   #parts = [];
@@ -51,7 +52,7 @@ export class Presence extends EventTarget {
 
   /** Whether this is how it is, as far as the host has told: false while no connection is open, and until the list has come. */
   get current() {
-    return this.#current;
+    return this.#isConnected && this.#current;
   }
 
   /** Whether the members are listed, and not only counted. */
@@ -59,8 +60,19 @@ export class Presence extends EventTarget {
     return this.#listed;
   }
 
-  /** The connection is over: the next one brings a list. */
+  /** The connection is over. */
   lose() {
+    this.#isConnected = false;
+  }
+
+  /**
+   * There is a connection. If it does not go on with the one before, it brings a list.
+   *
+   * @param {boolean} resumed
+   */
+  find(resumed) {
+    this.#isConnected = true;
+    if (resumed) return;
     this.#current = false;
     this.#version = -1;
     this.#parts = [];

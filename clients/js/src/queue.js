@@ -27,7 +27,7 @@ export function size(data) {
  * @param {Data} data
  * @returns {Data}
  */
-function copy(data) {
+export function copy(data) {
   if (data instanceof ArrayBuffer) return data.slice(0);
   if (ArrayBuffer.isView(data)) {
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();

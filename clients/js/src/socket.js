@@ -10,6 +10,7 @@ import { platform } from "./platform.js";
 import { Positions } from "./positions.js";
 import { Presence, decode } from "./presence.js";
 import { Queue, size } from "./queue.js";
+import { Resume } from "./resume.js";
 import { Streams } from "./streams.js";
 import { EXPIRED, offered, Question } from "./token.js";
 
@@ -18,16 +19,16 @@ import { EXPIRED, offered, Question } from "./token.js";
 /**
  * A WebSocket that reconnects. Fires
  *
- * - `open`: a connection is open, the first or another one. What the server knew of an earlier one
- *   is gone, so this is the place to join again.
+ * - `open`: a connection is open, the first or another one; `resumed`. Unless that is true, the server knows nothing
+ *   of an earlier one, so this is the place to join again.
  * - `message`: `data`, as with a WebSocket; `group` and `position` for one of a group that the host
  *   remembers. Not once `stream` was called.
  * - `gap`: messages of a group that the host remembers are gone; `group`, `position` (from where on
  *   all come again).
  * - `close`: a connection that was open ended; `code`, `reason`, `wasClean`.
  * - `reconnecting`: the next attempt is due; `attempt`, `delay` (ms), `code`, `reason`.
- * - `error`: a message belongs to no stream, `shouldReconnect` threw, or there is no token; `error`,
- *   `data`.
+ * - `error`: a message belongs to no stream, `shouldReconnect` threw, there is no token, or sent messages are lost;
+ *   `error`, `data`.
  * - `end`: it is over for good; `code`, `reason`, `unsent` (messages that were still in the queue).
  */
 export class Socket extends EventTarget {
@@ -35,6 +36,7 @@ export class Socket extends EventTarget {
   #settings;
   #platform;
   #queue;
+  #resume;
   #positions = new Positions();
   /** @type {Streams | undefined} */
   #streams = undefined;
@@ -69,7 +71,9 @@ export class Socket extends EventTarget {
     super();
     this.#settings = settings(options);
     this.#platform = platform(given);
-    this.#queue = new Queue(this.#settings.queueMessages, this.#settings.queueBytes);
+    const { queueMessages, queueBytes, resume } = this.#settings;
+    this.#queue = new Queue(queueMessages, queueBytes);
+    this.#resume = new Resume(resume, queueBytes);
     this.#url = address(url);
     this.#connect();
     const page = { wake: () => this.#wake(), leave: () => this.#leave() };
@@ -106,7 +110,8 @@ export class Socket extends EventTarget {
 
   /**
    * Sends text or bytes, or puts them into the queue if there is one. A message that went out when
-   * the connection broke may or may not have arrived; it is not sent again.
+   * the connection broke may or may not have arrived; it is sent again only where the connection is
+   * resumed and the host has not read it.
    *
    * @param {import("./queue.js").Data} data
    * @throws {SendError} it is not open, and there is no room in the queue
@@ -118,7 +123,7 @@ export class Socket extends EventTarget {
     }
     if (this.#state !== "open" || !this.#connection?.writable) return this.#queue.push(data);
     size(data);
-    this.#connection.send(data);
+    this.#send(data);
   }
 
   /**
@@ -201,7 +206,7 @@ export class Socket extends EventTarget {
   #connect() {
     this.#state = "connecting";
     const { token, protocols, openTimeout } = this.#settings;
-    if (token === undefined) return this.#open(protocols);
+    if (token === undefined) return this.#open(offered(protocols, token, this.#resume.entry));
     this.#question = new Question(token, this.#fresh, openTimeout, this.#platform, {
       answered: (given) => this.#answered(given),
       failed: (error) => this.#failed(error),
@@ -213,7 +218,7 @@ export class Socket extends EventTarget {
     this.#question = undefined;
     let protocols;
     try {
-      protocols = offered(this.#settings.protocols, token);
+      protocols = offered(this.#settings.protocols, token, this.#resume.entry);
     } catch (error) {
       return this.#failed(error);
     }
@@ -236,8 +241,8 @@ export class Socket extends EventTarget {
   /** @param {string | string[]} protocols */
   #open(protocols) {
     const url = this.#positions.address(this.#url);
-    this.#connection = new Connection(url, protocols, this.#settings, this.#platform, {
-      opened: () => this.#opened(),
+    this.#connection = new Connection(url, protocols, this.#resume.isAsking, this.#settings, this.#platform, {
+      opened: (first) => this.#opened(first),
       received: (event) => this.#received(event),
       over: (ending) => this.#over(ending),
     });
@@ -256,20 +261,37 @@ export class Socket extends EventTarget {
     else this.#over({ code, reason, wasClean: false });
   }
 
-  #opened() {
+  /** @param {MessageEvent} [first] */
+  #opened(first) {
+    const { resumed, again, lost } = this.#resume.begin(first?.data);
     this.#state = "open";
     this.#fresh = false;
-    // First those who join again, then what waited: the server would not know whose it is.
-    this.dispatchEvent(new Event("open"));
+    for (const presence of this.#presences.values()) presence.find(resumed);
+    // The messages of before keep their places: in front of all that listeners send.
+    for (const data of again) this.#connection?.send(data);
+    this.#fire("open", { resumed });
+    if (lost > 0) {
+      const error = new SendError("lost", `tidegate: ${lost} messages did not arrive and were not kept`);
+      this.#fire("error", { error });
+    }
+    // First the listeners who join again, then the queue: the server would not know whose it is.
     while (this.#state === "open" && this.#connection?.writable) {
       const data = this.#queue.shift();
-      if (data === undefined) return;
-      this.#connection.send(data);
+      if (data === undefined) break;
+      this.#send(data);
     }
+    if (first && this.#connection) this.#received(first);
+  }
+
+  /** @param {import("./queue.js").Data} data */
+  #send(data) {
+    this.#resume.sends(data);
+    this.#connection?.send(data);
   }
 
   /** @param {MessageEvent} event */
   #received({ data: received, origin }) {
+    if (this.#resume.takes(received)) return;
     const opened = this.#positions.open(received);
     const { group, position, gap, data } = opened ?? { data: received };
     if (opened && data === undefined) {
@@ -295,6 +317,9 @@ export class Socket extends EventTarget {
   #over({ code, reason, wasClean }) {
     const openFor = this.#connection?.openFor;
     const opened = openFor !== undefined;
+    // A host that took the handshake and said nothing has not resumed.
+    if (!opened && this.#connection?.writable) this.#resume.forget();
+    this.#resume.ended(code);
     // Why a handshake failed a browser does not tell.
     this.#fresh = code === EXPIRED || !opened;
     // One that opens and closes again at once has failed, too.

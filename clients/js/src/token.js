@@ -21,17 +21,22 @@ const PLAIN = "tidegate";
  *
  * @param {string | string[]} protocols those of the application
  * @param {Token} token
+ * @param {string} [resume] the entry for resuming
  * @returns {string | string[]}
  * @throws {TypeError} it is no token
  */
-export function offered(protocols, token) {
-  if (token === null || token === undefined) return protocols;
-  // The characters of a JSON Web Token. An entry may have all of them.
-  if (typeof token !== "string" || !/^[\w.-]+$/.test(token)) {
-    throw new TypeError("tidegate: a token is a text of A-Z a-z 0-9 . _ -");
+export function offered(protocols, token, resume) {
+  const entries = resume === undefined ? [] : [resume];
+  if (token !== null && token !== undefined) {
+    // The characters of a JSON Web Token. An entry may have all of them.
+    if (typeof token !== "string" || !/^[\w.-]+$/.test(token)) {
+      throw new TypeError("tidegate: a token is a text of A-Z a-z 0-9 . _ -");
+    }
+    entries.unshift(PREFIX + token);
   }
+  if (entries.length === 0) return protocols;
   const own = typeof protocols === "string" ? [protocols] : protocols;
-  return [...(own.length > 0 ? own : [PLAIN]), PREFIX + token];
+  return [...(own.length > 0 ? own : [PLAIN]), ...entries];
 }
 
 /**

@@ -19,7 +19,8 @@ macro_rules! files {
 pub const CLIENT: Files = files![
     "../../../clients/js/src/",
     "codes.js" "connection.js" "delay.js" "errors.js" "events.js" "index.js" "options.js"
-    "platform.js" "positions.js" "presence.js" "queue.js" "socket.js" "streams.js" "token.js"
+    "platform.js" "positions.js" "presence.js" "queue.js" "resume.js" "socket.js" "streams.js"
+    "token.js"
 ];
 
 /// The file of that name. The browser keeps it, and asks each time whether it is still the same.

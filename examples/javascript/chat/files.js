@@ -13,6 +13,7 @@ import platform from "../../../clients/js/src/platform.js?text";
 import positions from "../../../clients/js/src/positions.js?text";
 import presence from "../../../clients/js/src/presence.js?text";
 import queue from "../../../clients/js/src/queue.js?text";
+import resume from "../../../clients/js/src/resume.js?text";
 import socket from "../../../clients/js/src/socket.js?text";
 import streams from "../../../clients/js/src/streams.js?text";
 import token from "../../../clients/js/src/token.js?text";
@@ -35,6 +36,7 @@ export const client = tagged({
   "positions.js": positions,
   "presence.js": presence,
   "queue.js": queue,
+  "resume.js": resume,
   "socket.js": socket,
   "streams.js": streams,
   "token.js": token,
