@@ -35,8 +35,9 @@ export class Positions {
       this.#keep(group, position);
       return { group, position, gap: !complete };
     }
-    const message = typeof base64 === "string" ? bytes(base64) : text;
-    if (tidegate !== "message" || message === undefined) return undefined;
+    if (tidegate !== "message") return undefined;
+    const message = typeof text === "string" ? text : bytes(base64);
+    if (message === undefined) return undefined;
     this.#keep(group, position);
     return { group, position, data: message };
   }
@@ -94,7 +95,15 @@ function parse(data) {
   }
 }
 
-/** @param {string} base64 */
+/**
+ * @param {unknown} base64
+ * @returns {ArrayBuffer | undefined} undefined for anything else than base64
+ */
 function bytes(base64) {
-  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)).buffer;
+  if (typeof base64 !== "string") return undefined;
+  try {
+    return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)).buffer;
+  } catch {
+    return undefined;
+  }
 }

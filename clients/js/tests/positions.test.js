@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Positions } from "../src/positions.js";
+import { cases } from "./cases.js";
 import { World } from "./world.js";
 
 const from = (group, position, complete = true) =>
@@ -80,21 +81,29 @@ test("bytes come as bytes, and streams get what is inside", () => {
   assert.equal(socket.position("m.a"), "e-2");
 });
 
-test("what only looks alike is a message like any other", () => {
-  const positions = new Positions();
-  for (const data of [
-    '{"tidegate":',
-    '{"tidegate":"message"}',
-    '{"tidegate":"other","group":"g","position":"p","text":""}',
-    '{"tidegate":"message","group":"g","position":"p"}',
-    '{"tidegate":"from","group":"g","position":"p","complete":"yes"}',
-    '{"tidegate":"message","group":1,"position":"p","text":""}',
-    ' {"tidegate":"message","group":"g","position":"p","text":""}',
-    new ArrayBuffer(1),
-  ]) {
-    assert.equal(positions.open(data), undefined, String(data));
+test("each frame opens to its group, position and content", () => {
+  for (const { frame, opens } of cases("frames")) {
+    const positions = new Positions();
+    const opened = positions.open(frame);
+    if (opens === null) {
+      assert.equal(opened, undefined, frame);
+      continue;
+    }
+    const { group, position, data, gap } = opened;
+    assert.equal(positions.get(group), position);
+    const inside = data instanceof ArrayBuffer ? { bytes: [...new Uint8Array(data)] } : { text: data };
+    assert.deepEqual({ group, position, ...(data === undefined ? { gap } : inside) }, opens, frame);
   }
-  assert.equal(positions.get("g"), undefined);
+  assert.equal(new Positions().open(new ArrayBuffer(1)), undefined);
+});
+
+test("an address has the positions of all groups", () => {
+  for (const { name, url, heard, forget = [], address } of cases("addresses")) {
+    const positions = new Positions();
+    for (const [group, position] of heard) positions.open(message(group, position, ""));
+    for (const group of forget) positions.forget(group);
+    assert.equal(positions.address(url), address, name);
+  }
 });
 
 test("so many groups are kept, those heard of last", () => {

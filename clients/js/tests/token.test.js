@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { offered } from "../src/token.js";
+import { cases } from "./cases.js";
 import { World } from "./world.js";
 
 /** Lets promises settle: the answer to a question for a token is one. */
@@ -22,14 +24,18 @@ const fails = () => {
   throw new Error("not signed in");
 };
 
-test("a token is an entry of the subprotocols, beside those of the application", async () => {
+test("tokens are entries of the subprotocols, beside those of the application", () => {
+  const { cases: rows, wrong_tokens: wrong } = cases("protocols");
+  for (const { protocols, token, resume, offered: expected } of rows) {
+    assert.deepEqual(offered(protocols, token, resume ?? undefined), expected);
+  }
+  for (const token of wrong) assert.throws(() => offered([], token), TypeError, String(token));
+});
+
+test("a token is asked for before the socket opens", async () => {
   for (const [protocols, expected] of [
     [undefined, ["tidegate", "tidegate.token.a.b-c_d"]],
     ["chat", ["chat", "tidegate.token.a.b-c_d"]],
-    [
-      ["chat", "other"],
-      ["chat", "other", "tidegate.token.a.b-c_d"],
-    ],
   ]) {
     const world = new World();
     world.connect({ protocols, token: () => Promise.resolve("a.b-c_d") });
