@@ -244,3 +244,50 @@ test("closing while the host has not said whether it resumes ends it at once", (
   assert.deepEqual([socket.state, world.event("end").code], ["closed", 4000]);
   assert.deepEqual(world.timers, []);
 });
+
+/** Numbers from 0 to below 1, the same for a seed. */
+function drawn(seed) {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+test("after many cuts each message has arrived once and in order", () => {
+  for (let seed = 1; seed <= 100; seed += 1) {
+    const random = drawn(seed);
+    const { world, socket } = open({ queueMessages: 1_000 });
+    const host = { sent: 0, read: [], token: 1 };
+    let said = 0;
+    // How far this WebSocket is: messages that the client got, and that the host read.
+    let [delivered, read] = [0, 0];
+    const cut = () => {
+      lose(world);
+      const [, , token, count] = world.last.protocols.at(-1).split(".");
+      assert.deepEqual([token, Number(count)], [`t${host.token}`, delivered], `seed ${seed}`);
+      // Now and then the first frame does not arrive. The client has no other token to ask with.
+      if (random() < 0.2) {
+        world.last.open();
+        return cut();
+      }
+      host.token += 1;
+      answer(world, { resumed: true, received: host.read.length, token: `t${host.token}` });
+      read = 0;
+    };
+    for (let step = 0; step < 400; step += 1) {
+      const chance = random();
+      if (chance < 0.3) socket.send(String(said++));
+      else if (chance < 0.5) host.sent += 1;
+      else if (chance < 0.7 && delivered < host.sent) world.last.message(`m${delivered++}`);
+      else if (chance < 0.95 && read < world.last.sent.length) host.read.push(world.last.sent[read++]);
+      else if (chance >= 0.95) cut();
+    }
+    cut();
+    while (delivered < host.sent) world.last.message(`m${delivered++}`);
+    host.read.push(...world.last.sent.slice(read));
+    assert.deepEqual(host.read, Array.from({ length: said }, (_, n) => String(n)), `seed ${seed}`);
+    assert.deepEqual(heard(world), Array.from({ length: host.sent }, (_, n) => `m${n}`), `seed ${seed}`);
+    assert.ok(opened(world).slice(1).every((resumed) => resumed));
+  }
+});
