@@ -36,7 +36,7 @@ def test_the_chapters_of_consumers_do_what_they_say(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_chapter_of_users_does_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    [room] = hosts("users.md", monkeypatch)
+    room, inbox = hosts("users.md", monkeypatch)
     assert room.get("/").text == "Hello! Please sign in.\n"
     assert room.get("/", signed_in="ada", claims={"name": "Ada"}).text == "Hello Ada!\n"
     with pytest.raises(Denied):
@@ -46,3 +46,9 @@ def test_the_chapter_of_users_does_what_it_says(monkeypatch: pytest.MonkeyPatch)
     ada.expect_text("Ada: high tide")
     assert room.request("POST", "/clear", signed_in="bob", claims={"role": "reader"}).status == 403
     assert room.request("POST", "/clear", signed_in="ada", claims={"role": "owner"}).text == "cleared by ada\n"
+    tabs = [inbox.websocket("/inbox", signed_in="ada") for _ in range(2)]
+    assert inbox.request("POST", "/parcels/ada").text == "2 tabs are open\n"
+    assert inbox.request("POST", "/sign-out-everywhere", signed_in="ada").status == 200
+    for tab in tabs:
+        tab.expect_text("a parcel has come")
+        tab.expect_close(4000)

@@ -46,7 +46,7 @@ def test_the_readme_runs(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_readme_has_an_example_of_each_part() -> None:
-    assert len(BLOCKS) == 13
+    assert len(BLOCKS) == 14
 
 
 @pytest.mark.parametrize("name", WITHOUT_BINDINGS)

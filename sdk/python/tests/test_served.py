@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ FAULTS = {
     "delay": "ValueError: delay has to be from 0 to 10**12 seconds, and is -1",
     "level": "ValueError: a level is one of trace, debug, info, warn, error, not 7",
     "key": "TypeError: a key has to be str, not int",
+    "user": "TypeError: the id of a user has to be str, not int",
+    "code": "ValueError: a close code has to be from 0 to 65535, and is 70000",
     "url": "TypeError: the URL of a request has to be str, not int",
 }
 
@@ -121,6 +124,24 @@ def test_who_is_present_is_told_until_the_last_connection_ends(host: Host) -> No
     assert refused.startswith("ForbiddenPresence: ")
     assert "modules.chat.grants.groups" in refused
     driver.reset()
+
+
+def test_requests_on_hold_are_connections_of_their_user(host: Host) -> None:
+    driver = ServedDriver(host.port)
+
+    def reach(what: str) -> Any:
+        return json.loads(driver.request(CaseRequest("POST", f"/s/online/holder/{what}", {}, b"")).body)
+
+    for what, text in (("answer", b"news\n"), ("close", b"nothing\n")):
+        with ThreadPoolExecutor(1) as pool:
+            request = CaseRequest("GET", "/s/online/hold", {}, b"", CaseUser("holder", {}))
+            held = pool.submit(ServedDriver(host.port).request, request)
+            while reach("count") != [1]:
+                pass
+            assert reach(what) == [1]
+            assert held.result().body == text
+        while reach("count") != [0]:
+            pass
 
 
 def test_a_timer_sends_its_message_when_it_is_due(host: Host) -> None:

@@ -23,6 +23,7 @@ from tidegate_sdk.errors import (
     InvalidFetch,
     InvalidHistory,
     InvalidName,
+    InvalidOnline,
     InvalidPresence,
     InvalidReply,
     InvalidSession,
@@ -30,6 +31,8 @@ from tidegate_sdk.errors import (
     NoConnection,
     NoSession,
     NoUser,
+    OnlineError,
+    OnlineUnavailable,
     PresenceError,
     PresenceUnavailable,
     ReplyError,
@@ -54,6 +57,7 @@ from tidegate_sdk.histories import history
 from tidegate_sdk.http_consumers import http
 from tidegate_sdk.members import Member, Members
 from tidegate_sdk.multipart import Multipart, Part
+from tidegate_sdk.online import UserConnections
 from tidegate_sdk.presences import PresenceChange, presence
 from tidegate_sdk.remembered import History, HistoryPage, Remembered
 from tidegate_sdk.response import HttpError, Problem, Response
@@ -101,6 +105,7 @@ __all__ = [
     "InvalidFetch",
     "InvalidHistory",
     "InvalidName",
+    "InvalidOnline",
     "InvalidPresence",
     "InvalidReply",
     "InvalidSession",
@@ -114,6 +119,8 @@ __all__ = [
     "NoConnection",
     "NoSession",
     "NoUser",
+    "OnlineError",
+    "OnlineUnavailable",
     "Part",
     "PresenceChange",
     "PresenceError",
@@ -147,6 +154,7 @@ __all__ = [
     "Unreadable",
     "UnreadableValue",
     "User",
+    "UserConnections",
     "WrongEvent",
     "channel",
     "claims",

@@ -18,6 +18,7 @@ from wit_world.imports import (
     invocation,
     layer,
     log,
+    online,
     outside,
     presence,
     reply,
@@ -177,6 +178,10 @@ def _refused(error: Any) -> NoReturn:
             raise errors.ForbiddenPresence(text)
         case presence.PresenceError_Unavailable(text):
             raise errors.PresenceUnavailable(text)
+        case online.OnlineError_Invalid(text):
+            raise errors.InvalidOnline(text)
+        case online.OnlineError_Unavailable(text):
+            raise errors.OnlineUnavailable(text)
         case history.HistoryError_Invalid(text):
             raise errors.InvalidHistory(text)
         case history.HistoryError_Forbidden(text):
@@ -252,6 +257,25 @@ class ComponentHost:
     def member_count(self, group: str) -> int:
         try:
             count: int = presence.member_count(group)
+        except Err as error:
+            _refused(error)
+        return count
+
+    def user_send(self, user: str, content: bytes) -> None:
+        try:
+            online.user_send(user, content)
+        except Err as error:
+            _refused(error)
+
+    def user_close(self, user: str, code: int, reason: str) -> None:
+        try:
+            online.user_close(user, code, reason)
+        except Err as error:
+            _refused(error)
+
+    def user_connections(self, user: str) -> int:
+        try:
+            count: int = online.user_connections(user)
         except Err as error:
             _refused(error)
         return count

@@ -16,6 +16,7 @@ from tidegate_sdk.errors import NoConnection, NoUser
 from tidegate_sdk.fetched import Answer
 from tidegate_sdk.frame import Message, encode
 from tidegate_sdk.members import Members
+from tidegate_sdk.online import UserConnections
 from tidegate_sdk.remembered import History, said
 from tidegate_sdk.response import Response
 from tidegate_sdk.scope import Scope
@@ -293,6 +294,10 @@ class Context:
     def member_count(self, group: str | Group) -> int:
         """Counts the members of a group. Errors as `members`."""
         return self._host.member_count(self._full(group))
+
+    def connections_of(self, user: str) -> UserConnections:
+        """The connections of a user to this module, by the id of the user: to send to them, to close and count them."""
+        return UserConnections(self._host, user)
 
     def flush(self) -> None:
         """Commits the writes to the store, then sends the outbox now, replies included.

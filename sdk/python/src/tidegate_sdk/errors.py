@@ -193,6 +193,18 @@ class NoUser(PresenceError):
         super().__init__("there is no user: put @user before the consumer, or name the member with present")
 
 
+class OnlineError(Exception):
+    """Nothing was done with the connections of a user."""
+
+
+class InvalidOnline(OnlineError):
+    """The call breaks a rule; the text says which. Trying again gives the same answer."""
+
+
+class OnlineUnavailable(OnlineError):
+    """The layer does not answer. Trying again later may work."""
+
+
 class SessionError(Exception):
     """Nothing was done with a session."""
 

@@ -26,6 +26,7 @@ from tidegate_sdk import (
     HttpError,
     Json,
     Multipart,
+    OnlineError,
     PresenceChange,
     PresenceError,
     Problem,
@@ -226,6 +227,10 @@ def fault(cx: Context, kind: str) -> Any:
             return cx.log(wrong, "x")
         case "key":
             return cx.store.set(wrong, 1)
+        case "user":
+            return cx.connections_of(wrong)
+        case "code":
+            return cx.connections_of("ada").close(70_000)
         case "url":
             return cx.fetch("GET", wrong, then="s.fetched")
         case _:
@@ -618,6 +623,50 @@ def unguarded_login(cx: Context) -> str:
     return "welcome\n"
 
 
+# The connections of a user.
+
+
+@user
+@websocket("/s/online")
+class Online:
+    def connect(self, socket: Socket[None]) -> None:
+        # Its own connection is one of them already, and gets this when it is let in.
+        socket.connections_of(socket.user.id if socket.user else "").send(b"hello")
+
+
+@user
+@http("GET /s/online/hold")
+def online_hold(cx: Context) -> Reply:
+    return cx.hold(timeout=600, fallback=Response.text("nothing\n"))
+
+
+@http("POST /s/online/{whom}/{what}")
+def reach(cx: Context, whom: str, what: str) -> list[Any]:
+    theirs = cx.connections_of(whom * 300 if what == "long" else whom)
+    try:
+        match what:
+            case "tell":
+                theirs.send_json({"for": whom})
+            case "answer":
+                theirs.send(Response.text("news\n"))
+            case "large":
+                theirs.send("x" * 1_200_000)
+            case "none":
+                theirs.send({"a": object()})
+            case "close":
+                theirs.send("bye")
+                theirs.close(4000, "by request")
+            case "code":
+                theirs.close(1001)
+            case "reason":
+                theirs.close(4000, "x" * 124)
+            case "group":
+                cx.group_send(Group(f"_user.{whom}"), "forged")
+        return [theirs.count()]
+    except (OnlineError, SendError) as error:
+        return [type(error).__name__, str(error)]
+
+
 # A user.
 
 
@@ -642,6 +691,6 @@ Consumer = export(
     held_stream, parts, fault, refused, library, chance, Count, Typed, Strict, Fragile, book, seats, clear, timer, due,
     TimerWatch, second, SecondWatch, ask, ask_now, fetched, FetchWatch, Board, members,
     members_changed, ChangeWatch, Kept, read_history, join_history, me,
-    unguarded_login, {"/s/pages": [index, show]},
+    unguarded_login, Online, online_hold, reach, {"/s/pages": [index, show]},
     user(optional=True)({"/s": [login, session_work, session_shown]}),
 )  # fmt: skip

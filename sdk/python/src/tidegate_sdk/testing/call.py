@@ -8,9 +8,9 @@ from tidegate_sdk import errors
 from tidegate_sdk.entries import Remembering
 from tidegate_sdk.errors import StateUnreadable
 from tidegate_sdk.faults import RunEnded
-from tidegate_sdk.frame import Close
+from tidegate_sdk.frame import Close, encode
 from tidegate_sdk.scope import Request, Scope
-from tidegate_sdk.testing import fetch_rules, forms, histories, presence_rules, rules, store_rules
+from tidegate_sdk.testing import fetch_rules, forms, histories, presence_rules, rules, store_rules, users
 from tidegate_sdk.testing.connection import Http, Websocket
 from tidegate_sdk.testing.data import Conflict, Timer, Transaction, View, WrongType
 from tidegate_sdk.testing.session_calls import SessionCalls
@@ -227,6 +227,8 @@ class Call:
 
     def _may_use(self, group: str) -> None:
         rules.name(group)
+        if group.startswith(("_user.", "_session.")):
+            raise errors.Forbidden(f"group {group} is one of the host's own; connections_of reaches users")
         if not group.startswith(f"{self._world.module}.") and group not in self._world.granted:
             raise errors.Forbidden(f"group {group} is not under {self._world.module}.")
 
@@ -285,6 +287,27 @@ class Call:
             raise errors.ForbiddenPresence(str(error)) from None
         except errors.InvalidName as error:
             raise errors.InvalidPresence(str(error)) from None
+
+    def user_send(self, user: str, content: bytes) -> None:
+        users.check_id(user)
+        try:
+            rules.content(content)
+        except errors.SendError as error:
+            raise errors.InvalidOnline(str(error)) from None
+        self._put("user-send", (user, content), len(content))
+
+    def user_close(self, user: str, code: int, reason: str) -> None:
+        users.check_id(user)
+        try:
+            rules.close(code, reason)
+        except errors.InvalidReply as error:
+            raise errors.InvalidOnline(str(error)) from None
+        content = encode(Close(code, reason))
+        self._put("user-send", (user, content), len(content))
+
+    def user_connections(self, user: str) -> int:
+        users.check_id(user)
+        return len(self._world.connections_of(user))
 
     def history_read(self, group: str, after: str | None, limit: int) -> HistoryPage:
         rule = self._remembering(group)

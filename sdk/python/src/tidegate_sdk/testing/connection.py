@@ -67,6 +67,8 @@ class Http:
                 self.is_complete = True
             case Hold():
                 self.hold = (now + reply.timeout, reply.fallback)
+            case Close() if self.hold is not None:
+                self.expire()
             case _:
                 raise ValueError("an HTTP request takes no such message now")
 

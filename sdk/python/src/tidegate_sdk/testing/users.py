@@ -6,6 +6,7 @@ from typing import Any
 
 from tidegate_sdk.codec import messagepack
 from tidegate_sdk.entries import Access, ClaimValue, Entry
+from tidegate_sdk.errors import InvalidOnline
 from tidegate_sdk.testing.forms import Respond
 from tidegate_sdk.wire import User
 
@@ -22,9 +23,21 @@ def user(identity: str | None, claims: Any) -> User | None:
     return checked(identity, messagepack.message({} if claims is None else claims))
 
 
+def is_id(text: str) -> bool:
+    """Whether a user may have this id."""
+    has_control = any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in text)
+    return 1 <= len(text.encode()) <= _ID_MAX and not has_control
+
+
+def check_id(identity: str) -> None:
+    """The id of a user whose connections a run reaches."""
+    if not is_id(identity):
+        raise InvalidOnline(f"the id of a user has 1 to {_ID_MAX} bytes and no control characters")
+
+
 def checked(identity: str, claims: bytes) -> User:
     """A user with claims, a MessagePack map. `ValueError` when the host would not take one of them."""
-    if not 1 <= len(identity.encode()) <= _ID_MAX or any(ord(it) < 32 or 127 <= ord(it) < 160 for it in identity):
+    if not is_id(identity):
         raise ValueError(f"{identity!r} is not 1 to {_ID_MAX} bytes without control characters")
     if len(claims) > _CLAIMS_MAX:
         raise ValueError(f"the claims have {len(claims)} bytes; at most {_CLAIMS_MAX} are taken")

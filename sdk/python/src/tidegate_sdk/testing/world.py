@@ -209,6 +209,10 @@ class World:
                 case "group-send":
                     group, content = about
                     self.group_send(group, content, correlation)
+                case "user-send":
+                    user, content = about
+                    for channel in self.connections_of(user):
+                        self._deliver(channel, content, correlation, Delivery(self.next_id()), from_group=True)
                 case _:
                     if connection is not None:
                         self.reply(connection, about, from_group=False)
@@ -344,6 +348,15 @@ class World:
     def _is_alive(self, channel: str) -> bool:
         connection = self.connections.get(channel)
         return connection is not None and connection.is_alive
+
+    def connections_of(self, user: str) -> list[str]:
+        """The connections of a user: WebSockets, and requests on hold."""
+        return sorted(
+            channel
+            for channel, it in self.connections.items()
+            if it.user is not None and it.user.id == user
+            if it.is_alive and (isinstance(it, Websocket) or it.hold is not None)
+        )
 
     def reply(self, channel: str, reply: forms.Reply, from_group: bool) -> None:
         """Does something to a connection."""
