@@ -5,6 +5,7 @@ import {
   FetchFailed,
   FlushError,
   HistoryError,
+  OnlineError,
   PresenceError,
   ReplyError,
   SendError,
@@ -97,6 +98,11 @@ export function remembering(call) {
 /** @template T @param {() => T} call @returns {T} @throws {SessionError} */
 export function holding(call) {
   return refusedAs(SessionError, call);
+}
+
+/** @template T @param {() => T} call @returns {T} @throws {OnlineError} */
+export function reaching(call) {
+  return refusedAs(OnlineError, call);
 }
 
 /** @template T @param {() => T} call @returns {T} @throws {PresenceError} */

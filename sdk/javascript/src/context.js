@@ -7,6 +7,7 @@ import { PresenceError, SendError } from "./errors.js";
 import { ask, askNow } from "./fetch.js";
 import { fullName } from "./group.js";
 import * as history from "./history.js";
+import { UserConnections } from "./online.js";
 import * as presence from "./presence.js";
 import { Hold, Response, Streamed } from "./response.js";
 import { Scope } from "./scope.js";
@@ -329,6 +330,24 @@ export class Context {
     if (found) return found;
     throw new Error(
       "the build has not found presence in the code: write `cx.present(...)`, `cx.members(...)` and the like, with a dot",
+    );
+  }
+
+  /**
+   * The connections of a user to this module: to send to them, to close and to count them.
+   *
+   * ```js
+   * cx.connectionsOf(cx.user.id).close(4000, "signed out");
+   * ```
+   *
+   * @param {string} user the id of the user
+   * @throws {TypeError} the id is not text
+   */
+  connectionsOf(user) {
+    const { reaching } = this.#run.host;
+    if (reaching) return new UserConnections(reaching, user);
+    throw new Error(
+      "the build has not found connectionsOf in the code: write `cx.connectionsOf(...)`, with a dot",
     );
   }
 

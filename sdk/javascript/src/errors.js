@@ -194,6 +194,24 @@ export class PresenceError extends Error {
   }
 }
 
+/** @typedef {"invalid" | "unavailable"} OnlineErrorCode */
+
+/**
+ * Nothing was done with the connections of a user. `unavailable` may work later; `invalid` gives the same answer again.
+ */
+export class OnlineError extends Error {
+  /**
+   * @param {OnlineErrorCode} code
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message);
+    this.name = "OnlineError";
+    /** @type {OnlineErrorCode} */
+    this.code = code;
+  }
+}
+
 /** @typedef {"invalid" | "forbidden" | "unavailable"} HistoryErrorCode */
 
 /**

@@ -17,6 +17,7 @@ export {
   FlushError,
   HistoryError,
   HttpError,
+  OnlineError,
   PresenceError,
   Problem,
   ReplyError,
@@ -30,6 +31,7 @@ export {
 export { Group } from "./group.js";
 export { History } from "./history.js";
 export { Chunk, Close, Frame } from "./messages.js";
+export { UserConnections } from "./online.js";
 export { integer } from "./params.js";
 export { Query } from "./query.js";
 export { Request } from "./request.js";

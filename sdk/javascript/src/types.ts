@@ -532,6 +532,8 @@ export interface Host {
     knowing: KnowingHost | undefined;
     /** The members of groups. None where the build has not found its names in the code. */
     meeting: MeetingHost | undefined;
+    /** The connections of users. None where the build has not found the name in the code. */
+    reaching: ReachingHost | undefined;
     /** Groups that are remembered. None where the build has not found its names in the code. */
     remembering: RememberingHost | undefined;
     /** Sessions of browsers. None where the build has not found their names in the code. */
@@ -567,6 +569,13 @@ export interface MeetingHost {
     present(group: string, channel: string, key: string, facts: Uint8Array): void;
     members(group: string, cursor: string | undefined, limit: number): Members<Uint8Array>;
     memberCount(group: string): number;
+}
+
+/** The host's connections of users. */
+export interface ReachingHost {
+    send(user: string, content: Uint8Array): void;
+    close(user: string, code: number, reason: string): void;
+    count(user: string): number;
 }
 
 /** A session that is open. Its key names what the module keeps for it; it expires in seconds since 1970. */

@@ -108,6 +108,9 @@ test("a module imports the store and requests where its code names them", async 
     ['(_, cx) => (cx["presentUser"]("a"), "")', "meeting"],
     ['(_, cx) => String(cx?.memberCount("a"))', "meeting"],
     ['(_, cx) => cx["members"]("a").members.length + ""', "meeting"],
+    ['(_, cx) => String(cx.connectionsOf("ada").count())', "reaching-users"],
+    ['(_, { connectionsOf }) => String(connectionsOf)', "reaching-users"],
+    ["() => { const connectionsOf = `ada`; return connectionsOf; }", undefined],
     ['(_, cx) => (cx.groupJoin("a", { after: cx.lastPosition("a") }), "")', "remembering"],
     ['(_, cx) => cx.lastPosition("a") ?? ""', undefined],
     ['(_, cx) => (cx.sessions().signIn("ada"), "")', "holding-sessions"],
@@ -125,6 +128,7 @@ test("a module imports the store and requests where its code names them", async 
     assert.equal(imports("outside"), part === "fetching", code);
     assert.equal(imports("invocation"), part === "knowing-messages", code);
     assert.equal(imports("presence"), part === "meeting", code);
+    assert.equal(imports("online"), part === "reaching-users", code);
     assert.equal(imports("history"), part === "remembering", code);
     assert.equal(imports("sessions"), part === "holding-sessions", code);
     assert.equal(bundled.code.includes('"wasx:http/'), part === "outgoing", code);

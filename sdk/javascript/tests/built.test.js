@@ -31,7 +31,7 @@ describe(
       /** @type {Record<string, string>} */
       const modules = {};
       const sources = Object.entries(examples).map(([name, file]) => [name, source(name, file)]);
-      for (const name of ["surface", "keeping", "scheduled", "fetching", "users", "present", "remembering", "sessions"])
+      for (const name of ["surface", "keeping", "scheduled", "fetching", "users", "present", "online", "remembering", "sessions"])
         sources.push([name, fileURLToPath(new URL(`${name}.js`, import.meta.url))]);
       await Promise.all(
         sources.map(async ([name = "", entry = ""]) => {
@@ -152,6 +152,62 @@ describe(
       for (let left; left === undefined; ) left = (await next("ada")).presence.left;
       await host.logged('"count":1,"joined":{},"updated":{},"left":["bob"]');
       await board.reset();
+    });
+
+    test("all connections of a user are reached, closed and counted", async () => {
+      const sockets = driver(host.address);
+      const user = (/** @type {string} */ id) => ({ id, claims: {} });
+      const open = (/** @type {string} */ name, /** @type {string} */ id, query = "") =>
+        sockets.open(name, { path: `/online/room${query}`, subprotocols: [], headers: {}, user: user(id) });
+      const next = async (/** @type {string} */ name) => {
+        const received = await sockets.receive(name);
+        return "frame" in received ? received.frame : received.close.code;
+      };
+      /** @type {(id: unknown, ...calls: [string, ...unknown[]][]) => Promise<any>} */
+      const asks = async (id, ...calls) => {
+        const body = JSON.stringify({ user: id, calls });
+        return (await fetch(`${host.address}/online/call`, { method: "POST", body })).json();
+      };
+      const message = (/** @type {string} */ name) => ({ message: name });
+      await open("phone", "jürgen", "?hello");
+      assert.equal(await next("phone"), "hello");
+      await open("laptop", "jürgen");
+      await open("bob", "bob");
+      assert.deepEqual(await asks("jürgen", ["send", message("json")], ["count"]), { returned: [null, 2] });
+      assert.deepEqual([await next("phone"), await next("laptop")], ['{"tide":"high"}', '{"tide":"high"}']);
+      assert.deepEqual((await asks("eve", ["send", message("text")], ["count"])).returned, [null, 0]);
+      await asks("jürgen", ["send", message("text")], ["close", 4000, "signed out"]);
+      for (const name of ["phone", "laptop"])
+        assert.deepEqual([await next(name), await next(name)], ["a parcel has come", 4000]);
+      await sockets.send("bob", "bob");
+      assert.deepEqual([await next("bob"), await next("bob"), await next("bob")], ["before", "from a friend", "after"]);
+      for (const [call, text, status] of /** @type {const} */ ([
+        [["send", message("response")], "news\n", 203],
+        [["close"], "nothing\n", 200],
+      ])) {
+        const held = fetch(`${host.address}/online/hold/fallback`, {
+          headers: { authorization: `Bearer ${token(user("holder"))}` },
+        });
+        while ((await asks("holder", ["count"])).returned[0] !== 1);
+        await asks("holder", /** @type {[string]} */ (/** @type {unknown} */ (call)));
+        const answer = await held;
+        assert.deepEqual([answer.status, await answer.text()], [status, text]);
+        while ((await asks("holder", ["count"])).returned[0] !== 0);
+      }
+      for (const [id, call, code, rule] of /** @type {[unknown, [string, ...unknown[]], string | undefined, RegExp][]} */ ([
+        ["", ["count"], "invalid", /^the id of a user has 1 to 256 bytes/],
+        ["ada", ["close", 1001], "invalid", /1001/],
+        ["ada", ["close", 4000, "x".repeat(124)], "invalid", /124/],
+        ["ada", ["send", message("large")], "invalid", /bytes/],
+        [7, ["count"], undefined, /^the user of connectionsOf is the number 7: give text$/],
+      ])) {
+        const answer = await asks(id, call);
+        assert.equal(answer.code, code, JSON.stringify(answer));
+        assert.match(answer.message, rule);
+      }
+      const trespass = await fetch(`${host.address}/online/trespass/_user.ada`, { method: "POST" });
+      assert.match(await trespass.text(), /^forbidden: group _user\.ada is one of the host's own/);
+      await sockets.reset();
     });
 
     test("who comes back to a group that is remembered gets what it has missed", async () => {

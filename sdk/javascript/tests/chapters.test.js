@@ -49,8 +49,8 @@ test("the chapters of consumers do what they say", async () => {
 });
 
 test("the chapter of users does what it says", async () => {
-  const [room, ...others] = await hosts("users.md");
-  assert.ok(room && others.length === 0);
+  const [room, inbox, ...others] = await hosts("users.md");
+  assert.ok(room && inbox && others.length === 0);
   const ada = { signedIn: "ada", claims: { name: "Ada", role: "owner" } };
   assert.equal((await room.get("/")).text(), "Hello! Please sign in.\n");
   assert.equal((await room.get("/", ada)).text(), "Hello Ada!\n");
@@ -61,4 +61,9 @@ test("the chapter of users does what it says", async () => {
   const bob = { signedIn: "bob", claims: { role: "reader" } };
   assert.equal((await room.request("POST", "/clear", bob)).status, 403);
   assert.equal((await room.request("POST", "/clear", ada)).text(), "cleared by ada\n");
+  const tabs = [await inbox.websocket("/inbox", ada), await inbox.websocket("/inbox", ada)];
+  assert.equal((await inbox.request("POST", "/parcels/ada")).text(), "2 tabs are open\n");
+  assert.equal((await inbox.request("POST", "/sign-out-everywhere", ada)).status, 200);
+  for (const tab of tabs)
+    assert.deepEqual([tab.receive(), tab.closed?.code], ["a parcel has come", 4000]);
 });

@@ -136,6 +136,19 @@ app({
             socket.send(`${member?.id} ${count} ${socket.memberCount("room.a")}`);
         },
     }),
+    tell: http("POST /tell/{whom}", ({ params }, cx) => {
+        const theirs = cx.connectionsOf(params.whom);
+        theirs.send(Frame.text("a parcel has come"));
+        theirs.close(4000, "signed out");
+        // @ts-expect-error: a number is no message
+        theirs.send(7);
+        // @ts-expect-error: a code is a number
+        theirs.close("4000");
+        // @ts-expect-error: the id of a user is text
+        cx.connectionsOf(cx.user);
+        const count: number = theirs.count();
+        return `${count}`;
+    }),
     login: http("POST /login/{name}", { user: "optional" }, ({ params }, cx) => {
         cx.sessions().signIn(params.name, { role: "member" });
         const used: Date | undefined = cx.sessions().of(params.name)[0]?.used;

@@ -40,6 +40,7 @@ const HOSTS = [
   ["knowing-messages", "component/telling.js"],
   ["knowing-users", "component/knowing.js"],
   ["meeting", "component/meeting.js"],
+  ["reaching-users", "component/reaching.js"],
   ["remembering", "component/remembering.js"],
   ["holding-sessions", "component/holding.js"],
 ];

@@ -9,7 +9,7 @@ import { transform } from "esbuild";
 
 /**
  * The properties that name a part: those of the context for the store, the timers, requests, messages, members,
- * histories and sessions, and the options by which consumers declare something. Much has properties of the names with parentheses:
+ * connections of users, histories and sessions, and the options by which consumers declare something. Much has properties of the names with parentheses:
  * those count where they are called.
  *
  * @type {[Part, string[]][]}
@@ -20,6 +20,7 @@ const PARTS = [
   ["outgoing", ["fetchNow"]],
   ["knowing-messages", ["messageId", "attempt"]],
   ["meeting", ["present()", "presentUser()", "members()", "memberCount()"]],
+  ["reaching-users", ["connectionsOf"]],
   ["remembering", ["groupJoin()", "history()"]],
   ["holding-sessions", ["session()", "sessions()"]],
   ["declaring", ["schedule", "user", "claims", "presence", "history"]],

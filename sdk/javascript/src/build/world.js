@@ -24,7 +24,7 @@ export const WORLD = "built";
  * A part that not every module has: a world of `tidegate:channels@0.1.1`, or with `outgoing` what of WASI makes requests.
  *
  * @typedef {"storing" | "fetching" | "outgoing" | "knowing-messages" | "meeting" | "remembering"
- *   | "holding-sessions"
+ *   | "reaching-users" | "holding-sessions"
  *   | import("../component/declarations.js").Decided} Part
  */
 

@@ -67,6 +67,13 @@ declare module "tidegate:channels/presence@0.1.1" {
     export const memberCount: Meeting["memberCount"];
 }
 
+declare module "tidegate:channels/online@0.1.1" {
+    type Reaching = import("../types.js").ReachingHost;
+    export const userSend: Reaching["send"];
+    export const userClose: Reaching["close"];
+    export const userConnections: Reaching["count"];
+}
+
 declare module "tidegate:channels/history@0.1.1" {
     export const read: import("../types.js").RememberingHost["read"];
     export const join: import("../types.js").RememberingHost["join"];

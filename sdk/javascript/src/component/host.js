@@ -44,6 +44,7 @@ export const host = {
   outgoing: undefined,
   knowing: undefined,
   meeting: undefined,
+  reaching: undefined,
   remembering: undefined,
   holding: undefined,
   telling: undefined,

@@ -7,6 +7,7 @@ import { Fetching } from "./fetching.js";
 import { Holding } from "./holding.js";
 import { Meeting } from "./meeting.js";
 import { locate } from "./places.js";
+import { Reaching } from "./reaching.js";
 import { Remembering } from "./remembering.js";
 import * as rules from "./rules.js";
 import { Storing } from "./storing.js";
@@ -104,6 +105,7 @@ class Call {
     const mayUse = (/** @type {string} */ group) => this.#mayUse(group);
     const put = (/** @type {Item} */ item) => this.#put(item);
     this.meeting = new Meeting(world, mayUse, put);
+    this.reaching = new Reaching(world, put);
     this.holding = new Holding(world, job, this.storing);
     this.remembering = new Remembering(world, job.connection, mayUse, put);
     this.knowing = { currentUser: () => this.#connection?.user };
@@ -182,7 +184,7 @@ class Call {
     rules.checkName(group);
     const { module, granted } = this.world;
     if (/^_(user|session)\./.test(group))
-      rules.refuse("forbidden", `group ${group} is one of the host's own; name a group of module ${module}`);
+      rules.refuse("forbidden", `group ${group} is one of the host's own; connectionsOf reaches users`);
     if (!group.startsWith(`${module}.`) && !granted.has(group))
       rules.refuse("forbidden", `group ${group} is not under ${module}.`);
   }

@@ -81,6 +81,7 @@ export class Http {
     else if (reply.is === "end" && this.head) this.isComplete = true;
     else if (reply.is === "hold")
       this.hold = { until: now + reply.timeout, fallback: reply.fallback };
+    else if (reply.is === "close" && this.hold) this.expire();
     else return "an HTTP request takes no such message now";
     return undefined;
   }

@@ -70,7 +70,9 @@ export function asInvalid(check, before = "") {
     check();
   } catch (error) {
     const { tag, val } = payloadOf(error);
-    refuse(tag === "forbidden" ? tag : "invalid", before + val);
+    const isSize = tag === "too-large";
+    const rule = isSize ? `content of ${val.bytes} bytes, and the limit is ${val.limit}` : val;
+    refuse(tag === "forbidden" ? tag : "invalid", before + rule);
   }
 }
 

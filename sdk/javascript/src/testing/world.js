@@ -29,6 +29,7 @@ import { SessionTable } from "./sessions.js";
  *   | { is: "group-discard", group: string, channel: string }
  *   | { is: "group-send", group: string, content: Uint8Array }
  *   | { is: "present", group: string, channel: string, key: string, facts: Uint8Array }
+ *   | { is: "user-send", user: string, content: Uint8Array }
  *   | { is: "reply", reply: Reply }} Item
  */
 
@@ -175,6 +176,12 @@ export class World {
         return this.groups.present(item);
       case "group-send":
         return this.groups.send(item.group, item.content, correlation);
+      case "user-send":
+        for (const channel of this.connectionsOf(item.user)) {
+          const delivery = { id: this.nextId(), attempt: 1 };
+          this.deliver(channel, item.content, correlation, delivery, true);
+        }
+        return undefined;
       case "reply":
         if (connection !== undefined) this.reply(connection, item.reply, false);
         return undefined;
@@ -287,6 +294,19 @@ export class World {
     }
     const again = { id: delivery.id, attempt: delivery.attempt + 1 };
     this.later(this.now + pauseAfter(delivery), channel, content, correlation, { again });
+  }
+
+  /**
+   * The connections of a user: WebSockets, and requests on hold.
+   *
+   * @param {string} user
+   * @returns {string[]}
+   */
+  connectionsOf(user) {
+    const theirs = [...this.connections].filter(
+      ([, it]) => it.isAlive && it.user?.id === user && (it instanceof Websocket || it.hold),
+    );
+    return theirs.map(([channel]) => channel);
   }
 
   /**
