@@ -210,6 +210,8 @@ Consumer = export(report)
         ({"app.py": "from tidegate_sdk import claims"}, True),
         ({"app.py": "from tidegate_sdk import presence"}, True),
         ({"app.py": "from tidegate_sdk import history"}, True),
+        ({"app.py": "from tidegate_sdk import websocket\n@websocket('/', resume='2m')\nclass A: ..."}, True),
+        ({"app.py": "from tidegate_sdk import websocket\nresume = '2m'  # resume=resume"}, False),
         ({"app.py": "from tidegate_sdk import User\nuser = claims = schedule = presence = None"}, False),
         ({"app.py": "from calendar import schedule", "calendar.py": ""}, False),
         ({"app.py": "from tidegate_sdk import channel  # and no schedule", "test_app.py": SCHEDULED}, False),

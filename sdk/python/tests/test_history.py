@@ -493,7 +493,7 @@ def test_a_component_with_a_history_exports_declarations() -> None:
     check_world(export(Room).entries, is_exported=True)
     with pytest.raises(WorldError, match=r"Room \(\S+test_history.py:\d+\) has @history, and this component does not"):
         check_world(export(Room).entries, is_exported=False)
-    with pytest.raises(WorldError, match="or has @presence or @history: build it with"):
+    with pytest.raises(WorldError, match="has @presence, @history or `resume`: build it with"):
         check_world(export(Plain).entries, is_exported=True)
 
 

@@ -114,6 +114,17 @@ def test_what_is_declared_has_each_schedule_with_its_defaults() -> None:
     }
 
 
+def test_what_becomes_of_a_moment_while_a_run_is_not_over_is_declared_if_it_is_said() -> None:
+    for overlap in ("skip", "queue"):
+        declared = declare(export(channel("a")(schedule("@daily", overlap=overlap)(lambda: None))).entries)
+        assert messagepack.unpackb(declared) == {
+            "<lambda>": {"schedule": {"expression": "@daily", "zone": "UTC", "missed": "once", "overlap": overlap}}
+        }
+    assert declare(export(hourly).entries) == (
+        b"\x81\xa6hourly\x81\xa8schedule\x83\xaaexpression\xa7@hourly\xa4zone\xa3UTC\xa6missed\xa4once"
+    )
+
+
 def test_a_component_exports_declarations_if_and_only_if_it_has_some() -> None:
     with_schedule, without = export(report, page).entries, export(orders, page).entries
     check_world(with_schedule, is_exported=True)
@@ -141,6 +152,13 @@ def test_a_component_exports_declarations_if_and_only_if_it_has_some() -> None:
             '`missed` is "once", which runs the last of the moments that were missed, or',
         ),
         (["@daily"], {"missed": []}, '"skip", and not []'),
+        (
+            ["@daily"],
+            {"overlap": "wait"},
+            "@schedule('@daily'): `overlap` is \"skip\", which leaves a moment out while the run of the one before",
+        ),
+        (["@daily"], {"overlap": True}, '"queue", which waits until that one is over, and not True'),
+        (["@daily"], {"overlap": []}, "and not []"),
     ],
 )
 def test_a_schedule_that_cannot_be(arguments: list[Any], options: dict[str, Any], fix: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 
 from tidegate_sdk import routes
 from tidegate_sdk.codec import messagepack
@@ -19,7 +19,7 @@ from tidegate_sdk.wire import ChannelMessage, Event, Host, Invocation
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def channel(name: str, *, retries: int | None = None) -> Callable[[F], F]:
+def channel(name: str, *, retries: int | None = None, **others: Never) -> Callable[[F], F]:
     """Makes a function a consumer of the messages on a channel. The module owns the channel: no other may declare it.
 
     The function takes `Context`, the content of the message, both or none. The type of the content says how it is
@@ -43,6 +43,7 @@ def channel(name: str, *, retries: int | None = None) -> Callable[[F], F]:
     'milk'
     """
     routes.channel_name(name, retries)
+    routes.check_options(others, f"@channel({name!r})", "retries")
 
     def decorate(function: F) -> F:
         place = routes.place_of(function)

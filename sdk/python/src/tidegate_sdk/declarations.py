@@ -15,6 +15,7 @@ _HAS = {
     "user": "asks for a user",
     "presence": "has @presence",
     "history": "has @history",
+    "resume": "has `resume`",
 }
 """What it means for a consumer that a key is declared."""
 
@@ -49,7 +50,8 @@ def _of(entry: Entry) -> dict[str, Any]:
     """The declarations about a consumer. Empty without any."""
     declared: dict[str, Any] = {}
     if entry.schedule is not None:
-        declared["schedule"] = dataclasses.asdict(entry.schedule)
+        schedule = dataclasses.asdict(entry.schedule)
+        declared["schedule"] = {key: value for key, value in schedule.items() if value is not None}
     if entry.access is not None:
         declared["user"] = "required" if entry.access.is_required else "optional"
         if entry.access.claims:
@@ -60,6 +62,8 @@ def _of(entry: Entry) -> dict[str, Any]:
         declared["history"] = {
             it.pattern: {"messages": it.messages, "age": it.age, "bytes": it.bytes} for it in entry.histories
         }
+    if entry.resume is not None:
+        declared["resume"] = entry.resume
     return declared
 
 
@@ -76,6 +80,6 @@ def check_world(entries: Sequence[Entry], is_exported: bool) -> None:
         )
     if declaring is None and is_exported:
         raise WorldError(
-            "this component exports `declarations`, and no consumer has a schedule, asks for a user or has @presence "
-            "or @history: build it with `tidegate-sdk build`, which chooses the world"
+            "this component exports `declarations`, and no consumer has a schedule, asks for a user or has @presence, "
+            "@history or `resume`: build it with `tidegate-sdk build`, which chooses the world"
         )

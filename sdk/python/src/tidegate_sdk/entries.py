@@ -59,6 +59,8 @@ class Schedule:
     expression: str
     zone: str = "UTC"
     missed: str = "once"
+    overlap: str | None = None
+    """What becomes of a moment at which the run of the one before is not over. None: its run begins all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,8 @@ class Entry:
     """What it asks of the user. None: nothing, and the host does not look for one."""
     presence: Presence | None = None
     histories: tuple[Remembering, ...] = ()
+    resume: int | None = None
+    """The milliseconds for which the host keeps a connection whose client was lost. None: it ends at once."""
 
     def under(self, prefix: str) -> Entry:
         """The same consumer, its path behind a prefix. Under a prefix, `/` is the prefix itself."""

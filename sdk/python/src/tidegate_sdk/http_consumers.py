@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 
 from tidegate_sdk import routes
 from tidegate_sdk.checks import checked_headers, need_int
@@ -28,6 +28,7 @@ def http(
     host: str | None = None,
     headers: Mapping[str, str] | None = None,
     disconnect: Callable[..., None] | None = None,
+    **others: Never,
 ) -> Callable[[F], F]:
     """Makes a function a consumer of HTTP requests: `"GET /users/{id}"`, `"GET|POST /users"`.
 
@@ -53,6 +54,7 @@ def http(
     ({'sum': 3}, 404)
     """
     methods, path = routes.http_route(route)
+    routes.check_options(others, f"@http({route!r})", "host, headers and disconnect")
     names = routes.path_names(path)
     trigger = HttpTrigger(methods, path, routes.guards(host, headers), disconnect is not None)
 

@@ -150,7 +150,18 @@ def channel_name(name: Any, retries: int | None) -> str:
     return name
 
 
-def schedule_parts(expression: Any, zone: Any, missed: Any) -> Schedule:
+def check_options(options: Mapping[str, Any], decorator: str, known: str) -> None:
+    """Refuses options that a decorator does not have."""
+    if "resume" in options:
+        raise fail(
+            f"{decorator}: `resume` is for connections that stay open: give it to a consumer of WebSockets, as in "
+            '@websocket("/chat", resume="2m")'
+        )
+    for name in options:
+        raise fail(f"{decorator} has no option `{name}`; there is {known}")
+
+
+def schedule_parts(expression: Any, zone: Any, missed: Any, overlap: Any) -> Schedule:
     """Checks a schedule as far as no host is needed."""
     if not isinstance(expression, str):
         raise fail('a schedule has an expression, which is text: @schedule("30 3 * * *", zone="Europe/Berlin")')
@@ -168,7 +179,12 @@ def schedule_parts(expression: Any, zone: Any, missed: Any) -> Schedule:
             f'{what}: `missed` is "once", which runs the last of the moments that were missed, or "skip", and not '
             f"{missed!r}"
         )
-    return Schedule(expression, zone, missed)
+    if overlap not in (None, "skip", "queue"):
+        raise fail(
+            f'{what}: `overlap` is "skip", which leaves a moment out while the run of the one before is not over, or '
+            f'"queue", which waits until that one is over, and not {overlap!r}'
+        )
+    return Schedule(expression, zone, missed, overlap)
 
 
 def group_pattern(pattern: Any, what: str) -> str:

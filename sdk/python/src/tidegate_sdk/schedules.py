@@ -64,7 +64,13 @@ def _read(value: Any) -> Tick:
 register(Tick, _read)
 
 
-def schedule(expression: str, *, zone: str = "UTC", missed: Literal["once", "skip"] = "once") -> Callable[[F], F]:
+def schedule(
+    expression: str,
+    *,
+    zone: str = "UTC",
+    missed: Literal["once", "skip"] = "once",
+    overlap: Literal["skip", "queue"] | None = None,
+) -> Callable[[F], F]:
     """Runs a consumer of a channel by the clock. It stands beside `channel`.
 
     At each moment the host sends the channel a `Tick`, once among all processes. So the consumer runs as for any other
@@ -74,6 +80,9 @@ def schedule(expression: str, *, zone: str = "UTC", missed: Literal["once", "ski
     them; or it is `@hourly`, `@daily`, `@weekly`, `@monthly` or `@yearly`. `zone` is a name of the IANA database.
     `missed` says what becomes of moments at which no process was there for more than a minute: with `"once"` the last
     one of them runs when a process is there again, with `"skip"` none does.
+
+    Without `overlap` a run begins whether or not the one before is over. `"skip"`: a moment at which the run of the one
+    before is not over is left out. `"queue"`: it waits until that one is over.
 
     The host refuses an upload whose expression or zone it cannot read. A schedule comes and goes with its version, and
     a change of it runs nothing. In a test `TestHost.fire` stands for the clock.
@@ -90,7 +99,7 @@ def schedule(expression: str, *, zone: str = "UTC", missed: Literal["once", "ski
     >>> host.data.counter("reports")
     1
     """
-    declared = routes.schedule_parts(expression, zone, missed)
+    declared = routes.schedule_parts(expression, zone, missed, overlap)
 
     def decorate(function: F) -> F:
         if SCHEDULE in vars(function):

@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-from tidegate_sdk import routes
+from tidegate_sdk import quantities, routes
 from tidegate_sdk.codec import jsons, texts
 from tidegate_sdk.codec.describe import name_of
 from tidegate_sdk.codec.readers import reader
@@ -19,6 +19,7 @@ from tidegate_sdk.errors import ConsumerError, StateUnreadable, Unreadable
 from tidegate_sdk.extract import is_json
 from tidegate_sdk.frame import Close
 from tidegate_sdk.hints import hints_of, parameters
+from tidegate_sdk.quantities import Span
 from tidegate_sdk.response import HttpError
 from tidegate_sdk.socket import Handshake, Socket
 from tidegate_sdk.state import StateType
@@ -35,8 +36,17 @@ from tidegate_sdk.wire import (
 C = TypeVar("C", bound=type)
 Method = Callable[..., Any]
 
+_RESUME = "1s", "10m"
+"""The shortest and the longest time for which the host keeps a connection whose client was lost."""
 
-def websocket(path: str, *, host: str | None = None, headers: Mapping[str, str] | None = None) -> Callable[[C], C]:
+
+def websocket(
+    path: str,
+    *,
+    host: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    resume: Span | None = None,
+) -> Callable[[C], C]:
     """Makes a class a consumer of WebSocket connections. `host` and `headers` are guards, as for `http`.
 
     An object of the class is made for each event. It has an attribute for each `{name}` of the path, of the type that
@@ -51,6 +61,11 @@ def websocket(path: str, *, host: str | None = None, headers: Mapping[str, str] 
     - `disconnect(self, socket, close)` is run once for each connection that was accepted.
 
     What a connection has to remember is `socket.state`, of the type that the class has as `State`.
+
+    `resume` is the time, from `"1s"` to `"10m"`, for which the host keeps a connection whose client was lost without a
+    close frame. A client that comes back in time goes on where it was, if it can resume, as the JavaScript client can.
+    The class sees nothing of a resume: state, groups and answers go on; `disconnect` comes when the time is over. The
+    time is such a text, seconds, or a `timedelta`. Without it the connection ends at once.
 
     >>> from dataclasses import dataclass
     >>> from tidegate_sdk import Socket, export, websocket
@@ -75,15 +90,17 @@ def websocket(path: str, *, host: str | None = None, headers: Mapping[str, str] 
     """
     names = routes.path_names(path)
     trigger = WebsocketTrigger(path, routes.guards(host, headers))
+    what = f"@websocket({path!r}): `resume`"
+    kept = None if resume is None else quantities.span(what, resume, *_RESUME)
 
     def decorate(kind: C) -> C:
-        _mark(kind, names, trigger)
+        _mark(kind, names, trigger, kept)
         return kind
 
     return decorate
 
 
-def _mark(kind: type, names: tuple[str, ...], trigger: WebsocketTrigger) -> None:
+def _mark(kind: type, names: tuple[str, ...], trigger: WebsocketTrigger, resume: int | None) -> None:
     if not inspect.isclass(kind):
         raise ConsumerError(f"@websocket stands before a class, and `{kind}` is none")
     place = routes.place_of(next((it for it in vars(kind).values() if isinstance(it, types.FunctionType)), kind))
@@ -91,7 +108,7 @@ def _mark(kind: type, names: tuple[str, ...], trigger: WebsocketTrigger) -> None
     for name in ("groups", "connect", "receive", "disconnect"):
         if hasattr(kind, name):
             routes.check_plain(getattr(kind, name), f"`{name}` of {what}")
-    compiled = lambda: Entry(kind.__name__, trigger, _Runner(kind, names, what), place)
+    compiled = lambda: Entry(kind.__name__, trigger, _Runner(kind, names, what), place, resume=resume)
     Mark(place, compiled).put_on(kind)
 
 

@@ -21,6 +21,8 @@ ENTRY = "tidegate_declaring_entry"
 _PACKAGE = "tidegate_sdk"
 _DECLARING = {"schedule", "user", "claims", "presence", "history", "*"}
 """Names of the package by which a module declares something."""
+_RESUME = "resume"
+"""The option of a consumer of WebSockets that is a declaration."""
 _WAITING = "fetch_now"
 """The method of a context by which a run waits for a server outside."""
 
@@ -30,7 +32,8 @@ class Needs:
     """What the code of a module needs of its world, as far as its files tell."""
 
     is_declaring: bool = False
-    """It imports a decorator of `_DECLARING`. The component checks it, and raises a `WorldError` if it does not."""
+    """It imports a decorator of `_DECLARING`, or names an option `_RESUME`. The component checks that it declares
+    something, and raises a `WorldError` if it does not."""
     is_waiting: bool = False
     """It names `fetch_now`. A host refuses such a module without a grant."""
 
@@ -61,6 +64,8 @@ def needs(app: str, places: Places) -> Needs:
             continue
         if any(isinstance(node, ast.Attribute) and node.attr == _WAITING for node in ast.walk(tree[0])):
             found = replace(found, is_waiting=True)
+        if any(isinstance(node, ast.keyword) and node.arg == _RESUME for node in ast.walk(tree[0])):
+            found = replace(found, is_declaring=True)
         for source, names in _imports(*tree):
             if source.split(".")[0] == _PACKAGE and _DECLARING & names:
                 found = replace(found, is_declaring=True)
