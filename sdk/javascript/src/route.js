@@ -132,6 +132,11 @@ export function readOptions(options, known, what) {
         `${what}: a message of a channel has no user: give \`${name}\` to consumers of HTTP and WebSockets`,
       );
     }
+    if (name === "resume" && !known.includes(name)) {
+      throw new DeclarationError(
+        `${what}: resume is for connections that stay open: give it to a consumer of WebSockets, as in websocket("/chat", { resume: 120_000 })`,
+      );
+    }
     if (!known.includes(name)) {
       throw new DeclarationError(
         `${what}: there is no option \`${name}\`; there are ${known.join(", ")}`,

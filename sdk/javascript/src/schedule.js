@@ -5,9 +5,8 @@ import { isPlain } from "./content.js";
 import { DeclarationError } from "./errors.js";
 import { readOptions } from "./route.js";
 
-/** @typedef {import("./types.js").Schedule} Schedule */
-
 const MISSED = ["once", "skip"];
+const OVERLAP = [undefined, "skip", "queue"];
 
 /**
  * The message of a schedule. A consumer whose option `schedule` is set gets one at each moment.
@@ -53,7 +52,7 @@ export function readTick(message) {
  *
  * @param {unknown} schedule
  * @param {string} what
- * @returns {Required<Schedule> | undefined}
+ * @returns {import("./types.js").WireSchedule | undefined}
  * @throws {DeclarationError}
  */
 export function readSchedule(schedule, what) {
@@ -69,8 +68,8 @@ export function readSchedule(schedule, what) {
     );
   }
   const of = `${what}: schedule`;
-  const options = readOptions(schedule, ["expression", "zone", "missed"], of);
-  const { expression, zone = "UTC", missed = "once" } = options;
+  const options = readOptions(schedule, ["expression", "zone", "missed", "overlap"], of);
+  const { expression, zone = "UTC", missed = "once", overlap } = options;
   checkExpression(expression, of);
   if (typeof zone !== "string") {
     throw new DeclarationError(
@@ -78,12 +77,21 @@ export function readSchedule(schedule, what) {
     );
   }
   if (!MISSED.includes(missed)) {
-    const given = typeof missed === "string" ? JSON.stringify(missed) : kind(missed);
     throw new DeclarationError(
-      `${of}: missed is "once", which runs the last of the moments that were missed, or "skip", and not ${given}`,
+      `${of}: missed is "once", which runs the last of the moments that were missed, or "skip", and not ${shown(missed)}`,
     );
   }
-  return { expression, zone, missed };
+  if (!OVERLAP.includes(overlap)) {
+    throw new DeclarationError(
+      `${of}: overlap is "skip", which leaves a moment out while the run of the one before is not over, or "queue", which waits until that one is over, and not ${shown(overlap)}`,
+    );
+  }
+  return { expression, zone, missed, overlap };
+}
+
+/** @param {unknown} given */
+function shown(given) {
+  return typeof given === "string" ? JSON.stringify(given) : kind(given);
 }
 
 /**

@@ -196,6 +196,13 @@ export interface WebsocketConsumer<Path extends string, Readers, State, I>
     extends Guards, Access, OfGroups {
     /** Readers of path parameters. */
     params?: Readers;
+    /**
+     * For how many milliseconds the host keeps a connection whose client was lost without a close frame: 1,000 to 600,000. A
+     * client that comes back in time goes on where it was, if it can resume, as the JavaScript client can. The consumer sees
+     * nothing of a resume: state, groups and answers go on; `disconnect` comes when the time is over. Without it the
+     * connection ends at once.
+     */
+    resume?: number;
     /** The state of a new connection, at most 16 KiB. It gives the type of `socket.state`. */
     state?: (params: Params<Path, Readers>) => State;
     /** The number of the shape of the state; 1 if not given. Count it up when an older state does not read any more. */
@@ -237,6 +244,11 @@ export interface Schedule {
      * one of them runs when a process is there again; with `skip` none does.
      */
     missed?: "once" | "skip";
+    /**
+     * Without it a run begins whether or not the one before is over. `skip`: a moment at which the run of the one before is
+     * not over is left out. `queue`: it waits until that one is over.
+     */
+    overlap?: "skip" | "queue" | undefined;
 }
 
 /** Options of a consumer of a channel that is run by the clock. */
@@ -363,13 +375,15 @@ export type ChannelHandler<M> = (message: M, cx: Context) => Awaitable<void>;
 export interface Consumer {
     readonly trigger: Trigger;
     /** Of a consumer that is run by the clock. */
-    readonly schedule?: Required<Schedule> | undefined;
+    readonly schedule?: WireSchedule | undefined;
     /** What it asks of the user, if anything. */
     readonly access?: WireAccess | undefined;
     /** Groups of which somebody is told who comes and goes. */
     readonly presence?: WirePresence | undefined;
     /** Groups that are remembered. */
     readonly history?: WireHistory | undefined;
+    /** For how many milliseconds the host keeps a connection whose client was lost. */
+    readonly resume?: number | undefined;
     /** Runs it. May return a promise. */
     readonly run: (run: Run, event: WireEvent) => unknown;
 }
@@ -457,6 +471,9 @@ export interface WireAccess {
     user: "required" | "optional" | undefined;
     claims: Record<string, ClaimValue[]>;
 }
+
+/** The option `schedule`, checked, with what holds where nothing was given. */
+export type WireSchedule = Required<Omit<Schedule, "overlap">> & Pick<Schedule, "overlap">;
 
 /** The option `presence`, checked, with what holds where nothing was given. */
 export type WirePresence = Required<Presence> & { groups: string[] };

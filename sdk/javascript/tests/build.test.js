@@ -36,7 +36,7 @@ async function make(text) {
 /** @param {string} text */
 async function write(text) {
   const entry = join(folder, "app.js");
-  await writeFile(entry, `import { app, channel, http } from ${SDK};\n${text}`);
+  await writeFile(entry, `import { app, channel, http, websocket } from ${SDK};\n${text}`);
   return entry;
 }
 
@@ -199,6 +199,11 @@ const declaring = [
     "presence in groups",
     'export default app({ a: channel("a", { presence: "room.*" }, (_, cx) => cx.info(`${cx.memberCount("room.a")}`)) });',
     [["meeting", "declaring"], BOTH],
+  ],
+  [
+    "connections that are kept for lost clients",
+    'export default app({ a: websocket("/a", { resume: 120_000 }) });',
+    [["declaring"], BOTH],
   ],
   [
     "what is kept for a session",

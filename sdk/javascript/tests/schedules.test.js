@@ -84,7 +84,13 @@ const refused = [
     /missed is "once", which runs the last of the moments that were missed, or "skip", and not "twice"/,
   ],
   [{ expression: "@daily", missed: true }, /and not the boolean true/],
-  [{ expression: "@daily", zoned: "UTC" }, /there is no option `zoned`; there are expression, zone, missed/],
+  [{ expression: "@daily", zoned: "UTC" }, /there is no option `zoned`; there are expression, zone, missed, overlap/],
+  [
+    { expression: "@daily", overlap: "wait" },
+    /overlap is "skip", which leaves a moment out .* or "queue", which waits until that one is over, and not "wait"/,
+  ],
+  [{ expression: "@daily", overlap: null }, /and not null/],
+  [{ expression: "@daily", overlap: true }, /and not the boolean true/],
 ];
 
 for (const [schedule, message] of refused) {
@@ -115,6 +121,12 @@ test("what is declared has each schedule with its defaults", async () => {
     report: { schedule: { expression: "30 3 * * 1-5", zone: "Europe/Berlin", missed: "skip" } },
     hourly: { schedule: { expression: "@hourly", zone: "UTC", missed: "once" } },
   });
+  for (const overlap of /** @type {const} */ (["skip", "queue"])) {
+    const schedule = { expression: "@daily", overlap };
+    assert.deepEqual(unpack(declarations(app({ a: channel("a", { schedule }, () => {}) })).declare()), {
+      a: { schedule: { expression: "@daily", zone: "UTC", missed: "once", overlap } },
+    });
+  }
   checkWorld(listed, ["declaring"]);
   checkWorld(app({ orders }), []);
   assert.throws(() => checkWorld(listed, []), /the world does not fit .* needs: declaring$/);

@@ -163,6 +163,16 @@ app({
         // @ts-expect-error: a picture has no title
         return `${used} ${basket.length} ${first.length} ${wait} ${shaped?.title}`;
     }),
+    resumed: websocket("/resumed", { resume: 120_000 }),
+    // @ts-expect-error: a time is a number
+    spelled: websocket("/spelled", { resume: "2m" }),
+    // @ts-expect-error: an HTTP consumer has no connection to resume
+    answered: http("GET /answered", { resume: 120_000 }, () => ""),
+    lasting: channel("lasting", { schedule: { expression: "@daily", overlap: "queue" } }, (tick, cx) =>
+        cx.info(`${tick.due}`),
+    ),
+    // @ts-expect-error: it is skip or queue
+    waits: channel("waits", { schedule: { expression: "@daily", overlap: "wait" } }, () => {}),
     rooms: websocket("/kept/{room}", {
         history: { "room.*": { messages: 100, age: 60_000, bytes: 1024 }, lobby: {} },
         connect(socket) {

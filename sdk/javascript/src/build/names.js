@@ -23,7 +23,7 @@ const PARTS = [
   ["reaching-users", ["connectionsOf"]],
   ["remembering", ["groupJoin()", "history()"]],
   ["holding-sessions", ["session()", "sessions()"]],
-  ["declaring", ["schedule", "user", "claims", "presence", "history"]],
+  ["declaring", ["schedule", "user", "claims", "presence", "history", "resume"]],
   ["knowing-users", ["user", "claims"]],
 ];
 /** Many files name a property `user`. The option has one of two values. */

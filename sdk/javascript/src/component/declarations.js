@@ -50,9 +50,9 @@ export function declarations(app) {
  * @param {import("../app.js").Entry} entry
  * @returns {object | undefined} `undefined` where there are none
  */
-function declarationsOf({ schedule, access, presence, history }) {
+function declarationsOf({ schedule, access, presence, history, resume }) {
   const told = presence && presenceOf(presence);
-  const declared = { schedule, ...accessOf(access), presence: told, history };
+  const declared = { schedule, ...accessOf(access), presence: told, history, resume };
   return Object.values(declared).some(Boolean) ? declared : undefined;
 }
 

@@ -27,11 +27,15 @@ const OPTIONS = [
   ...ACCESS_OPTIONS,
   "presence",
   "history",
+  "resume",
   "schema",
   "incoming",
   ...FUNCTIONS,
 ];
 
+/** The time for which the host keeps a connection whose client was lost, in milliseconds. */
+const RESUME_MIN = 1000;
+const RESUME_MAX = 600_000;
 /** A message that does not read closes the connection with this code. */
 const UNREADABLE = 4400;
 const REASON_MAX = 123;
@@ -76,6 +80,7 @@ export function websocket(path, consumer) {
     access: readAccess(declared, what),
     presence: readPresence(declared.presence, what),
     history: readHistory(declared.history, what),
+    resume: readResume(declared.resume, what),
     run(run, event) {
       switch (event.tag) {
         case "websocket-connect":
@@ -97,6 +102,17 @@ export function websocket(path, consumer) {
       }
     },
   };
+}
+
+/**
+ * @param {unknown} resume
+ * @param {string} what
+ * @returns {number | undefined}
+ * @throws {TypeError | RangeError}
+ */
+function readResume(resume, what) {
+  if (resume === undefined) return undefined;
+  return integer(resume, `${what}: resume, in milliseconds,`, RESUME_MIN, RESUME_MAX);
 }
 
 /**
