@@ -222,6 +222,15 @@ test("a case that does not hold says which and where", async () => {
     );
     return true;
   });
+  const later = app({
+    room: websocket("/room", {
+      connect: (socket) => socket.sendLater(socket.replyChannel ?? "", Frame.text("at last"), 29_500),
+    }),
+  });
+  const waits = [{ open: "a", path: "/room" }, { receive: "a", text: "at last" }];
+  await runCases(JSON.stringify([{ name: "later", steps: waits }]), new TestHost(later));
+  const never = JSON.stringify([{ name: "never", steps: [...waits, { receive: "a", text: "more" }] }]);
+  await assert.rejects(runCases(never, new TestHost(later)), /case "never", step 3: nothing comes/);
   await assert.rejects(runCases("[]", new TestHost(tide)), /there is no case/);
   const slip = JSON.stringify([{ name: "slip", steps: [{ opne: "a" }] }]);
   await assert.rejects(runCases(slip, new TestHost(tide)), /unknown field `opne`/);

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import doctest
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from examples import ALL, Example
 
+from tidegate_sdk import Socket, export, websocket
 from tidegate_sdk.testing import TestHost
-from tidegate_sdk.testing.cases import Cases, TestHostDriver
+from tidegate_sdk.testing.cases import CaseError, Cases, TestHostDriver
 
 
 @pytest.mark.parametrize("example", ALL, ids=lambda it: it.name)
@@ -20,6 +23,21 @@ def test_cases_hold_natively(example: Example) -> None:
         Cases(file).run(TestHostDriver(host))
     assert [fault for fault in host.faults if "ValueError: boom" not in fault.text] == []
     assert host.drops == []
+
+
+def test_a_client_of_a_case_waits_for_what_comes_later(tmp_path: Path) -> None:
+    @websocket("/room")
+    class Room:
+        def connect(self, socket: Socket[None]) -> None:
+            socket.send_later(socket.reply_channel or "", "at last", delay=29.5)
+
+    steps: list[dict[str, str]] = [{"open": "a", "path": "/room"}, {"receive": "a", "text": "at last"}]
+    file = tmp_path / "cases.json"
+    file.write_text(json.dumps([{"name": "later", "steps": steps}]))
+    Cases(file).run(TestHostDriver(TestHost(export(Room))))
+    file.write_text(json.dumps([{"name": "never", "steps": [*steps, {"receive": "a", "text": "more"}]}]))
+    with pytest.raises(CaseError, match='case "never", step 3: nothing comes'):
+        Cases(file).run(TestHostDriver(TestHost(export(Room))))
 
 
 def test_primes_are_counted() -> None:

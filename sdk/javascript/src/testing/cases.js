@@ -38,8 +38,9 @@ import { readStep } from "./steps.js";
  * @property {() => Promise<void>} reset a case is over: drops the connections that are left
  */
 
-/** How long a client waits for the response to a request that is on hold, in milliseconds. */
+/** How long a client waits for the response to a request that is on hold, and for a message, in milliseconds. */
 const PATIENCE = 30_000;
+const SECOND = 1000;
 
 /** A case failed. */
 export class CaseError extends Error {
@@ -125,10 +126,14 @@ function drive(host) {
     },
     send: (name, frame) => socket(name).send(frame),
     async receive(name) {
-      const { closed } = socket(name);
-      const frame = socket(name).receive();
-      if (frame !== undefined) return { frame };
-      if (closed) return { close: closed };
+      const client = socket(name);
+      // A client waits, as long as it takes for what is to come later.
+      for (let waited = 0; waited <= PATIENCE; waited += SECOND) {
+        if (waited > 0) await host.advance(SECOND);
+        const frame = client.receive();
+        if (frame !== undefined) return { frame };
+        if (client.closed) return { close: client.closed };
+      }
       throw new Error("nothing comes");
     },
     close: (name, code) => socket(name).close(code),

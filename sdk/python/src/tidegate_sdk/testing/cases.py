@@ -258,7 +258,7 @@ class TestHostDriver:
     host: TestHost
     sockets: dict[str, TestSocket] = field(default_factory=dict)
 
-    # How long a client waits for the response to a request that is on hold.
+    # How long a client waits for the response to a request that is on hold, and for a message, in seconds.
     PATIENCE = 30
 
     def request(self, request: CaseRequest) -> CaseResponse:
@@ -291,12 +291,16 @@ class TestHostDriver:
 
     def receive(self, name: str) -> Frame | Close:
         socket = self._socket(name)
-        frame = socket.receive()
-        if frame is not None:
-            return frame
-        if socket.closed is None:
-            raise CaseError("nothing comes")
-        return socket.closed
+        # A client waits, as long as it takes for what is to come later.
+        for waited in range(self.PATIENCE + 1):
+            if waited:
+                self.host.advance(1)
+            frame = socket.receive()
+            if frame is not None:
+                return frame
+            if socket.closed is not None:
+                return socket.closed
+        raise CaseError("nothing comes")
 
     def close(self, name: str, code: int) -> None:
         self._socket(name).close(code)
