@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from files import CLIENT, PAGE, serve
+from files import CLIENT, read, serve
 from text import Refused, Room, connection_id, line, name
 
 from tidegate_sdk import Json, Request, Response, Socket, Unreadable, export, history, http, strict, websocket
 
+PAGE = read("page", "page.html", (".html", ".css", ".js"))
 LINES = 100
 """The lines of a room that are kept, and shown to who joins."""
 

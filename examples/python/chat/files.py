@@ -1,4 +1,4 @@
-"""Files that the browser loads: those of the page, and the JavaScript client as it is published.
+"""Files that the browser loads: those of a page, and the JavaScript client as it is published.
 
 They are read when the component is built, from directories that the build has on its path.
 """
@@ -16,7 +16,6 @@ def read(folder: str, known: str, suffixes: tuple[str, ...]) -> dict[str, str]:
     return {file.name: file.read_text(encoding="utf-8") for file in found.iterdir() if file.suffix in suffixes}
 
 
-PAGE = read("page", "page.html", (".html", ".css", ".js"))
 CLIENT = read("src", "index.js", (".js",))
 
 

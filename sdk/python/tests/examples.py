@@ -50,6 +50,7 @@ ALL = [
     _example("hello"),
     _example("echo"),
     _example("chat", EXAMPLES / "chat/src", REPOSITORY / "clients/js", more=("tests/remembered.json",)),
+    _example("cursors", EXAMPLES / "cursors", EXAMPLES / "python/chat", REPOSITORY / "clients/js"),
     _example("jobs", EXAMPLES / "jobs/src"),
     _example("auction", EXAMPLES / "auction/src"),
     _example("members"),

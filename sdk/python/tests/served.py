@@ -42,7 +42,6 @@ class Template(Consumers):
 Consumer = export({lists}, Template)
 """
 
-# Cases of the chat name its groups in full.
 MODULE = "chat"
 
 COMMAND = str(Path(sys.executable).with_name("tidegate-sdk"))

@@ -476,17 +476,17 @@ class FetchWatch:
 # Presence.
 
 
-@presence("board.*", leave_after="0s", interval="100ms")
+@presence("desk.*", leave_after="0s", interval="100ms")
 @websocket("/s/board/{board}/{name}")
 class Board:
     board: str
     name: str
 
     def connect(self, socket: Socket[None]) -> None:
-        socket.present(f"board.{self.board}", self.name, {"at": [1, 2.5, None, True], "name": self.name})
+        socket.present(f"desk.{self.board}", self.name, {"at": [1, 2.5, None, True], "name": self.name})
 
     def receive(self, socket: Socket[None], text: str) -> None:
-        group = f"board.{self.board}"
+        group = f"desk.{self.board}"
         try:
             match text.split():
                 case ["key", key]:
@@ -510,11 +510,11 @@ class Board:
 
 @http("GET /s/members")
 def members(cx: Context) -> list[Any]:
-    part = cx.members("board.one", limit=1)
-    return [[(it.key, it.facts) for it in part.members], part.count, part.cursor, cx.member_count("board.one")]
+    part = cx.members("desk.one", limit=1)
+    return [[(it.key, it.facts) for it in part.members], part.count, part.cursor, cx.member_count("desk.one")]
 
 
-@presence("board.one", leave_after="0s", interval="100ms")
+@presence("desk.one", leave_after="0s", interval="100ms")
 @channel("s.members")
 def members_changed(cx: Context, change: PresenceChange[dict[str, Any]]) -> None:
     cx.group_send_json("changes", [list(change.joined), list(change.updated), change.left, change.count])
