@@ -2,9 +2,13 @@
 
 import { Frame, Response, app, http, websocket } from "@tidegate/sdk";
 
+import css from "../../chat/src/page/page.css?text";
 import page from "../../chat/src/page/page.html?text";
-import { client, pages, serve } from "./files.js";
+import script from "../../chat/src/page/page.js?text";
+import { client, serve, tagged } from "./files.js";
 import { Wrong, readId, readLine, readName, readRoom } from "./text.js";
+
+const pages = tagged({ "page.css": css, "page.js": script });
 
 /** The lines of a room that are kept, and shown to who joins. */
 const LINES = 100;

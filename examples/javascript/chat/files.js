@@ -1,4 +1,4 @@
-/** Files that the browser loads: those of the page, and the JavaScript client as it is published. */
+/** Files that the browser loads: those of a page, and the JavaScript client as it is published. */
 
 import { Response } from "@tidegate/sdk";
 
@@ -17,12 +17,8 @@ import resume from "../../../clients/js/src/resume.js?text";
 import socket from "../../../clients/js/src/socket.js?text";
 import streams from "../../../clients/js/src/streams.js?text";
 import token from "../../../clients/js/src/token.js?text";
-import css from "../../chat/src/page/page.css?text";
-import script from "../../chat/src/page/page.js?text";
 
 /** @typedef {{ text: string, tag: string }} File */
-
-export const pages = tagged({ "page.css": css, "page.js": script });
 
 export const client = tagged({
   "codes.js": codes,
@@ -48,7 +44,7 @@ export const client = tagged({
  * @param {Record<string, string>} texts
  * @returns {Map<string, File>}
  */
-function tagged(texts) {
+export function tagged(texts) {
   return new Map(
     Object.entries(texts).map(([name, text]) => [name, { text, tag: `"${hash(text)}"` }]),
   );

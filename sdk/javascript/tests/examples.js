@@ -11,6 +11,7 @@ export const examples = {
   hello: "app.js",
   echo: "app.js",
   chat: "app.js",
+  cursors: "app.ts",
   jobs: "app.ts",
   members: "app.ts",
 };
