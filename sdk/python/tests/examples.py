@@ -54,6 +54,7 @@ ALL = [
     _example("jobs", EXAMPLES / "jobs/src"),
     _example("auction", EXAMPLES / "auction/src"),
     _example("members"),
+    _example("account", EXAMPLES / "account"),
     Example("rooms", EXAMPLES / "python/rooms/app.py", (EXAMPLES / "django-chat/cases.json",)),
     Example("surface", TESTS / "guest/surface.py", (TESTS / "guest/cases.json",)),
 ]

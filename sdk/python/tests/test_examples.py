@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +15,12 @@ from examples import ALL, Example
 from tidegate_sdk import Socket, export, websocket
 from tidegate_sdk.testing import TestHost
 from tidegate_sdk.testing.cases import CaseError, Cases, TestHostDriver
+from tidegate_sdk.testing.clients import TestResponse
 
 
 @pytest.mark.parametrize("example", ALL, ids=lambda it: it.name)
 def test_cases_hold_natively(example: Example) -> None:
-    host = TestHost(example.load().Consumer, example.name)
+    host = TestHost(example.load().Consumer, example.name, granted_sessions=True)
     for file in example.cases:
         Cases(file).run(TestHostDriver(host))
     assert [fault for fault in host.faults if "ValueError: boom" not in fault.text] == []
@@ -109,3 +111,92 @@ def test_each_night_the_sales_since_the_last_one_are_summed_up() -> None:
     first, second = host.get("/auction/nights").json()
     assert (first["sold"], first["paid"], second["sold"], second["paid"]) == (1, 100, 0, 0)
     assert second["until"] - first["until"] == 24 * 3600 * 1000
+
+
+def account(monkeypatch: pytest.MonkeyPatch) -> TestHost:
+    """A host with accounts whose passwords are hashed in no time."""
+    example = next(it for it in ALL if it.name == "account")
+    app = example.load()
+    import password
+
+    monkeypatch.setattr(password, "ROUNDS", 2)
+    monkeypatch.setattr(app, "hashed", lambda text: password.hashed(text, rounds=2))
+    monkeypatch.setattr(password, "OF_NOBODY", password.OF_NOBODY.replace("$210000$", "$2$"))
+    return TestHost(app.Consumer, "account", granted_sessions=True)
+
+
+def submit(host: TestHost, path: str, body: str, cookies: dict[str, str] | None = None) -> TestResponse:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    return host.request("POST", f"/account/{path}", body=body, headers=form, cookies=cookies)
+
+
+def me(host: TestHost, cookies: dict[str, str]) -> Any:
+    return host.get("/account/me", cookies=cookies).json()
+
+
+def test_passwords_are_hashed_as_the_standard_says() -> None:
+    import password
+
+    assert doctest.testmod(password).failed == 0
+    for text, salt, rounds in ((b"high tide", b"salt", 1), ("ä".encode() * 60, bytes(16), 1000)):
+        assert password.pbkdf2(text, salt, rounds) == hashlib.pbkdf2_hmac("sha512", text, salt, rounds)
+    known = password.hashed("high tide")
+    assert known.startswith("pbkdf2-sha512$210000$")
+    assert len(known) == len(password.OF_NOBODY)
+    for wrong in ("", "low tide", "high tide ", "high tide" * 100):
+        assert not password.is_right(wrong, password.hashed("high tide", rounds=2))
+    assert not password.is_right("high tide", password.hashed("high tide", rounds=2) + "00")
+
+
+def test_a_user_sees_the_browsers_and_signs_the_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = account(monkeypatch)
+    first = submit(host, "register", "name=ada&password=high+tide").cookies
+    second = submit(host, "login", "name=ada&password=high+tide").cookies
+    bob = submit(host, "register", "name=bob&password=low+tide+").cookies
+    assert me(host, first)["name"] == "ada"
+    sessions = me(host, first)["sessions"]
+    assert [it["own"] for it in sessions].count(True) == 1
+    assert len(sessions) == 2
+    tab = host.websocket("/account/tabs", cookies=second)
+    tab.expect_json({"type": "roll"})
+    # By the id of a session of hers bob ends nothing.
+    assert submit(host, "end", f"id={sessions[0]['id']}", bob).header("location") == "/account"
+    assert submit(host, "end", "id=none", bob).header("location") == "/account?problem=session"
+    assert me(host, second)["name"] == "ada"
+    assert submit(host, "end-others", "", first).status == 303
+    assert me(host, second)["name"] is None
+    tab.expect_close(4401)
+    assert len(me(host, first)["sessions"]) == 1
+    assert submit(host, "logout", "", first).status == 303
+    assert me(host, first) == {"name": None, "sessions": []}
+    assert host.faults == []
+
+
+def test_pages_of_one_user_know_each_other_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = account(monkeypatch)
+    ada, bob = (submit(host, "register", f"name={name}&password=high+tide").cookies for name in ("ada", "bob"))
+    first, other = host.websocket("/account/tabs", cookies=ada), host.websocket("/account/tabs", cookies=bob)
+    second = host.websocket("/account/tabs", cookies=ada)
+    for socket, rolls in ((first, 2), (second, 1), (other, 1)):
+        for _ in range(rolls):
+            socket.expect_json({"type": "roll"})
+    second.send("two")
+    first.expect_json({"type": "here", "tab": "two"})
+    other.expect_nothing()
+    first.send("x" * 65)
+    first.expect_close(4000)
+
+
+def test_guesses_are_bounded_by_name_and_right_ones_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = account(monkeypatch)
+    submit(host, "register", "name=ada&password=high+tide")
+
+    def guess(password: str) -> str | None:
+        return submit(host, "login", f"name=ada&password={password}").header("location")
+
+    assert [guess("wrong+tide") for _ in range(5)] == ["/account?problem=wrong"] * 5
+    assert guess("high+tide") == "/account"
+    assert [guess("wrong+tide") for _ in range(10)] == ["/account?problem=wrong"] * 10
+    assert guess("high+tide") == "/account?problem=tries"
+    host.advance(15 * 60)
+    assert guess("high+tide") == "/account"

@@ -281,25 +281,25 @@ def test_a_browser_signs_in_and_out_and_keeps_a_basket(host: Host) -> None:
 
     guest = cookie(asked("session/put/rope"))
     assert shown(guest)[:2] == [None, ["rope"]]
-    signed_in = asked("login/ada", guest)
+    signed_in = asked("login/grace", guest)
     assert (signed_in.status, signed_in.body) == (200, b"welcome\n")
-    ada = cookie(signed_in)
-    assert shown(ada) == ["ada", ["rope"], [[True, "127.0.0.1", "tests", True]]]
+    grace = cookie(signed_in)
+    assert shown(grace) == ["grace", ["rope"], [[True, "127.0.0.1", "tests", True]]]
     assert shown(guest)[:2] == [None, []]
-    assert asked("session/put/oar", ada).body == b'["rope","oar"]'
-    other = cookie(asked("login/ada"))
-    assert asked("login/ada").body == b"True\n"
-    assert asked("session/end/ada", ada).body == b"done\n"
-    assert (shown(other)[0], shown(ada)[0]) == (None, "ada")
+    assert asked("session/put/oar", grace).body == b'["rope","oar"]'
+    other = cookie(asked("login/grace"))
+    assert asked("login/grace").body == b"True\n"
+    assert asked("session/end/grace", grace).body == b"done\n"
+    assert (shown(other)[0], shown(grace)[0]) == (None, "grace")
     for path, text in (
         ("session/name/a", "InvalidSession: "),
         ("session/claims/x", "InvalidSession: "),
         ("session/one/x", "InvalidSession: an id of a session is"),
     ):
-        assert asked(path, ada).body.decode().startswith(text)
-    assert asked("unguarded", ada).body == b"NoSession\n"
-    assert asked("session/out/x", ada).status == 200
-    assert shown(ada) == [None, [], []]
+        assert asked(path, grace).body.decode().startswith(text)
+    assert asked("unguarded", grace).body == b"NoSession\n"
+    assert asked("session/out/x", grace).status == 200
+    assert shown(grace) == [None, [], []]
 
 
 DECLARATIONS = b"tidegate:channels/declarations@"

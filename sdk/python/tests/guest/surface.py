@@ -598,11 +598,11 @@ def session_work(cx: Context, what: str, about: str, session: Session[Basket]) -
             case "all":
                 cx.sessions.end_all(about)
             case "one":
-                cx.sessions.end("ada", about)
+                cx.sessions.end("grace", about)
             case "name":
                 cx.sessions.sign_in(about * 300)
             case _:
-                cx.sessions.sign_in("ada", {"a": "x" * 5000})
+                cx.sessions.sign_in("grace", {"a": "x" * 5000})
     except SessionError as error:
         return 409, f"{type(error).__name__}: {error}\n"
     return "done\n"
@@ -610,14 +610,14 @@ def session_work(cx: Context, what: str, about: str, session: Session[Basket]) -
 
 @http("GET /session")
 def session_shown(cx: Context, user: User | None, session: Session[Basket]) -> list[Any]:
-    listed = [(it.is_own, it.address, it.agent, it.created <= it.used < it.expires) for it in cx.sessions.of("ada")]
+    listed = [(it.is_own, it.address, it.agent, it.created <= it.used < it.expires) for it in cx.sessions.of("grace")]
     return [user.id if user else None, session.get().items, listed]
 
 
 @http("POST /s/unguarded")
 def unguarded_login(cx: Context) -> str:
     try:
-        cx.sessions.sign_in("ada")
+        cx.sessions.sign_in("grace")
     except SessionError as error:
         return f"{type(error).__name__}\n"
     return "welcome\n"
