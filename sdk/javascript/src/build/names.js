@@ -9,8 +9,8 @@ import { transform } from "esbuild";
 
 /**
  * The properties that name a part: those of the context for the store, the timers, requests, messages, members,
- * connections of users, histories and sessions, and the options by which consumers declare something. Much has properties of the names with parentheses:
- * those count where they are called.
+ * connections of users, histories and sessions, and the options by which consumers declare something. Much has
+ * properties of the names with parentheses: those count where they are called.
  *
  * @type {[Part, string[]][]}
  */
