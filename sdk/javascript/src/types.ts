@@ -198,9 +198,9 @@ export interface WebsocketConsumer<Path extends string, Readers, State, I>
     params?: Readers;
     /**
      * For how many milliseconds the host keeps a connection whose client was lost without a close frame: 1,000 to 600,000. A
-     * client that comes back in time goes on where it was, if it can resume, as the JavaScript client can. The consumer sees
-     * nothing of a resume: state, groups and answers go on; `disconnect` comes when the time is over. Without it the
-     * connection ends at once.
+     * client that asks for it, as the JavaScript client does with its option `resume`, and comes back in time goes on where
+     * it was. The consumer sees nothing of a resume: state, groups and answers go on; `disconnect` comes when the time is
+     * over, or when too much waits for the client. The connection of another client ends at once, as all do without it.
      */
     resume?: number;
     /** The state of a new connection, at most 16 KiB. It gives the type of `socket.state`. */

@@ -63,9 +63,10 @@ def websocket(
     What a connection has to remember is `socket.state`, of the type that the class has as `State`.
 
     `resume` is the time, from `"1s"` to `"10m"`, for which the host keeps a connection whose client was lost without a
-    close frame. A client that comes back in time goes on where it was, if it can resume, as the JavaScript client can.
-    The class sees nothing of a resume: state, groups and answers go on; `disconnect` comes when the time is over. The
-    time is such a text, seconds, or a `timedelta`. Without it the connection ends at once.
+    close frame: such a text, seconds, or a `timedelta`. A client that asks for it, as the JavaScript client does with
+    its option `resume`, and comes back in time goes on where it was. The class sees nothing of a resume: state, groups
+    and answers go on; `disconnect` comes when the time is over, or when too much waits for the client. The connection
+    of another client ends at once, as all do without `resume`.
 
     >>> from dataclasses import dataclass
     >>> from tidegate_sdk import Socket, export, websocket
