@@ -198,6 +198,7 @@ export default app({
     },
   }),
   frames: websocket("/frames", {
+    resume: 120_000,
     receive(socket, frame) {
       if (frame === "close") return socket.groupSend("none", new Close(4000));
       socket.send(

@@ -331,7 +331,7 @@ class Reset:
     type: Literal["reset"]
 
 
-@websocket("/s/json")
+@websocket("/s/json", resume="2m")
 class Typed:
     def receive(self, socket: Socket[None], incoming: Json[Add | Reset] | Unreadable) -> None:
         if isinstance(incoming, Unreadable):
