@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs};
 
 use serde_json::{Value, json};
 use tests::{
-    Browser, Driver, Host, HostBuilder, Process, auth_section, example, guest, root, token_for,
+    Browser, Driver, FaultProxy, Host, HostBuilder, Network, Process, auth_section, example, guest, root, token_for,
 };
 
 use crate::{
@@ -138,6 +138,59 @@ async fn a_page_whose_token_expires_comes_back_with_another_and_keeps_its_place_
     assert_eq!((&seen["code"], &seen["numbers"]), (&json!(4401), &json!("01234")), "{seen}");
     assert_eq!((&seen["state"], &seen["protocol"]), (&json!("open"), &json!("tidegate")), "{seen}");
     assert_eq!(seen["url"], format!("ws://{}/room", host.address()), "it has no token");
+    page.close(host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_loses_its_network_goes_on_with_its_connection() {
+    let host = Host::builder().guest("resume").section(&auth_section("")).compiler(TIDEGATE);
+    let host = host.example("chat").start().await;
+    let proxy = FaultProxy::before(host.address().port()).await;
+    let page = Page::of(proxy.address()).await;
+    page.run(
+        "window.socket = new Watched('/long', { first: 100, resume: true });
+         await socket.until('open');
+         socket.send('one');
+         await socket.until('message', 2);",
+    )
+    .await;
+    for (turn, network) in [(1, Network::Cut), (2, Network::HalfOpen)] {
+        proxy.set(network);
+        if network == Network::HalfOpen {
+            // Neither side is told; the page hears that its network changes.
+            page.run("socket.send('lost on the way');").await;
+            host.post("/say/long/into-the-void").await;
+            proxy.set(Network::Cut);
+        }
+        page.run(&format!("await socket.until('reconnecting', {turn});")).await;
+        for number in 0..5 {
+            assert_eq!(host.post(&format!("/say/long/{turn}.{number}")).await.status, 200);
+        }
+        proxy.set(Network::Works);
+        page.run(&format!("await socket.until('open', {turn} + 1);")).await;
+    }
+    let seen = page
+        .run(
+            "socket.send('two');
+             const of = (type) => socket.events.filter((event) => event.type === type);
+             const last = () => of('message').at(-1).data;
+             for (let n = of('message').length; !last().startsWith('two'); n += 1) {
+               await socket.until('message', n + 1);
+             }
+             const opened = of('open').map(({ resumed }) => resumed);
+             return { opened, got: of('message').map(({ data }) => data), types: socket.types };",
+        )
+        .await;
+    let of_turn = |turn| (0..5).map(move |number| format!("{turn}.{number}"));
+    let mut expected = vec!["offered tidegate".to_owned(), "one 1".to_owned()];
+    expected.extend(of_turn(1));
+    expected.push("into-the-void".to_owned());
+    expected.extend(of_turn(2));
+    // The message that the host had not read was sent again.
+    expected.extend(["lost on the way 2".to_owned(), "two 3".to_owned()]);
+    assert_eq!(seen["got"], json!(expected), "{seen}");
+    assert_eq!(seen["opened"], json!([false, true, true]), "{seen}");
+    assert_eq!(host.app().metrics().lost_clients.get(), 0);
     page.close(host).await;
 }
 

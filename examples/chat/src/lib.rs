@@ -180,5 +180,6 @@ export! {
     page_file,
     client_file,
     #[history("room.*", messages = 100, age = "24h", bytes = "1MiB")]
+    #[resume("2m")]
     Chat,
 }

@@ -32,6 +32,7 @@ const clientFile = http("GET /chat/tidegate/{file}", (request) => serve(client, 
 const chat = websocket("/chat/{room}", {
   params: { room: readRoom },
   history: { "room.*": { messages: LINES, age: DAY, bytes: 2 ** 20 } },
+  resume: 120_000,
   // There is none before the client has said its name.
   state: () => /** @type {Member | null} */ (null),
 

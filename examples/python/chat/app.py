@@ -73,7 +73,7 @@ class Say:
 
 
 @history("room.*", messages=LINES, age="24h", bytes="1MiB")
-@websocket("/chat/{room}")
+@websocket("/chat/{room}", resume="2m")
 class Chat:
     """A connection to a room."""
 

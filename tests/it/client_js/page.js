@@ -11,8 +11,9 @@ class Watched extends Socket {
     super(path, options);
     for (const type of ["open", "message", "gap", "close", "reconnecting", "error", "end"]) {
       this.addEventListener(type, (event) => {
-        const { code, reason, attempt, delay, data, unsent, error } = event;
-        this.events.push({ type, code, reason, attempt, delay, data, unsent, error: error?.name });
+        const { code, reason, attempt, delay, data, unsent, error, resumed } = event;
+        const name = error?.name;
+        this.events.push({ type, code, reason, attempt, delay, data, unsent, error: name, resumed });
         this.#heard.dispatchEvent(new Event("heard"));
       });
     }

@@ -96,9 +96,9 @@ function join() {
 
 function connect() {
   say("connecting …");
-  socket = new Socket(path);
-  // Each connection is a new one to the server, which knows no name yet.
-  socket.addEventListener("open", join);
+  socket = new Socket(path, { resume: true });
+  // A connection that goes on knows the name; a new one does not.
+  socket.addEventListener("open", ({ resumed }) => (resumed ? enter() : join()));
   socket.addEventListener("message", ({ data }) => {
     const message = JSON.parse(data);
     handlers[message.type]?.(message);
