@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fs};
 
 use serde_json::{Value, json};
 use tests::{
-    Browser, Driver, FaultProxy, Host, HostBuilder, Network, Process, auth_section, example, guest, root, token_for,
+    Browser, Driver, FaultProxy, Host, HostBuilder, Network, Process, auth_section, example, guest,
+    root, token_for,
 };
 
 use crate::{

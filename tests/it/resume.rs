@@ -13,7 +13,8 @@ use tidegate::telemetry::{ByCode, ByResult};
 use crate::TIDEGATE;
 
 fn builder() -> HostBuilder {
-    Host::builder().guest("resume").section(&auth_section("leeway = \"3s\"")).compiler(TIDEGATE)
+    let host = Host::builder().guest("resume").section(&auth_section("leeway = \"3s\""));
+    host.set("interface.close_timeout = '100ms'").compiler(TIDEGATE)
 }
 
 /// A client that can come back, and counts what it gets.
@@ -248,8 +249,6 @@ async fn nobody_else_gets_a_connection_and_each_gets_a_new_one() {
     for (path, entry, why) in [
         ("/long", format!("{}.{got}", flipped(end)), Some("wrong_token")),
         ("/long", format!("{}.{got}", flipped(0)), Some("gone")),
-        ("/long", format!("{token}.{}", got + 1_000), Some("behind")),
-        ("/long", format!("{token}.18446744073709551615"), Some("behind")),
         ("/short", format!("{token}.{got}"), Some("wrong_client")),
         ("/plain", format!("{token}.{got}"), Some("wrong_client")),
         ("/long", format!("{token}.{got}.1"), None),
@@ -289,13 +288,19 @@ async fn only_the_same_user_comes_back_and_with_a_fresh_token_after_the_old_one_
     post(&host, "/say/mine/meanwhile").await;
     let (eve, resumed) = connect(&lost.entry(), &bearer("eve", 3_600)).await;
     assert!(!resumed);
-    assert_eq!(resumes(&host, "wrong_client"), 1);
     eve.socket.close(1000).await;
+    let promoted = format!("Bearer {}", token_for("ada", &json!({ "role": "admin" }), 3_600));
+    let (other, resumed) = connect(&lost.entry(), &promoted).await;
+    assert!(!resumed, "the consumer decides anew by other claims");
+    other.socket.close(1000).await;
     let (mut client, resumed) = connect(&lost.entry(), &ada).await;
     assert!(resumed);
     client.got = lost.got;
     assert_eq!(client.text().await, "meanwhile");
-    assert_eq!(client.text().await, "left 1000 after 0");
+    for _ in ["eve", "promoted"] {
+        assert_eq!(client.text().await, "left 1000 after 0");
+    }
+    assert_eq!(resumes(&host, "wrong_client"), 2);
     client.says("hi", "hi 1").await;
     host.stop().await;
 }
@@ -388,6 +393,67 @@ async fn a_connection_ends_when_more_waits_than_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_lacks_what_is_not_kept_ends_its_connection_and_begins_another() {
+    let host = builder().start().await;
+    let mut watch = host.websocket("/long").await;
+    watch.text().await;
+    for count in ["1000", "18446744073709551615"] {
+        let lost = Client::open(host.address(), "/long").await.lose();
+        let entry = format!("tidegate.resume.{}.{count}", lost.token);
+        let client = Client::begins(host.address(), "/long", &entry).await;
+        assert_eq!(watch.text().await, "left 1013 after 0", "nobody can go on with it");
+        client.socket.close(1000).await;
+        assert_eq!(watch.text().await, "left 1000 after 0");
+    }
+    assert_eq!(resumes(&host, "behind"), 2);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_answers_no_ping_comes_back_to_what_it_did_not_read() {
+    let host = builder().set("interface.ping_interval = '1s'\ninterface.ping_timeout = '1s'");
+    let host = host.set("interface.websocket_unsent = 100_000").start().await;
+    let mut client = Client::open(host.address(), "/long").await;
+    for turn in 1..=3 {
+        // It reads nothing, and so answers nothing.
+        until_lost(&host, 1).await;
+        for number in 0..3 {
+            post(&host, &format!("/fill/long/{}", 15_000 + number)).await;
+        }
+        let lost = client.lose();
+        client = Client::back(host.address(), "/long", &lost).await;
+        for number in 0..3 {
+            assert_eq!(client.text().await.len(), 15_000 + number);
+        }
+        client.says("hi", &format!("hi {turn}")).await;
+    }
+    assert_eq!(host.refused("ping_time", "refused"), 3);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_a_lost_client_has_one_share_of_its_address() {
+    let host = builder().set("interface.trusted_proxies = '127.0.0.1'");
+    let host = host.set("interface.connections_per_address = 3").start().await;
+    let from = [("x-forwarded-for", "192.0.2.7")];
+    let open = async |entry: &str| Client::connect(host.address(), "/long", entry, &from).await;
+    let (mut client, _) = open("tidegate.resume").await;
+    client.text().await;
+    // With more than one share for each, the third time there would be no room.
+    for turn in 1..=3 {
+        let lost = client.lose();
+        until_lost(&host, 1).await;
+        let (back, resumed) = open(&lost.entry()).await;
+        assert!(resumed, "turn {turn}");
+        client = Client { got: lost.got, ..back };
+        client.says("hi", &format!("hi {turn}")).await;
+    }
+    let (_other, _) = open("tidegate.resume").await;
+    client.says("hi", "hi 4").await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_sent_before_it_was_lost_is_served_and_counted() {
     let host = builder().start().await;
     let mut watch = host.websocket("/long").await;
@@ -433,21 +499,28 @@ async fn connections_of_lost_clients_count_among_all_and_end_with_the_process() 
     let host = builder().set("interface.connections = 3").start().await;
     let mut watch = host.websocket("/long").await;
     watch.text().await;
-    let fields = [("sec-websocket-protocol", "chat, tidegate.resume")];
-    let mut opened: i64 = 0;
-    // Each leaves its place to the connection that is kept for it.
-    must("the limit", async {
-        while let Some(socket) = Socket::open_if_let_in(host.address(), "/long", &fields).await {
-            opened += 1;
-            drop(socket);
-            host.until("it is lost", |host| lost_clients(host) == opened).await;
+    drop(Client::open(host.address(), "/long").await);
+    // Nobody else may take its place meanwhile, not even to ask.
+    must("the loss", async {
+        while lost_clients(&host) == 0 {
+            tokio::task::yield_now().await;
         }
     })
     .await;
-    assert!((1..=2).contains(&opened), "{opened} are kept beside the one that watches");
+    let next = async || Socket::open_if_let_in(host.address(), "/long", &[]).await;
+    let third = must("the end of the line that was lost", async {
+        loop {
+            if let Some(socket) = next().await {
+                return socket;
+            }
+        }
+    })
+    .await;
+    assert!(next().await.is_none(), "one watches, one is kept, one is open");
+    third.close(1000).await;
     drop(watch);
     let metrics = Arc::clone(host.app().metrics());
     assert_eq!(must("the end", host.stop()).await, 0, "nothing was left");
-    assert_eq!(metrics.closes.get_or_create(&ByCode { code: "1001" }).get(), opened.unsigned_abs());
+    assert_eq!(metrics.closes.get_or_create(&ByCode { code: "1001" }).get(), 1);
     assert_eq!(metrics.lost_clients.get(), 0);
 }

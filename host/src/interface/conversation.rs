@@ -153,6 +153,11 @@ impl Conversation {
         self.registration.local()
     }
 
+    /// Gives up its share of what one address may have.
+    pub(super) fn take_share(&mut self) -> Option<Share> {
+        self.registration.take_share()
+    }
+
     /// Goes on with a client that has come back: its address, user and session are those of now.
     pub(super) fn moved(&mut self, now: Scope, share: Option<Share>) {
         let Scope { client, server, user, session, .. } = now;

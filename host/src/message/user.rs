@@ -1,6 +1,6 @@
 //! Users of connections.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::Content;
 
@@ -8,6 +8,9 @@ use super::Content;
 pub const USER_ID_BYTES_MAX: usize = 256;
 /// The most that the claims of a user may take as MessagePack, in bytes.
 pub const CLAIMS_BYTES_MAX: usize = 4 * 1024;
+
+/// Claims that say something of a token, and not of its user (RFC 7519, section 4.1).
+const OF_TOKEN: [&str; 4] = ["exp", "iat", "jti", "nbf"];
 
 /// A user, as an interface server found out.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,6 +61,16 @@ impl User {
     /// The claims, a map.
     pub const fn claims(&self) -> &Content {
         &self.claims
+    }
+
+    /// Whether another token of the same user, or the same one, says the same of it: all claims are alike but those that
+    /// are about the token.
+    pub fn may_do_the_same_as(&self, other: &Self) -> bool {
+        let of_user = |user: &Self| -> BTreeMap<String, Vec<u8>> {
+            let entries = user.claims.entries().filter(|(name, _)| !OF_TOKEN.contains(name));
+            entries.map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
+        };
+        self.id == other.id && of_user(self) == of_user(other)
     }
 
     /// When it is no longer known that this is the user, in seconds since 1970. None: always.
@@ -111,6 +124,25 @@ mod tests {
         assert!(User::new("ada", claims(CLAIMS_BYTES_MAX), None).is_ok());
         let error = User::new("ada", claims(CLAIMS_BYTES_MAX + 1), None).unwrap_err();
         assert_eq!(error, UserError::ClaimsBytes { bytes: CLAIMS_BYTES_MAX + 1 });
+    }
+
+    #[test]
+    fn a_fresh_token_of_the_same_user_with_the_same_claims_says_the_same() {
+        let user = |id: &str, claims: serde_json::Value| {
+            let claims = Content::from_json(claims.as_object().unwrap()).unwrap();
+            User::new(id, claims, None).unwrap()
+        };
+        let before = user("ada", json!({ "role": "admin", "exp": 1, "iat": 0, "jti": "a" }));
+        for (id, claims, is_same) in [
+            ("ada", json!({ "exp": 9, "role": "admin", "nbf": 1 }), true),
+            ("ada", json!({ "role": "user", "exp": 1 }), false),
+            ("ada", json!({ "exp": 1 }), false),
+            ("ada", json!({ "role": "admin", "more": true }), false),
+            ("bob", json!({ "role": "admin" }), false),
+        ] {
+            let now = user(id, claims);
+            assert_eq!(now.may_do_the_same_as(&before), is_same, "{id} {:?}", now.claims);
+        }
     }
 
     #[test]

@@ -177,8 +177,11 @@ async fn come_back(
     let (answer, answered) = oneshot::channel();
     let (arrived, arriving) = oneshot::channel();
     let visitor = Visitor { route: Arc::clone(&asked.route), scope: asked.scope.clone() };
-    hub.returns.bring(Return { claim, visitor, answer, arriving });
-    let resumed = match timeout(RETURN_PATIENCE, answered).await {
+    let asking = async {
+        hub.returns.bring(Return { claim, visitor, answer, arriving }).await;
+        answered.await
+    };
+    let resumed = match timeout(RETURN_PATIENCE, asking).await {
         Ok(Ok(resumed)) => resumed,
         _ => Err(NotResumed::Gone),
     };

@@ -42,6 +42,7 @@ impl Socket {
         // One that answers no pings may still read, and would take a close frame as the end of the connection.
         let close = (end.close.code == SIGNED_OUT).then(|| end.close.clone());
         resumption.lose(end, client)?;
+        tracing::debug!(correlation = %self.conversation.scope.correlation, "a client is lost");
         self.drop_line(line, close);
         Ok(())
     }
@@ -50,6 +51,8 @@ impl Socket {
     fn drop_line(&mut self, line: &mut Option<Line>, close: Option<Close>) {
         let mut outbound = std::mem::take(&mut self.outbound);
         self.conversation.written(outbound.cost());
+        // What is kept has a place and a share of its own.
+        drop(self.conversation.take_share());
         let (Some(Line { link, held }), Some(close)) = (line.take(), close) else { return };
         let hub = Arc::clone(&self.conversation.hub);
         let until = Instant::now() + hub.config.timeouts.close;
@@ -85,13 +88,16 @@ impl Socket {
     }
 
     /// A client asks for this connection. It may be lost without that anybody here has noticed.
-    pub(super) fn on_return(&mut self, back: Return, line: &mut Option<Line>) {
+    pub(super) fn on_return(&mut self, back: Return, line: &mut Option<Line>) -> Result<(), End> {
         let Conversation { route, scope, subprotocol, .. } = &self.conversation;
-        let Some(resumption) = &mut self.resumption else { return };
-        resumption.admit(back, (route, scope), subprotocol.clone());
+        let Some(resumption) = &mut self.resumption else { return Ok(()) };
+        if !resumption.admit(back, (route, scope), subprotocol.clone()) {
+            return Err(End::host(1013, "the client has not got what is not kept any more"));
+        }
         if self.is_lost() && line.is_some() {
             self.drop_line(line, Some(Close::new(1000, REPLACED)));
         }
+        Ok(())
     }
 
     /// The line of a client that has come back is there, or will not be.
@@ -107,6 +113,10 @@ impl Socket {
         for frame in resumption.arrived(&arriving) {
             self.outbound.push(frame);
         }
+        tracing::debug!(
+            correlation = %self.conversation.scope.correlation, received = arriving.received(),
+            "a client has come back"
+        );
         self.conversation.moved(arriving.visitor.scope, share);
         let Conversation { hub, scope, .. } = &self.conversation;
         self.renewal = Renewal::new(hub, scope);

@@ -61,11 +61,13 @@ impl Outbound {
         has_room
     }
 
-    /// Drops frames that will not be sent. One that was begun is sent to its end.
-    pub(super) fn clear(&mut self) {
+    /// Drops frames that will not be sent. One that was begun is sent to its end. Returns the bytes of the mailbox that
+    /// the others stood for.
+    pub(super) fn clear(&mut self) -> usize {
         self.frames.truncate(usize::from(self.sent > 0));
-        self.cost = self.frames.front().map_or(0, EncodedFrame::cost);
+        let left = self.frames.front().map_or(0, EncodedFrame::cost);
         self.control_bytes = 0;
+        std::mem::replace(&mut self.cost, left) - left
     }
 
     /// The bytes of the mailbox that the frames stand for, and those that are taken and not flushed.

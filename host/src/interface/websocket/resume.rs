@@ -47,6 +47,8 @@ pub(super) struct Resumption {
     /// How often the client has come back.
     turn: u32,
     kept: Kept,
+    /// When the client was last asked what it has got.
+    asked: Instant,
     /// The client's messages that were read.
     pub(super) read: u64,
     /// A client whose handshake is being answered.
@@ -62,13 +64,20 @@ pub(super) struct Arriving {
     claim: Claim,
 }
 
+impl Arriving {
+    /// The messages that the client has got.
+    pub(super) const fn received(&self) -> u64 {
+        self.claim.received
+    }
+}
+
 /// How the line was lost.
 pub(super) struct Lost {
     /// How the connection ends if nobody comes.
     pub(super) end: End,
     /// When that is.
     pub(super) until: Instant,
-    /// The messages that had been sent: the client has got no more.
+    /// The messages that had been sent: the client has got no more. Once it has come back, those that it has got.
     sent: u64,
     _counted: (Place, Share, Gone),
 }
@@ -122,6 +131,7 @@ impl Resumption {
             before: None,
             turn: 0,
             kept: Kept::default(),
+            asked: Instant::now(),
             read: 0,
             arriving: None,
             lost: None,
@@ -151,9 +161,14 @@ impl Resumption {
         self.kept.wants_sign()
     }
 
+    /// Whether anything is kept of which the client was not asked for so long.
+    pub(super) fn is_unasked_for(&self, span: Duration) -> bool {
+        !self.kept.is_asked && !self.kept.frames.is_empty() && self.asked.elapsed() >= span
+    }
+
     /// The content of a ping. Its answer says that the client has got all before it.
     pub(super) fn ask(&mut self) -> Bytes {
-        self.kept.is_asked = true;
+        (self.kept.is_asked, self.asked) = (true, Instant::now());
         let [turn, next] =
             [self.turn.to_be_bytes().to_vec(), self.kept.next.to_be_bytes().to_vec()];
         Bytes::from([turn, next].concat())
@@ -200,23 +215,35 @@ impl Resumption {
         }
     }
 
-    /// Answers a client that has come back to a connection. If it is let in, what line there is is lost.
+    /// Answers a client that has come back to a connection. If it is let in, what line there is is lost. False: it has
+    /// not got what is not kept any more, so that nobody can go on with the connection.
     pub(super) fn admit(
         &mut self,
         back: Return,
         (route, scope): (&Route, &Scope),
         subprotocol: Option<String>,
-    ) {
+    ) -> bool {
+        if back.answer.is_closed() {
+            // Its handshake does not wait any more.
+            return true;
+        }
         let Return { claim, visitor, answer, arriving } = back;
         let admitted =
             self.check(&claim, &visitor, (route, scope)).and_then(|()| match self.lost {
                 Some(_) => Ok(()),
                 None => self.lose(End::broken(), scope.client.ip()).map_err(|_| NotResumed::Full),
             });
+        let is_behind = admitted == Err(NotResumed::Behind);
         let is_admitted = admitted.is_ok();
-        if answer.send(admitted.map(|()| subprotocol)).is_ok() && is_admitted {
+        if answer.send(admitted.map(|()| subprotocol)).is_ok()
+            && is_admitted
+            && let Some(lost) = &mut self.lost
+        {
+            // What it has not got must be kept until its line is there.
+            lost.sent = claim.received;
             self.arriving = Some(Arriving { line: arriving, visitor, claim });
         }
+        !is_behind
     }
 
     /// A client is let in with the right secret, as the same user, if all is kept that it has not got.

@@ -24,7 +24,7 @@ pub(super) enum NotResumed {
     Gone,
     /// The secret is another one, or was used before.
     Secret,
-    /// The client is another user, has another session or asks for another path.
+    /// The client is another user or has other claims, has another session or asks for another path.
     Other,
     /// Messages that the client has not got are not kept any more.
     Behind,
@@ -67,12 +67,14 @@ pub(super) struct Visitor {
 impl Visitor {
     /// Whether it may be the client of a connection.
     pub(super) fn may_be(&self, route: &Route, scope: &Scope) -> bool {
-        let user = |scope: &Scope| scope.user.as_ref().map(|user| user.id().to_owned());
         let session = |scope: &Scope| session::of(scope).map(|session| session.key);
         self.route.module == route.module
             && self.route.consumer == route.consumer
             && self.scope.path == scope.path
-            && user(&self.scope) == user(scope)
+            && match (&self.scope.user, &scope.user) {
+                (Some(now), Some(before)) => now.may_do_the_same_as(before),
+                (now, before) => now.is_none() && before.is_none(),
+            }
             && session(&self.scope) == session(scope)
     }
 }
@@ -96,12 +98,12 @@ impl Returns {
         (Listed { returns: self.clone(), local: local.clone() }, receiver)
     }
 
-    /// Hands a client to the connection that it asks for. It gets no answer where there is none, or where another one
-    /// has just asked.
-    pub(super) fn bring(&self, back: Return) {
+    /// Hands a client to the connection that it asks for. It gets no answer where there is none. Dropping the future
+    /// before the connection takes it takes it back.
+    pub(super) async fn bring(&self, back: Return) {
         let sender = self.lock().get(&back.claim.local).cloned();
         if let Some(sender) = sender {
-            drop(sender.try_send(back));
+            drop(sender.send(back).await);
         }
     }
 }

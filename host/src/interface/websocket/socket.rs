@@ -199,9 +199,9 @@ impl Socket {
                     Err(End::broken())
                 }
                 Step::Return(back) => {
-                    self.on_return(*back, line);
+                    let taken = self.on_return(*back, line);
                     look.as_mut().reset(self.next_look());
-                    Ok(())
+                    taken
                 }
                 Step::Arrived(arrived) => {
                     self.on_arrived(arrived, line);
@@ -314,7 +314,14 @@ impl Socket {
             return self.look_at_lost();
         }
         match self.alive.due(self.has_room()) {
-            None => Ok(()),
+            None => {
+                // A client that talks is not pinged, and still has to say what it has got.
+                let interval = self.conversation.hub.config.liveness.ping_interval;
+                if self.resumption.as_ref().is_some_and(|it| it.is_unasked_for(interval)) {
+                    self.ping();
+                }
+                Ok(())
+            }
             Some(Due::Ping) => {
                 self.ping();
                 Ok(())
@@ -322,7 +329,8 @@ impl Socket {
             Some(Due::Dead) => {
                 self.refuse(Reason::PingTime);
                 // What waits for a client that is gone will not be taken.
-                self.outbound.clear();
+                let dropped = self.outbound.clear();
+                self.conversation.written(dropped);
                 Err(End::host(1013, "a ping was not answered in time").lost())
             }
             Some(Due::Idle) => Err(End::host(1001, "nothing was said for too long")),

@@ -20,8 +20,7 @@ from .options import Options
 from .outgoing import Outgoing
 from .resume import Resume
 
-# Closes a connection on which a ping is not answered. The library would close it with 1011, after which the host ends
-# it for good.
+# Closes a connection on which a ping is not answered. The library would close it with 1011, which is a fault elsewhere.
 _UNANSWERED = 4408
 
 
