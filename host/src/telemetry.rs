@@ -158,6 +158,8 @@ pub struct Metrics {
     pub history_fills: Counter,
     /// Messages that schedules have sent.
     pub schedule_messages: Family<ByModule, Counter>,
+    /// Moments that were left out since the run of the one before was not over.
+    pub schedule_moments_skipped: Family<ByModule, Counter>,
     /// Time from the moment of a schedule until its message was stored.
     pub schedule_lag: Histogram,
     /// Requests to servers outside that the grants do not allow.
@@ -248,6 +250,7 @@ impl Metrics {
             history_gaps: Counter::default(),
             history_fills: Counter::default(),
             schedule_messages: Family::default(),
+            schedule_moments_skipped: Family::default(),
             schedule_lag: histogram(),
             fetches: Family::default(),
             fetches_in_flight: Gauge::default(),
@@ -325,6 +328,11 @@ impl Metrics {
 
     fn register_schedules(&mut self) {
         let r = &mut self.registry;
+        r.register(
+            "schedule_moments_skipped",
+            "Moments of schedules that were left out since the run before was not over",
+            self.schedule_moments_skipped.clone(),
+        );
         r.register(
             "schedule_messages",
             "Messages that schedules sent",

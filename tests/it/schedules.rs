@@ -82,3 +82,37 @@ async fn a_schedule_goes_and_comes_with_its_version_and_is_listed_with_its_next_
     drop(watch);
     host.stop().await;
 }
+
+/// The moments of a schedule that were done, in seconds, in the order in which they were.
+fn done(frames: &[String], schedule: &str) -> Vec<u64> {
+    let of = frames.iter().filter_map(|frame| frame.strip_prefix(schedule));
+    of.map(|second| second.trim().parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_run_is_not_over_the_next_moment_is_left_out_or_waits_as_declared() {
+    let host = Host::builder().section("[layer]\nretry_pause = '20ms'").guest("overlapping");
+    let host = host.compiler(TIDEGATE).start().await;
+    let mut watch = host.websocket("/watch").await;
+    assert_eq!(host.post("/held/true").await.status, 200);
+    let mut frames = Vec::new();
+    for _ in ["held", "free"] {
+        // Four moments go by, and then as many.
+        let until = frames.iter().filter(|frame| *frame == "clock").count() + 4;
+        while frames.iter().filter(|frame| *frame == "clock").count() < until {
+            frames.push(watch.text().await);
+        }
+        assert_eq!(host.post("/held/false").await.status, 200);
+    }
+    let (skipped, queued) = (done(&frames, "skip "), done(&frames, "queue "));
+    let distances = |done: &[u64]| -> Vec<u64> {
+        done.windows(2).map(|pair| pair.last().unwrap() - pair.first().unwrap()).collect()
+    };
+    assert!(queued.len() >= 6, "{frames:?}");
+    assert!(distances(&queued).iter().all(|seconds| *seconds == 1), "in order: {frames:?}");
+    assert!(distances(&skipped).iter().any(|seconds| *seconds > 1), "{frames:?}");
+    assert!(distances(&skipped).iter().all(|seconds| *seconds > 0), "{frames:?}");
+    let by = tidegate::telemetry::ByModule { module: "overlapping".to_owned() };
+    assert!(host.app().metrics().schedule_moments_skipped.get_or_create(&by).get() >= 2);
+    host.stop().await;
+}

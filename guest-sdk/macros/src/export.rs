@@ -82,7 +82,7 @@ impl Mounted {
             )
         };
         let mut declare = |what: &str, value: TokenStream| {
-            let what = Ident::new(what, Span::call_site());
+            let what = Ident::new(what, name(consumer));
             entry = quote_spanned! {name(consumer)=>
                 ::tidegate_sdk::__private::#what(#entry, #value)
             };

@@ -26,6 +26,11 @@ pub const fn schedule(mut entry: Entry, schedule: Schedule) -> Entry {
         matches!(entry.trigger, Trigger::Channel { .. }),
         "a schedule sends a message to the channel of a consumer: put #[channel(\"reports.make\")] on it"
     );
+    assert!(
+        schedule.overlap.is_none()
+            || matches!(entry.trigger, Trigger::Channel { retries: Some(_), .. }),
+        "`overlap` needs to know when a run is over: give the channel `retries`"
+    );
     entry.schedule = Some(schedule);
     entry
 }

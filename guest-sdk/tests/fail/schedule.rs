@@ -19,7 +19,7 @@ mod wrong {
     tidegate_sdk::export! {
         #[schedule("30 3 * *")]
         super::work,
-        #[schedule("@daily", overlap = "skip")]
+        #[schedule("@daily", overlaps = "skip")]
         super::more,
         #[schedule("@daily", missed = "twice")]
         super::more,

@@ -29,12 +29,22 @@ pub enum Missed {
     Skip,
 }
 
+/// What becomes of a moment while the run of the one before is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// It is left out.
+    Skip,
+    /// It waits for the end of that run.
+    Queue,
+}
+
 /// When a consumer is run by the clock.
 #[derive(Clone)]
 pub struct Schedule {
     cron: Arc<Cron>,
     zone: TimeZone,
     missed: Missed,
+    overlap: Option<Overlap>,
 }
 
 impl fmt::Debug for Schedule {
@@ -45,8 +55,8 @@ impl fmt::Debug for Schedule {
 
 impl PartialEq for Schedule {
     fn eq(&self, other: &Self) -> bool {
-        (self.expression(), self.zone(), self.missed)
-            == (other.expression(), other.zone(), other.missed)
+        (self.expression(), self.zone(), self.missed, self.overlap)
+            == (other.expression(), other.zone(), other.missed, other.overlap)
     }
 }
 
@@ -114,11 +124,23 @@ impl Schedule {
             reason: error.to_string(),
         })?;
         let zone = time_zone(zone)?;
-        let schedule = Self { cron: Arc::new(cron), zone, missed };
+        let schedule = Self { cron: Arc::new(cron), zone, missed, overlap: None };
         if schedule.next_after(SystemTime::now()).is_none() {
             return Err(ScheduleError::Never { expression: expression.to_owned() });
         }
         Ok(schedule)
+    }
+
+    /// The same schedule, whose runs do not overlap.
+    #[must_use]
+    pub fn overlapping(mut self, overlap: Option<Overlap>) -> Self {
+        self.overlap = overlap;
+        self
+    }
+
+    /// What becomes of a moment while the run of the one before is not over. None: both run.
+    pub const fn overlap(&self) -> Option<Overlap> {
+        self.overlap
     }
 
     /// The expression, as it was written.

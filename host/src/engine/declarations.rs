@@ -12,7 +12,7 @@ use super::log;
 use crate::{
     capability::{
         presence::{Audience, PresenceDeclaration, PresenceRules},
-        schedule::{Missed, Schedule},
+        schedule::{Missed, Overlap, Schedule},
     },
     message::{Content, ContentError, GroupPattern, HistoryRule},
     routing::{Access, ClaimRule, ClaimValue, RouteSpec, Trigger},
@@ -157,22 +157,37 @@ struct Scheduled {
     zone: Option<String>,
     /// `once` if it is left out.
     missed: Option<String>,
+    /// None: runs may overlap.
+    overlap: Option<String>,
 }
 
 fn schedule(trigger: &Trigger, value: &[u8]) -> Result<Schedule, String> {
-    if !matches!(trigger, Trigger::Channel { .. }) {
+    let Trigger::Channel { retries, .. } = trigger else {
         return Err("a consumer of a channel has one, and this is not such a consumer".to_owned());
-    }
-    let Scheduled { expression, zone, missed } = rmp_serde::from_slice(value).map_err(|error| {
-        format!("{error}; give a map with `expression`, `zone` and `missed`, which are texts")
-    })?;
+    };
+    let Scheduled { expression, zone, missed, overlap } =
+        rmp_serde::from_slice(value).map_err(|error| {
+            format!("{error}; give a map with `expression`, `zone`, `missed` and `overlap`, which are texts")
+        })?;
     let missed = match missed.as_deref() {
         None | Some("once") => Missed::Once,
         Some("skip") => Missed::Skip,
         Some(other) => return Err(format!("`missed` is \"once\" or \"skip\", not {other:?}")),
     };
+    let overlap = match overlap.as_deref() {
+        None => None,
+        Some(_) if retries.is_none() => {
+            return Err("`overlap` needs to know when a run is over, which is known of channels with retries alone: \
+                        give the channel `retries`"
+                .to_owned());
+        }
+        Some("skip") => Some(Overlap::Skip),
+        Some("queue") => Some(Overlap::Queue),
+        Some(other) => return Err(format!("`overlap` is \"skip\" or \"queue\", not {other:?}")),
+    };
     let zone = zone.as_deref().unwrap_or("UTC");
-    Schedule::parse(&expression, zone, missed).map_err(|error| error.to_string())
+    let schedule = Schedule::parse(&expression, zone, missed).map_err(|error| error.to_string())?;
+    Ok(schedule.overlapping(overlap))
 }
 
 /// A declaration of presence. Times are in milliseconds.

@@ -199,9 +199,14 @@ impl ModuleName {
         Self("*sessions".into())
     }
 
+    /// Stands likewise for what the host keeps of schedules.
+    pub fn of_schedules() -> Self {
+        Self("*schedules".into())
+    }
+
     /// Whether this stands for what the host keeps for itself.
     pub fn is_of_host(&self) -> bool {
-        &*self.0 == "*sessions"
+        self.0.starts_with('*')
     }
 
     /// Checks a name.
@@ -294,8 +299,9 @@ mod tests {
         assert!(!ChannelName::parse("https.request").unwrap().is_reserved());
         let unrouted = ModuleName::unrouted();
         assert!(unrouted.is_unrouted() && ModuleName::parse(unrouted.as_str()).is_err());
-        let sessions = ModuleName::of_sessions();
-        assert!(sessions.is_of_host() && ModuleName::parse(sessions.as_str()).is_err());
+        for own in [ModuleName::of_sessions(), ModuleName::of_schedules()] {
+            assert!(own.is_of_host() && ModuleName::parse(own.as_str()).is_err());
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     fallback_reply::FallbackReply,
+    overlaps::Overlaps,
     relay::Relay,
     spans::{self, Place},
 };
@@ -74,6 +75,7 @@ pub(super) struct Means {
     pub(super) metrics: Arc<Metrics>,
     pub(super) warnings: DeliveryWarnings,
     pub(super) relay: Arc<Relay>,
+    pub(super) overlaps: Overlaps,
 }
 
 /// Sends for one invocation.
@@ -313,6 +315,14 @@ impl Delivery {
                 self.means.relay.buried(id, channel, self.correlation, content).await;
             }
             _ => {}
+        }
+        if matches!(settled, Settled::Done | Settled::Dead)
+            && let Some(content) = &self.content
+            && let Err(error) = self.means.overlaps.close(&self.module, channel, content).await
+        {
+            // Not settled, it comes again and closes its moment then. A run that is done counts once.
+            tracing::warn!(%error, %channel, correlation = %self.correlation, "a schedule waits");
+            return;
         }
         if let Err(error) = self.means.layer.settle(channel, receipt, settled).await {
             // It is redelivered when its lease has run out.

@@ -15,6 +15,7 @@ mod fallback_reply;
 mod fetches;
 mod host_log;
 mod instances;
+mod overlaps;
 mod priority;
 mod records;
 mod relay;
@@ -46,6 +47,7 @@ use self::{
     channels::Filtered,
     delivery::{DeliveryWarnings, Means},
     fetches::Fetches,
+    overlaps::Overlaps,
     relay::Relay,
     turns::Turns,
 };
@@ -155,6 +157,7 @@ impl WorkerPool {
             metrics: Arc::clone(&metrics),
             warnings: DeliveryWarnings::default(),
             relay,
+            overlaps: Overlaps::new(Arc::clone(&store)),
         });
         let shared = Arc::new(Shared {
             dispatch: Dispatch::new(config.slots, ceiling(config.slots)),

@@ -11,13 +11,17 @@ use futures_util::{StreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Shared, relay::Relay};
+use super::{
+    Shared,
+    overlaps::{DUE, Name, Overlaps, Turn, millis},
+    relay::Relay,
+};
 use crate::{
     capability::{
-        schedule::{Moments, Schedule},
+        schedule::{Moments, Overlap, Schedule},
         store::{Commit, CommitError, Note, Parcel, Quota, RunId, Store, commit_surely},
     },
-    message::{ChannelName, Content, CorrelationId, ModuleName, seal_relayed},
+    message::{Content, CorrelationId, ModuleName, seal_relayed},
     registry::Modules,
     telemetry::{ByModule, Metrics, WarnLimit},
 };
@@ -26,6 +30,8 @@ use crate::{
 const AT_ONCE_MAX: usize = 64;
 /// How long the commit of a moment may take. Then it is tried again, and the note keeps it from counting twice.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Why a moment is tried again after that.
+const SILENT: &str = "the store did not answer within 5 s";
 /// When what failed is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// The longest sleep: somebody may set the clock.
@@ -33,15 +39,13 @@ const LOOK_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How much longer than until its next moment a schedule notes one. A process whose clock is behind may come late.
 const NOTE_KEPT_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// A schedule is known by its module and the channel of its consumer.
-type Name = (ModuleName, ChannelName);
-
 /// A moment that has come.
 struct Due {
     name: Name,
     moment: SystemTime,
     note: Note,
     quota: Quota,
+    overlap: Option<Overlap>,
 }
 
 /// A schedule of an active version.
@@ -49,6 +53,8 @@ struct Kept {
     moments: Moments,
     /// Of the data of its module.
     quota: Quota,
+    /// Whether a moment waits until the run of another one is over.
+    waits: bool,
 }
 
 /// The schedules of all active versions.
@@ -67,38 +73,57 @@ impl Schedules {
                 let same = same.filter(|moments| moments.schedule() == schedule);
                 let since = || Moments::since(schedule.clone(), version.active_since, now);
                 let moments = same.unwrap_or_else(since);
-                self.0.insert(name, Kept { moments, quota });
+                self.0.insert(name, Kept { moments, quota, waits: false });
             }
         }
     }
 
-    /// Takes the moments that have come, in their order. Those of modules that are withheld stay: a process with a
-    /// later activation knows their schedules better.
+    /// Returns the schedules whose runs do not overlap.
+    fn exclusive(&self) -> HashSet<Name> {
+        let is_exclusive = |kept: &Kept| kept.moments.schedule().overlap().is_some();
+        let ours = self.0.iter().filter(|(_, kept)| is_exclusive(kept));
+        ours.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Takes the moments that have come, in their order: one of each schedule whose runs do not overlap. Those of
+    /// modules that are withheld stay: a process with a later activation knows their schedules better.
     fn take_due(&mut self, withheld: &HashSet<ModuleName>, now: SystemTime) -> Vec<Due> {
         let mut due = Vec::new();
-        for (name, Kept { moments, quota }) in &mut self.0 {
+        for (name, Kept { moments, quota, waits }) in &mut self.0 {
+            *waits = false;
+            let overlap = moments.schedule().overlap();
             while !withheld.contains(&name.0)
                 && let Some(moment) = moments.take_due(now)
             {
                 let note = note(name, moment, moments.schedule());
-                due.push(Due { name: name.clone(), moment, note, quota: *quota });
+                due.push(Due { name: name.clone(), moment, note, quota: *quota, overlap });
+                if overlap.is_some() {
+                    break;
+                }
             }
         }
         due.sort_by_key(|due| due.moment);
         due
     }
 
-    /// Takes a moment back that came to nothing.
-    fn put_back(&mut self, due: &Due) {
+    /// Takes a moment back that came to nothing, or waits.
+    fn put_back(&mut self, due: &Due, waits: bool) {
         if let Some(kept) = self.0.get_mut(&due.name) {
             kept.moments.put_back(due.moment);
+            kept.waits = waits;
         }
     }
 
-    /// Returns the next moment of a module that is not withheld.
-    fn next(&self, withheld: &HashSet<ModuleName>) -> Option<SystemTime> {
+    /// Returns how long nothing is due: up to the next moment of a module that is not withheld, and not for long
+    /// where a moment waits.
+    fn pause(&self, withheld: &HashSet<ModuleName>, now: SystemTime) -> Duration {
         let ours = self.0.iter().filter(|(name, _)| !withheld.contains(&name.0));
-        ours.filter_map(|(_, kept)| kept.moments.next()).min()
+        let pause = |kept: &Kept| match kept.waits {
+            true => Some(RETRY_PAUSE),
+            false => Some(kept.moments.next()?.duration_since(now).unwrap_or_default()),
+        };
+        let pauses = ours.filter_map(|(_, kept)| pause(kept));
+        pauses.min().unwrap_or(LOOK_PAUSE_MAX).min(LOOK_PAUSE_MAX)
     }
 }
 
@@ -112,6 +137,7 @@ pub(super) async fn keep(shared: &Shared) {
     let sender = Sender {
         store: &*shared.store,
         relay: &shared.means.relay,
+        overlaps: &shared.means.overlaps,
         metrics: &shared.metrics,
         warnings: WarnLimit::default(),
     };
@@ -120,6 +146,7 @@ pub(super) async fn keep(shared: &Shared) {
         if changes.has_changed().unwrap_or(false) {
             changes.mark_unchanged();
             schedules.follow(&shared.registry.snapshot(), now);
+            shared.means.overlaps.follow(schedules.exclusive());
         }
         let withheld = shared.registry.withheld();
         let due = schedules.take_due(&withheld, now);
@@ -127,19 +154,23 @@ pub(super) async fn keep(shared: &Shared) {
             stream::iter(due.into_iter().map(|due| sender.send(due))).buffer_unordered(AT_ONCE_MAX);
         let mut has_failed = false;
         while let Some(done) = sent.next().await {
-            if let Err(due) = done {
-                has_failed = true;
-                schedules.put_back(&due);
+            match done {
+                Ok(Sent::Done) => {}
+                Ok(Sent::Waits(due)) => schedules.put_back(&due, true),
+                Err(due) => {
+                    has_failed = true;
+                    schedules.put_back(&due, false);
+                }
             }
         }
         drop(sent);
-        let until = |next: SystemTime| next.duration_since(SystemTime::now()).unwrap_or_default();
         let pause = match has_failed {
             true => RETRY_PAUSE,
-            false => schedules.next(&withheld).map_or(LOOK_PAUSE_MAX, until).min(LOOK_PAUSE_MAX),
+            false => schedules.pause(&withheld, SystemTime::now()),
         };
         tokio::select! {
             Ok(()) = changes.changed() => changes.mark_changed(),
+            () = sender.overlaps.closed() => {}
             () = sleep_until(Instant::now() + pause) => {}
         }
     }
@@ -158,49 +189,82 @@ fn note((module, channel): &Name, moment: SystemTime, schedule: &Schedule) -> No
 struct Sender<'a> {
     store: &'a dyn Store,
     relay: &'a Relay,
+    overlaps: &'a Overlaps,
     metrics: &'a Metrics,
     warnings: WarnLimit,
 }
 
+/// The result for a moment.
+enum Sent {
+    /// Its message is stored, or it is left out.
+    Done,
+    /// It waits until the run of another one is over.
+    Waits(Due),
+}
+
 impl Sender<'_> {
     /// Stores the message of a moment, unless another process has. Returns the moment if neither is known.
-    async fn send(&self, due: Due) -> Result<(), Due> {
+    async fn send(&self, due: Due) -> Result<Sent, Due> {
+        let turn = match due.overlap {
+            None => Turn::Open,
+            Some(_) => {
+                let opened = timeout(COMMIT_TIMEOUT, self.overlaps.open(&due.name, due.moment));
+                match opened.await {
+                    Ok(Ok(turn)) => turn,
+                    Ok(Err(error)) => return Err(self.failed(due, &error.to_string())),
+                    Err(_) => return Err(self.failed(due, SILENT)),
+                }
+            }
+        };
+        let is_sent = match (turn, due.overlap) {
+            (Turn::Past, _) => return Ok(Sent::Done),
+            (Turn::Waits, Some(Overlap::Queue)) => return Ok(Sent::Waits(due)),
+            // Noted and not sent: no other process sends it a moment later.
+            (Turn::Waits, _) => false,
+            (Turn::Open, _) => true,
+        };
         let (module, channel) = &due.name;
         let mut commit = Commit::new(RunId::random(), due.quota);
         commit.note = Some(due.note);
-        let (process, content) = (self.relay.process(), content(due.moment));
-        let payload = seal_relayed(Some(process), CorrelationId::random(), &content);
-        commit.relayed.push(Parcel { target: channel.to_string(), payload });
+        if is_sent {
+            let (process, content) = (self.relay.process(), content(due.moment));
+            let payload = seal_relayed(Some(process), CorrelationId::random(), &content);
+            commit.relayed.push(Parcel { target: channel.to_string(), payload });
+        }
         let committed = timeout(COMMIT_TIMEOUT, commit_surely(self.store, module, commit)).await;
+        let by = ByModule { module: module.as_str().to_owned() };
         let error = match committed {
-            Ok(Ok(_)) => {
-                let by = ByModule { module: module.as_str().to_owned() };
+            Ok(Ok(_)) if is_sent => {
                 self.metrics.schedule_messages.get_or_create(&by).inc();
                 let lag = SystemTime::now().duration_since(due.moment).unwrap_or_default();
                 self.metrics.schedule_lag.observe(lag.as_secs_f64());
                 self.relay.stored(module, false);
-                return Ok(());
+                return Ok(Sent::Done);
             }
-            Ok(Err(CommitError::AlreadyDone)) => return Ok(()),
+            Ok(Ok(_)) => {
+                self.metrics.schedule_moments_skipped.get_or_create(&by).inc();
+                return Ok(Sent::Done);
+            }
+            Ok(Err(CommitError::AlreadyDone)) => return Ok(Sent::Done),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("the store did not answer within {COMMIT_TIMEOUT:?}"),
+            Err(_) => SILENT.to_owned(),
         };
+        Err(self.failed(due, &error))
+    }
+
+    fn failed(&self, due: Due, error: &str) -> Due {
         if let Some(held_back) = self.warnings.admit() {
+            let (module, channel) = &due.name;
             tracing::warn!(%module, %channel, error, held_back, "a schedule waits");
         }
-        Err(due)
+        due
     }
 }
 
 /// `due`: the moment in milliseconds since 1970.
 fn content(moment: SystemTime) -> Content {
-    let object = serde_json::Map::from_iter([("due".to_owned(), millis(moment).into())]);
+    let object = serde_json::Map::from_iter([(DUE.to_owned(), millis(moment).into())]);
     Content::from_json(&object).expect("a map with a number is a content")
-}
-
-fn millis(moment: SystemTime) -> i64 {
-    let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -211,7 +275,7 @@ mod tests {
     use crate::{
         capability::{schedule::Missed, store::EmbeddedStore},
         layer::{ChannelLayer, LayerConfig, MemoryLayer},
-        message::{Payload, Relayed},
+        message::{ChannelName, Payload, Relayed},
     };
 
     fn due(seconds: u64, quota: Quota) -> Due {
@@ -219,7 +283,7 @@ mod tests {
         let name = (ModuleName::parse("shop").unwrap(), ChannelName::parse("shop.report").unwrap());
         let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let note = note(&name, moment, &schedule);
-        Due { name, moment, note, quota }
+        Due { name, moment, note, quota, overlap: None }
     }
 
     #[tokio::test]
@@ -233,9 +297,10 @@ mod tests {
             Relay::new(store, layer, Arc::clone(&metrics), Box::new(|_| true))
         };
         let (one, other) = (relay(), relay());
+        let overlaps = Overlaps::new(Arc::clone(&store));
         let sender = |relay| {
             let warnings = WarnLimit::default();
-            Sender { store: &*store, relay, metrics: &metrics, warnings }
+            Sender { store: &*store, relay, overlaps: &overlaps, metrics: &metrics, warnings }
         };
         for seconds in [10, 20] {
             for relay in [&one, &other, &one] {
@@ -267,7 +332,10 @@ mod tests {
         for name in ["shop", "late"] {
             let moments = Moments::since(schedule.clone(), beginning, beginning);
             let channel = ChannelName::parse(&format!("{name}.report")).unwrap();
-            schedules.0.insert((module(name), channel), Kept { moments, quota: Quota::NONE });
+            schedules.0.insert(
+                (module(name), channel),
+                Kept { moments, quota: Quota::NONE, waits: false },
+            );
         }
         let withheld = HashSet::from([module("late")]);
         let due = schedules.take_due(&withheld, now);
@@ -276,11 +344,11 @@ mod tests {
             due.iter().map(|due| (due.name.0.to_string(), since(due.moment))).collect::<Vec<_>>()
         };
         assert_eq!(of(&due), [("shop".to_owned(), 10), ("shop".to_owned(), 20)]);
-        assert_eq!(schedules.next(&withheld), Some(beginning + Duration::from_secs(30)));
+        assert_eq!(schedules.pause(&withheld, now), Duration::from_secs(10));
         for due in due {
-            schedules.put_back(&due);
+            schedules.put_back(&due, false);
         }
-        assert_eq!(schedules.next(&withheld), Some(beginning + Duration::from_secs(10)));
+        assert_eq!(schedules.pause(&withheld, now), Duration::ZERO);
         assert_eq!(schedules.take_due(&HashSet::new(), now).len(), 4);
     }
 
@@ -290,14 +358,74 @@ mod tests {
         let layer: Arc<dyn ChannelLayer> =
             Arc::new(MemoryLayer::new(LayerConfig::default(), Arc::new(Metrics::new())));
         let (relay, metrics) = (Relay::idle(&layer), Metrics::new());
+        let overlaps = Overlaps::idle();
         let sender = Sender {
             store: &*store,
             relay: &relay,
+            overlaps: &overlaps,
             metrics: &metrics,
             warnings: WarnLimit::default(),
         };
         let none = Quota { relayed: 0, ..Quota::NONE };
         let Err(given_back) = sender.send(due(10, none)).await else { panic!("it had room") };
         assert!(sender.send(Due { quota: Quota::NONE, ..given_back }).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_moment_is_left_out_or_waits_while_the_run_before_is_not_over() {
+        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
+        let layer: Arc<dyn ChannelLayer> =
+            Arc::new(MemoryLayer::new(LayerConfig::default(), Arc::new(Metrics::new())));
+        let (relay, metrics) = (Relay::idle(&layer), Metrics::new());
+        let overlaps = Overlaps::new(Arc::clone(&store));
+        let sender = Sender {
+            store: &*store,
+            relay: &relay,
+            overlaps: &overlaps,
+            metrics: &metrics,
+            warnings: WarnLimit::default(),
+        };
+        let at = |seconds, overlap| Due { overlap: Some(overlap), ..due(seconds, Quota::NONE) };
+        let (module, channel) = due(10, Quota::NONE).name;
+        overlaps.follow(HashSet::from([(module.clone(), channel.clone())]));
+        let close = async |seconds| {
+            let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            overlaps.close(&module, &channel, &content(moment)).await.unwrap();
+        };
+        assert!(matches!(sender.send(at(10, Overlap::Skip)).await, Ok(Sent::Done)));
+        assert!(matches!(sender.send(at(20, Overlap::Skip)).await, Ok(Sent::Done)));
+        let by = ByModule { module: "shop".to_owned() };
+        assert_eq!(metrics.schedule_moments_skipped.get_or_create(&by).get(), 1);
+        assert!(matches!(sender.send(at(30, Overlap::Queue)).await, Ok(Sent::Waits(_))));
+        close(10).await;
+        // Another process comes late with what was left out.
+        assert!(matches!(sender.send(at(20, Overlap::Skip)).await, Ok(Sent::Done)));
+        close(20).await;
+        assert!(matches!(sender.send(at(30, Overlap::Queue)).await, Ok(Sent::Done)));
+        assert_eq!(metrics.schedule_messages.get_or_create(&by).get(), 2, "10 and 30");
+    }
+
+    #[test]
+    fn one_moment_at_a_time_is_taken_where_runs_do_not_overlap_and_others_do_not_wait_for_it() {
+        let schedule = Schedule::parse("*/10 * * * * *", "UTC", Missed::Once).unwrap();
+        let beginning = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        let mut schedules = Schedules::default();
+        for (name, overlap) in [("shop", Some(Overlap::Queue)), ("other", None)] {
+            let schedule = schedule.clone().overlapping(overlap);
+            let moments = Moments::since(schedule, beginning, beginning);
+            let channel = ChannelName::parse(&format!("{name}.report")).unwrap();
+            let name = (ModuleName::parse(name).unwrap(), channel);
+            schedules.0.insert(name, Kept { moments, quota: Quota::NONE, waits: false });
+        }
+        let (all, now) = (HashSet::new(), beginning + Duration::from_secs(25));
+        let due = schedules.take_due(&all, now);
+        let of = |name: &str| due.iter().filter(|due| due.name.0.as_str() == name).count();
+        assert_eq!((of("shop"), of("other")), (1, 2));
+        assert_eq!(schedules.pause(&all, now), Duration::ZERO, "there is another one at once");
+        let waiting = due.iter().find(|due| due.overlap.is_some()).unwrap();
+        schedules.put_back(waiting, true);
+        assert_eq!(schedules.pause(&all, now), RETRY_PAUSE);
+        let soon = beginning + Duration::from_millis(29_900);
+        assert_eq!(schedules.pause(&all, soon), Duration::from_millis(100), "the other one");
     }
 }

@@ -64,7 +64,7 @@ impl Found {
     }
 
     /// Returns what a run remembers of it.
-    pub(super) const fn seen(&self) -> Seen {
+    pub const fn seen(&self) -> Seen {
         match self {
             Self::Absent => Seen::Absent,
             Self::Expired(version) => Seen::Expired(*version),

@@ -197,6 +197,29 @@ fn groups_that_are_remembered_are_kept_and_a_pattern_stands_once() {
 }
 
 #[test]
+fn runs_of_a_schedule_do_not_overlap_where_the_host_knows_when_they_are_over() {
+    let check = |retries, overlap: &str| {
+        let channel = ChannelName::parse("work").unwrap();
+        let trigger = Trigger::Channel { channel, retries };
+        let routes = [RouteSpec { consumer: "work".into(), trigger }];
+        let schedule = json!({ "expression": "@daily", "overlap": overlap });
+        Declarations::check(packed(&json!({ "work": { "schedule": schedule } })), &routes)
+    };
+    for (text, overlap) in [("skip", Overlap::Skip), ("queue", Overlap::Queue)] {
+        let declared = check(Some(3), text).unwrap();
+        let overlaps = declared.schedules().map(|(_, schedule)| schedule.overlap());
+        assert_eq!(overlaps.collect::<Vec<_>>(), [Some(overlap)]);
+    }
+    for (retries, overlap, rule) in [
+        (None, "skip", "give the channel `retries`"),
+        (Some(3), "wait", "`overlap` is \"skip\" or \"queue\", not \"wait\""),
+    ] {
+        let error = check(retries, overlap).unwrap_err().to_string();
+        assert!(error.contains("schedule of consumer") && error.contains(rule), "{error}");
+    }
+}
+
+#[test]
 fn connections_of_websockets_are_kept_for_a_second_to_ten_minutes() {
     let trigger =
         Trigger::Websocket { path: Pattern::parse("/").unwrap(), guards: Guards::default() };

@@ -15,6 +15,7 @@ use crate::{
     worker::{
         delivery::{DeliveryWarnings, Means, Origin},
         fallback_reply::FallbackReply,
+        overlaps::Overlaps,
         relay::Relay,
     },
 };
@@ -102,6 +103,7 @@ impl Stage {
                 metrics: Arc::clone(&self.metrics),
                 warnings: DeliveryWarnings::default(),
                 relay: Relay::idle(&self.layer),
+                overlaps: Overlaps::idle(),
             }),
             correlation: id,
             place: None,

@@ -57,11 +57,10 @@ pub(super) fn rest_of(row: &[u8]) -> Option<&[u8]> {
 /// The name of the module in a row.
 pub(super) fn module_of(row: &[u8]) -> Option<ModuleName> {
     let name = row.split(|&byte| byte == 0).next()?;
-    let (name, sessions) = (std::str::from_utf8(name).ok()?, ModuleName::of_sessions());
-    if name == sessions.as_str() {
-        return Some(sessions);
-    }
-    ModuleName::parse(name).ok()
+    let name = std::str::from_utf8(name).ok()?;
+    let of_host = [ModuleName::of_sessions(), ModuleName::of_schedules()];
+    let own = of_host.into_iter().find(|own| own.as_str() == name);
+    own.or_else(|| ModuleName::parse(name).ok())
 }
 
 /// All rows of a module in a table.
@@ -167,8 +166,9 @@ mod tests {
             assert!(other < from || other >= to);
         }
         assert_eq!(module_of(&own), Some(module("chat")));
-        let sessions = ModuleName::of_sessions();
-        assert_eq!(module_of(&row(&sessions, b"a")), Some(sessions));
+        for own in [ModuleName::of_sessions(), ModuleName::of_schedules()] {
+            assert_eq!(module_of(&row(&own, b"a")), Some(own));
+        }
     }
 
     #[test]
