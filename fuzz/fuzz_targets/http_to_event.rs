@@ -113,6 +113,7 @@ fn routes() -> Routes {
         module: &module,
         routes: &specs,
         access: Default::default(),
+        resumes: Default::default(),
         policy,
         retries: &retries,
         files: &[],

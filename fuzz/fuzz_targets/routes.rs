@@ -76,6 +76,7 @@ fn table<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Option<RouteTable> 
             module,
             routes,
             access: Default::default(),
+            resumes: Default::default(),
             policy: policy.clone(),
             retries: &retries,
             files: &[],

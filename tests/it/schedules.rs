@@ -96,19 +96,23 @@ async fn while_a_run_is_not_over_the_next_moment_is_left_out_or_waits_as_declare
     let mut watch = host.websocket("/watch").await;
     assert_eq!(host.post("/held/true").await.status, 200);
     let mut frames = Vec::new();
-    for _ in ["held", "free"] {
-        // Four moments go by, and then as many.
-        let until = frames.iter().filter(|frame| *frame == "clock").count() + 4;
-        while frames.iter().filter(|frame| *frame == "clock").count() < until {
-            frames.push(watch.text().await);
-        }
-        assert_eq!(host.post("/held/false").await.status, 200);
+    // Some moments go by while no run is done.
+    while frames.iter().filter(|frame| *frame == "clock").count() < 4 {
+        frames.push(watch.text().await);
+    }
+    assert_eq!(host.post("/held/false").await.status, 200);
+    let first = frames.len();
+    let is_over = |frames: &[String]| {
+        let since = frames.get(first..).unwrap_or_default();
+        done(since, "queue ").len() >= 5 && done(since, "skip ").len() >= 2
+    };
+    while !is_over(&frames) {
+        frames.push(watch.text().await);
     }
     let (skipped, queued) = (done(&frames, "skip "), done(&frames, "queue "));
     let distances = |done: &[u64]| -> Vec<u64> {
         done.windows(2).map(|pair| pair.last().unwrap() - pair.first().unwrap()).collect()
     };
-    assert!(queued.len() >= 6, "{frames:?}");
     assert!(distances(&queued).iter().all(|seconds| *seconds == 1), "in order: {frames:?}");
     assert!(distances(&skipped).iter().any(|seconds| *seconds > 1), "{frames:?}");
     assert!(distances(&skipped).iter().all(|seconds| *seconds > 0), "{frames:?}");

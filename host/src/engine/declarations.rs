@@ -176,7 +176,7 @@ fn schedule(trigger: &Trigger, value: &[u8]) -> Result<Schedule, String> {
     };
     let overlap = match overlap.as_deref() {
         None => None,
-        Some(_) if retries.is_none() => {
+        Some(_) if retries.is_none_or(|retries| retries == 0) => {
             return Err("`overlap` needs to know when a run is over, which is known of channels with retries alone: \
                         give the channel `retries`"
                 .to_owned());

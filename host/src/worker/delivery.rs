@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{
     fallback_reply::FallbackReply,
@@ -32,6 +32,8 @@ use crate::{
 
 /// How long a failed join is tried again. Shorter than the time after which the node gives up the event.
 const JOIN_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the end of a schedule's run may take to be noted: less than the lease of its message is longer than the run.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause between two tries.
 const JOIN_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -55,6 +57,7 @@ pub(super) struct DeliveryWarnings {
     unavailable: WarnLimit,
     answer: WarnLimit,
     settlement: WarnLimit,
+    schedule: WarnLimit,
 }
 
 impl DeliveryWarnings {
@@ -297,6 +300,24 @@ impl Delivery {
 const REDELIVERY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Delivery {
+    /// Says that the run of a schedule is over, so that the next moment has its turn. Where nobody hears of it the run
+    /// counts as over in its time.
+    async fn close_moment(&self, channel: &ChannelName) {
+        let Some(content) = &self.content else { return };
+        let closed = self.means.overlaps.close(&self.module, channel, content);
+        let error = match timeout(CLOSE_TIMEOUT, closed).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("the store did not answer within {CLOSE_TIMEOUT:?}"),
+        };
+        if let Some(held_back) = self.means.warnings.schedule.admit() {
+            tracing::warn!(
+                error, %channel, correlation = %self.correlation, held_back,
+                "a schedule waits for a run that is over"
+            );
+        }
+    }
+
     /// Settles a message of an at-least-once channel: done, redelivered after a pause, or dead. The pause
     /// doubles with each attempt, beginning with `first_pause`.
     pub(super) async fn settle(&self, is_done: bool, first_pause: Duration) {
@@ -309,20 +330,15 @@ impl Delivery {
             let pause = first_pause.saturating_mul(1 << receipt.attempt.min(16));
             Settled::Again(pause.min(REDELIVERY_PAUSE_MAX))
         };
+        if matches!(settled, Settled::Done | Settled::Dead) {
+            self.close_moment(channel).await;
+        }
         match (settled, self.id, &self.content) {
             (Settled::Done, Some(id), _) => self.means.relay.settled(id),
             (Settled::Dead, Some(id), Some(content)) => {
                 self.means.relay.buried(id, channel, self.correlation, content).await;
             }
             _ => {}
-        }
-        if matches!(settled, Settled::Done | Settled::Dead)
-            && let Some(content) = &self.content
-            && let Err(error) = self.means.overlaps.close(&self.module, channel, content).await
-        {
-            // Not settled, it comes again and closes its moment then. A run that is done counts once.
-            tracing::warn!(%error, %channel, correlation = %self.correlation, "a schedule waits");
-            return;
         }
         if let Err(error) = self.means.layer.settle(channel, receipt, settled).await {
             // It is redelivered when its lease has run out.

@@ -13,12 +13,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     Shared,
-    overlaps::{DUE, Name, Overlaps, Turn, millis},
+    overlaps::{DUE, Exclusive, Name, Overlaps, Turn, millis},
     relay::Relay,
 };
 use crate::{
     capability::{
-        schedule::{Moments, Overlap, Schedule},
+        schedule::{Moments, Schedule},
         store::{Commit, CommitError, Note, Parcel, Quota, RunId, Store, commit_surely},
     },
     message::{Content, CorrelationId, ModuleName, seal_relayed},
@@ -45,7 +45,7 @@ struct Due {
     moment: SystemTime,
     note: Note,
     quota: Quota,
-    overlap: Option<Overlap>,
+    exclusive: Option<Exclusive>,
 }
 
 /// A schedule of an active version.
@@ -53,6 +53,8 @@ struct Kept {
     moments: Moments,
     /// Of the data of its module.
     quota: Quota,
+    /// None: its runs may overlap, or the host does not know when they are over.
+    exclusive: Option<Exclusive>,
     /// Whether a moment waits until the run of another one is over.
     waits: bool,
 }
@@ -73,31 +75,26 @@ impl Schedules {
                 let same = same.filter(|moments| moments.schedule() == schedule);
                 let since = || Moments::since(schedule.clone(), version.active_since, now);
                 let moments = same.unwrap_or_else(since);
-                self.0.insert(name, Kept { moments, quota, waits: false });
+                let lasting = schedule.overlap().zip(modules.lasting.get(channel));
+                let exclusive = lasting.map(|(overlap, lasting)| Exclusive::new(overlap, lasting));
+                self.0.insert(name, Kept { moments, quota, exclusive, waits: false });
             }
         }
-    }
-
-    /// Returns the schedules whose runs do not overlap.
-    fn exclusive(&self) -> HashSet<Name> {
-        let is_exclusive = |kept: &Kept| kept.moments.schedule().overlap().is_some();
-        let ours = self.0.iter().filter(|(_, kept)| is_exclusive(kept));
-        ours.map(|(name, _)| name.clone()).collect()
     }
 
     /// Takes the moments that have come, in their order: one of each schedule whose runs do not overlap. Those of
     /// modules that are withheld stay: a process with a later activation knows their schedules better.
     fn take_due(&mut self, withheld: &HashSet<ModuleName>, now: SystemTime) -> Vec<Due> {
         let mut due = Vec::new();
-        for (name, Kept { moments, quota, waits }) in &mut self.0 {
+        for (name, Kept { moments, quota, exclusive, waits }) in &mut self.0 {
             *waits = false;
-            let overlap = moments.schedule().overlap();
             while !withheld.contains(&name.0)
                 && let Some(moment) = moments.take_due(now)
             {
                 let note = note(name, moment, moments.schedule());
-                due.push(Due { name: name.clone(), moment, note, quota: *quota, overlap });
-                if overlap.is_some() {
+                let (name, quota, exclusive) = (name.clone(), *quota, *exclusive);
+                due.push(Due { name, moment, note, quota, exclusive });
+                if exclusive.is_some() {
                     break;
                 }
             }
@@ -146,7 +143,6 @@ pub(super) async fn keep(shared: &Shared) {
         if changes.has_changed().unwrap_or(false) {
             changes.mark_unchanged();
             schedules.follow(&shared.registry.snapshot(), now);
-            shared.means.overlaps.follow(schedules.exclusive());
         }
         let withheld = shared.registry.withheld();
         let due = schedules.take_due(&withheld, now);
@@ -205,44 +201,42 @@ enum Sent {
 impl Sender<'_> {
     /// Stores the message of a moment, unless another process has. Returns the moment if neither is known.
     async fn send(&self, due: Due) -> Result<Sent, Due> {
-        let turn = match due.overlap {
+        let by = ByModule { module: due.name.0.as_str().to_owned() };
+        let times = (SystemTime::now(), due.note.kept);
+        let turn = match due.exclusive {
             None => Turn::Open,
-            Some(_) => {
-                let opened = timeout(COMMIT_TIMEOUT, self.overlaps.open(&due.name, due.moment));
-                match opened.await {
+            Some(Exclusive { overlap, .. }) => {
+                let open = self.overlaps.open(&due.name, due.moment, overlap, times);
+                match timeout(COMMIT_TIMEOUT, open).await {
                     Ok(Ok(turn)) => turn,
                     Ok(Err(error)) => return Err(self.failed(due, &error.to_string())),
                     Err(_) => return Err(self.failed(due, SILENT)),
                 }
             }
         };
-        let is_sent = match (turn, due.overlap) {
-            (Turn::Past, _) => return Ok(Sent::Done),
-            (Turn::Waits, Some(Overlap::Queue)) => return Ok(Sent::Waits(due)),
-            // Noted and not sent: no other process sends it a moment later.
-            (Turn::Waits, _) => false,
-            (Turn::Open, _) => true,
-        };
+        match turn {
+            Turn::Open => {}
+            Turn::Waits => return Ok(Sent::Waits(due)),
+            Turn::LeftOut => {
+                self.metrics.schedule_moments_skipped.get_or_create(&by).inc();
+                return Ok(Sent::Done);
+            }
+            Turn::Past => return Ok(Sent::Done),
+        }
         let (module, channel) = &due.name;
         let mut commit = Commit::new(RunId::random(), due.quota);
         commit.note = Some(due.note);
-        if is_sent {
-            let (process, content) = (self.relay.process(), content(due.moment));
-            let payload = seal_relayed(Some(process), CorrelationId::random(), &content);
-            commit.relayed.push(Parcel { target: channel.to_string(), payload });
-        }
+        let (process, content) = (self.relay.process(), content(due.moment));
+        let payload = seal_relayed(Some(process), CorrelationId::random(), &content);
+        commit.relayed.push(Parcel { target: channel.to_string(), payload });
         let committed = timeout(COMMIT_TIMEOUT, commit_surely(self.store, module, commit)).await;
-        let by = ByModule { module: module.as_str().to_owned() };
         let error = match committed {
-            Ok(Ok(_)) if is_sent => {
+            Ok(Ok(_)) => {
                 self.metrics.schedule_messages.get_or_create(&by).inc();
                 let lag = SystemTime::now().duration_since(due.moment).unwrap_or_default();
                 self.metrics.schedule_lag.observe(lag.as_secs_f64());
                 self.relay.stored(module, false);
-                return Ok(Sent::Done);
-            }
-            Ok(Ok(_)) => {
-                self.metrics.schedule_moments_skipped.get_or_create(&by).inc();
+                self.keep_open(&due).await;
                 return Ok(Sent::Done);
             }
             Ok(Err(CommitError::AlreadyDone)) => return Ok(Sent::Done),
@@ -250,6 +244,19 @@ impl Sender<'_> {
             Err(_) => SILENT.to_owned(),
         };
         Err(self.failed(due, &error))
+    }
+
+    /// Has the next moments wait for the run of a message that is stored.
+    async fn keep_open(&self, due: &Due) {
+        let Some(Exclusive { life, .. }) = due.exclusive else { return };
+        let times = (SystemTime::now(), due.note.kept);
+        let kept = self.overlaps.keep_open(&due.name, due.moment, life, times);
+        if let Ok(Err(error)) = timeout(COMMIT_TIMEOUT, kept).await
+            && let Some(held_back) = self.warnings.admit()
+        {
+            let (module, channel) = &due.name;
+            tracing::warn!(%module, %channel, %error, held_back, "runs of a schedule may overlap");
+        }
     }
 
     fn failed(&self, due: Due, error: &str) -> Due {
@@ -273,7 +280,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        capability::{schedule::Missed, store::EmbeddedStore},
+        capability::{
+            schedule::{Missed, Overlap},
+            store::EmbeddedStore,
+        },
         layer::{ChannelLayer, LayerConfig, MemoryLayer},
         message::{ChannelName, Payload, Relayed},
     };
@@ -283,7 +293,7 @@ mod tests {
         let name = (ModuleName::parse("shop").unwrap(), ChannelName::parse("shop.report").unwrap());
         let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let note = note(&name, moment, &schedule);
-        Due { name, moment, note, quota, overlap: None }
+        Due { name, moment, note, quota, exclusive: None }
     }
 
     #[tokio::test]
@@ -334,7 +344,7 @@ mod tests {
             let channel = ChannelName::parse(&format!("{name}.report")).unwrap();
             schedules.0.insert(
                 (module(name), channel),
-                Kept { moments, quota: Quota::NONE, waits: false },
+                Kept { moments, quota: Quota::NONE, exclusive: None, waits: false },
             );
         }
         let withheld = HashSet::from([module("late")]);
@@ -385,9 +395,10 @@ mod tests {
             metrics: &metrics,
             warnings: WarnLimit::default(),
         };
-        let at = |seconds, overlap| Due { overlap: Some(overlap), ..due(seconds, Quota::NONE) };
+        let life = Duration::from_secs(500);
+        let exclusive = |overlap| Some(Exclusive { overlap, life });
+        let at = |seconds, of| Due { exclusive: exclusive(of), ..due(seconds, Quota::NONE) };
         let (module, channel) = due(10, Quota::NONE).name;
-        overlaps.follow(HashSet::from([(module.clone(), channel.clone())]));
         let close = async |seconds| {
             let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             overlaps.close(&module, &channel, &content(moment)).await.unwrap();
@@ -398,9 +409,10 @@ mod tests {
         assert_eq!(metrics.schedule_moments_skipped.get_or_create(&by).get(), 1);
         assert!(matches!(sender.send(at(30, Overlap::Queue)).await, Ok(Sent::Waits(_))));
         close(10).await;
-        // Another process comes late with what was left out.
-        assert!(matches!(sender.send(at(20, Overlap::Skip)).await, Ok(Sent::Done)));
-        close(20).await;
+        // Another process comes late with what was left out, and with what has run.
+        for late in [20, 10] {
+            assert!(matches!(sender.send(at(late, Overlap::Skip)).await, Ok(Sent::Done)));
+        }
         assert!(matches!(sender.send(at(30, Overlap::Queue)).await, Ok(Sent::Done)));
         assert_eq!(metrics.schedule_messages.get_or_create(&by).get(), 2, "10 and 30");
     }
@@ -411,18 +423,18 @@ mod tests {
         let beginning = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
         let mut schedules = Schedules::default();
         for (name, overlap) in [("shop", Some(Overlap::Queue)), ("other", None)] {
-            let schedule = schedule.clone().overlapping(overlap);
-            let moments = Moments::since(schedule, beginning, beginning);
+            let exclusive = overlap.map(|overlap| Exclusive { overlap, life: Duration::ZERO });
+            let moments = Moments::since(schedule.clone(), beginning, beginning);
             let channel = ChannelName::parse(&format!("{name}.report")).unwrap();
             let name = (ModuleName::parse(name).unwrap(), channel);
-            schedules.0.insert(name, Kept { moments, quota: Quota::NONE, waits: false });
+            schedules.0.insert(name, Kept { moments, quota: Quota::NONE, exclusive, waits: false });
         }
         let (all, now) = (HashSet::new(), beginning + Duration::from_secs(25));
         let due = schedules.take_due(&all, now);
         let of = |name: &str| due.iter().filter(|due| due.name.0.as_str() == name).count();
         assert_eq!((of("shop"), of("other")), (1, 2));
         assert_eq!(schedules.pause(&all, now), Duration::ZERO, "there is another one at once");
-        let waiting = due.iter().find(|due| due.overlap.is_some()).unwrap();
+        let waiting = due.iter().find(|due| due.exclusive.is_some()).unwrap();
         schedules.put_back(waiting, true);
         assert_eq!(schedules.pause(&all, now), RETRY_PAUSE);
         let soon = beginning + Duration::from_millis(29_900);
