@@ -434,7 +434,7 @@ async fn a_client_that_answers_no_ping_comes_back_to_what_it_did_not_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_proxy_a_lost_client_has_one_share_of_its_address() {
     let host = builder().set("interface.trusted_proxies = '127.0.0.1'");
-    let host = host.set("interface.connections_per_address = 3").start().await;
+    let host = host.set("interface.connections_per_address = 2").start().await;
     let from = [("x-forwarded-for", "192.0.2.7")];
     let open = async |entry: &str| Client::connect(host.address(), "/long", entry, &from).await;
     let (mut client, _) = open("tidegate.resume").await;

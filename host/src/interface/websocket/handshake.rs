@@ -16,8 +16,8 @@ use tokio_tungstenite::tungstenite::{
 
 use super::{
     line::{Held, Line},
-    offer::Offer,
-    returns::{NotResumed, Return, Visitor},
+    offer::{Claim, Offer},
+    returns::{Arrived, NotResumed, Return, Visitor},
     session,
     socket::Socket,
 };
@@ -85,12 +85,14 @@ pub(in crate::interface) async fn open(
         Ok(asked) => asked,
         Err(response) => return *response,
     };
-    let held = Held::new(arrival.connection.begin(), place, arrival.pace.clone());
+    let mut asked = asked;
     let comes_back = asked.offer.is_some();
-    let (asked, held) = match come_back(hub, asked, held).await {
-        Ok(response) => return response,
-        Err(begins) => *begins,
-    };
+    if let Some(Offer::Again(claim)) = asked.offer.take()
+        && let Some((chosen, line)) = ask_for(hub, &asked, claim).await
+    {
+        let held = Held::new(arrival.connection.begin(), place, arrival.pace);
+        return go_on(hub, asked, held, chosen, line);
+    }
     let Asked { route, scope, registration, accepting, upgrade, .. } = asked;
     let (own, channel) = (session::of(&scope).cloned(), registration.channel.clone());
     let trace = arrival.trace.as_ref().map(|trace| Began::new(trace.context()));
@@ -108,6 +110,7 @@ pub(in crate::interface) async fn open(
             plain(status, text, id)
         }
         Decision::Accept(handshake) => {
+            let held = Held::new(arrival.connection.begin(), place, arrival.pace);
             pending.accept(accepting, handshake, upgrade, (held, comes_back))
         }
     }
@@ -165,17 +168,15 @@ pub(in crate::interface) async fn ask(
     Ok(Asked { route, scope, registration, accepting, upgrade, offer })
 }
 
-/// Answers the handshake of a client that has come back for its connection. Another one begins a connection.
-async fn come_back(
-    hub: &Arc<Hub>,
-    mut asked: Asked,
-    held: Held,
-) -> Result<Response<ResponseBody>, Box<(Asked, Held)>> {
-    let Some(Offer::Again(claim)) = asked.offer.take() else {
-        return Err(Box::new((asked, held)));
-    };
+/// Asks a connection whether it goes on with a client that has come back. It returns its subprotocol, and where it waits
+/// for the line.
+async fn ask_for(
+    hub: &Hub,
+    asked: &Asked,
+    claim: Claim,
+) -> Option<(Option<String>, oneshot::Sender<Arrived>)> {
     let (answer, answered) = oneshot::channel();
-    let (arrived, arriving) = oneshot::channel();
+    let (line, arriving) = oneshot::channel();
     let visitor = Visitor { route: Arc::clone(&asked.route), scope: asked.scope.clone() };
     let asking = async {
         hub.returns.bring(Return { claim, visitor, answer, arriving }).await;
@@ -187,20 +188,30 @@ async fn come_back(
     };
     let result = resumed.as_ref().map_or_else(|why| why.word(), |_| "resumed");
     hub.metrics.resumes.get_or_create(&ByResult { result }).inc();
-    let Ok(chosen) = resumed else { return Err(Box::new((asked, held))) };
+    Some((resumed.ok()?, line))
+}
+
+/// Answers a client whose connection goes on, and brings it the line.
+fn go_on(
+    hub: &Arc<Hub>,
+    asked: Asked,
+    held: Held,
+    chosen: Option<String>,
+    line: oneshot::Sender<Arrived>,
+) -> Response<ResponseBody> {
     let Asked { scope, mut registration, accepting, upgrade, .. } = asked;
     let mut response = accepting.map(|()| empty());
     if let Some(chosen) = chosen.filter(|chosen| scope.subprotocols.contains(chosen)) {
         choose(&mut response, &chosen);
     }
-    let (share, line_hub, client) = (registration.take_share(), Arc::clone(hub), scope.client.ip());
+    let (share, of, client) = (registration.take_share(), Arc::clone(hub), scope.client.ip());
     hub.drain.spawn("websocket of a client that has come back", async move {
         if let Ok(io) = upgrade.await {
             // Dropped, it ends: the connection is over meanwhile.
-            drop(arrived.send((Line::new(&line_hub, client, io, held), share)));
+            drop(line.send((Line::new(&of, client, io, held), share)));
         }
     });
-    Ok(response)
+    response
 }
 
 fn choose(response: &mut Response<ResponseBody>, subprotocol: &str) {

@@ -107,7 +107,7 @@ struct Greeting {
 
 impl Greeting {
     fn frame(self) -> EncodedFrame {
-        let text = serde_json::to_string(&self).unwrap_or_default();
+        let text = serde_json::to_string(&self).expect("texts and numbers can be written");
         EncodedFrame::new(Frame::Text(text)).uncounted()
     }
 }
