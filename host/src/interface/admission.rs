@@ -49,24 +49,24 @@ impl Admission {
 
     /// A place for a new connection, and what it is beyond, if it is.
     pub(super) fn enter(&self) -> (Place, Option<Reason>) {
-        let before = self.open.fetch_add(1, Ordering::Relaxed);
-        let too_many = self.limits.connections.is_some_and(|limit| before >= limit);
+        let (place, beyond) = self.place();
+        // Counted for those that are refused, too.
         let too_fast = self.rate.as_ref().is_some_and(|rate| rate.check().is_err());
-        let beyond = if too_many {
-            Some(Reason::Connections)
-        } else {
-            too_fast.then_some(Reason::ConnectionsPerSecond)
-        };
-        (Place(Arc::clone(&self.open)), beyond)
+        (place, beyond.or(too_fast.then_some(Reason::ConnectionsPerSecond)))
     }
 
     /// A place and a share for a connection that is kept while its client is away, and what it is beyond, if it is.
     pub(super) fn keep(&self, client: IpAddr) -> ((Place, Share), Option<Reason>) {
+        let (place, beyond) = self.place();
+        let (share, share_beyond) = self.share(client);
+        ((place, share), beyond.or(share_beyond))
+    }
+
+    /// A place among all connections, and whether that is one too many.
+    fn place(&self) -> (Place, Option<Reason>) {
         let before = self.open.fetch_add(1, Ordering::Relaxed);
-        let too_many = self.limits.connections.is_some_and(|limit| before >= limit);
-        let (share, beyond) = self.share(client);
-        let beyond = if too_many { Some(Reason::Connections) } else { beyond };
-        ((Place(Arc::clone(&self.open)), share), beyond)
+        let beyond = self.limits.connections.is_some_and(|limit| before >= limit);
+        (Place(Arc::clone(&self.open)), beyond.then_some(Reason::Connections))
     }
 
     /// A share of an address, and whether that is one too many.

@@ -38,7 +38,7 @@ impl EncodedFrame {
         Self::of(OPCODE_PING, content, 0)
     }
 
-    /// The same frame, which adds nothing to what waits in a mailbox.
+    /// The same frame, whose bytes do not count among those that wait in a mailbox.
     pub(super) fn uncounted(&self) -> Self {
         Self { cost: 0, ..self.clone() }
     }

@@ -32,7 +32,8 @@ use crate::{
 
 /// How long a failed join is tried again. Shorter than the time after which the node gives up the event.
 const JOIN_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the end of a schedule's run may take to be noted: less than the lease of its message is longer than the run.
+/// How long the store may take to close the moment of a schedule. The lease of the message is longer than its run by
+/// more than that.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause between two tries.
 const JOIN_RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -297,7 +298,7 @@ impl Delivery {
 }
 
 /// The longest pause before a message is redelivered.
-const REDELIVERY_PAUSE_MAX: Duration = Duration::from_secs(60);
+pub(super) const REDELIVERY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 impl Delivery {
     /// Says that the run of a schedule is over, so that the next moment has its turn. Where nobody hears of it the run

@@ -23,7 +23,7 @@ use crate::{
             StoreError, TimeToLive, Value, Write, commit_surely,
         },
     },
-    message::{ChannelName, Content, Lasting, ModuleName},
+    message::{ChannelName, Content, ModuleName},
     telemetry::WarnLimit,
 };
 
@@ -34,10 +34,6 @@ pub(super) type Name = (ModuleName, ChannelName);
 pub(super) const DUE: &str = "due";
 /// How long a moment is open whose message is not stored.
 const OPENED: Duration = Duration::from_secs(60);
-/// How long a message may wait for its first run.
-const WAITING: Duration = Duration::from_secs(600);
-/// The longest pause before a message is run again.
-const PAUSE: Duration = Duration::from_secs(60);
 /// How often a moment is read again that another process has changed meanwhile.
 const TRIES: usize = 5;
 
@@ -65,21 +61,6 @@ pub(super) enum OverlapError {
     Input(#[from] InputError),
     #[error("other processes change it all the time")]
     Busy,
-}
-
-/// How long the runs of a channel may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Exclusive {
-    pub(super) overlap: Overlap,
-    /// After so long the run of a message counts as over.
-    pub(super) life: Duration,
-}
-
-impl Exclusive {
-    pub(super) fn new(overlap: Overlap, lasting: &Lasting) -> Self {
-        let runs = lasting.retries.saturating_add(1);
-        Self { overlap, life: WAITING + (lasting.lease + PAUSE).saturating_mul(runs) }
-    }
 }
 
 /// The turns of a schedule. All are in milliseconds since 1970.
@@ -367,12 +348,5 @@ mod tests {
         close(&overlaps, &serde_json::json!({ "due": 570_000 })).await;
         overlaps.keep_open(&name(), at(570), life, (at(572), DAY)).await.unwrap();
         assert_eq!(open(&overlaps, 580, Queue, 580).await, Turn::Open, "a run may be over at once");
-    }
-
-    #[test]
-    fn the_life_of_a_run_grows_with_its_retries() {
-        let lasting = Lasting { retries: 5, lease: Duration::from_secs(4) };
-        let life = Exclusive::new(Overlap::Skip, &lasting).life;
-        assert_eq!(life, WAITING + Duration::from_secs(6 * 64));
     }
 }

@@ -13,15 +13,16 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     Shared,
-    overlaps::{DUE, Exclusive, Name, Overlaps, Turn, millis},
+    delivery::REDELIVERY_PAUSE_MAX,
+    overlaps::{DUE, Name, Overlaps, Turn, millis},
     relay::Relay,
 };
 use crate::{
     capability::{
-        schedule::{Moments, Schedule},
+        schedule::{Moments, Overlap, Schedule},
         store::{Commit, CommitError, Note, Parcel, Quota, RunId, Store, commit_surely},
     },
-    message::{Content, CorrelationId, ModuleName, seal_relayed},
+    message::{Content, CorrelationId, Lasting, ModuleName, seal_relayed},
     registry::Modules,
     telemetry::{ByModule, Metrics, WarnLimit},
 };
@@ -38,6 +39,27 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How much longer than until its next moment a schedule notes one. A process whose clock is behind may come late.
 const NOTE_KEPT_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// How long the message of a moment may wait for its first run.
+const WAITING: Duration = Duration::from_secs(600);
+
+/// How long the runs of a channel may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Exclusive {
+    overlap: Overlap,
+    /// After so long the run of a message counts as over.
+    life: Duration,
+}
+
+impl Exclusive {
+    fn new(overlap: Overlap, lasting: &Lasting) -> Self {
+        let runs = lasting.retries.saturating_add(1);
+        Self {
+            overlap,
+            life: WAITING + (lasting.lease + REDELIVERY_PAUSE_MAX).saturating_mul(runs),
+        }
+    }
+}
 
 /// A moment that has come.
 struct Due {
@@ -280,10 +302,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        capability::{
-            schedule::{Missed, Overlap},
-            store::EmbeddedStore,
-        },
+        capability::{schedule::Missed, store::EmbeddedStore},
         layer::{ChannelLayer, LayerConfig, MemoryLayer},
         message::{ChannelName, Payload, Relayed},
     };
@@ -369,12 +388,13 @@ mod tests {
             Arc::new(MemoryLayer::new(LayerConfig::default(), Arc::new(Metrics::new())));
         let (relay, metrics) = (Relay::idle(&layer), Metrics::new());
         let overlaps = Overlaps::idle();
+        let warnings = WarnLimit::default();
         let sender = Sender {
             store: &*store,
             relay: &relay,
             overlaps: &overlaps,
             metrics: &metrics,
-            warnings: WarnLimit::default(),
+            warnings,
         };
         let none = Quota { relayed: 0, ..Quota::NONE };
         let Err(given_back) = sender.send(due(10, none)).await else { panic!("it had room") };
@@ -439,5 +459,12 @@ mod tests {
         assert_eq!(schedules.pause(&all, now), RETRY_PAUSE);
         let soon = beginning + Duration::from_millis(29_900);
         assert_eq!(schedules.pause(&all, soon), Duration::from_millis(100), "the other one");
+    }
+
+    #[test]
+    fn the_life_of_a_run_grows_with_its_retries() {
+        let lasting = Lasting { retries: 5, lease: Duration::from_secs(4) };
+        let life = Exclusive::new(Overlap::Skip, &lasting).life;
+        assert_eq!(life, WAITING + Duration::from_secs(6 * 64));
     }
 }

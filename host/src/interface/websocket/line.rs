@@ -70,8 +70,8 @@ impl Line {
     }
 }
 
-/// Says the last to a client, and hears it out: what waits is written with the close frame, and the client's is waited
-/// for. Frames that still come are not served.
+/// Ends a connection by the closing handshake: writes the frames that wait and the close frame, and waits for the
+/// client's close frame. Other frames of the client are not served.
 pub(super) async fn part(
     mut link: Box<Link<Wire>>,
     mut outbound: Outbound,

@@ -167,7 +167,7 @@ impl<S: AsyncRead + Unpin> Link<S> {
         }
     }
 
-    /// Writes what is left with the close frame, and waits for the client's.
+    /// Writes the frames that are left and the close frame, and waits for the client's close frame.
     pub(super) async fn shake_hands(&mut self, outbound: &mut Outbound)
     where
         S: AsyncWrite,

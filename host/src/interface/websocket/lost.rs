@@ -47,11 +47,11 @@ impl Socket {
         Ok(())
     }
 
-    /// Closes a line, and does not wait for that. What was on it is kept already.
+    /// Closes a line, and does not wait for that. The messages that it was to carry are among those kept.
     fn drop_line(&mut self, line: &mut Option<Line>, close: Option<Close>) {
         let mut outbound = std::mem::take(&mut self.outbound);
         self.conversation.written(outbound.cost());
-        // What is kept has a place and a share of its own.
+        // A lost client is counted apart.
         drop(self.conversation.take_share());
         let (Some(Line { link, held }), Some(close)) = (line.take(), close) else { return };
         let hub = Arc::clone(&self.conversation.hub);
@@ -92,7 +92,10 @@ impl Socket {
         let Conversation { route, scope, subprotocol, .. } = &self.conversation;
         let Some(resumption) = &mut self.resumption else { return Ok(()) };
         if !resumption.admit(back, (route, scope), subprotocol.clone()) {
-            return Err(End::host(1013, "the client has not got what is not kept any more"));
+            return Err(End::host(
+                1013,
+                "a message that the client has not got is not kept any more",
+            ));
         }
         if self.is_lost() && line.is_some() {
             self.drop_line(line, Some(Close::new(1000, REPLACED)));

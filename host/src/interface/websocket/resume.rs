@@ -92,9 +92,9 @@ impl Drop for Gone {
 }
 
 /// The first frame of a line.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
+#[serde(tag = "tidegate", rename = "connection")]
 struct Greeting {
-    tidegate: &'static str,
     resumed: bool,
     /// The client's messages that the host has read.
     received: u64,
@@ -114,9 +114,7 @@ impl Greeting {
 
 /// The first frame for a client that asks to come back, of a consumer that does not keep its connections.
 pub(super) fn plain_greeting() -> EncodedFrame {
-    let connection = "connection";
-    Greeting { tidegate: connection, resumed: false, received: 0, token: None, window: None }
-        .frame()
+    Greeting::default().frame()
 }
 
 impl Resumption {
@@ -142,7 +140,6 @@ impl Resumption {
     pub(super) fn greeting(&self) -> EncodedFrame {
         let token = format!("{}{}", self.listed.local.as_str(), self.secret.digits());
         Greeting {
-            tidegate: "connection",
             resumed: self.turn > 0,
             received: self.read,
             token: Some(token),
@@ -201,7 +198,7 @@ impl Resumption {
         Ok(())
     }
 
-    /// Whether a lost client cannot come back: it has not got what is not kept any more.
+    /// Whether a lost client cannot come back, since a message that it has not got is not kept any more.
     pub(super) fn is_hopeless(&self) -> bool {
         self.lost.as_ref().is_some_and(|lost| self.kept.first() > lost.sent)
     }
@@ -215,8 +212,9 @@ impl Resumption {
         }
     }
 
-    /// Answers a client that has come back to a connection. If it is let in, what line there is is lost. False: it has
-    /// not got what is not kept any more, so that nobody can go on with the connection.
+    /// Answers a client that has come back to a connection. Where it is let in, the line that the connection still has
+    /// is lost. False: a message that the client has not got is not kept any more, so that nobody can go on with the
+    /// connection.
     pub(super) fn admit(
         &mut self,
         back: Return,
