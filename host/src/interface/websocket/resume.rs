@@ -39,7 +39,7 @@ use crate::{
 pub(super) struct Resumption {
     hub: Arc<Hub>,
     listed: Listed,
-    returns: mpsc::Receiver<Return>,
+    returns: mpsc::Receiver<Box<Return>>,
     window: Duration,
     secret: Secret,
     /// The secret that the client came back with, until it has shown that it has got the one of now.
@@ -52,7 +52,7 @@ pub(super) struct Resumption {
     /// The client's messages that were read.
     pub(super) read: u64,
     /// A client whose handshake is being answered.
-    pub(super) arriving: Option<Arriving>,
+    pub(super) arriving: Option<Box<Arriving>>,
     /// None while there is a line.
     pub(super) lost: Option<Lost>,
 }
@@ -204,7 +204,7 @@ impl Resumption {
     }
 
     /// Polls for a client that has come back.
-    pub(super) fn poll_return(&mut self, context: &mut Context<'_>) -> Poll<Return> {
+    pub(super) fn poll_return(&mut self, context: &mut Context<'_>) -> Poll<Box<Return>> {
         match self.returns.poll_recv(context) {
             Poll::Ready(Some(back)) => Poll::Ready(back),
             // The sender is in the list as long as this is.
@@ -239,7 +239,7 @@ impl Resumption {
         {
             // What it has not got must be kept until its line is there.
             lost.sent = claim.received;
-            self.arriving = Some(Arriving { line: arriving, visitor, claim });
+            self.arriving = Some(Box::new(Arriving { line: arriving, visitor, claim }));
         }
         !is_behind
     }

@@ -79,7 +79,8 @@ impl Visitor {
     }
 }
 
-type ByName = HashMap<LocalName, mpsc::Sender<Return>>;
+/// Boxed: a channel reserves room for 32 of what goes through it, in every connection.
+type ByName = HashMap<LocalName, mpsc::Sender<Box<Return>>>;
 
 /// The connections of a process whose clients may come back.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +93,7 @@ impl Returns {
     }
 
     /// Lists a connection. Its clients come out of the channel.
-    pub(super) fn list(&self, local: &LocalName) -> (Listed, mpsc::Receiver<Return>) {
+    pub(super) fn list(&self, local: &LocalName) -> (Listed, mpsc::Receiver<Box<Return>>) {
         let (sender, receiver) = mpsc::channel(RETURNS);
         self.lock().insert(local.clone(), sender);
         (Listed { returns: self.clone(), local: local.clone() }, receiver)
@@ -103,7 +104,7 @@ impl Returns {
     pub(super) async fn bring(&self, back: Return) {
         let sender = self.lock().get(&back.claim.local).cloned();
         if let Some(sender) = sender {
-            drop(sender.send(back).await);
+            drop(sender.send(Box::new(back)).await);
         }
     }
 }

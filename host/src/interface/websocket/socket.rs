@@ -274,7 +274,7 @@ impl Socket {
             return Poll::Ready(Step::Renewed(is_open));
         }
         let Some(resumption) = &mut self.resumption else { return Poll::Pending };
-        resumption.poll_return(context).map(|back| Step::Return(Box::new(back)))
+        resumption.poll_return(context).map(Step::Return)
     }
 
     /// Writes what waits; returns the bytes of the mailbox that have gone.
