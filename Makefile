@@ -17,7 +17,7 @@ STEP := @scripts/timed-step
 # Steps run one after the other, even with -j: cargo uses all cores by itself, and a red step stops
 # the rest.
 .NOTPARALLEL:
-.PHONY: help demo dist build check-hour examples test unit lint docs fmt bench bench-capabilities bench-fetches bench-paired bench-python bench-redis \
+.PHONY: help demo dist build check-hour examples test unit lint docs fmt bench bench-capabilities bench-fetches bench-groups bench-paired bench-peers bench-python bench-redis \
 	findings setup
 
 help: ## List the targets
@@ -86,12 +86,21 @@ bench-fetches: examples ## Run the benchmarks of requests to servers outside
 bench-capabilities: examples ## Run each capability beside a consumer or a group without it
 	$(STEP) "benchmarks of capabilities" cargo bench --locked --package tests --bench capabilities
 
+bench-groups: SETUP := tests
+bench-groups: examples ## Run the benchmarks of clients that are lost and come back, and of members of groups
+	$(STEP) "benchmarks of groups" cargo bench --locked --package tests --bench groups
+
 bench-redis: examples ## Run the benchmarks of the layer on Redis
 	$(STEP) "benchmarks over Redis" cargo bench --locked --package tests --bench redis
 
 bench-paired: examples ## Run this build beside an earlier one: make bench-paired BEFORE=FILE
 	$(STEP) "benchmarks beside an earlier build" env BEFORE="$(abspath $(BEFORE))" \
 		cargo bench --locked --package tests --bench paired
+
+bench-peers: SETUP := tests
+bench-peers: examples ## Run this build beside other servers: wasmtime serve, Channels, uvicorn, ws, nchan
+	$(STEP) "build the peers" scripts/build-peers
+	$(STEP) "benchmarks beside peers" cargo bench --locked --package tests --bench peers
 
 bench-python: examples build ## Run the Channels layer of clients/python beside that of channels_redis
 	@cd clients/python/benchmarks && for file in layers.py broadcast.py; do \

@@ -102,7 +102,7 @@ async fn host(guest: &str, redis: Option<&RedisServer>) -> Side {
     arguments.extend(url.iter().flat_map(|url| ["--layer", url]));
     let log = [("TIDEGATE_LOG", "off")];
     let process = Process::serve_with_log(Stdio::null(), TIDEGATE, &arguments, &log).await;
-    Side { processes: vec![process] }
+    Side::new([process])
 }
 
 fn main() {
@@ -110,11 +110,17 @@ fn main() {
     let clients = Runtime::new().unwrap();
     println!("{ROUNDS} rounds of {:?} each", load::ROUND);
     layer(&clients, "memory", None);
-    layer(&clients, "Redis", Some(&RedisServer::start()));
+    layer(&clients, "Redis", Some(RedisServer::start()));
 }
 
-fn layer(clients: &Runtime, layer: &str, redis: Option<&RedisServer>) {
-    let side = |guest: &str| clients.block_on(host(guest, redis));
+fn layer(clients: &Runtime, layer: &str, mut redis: Option<RedisServer>) {
+    let mut side = |guest: &str| {
+        // The modules of the host before would still be there.
+        if let Some(redis) = &mut redis {
+            redis.restart();
+        }
+        clients.block_on(host(guest, redis.as_ref()))
+    };
     let bearer = format!("Bearer {}", token("ada", &json!({ "role": "owner" })));
     let known = Call { method: "GET", path: "/me", fields: vec![("authorization", bearer)] };
     beside_hello(clients, layer, &side("users"), "a user by a token that was seen before", known);

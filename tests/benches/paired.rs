@@ -49,7 +49,7 @@ async fn in_memory(binary: &str, log: Stdio, level: &'static str) -> Side {
     let arguments: Vec<&str> = modules.iter().map(String::as_str).collect();
     let variables = [&SETTINGS[..], &[("TIDEGATE_LOG", level)]].concat();
     let process = Process::serve_with_log(log, binary, &arguments, &variables).await;
-    Side { processes: vec![process] }
+    Side::new([process])
 }
 
 async fn over_redis(binary: &str, redis: &RedisServer) -> Side {
@@ -61,7 +61,7 @@ async fn over_redis(binary: &str, redis: &RedisServer) -> Side {
     let (serve, work) = (arguments("--no-worker"), arguments("worker"));
     let interface = Process::serve_with_log(Stdio::null(), binary, &serve, &variables).await;
     let worker = Process::serve_with_log(Stdio::null(), binary, &work, &variables).await;
-    Side { processes: vec![interface, worker] }
+    Side::new([interface, worker])
 }
 
 fn main() {

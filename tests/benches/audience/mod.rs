@@ -1,4 +1,4 @@
-//! Members of a group that stay connected, and somebody who sends to them.
+//! Members of a group that stay connected, and those who send to them.
 
 use std::{
     net::SocketAddr,
@@ -16,8 +16,8 @@ use crate::load::ROUND;
 
 /// Handshakes at the same time.
 const HANDSHAKES: usize = 50;
-/// Messages that are under way at the same time.
-const UNDER_WAY: usize = 16;
+/// Clients that send. Each has one message under way: the next one of a connection waits for the one before.
+const SENDERS: usize = 16;
 pub(crate) const TEXT: &str = "the tide comes in, and everybody hears of it";
 
 /// Where the sockets are opened, and what they say.
@@ -43,7 +43,7 @@ impl Stage {
 /// Members of a group.
 #[derive(Debug)]
 pub(crate) struct Audience {
-    sender: Socket,
+    senders: Vec<Socket>,
     /// The member whose messages say how far the others are.
     first: Socket,
     members: u64,
@@ -64,37 +64,38 @@ impl Audience {
             }
         }
         let first = stage.join(address).await;
-        let sender = Socket::open(address, &stage.sender).await;
-        Self { sender, first, members: members as u64, received, says: stage.says.clone() }
+        let senders = (0..SENDERS).map(|_| Socket::open(address, &stage.sender));
+        let senders = futures_util::future::join_all(senders).await;
+        Self { senders, first, members: members as u64, received, says: stage.says.clone() }
     }
 
     /// Sends for a while. Returns deliveries in a second, and how many there were.
     #[expect(clippy::cast_precision_loss, reason = "a count of messages")]
     pub(crate) async fn broadcast(&mut self, round: Duration) -> (f64, f64) {
         let (started, before) = (Instant::now(), self.received.load(Ordering::Relaxed));
-        for _ in 0..UNDER_WAY {
-            self.send().await;
-        }
-        let mut sent = UNDER_WAY as u64;
-        while started.elapsed() < round {
-            self.first.text().await;
-            self.sender.text().await;
-            self.send().await;
+        let mut sent = 0;
+        for sender in &mut self.senders {
+            sender.send(self.says.clone()).await;
             sent += 1;
         }
-        for _ in 0..UNDER_WAY {
+        while started.elapsed() < round {
+            for sender in &mut self.senders {
+                self.first.text().await;
+                // It is told that it was heard.
+                sender.text().await;
+                sender.send(self.says.clone()).await;
+                sent += 1;
+            }
+        }
+        for sender in &mut self.senders {
             self.first.text().await;
-            self.sender.text().await;
+            sender.text().await;
         }
         while self.received.load(Ordering::Relaxed) - before < sent * (self.members - 1) {
             tokio::task::yield_now().await;
         }
         let deliveries = (sent * self.members) as f64;
         (deliveries / started.elapsed().as_secs_f64(), deliveries)
-    }
-
-    async fn send(&mut self) {
-        self.sender.send(self.says.clone()).await;
     }
 }
 

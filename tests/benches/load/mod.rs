@@ -14,17 +14,21 @@ use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Semaphore};
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 /// How long clients of one round send.
 pub(crate) const ROUND: Duration = Duration::from_secs(2);
 
+/// WebSockets that are opened at the same time: as many as wait for a consumer at most.
+const HANDSHAKES: usize = 50;
+
 /// What the clients of a round share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Load {
     done: AtomicU64,
     stop: AtomicBool,
+    handshakes: Semaphore,
 }
 
 impl Load {
@@ -39,7 +43,11 @@ pub(crate) async fn throughput<F>(clients: usize, client: impl Fn(Arc<Load>) -> 
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let load = Arc::new(Load::default());
+    let load = Arc::new(Load {
+        done: AtomicU64::default(),
+        stop: AtomicBool::default(),
+        handshakes: Semaphore::new(HANDSHAKES),
+    });
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..clients {
         running.spawn(client(Arc::clone(&load)));
@@ -73,7 +81,9 @@ pub(crate) async fn http_client(address: SocketAddr, load: Arc<Load>) {
 }
 
 pub(crate) async fn websocket_client(address: SocketAddr, load: Arc<Load>) {
+    let turn = load.handshakes.acquire().await.unwrap();
     let (mut socket, _) = connect_async(format!("ws://{address}/echo")).await.unwrap();
+    drop(turn);
     loop {
         socket.send(Message::Text("the tide comes in".into())).await.unwrap();
         let answer = socket.next().await.unwrap().unwrap();

@@ -1,7 +1,7 @@
 //! Two sides in turns, round by round: rate, processor time and context switches a message.
 //!
 //! Machines are noisy: rounds of the two sides alternate, and the mean ratio counts with its 95 %
-//! interval.
+//! interval. Words pick rows: `cargo bench --bench peers -- nchan`.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -16,11 +16,28 @@ const STUDENT_T: f64 = 2.145;
 /// What Linux counts processor time in, unless a kernel was built otherwise.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// A server that runs as processes of its own.
+pub(crate) trait Server: std::fmt::Debug {
+    /// Where it serves.
+    fn address(&self) -> SocketAddr;
+    /// The processes whose work counts.
+    fn pids(&self) -> Vec<u32>;
+}
+
+impl Server for Process {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        vec![self.pid()]
+    }
+}
+
 /// One of the two that are compared.
 #[derive(Debug)]
 pub(crate) struct Side {
-    /// The processes whose work counts, the one with the listener first.
-    pub(crate) processes: Vec<Process>,
+    servers: Vec<Box<dyn Server>>,
 }
 
 /// One round of a side, in numbers for each message.
@@ -32,12 +49,17 @@ struct Round {
 }
 
 impl Side {
+    /// Servers whose work counts, the one with the listener first.
+    pub(crate) fn new(servers: impl IntoIterator<Item = impl Server + 'static>) -> Self {
+        Self { servers: servers.into_iter().map(|it| Box::new(it) as Box<dyn Server>).collect() }
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
-        self.processes.first().unwrap().address
+        self.servers.first().unwrap().address()
     }
 
     fn used(&self) -> (f64, f64) {
-        let each = self.processes.iter().map(|process| used(process.pid()));
+        let each = self.servers.iter().flat_map(|server| server.pids()).map(used);
         each.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 }
@@ -99,6 +121,9 @@ pub(crate) fn compare<A, B>(
     A: FnMut(SocketAddr) -> (f64, f64),
     B: FnMut(SocketAddr) -> (f64, f64),
 {
+    if !is_wanted(what) {
+        return;
+    }
     // Whatever is made at first use is made now.
     load(one.address());
     other_load(other.address());
@@ -108,6 +133,12 @@ pub(crate) fn compare<A, B>(
     print_ratio(&pairs, "messages/s", |it| it.rate);
     print_ratio(&pairs, "µs of processor time a message", |it| it.micros);
     print_ratio(&pairs, "context switches a message", |it| it.switches);
+}
+
+/// Whether a row has the words that were given; cargo gives flags, too.
+pub(crate) fn is_wanted(row: &str) -> bool {
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    words.all(|word| row.contains(&word))
 }
 
 fn print_ratio(pairs: &[(Round, Round)], name: &str, of: impl Fn(&Round) -> f64) {
