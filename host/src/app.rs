@@ -162,7 +162,8 @@ impl Config {
         let engine = Engine::new(slots, clients)?;
         let path = self.compiled_dir.clone();
         let loader = Loader::new(engine, &path, self.compiler.clone(), self.files.clone())
-            .map_err(|source| StartError::DataDir { path, source })?;
+            .map_err(|source| StartError::DataDir { path, source })?
+            .with_signers(self.signers.clone());
         // A process without a place to listen runs what other processes let in.
         let knows_nobody =
             self.auth.is_none() && self.sessions.is_none() && !self.listen.is_empty();

@@ -49,7 +49,10 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["telemetry", "interface"]),
     ("redb", &["capability"]),
     ("quick_cache", &["auth"]),
-    ("ring", &["auth", "capability", "interface", "telemetry"]),
+    ("ring", &["auth", "capability", "cli", "interface", "telemetry"]),
+    ("minisign", &["cli", "registry"]),
+    ("oci_client", &["cli"]),
+    ("docker_credential", &["cli"]),
     ("croner", &["capability"]),
     ("jiff", &["capability"]),
     // The OpenAPI document is made of the types where they are declared.

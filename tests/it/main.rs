@@ -68,6 +68,7 @@ mod published;
 mod readme;
 mod recipes;
 mod redis;
+mod registries;
 mod reload;
 mod remembered;
 mod resume;

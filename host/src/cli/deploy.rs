@@ -13,7 +13,9 @@ use tokio::time::{Instant, interval_at};
 
 use super::{
     host::{Author, Host, one_line},
+    oci::{self, Place, Pulled},
     output::{json, plain, short, waiting},
+    signature,
 };
 use crate::{
     admin::client::{AdminClient, AskError, DeployOptions, Deployed, Node, NodeFile},
@@ -26,9 +28,12 @@ pub(super) struct DeployArguments {
     /// The name of the module
     #[arg(value_name = "NAME", value_parser = ModuleName::parse)]
     name: ModuleName,
-    /// Its .wasm file
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Its .wasm file, or its place in a registry, such as oci://ghcr.io/ada/chat:1.2
+    #[arg(value_name = "FILE", value_parser = Origin::parse)]
+    file: Origin,
+    /// The signature of the file [default: FILE.minisig if there is one, or the one in the registry]
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
     /// A note for the history, such as why
     #[arg(long, value_name = "TEXT", value_parser = one_line)]
     note: Option<String>,
@@ -85,16 +90,45 @@ pub(super) enum DeployError {
     },
 }
 
+/// Where a file comes from.
+#[derive(Clone, Debug)]
+enum Origin {
+    File(PathBuf),
+    Registry(Place),
+}
+
+impl Origin {
+    fn parse(text: &str) -> Result<Self, String> {
+        if Place::is_meant(text) {
+            return text.parse().map(Self::Registry);
+        }
+        Ok(Self::File(text.into()))
+    }
+}
+
 /// Activates a file.
 pub(super) fn deploy(arguments: DeployArguments) -> Result<()> {
-    let DeployArguments { name, file, note, author, host, json } = arguments;
-    let options = DeployOptions { note, ..DeployOptions::default() };
-    let wasm = std::fs::read(&file).map_err(|source| DeployError::File {
-        name: name.clone(),
-        file,
-        source,
-    })?;
+    let DeployArguments { name, file: origin, signature, note, author, host, json } = arguments;
+    let most = host.settings()?.files.bytes;
     host.ask_by(author, async |client| {
+        let (wasm, signature, source) = match origin {
+            Origin::File(file) => {
+                let signature = signature::of(&file, signature)?;
+                let wasm = std::fs::read(&file).map_err(|source| DeployError::File {
+                    name: name.clone(),
+                    file,
+                    source,
+                })?;
+                (wasm, signature, None)
+            }
+            Origin::Registry(place) => {
+                let Pulled { wasm, signature: beside, place } =
+                    waiting(&format!("pulling {name}"), oci::pull(&place, most)).await?;
+                let signature = signature.map(signature::read).transpose()?.or(beside);
+                (wasm, signature, Some(place.to_string()))
+            }
+        };
+        let options = DeployOptions { note, source, signature, ..DeployOptions::default() };
         let what = format!("deploying {name}");
         let asked = waiting(&what, client.deploy(&name, wasm, &options));
         let deployed = with_progress(&client, &name, asked)

@@ -3,7 +3,8 @@
 use std::{io::Write as _, time::Duration};
 
 use super::{
-    deploy::DeployError, doctor::Unwell, host::NoToken, new::NewError, project::BuildError,
+    deploy::DeployError, doctor::Unwell, host::NoToken, new::NewError, oci::RegistryError,
+    project::BuildError,
 };
 use crate::{
     admin::client::AskError,
@@ -25,8 +26,8 @@ Exit statuses:
   4  a module is refused
   5  an address cannot be listened on
   6  the machine does not give what is needed (directory, threads, memory, tools)
-  7  no host answers at the admin address
-  8  the host refuses, or there is no token for it
+  7  no host answers at the admin address, or no registry
+  8  the host or the registry refuses, or there is no token for it
   9  a project cannot be made, found or built
  10  the channel layer cannot be reached
  11  a channel, an inbox or the memory of Redis is full: nothing was taken";
@@ -116,6 +117,18 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     }
     if let Some(DeployError::File { .. }) = error.downcast_ref() {
         return ExitStatus::Module;
+    }
+    if let Some(error) = error.downcast_ref::<RegistryError>() {
+        return match error {
+            RegistryError::Away { .. } | RegistryError::Other { .. } => ExitStatus::NoHost,
+            RegistryError::Unauthorized { .. } | RegistryError::Credentials { .. } => {
+                ExitStatus::Refused
+            }
+            RegistryError::Missing { .. }
+            | RegistryError::Kind { .. }
+            | RegistryError::Digest { .. }
+            | RegistryError::TooLarge { .. } => ExitStatus::Module,
+        };
     }
     if error.is::<Unwell>() {
         return ExitStatus::Machine;

@@ -6,9 +6,12 @@ use anyhow::Result;
 use clap::Args;
 
 use super::settings::Settings;
-use crate::admin::{
-    AdminToken,
-    client::{AdminAddress, AdminClient},
+use crate::{
+    admin::{
+        AdminToken,
+        client::{AdminAddress, AdminClient},
+    },
+    config::Config,
 };
 
 /// Flags of all commands that ask a host.
@@ -70,8 +73,13 @@ impl Host {
         self.client_of(login())
     }
 
+    /// The settings that the flags name.
+    pub(super) fn settings(&self) -> Result<Config> {
+        Settings::at(self.config.clone(), self.data_dir.clone()).read()
+    }
+
     fn client_of(self, user: String) -> Result<AdminClient> {
-        let config = Settings::at(self.config, self.data_dir).read()?;
+        let config = self.settings()?;
         let token = match self.token {
             Some(token) => AdminToken::new(&token),
             None => AdminToken::read(&config.data_dir).map_err(|source| NoToken {

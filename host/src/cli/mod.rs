@@ -22,15 +22,19 @@ mod man_pages;
 mod module_settings;
 mod modules;
 mod new;
+mod oci;
 mod output;
 mod process_group;
 mod project;
+mod registry;
 mod routes;
 mod send;
 mod serve;
 mod service;
 mod settings;
+mod sign;
 mod signals;
+mod signature;
 mod templates;
 mod token;
 mod version;
@@ -85,6 +89,14 @@ enum Command {
     Drain(host::Host),
     /// Activate a module's file on a host that serves.
     Deploy(deploy::DeployArguments),
+    /// Put a file into an OCI registry.
+    Push(registry::PushArguments),
+    /// Get a file from an OCI registry.
+    Pull(registry::PullArguments),
+    /// Sign a file, for hosts that take signed files alone.
+    Sign(sign::SignArguments),
+    /// Make a key to sign files with.
+    SigningKey(sign::KeyArguments),
     /// Activate an earlier version of a module again.
     Rollback(deploy::RollbackArguments),
     /// Deactivate a module and delete its versions.
@@ -136,6 +148,10 @@ pub fn run(cli: Cli) -> ExitStatus {
         Command::Check(settings) => check::run(settings),
         Command::Drain(host) => drain::run(host),
         Command::Deploy(arguments) => deploy::deploy(arguments),
+        Command::Push(arguments) => registry::push(arguments),
+        Command::Pull(arguments) => registry::pull(arguments),
+        Command::Sign(arguments) => sign::sign(&arguments),
+        Command::SigningKey(arguments) => sign::make_key(&arguments),
         Command::Rollback(arguments) => deploy::roll_back(arguments),
         Command::Delete(arguments) => delete::run(arguments),
         Command::Modules(arguments) => modules::run(arguments),

@@ -8,7 +8,7 @@ use super::{
     output::{json, plain, short, table},
 };
 use crate::{
-    admin::client::{ModuleDetails, ModuleSummary, RouteOf, ScheduleOf},
+    admin::client::{Kept, ModuleDetails, ModuleSummary, RouteOf, ScheduleOf},
     message::ModuleName,
 };
 
@@ -77,7 +77,7 @@ fn show(module: &ModuleDetails) -> Result<()> {
                 kept.bytes.to_string(),
                 text(kept.deployed_at.as_deref()),
                 text(kept.deployed_by.as_deref()),
-                text(kept.note.as_deref()),
+                history_note(kept),
             ]
         }));
         table(&[Vec::new()])?;
@@ -88,6 +88,13 @@ fn show(module: &ModuleDetails) -> Result<()> {
         table(&module.routes.iter().map(route).collect::<Vec<_>>())?;
     }
     Ok(())
+}
+
+/// The note of a version, its registry and its signer.
+fn history_note(kept: &Kept) -> String {
+    let signed_by = kept.signed_by.as_ref().map(|key| format!("signed by {key}"));
+    let parts = [kept.note.clone(), kept.source.clone(), signed_by];
+    parts.into_iter().flatten().map(|part| plain(&part)).collect::<Vec<_>>().join(" · ")
 }
 
 /// A route as `tidegate routes` prints it, without the module.

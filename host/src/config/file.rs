@@ -162,6 +162,7 @@ pub(super) struct RawUpload {
     pub(super) routes: Option<usize>,
     pub(super) compile_memory: Option<Size>,
     pub(super) compile_time: Option<Span>,
+    pub(super) signers: Option<Words>,
 }
 
 /// Reads a file; an error says the line.

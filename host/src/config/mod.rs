@@ -24,7 +24,7 @@ use crate::{
     layer::LayerConfig,
     message::ModuleName,
     redis::RedisConfig,
-    registry::ModuleSettings,
+    registry::{ModuleSettings, Signers},
     telemetry::{LogFormat, TracesConfig},
     worker::WorkerConfig,
 };
@@ -55,6 +55,8 @@ pub struct Config {
     pub module_defaults: ModuleSettings,
     /// What a module's file may have.
     pub files: FileLimits,
+    /// Whose files may be deployed.
+    pub signers: Signers,
     /// How files are compiled.
     pub compiler: Compiler,
     /// Settings of connections.

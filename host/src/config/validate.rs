@@ -8,14 +8,14 @@ use super::{
     error::{Checked, ConfigError},
     file::{RawBreaker, RawConfig, RawFetch, RawLayer, RawUpload},
     interface, sessions,
-    units::Secret,
+    units::{Secret, Words},
 };
 use crate::{
     engine::{CompileLimits, Compiler, FileLimits, Limits},
     layer::{BUILT_IN, Capacities, LayerConfig},
     message::{GroupName, ModuleName},
     redis::{Login, Logins, RedisConfig, Topology},
-    registry::{ModuleSettings, Written},
+    registry::{ModuleSettings, Signers, Written},
     worker::{BreakerConfig, ChannelFilter, FetchConfig, WorkerConfig},
 };
 
@@ -44,6 +44,7 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
         compiled_dir: raw.compiled_dir.unwrap_or_else(|| data_dir.join("compiled")),
         data_dir,
         files: files(&raw.upload)?,
+        signers: signers(&raw.upload)?,
         compiler: Compiler { program: None, limits: compile(&raw.upload)? },
         modules: modules(raw.modules, &limits)?,
         module_defaults: ModuleSettings { limits, ..ModuleSettings::default() },
@@ -93,6 +94,19 @@ fn files(raw: &RawUpload) -> Checked<FileLimits> {
         modules: at_least_one("upload.modules", raw.modules, d.modules)?,
         nesting: at_least_one("upload.nesting", raw.nesting, d.nesting)?,
         routes: at_least_one("upload.routes", raw.routes, d.routes)?,
+    })
+}
+
+fn signers(raw: &RawUpload) -> Checked<Signers> {
+    let Words(keys) = raw.signers.clone().unwrap_or(Words(Vec::new()));
+    Signers::parse(&keys).map_err(|key| {
+        ConfigError::new(
+            "upload.signers",
+            &format!(
+                "{key:?} is no public key of minisign; give the second line of a .pub file, 56 characters \
+                 that begin with RW"
+            ),
+        )
     })
 }
 

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use tokio::{runtime::Handle, sync::Semaphore, time::Instant};
 
-use super::{Candidate, ModuleSettings};
+use super::{Candidate, ModuleSettings, Signers};
 use crate::{
     engine::{Cache, Compiler, Engine, FileLimits, LoadError, Program},
     message::ModuleName,
@@ -32,6 +32,8 @@ pub struct Loader {
     cache: Cache,
     compiler: Compiler,
     limits: FileLimits,
+    /// Whose files may be deployed.
+    signers: Signers,
     /// Whether this process accepts connections and does not find out who is at the other end.
     knows_nobody: bool,
     /// Files that are loaded at the same time before the process serves: one for each core.
@@ -54,8 +56,25 @@ impl Loader {
         let at_once = cores.clamp(COMPILATIONS_SERVING_MAX, COMPILATIONS_STARTING_MAX);
         let (turn, serving) = (Semaphore::new(at_once), Once::new());
         let (cache, prepared) = (Cache::open(compiled)?, Mutex::default());
-        let knows_nobody = false;
-        Ok(Self { engine, cache, compiler, limits, knows_nobody, at_once, turn, serving, prepared })
+        let (signers, knows_nobody) = (Signers::default(), false);
+        Ok(Self {
+            engine,
+            cache,
+            compiler,
+            limits,
+            signers,
+            knows_nobody,
+            at_once,
+            turn,
+            serving,
+            prepared,
+        })
+    }
+
+    /// Deploys only files that one of the signers has signed, if there are some.
+    #[must_use]
+    pub fn with_signers(self, signers: Signers) -> Self {
+        Self { signers, ..self }
     }
 
     /// Refuses modules that ask who somebody is: nobody could reach their consumers.
@@ -79,6 +98,11 @@ impl Loader {
     /// The engine.
     pub const fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Whose files may be deployed.
+    pub(super) const fn signers(&self) -> &Signers {
+        &self.signers
     }
 
     /// The limits of files.

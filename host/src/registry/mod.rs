@@ -9,6 +9,7 @@ mod loader;
 mod probation;
 mod rest;
 mod settings;
+mod signers;
 pub mod store;
 
 use std::{
@@ -20,7 +21,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
 
-pub(crate) use settings::WrittenLimits;
+pub(crate) use {settings::WrittenLimits, signers::SIGNATURE_BYTES_MAX};
 
 pub use self::{
     deployments::{
@@ -32,6 +33,7 @@ pub use self::{
     probation::Probation,
     rest::Rest,
     settings::{ModuleSettings, Written},
+    signers::{KeyId, SignatureError, Signers},
 };
 use crate::{
     capability::{Grants, schedule::Schedule},

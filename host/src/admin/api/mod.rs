@@ -40,7 +40,7 @@ use self::{
 use super::{State, access::Holder};
 use crate::{
     message::{ChannelName, GroupName, ModuleName},
-    registry::DeployError,
+    registry::{DeployError, SIGNATURE_BYTES_MAX},
     shutdown::Drain,
 };
 
@@ -52,7 +52,11 @@ const EXPORTS_MAX: usize = 4;
 const USER_FIELD: &str = "x-tidegate-user";
 /// The header field with a note for the history.
 const NOTE_FIELD: &str = "x-tidegate-note";
-/// Characters that are kept of either.
+/// The header field with the registry that a file came from.
+const SOURCE_FIELD: &str = "x-tidegate-source";
+/// The header field with the signature of a file: the base64 of its .minisig.
+const SIGNATURE_FIELD: &str = "x-tidegate-signature";
+/// Characters that are kept of a user, a note and a source.
 const FIELD_CHARACTERS_MAX: usize = 200;
 
 /// The state of the API between requests: wrong tokens, open streams of records, and exports.
@@ -212,6 +216,21 @@ impl Call {
         let kept: String =
             value.chars().filter(|c| !c.is_control()).take(FIELD_CHARACTERS_MAX).collect();
         (!kept.is_empty()).then_some(kept)
+    }
+
+    /// The signature of the file: a whole .minisig, which has several lines.
+    fn signature(&self) -> Result<Option<String>, Box<Problem>> {
+        let Some(field) = self.headers.get(SIGNATURE_FIELD) else { return Ok(None) };
+        let is_short = field.len() <= data_encoding::BASE64.encode_len(SIGNATURE_BYTES_MAX);
+        let bytes = is_short.then(|| data_encoding::BASE64.decode(field.as_bytes()).ok()).flatten();
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        text.map(Some).ok_or_else(|| {
+            let text = format!(
+                "the header field {SIGNATURE_FIELD} is not the base64 of a .minisig file of at most \
+                 {SIGNATURE_BYTES_MAX} bytes"
+            );
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "signature-form", text)
+        })
     }
 
     /// The name of the operator, by their own account, or else by the name of the token.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Answer, Audit, Call, NOTE_FIELD, body, data, empty, json,
+    Answer, Audit, Call, NOTE_FIELD, SOURCE_FIELD, body, data, empty, json,
     problem::Problem,
     read,
     types::{Activate, Deployed, ModuleDetails, ModuleList, Rollback, Route, RouteList},
@@ -96,6 +96,9 @@ pub(super) struct DeployQuery {
         ("name" = String, Path, description = "The module: a-z, 0-9 and -, at most 63 bytes"),
         ("x-tidegate-user" = Option<String>, Header, description = "Who deploys"),
         ("x-tidegate-note" = Option<String>, Header, description = "A note for the history"),
+        ("x-tidegate-source" = Option<String>, Header, description = "The registry that the file came from"),
+        ("x-tidegate-signature" = Option<String>, Header,
+            description = "The signature of the file: the base64 of its .minisig"),
     ),
     request_body(content = String, content_type = "application/octet-stream", description = "The file"),
     responses(
@@ -105,7 +108,7 @@ pub(super) struct DeployQuery {
         (status = 408, description = "The body comes too slowly", body = Problem),
         (status = 409, description = "Taken routes, or somebody else deploys", body = Problem),
         (status = 413, description = "Too large", body = Problem),
-        (status = 422, description = "No module", body = Problem),
+        (status = 422, description = "No module, or not signed as the setting upload.signers asks", body = Problem),
         (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "No room", body = Problem),
     ),
@@ -118,6 +121,8 @@ pub(super) async fn deploy(call: Call) -> Result<Answer, Box<Problem>> {
     let change = Change {
         who: call.who(),
         note: call.said(NOTE_FIELD),
+        source: call.said(SOURCE_FIELD),
+        signature: call.signature()?,
         skip_probation: probation == Watch::Off,
     };
     let most = call.state.deployments.loader().limits().bytes;
@@ -139,7 +144,7 @@ pub(super) async fn deploy(call: Call) -> Result<Answer, Box<Problem>> {
         (status = 409, description = "Taken routes, or somebody else deploys", body = Problem),
         (status = 410, description = "The version was deleted", body = Problem),
         (status = 413, description = "Too large", body = Problem),
-        (status = 422, description = "Not this JSON", body = Problem),
+        (status = 422, description = "Not this JSON, or the version is not signed as upload.signers asks", body = Problem),
         (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "No room", body = Problem),
     ),
@@ -164,7 +169,7 @@ pub(super) async fn activate(call: Call) -> Result<Answer, Box<Problem>> {
         (status = 409, description = "Nothing before, taken routes, or somebody else deploys", body = Problem),
         (status = 410, description = "The version was deleted", body = Problem),
         (status = 413, description = "Too large", body = Problem),
-        (status = 422, description = "Not this JSON", body = Problem),
+        (status = 422, description = "Not this JSON, or the version is not signed as upload.signers asks", body = Problem),
         (status = 503, description = "Redis does not answer", body = Problem),
         (status = 507, description = "No room", body = Problem),
     ),

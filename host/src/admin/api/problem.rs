@@ -137,6 +137,9 @@ impl From<DeployError> for Box<Problem> {
                 (StatusCode::PAYLOAD_TOO_LARGE, "too-large")
             }
             E::Load { error, .. } => (StatusCode::UNPROCESSABLE_ENTITY, error.code()),
+            E::Signature { error, .. } | E::KeptSignature { error, .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, error.code())
+            }
             E::Routes(_) => (StatusCode::CONFLICT, "route-conflict"),
             E::Busy(_) => (StatusCode::CONFLICT, "busy"),
             E::NothingBefore(_) => (StatusCode::CONFLICT, "nothing-before"),

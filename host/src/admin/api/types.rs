@@ -245,12 +245,18 @@ pub(super) struct HistoryEntry {
     deployed_at: Moment,
     deployed_by: String,
     note: Option<String>,
+    /// The registry that the file came from, by the deployer's own account.
+    source: Option<String>,
+    /// The id of the key that signed the file, where the host asked for that.
+    signed_by: Option<String>,
 }
 
 impl From<Kept> for HistoryEntry {
     fn from(kept: Kept) -> Self {
-        let Kept { version, digest, bytes, deployed_at, deployed_by, note } = kept;
-        Self { version, digest, bytes, deployed_at: Moment(deployed_at), deployed_by, note }
+        let Kept { version, digest, bytes, deployed_at, deployed_by, note, source, signed_by } =
+            kept;
+        let (deployed_at, signed_by) = (Moment(deployed_at), signed_by.map(|key| key.to_string()));
+        Self { version, digest, bytes, deployed_at, deployed_by, note, source, signed_by }
     }
 }
 

@@ -159,9 +159,15 @@ pub struct Kept {
     /// The user who uploaded it.
     #[serde(default)]
     pub deployed_by: Option<String>,
-    /// Its state.
+    /// The note of the deployment.
     #[serde(default)]
     pub note: Option<String>,
+    /// The registry that its file came from, by the deployer's own account.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// The id of the key that signed its file, where the host asked for that.
+    #[serde(default)]
+    pub signed_by: Option<String>,
 }
 
 /// The record of one run of a consumer.

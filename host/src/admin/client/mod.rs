@@ -16,6 +16,7 @@ mod tokens;
 use std::time::Duration;
 
 use bytes::Bytes;
+use data_encoding::BASE64;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, Request, Response, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
@@ -60,6 +61,10 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const USER: &str = "x-tidegate-user";
 /// The header field with a note for the history.
 const NOTE: &str = "x-tidegate-note";
+/// The header field with the registry that a file came from.
+const SOURCE: &str = "x-tidegate-source";
+/// The header field with the signature of a file, in base64.
+const SIGNATURE: &str = "x-tidegate-signature";
 /// The header field with the key of a request that has an effect once.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -68,6 +73,10 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub struct DeployOptions {
     /// A note for the history, without control characters.
     pub note: Option<String>,
+    /// The registry that the file came from, without control characters.
+    pub source: Option<String>,
+    /// The signature of the file, a whole .minisig.
+    pub signature: Option<String>,
     /// The version before never answers in the place of this one.
     pub skip_probation: bool,
 }
@@ -118,9 +127,14 @@ impl AdminClient {
     ) -> Result<Deployed, AskError> {
         let query = if options.skip_probation { "?probation=off" } else { "" };
         let path = format!("/api/v1/modules/{name}{query}");
-        let note = options.note.as_deref().map(|note| (NOTE, note));
+        let signature = options.signature.as_ref().map(|it| BASE64.encode(it.as_bytes()));
+        let fields = [
+            (NOTE, options.note.as_deref()),
+            (SOURCE, options.source.as_deref()),
+            (SIGNATURE, signature.as_deref()),
+        ];
         let response =
-            self.send_with(Method::PUT, &path, wasm.into(), DEPLOY_TIMEOUT, note).await?;
+            self.send_with(Method::PUT, &path, wasm.into(), DEPLOY_TIMEOUT, &fields).await?;
         self.read(response, &path).await
     }
 
@@ -155,8 +169,8 @@ impl AdminClient {
         key: Option<&str>,
     ) -> Result<(), AskError> {
         let path = format!("/api/v1/channels/{channel}/messages");
-        let field = key.map(|key| (IDEMPOTENCY_KEY, key));
-        drop(self.send_with(Method::POST, &path, json.into(), ANSWER_TIMEOUT, field).await?);
+        let field = [(IDEMPOTENCY_KEY, key)];
+        drop(self.send_with(Method::POST, &path, json.into(), ANSWER_TIMEOUT, &field).await?);
         Ok(())
     }
 
@@ -168,9 +182,9 @@ impl AdminClient {
         key: Option<&str>,
     ) -> Result<GroupSent, AskError> {
         let path = format!("/api/v1/groups/{group}/messages");
-        let field = key.map(|key| (IDEMPOTENCY_KEY, key));
+        let field = [(IDEMPOTENCY_KEY, key)];
         let response =
-            self.send_with(Method::POST, &path, json.into(), ANSWER_TIMEOUT, field).await?;
+            self.send_with(Method::POST, &path, json.into(), ANSWER_TIMEOUT, &field).await?;
         self.read(response, &path).await
     }
 
@@ -260,17 +274,17 @@ impl AdminClient {
         body: Bytes,
         patience: Duration,
     ) -> Result<Response<Incoming>, AskError> {
-        self.send_with(method, path, body, patience, None).await
+        self.send_with(method, path, body, patience, &[]).await
     }
 
-    /// The same, with one more header field.
+    /// The same, with more header fields.
     async fn send_with(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
         patience: Duration,
-        field: Option<(&'static str, &str)>,
+        fields: &[(&'static str, Option<&str>)],
     ) -> Result<Response<Incoming>, AskError> {
         let address = || self.address.clone();
         let mut request = Request::builder()
@@ -281,7 +295,7 @@ impl AdminClient {
             .header(header::CONTENT_LENGTH, body.len())
             // Any text but control characters, of which the command line has taken care.
             .header(USER, self.user.as_bytes());
-        if let Some((name, value)) = field {
+        for (name, value) in fields.iter().filter_map(|(name, value)| Some((*name, (*value)?))) {
             request = request.header(name, value.as_bytes());
         }
         // The path and the rest are made of checked names.

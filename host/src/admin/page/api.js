@@ -70,13 +70,14 @@ async function reach(path, init) {
 /**
  * @param {string} method
  * @param {string} path below `api/v1/`
- * @param {{ body?: BodyInit, note?: string, signal?: AbortSignal }} [rest]
+ * @param {{ body?: BodyInit, note?: string, signature?: string, signal?: AbortSignal }} [rest]
  */
-async function ask(method, path, { body, note, signal } = {}) {
+async function ask(method, path, { body, note, signature, signal } = {}) {
   /** @type {Record<string, string>} */
   const headers = { authorization: `Bearer ${token}` };
   if (user) headers["x-tidegate-user"] = user;
   if (note) headers["x-tidegate-note"] = field(note);
+  if (signature) headers["x-tidegate-signature"] = signature;
   const asked = token;
   const answer = await reach(`api/v1/${path}`, { method, headers, body, signal });
   if (answer.ok) return answer;
@@ -93,11 +94,11 @@ export const get = async (path) => (await ask("GET", path)).json();
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body] a file as it is, anything else as JSON
- * @param {string} [note]
+ * @param {{ note?: string, signature?: string }} [rest] a note for the history, and the base64 of a .minisig file
  */
-export async function change(method, path, body, note) {
+export async function change(method, path, body, rest) {
   const sent = body instanceof Blob || body === undefined ? body : JSON.stringify(body);
-  const answer = await ask(method, path, { body: sent, note });
+  const answer = await ask(method, path, { body: sent, ...rest });
   return answer.status === 204 ? undefined : answer.json();
 }
 

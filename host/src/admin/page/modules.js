@@ -330,7 +330,9 @@ function history(host, details) {
       `${kept.version}`,
       moment(kept.deployed_at),
       kept.deployed_by,
-      kept.note ?? "",
+      [kept.note, kept.source, kept.signed_by && `signed by ${kept.signed_by}`]
+        .filter(Boolean)
+        .join(" · "),
       size(kept.bytes),
       el("span", { class: "mono", title: kept.digest }, kept.digest.slice(0, 12)),
       active
@@ -386,6 +388,7 @@ function deploy(host, name) {
     accept: ".wasm,application/wasm",
     required: true,
   });
+  const signature = el("input", { id: "deploy-signature", type: "file", accept: ".minisig" });
   const note = el("input", { id: "deploy-note", maxlength: "200", autocomplete: "off" });
   const watch = el("input", { id: "deploy-probation", type: "checkbox", checked: true });
   file.addEventListener("change", () => {
@@ -410,6 +413,8 @@ function deploy(host, name) {
           ? "Letters a to z, digits and hyphens. A name that is there gets another version."
           : "The file becomes its next version, and is active at once.",
       ),
+      el("label", { for: "deploy-signature" }, "Signature, a .minisig file, where the host asks for one"),
+      signature,
       el("label", { for: "deploy-note" }, "Note for the history"),
       note,
       el(
@@ -423,7 +428,12 @@ function deploy(host, name) {
     working: "Deploying…",
     work: async () => {
       const path = `modules/${encodeURIComponent(named.value)}${watch.checked ? "" : "?probation=off"}`;
-      const deployed = await change("PUT", path, file.files[0], note.value);
+      const signed = await signature.files?.[0]?.text();
+      const deployed = await change("PUT", path, file.files[0], {
+        note: note.value,
+        // Such a file is ASCII, and its comment may be anything.
+        signature: signed && btoa(String.fromCharCode(...new TextEncoder().encode(signed))),
+      });
       report(deployed);
       host.go(`modules/${deployed.module}`);
     },

@@ -35,6 +35,7 @@ use crate::{
     app::StartError,
     config::{Config, DEFAULT_ADMIN},
     message::ModuleName,
+    registry::Signers,
     telemetry::LogFormat,
 };
 
@@ -88,6 +89,8 @@ pub(super) fn run(arguments: Arguments) -> Result<()> {
         let file = settings_file(config.as_deref());
         let settings = Settings::at(config, data_dir).listening(listen);
         let config = settings.read_over(admin_default(DEFAULT_ADMIN))?;
+        // What is built here has no signature yet.
+        let config = Config { signers: Signers::default(), ..config };
         let log = start_log(LOG, LogFormat::Text)?;
         let ended = serve_and_develop(config, source, name, file).await;
         log.finish();

@@ -11,7 +11,7 @@ use crate::{
     engine,
     message::{CorrelationId, ModuleName},
     registry::{
-        Candidate, Written,
+        Candidate, KeyId, SignatureError, Written,
         store::{Kept, Manifest},
     },
     setting::error::ConfigError,
@@ -36,13 +36,29 @@ impl Deployments {
         change: &Change,
     ) -> Result<Deployed, DeployError> {
         let module = &turn.module;
+        let signed_by = self.check_signature(module, wasm.clone(), change).await?;
         let once = || async {
-            match self.prepare(module, wasm.clone(), change).await? {
+            match self.prepare(module, wasm.clone(), change, signed_by.as_ref()).await? {
                 Some(fresh) => self.activate_everywhere(fresh).await,
                 None => self.unchanged(module),
             }
         };
         self.again(module, once).await
+    }
+
+    /// Checks the signature of a file, and returns the key that signed it, where signatures count.
+    async fn check_signature(
+        &self,
+        module: &ModuleName,
+        wasm: Bytes,
+        change: &Change,
+    ) -> Result<Option<KeyId>, DeployError> {
+        let (signers, signature) = (self.loader.signers().clone(), change.signature.clone());
+        // Hashing a large file takes a while.
+        let check = move || signers.check(&wasm, signature.as_deref());
+        let checked = tokio::task::spawn_blocking(check).await;
+        let checked = checked.unwrap_or_else(|error| Err(SignatureError::Form(error.to_string())));
+        checked.map_err(|error| DeployError::Signature { module: module.clone(), error })
     }
 
     /// Loads a file as the next version of a module; none if it is the active one.
@@ -51,6 +67,7 @@ impl Deployments {
         module: &ModuleName,
         wasm: Bytes,
         change: &Change,
+        signed_by: Option<&KeyId>,
     ) -> Result<Option<Prepared>, DeployError> {
         let refused = |error| DeployError::Load { module: module.clone(), error };
         let file = wasm.clone();
@@ -63,7 +80,14 @@ impl Deployments {
             it.program.digest() == digest
                 // Deployed again, it would stay on probation.
                 && !(change.skip_probation && it.probation.is_on())
-                && before.as_ref().is_some_and(|manifest| manifest.active == it.number)
+                && before.as_ref().is_some_and(|manifest| {
+                    // Deployed again with a signature, it is a version that a rollback may activate.
+                    let kept = manifest.version(it.number);
+                    manifest.active == it.number
+                        && signed_by.is_none_or(|_| {
+                            kept.is_some_and(|kept| kept.signed_by.as_ref() == signed_by)
+                        })
+                })
         }) {
             return Ok(None);
         }
@@ -82,6 +106,8 @@ impl Deployments {
             deployed_at: SystemTime::now(),
             deployed_by: change.who.clone(),
             note: change.note.clone(),
+            source: change.source.clone(),
+            signed_by: signed_by.cloned(),
         };
         let probation = before.is_some() && !change.skip_probation;
         let manifest = next(before, kept, probation);
@@ -105,6 +131,11 @@ impl Deployments {
         let serving = self.registry.snapshot().version(module).map(|it| it.number);
         if number == manifest.active && serving == Some(number) {
             return self.unchanged(module);
+        }
+        if let Some(kept) = manifest.version(number) {
+            self.loader.signers().check_kept(kept.signed_by.as_ref()).map_err(|error| {
+                DeployError::KeptSignature { module: module.clone(), version: number, error }
+            })?;
         }
         let candidate = self.stored_candidate(module, &manifest, number).await?;
         manifest.previous = Some(manifest.active).filter(|&active| active != number);

@@ -3,7 +3,7 @@
 use crate::{
     engine::LoadError,
     message::{ModuleName, NameError},
-    registry::store::StoreError,
+    registry::{SignatureError, store::StoreError},
     routing::RouteError,
     setting::error::ConfigError,
 };
@@ -30,6 +30,24 @@ pub enum DeployError {
         module: ModuleName,
         /// Why.
         error: LoadError,
+    },
+    /// The file is not signed as the host asks for.
+    #[error("module {module} is refused: {error}")]
+    Signature {
+        /// The module.
+        module: ModuleName,
+        /// Why.
+        error: SignatureError,
+    },
+    /// A kept version is not signed as the host asks for.
+    #[error("version {version} of module {module} is not activated: {error}")]
+    KeptSignature {
+        /// The module.
+        module: ModuleName,
+        /// The version.
+        version: u64,
+        /// Why.
+        error: SignatureError,
     },
     /// The routes conflict with those of others.
     #[error(transparent)]

@@ -47,6 +47,10 @@ pub struct Change {
     pub who: String,
     /// A note for the history.
     pub note: Option<String>,
+    /// The registry that the file came from.
+    pub source: Option<String>,
+    /// The signature of the file, a whole .minisig.
+    pub signature: Option<String>,
     /// Skips probation: the new version counts as proved at once.
     pub skip_probation: bool,
 }

@@ -174,7 +174,8 @@ impl Deployments {
     }
 
     /// Activates the files of flags as new versions, together: all or none. A file that is that of
-    /// the active version changes nothing.
+    /// the active version changes nothing. The files are the operator's, as the list of signers is, and need no
+    /// signature.
     pub async fn place(&self, given: Vec<Given>) -> Result<(), DeployError> {
         // Processes that start together have the same files: the second one has nothing to do.
         for _ in 1..TRIES_MAX {
@@ -194,7 +195,7 @@ impl Deployments {
             turns.push(self.turn(name).await?);
         }
         let prepares: Vec<_> =
-            given.iter().map(|it| self.prepare(&it.name, it.wasm.clone(), &change)).collect();
+            given.iter().map(|it| self.prepare(&it.name, it.wasm.clone(), &change, None)).collect();
         let prepared = stream::iter(prepares).buffered(self.loader.at_once());
         let prepared: Vec<_> = prepared.try_collect().await?;
         for Given { name, .. } in given {

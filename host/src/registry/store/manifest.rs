@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::registry::Written;
+use crate::registry::{KeyId, Written};
 
 /// The description of a stored module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +58,12 @@ pub struct Kept {
     /// The note of the deployment.
     #[serde(default)]
     pub note: Option<String>,
+    /// The registry that its file came from, by the deployer's own account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The key that signed the file, where the host asked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<KeyId>,
 }
 
 /// A rollback that the host did by itself.

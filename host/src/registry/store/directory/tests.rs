@@ -67,6 +67,8 @@ fn state(versions: u64) -> (Manifest, Vec<u8>) {
         deployed_at: SystemTime::UNIX_EPOCH,
         deployed_by: "ann".to_owned(),
         note: None,
+        source: None,
+        signed_by: None,
     };
     let manifest = Manifest {
         id: String::new(),

@@ -1,0 +1,130 @@
+//! Requests to a registry.
+
+use std::{
+    env,
+    fs::File,
+    io::{BufReader, ErrorKind},
+    net::IpAddr,
+    path::PathBuf,
+    time::Duration,
+};
+
+use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
+use oci_client::{
+    Client,
+    client::{ClientConfig, ClientProtocol},
+    secrets::RegistryAuth,
+};
+
+use super::{error::RegistryError, reference::Place};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a registry may be silent.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long all of a push or a pull may take.
+pub(super) const WHOLE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A registry, and who asks it.
+pub(super) struct Registry {
+    pub(super) client: Client,
+    pub(super) auth: RegistryAuth,
+}
+
+impl Registry {
+    pub(super) fn of(place: &Place) -> Result<Self, RegistryError> {
+        // The client of the library takes the provider of the process. Somebody may have set it before.
+        drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
+        let registry = place.registry();
+        let protocol =
+            if is_loopback(registry) { ClientProtocol::Http } else { ClientProtocol::Https };
+        let config = ClientConfig {
+            protocol,
+            // A list of images for several machines is no module.
+            platform_resolver: None,
+            connect_timeout: Some(CONNECT_TIMEOUT),
+            read_timeout: Some(READ_TIMEOUT),
+            user_agent: concat!("tidegate/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        };
+        let auth = credentials(registry)?;
+        let client = Client::try_from(config)
+            .map_err(|error| RegistryError::of(place, has_user(&auth), error))?;
+        Ok(Self { client, auth })
+    }
+
+    /// Whether a user and a password are sent.
+    pub(super) fn has_user(&self) -> bool {
+        has_user(&self.auth)
+    }
+}
+
+fn has_user(auth: &RegistryAuth) -> bool {
+    *auth != RegistryAuth::Anonymous
+}
+
+/// Whether a registry is on this machine, where there is no TLS.
+fn is_loopback(registry: &str) -> bool {
+    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// The user and the password that `docker login` or `podman login` has kept.
+fn credentials(registry: &str) -> Result<RegistryAuth, RegistryError> {
+    for file in login_files() {
+        let wrong = |reason: String| RegistryError::Credentials {
+            registry: registry.to_owned(),
+            file: file.clone(),
+            reason,
+        };
+        let opened = match File::open(&file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            opened => opened.map_err(|error| wrong(error.to_string()))?,
+        };
+        match get_credential_from_reader(BufReader::new(opened), registry) {
+            Ok(DockerCredential::UsernamePassword(user, password)) => {
+                return Ok(RegistryAuth::Basic(user, password));
+            }
+            Ok(DockerCredential::IdentityToken(_)) => {
+                let reason = "it has an identity token, with which this cannot log in; log in with a password \
+                              or an access token";
+                return Err(wrong(reason.to_owned()));
+            }
+            Err(CredentialRetrievalError::NoCredentialConfigured) => {}
+            // The words of the protocol of helpers for that there are none.
+            Err(CredentialRetrievalError::HelperFailure { stdout, .. })
+                if stdout.contains("credentials not found") => {}
+            Err(error) => return Err(wrong(error.to_string())),
+        }
+    }
+    Ok(RegistryAuth::Anonymous)
+}
+
+/// The files of `docker login` and `podman login`.
+fn login_files() -> impl Iterator<Item = PathBuf> {
+    let directory = |name: &str| env::var_os(name).map(PathBuf::from);
+    let home = |below: &str| directory("HOME").map(|home| home.join(below));
+    let docker = directory("DOCKER_CONFIG").or_else(|| home(".docker"));
+    let podman = directory("XDG_RUNTIME_DIR").into_iter().chain(home(".config"));
+    let podman = podman.map(|directory| directory.join("containers/auth.json"));
+    docker
+        .map(|directory| directory.join("config.json"))
+        .into_iter()
+        .chain(directory("REGISTRY_AUTH_FILE"))
+        .chain(podman.collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_registry_on_this_machine_is_asked_without_tls() {
+        for here in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.1.2.3", "[::1]:5000"] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for elsewhere in ["ghcr.io", "10.0.0.1:5000", "localhost.example:80", "[fe80::1]:5000"] {
+            assert!(!is_loopback(elsewhere), "{elsewhere}");
+        }
+    }
+}
