@@ -41,8 +41,9 @@ async fn an_echo_wakes_one_slot_and_the_task_of_its_socket() {
         *count -= before.get(kind).copied().unwrap_or_default();
     }
     let of = |kind: &str| slept.get(kind).copied().unwrap_or_default();
-    // It sleeps before each message of a client that waits for its answer; timers and locks add a few.
-    assert!(of("tidegate-slot") <= ECHOES + ECHOES / 4, "{slept:?}");
+    // It sleeps before each message of a client that waits for its answer; timers, locks and other processes add
+    // some. A hand-over more would be as many again.
+    assert!(of("tidegate-slot") <= ECHOES + ECHOES / 2, "{slept:?}");
     // The threads of the sockets wait for the frame and for the answer, and one looks for work of the other.
     assert!(of("tokio-rt-worker") <= ECHOES * 5, "{slept:?}");
     // The epoch's thread ticks while guests run, however many messages there are.

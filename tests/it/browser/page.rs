@@ -1,9 +1,12 @@
 //! The page of the admin listener: an operator looks at modules and records, and changes what is deployed.
 
 use serde_json::json;
-use tests::{Browser, Driver, ENTER, ESCAPE, Host, guest};
+use tests::{Browser, Driver, ENTER, ESCAPE, Host, guest, run};
 
-use crate::api::{versioned, written};
+use crate::{
+    TIDEGATE,
+    api::{versioned, written},
+};
 
 /// Opens the page, and is let in.
 pub(super) async fn entered(driver: &Driver, host: &Host) -> Browser {
@@ -265,5 +268,35 @@ async fn records_that_come_fast_are_followed_without_end() {
     assert_eq!(browser.run(sizes).await, before, "as many elements as before");
     // The stream ends with the view: the page holds no place of it.
     view(&browser, "routes").await;
+    done(browser, host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_file_is_deployed_by_the_page_where_the_host_asks_for_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("counter.wasm");
+    std::fs::copy(guest("counter"), &file).unwrap();
+    let file = file.to_str().unwrap();
+    let tidegate = async |arguments: &[&str]| {
+        let output = run(TIDEGATE, directory.path(), arguments).await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let made = tidegate(&["signing-key", "ops.key", "--no-password"]).await;
+    let signers = made.lines().last().unwrap();
+    tidegate(&["sign", file, "--key", "ops.key", "--comment", "für die Flut"]).await;
+    let host = Host::builder().section(&format!("[upload]\n{signers}")).start().await;
+    let driver = Driver::start().await;
+    let browser = entered(&driver, &host).await;
+    view(&browser, "modules").await;
+    browser.click("deploy").await;
+    browser.fill("deploy-file", file).await;
+    browser.click("yes").await;
+    browser.shows("//dialog//*[@role='alert'][contains(., 'it is not signed')]").await;
+    browser.fill("deploy-signature", &format!("{file}.minisig")).await;
+    browser.click("yes").await;
+    browser.shows("//h1[.='counter']").await;
+    browser.shows("//table//td[contains(., 'signed by ')]").await;
+    browser.complaints().await;
     done(browser, host).await;
 }
