@@ -32,13 +32,15 @@ pytestmark = [
 ]
 SETTINGS = """
 [modules.site]
-event_expiry = "1s"
+event_expiry = "{}s"
 
 [modules.site.limits]
 deadline = "{}s"
 """
-# Seconds that a request may take, also on a machine that is busy; and where a test waits for one that is lost.
-DEADLINE, SHORT_DEADLINE = 30, 3
+# Seconds that a request may wait and then take, also on a machine that is busy; and where a test waits for one
+# that is lost.
+EXPIRY, DEADLINE = 10, 15
+SHORT_EXPIRY, SHORT_DEADLINE = 1, 3
 # An application that shows what Django hides.
 BESIDE = """
 import asyncio, os
@@ -71,10 +73,12 @@ class Whole(MembersSite):
         (folder / "beside.py").write_text(BESIDE)
 
     @contextlib.contextmanager
-    def host(self, modules: dict[str, Path], deadline: int = DEADLINE) -> Iterator[int]:
+    def host(
+        self, modules: dict[str, Path], expiry: int = EXPIRY, deadline: int = DEADLINE
+    ) -> Iterator[int]:
         """Serves modules. Workers of Tidegate run all but those of the site."""
         config = self.folder / "tidegate.toml"
-        settings = SETTINGS.format(deadline)
+        settings = SETTINGS.format(expiry, deadline)
         with self.serve(modules, settings, "--no-worker") as port, contextlib.ExitStack() as stack:
             if len(modules) > 1:
                 admin = free_port()
@@ -160,7 +164,7 @@ async def test_what_an_application_says_is_what_the_client_gets(whole: Whole) ->
 
 async def test_a_process_that_is_killed_loses_its_requests_alone(whole: Whole) -> None:
     application, folder = "beside:application", whole.folder
-    with whole.host({"site": ASGI}, SHORT_DEADLINE) as port:
+    with whole.host({"site": ASGI}, SHORT_EXPIRY, SHORT_DEADLINE) as port:
         with whole.worker(application, folder, SHORT_DEADLINE) as killed:
             client = Browser(port)
             assert (await client.ask("/die"))[0] == 503

@@ -312,6 +312,46 @@ async def test_a_worker_that_stops_ends_what_it_has_begun_and_takes_no_more(
         assert await second.all() == ([whole(b"by another")], OK)
 
 
+async def test_a_reader_that_leaves_wakes_another_for_what_it_has_not_taken(
+    interface: Interface,
+) -> None:
+    reader = await interface.client.reader(CHANNEL)
+    assert await must(reader.take(1)) == ([], False)
+    await interface.ask()
+    await must(reader.wait())
+    assert await hints(interface.client, CHANNEL) == 0
+    await reader.close()
+    assert await hints(interface.client, CHANNEL) == 1
+
+
+async def test_a_hint_that_nobody_waits_for_any_more_is_for_another_process(
+    make_client: Callable[..., Client],
+) -> None:
+    client = make_client()
+
+    async def listens() -> bool:
+        partition = client.partitions.of("jobs")
+        return b"cmd=blpop" in await client.partitions.command(partition, "CLIENT", "LIST")
+
+    receiving = asyncio.create_task(client.receive("jobs"))
+    await eventually(listens)
+    receiving.cancel()
+    await make_client().send("jobs", {"type": "tick"})
+
+    async def is_given_back() -> bool:
+        return not await listens() and await hints(client, "jobs") == 1
+
+    await eventually(is_given_back)
+
+
+async def hints(client: Client, channel: str) -> int:
+    """Returns how many hints wait for the processes that read a channel."""
+    partition = client.partitions.of(channel)
+    base = client.partitions.base(partition)
+    keys = await client.partitions.command(partition, "KEYS", f"{base}wake:*")
+    return sum([await client.partitions.command(partition, "LLEN", key) for key in keys])
+
+
 async def test_a_worker_that_is_cancelled_tells_that_its_requests_failed(
     interface: Interface,
 ) -> None:

@@ -11,6 +11,7 @@ import time
 from . import tasks
 from .cluster import Partitions
 from .connection import Line
+from .errors import TidegateError
 from .mailbox import Mailboxes
 from .node import BLOCK_SECONDS, PAUSE_SECONDS, micros
 from .outage import Outage
@@ -56,6 +57,7 @@ class Intake:
                 wanted.clear()
                 most = self._mailboxes.wanted(channel)
                 if most == 0:
+                    await reader.give_back()
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(LINGER_SECONDS):
                             await wanted.wait()
@@ -94,18 +96,31 @@ class Reader:
         self._wake = f"{partitions.base(self._partition)}wake:{self._name}"
         self._said_at = 0.0
         self._line: Line | None = None
+        # Whether a hint was waited for since entries were taken: no other process has it then.
+        self._may_hold_hint = False
 
     async def take(self, most: int) -> tuple[list[bytes], bool]:
         """Takes entries, and says whether there are more. One that is cancelled may lose what it took."""
-        call = self._partitions.call
         if time.monotonic() - self._said_at > self._lease / 3:
             await self._say()
-        answer = await call("receive", self._partition, self._name, min(most, 64), NO_CEILING)
-        known, _, more, _, _, taken = answer
+        known, more, taken = await self._receive(min(most, 64))
         if not known:
             await self._say()
             return [], True
-        return list(taken[1::3]), bool(more) or bool(taken)
+        return list(taken[1::3]), more or bool(taken)
+
+    async def _receive(self, most: int) -> tuple[bool, bool, list[bytes]]:
+        answer = await self._partitions.call(
+            "receive", self._partition, self._name, most, NO_CEILING
+        )
+        known, _, more, _, _, taken = answer
+        self._may_hold_hint = False
+        return bool(known), bool(more), taken
+
+    async def give_back(self) -> None:
+        """Wakes another process where entries are left and this one may have its hint."""
+        if self._may_hold_hint:
+            await self._receive(0)
 
     async def _say(self) -> None:
         lease = micros(self._lease)
@@ -119,14 +134,20 @@ class Reader:
         if self._line is None:
             self._line = await self._partitions.line(self._partition)
         command = ("BLPOP", self._wake, f"{BLOCK_SECONDS:g}")
+        self._may_hold_hint = True
         try:
             await self._line.run([command], wait=BLOCK_SECONDS + self._partitions.timeout)
         except BaseException:
-            await self.close()
+            await self._end_line()
             raise
 
     async def close(self) -> None:
-        """Ends the connection that waits."""
+        """Ends the connection that waits, and leaves entries that came meanwhile to other processes."""
+        await self._end_line()
+        with contextlib.suppress(TidegateError):
+            await self.give_back()
+
+    async def _end_line(self) -> None:
         if self._line is not None:
             with contextlib.suppress(Exception):
                 await self._line.close()

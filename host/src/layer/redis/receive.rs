@@ -202,6 +202,21 @@ impl Receiver {
             () = self.feed() => {}
             _ = join_all(listening) => {}
         }
+        self.give_back_hints().await;
+    }
+
+    /// Wakes other processes where messages are: this one may have taken their hints, and looks no more.
+    async fn give_back_hints(&self) {
+        let Some(set) = self.reading() else { return };
+        let up = self.source.links.iter().filter(|link| link.is_up());
+        let given = join_all(up.map(|link| async {
+            let mut call = self.source.scripts.receive.key(&link.keys.base);
+            call.arg(&set.digest).arg(0).arg(usize::MAX);
+            link.call::<Value>(&call).await
+        }));
+        for error in given.await.into_iter().filter_map(Result::err) {
+            tracing::debug!(%error, "other workers look for messages later");
+        }
     }
 
     async fn feed(&self) {

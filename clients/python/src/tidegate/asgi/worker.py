@@ -82,12 +82,14 @@ class Worker:
             await lifespan.start()
             on_start()
             try:
-                await self._serve(reader, lifespan.state)
+                try:
+                    await self._serve(reader, lifespan.state)
+                finally:
+                    await reader.close()
                 if self._running:
                     await asyncio.wait(self._running)
             finally:
                 await tasks.end(self._running)
-                await reader.close()
                 await lifespan.stop()
         finally:
             await self._client.close()

@@ -1,6 +1,6 @@
 -- ARGV: reader, most messages, slots a module may hold, then modules and the slots they hold.
 -- Returns {known, now, more, skipped, expired, {channel, entry, receipt, ...}}; the receipt is 0 unless
--- the channel delivers at least once.
+-- the channel delivers at least once. A reader that asks for none gives a hint to another where messages are.
 local reader, most, ceiling = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local owners = base .. 'reader:' .. reader
 if redis.call('EXISTS', owners) == 0 then return { 0, now, 0, 0, 0, {} } end
@@ -28,7 +28,7 @@ repeat
         end
     end
     start = start + 64
-until #names < 64 or idle >= most
+until #names < 64 or idle >= math.max(most, 1)
 
 local function choose()
     local best, fewest

@@ -4,6 +4,7 @@ mod batches;
 mod clocks;
 mod cost;
 mod documented;
+mod hints;
 mod histories;
 mod topologies;
 
