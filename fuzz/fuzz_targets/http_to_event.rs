@@ -105,6 +105,7 @@ fn routes() -> Routes {
         deadline: Duration::from_secs(5),
         on_fault: OnFault::Close,
         user_limit: None,
+        sections: None,
         activation: 1,
     };
     let module = ModuleName::parse("m").expect("a letter");

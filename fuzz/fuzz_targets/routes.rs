@@ -67,6 +67,7 @@ fn table<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Option<RouteTable> 
         deadline: Duration::from_secs(5),
         on_fault: OnFault::Close,
         user_limit: None,
+        sections: None,
         activation: 1,
     };
     let retries = BTreeMap::new();

@@ -200,6 +200,7 @@ fn routes(c: &mut Criterion) {
             deadline: second,
             on_fault: OnFault::Close,
             user_limit: None,
+            sections: None,
             activation: 1,
         };
         let declared = Declared {

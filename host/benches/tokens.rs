@@ -11,7 +11,9 @@ use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
 };
-use tidegate::auth::{Algorithm, Auth, AuthConfig, Expected, GivenKeys, GivenSecret, Places};
+use tidegate::auth::{
+    Algorithm, Auth, AuthConfig, Expected, GivenKeys, GivenSecret, Place, Places,
+};
 
 /// The start of a public key in DER.
 const ED25519: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
@@ -67,17 +69,17 @@ fn tokens(c: &mut Criterion) {
         let expected = Expected { audience, ..Expected::default() };
         let config = AuthConfig::new(vec![algorithm], &keys, expected, Places::default()).unwrap();
         group.bench_function(format!("{} at first sight", algorithm.name()), |b| {
-            let fresh = || Auth::new(config.clone());
+            let fresh = || Auth::new(vec![config.clone()]);
             let check = |auth: Auth| {
-                let user = auth.user(&token, now).unwrap();
+                let user = auth.user(&token, Place::Field, now).unwrap().user;
                 (auth, user)
             };
             b.iter_batched(fresh, check, BatchSize::PerIteration);
         });
-        let auth = Auth::new(config.clone());
-        auth.user(&token, now).unwrap();
+        let auth = Auth::new(vec![config.clone()]);
+        auth.user(&token, Place::Field, now).unwrap();
         group.bench_function(format!("{} seen before", algorithm.name()), |b| {
-            b.iter(|| auth.user(&token, now).unwrap());
+            b.iter(|| auth.user(&token, Place::Field, now).unwrap().user);
         });
     }
     group.finish();

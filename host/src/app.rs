@@ -166,7 +166,7 @@ impl Config {
             .with_signers(self.signers.clone());
         // A process without a place to listen runs what other processes let in.
         let knows_nobody =
-            self.auth.is_none() && self.sessions.is_none() && !self.listen.is_empty();
+            self.auth.is_empty() && self.sessions.is_none() && !self.listen.is_empty();
         Ok(if knows_nobody { loader.without_users() } else { loader })
     }
 
@@ -337,7 +337,7 @@ impl Config {
             .map_err(|source| StartError::DataDir { path: self.data_dir.clone(), source })?;
         let tokens = Arc::new(Tokens::new(token, self.admin_store(redis.as_ref())?));
         let drain_delay = self.interface.drain.delay;
-        let auth = self.auth.map(|config| Arc::new(Auth::new(*config)));
+        let auth = (!self.auth.is_empty()).then(|| Arc::new(Auth::new(self.auth)));
         if let Some(auth) = auth.as_ref().filter(|_| !self.listen.is_empty()) {
             keys::keep(auth, deployments.loader().engine().clients(), &keeping)?;
         }

@@ -370,7 +370,21 @@ fn settings_say_what_is_wrong_with_them() {
         (auth_section("leeway = \"6m\""), "auth.web.leeway: it is at most 5m"),
         (auth_section("cookie = \"a b\""), "auth.web.cookie: it is a name of letters"),
         (auth_section("key = \"x\""), "there is no setting `key`"),
-        (format!("{}[auth.other]\n", auth_section("")), "auth.web: there is `auth.other` already"),
+        (format!("{}[auth.other]\n", auth_section("")), "auth.other: `algorithms` names none"),
+        (
+            format!("{}{}", auth_section(""), auth_section("").replace("web", "other")),
+            "auth.other: `issuer` is missing",
+        ),
+        (auth_section("user_prefix = \"a\\n\""), "auth.web: `user_prefix` is a text"),
+        (auth_section("django_age = \"1h\""), "auth.web: `django_secrets` is missing"),
+        (
+            auth_section("django_secrets = \"short\""),
+            "auth.web: a secret of `django_secrets` has 5",
+        ),
+        (
+            format!("{}[modules.a]\nauth = [\"wob\"]\n", auth_section("")),
+            "modules.a.auth: there is no section `auth.wob`; name some of web",
+        ),
         ("[auth.web]\n".to_owned(), "auth.web: `algorithms` names none"),
         ("[auth.web]\nalgorithms = [\"HS256\"]\n".to_owned(), "auth.web: there is no key"),
         ("[auth.web]\nalgorithms = [\"none\"]\n".to_owned(), "\"none\" is not one of HS256, HS384"),

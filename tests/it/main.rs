@@ -42,6 +42,7 @@ mod http2_attacks;
 mod http2_stalls;
 mod idle;
 mod instances;
+mod issuers;
 mod keys;
 mod lagging_worker;
 mod limits;

@@ -51,8 +51,8 @@ pub use socket::Socket;
 pub use stub::{Asked, Stub};
 pub use tls::{Certificate, Http2};
 pub use tokens::{
-    Issuer, OTHER_SECRET, SECRET, auth_section, sealed, session_cookie, sessions_section, token,
-    token_for,
+    Issuer, OTHER_SECRET, SECRET, auth_section, django_session, sealed, session_cookie,
+    sessions_section, token, token_for,
 };
 pub use wire::{Answer, Wire, answers};
 

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::{
-    hmac,
+    digest, hmac,
     rand::SystemRandom,
     signature::{Ed25519KeyPair, KeyPair as _},
 };
@@ -75,6 +75,25 @@ impl Issuer {
         let signature = BASE64URL_NOPAD.encode(self.key.sign(signed.as_bytes()).as_ref());
         format!("{signed}.{signature}")
     }
+}
+
+/// The cookie of a session of Django that a secret has signed now, as its backend of signed cookies does.
+pub fn django_session(secret: &str, session: &Value) -> String {
+    const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let mut written = Vec::new();
+    while now > 0 {
+        let digit = usize::try_from(now % 62).unwrap();
+        written.insert(0, *DIGITS.get(digit).unwrap());
+        now /= 62;
+    }
+    let payload = BASE64URL_NOPAD.encode(session.to_string().as_bytes());
+    let signed = format!("{payload}:{}", String::from_utf8(written).unwrap());
+    let salt = "django.contrib.sessions.backends.signed_cookiessigner";
+    let key = digest::digest(&digest::SHA256, format!("{salt}{secret}").as_bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
+    let signature = hmac::sign(&key, signed.as_bytes());
+    format!("{signed}:{}", BASE64URL_NOPAD.encode(signature.as_ref()))
 }
 
 /// The settings of a host that keeps sessions, on plain HTTP.

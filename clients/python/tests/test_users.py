@@ -317,6 +317,54 @@ async def test_a_socket_whose_token_expires_comes_back_by_the_session(
             await is_closed(await ada.join(at))
 
 
+SECRET_KEY = "django-insecure-for-the-tests-alone-and-50-characters"
+COOKIE_SETTINGS = f"""
+from django.contrib.auth.signals import user_logged_in
+from django.dispatch import receiver
+from mysite.settings import *
+
+SECRET_KEY = {SECRET_KEY!r}
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+
+@receiver(user_logged_in)
+def keep_name(request, user, **_):
+    request.session["name"] = user.get_username()
+"""
+
+
+@needs_tidegate
+@needs_members
+async def test_a_session_in_a_signed_cookie_is_a_login_at_tidegate(
+    members_site: MembersSite,
+) -> None:
+    (members_site.folder / "cookie_settings.py").write_text(COOKIE_SETTINGS)
+    members_site.env |= {
+        "DJANGO_SETTINGS_MODULE": "cookie_settings",
+        "PYTHONPATH": str(members_site.folder),
+    }
+    old = "the secret of the site before this one, of 50 characters"
+    auth = f"django_secrets = [{old!r}, {SECRET_KEY!r}]"
+    with members_site.uvicorn() as site, members_site.members(auth) as at:
+        ada = Browser(site)
+        assert (await ada.ask("/tidegate/token/"))[0] == 401
+        assert await ada.is_refused(at)
+        await ada.log_in("ada")
+        token = ada.cookie()
+        assert token is not None
+        ada.cookies.clear(token.domain, token.path, token.name)
+        socket = await ada.join(at)
+        await socket.send('{"message": "ahoy"}')
+        await hears(socket, "ada: ahoy")
+        await socket.close()
+        session = ada.cookie("sessionid")
+        assert session is not None and session.value is not None
+        value = session.value
+        for changed in (value[:-1], value.swapcase(), value.replace(":", "."), f'"{value}"'):
+            session.value = changed
+            ada.cookies.set_cookie(session)
+            assert await ada.is_refused(at), changed
+
+
 async def test_a_logout_works_while_redis_is_away(members_site: MembersSite) -> None:
     with members_site.uvicorn() as site:
         ada = Browser(site)

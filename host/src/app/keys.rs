@@ -30,12 +30,13 @@ impl KeyFetcher for Fetcher {
     }
 }
 
-/// Fetches the keys that come from a URL, if there is one, until the task is stopped.
+/// Fetches the keys that come from URLs until the tasks are stopped.
 pub(super) fn keep(auth: &Arc<Auth>, clients: &Clients, tasks: &Drain) -> Result<(), StartError> {
-    let Some(of) = auth.url() else { return Ok(()) };
-    let from = DocumentUrl::new(&of.url, &of.grants)?;
-    let client = clients.alone(&from.grant(FETCH_TIMEOUT, SET_BYTES_MAX))?;
-    let keeping = Arc::clone(auth).keep_fetched(Fetcher { client, from });
-    tasks.spawn_until_stopped("keys of tokens", keeping);
+    for (section, of) in auth.urls() {
+        let from = DocumentUrl::new(&of.url, &of.grants)?;
+        let client = clients.alone(&from.grant(FETCH_TIMEOUT, SET_BYTES_MAX))?;
+        let keeping = Arc::clone(auth).keep_fetched(section, Fetcher { client, from });
+        tasks.spawn_until_stopped("keys of tokens", keeping);
+    }
     Ok(())
 }

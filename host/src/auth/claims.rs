@@ -15,6 +15,8 @@ const SECONDS_MAX: f64 = 9_007_199_254_740_992.0;
 pub(super) struct Checked {
     pub(super) user: Arc<User>,
     pub(super) valid_until: f64,
+    /// Which section has checked it.
+    pub(super) section: usize,
     /// How often keys had changed when it was checked.
     pub(super) generation: u64,
 }
@@ -43,16 +45,19 @@ pub(super) fn check(
         return Err(TokenError::Issuer);
     }
     audience(claims.get("aud"), &config.audience)?;
-    let id = claims.get("sub").and_then(Value::as_str).ok_or(TokenError::Subject)?;
+    let subject = claims.get("sub").and_then(Value::as_str);
+    // Also behind a prefix.
+    let subject = subject.filter(|it| !it.is_empty()).ok_or(TokenError::Subject)?;
     let content = Content::from_json(claims).map_err(|error| match error {
         ContentError::IntegerRange(_) => TokenError::Number,
         _ => TokenError::Form,
     })?;
-    let user = User::new(id, content, Some(whole(expires))).map_err(|error| match error {
+    let id = format!("{}{subject}", config.user_prefix);
+    let user = User::new(&id, content, Some(whole(expires))).map_err(|error| match error {
         UserError::ClaimsBytes { .. } => TokenError::ClaimsSize,
         _ => TokenError::Subject,
     })?;
-    Ok(Checked { user: Arc::new(user), valid_until, generation: 0 })
+    Ok(Checked { user: Arc::new(user), valid_until, section: 0, generation: 0 })
 }
 
 /// A moment: a number, with or without a fraction (RFC 7519, section 2).
@@ -69,7 +74,7 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Token
     clippy::cast_sign_loss,
     reason = "it is between 0 and 2^53, and the fraction is to be cut off"
 )]
-fn whole(seconds: f64) -> u64 {
+pub(super) fn whole(seconds: f64) -> u64 {
     seconds.clamp(0.0, SECONDS_MAX) as u64
 }
 

@@ -6,6 +6,7 @@
 mod algorithm;
 mod claims;
 mod config;
+mod django;
 mod error;
 mod json;
 mod jwks;
@@ -29,7 +30,10 @@ use quick_cache::{Weighter, sync::Cache};
 
 pub use self::{
     algorithm::Algorithm,
-    config::{AuthConfig, Expected, GivenKeys, GivenSecret, KeyUrl, Places, Reread},
+    config::{
+        AuthConfig, Expected, GivenKeys, GivenSecret, KeyUrl, Place, Places, Reread, check_together,
+    },
+    django::DjangoSessions,
     error::{AuthError, TokenError},
     key::{Key, KeyError},
     refresh::{FetchedSet, KeyFetcher},
@@ -40,6 +44,10 @@ use crate::message::User;
 
 /// The most keys of a section: each may be tried for a token that names none.
 const KEYS_MAX: usize = 16;
+/// The shortest secret of a Django site, in bytes. Django makes them longer.
+const DJANGO_SECRET_BYTES_MIN: usize = 32;
+/// The longest beginning of the ids of a section's users, in bytes.
+const PREFIX_BYTES_MAX: usize = 64;
 /// The most that remembered tokens may take, in bytes.
 const REMEMBERED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// The bytes that a remembered token takes besides its user.
@@ -49,7 +57,9 @@ const USER_BYTES_TYPICAL: u64 = 256;
 
 /// Checks tokens, and remembers those that it has checked.
 pub struct Auth {
-    section: Section,
+    sections: Vec<Section>,
+    /// Those of all sections.
+    places: Places,
     /// Counts changes of keys. What was remembered before the last one does not count.
     generation: Arc<AtomicU64>,
     remembered: Cache<[u8; 32], Arc<Checked>, ByUser>,
@@ -57,8 +67,17 @@ pub struct Auth {
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth").field("section", &self.section).finish_non_exhaustive()
+        f.debug_struct("Auth").field("sections", &self.sections).finish_non_exhaustive()
     }
+}
+
+/// Whose token it is.
+#[derive(Debug)]
+pub struct Known<'a> {
+    /// The user.
+    pub user: Arc<User>,
+    /// The name of the section that has checked it.
+    pub section: &'a str,
 }
 
 #[derive(Clone)]
@@ -71,28 +90,41 @@ impl Weighter<[u8; 32], Arc<Checked>> for ByUser {
 }
 
 impl Auth {
-    /// Begins without remembered tokens.
-    pub fn new(config: AuthConfig) -> Self {
+    /// Begins without remembered tokens, with sections that [`check_together`] has passed.
+    pub fn new(sections: Vec<AuthConfig>) -> Self {
         let typical = REMEMBERED_BYTES_MAX / (REMEMBERED_EXTRA_BYTES + USER_BYTES_TYPICAL);
         let items = usize::try_from(typical).unwrap_or(usize::MAX);
         let remembered = Cache::with_weighter(items, REMEMBERED_BYTES_MAX, ByUser);
         let generation = Arc::<AtomicU64>::default();
-        let section = Section::new(config, Arc::clone(&generation));
-        Self { section, generation, remembered }
+        let named = |of: fn(&Places) -> &Option<String>| {
+            sections.iter().find_map(|section| of(&section.places).clone())
+        };
+        let places = Places { cookie: named(|it| &it.cookie), query: named(|it| &it.query) };
+        let new = |config| Section::new(config, Arc::clone(&generation));
+        let sections = sections.into_iter().map(new).collect();
+        Self { sections, places, generation, remembered }
     }
 
-    /// Where tokens are looked for.
+    /// Where tokens are looked for, for one section or another.
     pub const fn places(&self) -> &Places {
-        &self.section.config.places
+        &self.places
     }
 
-    /// By how much the clocks of signer and host may differ.
-    pub const fn leeway(&self) -> Duration {
-        self.section.config.leeway
+    /// For how long at least a user counts after its end. Django has no such time.
+    pub fn leeway(&self) -> Duration {
+        if self.django().is_some() {
+            return Duration::ZERO;
+        }
+        self.sections.iter().map(|section| section.config.leeway).min().unwrap_or_default()
     }
 
     /// Returns the user of a token that is valid at a moment.
-    pub fn user(&self, token: &str, now: SystemTime) -> Result<Arc<User>, TokenError> {
+    pub fn user(
+        &self,
+        token: &str,
+        place: Place,
+        now: SystemTime,
+    ) -> Result<Known<'_>, TokenError> {
         // Before it is read as a whole.
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Size);
@@ -103,25 +135,90 @@ impl Auth {
             && checked.generation == self.generation.load(Ordering::Acquire)
         {
             if now < checked.valid_until {
-                return Ok(Arc::clone(&checked.user));
+                return self.known(&checked, place);
             }
             self.remembered.remove(&digest);
             return Err(TokenError::Expired);
         }
         let checked = Arc::new(self.check(token, now)?);
         self.remembered.insert(digest, Arc::clone(&checked));
-        Ok(Arc::clone(&checked.user))
+        self.known(&checked, place)
+    }
+
+    fn known(&self, checked: &Checked, place: Place) -> Result<Known<'_>, TokenError> {
+        let section = self.sections.get(checked.section).ok_or(TokenError::Issuer)?;
+        if !section.config.places.have(place) {
+            return Err(TokenError::Place);
+        }
+        Ok(Known { user: Arc::clone(&checked.user), section: section.config.name() })
     }
 
     fn check(&self, token: &str, now: f64) -> Result<Checked, TokenError> {
-        self.section.check(&Parts::of(token)?, now)
+        let parts = Parts::of(token)?;
+        let (at, section) = self.section_of(&parts)?;
+        let checked = section.check(&parts, now)?;
+        if !self.is_own_id(section, checked.user.id()) {
+            return Err(TokenError::ForeignId);
+        }
+        Ok(Checked { section: at, ..checked })
+    }
+
+    /// The section that a token is for. What the token says of its issuer is not verified yet.
+    fn section_of(&self, parts: &Parts<'_>) -> Result<(usize, &Section), TokenError> {
+        if let [only] = &*self.sections {
+            return Ok((0, only));
+        }
+        let claims = parts.claims()?;
+        let issuer = claims.get("iss").and_then(serde_json::Value::as_str);
+        let issuer = issuer.ok_or(TokenError::Issuer)?;
+        let of_issuer = |(_, it): &(usize, &Section)| {
+            it.config.issuer.as_deref().is_some_and(|it| it == issuer)
+        };
+        let mut sections = self.sections.iter().enumerate().filter(of_issuer).peekable();
+        sections.peek().ok_or(TokenError::Issuer)?;
+        sections
+            .find(|(_, it)| it.config.algorithms.contains(&parts.algorithm))
+            .ok_or(TokenError::Algorithm)
+    }
+
+    /// Whether an id is not like those of another section: the longest prefix that it begins with is the section's.
+    fn is_own_id(&self, section: &Section, id: &str) -> bool {
+        let prefixes = self.sections.iter().map(|it| &*it.config.user_prefix);
+        let longest = prefixes.filter(|prefix| id.starts_with(prefix)).map(str::len).max();
+        longest.is_none_or(|longest| longest <= section.config.user_prefix.len())
+    }
+
+    /// The settings of sessions of Django, if a section has some.
+    pub fn django(&self) -> Option<&DjangoSessions> {
+        self.sections.iter().find_map(|section| section.config.django.as_ref())
+    }
+
+    /// Returns the user of a session of Django at a moment; none where nobody is signed in, or no section is for such.
+    pub fn django_user(
+        &self,
+        cookie: &str,
+        now: SystemTime,
+    ) -> Result<Option<Known<'_>>, TokenError> {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let mut sections = self.sections.iter();
+        let Some(section) = sections.find(|section| section.config.django.is_some()) else {
+            return Ok(None);
+        };
+        let Some(user) = section.check_django(cookie, now)? else { return Ok(None) };
+        if !self.is_own_id(section, user.id()) {
+            return Err(TokenError::ForeignId);
+        }
+        Ok(Some(Known { user, section: section.config.name() }))
     }
 
     /// Waits for keys where a token was refused with [`TokenError::Key`] or [`TokenError::KeysAway`]: for a fetch that
     /// is under way, or for one that begins now. It may take as long as the source does. Interface servers call it,
     /// with a timeout, and check the token again; dropping the future does no harm.
-    pub async fn ask_for_keys(&self) {
-        self.section.ask_for_keys().await;
+    pub async fn ask_for_keys(&self, token: &str) {
+        let section = Parts::of(token).and_then(|parts| self.section_of(&parts));
+        if let Ok((_, section)) = section {
+            section.ask_for_keys().await;
+        }
     }
 
     /// Forgets all tokens: what they were checked with has changed.

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     Auth, KeyUrl,
-    section::{ASKED_FOR_A_KEY_PAUSE, Replaced},
+    section::{ASKED_FOR_A_KEY_PAUSE, Replaced, Section},
 };
 use crate::outage::Outage;
 
@@ -40,20 +40,21 @@ pub trait KeyFetcher: Send + Sync {
 }
 
 impl Auth {
-    /// Where keys are fetched from, if they are.
-    pub const fn url(&self) -> Option<&KeyUrl> {
-        self.section.config.url.as_ref()
+    /// Where the keys of sections are fetched from, each with the place of its section.
+    pub fn urls(&self) -> impl Iterator<Item = (usize, &KeyUrl)> {
+        let sections = self.sections.iter().enumerate();
+        sections.filter_map(|(at, section)| Some((at, section.config.url.as_ref()?)))
     }
 
-    /// Fetches the keys again and again. The application runs it where there is a [`url`](Self::url), as long as tokens
-    /// are checked. Dropping the future leaves the keys as they are.
-    pub async fn keep_fetched(self: Arc<Self>, fetcher: impl KeyFetcher) {
-        let section = &self.section;
+    /// Fetches the keys of a section again and again. The application runs it for each of [`urls`](Self::urls), as long
+    /// as tokens are checked. Dropping the future leaves the keys as they are.
+    pub async fn keep_fetched(self: Arc<Self>, section: usize, fetcher: impl KeyFetcher) {
+        let Some(section) = self.sections.get(section) else { return };
         let Some(of) = section.config.url.clone() else { return };
         let (mut outage, mut pause) = (Outage::default(), RETRY_PAUSE_FIRST);
         loop {
             let begun = Instant::now();
-            let next = match self.fetch(&fetcher).await {
+            let next = match self.fetch(section, &fetcher).await {
                 Ok(max_age) => {
                     if outage.ends() {
                         tracing::info!(
@@ -94,8 +95,11 @@ impl Auth {
         }
     }
 
-    async fn fetch(&self, fetcher: &impl KeyFetcher) -> Result<Option<Duration>, String> {
-        let section = &self.section;
+    async fn fetch(
+        &self,
+        section: &Section,
+        fetcher: &impl KeyFetcher,
+    ) -> Result<Option<Duration>, String> {
         let FetchedSet { body, max_age } = fetcher.fetch().await?;
         let replaced = section.take_fetched(&body).map_err(|error| error.to_string())?;
         if replaced == Replaced::Changed {
@@ -110,8 +114,12 @@ impl Auth {
 
     /// Reads keys of files again. Those that cannot be used change nothing, and are logged.
     pub fn reread(&self) {
-        let section = &*self.section.config.name;
-        match self.section.reread() {
+        self.sections.iter().for_each(|section| self.reread_of(section));
+    }
+
+    fn reread_of(&self, of: &Section) {
+        let section = of.config.name();
+        match of.reread() {
             Ok(Replaced::Changed) => {
                 self.forget();
                 tracing::info!(section, "the keys of tokens were read again, and have changed");

@@ -14,10 +14,13 @@ use tokio::{
 use super::{
     AuthConfig, TokenError,
     claims::{self, Checked},
-    config, jwks,
+    config,
+    django::{self, CookieKey},
+    jwks,
     key::Key,
     token::Parts,
 };
+use crate::message::User;
 
 /// How soon a URL is asked again for a token whose key is not known: anybody can make one up.
 pub(super) const ASKED_FOR_A_KEY_PAUSE: Duration = Duration::from_secs(60);
@@ -34,10 +37,12 @@ pub(super) struct Section {
     pub(super) fetching: Fetching,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Keys {
     /// Those of settings and files.
     given: Vec<Key>,
+    /// Those of cookies of Django.
+    django: Vec<CookieKey>,
     /// Those of the URL; none before the first that could be used.
     fetched: Option<Vec<Key>>,
 }
@@ -87,7 +92,8 @@ pub(super) enum Replaced {
 
 impl Section {
     pub(super) fn new(config: AuthConfig, generation: Arc<AtomicU64>) -> Self {
-        let keys = Keys { given: config.keys.clone(), fetched: None };
+        let (given, django) = (config.keys.clone(), config.django_keys.clone());
+        let keys = Keys { given, django, fetched: None };
         Self {
             config,
             keys: ArcSwap::from_pointee(keys),
@@ -120,6 +126,17 @@ impl Section {
             .map(|checked| Checked { generation, ..checked })
     }
 
+    /// Checks a session of Django at a moment, in seconds since 1970.
+    pub(super) fn check_django(
+        &self,
+        cookie: &str,
+        now: f64,
+    ) -> Result<Option<Arc<User>>, TokenError> {
+        let Some(of) = &self.config.django else { return Ok(None) };
+        let ids = (&*self.config.user_prefix, self.config.leeway);
+        django::check(cookie, (of, &self.keys.load().django), ids, now)
+    }
+
     /// Waits for the keys of the URL, where a token named one that is not known: for the fetch that is under way, or
     /// for one that begins now. Does not wait where the URL was asked a short time ago.
     pub(super) async fn ask_for_keys(&self) {
@@ -136,15 +153,20 @@ impl Section {
     /// Replaces the keys of the URL by those of a JWK Set. One that cannot be used changes nothing.
     pub(super) fn take_fetched(&self, set: &[u8]) -> Result<Replaced, super::KeyError> {
         let fetched = config::usable(&self.config.algorithms, jwks::read(set)?)?;
-        Ok(self.replace(|before| Keys { given: before.given.clone(), fetched: Some(fetched) }))
+        Ok(self.replace(|before| Keys {
+            given: before.given.clone(),
+            django: before.django.clone(),
+            fetched: Some(fetched),
+        }))
     }
 
     /// Reads the keys of files again. Those that cannot be used change nothing.
     pub(super) fn reread(&self) -> Result<Replaced, String> {
         let Some(reread) = &self.config.reread else { return Ok(Replaced::Same) };
-        let given = reread.read()?;
-        let given = config::keys(&self.config.algorithms, &given).map_err(|it| it.to_string())?;
-        Ok(self.replace(|before| Keys { given, fetched: before.fetched.clone() }))
+        let read = reread.read()?;
+        let given = config::keys(&self.config.algorithms, &read).map_err(|it| it.to_string())?;
+        let django = config::django_keys(&read).map_err(|it| it.to_string())?;
+        Ok(self.replace(|before| Keys { given, django, fetched: before.fetched.clone() }))
     }
 
     fn replace(&self, new: impl FnOnce(&Keys) -> Keys) -> Replaced {
@@ -152,7 +174,7 @@ impl Section {
         let before = self.keys.load_full();
         let after = new(&before);
         // The first set is a change, too: tokens were refused before.
-        if after.given == before.given && after.fetched == before.fetched {
+        if after == *before {
             return Replaced::Same;
         }
         self.keys.store(Arc::new(after));

@@ -1,6 +1,8 @@
 //! Which tokens count, and which settings can be.
 
+mod django;
 mod refresh;
+mod sections;
 mod settings;
 mod signer;
 mod table;
@@ -25,7 +27,7 @@ fn auth(signer: &Signer, algorithm: Algorithm, leeway: u64) -> Auth {
         leeway: Duration::from_secs(leeway),
     };
     let keys = signer.keys(algorithm);
-    Auth::new(AuthConfig::new(vec![algorithm], &keys, expected, Places::default()).unwrap())
+    Auth::new(vec![AuthConfig::new(vec![algorithm], &keys, expected, Places::default()).unwrap()])
 }
 
 /// Claims that count.
@@ -36,8 +38,8 @@ fn good() -> String {
     )
 }
 
-fn id(found: Result<Arc<User>, TokenError>) -> Result<String, TokenError> {
-    found.map(|user| user.id().to_owned())
+fn id(found: Result<Known<'_>, TokenError>) -> Result<String, TokenError> {
+    found.map(|known| known.user.id().to_owned())
 }
 
 #[test]
@@ -45,7 +47,7 @@ fn a_user_has_the_claims_and_the_second_of_its_end() {
     let signer = Signer::new();
     let payload = good().replace(&(NOW + 600).to_string(), &format!("{}.75", NOW + 600));
     let token = signer.token(Algorithm::EdDsa, r#"{"alg":"EdDSA"}"#, &payload);
-    let user = auth(&signer, Algorithm::EdDsa, 30).user(&token, now()).unwrap();
+    let user = auth(&signer, Algorithm::EdDsa, 30).user(&token, Place::Field, now()).unwrap().user;
     assert_eq!((user.id(), user.expires()), ("ada", Some(NOW + 600)));
     let claims: serde_json::Value = rmp_serde::from_slice(user.claims().as_bytes()).unwrap();
     assert_eq!(claims, serde_json::from_str::<serde_json::Value>(&payload).unwrap());
@@ -58,12 +60,12 @@ fn a_token_that_was_seen_before_ends_when_it_says() {
     let token = signer.token(Algorithm::Hs256, r#"{"alg":"HS256"}"#, &good());
     let at = |seconds| UNIX_EPOCH + Duration::from_millis(seconds);
     let end = (NOW + 630) * 1_000;
-    assert_eq!(id(auth.user(&token, now())).as_deref(), Ok("ada"));
+    assert_eq!(id(auth.user(&token, Place::Field, now())).as_deref(), Ok("ada"));
     assert_eq!(auth.remembered.len(), 1);
-    assert_eq!(id(auth.user(&token, at(end - 1))).as_deref(), Ok("ada"));
-    assert_eq!(id(auth.user(&token, at(end))), Err(TokenError::Expired));
+    assert_eq!(id(auth.user(&token, Place::Field, at(end - 1))).as_deref(), Ok("ada"));
+    assert_eq!(id(auth.user(&token, Place::Field, at(end))), Err(TokenError::Expired));
     assert_eq!(auth.remembered.len(), 0);
-    assert_eq!(id(auth.user(&token, at(end))), Err(TokenError::Expired));
+    assert_eq!(id(auth.user(&token, Place::Field, at(end))), Err(TokenError::Expired));
 }
 
 #[test]
@@ -71,14 +73,14 @@ fn what_is_remembered_is_bounded_and_has_no_refused_tokens() {
     let signer = Signer::new();
     let auth = auth(&signer, Algorithm::Hs256, 0);
     let bad = signer.token(Algorithm::Hs256, r#"{"alg":"HS256"}"#, "{}");
-    assert!(auth.user(&bad, now()).is_err());
+    assert!(auth.user(&bad, Place::Field, now()).is_err());
     assert_eq!(auth.remembered.len(), 0);
     let padding = "x".repeat(3_500);
     for number in 0..4_000 {
         let payload =
             good().replace(r#""role":"admin""#, &format!(r#""n":{number},"p":"{padding}""#));
         let token = signer.token(Algorithm::Hs256, r#"{"alg":"HS256"}"#, &payload);
-        assert!(auth.user(&token, now()).is_ok());
+        assert!(auth.user(&token, Place::Field, now()).is_ok());
     }
     assert!(auth.remembered.weight() <= REMEMBERED_BYTES_MAX, "{}", auth.remembered.weight());
     assert!(auth.remembered.len() > 1_000, "{}", auth.remembered.len());

@@ -5,11 +5,15 @@ use std::{collections::BTreeMap, fs, ops::RangeInclusive, path::PathBuf, time::D
 use serde::Deserialize;
 
 use super::{
+    ModuleConfig,
     error::{Checked, ConfigError},
     units::{Secret, Span, Words},
 };
 use crate::{
-    auth::{Algorithm, AuthConfig, Expected, GivenKeys, GivenSecret, KeyUrl, Places, Reread},
+    auth::{
+        Algorithm, AuthConfig, DjangoSessions, Expected, GivenKeys, GivenSecret, KeyUrl, Places,
+        Reread, check_together,
+    },
     capability::outside::DocumentUrl,
 };
 
@@ -22,6 +26,10 @@ const REFRESH_DEFAULT: Duration = Duration::from_secs(10 * 60);
 /// How long they may.
 const REFRESH: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(24 * 60 * 60);
+/// What Django calls the cookie of a session, unless a site says otherwise.
+const DJANGO_COOKIE_DEFAULT: &str = "sessionid";
+/// How long a session of Django lasts, unless a site says otherwise.
+const DJANGO_AGE_DEFAULT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// The largest file with keys, in bytes.
 const KEY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -39,8 +47,12 @@ pub(super) struct RawAuth {
     issuer: Option<String>,
     audience: Option<Words>,
     leeway: Option<Span>,
+    user_prefix: Option<String>,
     cookie: Option<String>,
     query: Option<String>,
+    django_secrets: Option<OneOrMore>,
+    django_cookie: Option<String>,
+    django_age: Option<Span>,
 }
 
 /// A text that is not shown, or the file that has it.
@@ -76,17 +88,41 @@ pub(super) enum OneOrMore {
     More(Vec<GivenText>),
 }
 
-/// Checks the sections. There is one at most: users of two issuers can have the same id.
-pub(super) fn config(raw: BTreeMap<String, RawAuth>) -> Checked<Option<Box<AuthConfig>>> {
-    let mut sections = raw.into_iter();
-    let Some((name, section)) = sections.next() else { return Ok(None) };
-    if let Some((other, _)) = sections.next() {
-        let problem = format!(
-            "there is `auth.{name}` already, and users of two issuers can have the same id; keep one of them"
-        );
-        return Err(ConfigError::new(&format!("auth.{other}"), &problem));
+impl OneOrMore {
+    /// All of them.
+    pub(super) fn all(self) -> Vec<GivenText> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::More(more) => more,
+        }
     }
-    one(&format!("auth.{name}"), section).map(|it| Some(Box::new(it)))
+}
+
+/// Checks the sections, each and together.
+pub(super) fn config(raw: BTreeMap<String, RawAuth>) -> Checked<Vec<AuthConfig>> {
+    let each = raw.into_iter().map(|(name, section)| one(&format!("auth.{name}"), section));
+    let sections = each.collect::<Checked<Vec<_>>>()?;
+    check_together(&sections)
+        .map_err(|(name, error)| ConfigError::new(&format!("auth.{name}"), &error.to_string()))?;
+    Ok(sections)
+}
+
+/// Checks that modules name sections that are there.
+pub(super) fn check_named(sections: &[AuthConfig], modules: &[ModuleConfig]) -> Checked<()> {
+    for module in modules {
+        let mut named = module.settings.auth.iter().flat_map(|named| named.iter());
+        let unknown = named.find(|name| sections.iter().all(|section| section.name() != **name));
+        if let Some(name) = unknown {
+            let known = sections.iter().map(AuthConfig::name);
+            let known = known.collect::<Vec<_>>().join(", ");
+            let problem = match known.is_empty() {
+                true => format!("there is no section `auth.{name}`, nor another one"),
+                false => format!("there is no section `auth.{name}`; name some of {known}"),
+            };
+            return Err(ConfigError::new(&format!("modules.{}.auth", module.name), &problem));
+        }
+    }
+    Ok(())
 }
 
 fn one(place: &str, raw: RawAuth) -> Checked<AuthConfig> {
@@ -97,11 +133,8 @@ fn one(place: &str, raw: RawAuth) -> Checked<AuthConfig> {
     let sources = Sources {
         place: place.to_owned(),
         secret: raw.secret,
-        public_keys: match raw.public_keys {
-            None => Vec::new(),
-            Some(OneOrMore::One(one)) => vec![one],
-            Some(OneOrMore::More(more)) => more,
-        },
+        public_keys: raw.public_keys.map_or_else(Vec::new, OneOrMore::all),
+        django: raw.django_secrets.map_or_else(Vec::new, OneOrMore::all),
         jwks: raw.jwks,
         url: url(&key, raw.jwks_url.as_deref(), raw.jwks_grants, raw.jwks_refresh)?,
     };
@@ -113,7 +146,9 @@ fn one(place: &str, raw: RawAuth) -> Checked<AuthConfig> {
             "it is at most 5m: a token counts so much longer",
         ));
     }
-    for (name, value) in [("cookie", &raw.cookie), ("query", &raw.query)] {
+    for (name, value) in
+        [("cookie", &raw.cookie), ("query", &raw.query), ("django_cookie", &raw.django_cookie)]
+    {
         let is_name = |text: &String| !text.is_empty() && text.bytes().all(is_token_byte);
         if value.as_ref().is_some_and(|value| !is_name(value)) {
             let problem = "it is a name of letters, digits, `-`, `_` and `.`, such as \"token\"";
@@ -123,7 +158,15 @@ fn one(place: &str, raw: RawAuth) -> Checked<AuthConfig> {
     let expected =
         Expected { issuer: raw.issuer, audience: raw.audience.map(|Words(names)| names), leeway };
     let places = Places { cookie: raw.cookie, query: raw.query };
+    let is_of_django =
+        !given.django.is_empty() || raw.django_cookie.is_some() || raw.django_age.is_some();
+    let django = DjangoSessions {
+        cookie: raw.django_cookie.unwrap_or_else(|| DJANGO_COOKIE_DEFAULT.to_owned()),
+        age: raw.django_age.map_or(DJANGO_AGE_DEFAULT, |Span(span)| span),
+    };
     let config = AuthConfig::new(algorithms, &given, expected, places)
+        .and_then(|config| if is_of_django { config.with_django(django) } else { Ok(config) })
+        .and_then(|config| config.with_user_prefix(raw.user_prefix.unwrap_or_default()))
         .map_err(|error| ConfigError::new(place, &error.to_string()))?;
     let name = place.strip_prefix("auth.").unwrap_or(place);
     let reread = Reread::new(move || sources.read().map_err(|error| error.to_string()));
@@ -136,6 +179,7 @@ struct Sources {
     place: String,
     secret: Option<GivenText>,
     public_keys: Vec<GivenText>,
+    django: Vec<GivenText>,
     jwks: Option<InFile>,
     url: Option<KeyUrl>,
 }
@@ -144,6 +188,7 @@ impl Sources {
     /// Reads the files as they are now.
     fn read(&self) -> Checked<GivenKeys> {
         let key = |name: &str| format!("{}.{name}", self.place);
+        let django = self.django.iter().map(|given| secret(&key("django_secrets"), given));
         let secret = self.secret.as_ref().map(|given| secret(&key("secret"), given));
         let public_keys = self.public_keys.iter();
         let public_keys = public_keys.map(|given| public_key(&key("public_keys"), given));
@@ -153,6 +198,7 @@ impl Sources {
             public_keys: public_keys.collect::<Checked<_>>()?,
             jwks: jwks.transpose()?,
             url: self.url.clone(),
+            django: django.collect::<Checked<_>>()?,
         })
     }
 }

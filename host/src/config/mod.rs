@@ -38,7 +38,7 @@ pub struct Config {
     /// Where HTTP and WebSocket are served.
     pub listen: Vec<Endpoint>,
     /// How tokens of users are checked.
-    pub auth: Option<Box<AuthConfig>>,
+    pub auth: Vec<AuthConfig>,
     /// How sessions are kept; none if the host keeps none.
     pub sessions: Option<SessionConfig>,
     /// The certificate of the listeners that speak TLS.

@@ -37,8 +37,7 @@ pub(super) struct RawSessions {
 pub(super) fn config(raw: RawSessions) -> Checked<SessionConfig> {
     let secrets = match raw.secrets {
         None => Vec::new(),
-        Some(OneOrMore::One(one)) => vec![one],
-        Some(OneOrMore::More(more)) => more,
+        Some(given) => given.all(),
     };
     let place = "sessions.secrets";
     let read = |given: GivenText| secret(place, &given).map(|secret| secret.0);

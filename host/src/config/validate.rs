@@ -35,9 +35,11 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
     let tls = raw.tls.map(interface::tls).transpose()?;
     let admin = raw.admin.unwrap_or(DEFAULT_ADMIN);
     let data_dir = raw.data_dir.unwrap_or_else(|| "tidegate-data".into());
+    let (auth, modules) = (auth::config(raw.auth)?, modules(raw.modules, &limits)?);
+    auth::check_named(&auth, &modules)?;
     Ok(Config {
         listen: interface::endpoints(raw.listen, tls.is_some())?,
-        auth: auth::config(raw.auth)?,
+        auth,
         sessions: raw.sessions.map(sessions::config).transpose()?,
         tls,
         admin,
@@ -46,7 +48,7 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
         files: files(&raw.upload)?,
         signers: signers(&raw.upload)?,
         compiler: Compiler { program: None, limits: compile(&raw.upload)? },
-        modules: modules(raw.modules, &limits)?,
+        modules,
         module_defaults: ModuleSettings { limits, ..ModuleSettings::default() },
         interface: interface_config,
         backend,

@@ -15,11 +15,11 @@ use tokio::time::{Duration, timeout};
 use super::{
     Hub,
     http::{Arrival, ResponseBody, plain},
-    tokens::{Place, cookie_of, token},
+    tokens::{cookie_of, token},
     users::Refused,
 };
 use crate::{
-    auth::TokenError,
+    auth::{Known, Place, TokenError},
     capability::sessions::{Open, Sessions},
     message::{Protocol, SessionLookup, User},
     routing::{AccessDenied, Route},
@@ -57,15 +57,18 @@ pub(super) async fn admit<B>(
     (route, protocol): (&Route, Protocol),
 ) -> Result<Admitted, Box<Response<ResponseBody>>> {
     let Some(access) = &route.access else { return Ok(Admitted::default()) };
-    let mut identified = identify(hub, arrival, request, protocol).await;
+    let mut identified = identify(hub, arrival, request, (route, protocol)).await;
     let has_unknown_key = matches!(
         identified,
         Err(Unknown::Refused(_, Refused::Token(TokenError::Key | TokenError::KeysAway)))
     );
-    if has_unknown_key && let Some(auth) = &hub.users.auth {
+    if has_unknown_key
+        && let Some(auth) = &hub.users.auth
+        && let Ok(Some((_, token))) = token(request, auth.places(), protocol)
+    {
         // The issuer may have a new key. Not waited for again if it has not.
-        drop(timeout(KEYS_PATIENCE, auth.ask_for_keys()).await);
-        identified = identify(hub, arrival, request, protocol).await;
+        drop(timeout(KEYS_PATIENCE, auth.ask_for_keys(token)).await);
+        identified = identify(hub, arrival, request, (route, protocol)).await;
     }
     let (admitted, why) = match identified {
         Ok(admitted) if admitted.user.is_some() => (admitted, None),
@@ -84,7 +87,7 @@ pub(super) async fn admit<B>(
             (Admitted { user: None, session }, Some(why))
         }
         // Who gives a token expects it to count.
-        Err(Unknown::Refused(Place::Given, why)) => return Err(refuse(hub, arrival, route, why)),
+        Err(Unknown::Refused(_, why)) => return Err(refuse(hub, arrival, route, why)),
     };
     match (access.check(admitted.user.as_deref()), why) {
         (Ok(()), why) => {
@@ -139,7 +142,7 @@ async fn identify<B>(
     hub: &Arc<Hub>,
     arrival: &Arrival,
     request: &Request<B>,
-    protocol: Protocol,
+    (route, protocol): (&Route, Protocol),
 ) -> Result<Admitted, Unknown> {
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     // The origin of a WebSocket was looked at before.
@@ -153,11 +156,23 @@ async fn identify<B>(
         if place == Place::Cookie && is_forged() {
             return Err(Unknown::Refused(place, Refused::CrossSite));
         }
-        let begun = Instant::now();
-        let checked = auth.user(token, SystemTime::now());
-        hub.metrics.auth_time.observe(begun.elapsed().as_secs_f64());
-        let user = checked.map_err(|error| Unknown::Refused(place, Refused::Token(error)))?;
-        return Ok(Admitted { user: Some(user), session: None });
+        let checked = timed(hub, || auth.user(token, place, SystemTime::now()));
+        let known = checked.map_err(|error| Unknown::Refused(place, Refused::Token(error)))?;
+        return admit_known(route, place, known);
+    }
+    if let Some(auth) = &hub.users.auth
+        && let Some(django) = auth.django()
+        && let Some(cookie) = cookie_of(request.headers(), &django.cookie).transpose()
+    {
+        let refused = |why| Unknown::Refused(Place::Cookie, why);
+        if is_forged() {
+            return Err(refused(Refused::CrossSite));
+        }
+        let cookie = cookie.map_err(|_| refused(Refused::Several))?;
+        let checked = timed(hub, || auth.django_user(cookie, SystemTime::now()));
+        if let Some(known) = checked.map_err(|error| refused(Refused::Token(error)))? {
+            return admit_known(route, Place::Cookie, known);
+        }
     }
     let Some(sessions) = &hub.users.sessions else { return Ok(Admitted::default()) };
     let refused = |why| Unknown::Refused(Place::Cookie, why);
@@ -187,6 +202,22 @@ async fn identify<B>(
             Err(Unknown::Away(Box::new(plain(status, text, arrival.correlation))))
         }
     }
+}
+
+/// Checks a token, and measures how long that takes.
+fn timed<T>(hub: &Hub, check: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let checked = check();
+    hub.metrics.auth_time.observe(begun.elapsed().as_secs_f64());
+    checked
+}
+
+/// Lets a user in, if the module takes those of its section.
+fn admit_known(route: &Route, place: Place, known: Known<'_>) -> Result<Admitted, Unknown> {
+    if !route.policy.takes_users_of(known.section) {
+        return Err(Unknown::Refused(place, Refused::Module));
+    }
+    Ok(Admitted { user: Some(known.user), session: None })
 }
 
 /// Notes once a minute that a session is used. Nobody waits for it.

@@ -5,20 +5,14 @@ use hyper::{
     header::{self, HeaderName},
 };
 
-use crate::{auth::Places, message::Protocol};
+use crate::{
+    auth::{Place, Places},
+    message::Protocol,
+};
 
 /// Begins the entry of `sec-websocket-protocol` that is a token: browsers can set no header field of a
 /// WebSocket.
 pub(super) const SUBPROTOCOL_PREFIX: &str = "tidegate.token.";
-
-/// Where a token was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// The client put it there.
-    Given,
-    /// A browser sends it by itself.
-    Cookie,
-}
 
 /// There are two tokens in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,27 +25,27 @@ pub(super) fn token<'a, B>(
     protocol: Protocol,
 ) -> Result<Option<(Place, &'a str)>, (Place, Several)> {
     let headers = request.headers();
-    let given = |found: Result<Option<&'a str>, Several>| match found {
-        Ok(found) => Ok(found.map(|token| (Place::Given, token))),
-        Err(several) => Err((Place::Given, several)),
+    let at = |place, found: Result<Option<&'a str>, Several>| match found {
+        Ok(found) => Ok(found.map(|token| (place, token))),
+        Err(several) => Err((place, several)),
     };
-    if let Some(found) = given(one(bearer(headers)))? {
+    if let Some(found) = at(Place::Field, one(bearer(headers)))? {
         return Ok(Some(found));
     }
     if protocol == Protocol::Websocket
-        && let Some(found) = given(one(subprotocol(headers)))?
+        && let Some(found) = at(Place::Field, one(subprotocol(headers)))?
     {
         return Ok(Some(found));
     }
+    let query = request.uri().query().unwrap_or_default();
     if let Some(name) = &places.query
-        && let Some(found) = given(one(parameter(request.uri().query().unwrap_or_default(), name)))?
+        && let Some(found) = at(Place::Query, one(parameter(query, name)))?
     {
         return Ok(Some(found));
     }
-    let Some(name) = &places.cookie else { return Ok(None) };
-    match cookie_of(headers, name) {
-        Ok(found) => Ok(found.map(|token| (Place::Cookie, token))),
-        Err(several) => Err((Place::Cookie, several)),
+    match &places.cookie {
+        Some(name) => at(Place::Cookie, cookie_of(headers, name)),
+        None => Ok(None),
     }
 }
 
@@ -128,30 +122,30 @@ mod tests {
 
     #[test]
     fn the_first_place_with_a_token_counts_and_two_in_one_place_do_not() {
-        use Place::{Cookie, Given};
+        use Place::{Cookie, Field, Query};
         let authorization = |value| ("authorization", value);
         let offered = |value| ("sec-websocket-protocol", value);
         let one = |place, token: &str| Ok(Some((place, token.to_owned())));
         for (fields, target, expected) in [
             (&[][..], "/", Ok(None)),
-            (&[authorization("Bearer a.b.c")], "/", one(Given, "a.b.c")),
-            (&[authorization("bEARER  a")], "/", one(Given, "a")),
+            (&[authorization("Bearer a.b.c")], "/", one(Field, "a.b.c")),
+            (&[authorization("bEARER  a")], "/", one(Field, "a")),
             (&[authorization("Bearer")], "/", Ok(None)),
             (&[authorization("Basic YTpi")], "/", Ok(None)),
             (&[authorization("Bearer a"), authorization("Bearer a")], "/", Err(Several)),
             (&[authorization("Basic YTpi"), authorization("Bearer a")], "/", Err(Several)),
-            (&[offered("chat, tidegate.token.a.b.c")], "/", one(Given, "a.b.c")),
-            (&[offered("chat"), offered("tidegate.token.a")], "/", one(Given, "a")),
+            (&[offered("chat, tidegate.token.a.b.c")], "/", one(Field, "a.b.c")),
+            (&[offered("chat"), offered("tidegate.token.a")], "/", one(Field, "a")),
             (&[offered("tidegate.token.a, tidegate.token.b")], "/", Err(Several)),
-            (&[offered("tidegate.token.a"), authorization("Bearer b")], "/", one(Given, "b")),
-            (&[], "/?x=1&token=a", one(Given, "a")),
+            (&[offered("tidegate.token.a"), authorization("Bearer b")], "/", one(Field, "b")),
+            (&[], "/?x=1&token=a", one(Query, "a")),
             (&[], "/?token=a&token=b", Err(Several)),
             (&[], "/?tokens=a", Ok(None)),
             (&[("cookie", "x=1; id=a")], "/", one(Cookie, "a")),
             (&[("cookie", "id=a"), ("cookie", "id=b")], "/", Err(Several)),
             (&[("cookie", "id=a; id=a")], "/", Err(Several)),
             (&[("cookie", "ID=a; xid=b; id")], "/", Ok(None)),
-            (&[("cookie", "id=a"), authorization("Bearer b")], "/", one(Given, "b")),
+            (&[("cookie", "id=a"), authorization("Bearer b")], "/", one(Field, "b")),
             (&[("cookie", "id=a"), authorization("Basic YTpi")], "/", one(Cookie, "a")),
         ] {
             assert_eq!(found(fields, target), expected, "{fields:?} {target}");

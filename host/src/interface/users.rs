@@ -38,6 +38,8 @@ pub(super) enum Refused {
     Cookie(CookieError),
     /// The session has ended.
     Ended,
+    /// The module does not take users of the token's section.
+    Module,
     /// The token is not valid.
     Token(TokenError),
 }
@@ -47,7 +49,7 @@ const TOUCHING_MAX: usize = 64;
 /// The number of reasons.
 const REASONS: usize = TokenError::ClaimsSize as usize + 1 + BEFORE_TOKENS;
 /// The number of reasons that are no errors of tokens.
-const BEFORE_TOKENS: usize = 8;
+const BEFORE_TOKENS: usize = 9;
 
 impl Refused {
     pub(super) const fn word(self) -> &'static str {
@@ -60,6 +62,7 @@ impl Refused {
             Self::Cookie(CookieError::Signature) => "session_signature",
             Self::Cookie(_) => "session_expired",
             Self::Ended => "session_ended",
+            Self::Module => "module",
             Self::Token(error) => error.word(),
         }
     }
@@ -74,6 +77,7 @@ impl Refused {
             Self::Cookie(CookieError::Signature) => 5,
             Self::Cookie(_) => 6,
             Self::Ended => 7,
+            Self::Module => 8,
             Self::Token(error) => BEFORE_TOKENS + error as usize,
         }
     }
@@ -88,6 +92,7 @@ impl Refused {
             Self::Claims => "the claims are not those that the route asks for".into(),
             Self::Cookie(error) => error.to_string().into(),
             Self::Ended => "the session has ended, or was not used for `sessions.idle`".into(),
+            Self::Module => "`auth` of the module does not have the section of the token".into(),
             Self::Token(error) => error.to_string().into(),
         }
     }
@@ -263,6 +268,6 @@ mod tests {
     fn each_reason_has_a_place_of_its_own() {
         let last = Refused::Token(TokenError::ClaimsSize);
         assert_eq!(last.place(), REASONS - 1);
-        assert_eq!(Refused::Token(TokenError::Size).place(), Refused::Ended.place() + 1);
+        assert_eq!(Refused::Token(TokenError::Size).place(), Refused::Module.place() + 1);
     }
 }

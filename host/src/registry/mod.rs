@@ -164,6 +164,7 @@ fn policy(settings: &ModuleSettings, activation: u64) -> Policy {
         deadline: settings.limits.deadline,
         on_fault: settings.on_fault,
         user_limit: settings.connections_per_user.map(limit),
+        sections: settings.auth.clone(),
         activation,
     }
 }

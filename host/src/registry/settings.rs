@@ -8,7 +8,13 @@ mod history;
 mod outside;
 mod store;
 
-use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
@@ -43,6 +49,8 @@ pub struct ModuleSettings {
     pub event_expiry: Duration,
     /// The reaction of a connection to an event of its own that failed or was lost.
     pub on_fault: OnFault,
+    /// The sections of `auth` whose users may come; none for all of them.
+    pub auth: Option<Arc<BTreeSet<String>>>,
     /// How many connections a user may have; none for any number.
     pub connections_per_user: Option<NonZeroU32>,
     /// The treatment of a connection of a user who has as many.
@@ -63,6 +71,7 @@ impl Default for ModuleSettings {
             reuse: 1,
             event_expiry: Duration::from_secs(10),
             on_fault: OnFault::Close,
+            auth: None,
             connections_per_user: None,
             connections_beyond: Beyond::Refuse,
             files: Vec::new(),
@@ -91,6 +100,9 @@ pub struct Written {
     /// The reaction of a connection to an event of its own that failed or was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_fault: Option<OnFault>,
+    /// The sections of `auth` whose users may come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<BTreeSet<String>>,
     /// How many connections a user may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 4294967295_u64)]
@@ -187,6 +199,7 @@ impl Written {
             reuse: u32::try_from(reuse).unwrap_or(u32::MAX),
             event_expiry: span(&key("event_expiry"), self.event_expiry, below.event_expiry)?,
             on_fault: self.on_fault.unwrap_or(below.on_fault),
+            auth: self.auth.clone().map(Arc::new).or_else(|| below.auth.clone()),
             connections_per_user: self.connections_per_user.or(below.connections_per_user),
             connections_beyond: self.connections_beyond.unwrap_or(below.connections_beyond),
             files: self.files_over(&below.files, &key)?,

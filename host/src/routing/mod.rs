@@ -98,11 +98,18 @@ pub struct Policy {
     pub on_fault: OnFault,
     /// How many connections a user may have; none for any number.
     pub user_limit: Option<UserLimit>,
+    /// The sections of `auth` whose users may come; none for all of them.
+    pub sections: Option<Arc<BTreeSet<String>>>,
     /// The activation that its routes are of.
     pub activation: u64,
 }
 
 impl Policy {
+    /// Whether users of a section of `auth` may come.
+    pub fn takes_users_of(&self, section: &str) -> bool {
+        self.sections.as_ref().is_none_or(|sections| sections.contains(section))
+    }
+
     /// How long a worker has for a message that is run at least once: the run, what it sends to full
     /// channels, and a second more.
     pub fn lease(&self) -> Duration {

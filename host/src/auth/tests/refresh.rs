@@ -90,19 +90,19 @@ struct Stage {
 
 impl Stage {
     fn new(source: Arc<Source>) -> Self {
-        let auth = Arc::new(Auth::new(config(&given(true))));
+        let auth = Arc::new(Auth::new(vec![config(&given(true))]));
         let keeping = Drain::new(Handle::current());
-        let fetching = Arc::clone(&auth).keep_fetched(Arc::clone(&source));
+        let fetching = Arc::clone(&auth).keep_fetched(0, Arc::clone(&source));
         keeping.spawn_until_stopped("keys", fetching);
         Self { auth, source, keeping }
     }
 
     /// As an interface server asks.
     async fn ask(&self, token: &str) -> Result<String, TokenError> {
-        let found = id(self.auth.user(token, now()));
+        let found = id(self.auth.user(token, Place::Field, now()));
         if matches!(found, Err(TokenError::Key | TokenError::KeysAway)) {
-            self.auth.ask_for_keys().await;
-            return id(self.auth.user(token, now()));
+            self.auth.ask_for_keys(token).await;
+            return id(self.auth.user(token, Place::Field, now()));
         }
         found
     }
@@ -139,6 +139,53 @@ async fn the_first_token_waits_for_the_keys_and_the_source_is_asked_once() {
         assert_eq!(found.as_deref(), Ok("ada"));
     }
     assert_eq!(stage.source.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_asks_for_the_keys_of_its_own_section() {
+    let signer = Signer::new();
+    let section = |issuer: &str, prefix: &str| {
+        let expected = Expected {
+            issuer: Some(issuer.to_owned()),
+            audience: Some(vec!["app".to_owned()]),
+            ..Expected::default()
+        };
+        AuthConfig::new(vec![Algorithm::EdDsa], &given(true), expected, Places::default())
+            .unwrap()
+            .with_user_prefix(prefix.to_owned())
+            .unwrap()
+    };
+    let auth = Arc::new(Auth::new(vec![section("one", ""), section("two", "two:")]));
+    assert_eq!(auth.urls().map(|(at, _)| at).collect::<Vec<_>>(), [0, 1]);
+    let sources = ["first", "second"].map(|key| Source::new([set(&[named(&signer, key)])]));
+    let keeping = Drain::new(Handle::current());
+    for (at, source) in sources.iter().enumerate() {
+        let fetching = Arc::clone(&auth).keep_fetched(at, Arc::clone(source));
+        keeping.spawn_until_stopped("keys", fetching);
+    }
+    let token = |key: &str, issuer: &str| {
+        let header = format!(r#"{{"alg":"EdDSA","kid":"{key}"}}"#);
+        let times = format!(r#""exp":{},"aud":"app""#, NOW + 600);
+        signer.token(
+            Algorithm::EdDsa,
+            &header,
+            &format!(r#"{{"sub":"ada","iss":"{issuer}",{times}}}"#),
+        )
+    };
+    let ask = async |token: &str| {
+        auth.ask_for_keys(token).await;
+        id(auth.user(token, Place::Field, now()))
+    };
+    assert_eq!(ask(&token("first", "one")).await.as_deref(), Ok("ada"));
+    assert_eq!(ask(&token("second", "two")).await.as_deref(), Ok("two:ada"));
+    // The key of one section is none of the other one.
+    assert_eq!(ask(&token("first", "two")).await, Err(TokenError::Key));
+    assert_eq!(ask(&token("first", "three")).await, Err(TokenError::Issuer));
+    assert_eq!(sources.each_ref().map(|source| source.asked()), [1, 1]);
+    advance(Duration::from_secs(61)).await;
+    assert_eq!(ask(&token("third", "two")).await, Err(TokenError::Key));
+    assert_eq!(sources.each_ref().map(|source| source.asked()), [1, 2]);
+    keeping.stop();
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,23 +310,23 @@ fn keys_of_files_are_read_again_and_a_change_forgets_tokens() {
     let keys = |text: String| GivenKeys { public_keys: vec![text], ..GivenKeys::default() };
     let first = config(&keys(old.pem(Algorithm::EdDsa)));
     let reread = Reread::new(move || read.lock().unwrap().clone().map(keys));
-    let auth = Auth::new(first.rereading(reread));
+    let auth = Auth::new(vec![first.rereading(reread)]);
     let payload = format!(r#"{{"sub":"ada","exp":{},"aud":"app"}}"#, NOW + 600);
     let [before, after] =
         [&old, &new].map(|it| it.token(Algorithm::EdDsa, r#"{"alg":"EdDSA"}"#, &payload));
-    assert_eq!(id(auth.user(&before, now())).as_deref(), Ok("ada"));
+    assert_eq!(id(auth.user(&before, Place::Field, now())).as_deref(), Ok("ada"));
     auth.reread();
     assert_eq!(auth.remembered.len(), 1, "the same keys");
     for bad in [Err("it cannot be read".to_owned()), Ok(String::new())] {
         *file.lock().unwrap() = bad;
         auth.reread();
-        assert_eq!(id(auth.user(&before, now())).as_deref(), Ok("ada"));
+        assert_eq!(id(auth.user(&before, Place::Field, now())).as_deref(), Ok("ada"));
     }
     *file.lock().unwrap() = Ok(new.pem(Algorithm::EdDsa));
     auth.reread();
     assert_eq!(auth.remembered.len(), 0);
-    assert_eq!(id(auth.user(&before, now())), Err(TokenError::Signature));
-    assert_eq!(id(auth.user(&after, now())).as_deref(), Ok("ada"));
+    assert_eq!(id(auth.user(&before, Place::Field, now())), Err(TokenError::Signature));
+    assert_eq!(id(auth.user(&after, Place::Field, now())).as_deref(), Ok("ada"));
 }
 
 #[test]
@@ -287,11 +334,11 @@ fn a_token_that_was_checked_while_keys_changed_is_not_remembered_for_good() {
     let signer = Signer::new();
     let auth = auth(&signer, Algorithm::EdDsa, 0);
     let token = signer.token(Algorithm::EdDsa, r#"{"alg":"EdDSA"}"#, &good());
-    assert!(auth.user(&token, now()).is_ok());
+    assert!(auth.user(&token, Place::Field, now()).is_ok());
     // What another thread remembers after the change, of keys that it read before.
     auth.generation.fetch_add(1, Ordering::Release);
     assert_eq!(auth.remembered.len(), 1);
-    assert!(auth.user(&token, now()).is_ok(), "it is checked again");
+    assert!(auth.user(&token, Place::Field, now()).is_ok(), "it is checked again");
     let kept = auth.remembered.get(&key::digest(&token)).unwrap();
     assert_eq!(kept.generation, 1);
 }

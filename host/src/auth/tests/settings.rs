@@ -113,7 +113,7 @@ fn a_key_of_a_set_is_chosen_by_its_id_and_verifies_what_it_is_for() {
     let mut keys = signer.jwks().to_vec();
     keys.push(encryption);
     let config = config(&[EdDsa, Es256, Rs256, Ps256], &jwks(&keys.into())).unwrap();
-    let auth = Auth::new(config);
+    let auth = Auth::new(vec![config]);
     let payload = format!(r#"{{"sub":"ada","exp":{},"aud":"app"}}"#, NOW + 1);
     for (algorithm, id_of_key, expected) in [
         (EdDsa, Some("ed"), Ok("ada")),
@@ -132,7 +132,7 @@ fn a_key_of_a_set_is_chosen_by_its_id_and_verifies_what_it_is_for() {
             header["kid"] = id.into();
         }
         let token = signer.token(algorithm, &header.to_string(), &payload);
-        let found = id(auth.user(&token, now()));
+        let found = id(auth.user(&token, Place::Field, now()));
         assert_eq!(found.as_deref(), expected.as_ref().copied(), "{header}");
     }
 }

@@ -7,7 +7,7 @@ type Expected<'a> = Result<&'a str, TokenError>;
 /// Checks a payload that is signed well.
 fn check(auth: &Auth, signer: &Signer, payload: &str) -> Result<String, TokenError> {
     let token = signer.token(Algorithm::Hs256, r#"{"alg":"HS256","typ":"JWT"}"#, payload);
-    id(auth.user(&token, now()))
+    id(auth.user(&token, Place::Field, now()))
 }
 
 /// The claims that count, with one that is another one; none is left out.
@@ -33,7 +33,7 @@ fn each_algorithm_counts_where_it_is_named_and_nowhere_else() {
             let header = format!(r#"{{"alg":"{}"}}"#, used.name());
             let token = signer.token(used, &header, &good());
             let expected = if used == configured { Ok("ada") } else { Err(TokenError::Algorithm) };
-            let found = id(auth.user(&token, now()));
+            let found = id(auth.user(&token, Place::Field, now()));
             assert_eq!(found.as_deref(), expected.as_ref().copied(), "{configured:?} {used:?}");
         }
     }
@@ -47,7 +47,7 @@ fn a_header_that_lies_about_the_algorithm_does_not_verify() {
         let header = format!(r#"{{"alg":"{}"}}"#, configured.name());
         for used in Algorithm::ALL.into_iter().filter(|used| *used != configured) {
             let token = signer.token(used, &header, &good());
-            let found = id(auth.user(&token, now()));
+            let found = id(auth.user(&token, Place::Field, now()));
             assert_eq!(found, Err(TokenError::Signature), "{configured:?} signed by {used:?}");
         }
     }
@@ -73,11 +73,15 @@ fn nothing_that_is_changed_after_signing_counts() {
             (format!("{}.{}.", parts[0], parts[1]), TokenError::Signature),
             (format!("{}.{}.{}", parts[0], parts[1], encode([0; 64])), TokenError::Signature),
         ] {
-            assert_eq!(id(auth.user(&token, now())), Err(expected), "{algorithm:?} {token}");
+            assert_eq!(
+                id(auth.user(&token, Place::Field, now())),
+                Err(expected),
+                "{algorithm:?} {token}"
+            );
         }
         // Secret and RSA key are the same in all tests.
         if matches!(algorithm, Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa) {
-            assert_eq!(id(auth.user(&other_key, now())), Err(TokenError::Signature));
+            assert_eq!(id(auth.user(&other_key, Place::Field, now())), Err(TokenError::Signature));
         }
     }
 }
@@ -195,7 +199,7 @@ fn an_audience_that_nobody_asks_for_is_refused_and_an_issuer_is_not() {
         super::Expected::default(),
         Places::default(),
     );
-    let auth = Auth::new(config.unwrap());
+    let auth = Auth::new(vec![config.unwrap()]);
     for (name, value, expected) in [
         ("aud", None, Ok("ada")),
         ("aud", Some(r#""app""#), Err(TokenError::Audience)),
@@ -212,7 +216,7 @@ fn an_audience_that_nobody_asks_for_is_refused_and_an_issuer_is_not() {
 /// Compares the answers to tokens; none stands for one that counts.
 fn check_all(auth: &Auth, cases: impl IntoIterator<Item = (String, Option<TokenError>)>) {
     for (token, expected) in cases {
-        let found = id(auth.user(&token, now()));
+        let found = id(auth.user(&token, Place::Field, now()));
         let expected = expected.map_or(Ok("ada"), Err);
         assert_eq!(found.as_deref(), expected.as_ref().copied(), "{token:.120}");
     }
@@ -346,7 +350,7 @@ fn a_key_in_the_header_is_not_believed() {
     let jwk = &other.jwks()[0];
     let header = format!(r#"{{"alg":"EdDSA","jwk":{jwk}}}"#);
     let token = other.token(Algorithm::EdDsa, &header, &good());
-    assert_eq!(id(auth.user(&token, now())), Err(TokenError::Signature));
+    assert_eq!(id(auth.user(&token, Place::Field, now())), Err(TokenError::Signature));
 }
 
 #[test]
@@ -358,5 +362,5 @@ fn a_public_key_is_no_secret() {
     let key =
         ring::hmac::Key::new(ring::hmac::HMAC_SHA256, signer.pem(Algorithm::Rs256).as_bytes());
     let token = format!("{text}.{}", encode(ring::hmac::sign(&key, text.as_bytes())));
-    assert_eq!(id(auth.user(&token, now())), Err(TokenError::Algorithm));
+    assert_eq!(id(auth.user(&token, Place::Field, now())), Err(TokenError::Algorithm));
 }

@@ -56,6 +56,7 @@ fn build(modules: &[(&str, Vec<RouteSpec>)]) -> Result<RouteTable, RouteError> {
         deadline: second,
         on_fault: OnFault::Close,
         user_limit: None,
+        sections: None,
         activation: 1,
     };
     let no_retries = BTreeMap::new();

@@ -49,6 +49,7 @@ impl Stage {
             deadline: second,
             on_fault: OnFault::Close,
             user_limit: None,
+            sections: None,
             activation: 1,
         };
         let retries = BTreeMap::new();
