@@ -42,17 +42,32 @@ impl Desk {
     }
 
     async fn run(&self, program: impl AsRef<Path>, arguments: &[&str]) -> Output {
+        self.run_with(&[], program, arguments).await
+    }
+
+    async fn run_with(
+        &self,
+        variables: &[(&str, &str)],
+        program: impl AsRef<Path>,
+        arguments: &[&str],
+    ) -> Output {
         let mut command = Command::new(program.as_ref());
         command.args(arguments).current_dir(self.0.path()).env_remove("TIDEGATE_TOKEN");
         // What the tester is logged in to is no matter of tests.
         command.env("DOCKER_CONFIG", self.0.path()).env("HOME", self.0.path());
         command.env_remove("XDG_RUNTIME_DIR").env_remove("REGISTRY_AUTH_FILE");
+        command.envs(variables.iter().copied());
         command.kill_on_drop(true).output().await.unwrap()
     }
 
     /// Status and output of a command of Tidegate; with a failure, what it says is wrong.
     async fn tidegate(&self, arguments: &[&str]) -> (i32, String) {
-        let output = self.run(TIDEGATE, arguments).await;
+        self.tidegate_with(&[], arguments).await
+    }
+
+    /// The same with variables.
+    async fn tidegate_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
+        let output = self.run_with(variables, TIDEGATE, arguments).await;
         let status = output.status.code().unwrap();
         let told = if status == 0 { output.stdout } else { output.stderr };
         (status, String::from_utf8(told).unwrap().trim_end().to_owned())
@@ -271,6 +286,36 @@ fn manifest(
     )
 }
 
+/// An answer of a registry that has its tokens from elsewhere, or of that place.
+fn asked_for_token(
+    path: &str,
+    address: SocketAddr,
+    (status, token): (u16, Value),
+) -> (u16, Vec<(&'static str, String)>, Bytes) {
+    if path == "/token" {
+        return (status, Vec::new(), Bytes::from(token.to_string()));
+    }
+    let challenge = format!("Bearer realm=\"http://{address}/token\",service=\"tests\"");
+    (401, vec![("www-authenticate", challenge)], Bytes::new())
+}
+
+/// A manifest of a module with other members than usual, and nothing else.
+fn only_manifest(path: &str, members: &Value) -> (u16, Vec<(&'static str, String)>, Bytes) {
+    if !path.contains("/manifests/") {
+        return (404, Vec::new(), Bytes::new());
+    }
+    let mut manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": CONFIG, "digest": sha256(b"{}"), "size": 2},
+    });
+    manifest.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    let body = Bytes::from(manifest.to_string());
+    let fields =
+        vec![("content-type", MANIFEST.to_owned()), ("docker-content-digest", sha256(&body))];
+    (200, fields, body)
+}
+
 fn with_layer(
     path: &str,
     named: &[u8],
@@ -281,6 +326,33 @@ fn with_layer(
         return manifest(CONFIG, &[("application/wasm", named, size)]);
     }
     (200, Vec::new(), Bytes::from_static(sent))
+}
+
+/// Has commands ask registries that lie, and sees that each is told apart and that nothing is written or deployed.
+async fn are_told_apart(cases: &[(Answers, i32, &str)]) -> (Desk, Asked) {
+    let desk = Desk::new();
+    let asked = Asked::serve(&desk, "upload.bytes = '1MB'").await;
+    // Commands in this directory have the limit of the host.
+    std::fs::copy(desk.path("host.toml"), desk.path("tidegate.toml")).unwrap();
+    for &(answers, exit, expected) in cases {
+        let address = lying(answers).await;
+        let place = format!("oci://{address}/a/module:1");
+        for command in [&["pull", &place, "pulled.wasm"][..], &["deploy", "counter", &place]] {
+            let (status, said) = match command {
+                ["deploy", ..] => asked.tidegate(&desk, command).await,
+                _ => desk.tidegate(command).await,
+            };
+            assert!(status == exit && said.contains(expected), "{expected}: {status} {said}");
+            assert!(said.contains(&format!("oci://{address}/a/module")), "{said}");
+            let is_plain = said.chars().all(|c| !c.is_control() || c == '\n');
+            assert!(is_plain && said.len() < 5_000, "{said:?}");
+            assert!(!said.lines().any(|line| line.starts_with("error: forged")), "{said}");
+        }
+        assert!(!desk.path("pulled.wasm").exists(), "{expected}");
+    }
+    let modules = asked.host.api().done("GET", "modules", "").await;
+    assert_eq!(modules.get("modules"), Some(&json!([])));
+    (desk, asked)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -328,28 +400,70 @@ async fn each_lie_of_a_registry_is_told_apart_and_changes_nothing() {
             "other bytes",
         ),
     ];
-    let desk = Desk::new();
-    let asked = Asked::serve(&desk, "upload.bytes = '1MB'").await;
-    // Commands in this directory have the limit of the host.
-    std::fs::copy(desk.path("host.toml"), desk.path("tidegate.toml")).unwrap();
-    for (answers, exit, expected) in cases {
-        let address = lying(answers).await;
-        let place = format!("oci://{address}/a/module:1");
-        for command in [&["pull", &place, "pulled.wasm"][..], &["deploy", "counter", &place]] {
-            let (status, said) = match command {
-                ["deploy", ..] => asked.tidegate(&desk, command).await,
-                _ => desk.tidegate(command).await,
-            };
-            assert!(status == exit && said.contains(expected), "{expected}: {status} {said}");
-            assert!(said.contains(&format!("oci://{address}/a/module")), "{said}");
-        }
-        assert!(!desk.path("pulled.wasm").exists(), "{expected}");
-    }
+    let (desk, _asked) = are_told_apart(&cases).await;
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (status, said) = desk.tidegate(&["pull", &format!("oci://{gone}/a:1"), "p.wasm"]).await;
     assert!(status == 7 && said.contains("does not answer"), "{said}");
-    let modules = asked.host.api().done("GET", "modules", "").await;
-    assert_eq!(modules["modules"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_of_a_registry_change_no_terminal_and_lead_nowhere_else() {
+    let cases: [(Answers, i32, &str); 7] = [
+        (
+            |_, _| {
+                let words = "\u{1b}[2J\u{1b}[31mowned\r\nerror: forged";
+                (500, Vec::new(), Bytes::from(words.repeat(1_000)))
+            },
+            7,
+            "\\u{1b}[31mowned",
+        ),
+        (
+            |_, _| {
+                let errors =
+                    json!({"errors": [{"code": "UNKNOWN", "message": "\u{9b}31m\nforged"}]});
+                (400, Vec::new(), Bytes::from(errors.to_string()))
+            },
+            7,
+            "the registry answers",
+        ),
+        (
+            |path, address| asked_for_token(path, address, (200, json!({"token": "a\nb"}))),
+            7,
+            "its token has characters",
+        ),
+        (
+            |path, address| asked_for_token(path, address, (200, json!(["no token"]))),
+            7,
+            "the registry answers",
+        ),
+        (
+            |path, address| asked_for_token(path, address, (500, json!("\u{1b}[2J out of order"))),
+            8,
+            "gives nobody no token: \"\\u001b[2J out of order\"",
+        ),
+        (
+            |path, _| {
+                let layer = json!({
+                    "mediaType": "application/wasm", "digest": sha256(b"a"), "size": 1,
+                    "urls": ["http://127.0.0.1:1/layer"],
+                });
+                only_manifest(path, &json!({"layers": [layer]}))
+            },
+            4,
+            "its layer says that it is elsewhere",
+        ),
+        (
+            |path, _| {
+                let layer =
+                    json!({"mediaType": "application/wasm", "digest": sha256(b"a"), "size": 1});
+                let annotations = json!({"dev.tidegate.minisig": "s".repeat(20_000)});
+                only_manifest(path, &json!({"layers": [layer], "annotations": annotations}))
+            },
+            4,
+            "its signature has 20000 bytes",
+        ),
+    ];
+    are_told_apart(&cases).await;
 }
 
 /// Files with signatures, and the line of settings that names their signer.
@@ -502,6 +616,115 @@ async fn a_signature_goes_through_a_registry_with_its_file() {
     let [pushed, pulled] = ["counter.wasm.minisig", "pulled.wasm.minisig"]
         .map(|name| std::fs::read_to_string(desk.path(name)).unwrap());
     assert_eq!(pushed, pulled);
+    // A signature of what was there before does not stay beside another file.
+    std::fs::remove_file(desk.path("counter.wasm.minisig")).unwrap();
+    assert_eq!(desk.tidegate(&["push", text(&file), &place]).await.0, 0);
+    assert_eq!(desk.tidegate(&["pull", &place, "pulled.wasm"]).await.0, 0);
+    assert!(!desk.path("pulled.wasm.minisig").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_proxy_hears_what_is_said_to_a_registry_on_this_machine() {
+    let Some(registry) = ImageRegistry::start() else { return };
+    let (desk, proxy) = (Desk::new(), lying(|_, _| (200, Vec::new(), Bytes::new())).await);
+    let file = desk.copy("counter");
+    let proxy = format!("http://{proxy}");
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        let variables = [(name, &*proxy), ("no_proxy", "other.example")];
+        let place = format!("oci://{}/counter:{name}", registry.address);
+        let pushed = desk.tidegate_with(&variables, &["push", text(&file), &place]).await;
+        assert_eq!(pushed.0, 0, "{}", pushed.1);
+        let pulled = desk.tidegate_with(&variables, &["pull", &place, "pulled.wasm"]).await;
+        assert_eq!(pulled, pushed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_keeps_logins_is_asked_by_the_name_that_docker_login_uses() {
+    let desk = Desk::new();
+    let helper = desk.path("docker-credential-tide");
+    std::fs::write(
+        &helper,
+        "#!/bin/sh\nread -r name\necho \"$name\" >> asked\necho 'credentials not found'\nexit 1\n",
+    )
+    .unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&helper, executable).unwrap();
+    std::fs::write(desk.path("config.json"), json!({"credsStore": "tide"}).to_string()).unwrap();
+    let path = format!("{}:{}", desk.0.path().display(), std::env::var("PATH").unwrap());
+    // The registry itself is not reached.
+    let variables = [("PATH", &*path), ("https_proxy", "http://127.0.0.1:1")];
+    let (status, said) =
+        desk.tidegate_with(&variables, &["pull", "oci://docker.io/ada/chat:1", "a.wasm"]).await;
+    assert!(status == 7 && said.contains("does not answer"), "{said}");
+    let asked = std::fs::read_to_string(desk.path("asked")).unwrap();
+    assert_eq!(asked, "https://index.docker.io/v1/\ndocker.io\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_version_without_a_signature_does_not_stand_in_for_one_that_is_damaged() {
+    let desk = Desk::new();
+    let (one, two) = (desk.copy("counter"), desk.copy("counter-2"));
+    let signers = format!("[upload]\n{}", key(&desk, "ops.key").await);
+    let before = Asked::serve(&desk, "").await;
+    before.tidegate(&desk, &["deploy", "counter", text(&one)]).await;
+    before.stop().await;
+    let asked = Asked::serve(&desk, &signers).await;
+    desk.tidegate(&["sign", text(&two), "--key", "ops.key"]).await;
+    // It is not watched, so that nothing needs the version before it.
+    let (api, wasm) = (asked.host.api(), std::fs::read(&two).unwrap());
+    let signature = std::fs::read(desk.path("counter-2.wasm.minisig")).unwrap();
+    let signature = data_encoding::BASE64.encode(&signature);
+    let authorization = api.authorization();
+    let fields = [("authorization", &*authorization), ("x-tidegate-signature", &signature)];
+    let at = "/api/v1/modules/counter?probation=off";
+    let reply = api.client().request("PUT", at, &fields, wasm).await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    asked.stop().await;
+    damage(&desk.path("data"), &std::fs::read(&two).unwrap());
+
+    let asked = Asked::serve(&desk, &signers).await;
+    let refused = Socket::try_open(asked.host.address, "/count", &[]).await.unwrap_err();
+    assert_eq!(refused.status().as_u16(), 403, "it is no route of this host");
+    let module = asked.host.api().module("counter").await;
+    let fault = module["fault"].as_str().unwrap();
+    assert!(fault.contains("version 1 cannot be served: it is not signed"), "{fault}");
+    asked.stop().await;
+    // Without signers it does.
+    let asked = Asked::serve(&desk, "").await;
+    let mut socket = Socket::open(asked.host.address, "/count").await;
+    socket.send("a").await;
+    assert!(socket.text().await.starts_with("1:a:1"));
+    drop(socket);
+    asked.stop().await;
+}
+
+/// Empties the file below a directory that has these bytes.
+fn damage(directory: &Path, bytes: &[u8]) {
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if std::fs::read(&path).unwrap() == bytes {
+                return std::fs::write(&path, "").unwrap();
+            }
+        }
+    }
+    panic!("no file has these bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_developed_is_not_given_to_hosts_that_ask_for_signatures() {
+    let desk = Desk::new();
+    let signers = key(&desk, "ops.key").await;
+    let made = desk.tidegate(&["new", "tide"]).await;
+    assert_eq!(made.0, 0, "{}", made.1);
+    let settings = format!("[upload]\n{signers}\n[layer]\nurl = \"redis://127.0.0.1:1\"\n");
+    std::fs::write(desk.path("shared.toml"), settings).unwrap();
+    let (status, said) = desk.tidegate(&["dev", "--path", "tide", "--config", "shared.toml"]).await;
+    assert!(status != 0 && said.contains("the other hosts of this layer"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -510,4 +733,11 @@ async fn a_signer_that_is_no_key_ends_the_start() {
     std::fs::write(desk.path("tidegate.toml"), "[upload]\nsigners = [\"RWQ\"]").unwrap();
     let (status, said) = desk.tidegate(&["check"]).await;
     assert!(status == 3 && said.contains("upload.signers: \"RWQ\" is no public key"), "{said}");
+    // A variable that is empty takes no check away.
+    let empty = [("TIDEGATE_UPLOAD_SIGNERS", "")];
+    let (status, said) = desk.tidegate_with(&empty, &["check"]).await;
+    assert!(status == 3 && said.contains("TIDEGATE_UPLOAD_SIGNERS: it is empty"), "{said}");
+    std::fs::write(desk.path("tidegate.toml"), "[upload]\nsigners = []").unwrap();
+    let (status, said) = desk.tidegate(&["check"]).await;
+    assert!(status == 3 && said.contains("upload.signers: it names no key"), "{said}");
 }

@@ -121,10 +121,11 @@ pub(super) fn report(error: &anyhow::Error) -> ExitStatus {
     if let Some(error) = error.downcast_ref::<RegistryError>() {
         return match error {
             RegistryError::Away { .. } | RegistryError::Other { .. } => ExitStatus::NoHost,
-            RegistryError::Unauthorized { .. } | RegistryError::Credentials { .. } => {
-                ExitStatus::Refused
-            }
+            RegistryError::Unauthorized { .. }
+            | RegistryError::NoToken { .. }
+            | RegistryError::Credentials { .. } => ExitStatus::Refused,
             RegistryError::Missing { .. }
+            | RegistryError::NoRepository { .. }
             | RegistryError::Kind { .. }
             | RegistryError::Digest { .. }
             | RegistryError::TooLarge { .. } => ExitStatus::Module,

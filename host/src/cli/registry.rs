@@ -1,6 +1,6 @@
 //! `tidegate push` and `tidegate pull`
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -57,9 +57,18 @@ pub(super) fn pull(arguments: PullArguments) -> Result<()> {
     let write = |at: &PathBuf, bytes: &[u8]| {
         std::fs::write(at, bytes).with_context(|| format!("cannot write {}", at.display()))
     };
+    // What is beside the file is a signature of this one at each moment, or none.
+    let beside = signature::beside(&file);
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error)
+                .with_context(|| format!("cannot remove the signature {}", beside.display()));
+        }
+        _ => {}
+    }
     write(&file, &wasm)?;
     if let Some(signature) = signature {
-        write(&signature::beside(&file), signature.as_bytes())?;
+        write(&beside, signature.as_bytes())?;
     }
     say(&place.to_string())
 }

@@ -100,8 +100,13 @@ fn files(raw: &RawUpload) -> Checked<FileLimits> {
 }
 
 fn signers(raw: &RawUpload) -> Checked<Signers> {
-    let Words(keys) = raw.signers.clone().unwrap_or(Words(Vec::new()));
-    Signers::parse(&keys).map_err(|key| {
+    let Some(Words(keys)) = &raw.signers else { return Ok(Signers::default()) };
+    if keys.is_empty() {
+        let problem =
+            "it names no key, which would let in files without a signature; leave it out for that";
+        return Err(ConfigError::new("upload.signers", problem));
+    }
+    Signers::parse(keys).map_err(|key| {
         ConfigError::new(
             "upload.signers",
             &format!(

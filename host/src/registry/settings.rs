@@ -102,6 +102,7 @@ pub struct Written {
     on_fault: Option<OnFault>,
     /// The sections of `auth` whose users may come.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
     auth: Option<BTreeSet<String>>,
     /// How many connections a user may have.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,8 @@ use std::{fmt, io::Cursor};
 use minisign::{PublicKey, SignatureBox};
 use serde::{Deserialize, Serialize};
 
+use crate::message::ModuleName;
+
 /// The most bytes of a signature. minisign itself reads comments of at most 1,024 and 8,192 bytes.
 pub(crate) const SIGNATURE_BYTES_MAX: usize = 10 * 1024;
 
@@ -85,7 +87,11 @@ impl SignatureError {
 
 /// The keys whose signatures count. Without any a file needs no signature.
 #[derive(Clone, Debug, Default)]
-pub struct Signers(Vec<PublicKey>);
+pub struct Signers {
+    keys: Vec<PublicKey>,
+    /// A module whose files need none.
+    exempt: Option<ModuleName>,
+}
 
 impl Signers {
     /// Reads public keys: the second line of the .pub files of minisign.
@@ -93,16 +99,32 @@ impl Signers {
     /// An error is the first key that is none.
     pub fn parse(keys: &[String]) -> Result<Self, &str> {
         let parsed = keys.iter().map(|key| PublicKey::from_base64(key.trim()).map_err(|_| &**key));
-        parsed.collect::<Result<_, _>>().map(Self)
+        parsed.collect::<Result<_, _>>().map(|keys| Self { keys, exempt: None })
+    }
+
+    /// Whether files need a signature.
+    pub const fn count(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Takes files of one module without a signature: its developer has not signed them yet.
+    #[must_use]
+    pub fn except(self, module: ModuleName) -> Self {
+        Self { exempt: Some(module), ..self }
+    }
+
+    fn count_for(&self, module: &ModuleName) -> bool {
+        self.count() && self.exempt.as_ref() != Some(module)
     }
 
     /// Checks the signature of a file, a whole .minisig. Returns the key that signed it, where signatures count.
     pub(super) fn check(
         &self,
+        module: &ModuleName,
         file: &[u8],
         signature: Option<&str>,
     ) -> Result<Option<KeyId>, SignatureError> {
-        if self.0.is_empty() {
+        if !self.count_for(module) {
             return Ok(None);
         }
         let signature = signature.ok_or_else(|| self.unsigned())?;
@@ -112,7 +134,7 @@ impl Signers {
         if !signature.is_prehashed() {
             return Err(SignatureError::Old);
         }
-        let mut named = self.0.iter().filter(|it| it.keynum() == signature.keynum()).peekable();
+        let mut named = self.keys.iter().filter(|it| it.keynum() == signature.keynum()).peekable();
         if named.peek().is_none() {
             return Err(SignatureError::Stranger { key, signers: self.names() });
         }
@@ -123,10 +145,14 @@ impl Signers {
     }
 
     /// Checks the signer of a version that was deployed before.
-    pub(super) fn check_kept(&self, signed_by: Option<&KeyId>) -> Result<(), SignatureError> {
-        let counts = |key: &KeyId| self.0.iter().any(|it| KeyId::of(it.keynum()) == *key);
+    pub(super) fn check_kept(
+        &self,
+        module: &ModuleName,
+        signed_by: Option<&KeyId>,
+    ) -> Result<(), SignatureError> {
+        let counts = |key: &KeyId| self.keys.iter().any(|it| KeyId::of(it.keynum()) == *key);
         match signed_by {
-            _ if self.0.is_empty() => Ok(()),
+            _ if !self.count_for(module) => Ok(()),
             Some(key) if counts(key) => Ok(()),
             Some(key) => Err(SignatureError::Stranger { key: key.clone(), signers: self.names() }),
             None => Err(self.unsigned()),
@@ -138,7 +164,7 @@ impl Signers {
     }
 
     fn names(&self) -> String {
-        let names: Vec<_> = self.0.iter().map(|key| KeyId::of(key.keynum()).0).collect();
+        let names: Vec<_> = self.keys.iter().map(|key| KeyId::of(key.keynum()).0).collect();
         names.join(" or ")
     }
 }
@@ -151,6 +177,10 @@ mod tests {
     use super::*;
 
     const FILE: &[u8] = b"a module";
+
+    fn module() -> ModuleName {
+        ModuleName::parse("chat").unwrap()
+    }
 
     fn pair() -> KeyPair {
         KeyPair::generate_unencrypted_keypair().unwrap()
@@ -171,8 +201,11 @@ mod tests {
         let both = signers(&[&one, &other]);
         for by in [&one, &other] {
             let key = KeyId::of(by.pk.keynum());
-            assert_eq!(both.check(FILE, Some(&signature(by, FILE))), Ok(Some(key.clone())));
-            assert_eq!(both.check_kept(Some(&key)), Ok(()));
+            assert_eq!(
+                both.check(&module(), FILE, Some(&signature(by, FILE))),
+                Ok(Some(key.clone()))
+            );
+            assert_eq!(both.check_kept(&module(), Some(&key)), Ok(()));
         }
         let printed = one.pk.to_box().unwrap().to_string();
         assert!(printed.contains(KeyId::of(one.pk.keynum()).as_str()), "{printed}");
@@ -182,16 +215,27 @@ mod tests {
     fn without_signers_no_signature_is_looked_at() {
         let none = Signers::default();
         for given in [None, Some("no signature")] {
-            assert_eq!(none.check(FILE, given), Ok(None));
+            assert_eq!(none.check(&module(), FILE, given), Ok(None));
         }
-        assert_eq!(none.check_kept(None), Ok(()));
+        assert_eq!(none.check_kept(&module(), None), Ok(()));
+    }
+
+    #[test]
+    fn one_module_may_need_none_and_the_others_do() {
+        let signers = signers(&[&pair()]).except(module());
+        assert_eq!(signers.check(&module(), FILE, None), Ok(None));
+        assert_eq!(signers.check_kept(&module(), None), Ok(()));
+        let other = ModuleName::parse("chats").unwrap();
+        assert_eq!(signers.check(&other, FILE, None).unwrap_err().code(), "unsigned");
+        assert_eq!(signers.check_kept(&other, None).unwrap_err().code(), "unsigned");
+        assert_eq!(Signers::default().except(module()).check(&other, FILE, None), Ok(None));
     }
 
     #[test]
     fn each_wrong_signature_is_refused_by_its_name() {
         let (one, stranger) = (pair(), pair());
         let only = signers(&[&one]);
-        let code = |given: Option<&str>| only.check(FILE, given).unwrap_err().code();
+        let code = |given: Option<&str>| only.check(&module(), FILE, given).unwrap_err().code();
         assert_eq!(code(None), "unsigned");
         assert_eq!(code(Some(&signature(&stranger, FILE))), "signer");
         assert_eq!(code(Some(&signature(&one, b"another module"))), "signature");
@@ -207,9 +251,9 @@ mod tests {
         let forged = minisign::SecretKey::from_bytes(&forged).unwrap();
         let forged = minisign::sign(None, &forged, Cursor::new(FILE), None, None).unwrap();
         assert_eq!(code(Some(&forged.into_string())), "signature");
-        assert_eq!(only.check_kept(None).unwrap_err().code(), "unsigned");
+        assert_eq!(only.check_kept(&module(), None).unwrap_err().code(), "unsigned");
         let gone = KeyId::of(stranger.pk.keynum());
-        assert_eq!(only.check_kept(Some(&gone)).unwrap_err().code(), "signer");
+        assert_eq!(only.check_kept(&module(), Some(&gone)).unwrap_err().code(), "signer");
     }
 
     #[test]
@@ -224,9 +268,9 @@ mod tests {
         #[test]
         fn no_text_is_taken_for_a_signature_and_none_panics(text in ".{0,200}", line in "[A-Za-z0-9+/=]{0,120}") {
             let only = signers(&[&pair()]);
-            prop_assert!(only.check(FILE, Some(&text)).is_err());
+            prop_assert!(only.check(&module(), FILE, Some(&text)).is_err());
             let shaped = format!("untrusted comment: x\n{line}\ntrusted comment: y\n{line}\n");
-            prop_assert!(only.check(FILE, Some(&shaped)).is_err());
+            prop_assert!(only.check(&module(), FILE, Some(&shaped)).is_err());
         }
     }
 }

@@ -173,7 +173,12 @@ impl<'de> Deserialize<'de> for Words {
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Words, E> {
                 let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-                Ok(Words(words.map(str::to_owned).collect()))
+                let words: Vec<_> = words.map(str::to_owned).collect();
+                // A variable that somebody forgot to fill must not turn a check off.
+                match words.is_empty() {
+                    true => Err(E::custom("it is empty; leave it out, or write what it lists")),
+                    false => Ok(Words(words)),
+                }
             }
 
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Words, A::Error> {

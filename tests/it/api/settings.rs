@@ -54,5 +54,15 @@ async fn a_note_may_have_any_letters_and_stands_in_the_history() {
     let reply = client.request("PUT", "/api/v1/modules/granted", &headers, wasm).await;
     assert_eq!(reply.status, 201, "{}", reply.text());
     assert_eq!(api.module("granted").await["history"][0]["note"], "für Ann, #12");
+    // A place is kept whole or not at all.
+    let place = format!("oci://registry.example/{}@sha256:{}", "a".repeat(255), "0".repeat(64));
+    let long = format!("oci://{}", "a".repeat(600));
+    let wasm = std::fs::read(guest("counter-2")).unwrap();
+    for (source, status) in [(&long, 422), (&place, 201)] {
+        let headers = [("authorization", &*authorization), ("x-tidegate-source", source)];
+        let reply = client.request("PUT", "/api/v1/modules/granted", &headers, wasm.clone()).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+    }
+    assert_eq!(api.module("granted").await["history"][1]["source"], place);
     host.stop().await;
 }

@@ -56,8 +56,10 @@ const NOTE_FIELD: &str = "x-tidegate-note";
 const SOURCE_FIELD: &str = "x-tidegate-source";
 /// The header field with the signature of a file: the base64 of its .minisig.
 const SIGNATURE_FIELD: &str = "x-tidegate-signature";
-/// Characters that are kept of a user, a note and a source.
+/// Characters that are kept of a user and a note.
 const FIELD_CHARACTERS_MAX: usize = 200;
+/// The longest place of a file that is kept, in bytes: a registry, a name of 255 characters and a digest.
+const SOURCE_BYTES_MAX: usize = 600;
 
 /// The state of the API between requests: wrong tokens, open streams of records, and exports.
 #[derive(Debug)]
@@ -212,10 +214,27 @@ impl Call {
 
     /// A header field that goes into logs and histories: cut, and in one line.
     fn said(&self, name: &str) -> Option<String> {
+        self.line(name, FIELD_CHARACTERS_MAX)
+    }
+
+    fn line(&self, name: &str, characters: usize) -> Option<String> {
         let value = str::from_utf8(self.headers.get(name)?.as_bytes()).ok()?.trim();
-        let kept: String =
-            value.chars().filter(|c| !c.is_control()).take(FIELD_CHARACTERS_MAX).collect();
+        let kept: String = value.chars().filter(|c| !c.is_control()).take(characters).collect();
         (!kept.is_empty()).then_some(kept)
+    }
+
+    /// Where the file comes from. It is kept as it is or not at all: a part of a digest names nothing.
+    fn source(&self) -> Result<Option<String>, Box<Problem>> {
+        match self.headers.get(SOURCE_FIELD) {
+            Some(field) if field.len() > SOURCE_BYTES_MAX => {
+                let text = format!(
+                    "the header field {SOURCE_FIELD} has {} bytes; at most {SOURCE_BYTES_MAX} are kept",
+                    field.len()
+                );
+                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "source", text))
+            }
+            _ => Ok(self.line(SOURCE_FIELD, SOURCE_BYTES_MAX)),
+        }
     }
 
     /// The signature of the file: a whole .minisig, which has several lines.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Answer, Audit, Call, NOTE_FIELD, SOURCE_FIELD, body, data, empty, json,
+    Answer, Audit, Call, NOTE_FIELD, body, data, empty, json,
     problem::Problem,
     read,
     types::{Activate, Deployed, ModuleDetails, ModuleList, Rollback, Route, RouteList},
@@ -121,7 +121,7 @@ pub(super) async fn deploy(call: Call) -> Result<Answer, Box<Problem>> {
     let change = Change {
         who: call.who(),
         note: call.said(NOTE_FIELD),
-        source: call.said(SOURCE_FIELD),
+        source: call.source()?,
         signature: call.signature()?,
         skip_probation: probation == Watch::Off,
     };

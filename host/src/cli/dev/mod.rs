@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Context as _, Error, Result, bail};
 use clap::Args;
 use toml::{Table, Value};
 
@@ -33,9 +33,8 @@ use crate::{
         client::{AdminAddress, AdminClient},
     },
     app::StartError,
-    config::{Config, DEFAULT_ADMIN},
+    config::{Backend, Config, DEFAULT_ADMIN},
     message::ModuleName,
-    registry::Signers,
     telemetry::LogFormat,
 };
 
@@ -89,8 +88,14 @@ pub(super) fn run(arguments: Arguments) -> Result<()> {
         let file = settings_file(config.as_deref());
         let settings = Settings::at(config, data_dir).listening(listen);
         let config = settings.read_over(admin_default(DEFAULT_ADMIN))?;
-        // What is built here has no signature yet.
-        let config = Config { signers: Signers::default(), ..config };
+        if config.signers.count() && matches!(config.backend, Backend::Redis(_)) {
+            bail!(
+                "upload.signers is set, and what is built here has no signature: the other hosts of this layer \
+                 would run it; develop with other settings, such as --config dev.toml"
+            );
+        }
+        let signers = config.signers.clone().except(name.clone());
+        let config = Config { signers, ..config };
         let log = start_log(LOG, LogFormat::Text)?;
         let ended = serve_and_develop(config, source, name, file).await;
         log.finish();

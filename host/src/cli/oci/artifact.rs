@@ -9,7 +9,7 @@ use oci_client::manifest::OciImageManifest;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::engine::Interfaces;
+use crate::{engine::Interfaces, registry::SIGNATURE_BYTES_MAX};
 
 /// The media type of the layer.
 pub(super) const LAYER: &str = "application/wasm";
@@ -71,8 +71,21 @@ pub(super) fn check(manifest: &OciImageManifest) -> Result<Option<String>, Strin
         }
         layers => return Err(format!("it has {} layers, and not 1", layers.len())),
     }
+    // The library would look there, too, whoever answers.
+    if manifest.layers.iter().any(|layer| layer.urls.is_some()) {
+        return Err(
+            "its layer says that it is elsewhere (`urls`), and no other place is asked".to_owned()
+        );
+    }
     let annotations = manifest.annotations.as_ref();
-    Ok(annotations.and_then(|all: &BTreeMap<_, _>| all.get(SIGNATURE)).cloned())
+    let signature = annotations.and_then(|all: &BTreeMap<_, _>| all.get(SIGNATURE));
+    match signature.filter(|text| text.len() > SIGNATURE_BYTES_MAX) {
+        Some(text) => Err(format!(
+            "its signature has {} bytes, and no .minisig has more than {SIGNATURE_BYTES_MAX}",
+            text.len()
+        )),
+        None => Ok(signature.cloned()),
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +119,12 @@ mod tests {
         ] {
             assert!(check(&wrong).is_err(), "{wrong:?}");
         }
+        let mut elsewhere = manifest(CONFIG, &[LAYER]);
+        elsewhere.layers[0].urls = Some(vec!["http://10.0.0.1/layer".to_owned()]);
+        assert!(check(&elsewhere).is_err());
+        let large = BTreeMap::from([(SIGNATURE.to_owned(), "s".repeat(SIGNATURE_BYTES_MAX + 1))]);
+        let large = OciImageManifest { annotations: Some(large), ..manifest(CONFIG, &[LAYER]) };
+        assert!(check(&large).is_err());
         let signed = BTreeMap::from([(SIGNATURE.to_owned(), "signed".to_owned())]);
         let signed = OciImageManifest { annotations: Some(signed), ..manifest(CONFIG, &[LAYER]) };
         assert_eq!(check(&signed), Ok(Some("signed".to_owned())));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 
 use super::reference::Place;
+use crate::cli::output::plain;
 
 /// Why a module does not come from a registry, or go there. Nothing is deployed or written then.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,29 @@ pub(crate) enum RegistryError {
         /// The place.
         place: Place,
     },
+    /// The registry takes nothing below this name.
+    #[error(
+        "{place}: the registry has no such repository; some want it made before something is pushed to it"
+    )]
+    NoRepository {
+        /// The place.
+        place: Place,
+    },
+    /// The server that the registry asks for tokens does not give one.
+    #[error(
+        "{place}: the server that logs in for the registry gives {} no token: {reason}; log in with \
+         `docker login {registry}`, if that is not what is wrong", if *.has_credentials { "this user" } else { "nobody" }
+    )]
+    NoToken {
+        /// The place.
+        place: Place,
+        /// The host of the registry.
+        registry: String,
+        /// Whether a user and a password were sent.
+        has_credentials: bool,
+        /// Its words.
+        reason: String,
+    },
     /// There is something else.
     #[error("{place}: it is no module: {reason}")]
     Kind {
@@ -83,16 +107,23 @@ pub(crate) enum RegistryError {
 }
 
 impl RegistryError {
+    /// An answer of the registry, in its words.
+    pub(super) fn other(place: &Place, reason: &str) -> Self {
+        Self::Other { place: place.clone(), reason: foreign(reason) }
+    }
+
     /// Tells what went wrong at a place. `has_credentials`: whether a user and a password were sent.
     pub(super) fn of(place: &Place, has_credentials: bool, error: OciDistributionError) -> Self {
         use OciDistributionError as E;
         let place = place.clone();
         match error {
-            E::UnauthorizedError { .. }
-            | E::AuthenticationFailure(_)
-            | E::ServerError { code: 401 | 403, .. } => {
+            E::UnauthorizedError { .. } | E::ServerError { code: 401 | 403, .. } => {
                 let registry = place.registry().to_owned();
                 Self::Unauthorized { place, registry, has_credentials }
+            }
+            E::AuthenticationFailure(reason) => {
+                let (registry, reason) = (place.registry().to_owned(), foreign(&reason));
+                Self::NoToken { place, registry, has_credentials, reason }
             }
             E::ImageManifestNotFoundError(_) | E::ServerError { code: 404, .. } => {
                 Self::Missing { place }
@@ -112,10 +143,10 @@ impl RegistryError {
                 ]) {
                     Self::Missing { place }
                 } else {
-                    Self::Other { place, reason: envelope.to_string() }
+                    Self::other(&place, &envelope.to_string())
                 }
             }
-            E::DigestError(error) => Self::Digest { place, reason: error.to_string() },
+            E::DigestError(error) => Self::Digest { place, reason: foreign(&error.to_string()) },
             E::ImageIndexParsingNoPlatformResolverError => Self::Kind {
                 place,
                 reason: "it is a list of images for several machines".to_owned(),
@@ -124,9 +155,21 @@ impl RegistryError {
                 Self::Other { place, reason: "it redirects without end".to_owned() }
             }
             E::RequestError(error) => Self::Away { place, reason: chain(&error) },
-            other => Self::Other { place, reason: chain(&other) },
+            other => Self::other(&place, &chain(&other)),
         }
     }
+}
+
+/// The most characters of a registry's words that are said.
+const WORDS_MAX: usize = 500;
+
+/// Words of a registry, or of a program that keeps passwords: in one line that changes nothing on a terminal, and not all
+/// of many.
+pub(super) fn foreign(words: &str) -> String {
+    let words = words.trim();
+    let said: String = words.chars().take(WORDS_MAX).collect();
+    let cut = if said.len() < words.len() { " …" } else { "" };
+    plain(&said) + cut
 }
 
 /// An error with its causes.

@@ -1,12 +1,12 @@
 //! Gets a module from a registry.
 
 use futures_util::StreamExt as _;
-use oci_client::errors::DigestError;
+use oci_client::{RegistryOperation, errors::DigestError};
 use tokio::time::timeout;
 
 use super::{
     artifact,
-    error::{RegistryError, chain},
+    error::{RegistryError, chain, foreign},
     reference::Place,
     registry::{Registry, WHOLE_TIMEOUT},
 };
@@ -36,10 +36,12 @@ pub(crate) async fn pull(place: &Place, most: usize) -> Result<Pulled, RegistryE
 async fn whole(place: &Place, registry: &Registry, most: usize) -> Result<Pulled, RegistryError> {
     let Registry { client, auth } = registry;
     let failed = |error| RegistryError::of(place, registry.has_user(), error);
+    registry.log_in(place, RegistryOperation::Pull).await?;
     let (manifest, digest) =
         client.pull_image_manifest(place.reference(), auth).await.map_err(failed)?;
     let place = place.at(&digest);
-    let kind = |reason| RegistryError::Kind { place: place.clone(), reason };
+    let kind =
+        |reason: String| RegistryError::Kind { place: place.clone(), reason: foreign(&reason) };
     let signature = artifact::check(&manifest).map_err(kind)?;
     let layer = manifest.layers.first().ok_or_else(|| kind("it has no layer".to_owned()))?;
     let too_large = || RegistryError::TooLarge { place: place.clone(), most: most as u64 };
@@ -62,7 +64,7 @@ async fn whole(place: &Place, registry: &Registry, most: usize) -> Result<Pulled
 
 /// The end of a file before its end: the library checks its digest, or the network is gone.
 fn broken(place: &Place, error: &std::io::Error) -> RegistryError {
-    let (place, reason) = (place.clone(), chain(error));
+    let (place, reason) = (place.clone(), foreign(&chain(error)));
     if error.get_ref().is_some_and(|cause| cause.is::<DigestError>()) {
         RegistryError::Digest { place, reason }
     } else {

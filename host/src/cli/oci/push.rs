@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use http::HeaderValue;
 use oci_client::{
+    RegistryOperation,
     client::{Config, ImageLayer},
     manifest::{OCI_IMAGE_MEDIA_TYPE, OciImageManifest},
 };
@@ -43,22 +44,25 @@ pub(crate) async fn push(
     let body = serde_json::to_vec(&manifest).map_err(|error| kind(error.to_string()))?;
     let digest = artifact::digest(&body);
     let registry = Registry::of(place)?;
-    let (client, auth) = (&registry.client, &registry.auth);
+    let client = &registry.client;
     let failed = |error| RegistryError::of(place, registry.has_user(), error);
     let pushed = async {
+        registry.log_in(place, RegistryOperation::Push).await?;
         let at = place.reference();
-        client.store_auth_if_needed(at.resolve_registry(), auth).await;
         for blob in [layer.data, config.data] {
             let digest = artifact::digest(&blob);
-            client.push_blob(at, blob, &digest).await?;
+            client.push_blob(at, blob, &digest).await.map_err(failed)?;
         }
         let kind = HeaderValue::from_static(OCI_IMAGE_MEDIA_TYPE);
-        client.push_manifest_raw(at, body, kind).await
+        client.push_manifest_raw(at, body, kind).await.map_err(failed)
     };
     let pushed = timeout(WHOLE_TIMEOUT, pushed).await.map_err(|_| RegistryError::Away {
         place: place.clone(),
         reason: format!("it has not taken the file within {WHOLE_TIMEOUT:?}"),
     })?;
-    pushed.map_err(failed)?;
+    pushed.map_err(|error| match error {
+        RegistryError::Missing { place } => RegistryError::NoRepository { place },
+        error => error,
+    })?;
     Ok(place.at(&digest))
 }

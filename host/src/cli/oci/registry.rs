@@ -3,20 +3,24 @@
 use std::{
     env,
     fs::File,
-    io::{BufReader, ErrorKind},
+    io::{self, ErrorKind},
     net::IpAddr,
     path::PathBuf,
     time::Duration,
 };
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
+use http::HeaderValue;
 use oci_client::{
-    Client,
+    Client, RegistryOperation,
     client::{ClientConfig, ClientProtocol},
     secrets::RegistryAuth,
 };
 
-use super::{error::RegistryError, reference::Place};
+use super::{
+    error::{RegistryError, foreign},
+    reference::Place,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a registry may be silent.
@@ -44,12 +48,36 @@ impl Registry {
             connect_timeout: Some(CONNECT_TIMEOUT),
             read_timeout: Some(READ_TIMEOUT),
             user_agent: concat!("tidegate/", env!("CARGO_PKG_VERSION")),
+            http_proxy: variable(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
+            https_proxy: variable(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+            no_proxy: Some(match variable(&["no_proxy", "NO_PROXY"]) {
+                Some(more) => format!("{LOOPBACK},{more}"),
+                None => LOOPBACK.to_owned(),
+            }),
             ..ClientConfig::default()
         };
         let auth = credentials(registry)?;
         let client = Client::try_from(config)
             .map_err(|error| RegistryError::of(place, has_user(&auth), error))?;
         Ok(Self { client, auth })
+    }
+
+    /// Logs in, if the registry asks for that, so that the requests after it have a token.
+    ///
+    /// The library would do so by itself, keep an error of it to itself, and put whatever the token is into a header
+    /// field.
+    pub(super) async fn log_in(
+        &self,
+        place: &Place,
+        operation: RegistryOperation,
+    ) -> Result<(), RegistryError> {
+        let asked = self.client.auth(place.reference(), &self.auth, operation).await;
+        let token = asked.map_err(|error| RegistryError::of(place, self.has_user(), error))?;
+        if token.is_some_and(|token| HeaderValue::try_from(token).is_err()) {
+            let reason = "its token has characters that no header field has";
+            return Err(RegistryError::other(place, reason));
+        }
+        Ok(())
     }
 
     /// Whether a user and a password are sent.
@@ -60,6 +88,14 @@ impl Registry {
 
 fn has_user(auth: &RegistryAuth) -> bool {
     *auth != RegistryAuth::Anonymous
+}
+
+/// Hosts for which no proxy is asked: requests to this machine have no TLS, and are not for others.
+const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+
+/// The first of some variables that has a value.
+fn variable(names: &[&str]) -> Option<String> {
+    names.iter().filter_map(|name| env::var(name).ok()).find(|value| !value.is_empty())
 }
 
 /// Whether a registry is on this machine, where there is no TLS.
@@ -81,7 +117,8 @@ fn credentials(registry: &str) -> Result<RegistryAuth, RegistryError> {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             opened => opened.map_err(|error| wrong(error.to_string()))?,
         };
-        match get_credential_from_reader(BufReader::new(opened), registry) {
+        let text = io::read_to_string(opened).map_err(|error| wrong(error.to_string()))?;
+        match credential(&text, registry) {
             Ok(DockerCredential::UsernamePassword(user, password)) => {
                 return Ok(RegistryAuth::Basic(user, password));
             }
@@ -94,10 +131,24 @@ fn credentials(registry: &str) -> Result<RegistryAuth, RegistryError> {
             // The words of the protocol of helpers for that there are none.
             Err(CredentialRetrievalError::HelperFailure { stdout, .. })
                 if stdout.contains("credentials not found") => {}
-            Err(error) => return Err(wrong(error.to_string())),
+            Err(error) => return Err(wrong(foreign(&error.to_string()))),
         }
     }
     Ok(RegistryAuth::Anonymous)
+}
+
+/// The name by which `docker login` keeps the user of the one registry that has another one.
+const DOCKER_HUB_LOGIN: &str = "https://index.docker.io/v1/";
+
+/// Reads a credential of a file of logins.
+fn credential(text: &str, registry: &str) -> Result<DockerCredential, CredentialRetrievalError> {
+    let of = |name| get_credential_from_reader(text.as_bytes(), name);
+    if matches!(registry, "docker.io" | "index.docker.io")
+        && let Ok(found) = of(DOCKER_HUB_LOGIN)
+    {
+        return Ok(found);
+    }
+    of(registry)
 }
 
 /// The files of `docker login` and `podman login`.

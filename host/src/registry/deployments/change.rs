@@ -54,8 +54,9 @@ impl Deployments {
         change: &Change,
     ) -> Result<Option<KeyId>, DeployError> {
         let (signers, signature) = (self.loader.signers().clone(), change.signature.clone());
+        let of = module.clone();
         // Hashing a large file takes a while.
-        let check = move || signers.check(&wasm, signature.as_deref());
+        let check = move || signers.check(&of, &wasm, signature.as_deref());
         let checked = tokio::task::spawn_blocking(check).await;
         let checked = checked.unwrap_or_else(|error| Err(SignatureError::Form(error.to_string())));
         checked.map_err(|error| DeployError::Signature { module: module.clone(), error })
@@ -133,7 +134,7 @@ impl Deployments {
             return self.unchanged(module);
         }
         if let Some(kept) = manifest.version(number) {
-            self.loader.signers().check_kept(kept.signed_by.as_ref()).map_err(|error| {
+            self.loader.signers().check_kept(module, kept.signed_by.as_ref()).map_err(|error| {
                 DeployError::KeptSignature { module: module.clone(), version: number, error }
             })?;
         }

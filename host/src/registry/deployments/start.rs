@@ -10,7 +10,7 @@ use super::{Change, DeployError, Deployments, Ledger, Writer};
 use crate::{
     message::ModuleName,
     registry::{
-        Candidate, Loader, ModuleSettings, Registry, Report,
+        Candidate, Loader, ModuleSettings, Registry, Report, SignatureError,
         store::{Manifest, ModuleStore, RolledBack, StoreError, Stored},
     },
     shutdown::Drain,
@@ -109,7 +109,13 @@ impl Deployments {
             let order = std::iter::once(wanted).chain(manifest.previous);
             for number in order.chain(others.into_iter().rev()) {
                 let probation = number == wanted && manifest.probation;
-                match self.revive_version(&writer, &name, manifest, number, probation).await {
+                let revived = match self.check_replacement(&name, manifest, number) {
+                    Ok(()) => {
+                        self.revive_version(&writer, &name, manifest, number, probation).await
+                    }
+                    Err(refused) => Err(refused.to_string()),
+                };
+                match revived {
                     Ok(()) => break,
                     Err(error) => {
                         let error = format!("version {number} cannot be served: {error}");
@@ -125,6 +131,23 @@ impl Deployments {
             writer.remember(&name, manifest);
         }
         writer.set_fault(&name, fault);
+    }
+
+    /// Checks the signer of a version that stands in for the active one. That one, and the one before it while it is
+    /// on probation, stay what they were.
+    fn check_replacement(
+        &self,
+        name: &ModuleName,
+        manifest: &Manifest,
+        number: u64,
+    ) -> Result<(), SignatureError> {
+        let is_before = manifest.probation && manifest.previous == Some(number);
+        match manifest.version(number) {
+            Some(kept) if number != manifest.active && !is_before => {
+                self.loader.signers().check_kept(name, kept.signed_by.as_ref())
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn revive_version(
