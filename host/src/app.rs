@@ -3,6 +3,7 @@
 //! [`Config::build`] opens ports and loads modules, and fails without a trace; [`App::start`] starts
 //! tasks and slots; [`RunningApp::stop`] ends them in order.
 
+mod history;
 mod keys;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 use tokio::{runtime::Handle, time::Instant};
 
+use self::history::History;
 use crate::{
     admin::{
         self, AdminServer, AdminStore, AdminToken, DirectoryAdminStore, RedisAdminStore, Tokens,
@@ -233,12 +235,15 @@ impl Config {
         Ok(Arc::new(store.map_err(|source| StartError::DataDir { path, source })?))
     }
 
-    /// Where named tokens are kept: with the modules.
-    fn admin_store(&self, redis: Option<&Redis>) -> Result<Arc<dyn AdminStore>, StartError> {
-        Ok(match redis {
+    /// The tokens of the admin API. Named ones are kept with the modules.
+    fn tokens(&self, redis: Option<&Redis>) -> Result<Tokens, StartError> {
+        let token = AdminToken::open(&self.data_dir)
+            .map_err(|source| StartError::DataDir { path: self.data_dir.clone(), source })?;
+        let store: Arc<dyn AdminStore> = match redis {
             Some(redis) => Arc::new(RedisAdminStore::new(redis).map_err(LayerError::from)?),
             None => Arc::new(DirectoryAdminStore::new(&self.data_dir)),
-        })
+        };
+        Ok(Tokens::new(token, store))
     }
 
     /// Opens the data of modules: with the messages, or in the data directory. A successor of a process waits
@@ -282,6 +287,7 @@ fn has_file(module: &&ModuleConfig) -> bool {
 #[derive(Debug)]
 pub struct App {
     deployments: Arc<Deployments>,
+    history: History,
     /// Tasks that keep what the registry reports.
     keeping: Drain,
     records: Arc<Records>,
@@ -331,11 +337,10 @@ impl Config {
         let store = self.store(redis.as_ref())?;
         let deployments = self.deployments(store, &keeping, &metrics).await?;
         layer.lend_histories(deployments.registry().histories());
+        let history = History::take_up(&layer, &data, &self.data_dir).await;
         let serving = Drain::new(Handle::current());
         let asked = Drain::new(Handle::current());
-        let token = AdminToken::open(&self.data_dir)
-            .map_err(|source| StartError::DataDir { path: self.data_dir.clone(), source })?;
-        let tokens = Arc::new(Tokens::new(token, self.admin_store(redis.as_ref())?));
+        let tokens = Arc::new(self.tokens(redis.as_ref())?);
         let drain_delay = self.interface.drain.delay;
         let auth = (!self.auth.is_empty()).then(|| Arc::new(Auth::new(self.auth)));
         if let Some(auth) = auth.as_ref().filter(|_| !self.listen.is_empty()) {
@@ -384,6 +389,7 @@ impl Config {
         let worker = self.worker;
         Ok(App {
             deployments,
+            history,
             keeping,
             records,
             layer,
@@ -442,6 +448,7 @@ impl App {
             endpoints,
             admin_address,
             deployments: self.deployments,
+            history: self.history,
             keeping: self.keeping,
             records: self.records,
             layer: self.layer,
@@ -463,6 +470,7 @@ pub struct RunningApp {
     endpoints: Vec<Endpoint>,
     admin_address: SocketAddr,
     deployments: Arc<Deployments>,
+    history: History,
     keeping: Drain,
     records: Arc<Records>,
     layer: Arc<dyn ChannelLayer>,
@@ -555,6 +563,7 @@ impl RunningApp {
         self.admin.finished().await;
         self.keeping.stop();
         self.keeping.finished().await;
+        self.history.leave().await;
         left
     }
 }

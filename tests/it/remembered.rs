@@ -3,7 +3,9 @@
 mod checker;
 
 use serde::Deserialize;
-use tests::{Client, Host, Socket, guest};
+use tests::{Client, Host, Process, Socket, guest};
+
+use crate::TIDEGATE;
 
 /// A frame to a member that sees positions.
 #[derive(Debug, Deserialize, PartialEq)]
@@ -144,7 +146,64 @@ async fn a_member_that_joins_again_stays_where_it_is_until_it_has_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_starts_again_tells_a_gap() {
+async fn a_restart_in_order_keeps_histories_and_positions() {
+    let data = tempfile::tempdir().unwrap();
+    let start = || Host::builder().guest("remembering").data_dir(data.path()).start();
+    let host = start().await;
+    let mut socket = host.websocket("/room/blue").await;
+    stands(&mut socket, true).await;
+    say(host.client(), ["one"]).await;
+    let mut position = hears(&mut socket, &["one"]).await;
+    drop(socket);
+    // It misses two, and the process ends.
+    say(host.client(), ["two", "three"]).await;
+    host.stop().await;
+    for (missed, next) in [(&["two", "three"][..], "four"), (&[], "five")] {
+        let host = start().await;
+        let back = format!("/room/blue?latest=0&after=remembering.room.blue:{position}");
+        let mut socket = host.websocket(&back).await;
+        stands(&mut socket, true).await;
+        hears(&mut socket, missed).await;
+        say(host.client(), [next]).await;
+        position = hears(&mut socket, &[next]).await;
+        // Who comes anew gets the latest, those of the processes before, too.
+        let mut other = host.websocket("/room/blue?latest=3").await;
+        stands(&mut other, true).await;
+        let latest =
+            if next == "four" { ["two", "three", "four"] } else { ["three", "four", "five"] };
+        hears(&mut other, &latest).await;
+        drop((socket, other));
+        host.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_leaves_no_proof_that_nothing_was_missed() {
+    let data = tempfile::tempdir().unwrap();
+    let file = format!("remembering={}", guest("remembering").display());
+    let directory = data.path().display().to_string();
+    let arguments = ["--module", &*file, "--data-dir", &*directory];
+    let mut position = String::new();
+    // The histories that the second one takes up are those of the first, and of no use to the third.
+    for (signal, is_complete) in [("TERM", true), ("KILL", true), ("KILL", false)] {
+        let process = Process::serve(TIDEGATE, &arguments).await;
+        let target = match position.is_empty() {
+            true => "/room/blue".to_owned(),
+            false => format!("/room/blue?after=remembering.room.blue:{position}"),
+        };
+        let mut socket = Socket::open(process.address, &target).await;
+        stands(&mut socket, is_complete).await;
+        say(Client::new(process.address), [signal]).await;
+        position = hears(&mut socket, &[signal]).await;
+        drop(socket);
+        process.signal(signal).await;
+        process.wait().await;
+        assert_eq!(data.path().join("history").exists(), signal == "TERM");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_starts_again_without_its_data_tells_a_gap() {
     let host = start().await;
     let mut socket = host.websocket("/room/blue").await;
     stands(&mut socket, true).await;

@@ -18,7 +18,8 @@ mod waiting;
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt,
+    fmt, io,
+    path::Path,
     sync::{Arc, Weak, atomic::AtomicUsize},
     time::Duration,
 };
@@ -294,6 +295,18 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
     /// Lends what says which groups are remembered. The application lends it once, before anything is served; a
     /// process that only sends lends none.
     fn lend_histories(&self, _histories: &Histories) {}
+
+    /// Leaves histories in a file for the next process, and returns of how many groups. The application calls it at its
+    /// orderly end, when nobody sends any more. A layer whose histories outlive the process leaves none.
+    fn leave_histories(&self, _file: &Path) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    /// Takes up the histories that the process before has left in a file, and removes that. Returns of how many groups.
+    /// The application calls it before anything is sent. It reads a whole file.
+    fn take_up_histories(&self, _file: &Path) -> io::Result<usize> {
+        Ok(0)
+    }
 
     /// Whether a group is remembered. Workers call it for consumers that join or read a history.
     fn keeps_history(&self, _group: &GroupName) -> bool {

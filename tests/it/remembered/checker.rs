@@ -190,25 +190,30 @@ enum Fault {
     CutOff,
     Deployed,
     Drained,
+    /// It stops in order, and its successor has its data.
+    Restarted,
 }
 
-/// A process that serves, and the network between it and Redis.
+/// A process that serves, its data, and the network between it and Redis.
 struct Serving {
     process: Process,
+    data: TempDir,
     network: Option<FaultProxy>,
 }
 
 impl Serving {
-    async fn start(redis: Option<&RedisServer>, settings: &Path) -> Self {
+    async fn start(redis: Option<&RedisServer>, settings: &Path, data: TempDir) -> Self {
         let network = match redis {
             Some(redis) => Some(FaultProxy::before(redis.port()).await),
             None => None,
         };
         let (file, url) = (settings.display().to_string(), network.as_ref().map(FaultProxy::url));
         let module = format!("remembering={}", guest("remembering").display());
+        let directory = data.path().display().to_string();
         let mut arguments = vec!["--config", &*file, "--module", &*module];
+        arguments.extend(["--data-dir", &*directory]);
         arguments.extend(url.iter().flat_map(|url| ["--layer", url]));
-        Self { process: Process::serve(TIDEGATE, &arguments).await, network }
+        Self { process: Process::serve(TIDEGATE, &arguments).await, data, network }
     }
 }
 
@@ -243,8 +248,12 @@ impl Site {
     }
 
     async fn add(&mut self) {
+        self.add_with(tempfile::tempdir().unwrap()).await;
+    }
+
+    async fn add_with(&mut self, data: TempDir) {
         let settings = self.directory.path().join("tidegate.toml");
-        self.serving.push_back(Serving::start(self.redis.as_ref(), &settings).await);
+        self.serving.push_back(Serving::start(self.redis.as_ref(), &settings, data).await);
         self.note_addresses();
     }
 
@@ -269,6 +278,14 @@ impl Site {
                 let addresses = self.known();
                 let (said, _) = tokio::join!(talk(&addresses, lines), gone.wait());
                 said
+            }
+            Fault::Restarted => {
+                // Clients try its address in vain meanwhile.
+                let Serving { process, data, .. } = self.serving.pop_front().unwrap();
+                process.signal("TERM").await;
+                assert_eq!(process.wait().await, Some(0));
+                self.add_with(data).await;
+                talk(&self.known(), lines).await
             }
             Fault::CutOff => {
                 let cut = self.serving.pop_front().unwrap();
@@ -355,6 +372,12 @@ async fn check(mut site: Site, faults: &[Fault]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_come_and_go_miss_nothing_without_a_gap() {
     check(Site::start(None, 1).await, &[Fault::Deployed, Fault::Killed, Fault::Drained]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_come_and_go_miss_nothing_and_no_gap_is_told_through_restarts_in_order() {
+    let faults = [Fault::Restarted, Fault::Deployed, Fault::Restarted];
+    assert_eq!(check(Site::start(None, 1).await, &faults).await, 0, "the successor has all");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,8 @@
 //! What groups remember, in memory: the latest messages of each, bounded by its rule and by what its module may
 //! have in all.
 
+mod saved;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use tokio::time::Instant;

@@ -12,6 +12,8 @@ mod waiting;
 
 use std::{
     collections::HashSet,
+    io,
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64},
@@ -381,6 +383,14 @@ impl ChannelLayer for MemoryLayer {
     fn lend_histories(&self, histories: &Histories) {
         // Once: a process has one registry.
         drop(self.histories.set(histories.clone()));
+    }
+
+    fn leave_histories(&self, file: &Path) -> io::Result<usize> {
+        lock(&self.logs).save(file)
+    }
+
+    fn take_up_histories(&self, file: &Path) -> io::Result<usize> {
+        lock(&self.logs).restore(file)
     }
 
     fn keeps_history(&self, group: &GroupName) -> bool {

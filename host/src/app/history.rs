@@ -1,0 +1,57 @@
+//! Carries histories of groups over a restart of a process that is alone.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{capability::store::Store, layer::ChannelLayer};
+
+/// The histories of a process, and the file in which it leaves them.
+#[derive(Debug)]
+pub(super) struct History {
+    layer: Arc<dyn ChannelLayer>,
+    file: PathBuf,
+    /// A successor waits for its lock, so that it looks for the file when that is there.
+    data: Arc<dyn Store>,
+}
+
+impl History {
+    /// Takes up what the process before has left. What cannot be read is lost, and clients are told of a gap.
+    pub(super) async fn take_up(
+        layer: &Arc<dyn ChannelLayer>,
+        data: &Arc<dyn Store>,
+        data_dir: &Path,
+    ) -> Self {
+        let (layer, data, file) = (Arc::clone(layer), Arc::clone(data), data_dir.join("history"));
+        let (taker, from) = (Arc::clone(&layer), file.clone());
+        match on_a_thread(move || taker.take_up_histories(&from)).await {
+            Ok(0) => {}
+            Ok(groups) => tracing::info!(groups, "histories of the process before are taken up"),
+            Err(error) => tracing::warn!(
+                %error, file = %file.display(),
+                "the histories of the process before cannot be read, and are lost: clients are told of a gap"
+            ),
+        }
+        Self { layer, file, data }
+    }
+
+    /// Leaves them to the next process. Nobody sends any more.
+    pub(super) async fn leave(self) {
+        let (layer, file) = (Arc::clone(&self.layer), self.file.clone());
+        if let Err(error) = on_a_thread(move || layer.leave_histories(&file)).await {
+            tracing::warn!(
+                %error, file = %self.file.display(),
+                "the histories of groups cannot be kept, and are lost: clients are told of a gap"
+            );
+        }
+        drop(self.data);
+    }
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
