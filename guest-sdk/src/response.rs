@@ -49,6 +49,16 @@ impl Response {
         }
     }
 
+    /// Has the host answer with a group of the module, such as `room.blue`, that a [`history`](macro@crate::history) is kept of: with
+    /// the messages that are kept, and those that come where the client waits for them, by the read half of the
+    /// [Durable Streams protocol](https://github.com/durable-streams/durable-streams).
+    ///
+    /// The consumer is run for each request, so that it decides who may read. Header fields that it adds stay. A native test sees this
+    /// response as it is here, with the header field `tidegate-stream`.
+    pub fn durable_stream(group: impl Into<String>) -> Self {
+        Self::new(200).header("tidegate-stream", group.into())
+    }
+
     pub(crate) fn with_type(content_type: &str, body: Vec<u8>) -> Self {
         Self::new(200).header("content-type", content_type).body(body)
     }

@@ -27,6 +27,7 @@ mod deploys;
 mod dev;
 mod doctor;
 mod drain;
+mod durable_streams;
 mod examples;
 mod fetches;
 mod files;

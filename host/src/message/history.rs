@@ -86,6 +86,8 @@ impl FromStr for Position {
 pub enum After {
     /// It was nowhere before.
     Nothing,
+    /// Before the first message that is kept, whichever that is.
+    Start,
     /// Behind this position.
     Position(Position),
     /// At a place that no history has.

@@ -87,6 +87,18 @@ export class Response {
     return new Response(null, { status, headers: { location } });
   }
 
+  /**
+   * Has the host answer with a group of the module that is remembered: with the messages that are kept, and those that come
+   * where the client waits for them, by the read half of the Durable Streams protocol. The consumer is run for each request,
+   * so that it decides who may read. A `TestHost` has this response as it is here, with the header field `tidegate-stream`.
+   *
+   * @param {string} group such as `room.blue`
+   * @param {ResponseInit} [init] header fields that the response has besides
+   */
+  static durableStream(group, init) {
+    return new Response(null, init).header("tidegate-stream", text(group, "the group of Response.durableStream"));
+  }
+
   /** @param {string} type */
   #typed(type) {
     return this.#has("content-type") ? this : this.header("content-type", type);

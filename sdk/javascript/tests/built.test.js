@@ -7,12 +7,19 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { DurableStream, stream } from "@durable-streams/client";
 import { build } from "@tidegate/sdk/build";
 import { runCases } from "@tidegate/sdk/testing";
 
 import { cases, examples, source } from "./examples.js";
 import { driver, program, serve, token } from "./host.js";
 import { outside } from "./outside.js";
+
+/** The offset at the end of a stream. @param {string} url */
+async function head(url) {
+  const found = await DurableStream.head({ url });
+  return "offset" in found ? found.offset : undefined;
+}
 
 describe(
   "on a host",
@@ -267,6 +274,42 @@ describe(
       assert.deepEqual([answered.status, await answered.text()], [200, "now"]);
       assert.equal(answered.headers.has("tidegate-complete"), false);
       await room.reset();
+    });
+
+    test("a published client reads a group that is remembered as a durable stream", async () => {
+      const url = `${host.address}/remembering/durable/b`;
+      const say = async (/** @type {string} */ text) => {
+        const said = await fetch(`${host.address}/remembering/say/b/${encodeURIComponent(text)}`, { method: "POST" });
+        assert.equal(said.status, 200);
+      };
+      await say("one");
+      await say('{"tide":"high"}');
+      const kept = await stream({ url, offset: "-1", live: false });
+      assert.deepEqual(await kept.json(), ["one", { tide: "high" }]);
+      assert.deepEqual([kept.upToDate, await head(url)], [true, kept.offset]);
+      let offset = kept.offset;
+      for (const live of /** @type {const} */ (["long-poll", "sse"])) {
+        const expected = [1, 2, 3].map((number) => `${live} ${number}`);
+        const reading = await stream({ url, offset, live, json: true });
+        /** @type {unknown[]} */
+        const heard = [];
+        const all = new Promise((resolve, reject) => {
+          reading.closed.catch(reject);
+          reading.subscribeJson(async (batch) => {
+            heard.push(...batch.items);
+            if (heard.length === expected.length) resolve(batch.offset);
+          });
+        });
+        for (const text of expected) await say(text);
+        offset = /** @type {string} */ (await all);
+        reading.cancel();
+        assert.deepEqual(heard, expected);
+      }
+      assert.equal(offset, await head(url));
+      // Three are kept, so that the first offset is gone.
+      await assert.rejects(stream({ url, offset: kept.offset, live: false }), { status: 410 });
+      const fresh = await stream({ url, live: false });
+      assert.deepEqual(await fresh.json(), ["sse 1", "sse 2", "sse 3"]);
     });
 
     test("who signs in stays signed in, with what is kept for the session", async () => {

@@ -36,6 +36,7 @@ export default app({
       const after = query.get("behind");
       return after === null ? history.latest(2) : history.after(after);
     }),
+    durable: http("GET /durable/{room}", ({ params }) => Response.durableStream(group(params))),
     say: http("POST /say/{room}/{text}", ({ params }, cx) => {
       cx.groupSend(group(params), Frame.text(params.text));
       return "said\n";

@@ -1,4 +1,6 @@
-//! One request and its response: answered, streamed, or held.
+//! One request and its response: answered, streamed, held, or made of a history.
+
+mod feed;
 
 use std::{future::Future, sync::Arc};
 
@@ -138,6 +140,9 @@ impl Exchange {
     pub(super) async fn response(mut self, id: CorrelationId) -> Response<ResponseBody> {
         match self.first().await {
             First::Whole(mut response, kept) => {
+                if let Some(group) = feed::named(&mut response.head) {
+                    return self.feed(&group, response.head, id).await;
+                }
                 self.place.mark(&mut response.head);
                 self.finish().await;
                 let mut whole =

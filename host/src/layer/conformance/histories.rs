@@ -193,7 +193,16 @@ pub(in super::super) async fn a_history_is_read_page_by_page(subject: Subject) {
         assert_eq!((numbers(&page), page.has_more(), page.from), (expected, more, after));
         after = page.end();
     }
+    let first = history(layer, &group, After::Start, 2).await;
+    assert!(first.is_complete && first.has_more());
+    assert_eq!(first.from.offset + 2, first.end().offset);
+    let rest = history(layer, &group, After::Position(first.end()), 1_000).await;
+    let whole = history(layer, &group, After::Start, 1_000).await;
+    assert_eq!(numbers(&whole), [numbers(&first), numbers(&rest)].concat());
+    assert_eq!(numbers(&whole), numbers(&history(layer, &group, After::Nothing, 1_000).await));
     let nothing = GroupName::parse("m.nothing").unwrap();
+    let page = history(layer, &nothing, After::Start, 5).await;
+    assert!(page.is_complete && page.messages.is_empty() && !page.has_more());
     let page = history(layer, &nothing, After::Nothing, 5).await;
     assert!(page.is_complete && page.messages.is_empty() && !page.has_more());
     send(layer, &nothing, [1]).await;

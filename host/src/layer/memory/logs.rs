@@ -89,6 +89,7 @@ impl Log {
             {
                 Some(after.offset)
             }
+            After::Start => Some(self.floor()),
             _ => None,
         };
         let is_complete = after.is_some() || start.after == After::Nothing;

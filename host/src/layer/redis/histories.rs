@@ -48,6 +48,7 @@ fn page((epoch, from, last, is_complete, contents): Paged) -> Result<Page, Layer
 fn add_after(call: &mut ScriptInvocation<'_>, after: After) {
     match after {
         After::Nothing => call.arg("").arg(0),
+        After::Start => call.arg("*").arg(0),
         // No epoch is written so.
         After::Unknown => call.arg("-").arg(0),
         After::Position(Position { epoch, offset }) => call.arg(epoch.to_string()).arg(offset),

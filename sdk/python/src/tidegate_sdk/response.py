@@ -58,6 +58,16 @@ class Response:
         return cls._typed("application/json", jsons.dumps(value), status)
 
     @classmethod
+    def durable_stream(cls, group: str) -> Response:
+        """The messages of a group of the module that is remembered, such as `room.blue`, made by the host.
+
+        They are those that are kept, and those that come where the client waits for them, by the read half of the
+        Durable Streams protocol. The consumer is run for each request, so that it decides who may read. A native test sees
+        this response as it is here, with the header field `tidegate-stream`.
+        """
+        return cls().header("tidegate-stream", need_text("Response.durable_stream", group))
+
+    @classmethod
     def _typed(cls, content_type: str, text: str, status: int) -> Response:
         return cls(status, text.encode(), [("content-type", content_type.encode())])
 

@@ -162,6 +162,12 @@ fn history(cx: &mut Context, group: String, request: &Request) -> Result<String>
     Ok(format!("{texts} | complete {complete} more {more} {}", page.position()))
 }
 
+/// A group of the module as a stream that clients read.
+#[http("GET|POST /stream/{group}")]
+fn stream(group: String) -> Response {
+    Response::durable_stream(group).header("x-says", "the consumer")
+}
+
 /// A join that asks for too many messages.
 #[http("POST /join/{group}")]
 fn join(cx: &mut Context, group: String) -> Result<Reply> {
@@ -185,6 +191,7 @@ export! {
     poll,
     publish,
     history,
+    stream,
     join,
 }
 

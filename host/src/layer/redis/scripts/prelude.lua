@@ -366,6 +366,7 @@ end
 local function page_of(group, rule, after_epoch, after_offset, latest, limit, limit_bytes)
     local epoch, last, length = open_history(group, rule)
     local list, floor = base .. 'history:' .. group, last - length
+    if after_epoch == '*' then after_epoch, after_offset = epoch, floor end
     local is_there = after_epoch == epoch and after_offset >= floor and after_offset <= last
     local from, contents, bytes = after_offset, {}, 0
     if not is_there then
