@@ -337,7 +337,6 @@ impl Config {
         let store = self.store(redis.as_ref())?;
         let deployments = self.deployments(store, &keeping, &metrics).await?;
         layer.lend_histories(deployments.registry().histories());
-        let history = History::take_up(&layer, &data, &self.data_dir).await;
         let serving = Drain::new(Handle::current());
         let asked = Drain::new(Handle::current());
         let tokens = Arc::new(self.tokens(redis.as_ref())?);
@@ -387,6 +386,8 @@ impl Config {
             interface.bind(self.listen).await?;
         }
         let worker = self.worker;
+        // Last: a start that fails leaves the file to the next one.
+        let history = History::take_up(&layer, &data, &self.data_dir).await?;
         Ok(App {
             deployments,
             history,

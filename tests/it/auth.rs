@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tests::{Host, Socket, auth_section, guest, must, token, token_for};
+use tests::{Host, SECRET, Socket, auth_section, guest, must, sessions_section, token, token_for};
 use tidegate::{
     config::Layers,
     message::{
@@ -365,6 +365,9 @@ fn settings_say_what_is_wrong_with_them() {
         layers.add_file("tidegate.toml", text)?;
         layers.finish().map(drop)
     };
+    // A process that only works knows no sections.
+    assert!(read("[modules.a]\nauth = [\"web\"]").is_ok());
+    assert!(read(&format!("{}[modules.a]\nauth = [\"sessions\"]", auth_section(""))).is_ok());
     assert!(read(&auth_section("leeway = \"5m\"\naudience = \"app\"\nissuer = \"me\"")).is_ok());
     for (text, rule) in [
         (auth_section("leeway = \"6m\""), "auth.web.leeway: it is at most 5m"),
@@ -382,8 +385,24 @@ fn settings_say_what_is_wrong_with_them() {
             "auth.web: a secret of `django_secrets` has 5",
         ),
         (
+            format!("{}[auth.sessions]\n", auth_section("")),
+            "auth.sessions: this name stands for the sessions of the host",
+        ),
+        (
+            auth_section(&format!("cookie = \"sessionid\"\ndjango_secrets = {SECRET:?}")),
+            "auth.web.django_cookie: the cookie \"sessionid\" is that of auth.web.cookie, too",
+        ),
+        (
+            format!(
+                "{}{}",
+                auth_section("cookie = \"id\"\n"),
+                sessions_section("secure = false\ncookie = \"id\"")
+            ),
+            "sessions.cookie: the cookie \"id\" is that of auth.web.cookie, too",
+        ),
+        (
             format!("{}[modules.a]\nauth = [\"wob\"]\n", auth_section("")),
-            "modules.a.auth: there is no section `auth.wob`; name some of web",
+            "modules.a.auth: there is no section `auth.wob`; name some of web, and sessions",
         ),
         ("[auth.web]\n".to_owned(), "auth.web: `algorithms` names none"),
         ("[auth.web]\nalgorithms = [\"HS256\"]\n".to_owned(), "auth.web: there is no key"),

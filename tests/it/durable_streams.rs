@@ -2,7 +2,9 @@
 //! a reader asks wrongly.
 
 use serde_json::{Value, json};
-use tests::{Client, Host, Process, RedisServer, Reply, Streaming, background, guest, must};
+use tests::{
+    Client, Host, Process, RedisServer, Reply, Socket, Streaming, background, guest, must,
+};
 
 use crate::TIDEGATE;
 
@@ -93,6 +95,9 @@ async fn each_wrong_question_has_its_answer() {
         ("GET", format!("{STREAM}?offset={another_epoch}&live=long-poll"), 410),
         ("GET", format!("{STREAM}?offset={another_epoch}&live=sse"), 410),
         ("GET", format!("{STREAM}?offset={ahead}&live=sse"), 410),
+        ("GET", format!("{STREAM}?but=forbidden"), 500),
+        ("GET", format!("{STREAM}?but=twice"), 500),
+        ("GET", format!("{STREAM}?but=body"), 500),
         ("GET", "/stream/other.blue".to_owned(), 404),
         ("GET", "/stream/remembering.room.blue".to_owned(), 404),
         ("GET", "/stream/%25".to_owned(), 404),
@@ -100,6 +105,12 @@ async fn each_wrong_question_has_its_answer() {
     ] {
         let reply = client.request(method, &target, &[], "").await;
         assert_eq!(reply.status, status, "{method} {target}: {}", reply.text());
+        // A page of another origin reads a refusal by the fields of the consumer.
+        assert_eq!(reply.header("x-says"), Some("the consumer"), "{target}");
+        assert_eq!(
+            (reply.header("cache-control"), reply.header("tidegate-stream")),
+            (Some("no-store"), None)
+        );
     }
     host.stop().await;
 }
@@ -155,7 +166,11 @@ struct Events {
 
 impl Events {
     async fn open(client: Client, query: &str) -> Self {
-        let stream = client.start("GET", &format!("{STREAM}{query}&live=sse"), &[], "").await;
+        Self::of(client, &format!("{STREAM}{query}")).await
+    }
+
+    async fn of(client: Client, target: &str) -> Self {
+        let stream = client.start("GET", &format!("{target}&live=sse"), &[], "").await;
         assert_eq!(stream.response.status().as_u16(), 200);
         assert_eq!(stream.response.headers().get("content-type").unwrap(), "text/event-stream");
         Self { stream, text: String::new() }
@@ -229,6 +244,82 @@ async fn a_stream_of_events_begins_with_what_is_kept_and_goes_on() {
     }
     drop((events, from_now));
     host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_history_comes_in_pages_without_a_hole() {
+    let host = start().await;
+    let client = host.client();
+    let mut crier = Socket::open(host.address(), "/crier/kept.long").await;
+    // Three pages of 256 KiB.
+    let lines: Vec<Value> =
+        (0..60).map(|number| json!(format!("{number} {}", "x".repeat(12_000)))).collect();
+    for line in &lines {
+        crier.send(line.as_str().unwrap()).await;
+        assert_eq!(crier.text().await, "sent");
+    }
+    let (mut all, mut offset, mut pages) = (Vec::new(), "-1".to_owned(), 0);
+    loop {
+        let reply = client.get(&format!("/stream/kept.long?offset={offset}")).await;
+        let (items, next, is_all) = told(&reply);
+        all.extend(items.as_array().unwrap().clone());
+        (offset, pages) = (next, pages + 1);
+        if is_all {
+            break;
+        }
+    }
+    assert!(all == lines && pages >= 3, "{pages} pages of {} messages", all.len());
+    let mut events = Events::of(client, "/stream/kept.long?offset=-1").await;
+    let (mut heard, mut ends) = (Vec::new(), Vec::new());
+    while heard.len() < lines.len() {
+        let (items, _, is_all) = events.next().await;
+        heard.extend(items);
+        ends.push(is_all);
+    }
+    assert!(heard == lines && ends.len() >= 3, "{ends:?}");
+    assert!(ends.pop().unwrap() && !ends.contains(&true), "it is told when that is all");
+    crier.send("live").await;
+    events.hear(&[json!("live")]).await;
+    drop((events, crier));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_consumer_has_joined_itself_is_not_told_twice_or_in_place_of_the_stream() {
+    let host = start().await;
+    let client = host.client();
+    say(client, &["one"]).await;
+    let mut events = Events::open(client, "?joined=1&offset=-1").await;
+    events.hear(&[json!("one")]).await;
+    let published = client.request("POST", "/poll/other", &[], "of another group").await;
+    assert_eq!(published.status, 200);
+    say(client, &["two"]).await;
+    events.hear(&[json!("two")]).await;
+    // Whom somebody closes gets an end, and what was said until then.
+    let close = json!({ "module": "remembering", "protocol": "http" }).to_string();
+    say(client, &["three"]).await;
+    host.admin().done("POST", "connections/close", close).await;
+    events.hear(&[json!("three")]).await;
+    assert!(must("the end", events.stream.part()).await.is_none());
+    drop(events);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_end_when_the_process_stops() {
+    let host = start().await;
+    let client = host.client();
+    let (_, offset, _) = told(&read(client, "").await);
+    let mut events = Events::open(client, "?offset=now").await;
+    events.next().await;
+    let target = format!("?offset={offset}&live=long-poll");
+    let waiting = background(async move { read(client, &target).await });
+    host.until("both wait", |host| host.app().metrics().holds.get() == 2).await;
+    let stopping = background(host.stop());
+    assert_eq!(must("an answer", waiting).await.unwrap().status, 503);
+    assert!(must("the end", events.stream.part()).await.is_none_or(|part| part.is_err()));
+    drop(events);
+    must("the stop", stopping).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Several sections of `auth`: users of several issuers, modules that take some of them, sessions of a Django site.
 
 use serde_json::{Value, json};
-use tests::{Host, Issuer, SECRET, Socket, auth_section, django_session, token};
+use tests::{Host, Issuer, SECRET, Socket, auth_section, django_session, sessions_section, token};
 use tidegate::telemetry::ByReason;
 
 use crate::TIDEGATE;
@@ -152,6 +152,66 @@ async fn a_session_of_a_django_site_signs_in_here() {
     assert!(room.text().await.starts_with("site:7 owner true: hi"));
     drop(room);
     host.stop().await;
+}
+
+/// A host that keeps sessions beside those of a Django site, with settings of the module `sessions`.
+async fn host_with_both(module: &str) -> Host {
+    let site = format!("[auth.site]\ndjango_secrets = {SITE:?}\nuser_prefix = \"site-\"\n");
+    let sessions = sessions_section("secure = false\n");
+    let host = Host::builder().guest("sessions").with("grants.sessions = true").with(module);
+    host.section(&site).section(&sessions).compiler(TIDEGATE).start().await
+}
+
+/// Signs somebody in, and returns the cookie.
+async fn sign_in(host: &Host, user: &str) -> String {
+    let reply = host.client().request("POST", &format!("/login/{user}/member"), &[], "").await;
+    assert_eq!((reply.status, reply.text()), (200, "done"));
+    reply.header("set-cookie").unwrap().split_once(';').unwrap().0.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_of_django_that_does_not_count_bars_no_session_of_the_host() {
+    let host = host_with_both("").await;
+    let ada = sign_in(&host, "ada").await;
+    let site = |cookie: &str| format!("sessionid={cookie}; {ada}");
+    let of_database = site("k3v9v4z0e4q8n1x6m2b7c5a8d0f9g3h1");
+    let forged = django_session(SECRET, &json!({ "_auth_user_id": "7" }));
+    let forged = site(&forged);
+    for cookie in [&ada, &of_database, &forged] {
+        let (status, text) = ask(&host, "/me", &[("cookie", cookie)]).await;
+        assert!(status == 200 && text.starts_with("ada "), "{cookie}: {status} {text}");
+    }
+    // One that counts does.
+    let both = site(&django_session(SITE, &json!({ "_auth_user_id": "7" })));
+    let (_, text) = ask(&host, "/me", &[("cookie", &both)]).await;
+    assert!(text.starts_with("site-7 "), "{text}");
+    // Nobody signs in as a user of the site.
+    let like = sign_in(&host, "site-7").await;
+    assert_eq!(ask(&host, "/me", &[("cookie", &like)]).await.0, 401);
+    assert_eq!(refusals(&host, "foreign_id"), 1);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_names_sections_takes_users_of_sessions_where_it_names_them() {
+    let seven = format!("sessionid={}", django_session(SITE, &json!({ "_auth_user_id": "7" })));
+    for (module, of_site, of_session) in [
+        ("auth = [\"site\"]", 200, 401),
+        ("auth = [\"sessions\"]", 401, 200),
+        ("auth = [\"site\", \"sessions\"]", 200, 200),
+        ("auth = []", 401, 401),
+    ] {
+        let host = host_with_both(module).await;
+        let ada = sign_in(&host, "ada").await;
+        for (cookie, status) in [(&seven, of_site), (&ada, of_session)] {
+            assert_eq!(
+                ask(&host, "/me", &[("cookie", cookie)]).await.0,
+                status,
+                "{module} {cookie}"
+            );
+        }
+        host.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,13 @@
 //! Carries histories of groups over a restart of a process that is alone.
 
 use std::{
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use super::StartError;
 use crate::{capability::store::Store, layer::ChannelLayer};
 
 /// The histories of a process, and the file in which it leaves them.
@@ -18,15 +20,29 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Takes up what the process before has left. What cannot be read is lost, and clients are told of a gap.
+    /// Takes up what the process before has left. What cannot be read is lost, and clients are told of a gap. The file is
+    /// gone then in any case, over Redis too: what is sent from now on is not in it, so that it must never be believed
+    /// later. An error is that it cannot be removed.
     pub(super) async fn take_up(
         layer: &Arc<dyn ChannelLayer>,
         data: &Arc<dyn Store>,
         data_dir: &Path,
-    ) -> Self {
+    ) -> Result<Self, StartError> {
         let (layer, data, file) = (Arc::clone(layer), Arc::clone(data), data_dir.join("history"));
         let (taker, from) = (Arc::clone(&layer), file.clone());
-        match on_a_thread(move || taker.take_up_histories(&from)).await {
+        let taken = on_a_thread(move || {
+            let read = fs::read(&from);
+            match fs::remove_file(&from) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(0)),
+                removed => removed?,
+            }
+            if let Some(directory) = from.parent() {
+                File::open(directory)?.sync_all()?;
+            }
+            Ok(read.and_then(|bytes| taker.take_up_histories(&bytes)))
+        });
+        let unmovable = |source| StartError::DataDir { path: file.clone(), source };
+        match taken.await.map_err(unmovable)? {
             Ok(0) => {}
             Ok(groups) => tracing::info!(groups, "histories of the process before are taken up"),
             Err(error) => tracing::warn!(
@@ -34,7 +50,7 @@ impl History {
                 "the histories of the process before cannot be read, and are lost: clients are told of a gap"
             ),
         }
-        Self { layer, file, data }
+        Ok(Self { layer, file, data })
     }
 
     /// Leaves them to the next process. Nobody sends any more.

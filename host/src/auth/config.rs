@@ -184,6 +184,16 @@ impl AuthConfig {
         Ok(Self { user_prefix, ..self })
     }
 
+    /// The cookie that may have a token.
+    pub fn cookie(&self) -> Option<&str> {
+        self.places.cookie.as_deref()
+    }
+
+    /// The cookie of sessions of a Django site.
+    pub fn django_cookie(&self) -> Option<&str> {
+        self.django.as_ref().map(|of| &*of.cookie)
+    }
+
     /// The name of the section.
     pub fn name(&self) -> &str {
         &self.name

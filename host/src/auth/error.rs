@@ -131,7 +131,7 @@ pub enum AuthError {
     Twice(String, &'static str),
     /// Users of two issuers would have the same ids.
     #[error(
-        "`auth.{0}` has another issuer, whose users can have the same ids; give each section a `user_prefix` of its own, such as \"shop:\""
+        "`auth.{0}` has another issuer, whose users can have the same ids; give each section a `user_prefix` of its own, such as \"shop-\""
     )]
     SharedIds(String),
     /// Users of one issuer would have two ids.

@@ -46,6 +46,8 @@ use crate::message::User;
 const KEYS_MAX: usize = 16;
 /// The shortest secret of a Django site, in bytes. Django makes them longer.
 const DJANGO_SECRET_BYTES_MIN: usize = 32;
+/// Stands for the sessions of the host where a module names the sections whose users it takes. No section has this name.
+pub const SESSIONS: &str = "sessions";
 /// The longest beginning of the ids of a section's users, in bytes.
 const PREFIX_BYTES_MAX: usize = 64;
 /// The most that remembered tokens may take, in bytes.
@@ -140,7 +142,7 @@ impl Auth {
             self.remembered.remove(&digest);
             return Err(TokenError::Expired);
         }
-        let checked = Arc::new(self.check(token, now)?);
+        let checked = Arc::new(self.check(token, place, now)?);
         self.remembered.insert(digest, Arc::clone(&checked));
         self.known(&checked, place)
     }
@@ -153,9 +155,13 @@ impl Auth {
         Ok(Known { user: Arc::clone(&checked.user), section: section.config.name() })
     }
 
-    fn check(&self, token: &str, now: f64) -> Result<Checked, TokenError> {
+    fn check(&self, token: &str, place: Place, now: f64) -> Result<Checked, TokenError> {
         let parts = Parts::of(token)?;
         let (at, section) = self.section_of(&parts)?;
+        // Before keys are looked for: a token that does not count asks for none.
+        if !section.config.places.have(place) {
+            return Err(TokenError::Place);
+        }
         let checked = section.check(&parts, now)?;
         if !self.is_own_id(section, checked.user.id()) {
             return Err(TokenError::ForeignId);
@@ -209,6 +215,12 @@ impl Auth {
             return Err(TokenError::ForeignId);
         }
         Ok(Some(Known { user, section: section.config.name() }))
+    }
+
+    /// Whether an id begins like those of a section that has ids of its own.
+    pub fn has_ids_like(&self, id: &str) -> bool {
+        let prefixes = self.sections.iter().map(|it| &*it.config.user_prefix);
+        prefixes.filter(|prefix| !prefix.is_empty()).any(|prefix| id.starts_with(prefix))
     }
 
     /// Waits for keys where a token was refused with [`TokenError::Key`] or [`TokenError::KeysAway`]: for a fetch that

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     auth::{
         Algorithm, AuthConfig, DjangoSessions, Expected, GivenKeys, GivenSecret, KeyUrl, Places,
-        Reread, check_together,
+        Reread, SESSIONS, check_together,
     },
     capability::outside::DocumentUrl,
 };
@@ -100,6 +100,10 @@ impl OneOrMore {
 
 /// Checks the sections, each and together.
 pub(super) fn config(raw: BTreeMap<String, RawAuth>) -> Checked<Vec<AuthConfig>> {
+    if raw.contains_key(SESSIONS) {
+        let problem = "this name stands for the sessions of the host; give the section another one";
+        return Err(ConfigError::new(&format!("auth.{SESSIONS}"), problem));
+    }
     let each = raw.into_iter().map(|(name, section)| one(&format!("auth.{name}"), section));
     let sections = each.collect::<Checked<Vec<_>>>()?;
     check_together(&sections)
@@ -107,18 +111,42 @@ pub(super) fn config(raw: BTreeMap<String, RawAuth>) -> Checked<Vec<AuthConfig>>
     Ok(sections)
 }
 
+/// Checks that no cookie is read as two things.
+pub(super) fn check_cookies(sections: &[AuthConfig], session: Option<&str>) -> Checked<()> {
+    let named = |section: &AuthConfig| {
+        let cookies = [("cookie", section.cookie()), ("django_cookie", section.django_cookie())];
+        let name = section.name().to_owned();
+        cookies.map(|(key, cookie)| (format!("auth.{name}.{key}"), key, cookie.map(str::to_owned)))
+    };
+    let mut all: Vec<_> = sections.iter().flat_map(named).collect();
+    all.push(("sessions.cookie".to_owned(), "session", session.map(str::to_owned)));
+    for (at, (place, kind, cookie)) in all.iter().enumerate() {
+        let mut before = all.iter().take(at);
+        let same = before.find(|(_, other, name)| other != kind && name == cookie);
+        if let (Some((other, _, _)), Some(cookie)) = (same, cookie) {
+            let problem =
+                format!("the cookie {cookie:?} is that of {other}, too; give each its own");
+            return Err(ConfigError::new(place, &problem));
+        }
+    }
+    Ok(())
+}
+
 /// Checks that modules name sections that are there.
 pub(super) fn check_named(sections: &[AuthConfig], modules: &[ModuleConfig]) -> Checked<()> {
+    // A process that only works has no sections.
+    let modules = modules.iter().filter(|_| !sections.is_empty());
     for module in modules {
         let mut named = module.settings.auth.iter().flat_map(|named| named.iter());
-        let unknown = named.find(|name| sections.iter().all(|section| section.name() != **name));
+        let is_known =
+            |name: &str| name == SESSIONS || sections.iter().any(|section| section.name() == name);
+        let unknown = named.find(|name| !is_known(name));
         if let Some(name) = unknown {
             let known = sections.iter().map(AuthConfig::name);
             let known = known.collect::<Vec<_>>().join(", ");
-            let problem = match known.is_empty() {
-                true => format!("there is no section `auth.{name}`, nor another one"),
-                false => format!("there is no section `auth.{name}`; name some of {known}"),
-            };
+            let problem = format!(
+                "there is no section `auth.{name}`; name some of {known}, and {SESSIONS} for those of the host"
+            );
             return Err(ConfigError::new(&format!("modules.{}.auth", module.name), &problem));
         }
     }

@@ -37,10 +37,12 @@ pub(super) fn config(raw: RawConfig) -> Checked<Config> {
     let data_dir = raw.data_dir.unwrap_or_else(|| "tidegate-data".into());
     let (auth, modules) = (auth::config(raw.auth)?, modules(raw.modules, &limits)?);
     auth::check_named(&auth, &modules)?;
+    let sessions = raw.sessions.map(sessions::config).transpose()?;
+    auth::check_cookies(&auth, sessions.as_ref().map(|of| &*of.cookie))?;
     Ok(Config {
         listen: interface::endpoints(raw.listen, tls.is_some())?,
         auth,
-        sessions: raw.sessions.map(sessions::config).transpose()?,
+        sessions,
         tls,
         admin,
         compiled_dir: raw.compiled_dir.unwrap_or_else(|| data_dir.join("compiled")),

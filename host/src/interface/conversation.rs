@@ -13,7 +13,7 @@ use super::{
     Hub,
     admission::Share,
     encoded::EncodedFrame,
-    mailbox::{Mail, SharedReply},
+    mailbox::{Mail, NoRoom, SharedReply},
     registration::Registration,
     spans::Began,
     unsent::Kept,
@@ -320,6 +320,11 @@ impl Conversation {
         if bytes > 0 {
             self.registration.mailbox.written(bytes);
         }
+    }
+
+    /// Counts bytes of a response that came from elsewhere than the mailbox.
+    pub(super) fn charge(&self, bytes: usize) -> Result<Option<Kept>, NoRoom> {
+        self.registration.mailbox.charge(bytes)
     }
 
     /// Hands over the count of bytes that leave with the body of a response.

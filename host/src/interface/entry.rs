@@ -19,7 +19,7 @@ use super::{
     users::Refused,
 };
 use crate::{
-    auth::{Known, Place, TokenError},
+    auth::{Auth, Known, Place, SESSIONS, TokenError},
     capability::sessions::{Open, Sessions},
     message::{Protocol, SessionLookup, User},
     routing::{AccessDenied, Route},
@@ -160,22 +160,17 @@ async fn identify<B>(
         let known = checked.map_err(|error| Unknown::Refused(place, Refused::Token(error)))?;
         return admit_known(route, place, known);
     }
-    if let Some(auth) = &hub.users.auth
-        && let Some(django) = auth.django()
-        && let Some(cookie) = cookie_of(request.headers(), &django.cookie).transpose()
-    {
-        let refused = |why| Unknown::Refused(Place::Cookie, why);
-        if is_forged() {
-            return Err(refused(Refused::CrossSite));
-        }
-        let cookie = cookie.map_err(|_| refused(Refused::Several))?;
-        let checked = timed(hub, || auth.django_user(cookie, SystemTime::now()));
-        if let Some(known) = checked.map_err(|error| refused(Refused::Token(error)))? {
-            return admit_known(route, Place::Cookie, known);
-        }
-    }
-    let Some(sessions) = &hub.users.sessions else { return Ok(Admitted::default()) };
     let refused = |why| Unknown::Refused(Place::Cookie, why);
+    // One that does not count bars no session of the host.
+    let aside = match of_django(hub, request.headers(), route, &is_forged) {
+        Ok(Some(admitted)) => return Ok(admitted),
+        Ok(None) => None,
+        Err(Refused::CrossSite) => return Err(refused(Refused::CrossSite)),
+        Err(why) => Some(why),
+    };
+    let Some(sessions) = &hub.users.sessions else {
+        return aside.map_or_else(|| Ok(Admitted::default()), |why| Err(refused(why)));
+    };
     let cookie = cookie_of(request.headers(), sessions.cookie_name());
     if is_forged() {
         // Nor does it begin a session: it could be that of somebody else.
@@ -185,7 +180,8 @@ async fn identify<B>(
         };
     }
     let Some(cookie) = cookie.map_err(|_| refused(Refused::Several))? else {
-        return Ok(Admitted { user: None, session: Some(SessionLookup::None) });
+        let nobody = Admitted { user: None, session: Some(SessionLookup::None) };
+        return aside.map_or(Ok(nobody), |why| Err(refused(why)));
     };
     let now = SystemTime::now();
     let key = sessions.open_cookie(cookie, now).map_err(|error| refused(Refused::Cookie(error)))?;
@@ -193,6 +189,10 @@ async fn identify<B>(
         Ok(Some(open)) => {
             let (user, session) = (open.user.clone(), open.session.clone());
             touch(hub, sessions, open, now);
+            let user = user.filter(|user| {
+                let why = not_let_in(hub, route, user);
+                why.inspect(|why| note(hub, arrival, route, *why)).is_none()
+            });
             Ok(Admitted { user, session: Some(SessionLookup::Found(session)) })
         }
         Ok(None) => Err(refused(Refused::Ended)),
@@ -202,6 +202,39 @@ async fn identify<B>(
             Err(Unknown::Away(Box::new(plain(status, text, arrival.correlation))))
         }
     }
+}
+
+/// The user of a session of Django, if a request has one.
+fn of_django(
+    hub: &Hub,
+    headers: &HeaderMap,
+    route: &Route,
+    is_forged: &impl Fn() -> bool,
+) -> Result<Option<Admitted>, Refused> {
+    let auth = hub.users.auth.as_ref();
+    let Some((auth, django)) = auth.and_then(|auth| Some((auth, auth.django()?))) else {
+        return Ok(None);
+    };
+    let Some(cookie) = cookie_of(headers, &django.cookie).transpose() else { return Ok(None) };
+    if is_forged() {
+        return Err(Refused::CrossSite);
+    }
+    let cookie = cookie.map_err(|_| Refused::Several)?;
+    let checked = timed(hub, || auth.django_user(cookie, SystemTime::now()));
+    match checked.map_err(Refused::Token)? {
+        None => Ok(None),
+        Some(known) if !route.policy.takes_users_of(known.section) => Err(Refused::Module),
+        Some(known) => Ok(Some(Admitted { user: Some(known.user), session: None })),
+    }
+}
+
+/// Why the user of a session of the host is not one for a route.
+fn not_let_in(hub: &Hub, route: &Route, user: &User) -> Option<Refused> {
+    let is_like = |auth: &Arc<Auth>| auth.has_ids_like(user.id());
+    if hub.users.auth.as_ref().is_some_and(is_like) {
+        return Some(Refused::Token(TokenError::ForeignId));
+    }
+    (!route.policy.takes_users_of(SESSIONS)).then_some(Refused::Module)
 }
 
 /// Checks a token, and measures how long that takes.

@@ -267,6 +267,15 @@ impl Mailbox {
         self.waiting().unsent
     }
 
+    /// Counts bytes that leave with a body and were in no mailbox. None: nothing is shared. An error: there is no room.
+    pub(super) fn charge(&self, bytes: usize) -> Result<Option<Kept>, NoRoom> {
+        let Some(unsent) = &self.shared else { return Ok(None) };
+        match unsent.add(bytes) {
+            true => Ok(Some(Kept { unsent: Arc::clone(unsent), bytes })),
+            false => Err(NoRoom),
+        }
+    }
+
     /// Hands over the count of bytes that leave with a body; none where nothing is shared.
     pub(super) fn keep(&self, bytes: usize) -> Option<Kept> {
         let mut waiting = self.waiting();
@@ -275,6 +284,10 @@ impl Mailbox {
         self.shared.as_ref().map(|unsent| Kept { unsent: Arc::clone(unsent), bytes })
     }
 }
+
+/// Too much waits for the client already.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoRoom;
 
 impl Waiting {
     fn remove(&mut self, bytes: usize) {

@@ -302,9 +302,9 @@ pub trait ChannelLayer: fmt::Debug + Send + Sync + 'static {
         Ok(0)
     }
 
-    /// Takes up the histories that the process before has left in a file, and removes that. Returns of how many groups.
-    /// The application calls it before anything is sent. It reads a whole file.
-    fn take_up_histories(&self, _file: &Path) -> io::Result<usize> {
+    /// Takes up the histories that the process before has left, by the bytes of its file. Returns of how many groups. The
+    /// application removes the file, and calls it before anything is sent.
+    fn take_up_histories(&self, _bytes: &[u8]) -> io::Result<usize> {
         Ok(0)
     }
 

@@ -140,8 +140,8 @@ impl Exchange {
     pub(super) async fn response(mut self, id: CorrelationId) -> Response<ResponseBody> {
         match self.first().await {
             First::Whole(mut response, kept) => {
-                if let Some(group) = feed::named(&mut response.head) {
-                    return self.feed(&group, response.head, id).await;
+                if feed::is_named(&response.head) {
+                    return self.feed(response, id).await;
                 }
                 self.place.mark(&mut response.head);
                 self.finish().await;
@@ -161,7 +161,8 @@ impl Exchange {
                 self.finish().await;
                 answer::with_head(head, answer::empty())
             }
-            First::Stream(head) => {
+            First::Stream(mut head) => {
+                feed::take_names(&mut head);
                 self.place.begin_stream(&head);
                 let parts = stream::unfold(Some(self), |exchange| async {
                     let mut exchange = exchange?;

@@ -389,8 +389,8 @@ impl ChannelLayer for MemoryLayer {
         lock(&self.logs).save(file)
     }
 
-    fn take_up_histories(&self, file: &Path) -> io::Result<usize> {
-        lock(&self.logs).restore(file)
+    fn take_up_histories(&self, bytes: &[u8]) -> io::Result<usize> {
+        lock(&self.logs).restore(bytes)
     }
 
     fn keeps_history(&self, group: &GroupName) -> bool {

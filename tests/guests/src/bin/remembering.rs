@@ -164,8 +164,19 @@ fn history(cx: &mut Context, group: String, request: &Request) -> Result<String>
 
 /// A group of the module as a stream that clients read.
 #[http("GET|POST /stream/{group}")]
-fn stream(group: String) -> Response {
-    Response::durable_stream(group).header("x-says", "the consumer")
+fn stream(cx: &mut Context, group: String, request: &Request) -> Result<Response> {
+    if request.query("joined").is_some() {
+        // It is a member already, of this group and of another one.
+        cx.group_join(&group, Since::now())?;
+        cx.group_join("news.other", Since::now())?;
+    }
+    let response = Response::durable_stream(&group).header("x-says", "the consumer");
+    Ok(match request.query("but").as_deref() {
+        Some("forbidden") => response.status(403),
+        Some("twice") => response.header("tidegate-stream", group),
+        Some("body") => response.body("text"),
+        _ => response,
+    })
 }
 
 /// A join that asks for too many messages.
@@ -180,7 +191,7 @@ export! {
     Room,
     #[history("room.long", messages = 1000)]
     Plain,
-    #[history("kept.*")]
+    #[history("kept.*", bytes = "1MiB")]
     Crowd,
     Crier,
     say,

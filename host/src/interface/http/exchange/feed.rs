@@ -21,12 +21,13 @@ use serde::Serialize;
 use self::asked::{Asked, Live, Offset};
 use super::{
     super::answer::{self, Aborted, ResponseBody, plain},
-    Exchange, Happening, NotHeld,
+    Exchange, First, Happening, Reason,
 };
 use crate::{
     layer::{LayerError, PAGE_MESSAGES_MAX},
     message::{
-        After, ChannelName, CorrelationId, GroupName, Page, Position, Reply, ResponseHead, Start,
+        self, After, ChannelName, CorrelationId, GroupName, Page, Position, Reply, ResponseHead,
+        Start,
     },
 };
 
@@ -43,13 +44,15 @@ const EVENTS: Duration = Duration::from_secs(60);
 /// Messages that one event has at most, where several have come.
 const BATCH_MAX: usize = 100;
 
-/// Takes the name of a group out of the head of a response, if a consumer answers with one.
-pub(super) fn named(head: &mut ResponseHead) -> Option<HeaderValue> {
-    let (fields, others) =
-        std::mem::take(&mut head.headers).into_iter().partition(|(name, _)| *name == STREAM);
-    head.headers = others;
-    let fields: Vec<(HeaderName, HeaderValue)> = fields;
-    fields.into_iter().next().map(|(_, value)| value)
+/// Whether a consumer answers with a group.
+pub(super) fn is_named(head: &ResponseHead) -> bool {
+    head.headers.iter().any(|(name, _)| *name == STREAM)
+}
+
+/// Takes the names of groups out of the head of a response.
+pub(super) fn take_names(head: &mut ResponseHead) -> Vec<HeaderValue> {
+    let named = |(name, _): &mut (HeaderName, HeaderValue)| *name == STREAM;
+    head.headers.extract_if(.., named).map(|(_, value)| value).collect()
 }
 
 /// Why there is no response of a history. The text is for the client.
@@ -64,6 +67,9 @@ impl Refused {
     const GONE: Self = Self(StatusCode::GONE, "messages behind this offset are gone; read from -1");
     const UNAVAILABLE: Self =
         Self(StatusCode::SERVICE_UNAVAILABLE, "the stream cannot be read now");
+    const TOO_MUCH: Self =
+        Self(StatusCode::SERVICE_UNAVAILABLE, "too much waits for this client already");
+    const ENDED: Self = Self(StatusCode::SERVICE_UNAVAILABLE, "the connection was closed");
     const STOPPING: Self = Self(StatusCode::SERVICE_UNAVAILABLE, "shutting down");
 }
 
@@ -91,6 +97,8 @@ struct Batch {
     is_up_to_date: bool,
     /// The bytes that they took in the mailbox.
     cost: usize,
+    /// Whether the reader has to ask anew: it was closed, or has missed messages behind these.
+    is_last: bool,
 }
 
 impl Batch {
@@ -99,7 +107,8 @@ impl Batch {
         for message in &page.messages {
             items::add_content(&message.content, &mut items);
         }
-        Self { items, end: page.end(), is_up_to_date: !page.has_more(), cost: 0 }
+        let (end, is_up_to_date) = (page.end(), !page.has_more());
+        Self { items, end, is_up_to_date, cost: 0, is_last: false }
     }
 }
 
@@ -117,11 +126,12 @@ impl Exchange {
     /// The response of a consumer that answers with a group.
     pub(super) async fn feed(
         mut self,
-        name: &HeaderValue,
-        head: ResponseHead,
+        mut response: message::Response,
         id: CorrelationId,
     ) -> Response<ResponseBody> {
-        let read = match self.find(name, head) {
+        let names = take_names(&mut response.head);
+        let fields = response.head.headers.clone();
+        let read = match self.find(&names, response) {
             Ok(feed) => self.read(feed).await,
             Err(refused) => Err(refused),
         };
@@ -133,14 +143,28 @@ impl Exchange {
             }
             Err(Refused(status, text)) => {
                 self.finish().await;
-                plain(status, text, id)
+                // A page of another origin reads it by the fields of the consumer.
+                let mut refused = plain(status, text, id);
+                for (name, value) in fields {
+                    refused.headers_mut().entry(name).or_insert(value);
+                }
+                unstored(refused)
             }
         }
     }
 
-    fn find(&self, name: &HeaderValue, head: ResponseHead) -> Result<Feed, Refused> {
+    fn find(&self, names: &[HeaderValue], response: message::Response) -> Result<Feed, Refused> {
         let Some(conversation) = &self.conversation else { return Err(Refused::UNAVAILABLE) };
         let (module, consumer) = (&conversation.route.module, &conversation.route.consumer);
+        let message::Response { head, body } = response;
+        let ([name], StatusCode::OK, true) = (names, head.status, body.is_empty()) else {
+            // It could mean another thing, and nobody reads a stream by mistake.
+            tracing::warn!(
+                %module, %consumer, names = names.len(), status = head.status.as_u16(),
+                "tidegate-stream is for a response with the status 200, one such header field and no body"
+            );
+            return Err(Refused(StatusCode::INTERNAL_SERVER_ERROR, "the stream is not clear"));
+        };
         let group = name.to_str().ok();
         let group = group.and_then(|name| GroupName::parse(&format!("{module}.{name}")).ok());
         let kept = group.filter(|group| conversation.hub.layer.keeps_history(group));
@@ -176,11 +200,17 @@ impl Exchange {
             return Err(Refused::GONE);
         }
         let response = match feed.asked.live {
-            _ if is_head => feed.respond(None, page.end(), true),
-            Live::Events => return Ok(Read::Events(Box::new(feed), page)),
+            _ if is_head => unstored(feed.respond(None, page.end(), true)),
+            Live::Events => {
+                if !page.has_more() {
+                    // A refusal is one with a status.
+                    self.follow(&feed.group, page.end(), EVENTS).await?;
+                }
+                return Ok(Read::Events(Box::new(feed), page));
+            }
             Live::LongPoll if page.messages.is_empty() => {
                 self.follow(&feed.group, page.end(), POLL).await?;
-                match self.batch().await? {
+                match self.batch(&feed.group, page.end()).await? {
                     Some(batch) => {
                         let body = self.counted(items::array(&batch.items).into(), batch.cost);
                         feed.respond(Some(body), batch.end, batch.is_up_to_date)
@@ -188,7 +218,7 @@ impl Exchange {
                     None => feed.nothing_new(page.end()),
                 }
             }
-            Live::LongPoll | Live::No => self.catch_up(&feed, &page),
+            Live::LongPoll | Live::No => self.catch_up(&feed, &page)?,
         };
         Ok(Read::Whole(Box::new(response)))
     }
@@ -208,22 +238,38 @@ impl Exchange {
     }
 
     /// What is kept of a history, and a tag by which a reader asks whether it has changed.
-    fn catch_up(&self, feed: &Feed, page: &Page) -> Response<ResponseBody> {
+    fn catch_up(&self, feed: &Feed, page: &Page) -> Result<Response<ResponseBody>, Refused> {
         let batch = Batch::of(page);
         let tag = format!("\"{}:{}\"", asked::offset(page.from), asked::offset(batch.end));
-        let fields = self.conversation.iter().flat_map(|it| &it.scope.headers);
-        let mut tags = fields.filter(|(name, _)| *name == header::IF_NONE_MATCH);
-        let is_known = tags.any(|(_, value)| value.as_bytes() == tag.as_bytes());
-        let tag = HeaderValue::try_from(tag);
-        let body = (!is_known).then(|| items::array(&batch.items).into());
-        let mut response = feed.respond(body, batch.end, batch.is_up_to_date);
-        if is_known {
+        let is_of_now = feed.asked.offset == Offset::Now;
+        if !is_of_now && self.knows(&tag) {
+            let mut response = feed.respond(None, batch.end, batch.is_up_to_date);
             *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return Ok(tagged(response, &tag));
         }
-        if let (Ok(tag), true) = (tag, feed.asked.offset != Offset::Now) {
-            response.headers_mut().insert(header::ETAG, tag);
+        let body = self.charged(items::array(&batch.items).into())?;
+        let response = feed.respond(Some(body), batch.end, batch.is_up_to_date);
+        Ok(if is_of_now { unstored(response) } else { tagged(response, &tag) })
+    }
+
+    /// Whether the reader has what a tag stands for (RFC 9110, section 13.1.2: weakly).
+    fn knows(&self, tag: &str) -> bool {
+        let fields = self.conversation.iter().flat_map(|it| &it.scope.headers);
+        let of_tags = fields.filter(|(name, _)| *name == header::IF_NONE_MATCH);
+        let values = of_tags.filter_map(|(_, value)| value.to_str().ok());
+        let mut tags = values.flat_map(|value| value.split(','));
+        tags.any(|known| known.trim().trim_start_matches("W/") == tag)
+    }
+
+    /// Bytes of a page, which count until they are written.
+    fn charged(&self, body: Bytes) -> Result<Bytes, Refused> {
+        let Some(conversation) = &self.conversation else { return Err(Refused::UNAVAILABLE) };
+        match conversation.charge(body.len()) {
+            Ok(Some(kept)) => Ok(kept.around(body)),
+            Ok(None) => Ok(body),
+            Err(_) if self.refuse(Reason::Unsent) => Err(Refused::TOO_MUCH),
+            Err(_) => Ok(body),
         }
-        response
     }
 
     /// Makes the request a member of the group from a place on, for so long.
@@ -233,11 +279,16 @@ impl Exchange {
         from: Position,
         span: Duration,
     ) -> Result<(), Refused> {
-        self.hold(span, None).await.map_err(|error| match error {
-            NotHeld::TooMany => Refused(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait"),
-            NotHeld::NotEntered(_) => {
-                Refused(StatusCode::TOO_MANY_REQUESTS, "this user has too many connections")
-            }
+        // The process may have begun to stop, or its user have been closed, while the consumer ran.
+        if self.stopping {
+            return Err(Refused::STOPPING);
+        }
+        if self.closed {
+            return Err(Refused::ENDED);
+        }
+        self.hold(span, None).await.map_err(|error| match error.into_first() {
+            First::Status(status, text) => Refused(status, text),
+            _ => Refused::UNAVAILABLE,
         })?;
         let Some(conversation) = &self.conversation else { return Err(Refused::UNAVAILABLE) };
         let connection = ChannelName::of_connection(&conversation.hub.node, conversation.local());
@@ -249,10 +300,11 @@ impl Exchange {
         })
     }
 
-    /// The messages that come next, several if several are there. None when the time is over, or when a reader has to ask
-    /// anew.
-    async fn batch(&mut self) -> Result<Option<Batch>, Refused> {
+    /// The messages of a group that come behind a place, several if several are there. None when the time is over, or when
+    /// a reader has to ask anew.
+    async fn batch(&mut self, group: &GroupName, from: Position) -> Result<Option<Batch>, Refused> {
         let mut batch: Option<Batch> = None;
+        let last = |batch: Option<Batch>| Ok(batch.map(|batch| Batch { is_last: true, ..batch }));
         loop {
             let happening = match &batch {
                 Some(batch) if batch.items.len() >= BATCH_MAX => None,
@@ -264,37 +316,45 @@ impl Exchange {
                 },
             };
             let Some(happening) = happening else { return Ok(batch) };
+            let end = batch.as_ref().map_or(from, |batch| batch.end);
             match happening {
+                // What a consumer has joined itself comes, too: another group, or what the page has.
+                Happening::Numbered(at, reply)
+                    if at.epoch != end.epoch || at.offset <= end.offset =>
+                {
+                    self.misfit(reply.cost());
+                }
                 Happening::Numbered(end, reply) => {
                     let cost = reply.cost();
-                    let batch = batch.get_or_insert_with(|| Batch {
+                    let begun = || Batch {
                         items: Vec::new(),
                         end,
                         is_up_to_date: true,
                         cost: 0,
-                    });
+                        is_last: false,
+                    };
+                    let batch = batch.get_or_insert_with(begun);
                     items::add_reply(&reply, &mut batch.items);
                     (batch.end, batch.cost) = (end, batch.cost + cost);
                 }
-                // Nothing was missed between the page and the membership.
-                Happening::From(standing) if standing.is_complete => self.written(standing.cost),
                 Happening::From(standing) => {
                     self.written(standing.cost);
-                    return Ok(batch);
+                    // Otherwise nothing was missed between the page and the membership.
+                    if !standing.is_complete && standing.group == *group {
+                        return last(batch);
+                    }
                 }
                 Happening::Reply(Reply::Close(_)) | Happening::Closed(_) | Happening::Missed => {
-                    return Ok(batch);
+                    return last(batch);
                 }
                 Happening::Reply(other) => self.misfit(other.cost()),
                 Happening::Frame(frame) => self.misfit(frame.cost()),
                 Happening::Done(_) | Happening::Lost => {}
+                Happening::Overflow | Happening::Drain if batch.is_some() => return last(batch),
                 Happening::Overflow => {
-                    return Err(Refused(
-                        StatusCode::SERVICE_UNAVAILABLE,
-                        "too much waits for this client already",
-                    ));
+                    self.refuse(Reason::Unsent);
+                    return Err(Refused::TOO_MUCH);
                 }
-                Happening::Drain if batch.is_some() => return Ok(batch),
                 Happening::Drain => return Err(Refused::STOPPING),
             }
         }
@@ -303,12 +363,11 @@ impl Exchange {
     /// A stream of events: pages until the reader is up to date, then what comes.
     fn events(self, feed: Feed, page: Page) -> Response<ResponseBody> {
         let head = ResponseHead { status: StatusCode::OK, headers: feed.head.headers.clone() };
-        let begun = Some((self, feed, Some(page), None));
-        let parts = stream::unfold(begun, |state| async {
-            let (mut exchange, feed, page, from) = state?;
-            match exchange.next_event(&feed, page, from).await {
-                Ok(Some((chunk, page, end))) => {
-                    Some((Ok(Frame::data(chunk)), Some((exchange, feed, page, Some(end)))))
+        let parts = stream::unfold(Some((self, feed, Next::Page(page))), |state| async {
+            let (mut exchange, feed, next) = state?;
+            match exchange.next_event(&feed, next).await {
+                Ok(Some((chunk, next))) => {
+                    Some((Ok(Frame::data(chunk)), Some((exchange, feed, next))))
                 }
                 Ok(None) => {
                     exchange.finish().await;
@@ -327,38 +386,61 @@ impl Exchange {
         response
     }
 
-    /// The next event, the page behind it if the reader is not up to date, and the place behind it.
+    /// The next event, and what comes behind it. None: the stream is over, and the reader asks anew.
     async fn next_event(
         &mut self,
         feed: &Feed,
-        page: Option<Page>,
-        from: Option<Position>,
-    ) -> Result<Option<(Bytes, Option<Page>, Position)>, Refused> {
-        if let Some(page) = page {
-            let (batch, has_more) = (Batch::of(&page), page.has_more());
-            let next = match has_more {
-                true => {
-                    let after = After::Position(batch.end);
-                    let next = self.page(&feed.group, after, PAGE_MESSAGES_MAX).await?;
-                    // The reader asks anew, and is told.
-                    if !next.is_complete {
-                        return Ok(None);
-                    }
-                    Some(next)
+        next: Next,
+    ) -> Result<Option<(Bytes, Next)>, Refused> {
+        match next {
+            Next::Nothing => Ok(None),
+            Next::Page(page) => {
+                let batch = Batch::of(&page);
+                let chunk = self.charged(feed.event(&batch))?;
+                if !page.has_more() {
+                    return Ok(Some((chunk, Next::Messages(batch.end))));
                 }
-                false => None,
-            };
-            let end = batch.end;
-            return Ok(Some((feed.event(&batch), next, end)));
+                let after = After::Position(batch.end);
+                let page = self.page(&feed.group, after, PAGE_MESSAGES_MAX).await?;
+                if !page.is_complete {
+                    // The reader asks anew, and is told.
+                    return Ok(Some((chunk, Next::Nothing)));
+                }
+                if !page.has_more() {
+                    self.follow(&feed.group, page.end(), EVENTS).await?;
+                }
+                Ok(Some((chunk, Next::Page(page))))
+            }
+            Next::Messages(from) => {
+                let Some(batch) = self.batch(&feed.group, from).await? else { return Ok(None) };
+                let next = if batch.is_last { Next::Nothing } else { Next::Messages(batch.end) };
+                Ok(Some((self.counted(feed.event(&batch), batch.cost), next)))
+            }
         }
-        if !self.was_held {
-            let Some(from) = from else { return Ok(None) };
-            self.follow(&feed.group, from, EVENTS).await?;
-        }
-        let Some(batch) = self.batch().await? else { return Ok(None) };
-        let end = batch.end;
-        Ok(Some((self.counted(feed.event(&batch), batch.cost), None, end)))
     }
+}
+
+/// What a stream of events has next.
+#[derive(Debug)]
+enum Next {
+    /// A page. With the last one the request is a member already.
+    Page(Page),
+    /// The messages that come behind a place.
+    Messages(Position),
+    Nothing,
+}
+
+fn tagged(mut response: Response<ResponseBody>, tag: &str) -> Response<ResponseBody> {
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// A response that is another one soon.
+fn unstored(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 impl Feed {
@@ -393,7 +475,7 @@ impl Feed {
     fn nothing_new(&self, at: Position) -> Response<ResponseBody> {
         let mut response = self.respond(None, at, true);
         *response.status_mut() = StatusCode::NO_CONTENT;
-        response
+        unstored(response)
     }
 
     fn event(&self, batch: &Batch) -> Bytes {

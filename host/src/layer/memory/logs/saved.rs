@@ -139,26 +139,20 @@ impl Logs {
         written.map(|()| groups)
     }
 
-    /// Takes up the histories that the process before has left in a file, and removes it. Returns how many groups that
-    /// are. With an error there are none.
-    pub(in crate::layer::memory) fn restore(&mut self, path: &Path) -> io::Result<usize> {
-        let bytes = match fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            bytes => bytes?,
-        };
-        // Before anything is believed of it: what is sent from now on is not in it.
-        fs::remove_file(path)?;
-        sync(path)?;
-        let (now, mut count) = (Now::new(), 0);
-        for SavedModule { name, groups } in read(&bytes)? {
+    /// Takes up the histories that the process before has left. Returns how many groups that are. With an error there are
+    /// none.
+    pub(in crate::layer::memory) fn restore(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (now, mut count, mut modules) = (Now::new(), 0, Vec::new());
+        for SavedModule { name, groups } in read(bytes)? {
             let name = ModuleName::parse(&name).map_err(invalid)?;
             let mut module = OfModule::default();
             for group in groups {
                 module.restore(group, now)?;
                 count += 1;
             }
-            self.modules.insert(name, module);
+            modules.push((name, module));
         }
+        self.modules.extend(modules);
         Ok(count)
     }
 }
@@ -290,9 +284,8 @@ mod tests {
         assert_eq!(logs.save(&path).unwrap(), 2, "again");
 
         let mut logs = Logs::default();
-        assert_eq!(logs.restore(&path).unwrap(), 2);
-        assert!(!path.exists(), "it proves nothing about what comes next");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        assert_eq!(logs.restore(&fs::read(&path).unwrap()).unwrap(), 2);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
         let page = after(&mut logs, "m.a", first, now);
         assert!(page.is_complete && page.last == 2, "{page:?}");
         assert_eq!(page.messages.iter().map(|it| &it.content).collect::<Vec<_>>(), [&content(3)]);
@@ -306,7 +299,6 @@ mod tests {
         assert!(!module.logs.contains_key(&group("m.b")));
         assert!(module.logs.contains_key(&group("m.a")));
         assert_eq!(module.bytes, module.logs.values().map(|log| log.bytes).sum::<usize>());
-        assert_eq!(Logs::default().restore(&path).unwrap(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -322,7 +314,7 @@ mod tests {
         assert!(page.is_complete && page.messages.is_empty(), "{page:?}");
         logs.save(&path).unwrap();
         let mut logs = Logs::default();
-        logs.restore(&path).unwrap();
+        logs.restore(&fs::read(&path).unwrap()).unwrap();
         let before = Position { offset: 0, ..first };
         let soon = now + Duration::from_secs(9);
         assert_eq!(after(&mut logs, "m.a", before, soon).messages.len(), 1);
@@ -334,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_file_that_is_not_whole_is_taken_away_and_nothing_of_it_is_believed() {
+    async fn nothing_of_a_file_that_is_not_whole_is_believed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("history");
         let (mut logs, now) = (Logs::default(), Instant::now());
@@ -345,11 +337,10 @@ mod tests {
             let mut flipped = whole.clone();
             flipped[length] ^= 1;
             for bytes in [whole.get(..length).unwrap(), &flipped] {
-                fs::write(&path, bytes).unwrap();
                 let mut logs = Logs::default();
-                let error = logs.restore(&path).unwrap_err();
+                let error = logs.restore(bytes).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-                assert!(logs.modules.is_empty() && !path.exists());
+                assert!(logs.modules.is_empty());
             }
         }
         // Sums that fit, and contents that do not.
@@ -361,7 +352,7 @@ mod tests {
         };
         for (modules, is_right) in [(number(1), true), (number(0), false)] {
             write(&path, &modules).unwrap();
-            assert_eq!(Logs::default().restore(&path).is_ok(), is_right);
+            assert_eq!(Logs::default().restore(&fs::read(&path).unwrap()).is_ok(), is_right);
         }
     }
 
