@@ -17,7 +17,7 @@ use std::{
 
 use tokio::{runtime::Handle, time::Instant};
 
-use self::history::History;
+use self::history::{History, HistoryStays};
 use crate::{
     admin::{
         self, AdminServer, AdminStore, AdminToken, DirectoryAdminStore, RedisAdminStore, Tokens,
@@ -68,6 +68,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The file with histories stays where it is.
+    #[error(transparent)]
+    Histories(#[from] HistoryStays),
     /// A module is refused.
     #[error(transparent)]
     Module(#[from] ModuleError),

@@ -7,8 +7,17 @@ use std::{
     sync::Arc,
 };
 
-use super::StartError;
 use crate::{capability::store::Store, layer::ChannelLayer};
+
+/// The file of the process before cannot be removed. A later process would believe it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot remove {path}, which has the histories of the process before: {source}; remove it by hand"
+)]
+pub struct HistoryStays {
+    path: PathBuf,
+    source: io::Error,
+}
 
 /// The histories of a process, and the file in which it leaves them.
 #[derive(Debug)]
@@ -27,7 +36,7 @@ impl History {
         layer: &Arc<dyn ChannelLayer>,
         data: &Arc<dyn Store>,
         data_dir: &Path,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, HistoryStays> {
         let (layer, data, file) = (Arc::clone(layer), Arc::clone(data), data_dir.join("history"));
         let (taker, from) = (Arc::clone(&layer), file.clone());
         let taken = on_a_thread(move || {
@@ -41,7 +50,7 @@ impl History {
             }
             Ok(read.and_then(|bytes| taker.take_up_histories(&bytes)))
         });
-        let unmovable = |source| StartError::DataDir { path: file.clone(), source };
+        let unmovable = |source| HistoryStays { path: file.clone(), source };
         match taken.await.map_err(unmovable)? {
             Ok(0) => {}
             Ok(groups) => tracing::info!(groups, "histories of the process before are taken up"),
