@@ -62,8 +62,8 @@ class Response:
         """The messages of a group of the module that is remembered, such as `room.blue`, made by the host.
 
         They are those that are kept, and those that come where the client waits for them, by the read half of the
-        Durable Streams protocol. The consumer is run for each request, so that it decides who may read. A native test sees
-        this response as it is here, with the header field `tidegate-stream`.
+        Durable Streams protocol. The consumer is run for each request, so that it decides who may read. A native test
+        sees this response as it is here, with the header field `tidegate-stream`.
         """
         return cls().header("tidegate-stream", need_text("Response.durable_stream", group))
 
