@@ -49,12 +49,12 @@ impl Response {
         }
     }
 
-    /// Has the host answer with a group of the module, such as `room.blue`, that a [`history`](macro@crate::history) is kept of: with
-    /// the messages that are kept, and those that come where the client waits for them, by the read half of the
+    /// Has the host answer with the messages of a group of the module that has a [`history`](macro@crate::history), such as
+    /// `room.blue`: those that are kept, and the next ones where the client waits, by the read half of the
     /// [Durable Streams protocol](https://github.com/durable-streams/durable-streams).
     ///
-    /// The consumer is run for each request, so that it decides who may read. Header fields that it adds stay. A native test sees this
-    /// response as it is here, with the header field `tidegate-stream`.
+    /// The host runs the consumer for each request: it decides who may read. The header fields of the consumer stay. A native test sees
+    /// this response with the header field `tidegate-stream`, and no messages.
     pub fn durable_stream(group: impl Into<String>) -> Self {
         Self::new(200).header("tidegate-stream", group.into())
     }

@@ -37,6 +37,7 @@ pub mod routing;
 mod setting;
 pub mod shutdown;
 pub mod telemetry;
+mod whole_file;
 pub mod worker;
 
 pub use app::{App, RunningApp};

@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("setting", 0),
     ("shutdown", 0),
     ("telemetry", 0),
+    ("whole_file", 0),
     ("auth", 1),
     ("capability", 1),
     ("layer", 1),

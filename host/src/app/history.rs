@@ -1,13 +1,12 @@
 //! Carries histories of groups over a restart of a process that is alone.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use crate::{capability::store::Store, layer::ChannelLayer};
+use crate::{capability::store::Store, layer::ChannelLayer, whole_file};
 
 /// The file of the process before cannot be removed. A later process would believe it.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +29,8 @@ pub(super) struct History {
 
 impl History {
     /// Takes up what the process before has left. What cannot be read is lost, and clients are told of a gap. The file is
-    /// gone then in any case, over Redis too: what is sent from now on is not in it, so that it must never be believed
-    /// later. An error is that it cannot be removed.
+    /// removed in any case, over Redis too: a later process would take it for all that was sent. An error is that it
+    /// cannot be removed.
     pub(super) async fn take_up(
         layer: &Arc<dyn ChannelLayer>,
         data: &Arc<dyn Store>,
@@ -41,12 +40,8 @@ impl History {
         let (taker, from) = (Arc::clone(&layer), file.clone());
         let taken = on_a_thread(move || {
             let read = fs::read(&from);
-            match fs::remove_file(&from) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(0)),
-                removed => removed?,
-            }
-            if let Some(directory) = from.parent() {
-                File::open(directory)?.sync_all()?;
+            if !whole_file::remove(&from)? {
+                return Ok(Ok(0));
             }
             Ok(read.and_then(|bytes| taker.take_up_histories(&bytes)))
         });
@@ -65,11 +60,13 @@ impl History {
     /// Leaves them to the next process. Nobody sends any more.
     pub(super) async fn leave(self) {
         let (layer, file) = (Arc::clone(&self.layer), self.file.clone());
-        if let Err(error) = on_a_thread(move || layer.leave_histories(&file)).await {
-            tracing::warn!(
+        match on_a_thread(move || layer.leave_histories(&file)).await {
+            Ok(0) => {}
+            Ok(groups) => tracing::info!(groups, "histories are left to the next process"),
+            Err(error) => tracing::warn!(
                 %error, file = %self.file.display(),
                 "the histories of groups cannot be kept, and are lost: clients are told of a gap"
-            );
+            ),
         }
         drop(self.data);
     }

@@ -45,19 +45,29 @@ pub(super) fn check(
         return Err(TokenError::Issuer);
     }
     audience(claims.get("aud"), &config.audience)?;
-    let subject = claims.get("sub").and_then(Value::as_str);
-    // Also behind a prefix.
-    let subject = subject.filter(|it| !it.is_empty()).ok_or(TokenError::Subject)?;
+    let subject = claims.get("sub").and_then(Value::as_str).ok_or(TokenError::Subject)?;
+    let user = user((&config.user_prefix, subject), claims, expires)?;
+    Ok(Checked { user, valid_until, section: 0, generation: 0 })
+}
+
+/// A user with claims, until a moment. The id is a prefix and what the issuer calls the user, which is never empty.
+pub(super) fn user(
+    (prefix, subject): (&str, &str),
+    claims: &Map<String, Value>,
+    expires: f64,
+) -> Result<Arc<User>, TokenError> {
+    if subject.is_empty() {
+        return Err(TokenError::Subject);
+    }
     let content = Content::from_json(claims).map_err(|error| match error {
         ContentError::IntegerRange(_) => TokenError::Number,
         _ => TokenError::Form,
     })?;
-    let id = format!("{}{subject}", config.user_prefix);
-    let user = User::new(&id, content, Some(whole(expires))).map_err(|error| match error {
+    let user = User::new(&format!("{prefix}{subject}"), content, Some(whole(expires)));
+    user.map(Arc::new).map_err(|error| match error {
         UserError::ClaimsBytes { .. } => TokenError::ClaimsSize,
         _ => TokenError::Subject,
-    })?;
-    Ok(Checked { user: Arc::new(user), valid_until, section: 0, generation: 0 })
+    })
 }
 
 /// A moment: a number, with or without a fraction (RFC 7519, section 2).
@@ -74,7 +84,7 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Token
     clippy::cast_sign_loss,
     reason = "it is between 0 and 2^53, and the fraction is to be cut off"
 )]
-pub(super) fn whole(seconds: f64) -> u64 {
+fn whole(seconds: f64) -> u64 {
     seconds.clamp(0.0, SECONDS_MAX) as u64
 }
 

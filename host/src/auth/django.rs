@@ -8,15 +8,14 @@ use ring::{digest, hmac};
 use serde_json::{Map, Value};
 
 use super::{
-    TokenError,
-    claims::whole,
+    TokenError, claims,
     json::{self, JsonError},
     key::decode,
     token::TOKEN_BYTES_MAX,
 };
-use crate::message::{Content, ContentError, User, UserError};
+use crate::message::User;
 
-/// Names what is signed, so that a text that Django signs for another purpose is no session.
+/// The salt of that backend. A text that Django signs for another purpose has another one, and is no session.
 const SALT: &str = "django.contrib.sessions.backends.signed_cookies";
 /// The largest session, in bytes: a cookie has 4 KiB, and most of them are not compressed at all.
 const SESSION_BYTES_MAX: u64 = 64 * 1024;
@@ -91,20 +90,11 @@ pub(super) fn check(
         return Err(TokenError::Expired);
     }
     let Some(id) = session.get(USER_ID) else { return Ok(None) };
-    let id = id.as_str().filter(|id| !id.is_empty()).ok_or(TokenError::Subject)?;
-    let id = format!("{prefix}{id}");
+    let id = id.as_str().ok_or(TokenError::Subject)?.to_owned();
     // Names that begin so are Django's own: a digest of the password is among them.
     let claims: Map<_, _> =
         session.into_iter().filter(|(name, _)| !name.starts_with('_')).collect();
-    let claims = Content::from_json(&claims).map_err(|error| match error {
-        ContentError::IntegerRange(_) => TokenError::Number,
-        _ => TokenError::Form,
-    })?;
-    let user = User::new(&id, claims, Some(whole(expires))).map_err(|error| match error {
-        UserError::ClaimsBytes { .. } => TokenError::ClaimsSize,
-        _ => TokenError::Subject,
-    })?;
-    Ok(Some(Arc::new(user)))
+    claims::user((prefix, &id), &claims, expires).map(Some)
 }
 
 /// The JSON of a payload, which begins with a dot where it is compressed.

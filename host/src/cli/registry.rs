@@ -57,7 +57,7 @@ pub(super) fn pull(arguments: PullArguments) -> Result<()> {
     let write = |at: &PathBuf, bytes: &[u8]| {
         std::fs::write(at, bytes).with_context(|| format!("cannot write {}", at.display()))
     };
-    // What is beside the file is a signature of this one at each moment, or none.
+    // The signature beside the file is of this file at each moment, or there is none.
     let beside = signature::beside(&file);
     match std::fs::remove_file(&beside) {
         Err(error) if error.kind() != ErrorKind::NotFound => {

@@ -158,7 +158,7 @@ async fn identify<B>(
         }
         let checked = timed(hub, || auth.user(token, place, SystemTime::now()));
         let known = checked.map_err(|error| Unknown::Refused(place, Refused::Token(error)))?;
-        return admit_known(route, place, known);
+        return let_in(route, known).map_err(|why| Unknown::Refused(place, why));
     }
     let refused = |why| Unknown::Refused(Place::Cookie, why);
     // One that does not count bars no session of the host.
@@ -221,11 +221,7 @@ fn of_django(
     }
     let cookie = cookie.map_err(|_| Refused::Several)?;
     let checked = timed(hub, || auth.django_user(cookie, SystemTime::now()));
-    match checked.map_err(Refused::Token)? {
-        None => Ok(None),
-        Some(known) if !route.policy.takes_users_of(known.section) => Err(Refused::Module),
-        Some(known) => Ok(Some(Admitted { user: Some(known.user), session: None })),
-    }
+    checked.map_err(Refused::Token)?.map(|known| let_in(route, known)).transpose()
 }
 
 /// Why the user of a session of the host is not one for a route.
@@ -246,9 +242,9 @@ fn timed<T>(hub: &Hub, check: impl FnOnce() -> T) -> T {
 }
 
 /// Lets a user in, if the module takes those of its section.
-fn admit_known(route: &Route, place: Place, known: Known<'_>) -> Result<Admitted, Unknown> {
+fn let_in(route: &Route, known: Known<'_>) -> Result<Admitted, Refused> {
     if !route.policy.takes_users_of(known.section) {
-        return Err(Unknown::Refused(place, Refused::Module));
+        return Err(Refused::Module);
     }
     Ok(Admitted { user: Some(known.user), session: None })
 }

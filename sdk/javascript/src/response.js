@@ -88,9 +88,9 @@ export class Response {
   }
 
   /**
-   * Has the host answer with a group of the module that is remembered: with the messages that are kept, and those that come
-   * where the client waits for them, by the read half of the Durable Streams protocol. The consumer is run for each request,
-   * so that it decides who may read. A `TestHost` has this response as it is here, with the header field `tidegate-stream`.
+   * Has the host answer with the messages of a group of the module that has a history: those that are kept, and the next ones
+   * where the client waits, by the read half of the Durable Streams protocol. The host runs the consumer for each request: it
+   * decides who may read. A `TestHost` returns this response with the header field `tidegate-stream`, and no messages.
    *
    * @param {string} group such as `room.blue`
    * @param {ResponseInit} [init] header fields that the response has besides

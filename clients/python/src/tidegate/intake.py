@@ -118,9 +118,13 @@ class Reader:
         return bool(known), bool(more), taken
 
     async def give_back(self) -> None:
-        """Wakes another process where entries are left and this one may have its hint."""
+        """Wakes another process where entries are left and this one may have its hint.
+
+        Where Redis is away the others look by themselves, a second later.
+        """
         if self._may_hold_hint:
-            await self._receive(0)
+            with contextlib.suppress(TidegateError):
+                await self._receive(0)
 
     async def _say(self) -> None:
         lease = micros(self._lease)
@@ -144,8 +148,7 @@ class Reader:
     async def close(self) -> None:
         """Ends the connection that waits, and leaves entries that came meanwhile to other processes."""
         await self._end_line()
-        with contextlib.suppress(TidegateError):
-            await self.give_back()
+        await self.give_back()
 
     async def _end_line(self) -> None:
         if self._line is not None:

@@ -2,9 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::{self, File},
+    fs,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -16,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     Added, AdminStore, AdminStoreError, Kept, ONCE_KEPT, StoredToken, TOKENS_MAX, UsedToken,
 };
-use crate::admin::access::TokenName;
+use crate::{admin::access::TokenName, whole_file};
 
 /// The file of the tokens in the data directory.
 const FILE: &str = "admin-tokens.json";
@@ -102,28 +101,9 @@ impl Tokens {
         if has_changed {
             let text = serde_json::to_vec_pretty(&contents).expect("tokens are JSON");
             let failed = |source| AdminStoreError::Io { path: self.path.clone(), source };
-            self.replace(&text).map_err(failed)?;
+            whole_file::replace(&self.path, |file| file.write_all(&text)).map_err(failed)?;
         }
         Ok(outcome)
-    }
-
-    fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let beside = self.path.with_extension(format!("{}.tmp", std::process::id()));
-        let written = (|| {
-            let mut options = File::options();
-            let mut file =
-                options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-            file.write_all(text)?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.path)?;
-            let directory = self.path.parent().unwrap_or_else(|| Path::new("."));
-            File::open(directory)?.sync_all()
-        })();
-        if written.is_err() {
-            // The error that matters is the first one.
-            drop(fs::remove_file(&beside));
-        }
-        written
     }
 }
 

@@ -59,11 +59,11 @@ class Response:
 
     @classmethod
     def durable_stream(cls, group: str) -> Response:
-        """The messages of a group of the module that is remembered, such as `room.blue`, made by the host.
+        """Has the host answer with the messages of a group of the module that has a history, such as `room.blue`.
 
-        They are those that are kept, and those that come where the client waits for them, by the read half of the
-        Durable Streams protocol. The consumer is run for each request, so that it decides who may read. A native test
-        sees this response as it is here, with the header field `tidegate-stream`.
+        The client gets those that are kept, and the next ones where it waits, by the read half of the Durable Streams
+        protocol. The host runs the consumer for each request: it decides who may read. A native test sees this response
+        with the header field `tidegate-stream`, and no messages.
         """
         return cls().header("tidegate-stream", need_text("Response.durable_stream", group))
 

@@ -1,9 +1,10 @@
 //! A group that is remembered, read over HTTP: the read half of Durable Streams 1.0.
 //!
-//! A consumer looks who asks and answers with the name of a group in a header field. The host makes the response: what is
-//! kept of the group from an offset on, and what comes next where the reader waits for it.
+//! A consumer decides who reads, and names the group in a header field of its response. The host makes the response of the
+//! messages that are kept from an offset on, and of those that come next where the reader waits.
 
 mod asked;
+mod batch;
 mod items;
 
 use std::time::{Duration, SystemTime};
@@ -18,16 +19,18 @@ use hyper::{
 };
 use serde::Serialize;
 
-use self::asked::{Asked, Live, Offset};
+use self::{
+    asked::{Asked, Live, Offset},
+    batch::{Batch, Gathering, Heard},
+};
 use super::{
     super::answer::{self, Aborted, ResponseBody, plain},
-    Exchange, First, Happening, Reason,
+    Exchange, First, Reason,
 };
 use crate::{
     layer::{LayerError, PAGE_MESSAGES_MAX},
     message::{
-        self, After, ChannelName, CorrelationId, GroupName, Page, Position, Reply, ResponseHead,
-        Start,
+        self, After, ChannelName, CorrelationId, GroupName, Page, Position, ResponseHead, Start,
     },
 };
 
@@ -41,8 +44,6 @@ const CURSOR: HeaderName = HeaderName::from_static("stream-cursor");
 const POLL: Duration = Duration::from_secs(25);
 /// How long a stream of events goes on. The reader then asks anew from where it is (section 5.7).
 const EVENTS: Duration = Duration::from_secs(60);
-/// Messages that one event has at most, where several have come.
-const BATCH_MAX: usize = 100;
 
 /// Whether a consumer answers with a group.
 pub(super) fn is_named(head: &ResponseHead) -> bool {
@@ -87,29 +88,6 @@ enum Read {
     Whole(Box<Response<ResponseBody>>),
     /// By a stream of events that begins with a page.
     Events(Box<Feed>, Page),
-}
-
-/// The place behind some messages, and what they have for clients.
-#[derive(Debug)]
-struct Batch {
-    items: Vec<String>,
-    end: Position,
-    is_up_to_date: bool,
-    /// The bytes that they took in the mailbox.
-    cost: usize,
-    /// Whether the reader has to ask anew: it was closed, or has missed messages behind these.
-    is_last: bool,
-}
-
-impl Batch {
-    fn of(page: &Page) -> Self {
-        let mut items = Vec::new();
-        for message in &page.messages {
-            items::add_content(&message.content, &mut items);
-        }
-        let (end, is_up_to_date) = (page.end(), !page.has_more());
-        Self { items, end, is_up_to_date, cost: 0, is_last: false }
-    }
 }
 
 /// The field `data` of an event that ends a batch (section 5.7).
@@ -303,61 +281,30 @@ impl Exchange {
     /// The messages of a group that come behind a place, several if several are there. None when the time is over, or when
     /// a reader has to ask anew.
     async fn batch(&mut self, group: &GroupName, from: Position) -> Result<Option<Batch>, Refused> {
-        let mut batch: Option<Batch> = None;
-        let last = |batch: Option<Batch>| Ok(batch.map(|batch| Batch { is_last: true, ..batch }));
-        loop {
-            let happening = match &batch {
-                Some(batch) if batch.items.len() >= BATCH_MAX => None,
-                // What is there already.
-                Some(_) => self.next().now_or_never().flatten(),
-                None => match self.place.early() {
+        let mut gathering = Gathering::new(group, from);
+        while !gathering.is_full() {
+            let happening = match gathering.is_empty() {
+                true => match self.place.early() {
                     Some(early) => Some(early),
                     None => self.next().await,
                 },
+                // What is there already.
+                false => self.next().now_or_never().flatten(),
             };
-            let Some(happening) = happening else { return Ok(batch) };
-            let end = batch.as_ref().map_or(from, |batch| batch.end);
-            match happening {
-                // What a consumer has joined itself comes, too: another group, or what the page has.
-                Happening::Numbered(at, reply)
-                    if at.epoch != end.epoch || at.offset <= end.offset =>
-                {
-                    self.misfit(reply.cost());
-                }
-                Happening::Numbered(end, reply) => {
-                    let cost = reply.cost();
-                    let begun = || Batch {
-                        items: Vec::new(),
-                        end,
-                        is_up_to_date: true,
-                        cost: 0,
-                        is_last: false,
-                    };
-                    let batch = batch.get_or_insert_with(begun);
-                    items::add_reply(&reply, &mut batch.items);
-                    (batch.end, batch.cost) = (end, batch.cost + cost);
-                }
-                Happening::From(standing) => {
-                    self.written(standing.cost);
-                    // Otherwise nothing was missed between the page and the membership.
-                    if !standing.is_complete && standing.group == *group {
-                        return last(batch);
-                    }
-                }
-                Happening::Reply(Reply::Close(_)) | Happening::Closed(_) | Happening::Missed => {
-                    return last(batch);
-                }
-                Happening::Reply(other) => self.misfit(other.cost()),
-                Happening::Frame(frame) => self.misfit(frame.cost()),
-                Happening::Done(_) | Happening::Lost => {}
-                Happening::Overflow | Happening::Drain if batch.is_some() => return last(batch),
-                Happening::Overflow => {
+            let Some(happening) = happening else { break };
+            match gathering.hear(happening) {
+                Heard::Taken => {}
+                Heard::Read(cost) => self.written(cost),
+                Heard::Misfit(cost) => self.misfit(cost),
+                Heard::Over => return Ok(gathering.finish(true)),
+                Heard::Overflow => {
                     self.refuse(Reason::Unsent);
                     return Err(Refused::TOO_MUCH);
                 }
-                Happening::Drain => return Err(Refused::STOPPING),
+                Heard::Stopping => return Err(Refused::STOPPING),
             }
         }
+        Ok(gathering.finish(false))
     }
 
     /// A stream of events: pages until the reader is up to date, then what comes.

@@ -6,9 +6,8 @@
 
 use std::{
     fmt,
-    fs::{self, File},
+    fs::File,
     io::{self, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -21,7 +20,10 @@ use serde::{
 use tokio::time::Instant;
 
 use super::{Log, Logs, OfModule, cost};
-use crate::message::{Content, Epoch, GroupName, ModuleName};
+use crate::{
+    message::{Content, Epoch, GroupName, ModuleName},
+    whole_file,
+};
 
 /// Begins the file. Another one is of another form.
 const MAGIC: &[u8] = b"tidegate history 1\n";
@@ -127,16 +129,7 @@ impl Logs {
         if groups == 0 {
             return Ok(0);
         }
-        let beside = path.with_extension("tmp");
-        let written = write(&beside, &modules).and_then(|()| {
-            fs::rename(&beside, path)?;
-            sync(path)
-        });
-        if written.is_err() {
-            // The error that matters is the first one.
-            drop(fs::remove_file(&beside));
-        }
-        written.map(|()| groups)
+        whole_file::replace(path, |file| write(file, &modules)).map(|()| groups)
     }
 
     /// Takes up the histories that the process before has left. Returns how many groups that are. With an error there are
@@ -211,16 +204,13 @@ impl Log {
     }
 }
 
-fn write(path: &Path, modules: &[SavedModule]) -> io::Result<()> {
-    // What clients said is for the owner alone.
-    let mut options = File::options();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+fn write(file: &mut File, modules: &[SavedModule]) -> io::Result<()> {
     let mut to = Summed { to: BufWriter::new(file), sum: crc32fast::Hasher::new() };
     to.write_all(MAGIC)?;
     rmp_serde::encode::write(&mut to, modules).map_err(io::Error::other)?;
     let Summed { mut to, sum } = to;
     to.write_all(&sum.finalize().to_be_bytes())?;
-    to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    to.flush()
 }
 
 fn read(bytes: &[u8]) -> io::Result<Vec<SavedModule>> {
@@ -240,12 +230,10 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-fn sync(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use crate::{
         layer::histories::Kept,
         message::{After, HistoryBounds, HistoryRule, Page, Position, Start},
@@ -351,7 +339,7 @@ mod tests {
             vec![SavedModule { name: "m".to_owned(), groups }]
         };
         for (modules, is_right) in [(number(1), true), (number(0), false)] {
-            write(&path, &modules).unwrap();
+            whole_file::replace(&path, |file| write(file, &modules)).unwrap();
             assert_eq!(Logs::default().restore(&fs::read(&path).unwrap()).is_ok(), is_right);
         }
     }
