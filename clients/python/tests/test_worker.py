@@ -344,6 +344,32 @@ async def test_a_hint_that_nobody_waits_for_any_more_is_for_another_process(
     await eventually(is_given_back)
 
 
+async def test_a_hint_that_cannot_be_given_back_ends_no_receiver(
+    make_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make_client()
+    refused = asyncio.Event()
+    receive = Reader._receive
+
+    async def refuse(reader: Reader, most: int) -> Any:
+        if most > 0:
+            return await receive(reader, most)
+        refused.set()
+        raise LayerUnavailable("Redis is away")
+
+    monkeypatch.setattr(Reader, "_receive", refuse)
+    reader = client._intake._readers
+    receiving = asyncio.create_task(client.receive("jobs"))
+    await eventually(lambda: "jobs" in reader)
+    task, _ = reader["jobs"]
+    receiving.cancel()
+    await must(refused.wait())
+    again = asyncio.create_task(client.receive("jobs"))
+    await make_client().send("jobs", {"type": "tick"})
+    assert await must(again) == {"type": "tick"}
+    assert reader["jobs"][0] is task, "the same task reads on"
+
+
 async def hints(client: Client, channel: str) -> int:
     """Returns how many hints wait for the processes that read a channel."""
     partition = client.partitions.of(channel)
